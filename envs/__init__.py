@@ -1,0 +1,1 @@
+"""The environment: behaviours, the market core, and its PettingZoo and Gymnasium facades."""

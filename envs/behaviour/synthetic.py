@@ -1,0 +1,127 @@
+"""Synthetic behaviour: the article's preference formula, on people who are drawn or given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from interplay.envs.behaviour.base import Behaviour
+from interplay.envs.config import MarketConfig
+from interplay.envs.noise import Stream, normal, uniform
+from interplay.envs.types import Population, State, take
+
+
+def preference(weight: Tensor, user: Tensor, item: Tensor, bias: Tensor) -> Tensor:
+    """The logit ``w . (p * v) + b`` of the article, section 4.1; its response is the sigmoid of this.
+
+    The product is elementwise, as the article's symbol says; its text calls it a dot product.
+
+    Args:
+        weight: ``[..., D]``; user: ``[..., D]``; item: ``[..., D]``; bias: ``[...]``, all broadcast together.
+
+    Returns:
+        ``[...]``.
+    """
+    return (weight * user * item).sum(-1) + bias
+
+
+class SyntheticBehaviour(Behaviour):
+    """Responses by ``sigmoid(w . (p_u * v_j) + b_j + state)``.
+
+    Args:
+        people: gives the population for noise keys (int32 ``[B, 2]``): ``TownPeople``, ``GivenPeople`` or yours.
+    """
+
+    name: ClassVar[str] = "synthetic"
+
+    def __init__(self, people: Callable[[Tensor], Population]) -> None:
+        self._people = people
+
+    def populate(self, key: Tensor) -> Population:
+        """Whoever ``people`` gives for these worlds."""
+        return self._people(key)
+
+    def response(self, state: State, items: Tensor, shift: Tensor) -> Tensor:
+        """The sigmoid of the preference plus ``shift``."""
+        people = state.population
+        weight, user = people.weight[:, None, None], state.user_vector.unsqueeze(2)
+        base = preference(weight, user, take(people.item_vector, items), take(people.appeal, items))
+        return torch.sigmoid(base + shift)
+
+
+class GivenPeople:
+    """The same few people, written out by hand, in every world.
+
+    Args (each one row per user or item):
+        user_vector: ``[U][D]``, of length 1. segment: ``[U]``. item_vector: ``[I][D]``. appeal: ``[I]``.
+        topics: ``[I][G]``. nutrition: ``[I]``. weight: ``[D]``, w of the preference formula.
+    """
+
+    def __init__(self, *, user_vector: Sequence[Sequence[float]], segment: Sequence[int],
+                 item_vector: Sequence[Sequence[float]], appeal: Sequence[float],
+                 topics: Sequence[Sequence[float]], nutrition: Sequence[float],
+                 weight: Sequence[float]) -> None:
+        ones, zeros = [1.0] * len(appeal), [0.0] * len(appeal)
+        self._rows = (user_vector, segment, item_vector, appeal, topics, nutrition, ones, zeros, weight)
+
+    def __call__(self, key: Tensor) -> Population:
+        """These people for each key."""
+        tables = [torch.tensor(rows, device=key.device).unsqueeze(0) for rows in self._rows]
+        return Population(*tables).expand(key.shape[0])
+
+
+class TownPeople:
+    """People drawn anew in each world: every topic has a centre, users and items gather round the centres.
+
+    A user's segment is the topic that drew it (modulo C). An item's topic mix leans to its own topic. Sweet
+    items (nutrition below 0) have more appeal, so that what pleases now is what spoils the mood.
+
+    Args:
+        config: sizes are taken from here.
+        spread: how far people lie from their centre, against a centre of length 1.
+        taste_scale: every dimension's weight in the logit.
+        sweetness: appeal lost for one unit of nutrition.
+    """
+
+    def __init__(self, config: MarketConfig, spread: float = 0.6, taste_scale: float = 2.0,
+                 sweetness: float = 1.0) -> None:
+        self._config = config
+        self._spread, self._taste_scale, self._sweetness = spread, taste_scale, sweetness
+
+    def __call__(self, key: Tensor) -> Population:
+        """Draw the worlds of these keys."""
+        c = self._config
+        centres = _unit(normal(key, 0, Stream.POPULATION, (c.num_topics, c.embedding_size)))
+        user_topic = self._topic(key, 1, c.num_users)
+        item_topic = self._topic(key, 2, c.num_items)
+        lean = torch.nn.functional.one_hot(item_topic, c.num_topics).float()
+        topics = lean * 3.0 + uniform(key, 4, Stream.POPULATION, (c.num_items, c.num_topics))
+        nutrition = 2.0 * uniform(key, 5, Stream.POPULATION, (c.num_items,)) - 1.0
+        quality = 0.5 * normal(key, 6, Stream.POPULATION, (c.num_items,))
+        ones = torch.ones_like(nutrition)
+        return Population(
+            user_vector=self._around(key, 7, take(centres, user_topic)),
+            segment=user_topic % c.num_segments,
+            item_vector=self._around(key, 8, take(centres, item_topic)),
+            appeal=quality - self._sweetness * nutrition,
+            topics=topics / topics.sum(-1, keepdim=True),
+            nutrition=nutrition,
+            margin=ones,
+            popularity=torch.zeros_like(ones),
+            weight=torch.full_like(centres[:, 0], self._taste_scale),
+        )
+
+    def _topic(self, key: Tensor, step: int, count: int) -> Tensor:
+        return (uniform(key, step, Stream.POPULATION, (count,)) * self._config.num_topics).long()
+
+    def _around(self, key: Tensor, step: int, centre: Tensor) -> Tensor:
+        noise = normal(key, step, Stream.POPULATION, tuple(centre.shape[1:]))
+        return _unit(centre + self._spread * noise / self._config.embedding_size**0.5)
+
+
+def _unit(vector: Tensor) -> Tensor:
+    """Scale to length 1."""
+    return torch.nn.functional.normalize(vector, dim=-1)

@@ -1,0 +1,224 @@
+"""The attention market: the whole game on tensors ``[B, U, ...]`` and ``[B, I, ...]``.
+
+A market holds no state of its own: ``reset`` and ``step`` take a ``State`` and give a new one. So a state that
+was saved resumes exactly, and world k of a batch is the same world when it runs alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from interplay.envs.behaviour.base import Behaviour
+from interplay.envs.config import MarketConfig
+from interplay.envs.noise import Stream, normal, uniform, world_key
+from interplay.envs.observing import item_mask, observe_items, observe_users, side_specs, user_mask
+from interplay.envs.responding import response_rate
+from interplay.envs.rules import Rules
+from interplay.envs.slates import build_slates
+from interplay.envs.types import InterplayError, Observation, Population, Side, Slate, State, Step, take
+
+# Budgets and moods are sums of decimal fractions in float32: what should be exactly 0 may be off by rounding.
+TOLERANCE = 1e-4
+
+
+class Choice(NamedTuple):
+    """What users took: ``position [B, U]`` (0 = skip), ``item [B, U]`` and ``illegal [B]``."""
+
+    position: Tensor
+    item: Tensor
+    illegal: Tensor
+
+
+class Market:
+    """Users and items meet in ``B`` worlds at once.
+
+    Args:
+        config: sizes and mechanisms.
+        behaviour: who lives there and how users respond.
+        device: where all tensors live.
+    """
+
+    def __init__(self, config: MarketConfig, behaviour: Behaviour, device: torch.device | str = "cpu") -> None:
+        self.config = config
+        self.behaviour = behaviour
+        self.device = torch.device(device)
+        self.specs = side_specs(config)
+        self._rules = Rules.make(config, behaviour, self.device)
+
+    def reset(self, worlds: Tensor | list[int] | range, seed: int = 0) -> State:
+        """The worlds with these numbers under ``seed``, at time 0, with their first slates.
+
+        Args:
+            worlds: int64 ``[B]``; a world's noise depends on its own number and the seed alone.
+            seed: 64 bits are used.
+        """
+        c = self.config
+        numbers = torch.as_tensor(list(worlds) if isinstance(worlds, range) else worlds, device=self.device)
+        if numbers.dim() != 1 or numbers.shape[0] == 0:
+            raise InterplayError(f"worlds of shape {tuple(numbers.shape)}: give a list of at least one number")
+        key = world_key(seed, numbers)
+        people = self.behaviour.populate(key)
+        self._check_people(people, len(numbers))
+        users, items = (len(numbers), c.num_users), (len(numbers), c.num_items)
+        state = State(
+            key=key,
+            time=torch.zeros(len(numbers), dtype=torch.int32, device=self.device),
+            population=people,
+            user_vector=people.user_vector,
+            satiation=torch.zeros(*users, c.num_topics, device=self.device),
+            mood=torch.zeros(users, device=self.device),
+            active=torch.ones(users, dtype=torch.bool, device=self.device),
+            wearout=torch.zeros(*items, c.num_segments, device=self.device),
+            energy=torch.full(items, c.energy_start, device=self.device),
+            alive=torch.ones(items, dtype=torch.bool, device=self.device),
+            boost_segment=torch.zeros(items, dtype=torch.int64, device=self.device),
+            boost_level=torch.zeros(items, dtype=torch.int64, device=self.device),
+            popularity=people.popularity,
+            slate=Slate(torch.empty(0), torch.empty(0), torch.empty(0)),
+        )
+        return self._update_slates(state)
+
+    def step(self, state: State, user_action: Tensor, item_action: Tensor) -> tuple[State, Step]:
+        """Both sides move at once; the world goes on by one step.
+
+        Args:
+            state: the worlds.
+            user_action: int64 ``[B, U]``: 0 = skip, k = the item in slot k.
+            item_action: int64 ``[B, I]``: 0 = rest, ``1 + c * L + l`` = boost segment c at the l-th level; it
+                shapes the slates that users choose from in the next step.
+
+        Returns:
+            The new state and what happened.
+        """
+        choice = self._choose(state, user_action)
+        response = self._respond(state, choice)
+        after = self._update_users(state, choice, response)
+        after, clicks, cost = self._update_items(state, after, choice, response)
+        after, illegal_items = self._place_boosts(state, after, item_action)
+        after = self._update_slates(replace(after, time=state.time + 1))
+        return after, self._account(state, after, choice, response, clicks, cost, illegal_items)
+
+    def observe(self, state: State, side: Side, privileged: bool = False) -> Observation:
+        """What one side sees. ``privileged`` adds the expected rewards that only oracle baselines may know."""
+        build = observe_users if side == "users" else observe_items
+        return build(self._rules, state, privileged)
+
+    def _choose(self, state: State, action: Tensor) -> Choice:
+        """Actions that the mask forbids become a skip, and are counted."""
+        position, illegal = _legal(action, user_mask(state))
+        item = state.slate.items.gather(2, (position - 1).clamp(min=0).unsqueeze(2)).squeeze(2)
+        return Choice(position, item, illegal)
+
+    def _respond(self, state: State, choice: Choice) -> Tensor:
+        """The responses y, float32 ``[B, U]``."""
+        rate = response_rate(self._rules, state, choice.item.unsqueeze(2), choice.position.unsqueeze(2)).squeeze(2)
+        rate = torch.where(choice.position > 0, rate, 0.0)
+        if self.config.response_mode == "mean":
+            return rate
+        draw = uniform(state.key, state.time, Stream.RESPONSE, (self.config.num_users,))
+        return (draw < rate).to(torch.float32)
+
+    def _update_users(self, state: State, choice: Choice, response: Tensor) -> State:
+        """Satiation, mood, taste; who leaves and who returns."""
+        c, people, y = self.config, state.population, response.unsqueeze(2)
+        satiation = c.satiation_decay * state.satiation + c.satiation_gain * y * take(people.topics, choice.item)
+        satiation = (satiation - c.satiation_recovery).clamp(0.0, c.satiation_max)
+        mood = c.mood_decay * state.mood + response * take(people.nutrition, choice.item)
+        mood = mood.clamp(-c.mood_max, c.mood_max)
+        taste = state.user_vector
+        if c.drift_rate > 0.0 or c.drift_noise > 0.0:
+            taste = self._drift(state, take(people.item_vector, choice.item), y)
+        active = state.active
+        if c.leaving:
+            draw = uniform(state.key, state.time, Stream.RETURN, (c.num_users,))
+            returning = ~active & (draw < c.return_rate)
+            mood = mood.masked_fill(returning, 0.0)
+            active = (active & (mood > TOLERANCE - c.mood_max)) | returning
+        return replace(state, satiation=satiation, mood=mood, user_vector=taste, active=active)
+
+    def _drift(self, state: State, towards: Tensor, y: Tensor) -> Tensor:
+        c = self.config
+        taste = (1.0 - c.drift_rate * y) * state.user_vector + c.drift_rate * y * towards
+        if c.drift_noise > 0.0:
+            shape = (c.num_users, c.embedding_size)
+            taste = taste + c.drift_noise * normal(state.key, state.time, Stream.DRIFT, shape)
+        return torch.nn.functional.normalize(taste, dim=-1)
+
+    def _update_items(self, state: State, after: State, choice: Choice,
+                      response: Tensor) -> tuple[State, Tensor, Tensor]:
+        """Responses reach the items; boosts that were served are paid for; budgets, deaths, wear-out."""
+        c, segment = self.config, state.population.segment
+        by_segment = torch.zeros_like(state.wearout).flatten(1)
+        by_segment = by_segment.scatter_add(1, choice.item * c.num_segments + segment, response)
+        by_segment = by_segment.view_as(state.wearout)
+        clicks = by_segment.sum(2)
+        cost = self._rules.cost[state.boost_level]
+        energy, alive = state.energy, state.alive
+        if c.budgets:
+            energy = (energy - c.upkeep - cost + clicks).clamp(0.0, c.energy_max)
+            energy = torch.where(alive & (energy > TOLERANCE), energy, 0.0)
+            alive = energy > 0.0
+        size = torch.zeros_like(by_segment[:, 0]).scatter_add(1, segment, torch.ones_like(response))
+        wearout = c.wearout_decay * state.wearout + by_segment / size.clamp(min=1.0).unsqueeze(1)
+        after = replace(after, energy=energy, alive=alive, wearout=wearout, popularity=state.popularity + clicks)
+        return after, clicks, cost
+
+    def _place_boosts(self, state: State, after: State, action: Tensor) -> tuple[State, Tensor]:
+        """What items do now courts users in the next step; an item that has just died courts nobody."""
+        action, illegal = _legal(action, item_mask(self._rules, state))
+        action = torch.where(after.alive, action, 0)
+        levels = max(1, len(self.config.boost_levels))
+        boost = (action - 1).clamp(min=0)
+        level = torch.where(action > 0, boost % levels + 1, 0)
+        return replace(after, boost_segment=boost // levels, boost_level=level), illegal
+
+    def _update_slates(self, state: State) -> State:
+        return replace(state, slate=build_slates(self._rules, state))
+
+    def _account(self, state: State, after: State, choice: Choice, response: Tensor, clicks: Tensor,
+                 cost: Tensor, illegal_items: Tensor) -> Step:
+        """Rewards of both sides, and who is gone for good."""
+        c = self.config
+        item_own = state.population.margin * clicks - cost
+        welfare = (response.sum(1) + item_own.sum(1)) / (c.num_users + c.num_items)
+        gone = state.active & ~after.active if c.return_rate == 0.0 else torch.zeros_like(after.active)
+        return Step(
+            user_reward=(1.0 - c.team) * response + c.team * welfare.unsqueeze(1),
+            item_reward=(1.0 - c.team) * item_own + c.team * welfare.unsqueeze(1),
+            user_own=response,
+            item_own=item_own,
+            chosen=choice.item,
+            position=choice.position,
+            response=response,
+            cost=cost,
+            user_terminated=gone,
+            item_terminated=state.alive & ~after.alive,
+            truncated=after.time >= c.horizon,
+            illegal_users=choice.illegal,
+            illegal_items=illegal_items,
+        )
+
+    def _check_people(self, people: Population, num_worlds: int) -> None:
+        """A behaviour of somebody else's may disagree with the config: say so at once."""
+        c = self.config
+        expected = {"user_vector": (c.num_users, c.embedding_size), "segment": (c.num_users,),
+                    "item_vector": (c.num_items, c.embedding_size), "appeal": (c.num_items,),
+                    "topics": (c.num_items, c.num_topics), "nutrition": (c.num_items,),
+                    "margin": (c.num_items,), "popularity": (c.num_items,), "weight": (c.embedding_size,)}
+        for name, shape in expected.items():
+            found = tuple(getattr(people, name).shape)
+            if found != (num_worlds, *shape):
+                raise InterplayError(f"behaviour {self.behaviour.name!r} gave {name} of shape {found}, but the "
+                                     f"config asks for {(num_worlds, *shape)}: make them agree")
+
+
+def _legal(action: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Actions with the forbidden ones turned into 0, and how many those were: ``[B, N]`` and ``[B]``."""
+    inside = (action >= 0) & (action < mask.shape[2])
+    action = torch.where(inside, action, 0)
+    allowed = inside & mask.gather(2, action.unsqueeze(2)).squeeze(2)
+    return torch.where(allowed, action, 0), (~allowed).sum(1)

@@ -1,0 +1,146 @@
+"""What agents see: features of themselves and of each option, masks, exact states, oracles' expectations."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from interplay.envs.config import MarketConfig
+from interplay.envs.responding import response_rate, wearout_of
+from interplay.envs.rules import Rules
+from interplay.envs.slates import log_boosts, segment_means
+from interplay.envs.types import Observation, Side, SideSpec, State, take
+
+FEATURE_BOUND = 4.0
+"""Every feature lies in [-FEATURE_BOUND, FEATURE_BOUND]."""
+
+_BUDGET_STEP = 0.5  # tabular agents see budgets in steps of this
+
+
+def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
+    """The shapes and names of both sides' observations."""
+    dims = range(config.embedding_size)
+    topics = tuple(f"topic_{g}" for g in range(config.num_topics))
+    users = SideSpec(
+        side="users", num_agents=config.num_users, num_options=config.slate_size, num_levels=1,
+        own_features=("mood", *(f"satiation_{g}" for g in range(config.num_topics)), *(f"taste_{d}" for d in dims)),
+        option_features=("appeal", "nutrition", "wearout", "energy", "popularity", "examination", *topics,
+                         *(f"match_{d}" for d in dims)),
+        num_states=_num_states(config, config.user_state))
+    items = SideSpec(
+        side="items", num_agents=config.num_items, num_options=config.num_segments,
+        num_levels=len(config.boost_levels),
+        own_features=("energy", "margin", "appeal", "nutrition", *topics, *(f"vector_{d}" for d in dims)),
+        option_features=("segment_share", "affinity", "wearout", "boost", "rival_boost"),
+        num_states=_num_states(config, config.item_state))
+    return {"users": users, "items": items}
+
+
+def user_mask(state: State) -> Tensor:
+    """Bool ``[B, U, 1 + K]``: filled slots, for users who are there; skipping is always allowed."""
+    slots = state.slate.valid & state.active.unsqueeze(2)
+    return torch.cat([torch.ones_like(slots[..., :1]), slots], dim=2)
+
+
+def item_mask(rules: Rules, state: State) -> Tensor:
+    """Bool ``[B, I, 1 + C * L]``: boosts that a living item can pay for; resting is always allowed."""
+    config, cost = rules.config, rules.cost[1:]
+    can = state.alive.unsqueeze(2).expand(-1, -1, cost.shape[0])
+    if config.budgets:
+        can = can & (cost <= state.energy.unsqueeze(2))
+    return torch.cat([torch.ones_like(state.alive).unsqueeze(2), can.repeat(1, 1, config.num_segments)], dim=2)
+
+
+def observe_users(rules: Rules, state: State, privileged: bool) -> Observation:
+    """The users' side; see ``Observation`` for shapes and ``side_specs`` for the columns."""
+    config = rules.config
+    people, items = state.population, state.slate.items
+    own = torch.cat([(state.mood / config.mood_max).unsqueeze(2), state.satiation / config.satiation_max,
+                     state.user_vector], dim=2)
+    position = torch.arange(1, config.slate_size + 1, device=items.device)
+    examination = (position.to(torch.float32) ** -config.position_bias).expand(items.shape)
+    most = state.popularity.amax(1, keepdim=True).clamp(min=1.0)
+    scalars = torch.stack([
+        take(people.appeal, items), take(people.nutrition, items), wearout_of(state, items),
+        take(state.energy, items) / config.energy_max, take(state.popularity / most, items), examination], dim=3)
+    match = state.user_vector.unsqueeze(2) * take(people.item_vector, items)
+    options = torch.cat([scalars, take(people.topics, items), match], dim=3)
+    expected = None
+    if privileged:
+        rate = response_rate(rules, state, items, position)
+        expected = torch.cat([torch.zeros_like(rate[..., :1]), rate], dim=2)
+    options = options * state.slate.valid.unsqueeze(3)  # an empty slot has no features
+    return Observation(_bounded(own), _bounded(options), user_mask(state),
+                       _exact_state(config, state, config.user_state, config.num_users), expected)
+
+
+def observe_items(rules: Rules, state: State, privileged: bool) -> Observation:
+    """The items' side; see ``Observation`` for shapes and ``side_specs`` for the columns."""
+    config = rules.config
+    people = state.population
+    own = torch.cat([torch.stack([state.energy / config.energy_max, people.margin, people.appeal,
+                                  people.nutrition], dim=2), people.topics, people.item_vector], dim=2)
+    mean, size = segment_means(rules, state)
+    affinity = people.item_vector @ mean.transpose(1, 2)
+    boost = log_boosts(rules, state).transpose(1, 2)
+    rivals = (boost.sum(1, keepdim=True) - boost) / max(1, config.num_items - 1)
+    share = (size / config.num_users).unsqueeze(1).expand_as(affinity)
+    options = torch.stack([share, affinity, state.wearout, boost, rivals], dim=3)
+    expected = _expected_profit(rules, state, affinity, boost, size) if privileged else None
+    return Observation(_bounded(own), _bounded(options), item_mask(rules, state),
+                       _exact_state(config, state, config.item_state, config.num_items), expected)
+
+
+def _expected_profit(rules: Rules, state: State, affinity: Tensor, boost: Tensor, size: Tensor) -> Tensor:
+    """An item's profit in the next step for each of its actions, if nobody else changes anything.
+
+    A segment is taken as ``|U_c|`` users of its mean taste who take one item each, with the share that the first
+    slot gives it and the response of the sigmoid of its appeal and wear-out. With one slot, one segment and users
+    who take it this is exact, and greedy items play myopic best responses of a Tullock contest.
+
+    Returns:
+        float32 ``[B, I, 1 + C * L]``.
+    """
+    config, people = rules.config, state.population
+    strength = (affinity / config.temperature).exp() * state.alive.unsqueeze(2)
+    served = strength * boost.exp()
+    others = served.sum(1, keepdim=True) - served
+    mine = strength.unsqueeze(3) * rules.factor
+    rate = torch.sigmoid(people.appeal.unsqueeze(2) - config.wearout_weight * state.wearout)
+    worth = people.margin.unsqueeze(2) * rate * size.unsqueeze(1)
+    income = worth.unsqueeze(3) * mine / (mine + others.unsqueeze(3)).clamp(min=1e-9)
+    resting = income[..., 0].sum(2, keepdim=True)
+    boosting = resting.unsqueeze(3) + income[..., 1:] - income[..., :1] - rules.cost[1:]
+    return torch.cat([resting, boosting.flatten(2)], dim=2)
+
+
+def _bounded(features: Tensor) -> Tensor:
+    return features.clamp(-FEATURE_BOUND, FEATURE_BOUND)
+
+
+def _num_states(config: MarketConfig, kind: str) -> int | None:
+    if kind == "own":
+        satiations: int = (int(config.satiation_max) + 1) ** config.num_topics
+        return satiations * (2 * int(config.mood_max) + 1)
+    if kind == "budgets":
+        budgets: int = (int(config.energy_max / _BUDGET_STEP) + 1) ** config.num_items
+        return budgets
+    return 1 if kind == "single" else None
+
+
+def _exact_state(config: MarketConfig, state: State, kind: str, num_agents: int) -> Tensor | None:
+    """The number of the state that tabular agents see, int64 ``[B, num_agents]``."""
+    if kind == "none":
+        return None
+    shape = (state.key.shape[0], num_agents)
+    if kind == "own":
+        digits = torch.cat([state.satiation, (state.mood + config.mood_max).unsqueeze(2)], dim=2)
+        base = int(config.satiation_max) + 1
+    elif kind == "budgets":
+        digits = (state.energy / _BUDGET_STEP).unsqueeze(1)
+        base = int(config.energy_max / _BUDGET_STEP) + 1
+    else:
+        return torch.zeros(shape, dtype=torch.int64, device=state.key.device)
+    # Satiations are the low digits, so that mood, which has more values, can be the highest.
+    power = base ** torch.arange(digits.shape[2], device=state.key.device)
+    return (digits.round().long() * power).sum(2).expand(shape)

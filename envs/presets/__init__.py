@@ -1,0 +1,28 @@
+"""Named markets. One file for each family; ``presets()`` finds every ``Preset`` that a file defines."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+
+from interplay.envs.discovery import discover, resolve
+from interplay.envs.presets.base import Preset, Training
+
+
+@cache
+def presets() -> dict[str, Preset]:
+    """Every preset of this package by name."""
+    return discover(sys.modules[__name__], Preset)
+
+
+def find_preset(name: str) -> Preset:
+    """The preset called ``name``, or the object that ``module:attribute`` names.
+
+    Raises:
+        InterplayError: it does not exist.
+    """
+    preset: Preset = resolve(name, presets(), "preset")
+    return preset
+
+
+__all__ = ["Preset", "Training", "find_preset", "presets"]

@@ -1,0 +1,60 @@
+"""What a preset is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from interplay.envs.behaviour.base import Behaviour
+from interplay.envs.config import MarketConfig
+from interplay.envs.market import Market
+from interplay.envs.types import InterplayError
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long to train on a preset, and how to measure: recommended, visible, and overridden by flags."""
+
+    num_worlds: int = 16
+    """Worlds that run side by side."""
+    episodes: int = 100
+    """Episodes of training."""
+    eval_worlds: int = 64
+    """Held-out worlds of the final evaluation."""
+    discount: float = 0.97
+    """Discount of learners."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named market.
+
+    Attributes:
+        name: what users type.
+        config: its numbers.
+        behaviour: makes the behaviour for a config, which may have been changed by the user.
+        training: the recommended training.
+        summary: one line for listings.
+    """
+
+    name: str
+    config: MarketConfig
+    behaviour: Callable[[MarketConfig], Behaviour]
+    training: Training
+    summary: str
+
+    def market(self, device: torch.device | str = "cpu", **changes: Any) -> Market:
+        """The market on ``device``, with some numbers of its config changed.
+
+        Raises:
+            InterplayError: an unknown number, or a value that it cannot have.
+        """
+        unknown = set(changes) - set(self.config.__dataclass_fields__)
+        if unknown:
+            known = ", ".join(self.config.__dataclass_fields__)
+            raise InterplayError(f"unknown market option {sorted(unknown)[0]!r}: choose from {known}")
+        config = replace(self.config, **changes)
+        return Market(config, self.behaviour(config), device)

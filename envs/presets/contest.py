@@ -1,0 +1,26 @@
+"""`contest`: four equal items compete for the first slot of 64 users, a Tullock contest."""
+
+from interplay.envs.behaviour.synthetic import GivenPeople, SyntheticBehaviour
+from interplay.envs.config import MarketConfig
+from interplay.envs.presets.base import Preset, Training
+
+_SURE = 40.0  # an appeal whose sigmoid is 1 in float32
+
+
+def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
+    """Everybody is alike and always responds."""
+    items = config.num_items
+    return SyntheticBehaviour(GivenPeople(
+        user_vector=[[1.0]] * config.num_users, segment=[0] * config.num_users, weight=[0.0],
+        item_vector=[[0.0]] * items, appeal=[_SURE] * items, topics=[[1.0]] * items, nutrition=[0.0] * items))
+
+
+CONTEST = Preset(
+    "contest",
+    MarketConfig(
+        num_users=64, num_items=4, slate_size=1, embedding_size=1, num_topics=1, num_segments=1, horizon=50,
+        boost_levels=(3.0, 6.0, 9.0, 12.0, 15.0, 18.0, 24.0), boost_cost=1.0, user_state="single",
+        item_state="single"),
+    _behaviour,
+    Training(num_worlds=16, episodes=200, eval_worlds=64, discount=0.0),
+    "four equal items buy attention: each alone gains by it, together they burn most of it")

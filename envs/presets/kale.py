@@ -1,0 +1,31 @@
+"""`kale`: chocolate pleases now, kale pleases later. The smallest market in which planning pays."""
+
+from dataclasses import replace
+
+from interplay.envs.behaviour.synthetic import GivenPeople, SyntheticBehaviour
+from interplay.envs.config import MarketConfig
+from interplay.envs.presets.base import Preset, Training
+
+
+def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
+    """One user; two topics; in each a chocolate (appealing, bad for the mood) and a kale (the opposite)."""
+    return SyntheticBehaviour(GivenPeople(
+        user_vector=[[1.0]], segment=[0], item_vector=[[0.0]] * 4, weight=[0.0],
+        appeal=[1.0, 0.0, 1.0, 0.0],
+        topics=[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]],
+        nutrition=[-1.0, 1.0, -1.0, 1.0]))
+
+
+_CONFIG = MarketConfig(
+    num_users=1, num_items=4, slate_size=4, embedding_size=1, num_topics=2, num_segments=1, horizon=50,
+    boost_levels=(), slate_order="fixed", satiation_weight=0.6, mood_weight=0.6,
+    satiation_gain=3.0, satiation_recovery=1.0, satiation_max=4.0, mood_max=4.0,
+    user_state="own", item_state="single")
+
+_TRAINING = Training(num_worlds=64, episodes=200, eval_worlds=2048, discount=0.97)
+
+KALE = Preset("kale", _CONFIG, _behaviour, _TRAINING,
+              "one user, four items: short-term pleasure spoils the mood, so planning pays")
+
+KALE_NULL = Preset("kale-null", replace(_CONFIG, mood_weight=0.0), _behaviour, _TRAINING,
+                   "kale without mood: the control in which being myopic costs nothing")

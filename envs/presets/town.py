@@ -1,0 +1,23 @@
+"""`town`: the big synthetic world with every mechanism on. Each world is another town."""
+
+from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPeople
+from interplay.envs.config import MarketConfig
+from interplay.envs.presets.base import Preset, Training
+
+
+def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
+    return SyntheticBehaviour(TownPeople(config))
+
+
+TOWN = Preset(
+    "town",
+    MarketConfig(
+        num_users=64, num_items=32, slate_size=4, embedding_size=8, num_topics=4, num_segments=4, horizon=100,
+        boost_levels=(2.0, 4.0), boost_cost=0.4, temperature=0.5, position_bias=0.2,
+        satiation_weight=0.5, satiation_decay=0.9, satiation_gain=1.0, satiation_recovery=0.05,
+        mood_weight=0.5, mood_decay=0.95, mood_max=4.0, drift_rate=0.02, drift_noise=0.01,
+        wearout_weight=0.5, wearout_decay=0.8, leaving=True, return_rate=0.02,
+        budgets=True, energy_start=10.0, energy_max=20.0, upkeep=0.4),
+    _behaviour,
+    Training(num_worlds=4, episodes=40, eval_worlds=32, discount=0.97),
+    "64 users and 32 items, all mechanisms on, other people in each world")

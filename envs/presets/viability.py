@@ -1,0 +1,32 @@
+"""`viability`: two items that both must earn their upkeep, and four users who share the consequences."""
+
+import math
+
+from interplay.envs.behaviour.synthetic import GivenPeople, SyntheticBehaviour
+from interplay.envs.config import MarketConfig
+from interplay.envs.presets.base import Preset, Training
+
+_RESPONSE = ((0.9, 0.1), (0.9, 0.7), (0.1, 0.9), (0.9, 0.7))
+"""What each user (row) gets from items A and B."""
+
+
+def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
+    """Users are unit vectors, so that an item's vector lists the logits of its responses user by user."""
+    logit = [[math.log(r / (1.0 - r)) for r in row] for row in _RESPONSE]
+    users = range(len(_RESPONSE))
+    return SyntheticBehaviour(GivenPeople(
+        user_vector=[[float(u == d) for d in users] for u in users], segment=[0] * len(_RESPONSE),
+        item_vector=[list(column) for column in zip(*logit, strict=True)], weight=[1.0] * len(_RESPONSE),
+        appeal=[0.0, 0.0], topics=[[1.0], [1.0]], nutrition=[0.0, 0.0]))
+
+
+VIABILITY = Preset(
+    "viability",
+    MarketConfig(
+        num_users=4, num_items=2, slate_size=2, embedding_size=4, num_topics=1, num_segments=1, horizon=100,
+        boost_levels=(), slate_order="fixed", response_mode="mean",
+        budgets=True, energy_start=3.05, energy_max=6.0, upkeep=1.2,
+        user_state="budgets", item_state="single"),
+    _behaviour,
+    Training(num_worlds=16, episodes=300, eval_worlds=1, discount=0.97),
+    "four users, two items with upkeep: whoever is selfish lets an item die that they will miss")

@@ -1,0 +1,45 @@
+"""How likely a user is to respond: the state's part and position bias, around what the behaviour says."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from interplay.envs.rules import Rules
+from interplay.envs.types import State, take
+
+
+def response_rate(rules: Rules, state: State, items: Tensor, position: Tensor) -> Tensor:
+    """rho_k r (README, steps 1 and 2).
+
+    Args:
+        rules, state: the market.
+        items: int64 ``[B, U, K]``, items that users consider.
+        position: int64, broadcasts to ``items``: the slot that each is in, from 1.
+
+    Returns:
+        float32 ``[B, U, K]`` in [0, 1].
+    """
+    rate = rules.behaviour.response(state, items, state_shift(rules, state, items))
+    if rules.config.position_bias == 0.0:
+        return rate
+    return rate * position.clamp(min=1).to(torch.float32) ** -rules.config.position_bias
+
+
+def state_shift(rules: Rules, state: State, items: Tensor) -> Tensor:
+    """``-lambda <s_u, g_j> + kappa h_u - phi f_j[c]``, float32 ``[B, U, K]``."""
+    config = rules.config
+    shift = (config.mood_weight * state.mood).unsqueeze(2).expand(items.shape)
+    if config.satiation_weight > 0.0:
+        topics = take(state.population.topics, items)
+        shift = shift - config.satiation_weight * (state.satiation.unsqueeze(2) * topics).sum(-1)
+    if config.wearout_weight > 0.0:
+        shift = shift - config.wearout_weight * wearout_of(state, items)
+    return shift
+
+
+def wearout_of(state: State, items: Tensor) -> Tensor:
+    """f_j[c(u)], float32 ``[B, U, K]``."""
+    num_segments = state.wearout.shape[2]
+    cell = items * num_segments + state.population.segment.unsqueeze(2)
+    return take(state.wearout.flatten(1), cell)

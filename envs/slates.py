@@ -1,0 +1,117 @@
+"""Slates: retrieve candidates for each segment, then draw each user's slate from them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from interplay.envs.noise import Stream, gumbel
+from interplay.envs.rules import Rules
+from interplay.envs.types import Slate, State, take
+
+_CHUNK = 1 << 22  # scores held at once while users are ranked: 16 MiB of float32
+
+
+def plackett_luce(score: Tensor, noise: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw ordered slates without replacement, each next slot with probability softmax over what is left.
+
+    Adding Gumbel noise and taking the top ``size`` is exactly that draw (Yellott 1977; Kool et al., "Stochastic
+    beams and where to find them", ICML 2019).
+
+    Args:
+        score: float32 ``[..., M]``; -inf for what must not be shown.
+        noise: standard Gumbel draws of the same shape.
+        size: K.
+
+    Returns:
+        ``(index, valid, log_propensity)``: int64 ``[..., K]``, bool ``[..., K]`` (False where nothing was left
+        to show) and float32 ``[...]``, the log-probability of the slate in its order.
+    """
+    top, index = (score + noise).topk(size, dim=-1)
+    valid = top > -torch.inf
+    chosen = score.gather(-1, index)
+    rest = score.scatter(-1, index, -torch.inf).logsumexp(-1, keepdim=True)
+    # Mass that is left when slot k is drawn: what no slot took, and what slots k.. take.
+    left = torch.logaddexp(chosen.flip(-1).logcumsumexp(-1).flip(-1), rest)
+    return index, valid, torch.where(valid, chosen - left, 0.0).sum(-1)
+
+
+def log_boosts(rules: Rules, state: State) -> Tensor:
+    """log x_i[c], float32 ``[B, C, I]``: 0 except in the segment that the item courts."""
+    segment = torch.arange(rules.config.num_segments, device=state.energy.device)
+    courted = state.boost_segment.unsqueeze(1) == segment[:, None]
+    return torch.where(courted, rules.factor.log()[state.boost_level].unsqueeze(1), 0.0)
+
+
+def segment_means(rules: Rules, state: State) -> tuple[Tensor, Tensor]:
+    """Mean taste and size of each segment: float32 ``[B, C, D]`` and ``[B, C]``."""
+    segment = state.population.segment
+    member = torch.nn.functional.one_hot(segment, rules.config.num_segments).to(torch.float32)
+    size = member.sum(1)
+    return torch.einsum("buc,bud->bcd", member, state.user_vector) / size.clamp(min=1.0).unsqueeze(-1), size
+
+
+def build_slates(rules: Rules, state: State) -> Slate:
+    """The slates that users choose from next (README, step 5).
+
+    Args:
+        rules: the market's.
+        state: the worlds, with boosts and budgets already up to date; its old slate is not read.
+    """
+    config, lists = rules.config, rules.lists
+    if config.slate_order == "fixed":
+        return _fixed(rules, state)
+    boosts = log_boosts(rules, state)
+    if lists is None and 0 < config.num_candidates < config.num_items:
+        retrieved = _retrieve(rules, state, boosts)
+        width = config.num_candidates
+    else:
+        retrieved = None
+        width = config.num_items if lists is None else lists[0].shape[1]
+    num_worlds = state.key.shape[0]
+    chunk = max(1, _CHUNK // (num_worlds * width))
+    parts = [_rank(rules, state, boosts, retrieved, slice(u, min(u + chunk, config.num_users)))
+             for u in range(0, config.num_users, chunk)]
+    return Slate(*(torch.cat(column, dim=1) for column in zip(*parts, strict=True)))
+
+
+def _fixed(rules: Rules, state: State) -> Slate:
+    config = rules.config
+    shape = (state.key.shape[0], config.num_users, config.slate_size)
+    items = torch.arange(config.num_items, device=state.key.device).expand(shape)
+    return Slate(items, state.alive.unsqueeze(1).expand(shape), torch.zeros_like(state.mood))
+
+
+def _retrieve(rules: Rules, state: State, boosts: Tensor) -> Tensor:
+    """The M items of each segment that suit its mean taste best, boosts counted: int64 ``[B, C, M]``."""
+    config = rules.config
+    mean, _ = segment_means(rules, state)
+    score = mean @ state.population.item_vector.transpose(1, 2) / config.temperature + boosts
+    return score.masked_fill(~state.alive.unsqueeze(1), -torch.inf).topk(config.num_candidates, dim=-1).indices
+
+
+def _rank(rules: Rules, state: State, boosts: Tensor, retrieved: Tensor | None,
+          users: slice) -> tuple[Tensor, Tensor, Tensor]:
+    """Slates of some of the users, from all items, from their segment's candidates or from their own list."""
+    config, lists = rules.config, rules.lists
+    taste, segment = state.user_vector[:, users], state.population.segment[:, users]
+    num_worlds, count = segment.shape
+    if retrieved is None:
+        score = taste @ state.population.item_vector.transpose(1, 2) / config.temperature
+        score = score + take(boosts, segment)
+        score = score.masked_fill(~state.alive.unsqueeze(1), -torch.inf)
+        if lists is not None:
+            candidates = lists[0][users].expand(num_worlds, -1, -1)
+            score = score.gather(-1, candidates).masked_fill(~lists[1][users], -torch.inf)
+    else:
+        candidates = take(retrieved, segment)
+        vector = take(state.population.item_vector, candidates)
+        score = torch.einsum("bud,bumd->bum", taste, vector) / config.temperature
+        score = score + take(boosts, segment).gather(-1, candidates)
+        score = score.masked_fill(~take(state.alive, candidates), -torch.inf)
+    width = score.shape[-1]
+    noise = gumbel(state.key, state.time, Stream.SLATE, (count, width), offset=users.start * width)
+    index, valid, log_propensity = plackett_luce(score, noise, config.slate_size)
+    if retrieved is not None or lists is not None:
+        index = candidates.gather(-1, index)
+    return index, valid, log_propensity

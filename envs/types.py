@@ -1,0 +1,235 @@
+"""The words that everything else is said in: shapes are documented here, once.
+
+``B`` worlds run side by side. Each has ``U`` users, ``I`` items, slates of ``K``, vectors of size ``D``,
+``G`` topics, ``C`` user segments and ``L`` boost levels. Both sides of the market look alike to an agent:
+``N`` agents (users or items) that each see their own features, a row of features for each of ``M`` options
+(slots for a user, segments for an item) and a mask over ``1 + M * L`` actions. Action 0 is always to do
+nothing: a user skips, an item rests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor
+
+Side = Literal["users", "items"]
+
+
+class InterplayError(ValueError):
+    """Wrong input, said in one line: the thing, the value and the mend."""
+
+
+@dataclass(frozen=True)
+class TensorRecord:
+    """A frozen group of tensors (or groups of them) that can be saved, loaded and moved as one."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The tensors by field name, nested as the record is."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {k: v.state_dict() if isinstance(v, TensorRecord) else v for k, v in values.items()}
+
+    def loaded(self, state: dict[str, Any]) -> Self:
+        """A record like this one, on the same device, that holds the values of ``state``."""
+        values: dict[str, Any] = {}
+        for f in fields(self):
+            old, new = getattr(self, f.name), state[f.name]
+            if isinstance(old, TensorRecord):
+                values[f.name] = old.loaded(new)
+            else:
+                values[f.name] = None if new is None else new.to(old.device)
+        return replace(self, **values)
+
+
+@dataclass(frozen=True)
+class SideSpec:
+    """What an agent has to know about the side of the market it plays before it sees a step.
+
+    Attributes:
+        side: ``"users"`` or ``"items"``.
+        num_agents: ``N``, how many agents play this side.
+        num_options: ``M``, slots of a slate for users, segments for items.
+        num_levels: ``L``, actions for each option: 1 for users, the boost levels for items.
+        own_features: names of the columns of ``Observation.own``.
+        option_features: names of the columns of ``Observation.options``.
+        num_states: how many values ``Observation.state`` can take, None where the game has no exact state.
+    """
+
+    side: Side
+    num_agents: int
+    num_options: int
+    num_levels: int
+    own_features: tuple[str, ...]
+    option_features: tuple[str, ...]
+    num_states: int | None = None
+
+    @property
+    def num_actions(self) -> int:
+        """``1 + M * L``: nothing, or one level of one option."""
+        return 1 + self.num_options * self.num_levels
+
+
+@dataclass(frozen=True)
+class Observation(TensorRecord):
+    """What one side sees, for all its agents in all worlds. Features lie in [-4, 4].
+
+    Attributes:
+        own: float32 ``[B, N, F_own]``.
+        options: float32 ``[B, N, M, F_option]``.
+        mask: bool ``[B, N, 1 + M * L]``, True = allowed. Action 0 always is.
+        state: int64 ``[B, N]``, the exact state of a small game, or None.
+        expected: float32 ``[B, N, 1 + M * L]``, the expected reward of each action at its next pay-day. Only
+            oracle baselines ask for it (``Agent.privileged``); None for everybody else.
+    """
+
+    own: Tensor
+    options: Tensor
+    mask: Tensor
+    state: Tensor | None = None
+    expected: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Transition(TensorRecord):
+    """One step of one side, as a learner gets it.
+
+    Attributes:
+        observation: what the agents saw.
+        action: int64 ``[B, N]``.
+        reward: float32 ``[B, N]``.
+        next_observation: what they saw next. After the last step of an episode it is still the one that
+            followed, never the first of another episode, so that a truncated value can be bootstrapped.
+        terminated: bool ``[B, N]``, the agent is gone for good: nothing follows.
+        valid: bool ``[B, N]``, False for agents that had already gone.
+    """
+
+    observation: Observation
+    action: Tensor
+    reward: Tensor
+    next_observation: Observation
+    terminated: Tensor
+    valid: Tensor
+
+
+@dataclass(frozen=True)
+class Population(TensorRecord):
+    """Who lives in each world: what a behaviour decides before the first step.
+
+    Attributes:
+        user_vector: float32 ``[B, U, D]``, tastes at the start, of length 1.
+        segment: int64 ``[B, U]``, the segment each user belongs to, in ``0..C-1``.
+        item_vector: float32 ``[B, I, D]``.
+        appeal: float32 ``[B, I]``, b_i.
+        topics: float32 ``[B, I, G]``, each row on the simplex.
+        nutrition: float32 ``[B, I]`` in [-1, 1], what a response does to the user's mood.
+        margin: float32 ``[B, I]``, what an item earns from one response.
+        popularity: float32 ``[B, I]``, responses that each item had before the episode.
+        weight: float32 ``[B, D]``, w of the preference formula.
+    """
+
+    user_vector: Tensor
+    segment: Tensor
+    item_vector: Tensor
+    appeal: Tensor
+    topics: Tensor
+    nutrition: Tensor
+    margin: Tensor
+    popularity: Tensor
+    weight: Tensor
+
+    def expand(self, num_worlds: int) -> Population:
+        """The same people in ``num_worlds`` worlds, without copying them."""
+        return Population(**{f.name: getattr(self, f.name).expand(num_worlds, *getattr(self, f.name).shape[1:])
+                             for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Slate(TensorRecord):
+    """What each user is offered.
+
+    Attributes:
+        items: int64 ``[B, U, K]``, the item in each slot.
+        valid: bool ``[B, U, K]``, False for a slot with nothing in it (its item is then meaningless).
+        log_propensity: float32 ``[B, U]``, log-probability of this slate, in this order, given the state.
+    """
+
+    items: Tensor
+    valid: Tensor
+    log_propensity: Tensor
+
+
+@dataclass(frozen=True)
+class State(TensorRecord):
+    """All that a world is at one moment: from it, and from actions, the future follows exactly.
+
+    Attributes:
+        key: int32 ``[B, 2]``, the world's noise key, from the seed and the number of the world.
+        time: int32 ``[B]``, steps taken.
+        population: what does not change during the episode.
+        user_vector: float32 ``[B, U, D]``, p_u.
+        satiation: float32 ``[B, U, G]``, s_u in [0, S].
+        mood: float32 ``[B, U]``, h_u in [-H, H].
+        active: bool ``[B, U]``, False for users who have left.
+        wearout: float32 ``[B, I, C]``, f_i.
+        energy: float32 ``[B, I]``, the budget e_i in [0, E].
+        alive: bool ``[B, I]``.
+        boost_segment: int64 ``[B, I]``, whom the item's last action courts.
+        boost_level: int64 ``[B, I]``, how hard: 0 = rest, l = the l-th level.
+        popularity: float32 ``[B, I]``, responses so far.
+        slate: what users choose from now.
+    """
+
+    key: Tensor
+    time: Tensor
+    population: Population
+    user_vector: Tensor
+    satiation: Tensor
+    mood: Tensor
+    active: Tensor
+    wearout: Tensor
+    energy: Tensor
+    alive: Tensor
+    boost_segment: Tensor
+    boost_level: Tensor
+    popularity: Tensor
+    slate: Slate
+
+
+@dataclass(frozen=True)
+class Step(TensorRecord):
+    """What happened in one step.
+
+    Attributes:
+        user_reward, item_reward: float32 ``[B, U]`` and ``[B, I]``, what learners are paid: the agent's own
+            reward blended with welfare as the market's ``team`` says.
+        user_own, item_own: float32 ``[B, U]`` and ``[B, I]``, the unblended rewards, which evaluations sum.
+        chosen: int64 ``[B, U]``, the item each user took; meaningless where ``position`` is 0.
+        position: int64 ``[B, U]``, the slot it was in, from 1; 0 = skipped.
+        response: float32 ``[B, U]``, y.
+        cost: float32 ``[B, I]``, what the boosts served in this step cost.
+        user_terminated, item_terminated: bool ``[B, U]`` and ``[B, I]``, gone for good in this step.
+        truncated: bool ``[B]``, the horizon is reached.
+        illegal_users, illegal_items: int64 ``[B]``, actions that the mask forbade and that became action 0.
+    """
+
+    user_reward: Tensor
+    item_reward: Tensor
+    user_own: Tensor
+    item_own: Tensor
+    chosen: Tensor
+    position: Tensor
+    response: Tensor
+    cost: Tensor
+    user_terminated: Tensor
+    item_terminated: Tensor
+    truncated: Tensor
+    illegal_users: Tensor
+    illegal_items: Tensor
+
+
+def take(table: Tensor, index: Tensor) -> Tensor:
+    """Rows of ``table [B, N, ...]`` at ``index [B, ...]``, world by world: ``[B, *index, ...]``."""
+    world = torch.arange(table.shape[0], device=table.device)
+    return table[world.view(-1, *[1] * (index.dim() - 1)), index]
