@@ -85,8 +85,8 @@ class MarketConfig:
     """Blend of rewards: 0 = each agent's own, 1 = mean welfare of all agents in the world."""
     user_state: Literal["none", "own", "budgets", "single"] = "none"
     """Exact state that tabular users see: own satiation and mood, or budgets in steps of 0.5, or just one."""
-    item_state: Literal["none", "budgets", "single"] = "none"
-    """The same for items."""
+    item_state: Literal["none", "boost", "budgets", "single"] = "none"
+    """The same for items; boost = the action that is being served, which is what the item is about to pay for."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -128,4 +128,4 @@ _POSITIVE = {"temperature", "satiation_max", "mood_max", "energy_start", "energy
 _NOT_NEGATIVE = {"boost_cost", "num_candidates", "position_bias", "satiation_weight", "mood_weight",
                  "wearout_weight", "satiation_gain", "satiation_recovery", "drift_noise", "upkeep"}
 _CHOICES = {"slate_order": ("ranked", "fixed"), "response_mode": ("sampled", "mean"),
-            "user_state": ("none", "own", "budgets", "single"), "item_state": ("none", "budgets", "single")}
+            "user_state": ("none", "own", "budgets", "single"), "item_state": ("none", "boost", "budgets", "single")}

@@ -107,6 +107,10 @@ class Market:
         build = observe_users if side == "users" else observe_items
         return build(self._rules, state, privileged)
 
+    def boosts(self, state: State) -> Tensor:
+        """Factor of each item's boost that the current slates were built with, float32 ``[B, I]``; 1 = rest."""
+        return self._rules.factor[state.boost_level]
+
     def _choose(self, state: State, action: Tensor) -> Choice:
         """Actions that the mask forbids become a skip, and are counted."""
         position, illegal = _legal(action, user_mask(state))

@@ -71,7 +71,8 @@ def uniform(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...]
     Returns:
         float32 ``[B, *shape]``.
     """
-    first = _mix(key[:, 0] + step * _GOLDEN + _signed(stream * 0x3C6EF372))
+    counter = _signed(step * _GOLDEN) if isinstance(step, int) else step * _GOLDEN
+    first = _mix(key[:, 0] + counter + _signed(stream * 0x3C6EF372))
     second = _mix(key[:, 1] ^ first)
     index = torch.arange(offset, offset + math.prod(shape), dtype=torch.int32, device=key.device)
     bits = index * _GOLDEN + first[:, None]

@@ -125,6 +125,8 @@ def _num_states(config: MarketConfig, kind: str) -> int | None:
     if kind == "budgets":
         budgets: int = (int(config.energy_max / _BUDGET_STEP) + 1) ** config.num_items
         return budgets
+    if kind == "boost":
+        return 1 + config.num_segments * len(config.boost_levels)
     return 1 if kind == "single" else None
 
 
@@ -133,14 +135,17 @@ def _exact_state(config: MarketConfig, state: State, kind: str, num_agents: int)
     if kind == "none":
         return None
     shape = (state.key.shape[0], num_agents)
+    if kind == "single":
+        return torch.zeros(shape, dtype=torch.int64, device=state.key.device)
+    if kind == "boost":
+        served = 1 + state.boost_segment * len(config.boost_levels) + state.boost_level - 1
+        return torch.where(state.boost_level > 0, served, 0)
     if kind == "own":
         digits = torch.cat([state.satiation, (state.mood + config.mood_max).unsqueeze(2)], dim=2)
         base = int(config.satiation_max) + 1
-    elif kind == "budgets":
+    else:
         digits = (state.energy / _BUDGET_STEP).unsqueeze(1)
         base = int(config.energy_max / _BUDGET_STEP) + 1
-    else:
-        return torch.zeros(shape, dtype=torch.int64, device=state.key.device)
     # Satiations are the low digits, so that mood, which has more values, can be the highest.
     power = base ** torch.arange(digits.shape[2], device=state.key.device)
     return (digits.round().long() * power).sum(2).expand(shape)

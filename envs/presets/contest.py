@@ -20,7 +20,7 @@ CONTEST = Preset(
     MarketConfig(
         num_users=64, num_items=4, slate_size=1, embedding_size=1, num_topics=1, num_segments=1, horizon=50,
         boost_levels=(3.0, 6.0, 9.0, 12.0, 15.0, 18.0, 24.0), boost_cost=1.0, user_state="single",
-        item_state="single"),
+        item_state="boost"),
     _behaviour,
-    Training(num_worlds=16, episodes=200, eval_worlds=64, discount=0.0),
+    Training(num_worlds=16, episodes=200, eval_worlds=64, discount=0.9),
     "four equal items buy attention: each alone gains by it, together they burn most of it")

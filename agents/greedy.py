@@ -1,0 +1,22 @@
+"""`greedy`: knows the expected reward of every action and takes the highest. It knows much and plans nothing."""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from interplay.agents.base import Agent
+from interplay.agents.parts.choosing import best
+from interplay.envs.types import InterplayError, Observation
+
+
+class GreedyAgent(Agent):
+    """The myopic oracle: users know their response probabilities, items their profit if nobody else moves."""
+
+    name: ClassVar[str] = "greedy"
+    privileged: ClassVar[bool] = True
+
+    def act(self, observation: Observation, explore: bool) -> Tensor:
+        """See ``Agent.act``."""
+        if observation.expected is None:
+            raise InterplayError("greedy needs Observation.expected, which is None: observe(..., privileged=True)")
+        return best(observation.expected, observation.mask)

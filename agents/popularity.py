@@ -1,0 +1,25 @@
+"""`popularity`: users take the item that had most responses so far, items court the largest segment."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from interplay.agents.base import Agent
+from interplay.agents.parts.choosing import best
+from interplay.envs.types import Observation
+
+
+class PopularityAgent(Agent):
+    """Follows the crowd; items do it at their lowest level."""
+
+    name: ClassVar[str] = "popularity"
+
+    def act(self, observation: Observation, explore: bool) -> Tensor:
+        """See ``Agent.act``."""
+        column = "popularity" if self.spec.side == "users" else "segment_share"
+        crowd = observation.options[..., self.spec.option_features.index(column)]
+        values = torch.full(observation.mask.shape, -1.0, device=crowd.device)
+        if self.spec.num_levels > 0:
+            values[..., 1 :: self.spec.num_levels] = crowd
+        return best(values, observation.mask)

@@ -1,0 +1,19 @@
+"""`random`: any allowed action, each as likely."""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from interplay.agents.base import Agent
+from interplay.agents.parts.choosing import any_allowed
+from interplay.envs.types import Observation
+
+
+class RandomAgent(Agent):
+    """Uniform over the mask, doing nothing included."""
+
+    name: ClassVar[str] = "random"
+
+    def act(self, observation: Observation, explore: bool) -> Tensor:
+        """See ``Agent.act``; ``explore`` makes no difference."""
+        return any_allowed(self, observation.mask)

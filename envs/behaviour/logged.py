@@ -1,0 +1,245 @@
+"""Logged behaviour: users respond to an item as the log says that they did."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from dataclasses import fields, replace
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.cluster.vq import kmeans2
+from torch import Tensor
+
+from interplay.envs.behaviour.base import Behaviour
+from interplay.envs.config import MarketConfig
+from interplay.envs.data.factors import Factors, fit_factors
+from interplay.envs.data.log import InteractionLog
+from interplay.envs.types import InterplayError, Population, State
+
+Missing = Literal["mask", "impute", "zero"]
+
+_PRIOR_ROWS = 5.0  # rows at the mean reward that every item's own mean starts from
+_CERTAIN = 0.01  # rewards are kept this far from 0 and 1 where their logit is needed
+
+
+class Tables(NamedTuple):
+    """Everything that a market reads, on one device.
+
+    Attributes:
+        people: one world's population, a leading axis of 1.
+        key: int64 ``[P]``, ``user * I + item`` of the pairs that have an answer, ascending.
+        answer: float32 ``[P]``, their mean rewards in [0, 1].
+        user_factor, item_factor: float32 ``[U, D + 1]`` and ``[I, D + 1]``; a pair's product is the model's guess.
+    """
+
+    people: Population
+    key: Tensor
+    answer: Tensor
+    user_factor: Tensor
+    item_factor: Tensor
+
+    def to(self, device: torch.device) -> Tables:
+        """The same on ``device``."""
+        people = Population(**{f.name: getattr(self.people, f.name).to(device) for f in fields(Population)})
+        return Tables(people, *(table.to(device) for table in self[1:]))
+
+
+class LoggedBehaviour(Behaviour):
+    """Responses are a log's rewards, scaled so that its reward range becomes [0, 1].
+
+    What agents can see comes from ``train`` alone: tastes and item vectors, appeal, popularity, segments. What
+    they are paid comes from ``answers``. So a market that answers from the held-out part measures what agents
+    have learnt about it, and shows them nothing of it.
+
+    With satiation, mood or wear-out switched on, the reward of a pair moves on the logit scale, starting from
+    [0.01, 0.99]; where they add nothing it is the log's value exactly.
+
+    Args:
+        train: the part that agents may know.
+        answers: the part that pays. ``train`` itself in the market that agents train in.
+        config: the market's, best made by ``logged_market_config``.
+        missing: what a pair without an answer is worth. ``"mask"`` = nothing, and it is never offered: users
+            choose among what the log has of them. ``"zero"`` = nothing, though it may be offered. ``"impute"``
+            = what a low-rank model of ``train`` predicts.
+        reward_range: rewards that become 0 and 1; None = the log's lowest and highest.
+        seed: of the model's start and the segments'.
+
+    Raises:
+        InterplayError: logs and config disagree on sizes, or the rewards on the range.
+    """
+
+    name: ClassVar[str] = "logged"
+
+    def __init__(self, train: InteractionLog, answers: InteractionLog, config: MarketConfig,
+                 missing: Missing = "mask", *, reward_range: tuple[float, float] | None = None,
+                 seed: int = 0) -> None:
+        if missing not in ("mask", "impute", "zero"):
+            raise InterplayError(f"missing={missing!r} is not known: choose 'mask', 'impute' or 'zero'")
+        _check_sizes(train, config)
+        self._train = replace(train, reward_range=reward_range or train.reward_range)
+        self._config = config
+        self.missing = missing
+        factors = fit_factors(self._train, config.embedding_size - 1, seed=seed)
+        people = _people(self._train, factors, config, np.random.default_rng(seed))
+        self._set_answers(answers, people, *_guess_tables(factors))
+
+    def answering(self, answers: InteractionLog) -> LoggedBehaviour:
+        """The same people, known the same way, who now answer from another part of the log."""
+        other = copy.copy(self)
+        old = self._tables
+        other._set_answers(answers, old.people, old.user_factor, old.item_factor)
+        return other
+
+    def populate(self, key: Tensor) -> Population:
+        """The log's people, the same in every world."""
+        return self._on(key.device).people.expand(key.shape[0])
+
+    def response(self, state: State, items: Tensor, shift: Tensor) -> Tensor:
+        """The log's reward of each pair, moved by ``shift``."""
+        tables = self._on(items.device)
+        known, rate = _look_up(tables, items)
+        if self.missing == "impute":
+            rate = torch.where(known, rate, _guess(tables, items))
+            known = torch.ones_like(known)
+        moved = torch.sigmoid(torch.logit(rate, _CERTAIN) + shift)
+        return torch.where(known & (shift != 0.0), moved, rate)
+
+    def candidates(self) -> tuple[Tensor, Tensor] | None:
+        """The items that each user has an answer for, if all others are masked."""
+        if self.missing != "mask":
+            return None
+        key, num_items = self._tables.key, self._config.num_items
+        user, item = key // num_items, key % num_items
+        count = torch.bincount(user, minlength=self._config.num_users)
+        # Slates take their slots from these rows, so that there have to be as many.
+        width = max(int(count.max()), self._config.slate_size)
+        column = torch.arange(len(key)) - (count.cumsum(0) - count)[user]
+        items = torch.zeros(len(count), width, dtype=torch.int64)
+        items[user, column] = item
+        return items, torch.arange(width) < count.unsqueeze(1)
+
+    def _set_answers(self, answers: InteractionLog, people: Population, user_factor: Tensor,
+                     item_factor: Tensor) -> None:
+        if (answers.user_ids, answers.item_ids) != (self._train.user_ids, self._train.item_ids):
+            raise InterplayError("train and answers number other users or items: make both with one split_log")
+        pairs = replace(answers, reward_range=self._train.reward_range).pairs()
+        answer = torch.from_numpy(self._train.scaled(pairs.reward))
+        self._tables = Tables(people, torch.from_numpy(pairs.key), answer, user_factor, item_factor)
+        self._moved = {answer.device: self._tables}
+
+    def _on(self, device: torch.device) -> Tables:
+        """The tables on a device; copied there the first time that they are needed."""
+        tables = self._moved.get(device)
+        if tables is None:
+            tables = self._tables.to(device)
+            if type(tables.key) is Tensor:  # what a tracing mode gives has no values: not to be kept
+                self._moved[device] = tables
+        return tables
+
+
+def logged_market_config(log: InteractionLog, **changes: Any) -> MarketConfig:
+    """A market for a log: its sizes, rewards exactly as logged, and no mechanism that would change them.
+
+    Args:
+        log: the whole, or either part of it.
+        changes: numbers of the config that should be others.
+
+    Raises:
+        InterplayError: an unknown number, or a value that it cannot have.
+    """
+    known = [f.name for f in fields(MarketConfig)]
+    for name in changes:
+        if name not in known:
+            raise InterplayError(f"unknown market option {name!r}: choose from {', '.join(known)}")
+    values: dict[str, Any] = dict(
+        num_users=log.num_users, num_items=log.num_items, num_topics=log.num_topics, slate_size=5,
+        embedding_size=16, num_segments=4, horizon=20, response_mode="mean", temperature=0.5,
+        boost_levels=(2.0, 4.0), boost_cost=0.05)
+    return MarketConfig(**(values | changes))
+
+
+def _check_sizes(log: InteractionLog, config: MarketConfig) -> None:
+    for name in ("num_users", "num_items", "num_topics"):
+        found, expected = getattr(log, name), getattr(config, name)
+        if found != expected:
+            raise InterplayError(f"{name}={expected}, but the log has {found}: make the config with "
+                                 "logged_market_config(log)")
+
+
+def _look_up(tables: Tables, items: Tensor) -> tuple[Tensor, Tensor]:
+    """Which pairs have an answer, and it (0 where there is none): bool and float32 ``[B, U, K]``."""
+    num_users, num_items = tables.user_factor.shape[0], tables.item_factor.shape[0]
+    user = torch.arange(num_users, device=items.device).unsqueeze(1)
+    wanted = (user * num_items + items).contiguous()
+    place = torch.searchsorted(tables.key, wanted).clamp(max=tables.key.shape[0] - 1)
+    known = tables.key[place] == wanted
+    return known, torch.where(known, tables.answer[place], 0.0)
+
+
+def _guess(tables: Tables, items: Tensor) -> Tensor:
+    """The model's rewards, float32 ``[B, U, K]`` in [0, 1]."""
+    return (tables.user_factor.unsqueeze(1) * tables.item_factor[items]).sum(-1).clamp(0.0, 1.0)
+
+
+def _guess_tables(factors: Factors) -> tuple[Tensor, Tensor]:
+    """The model as one product: biases become coordinates that meet a 1 on the other side."""
+    user_bias, item_bias = factors.mean + factors.user_bias, factors.item_bias
+    user = np.column_stack([factors.user_vector, user_bias, np.ones_like(user_bias)])
+    item = np.column_stack([factors.item_vector, np.ones_like(item_bias), item_bias])
+    return _float32(user), _float32(item)
+
+
+def _people(log: InteractionLog, factors: Factors, config: MarketConfig, rng: np.random.Generator) -> Population:
+    """One world of the training part's people."""
+    taste, vector = _market_vectors(factors)
+    count = np.bincount(log.item, minlength=log.num_items)
+    topics = np.ones((log.num_items, 1)) if log.item_topics is None else log.item_topics
+    ones, zeros = np.ones(log.num_items), np.zeros(log.num_items)
+    segment = torch.from_numpy(_segments(taste, config.num_segments, rng))
+    rows = Population(_float32(taste), segment, _float32(vector), _float32(_appeal(log, factors.mean)),
+                      _float32(topics), _float32(zeros), _float32(ones), _float32(count),
+                      torch.ones(config.embedding_size))
+    return Population(**{f.name: getattr(rows, f.name).unsqueeze(0) for f in fields(Population)})
+
+
+def _market_vectors(factors: Factors) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Tastes of length 1 and item vectors whose product ranks items, for each user, exactly as the model does.
+
+    An item's bias is its last coordinate and meets a constant on the users' side, as large as a typical taste;
+    a user's bias moves no ranking and is left out. So who was never seen ranks by bias alone, and an item that
+    was never seen is the zero vector. Item vectors have one common scale, at which 99% of their numbers lie in
+    [-1, 1].
+
+    Returns:
+        ``[U, D]`` and ``[I, D]``, with D one more than the model's.
+    """
+    typical = float(np.sqrt((factors.user_vector**2).sum(1).mean())) or 1.0
+    taste = np.column_stack([factors.user_vector, np.full(len(factors.user_bias), typical)])
+    vector = np.column_stack([factors.item_vector, factors.item_bias / typical])
+    scale = float(np.quantile(np.abs(vector), 0.99)) or 1.0
+    return taste / np.linalg.norm(taste, axis=1, keepdims=True), vector / scale
+
+
+def _appeal(log: InteractionLog, mean: float) -> NDArray[np.float64]:
+    """The logit of each item's mean reward, drawn to the log's mean where rows are few: float64 ``[I]``."""
+    count = np.bincount(log.item, minlength=log.num_items)
+    total = np.bincount(log.item, weights=log.scaled(log.reward), minlength=log.num_items)
+    rate = np.clip((total + _PRIOR_ROWS * mean) / (count + _PRIOR_ROWS), _CERTAIN, 1.0 - _CERTAIN)
+    logit: NDArray[np.float64] = np.log(rate / (1.0 - rate))
+    return logit
+
+
+def _segments(taste: NDArray[np.float64], num_segments: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Users by k-means on their tastes, int64 ``[U]``; a segment may stay empty."""
+    clusters = min(num_segments, len(np.unique(taste, axis=0)))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="One of the clusters is empty")
+        _, segment = kmeans2(taste, clusters, minit="++", seed=rng)
+    return np.asarray(segment, dtype=np.int64)
+
+
+def _float32(values: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))

@@ -1,0 +1,50 @@
+"""Data: logs, where they come from, and what can be fitted to them. One file for each data set.
+
+``read_log`` finds the reader for a path; ``split_log`` parts a log; ``fit_factors`` turns it into vectors.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from pathlib import Path
+
+from interplay.envs.data.base import DataSet
+from interplay.envs.data.columns import ColumnNames
+from interplay.envs.data.factors import Factors, fit_factors
+from interplay.envs.data.log import InteractionLog, LogSummary, make_log, split_log
+from interplay.envs.discovery import discover
+from interplay.envs.types import InterplayError
+
+
+@cache
+def data_sets() -> dict[str, type[DataSet]]:
+    """Every data set of this package by name."""
+    return discover(sys.modules[__name__], DataSet)
+
+
+def read_log(path: Path | str, columns: ColumnNames | None = None) -> InteractionLog:
+    """The log in a file or folder, read by the first data set (by name, fallbacks last) that knows it.
+
+    Args:
+        path: a public data set, or a table of yours.
+        columns: which column of a table holds what; None = user, item, reward and, where they exist, time and
+            propensity.
+
+    Raises:
+        InterplayError: there is no such path, no data set knows it, or what is inside cannot be used.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InterplayError(f"{path}: there is no such file or folder: check the path")
+    readers = sorted((kind() for kind in data_sets().values()), key=lambda reader: reader.fallback)
+    for reader in readers:
+        if reader.matches(path):
+            return reader.read(path, columns)
+    known = ", ".join(reader.name for reader in readers)
+    raise InterplayError(f"{path}: no data set knows this (asked: {known}): give its folder, or a table as "
+                         ".csv, .tsv or .parquet")
+
+
+__all__ = ["ColumnNames", "DataSet", "Factors", "InteractionLog", "LogSummary", "data_sets", "fit_factors",
+           "make_log", "read_log", "split_log"]

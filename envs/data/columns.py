@@ -1,0 +1,149 @@
+"""Reading a table's columns, strictly: every value is used as it is, or refused by name, value and row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import NoReturn
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from interplay.envs.types import InterplayError
+
+# Seconds of the years 1 to 9999: what lies outside is not in seconds.
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800.0, 253_402_300_799.0
+
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """Which column of a table holds what. ``time`` and ``propensity`` are None where there is no such column."""
+
+    user: str = "user"
+    """Ids of users: integers or strings."""
+    item: str = "item"
+    """Ids of items: integers or strings."""
+    reward: str = "reward"
+    """What the response was worth: a rating, a click (0 or 1), seconds watched ..."""
+    time: str | None = None
+    """When it happened: unix seconds, ISO-8601 text or a date; UTC where no zone is given."""
+    propensity: str | None = None
+    """Probability in (0, 1] with which the policy that wrote the log showed the item."""
+
+    def used(self) -> list[str]:
+        """The columns that are named, in the order of the fields."""
+        names = [getattr(self, f.name) for f in fields(self)]
+        return [name for name in names if name is not None]
+
+
+def check_columns(existing: Sequence[str], columns: ColumnNames, source: str) -> None:
+    """Refuse names that the table of ``source`` does not have, or that are used twice.
+
+    Raises:
+        InterplayError: with the names that exist.
+    """
+    used = columns.used()
+    for name in used:
+        if name not in existing:
+            raise InterplayError(f"{source}: no column {name!r}; name one of {', '.join(map(repr, existing))}")
+        if used.count(name) > 1:
+            raise InterplayError(f"{source}: column {name!r} is named for two purposes: name two columns")
+
+
+def parse_text(frame: pl.DataFrame, columns: ColumnNames) -> pl.DataFrame:
+    """Give text columns of ids and times their types; rewards and propensities stay text until they are checked.
+
+    Ids become integers only if each one is written as that integer is: '007' and '7' are two users.
+    """
+    typed = [_integers(frame[name]) for name in (columns.user, columns.item)]
+    if columns.time is not None:
+        typed.append(_numbers(frame[columns.time]))
+    return frame.with_columns(typed)
+
+
+def read_ids(column: pl.Series, source: str) -> tuple[NDArray[np.int64], tuple[int, ...] | tuple[str, ...]]:
+    """Dense numbers of ids, in their sorted order.
+
+    Returns:
+        ``(number, ids)``: int64 ``[N]`` with values in ``0..len(ids)-1``, and the ids that they stand for.
+    """
+    if isinstance(column.dtype, (pl.Categorical, pl.Enum)):
+        column = column.cast(pl.String)  # their own order is not that of the text
+    if not (column.dtype.is_integer() or column.dtype == pl.String):
+        raise InterplayError(f"{source}: ids of column {column.name!r} have type {column.dtype}: make them "
+                             "integers or strings")
+    _refuse(column.is_null(), column, "but every row needs an id: fill it in or remove the row", source)
+    number = (column.rank("dense").cast(pl.Int64) - 1).to_numpy()
+    return number, tuple(column.unique().sort().to_list())
+
+
+def read_rewards(column: pl.Series, source: str) -> NDArray[np.float32]:
+    """Finite numbers, float32 ``[N]``; False and True count as 0 and 1."""
+    values = _floats(column, source)
+    single = values.cast(pl.Float32)  # checked in float32, so that what overflows it is refused too
+    _refuse(~single.is_finite(), column, "which is not a finite number: correct or remove the row", source)
+    return single.to_numpy()
+
+
+def read_propensities(column: pl.Series, source: str) -> NDArray[np.float64]:
+    """Probabilities in (0, 1], float64 ``[N]``."""
+    values = _floats(column, source)
+    inside = (values > 0.0) & (values <= 1.0)
+    _refuse(~inside, column, "which is no propensity: give a probability above 0 and at most 1", source)
+    return values.to_numpy()
+
+
+def read_times(column: pl.Series, source: str) -> NDArray[np.float64]:
+    """Unix seconds, float64 ``[N]``, from numbers, dates or ISO-8601 text."""
+    _refuse(column.is_null(), column, "but every row needs a time: fill it in or name no time column", source)
+    if column.dtype == pl.String:
+        return np.array([_seconds(text, row, column, source) for row, text in enumerate(column)])
+    if column.dtype in (pl.Date, pl.Datetime):
+        return column.dt.timestamp("us").to_numpy() / 1e6
+    values = _floats(column, source)
+    inside = (values >= _FIRST_SECOND) & (values <= _LAST_SECOND)  # False for NaN, too
+    _refuse(~inside, column, "which is not in unix seconds: divide milliseconds by 1000", source)
+    return values.to_numpy()
+
+
+def _seconds(text: str, row: int, column: pl.Series, source: str) -> float:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        _refuse_row(row, column, "which is no time: write unix seconds or ISO-8601 (2024-01-31T12:00:00)", source)
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+
+
+def _floats(column: pl.Series, source: str) -> pl.Series:
+    """The column as Float64; refuses what is missing or not a number."""
+    _refuse(column.is_null(), column, "but every row needs a number: fill it in or remove the row", source)
+    if not (column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.String)):
+        raise InterplayError(f"{source}: column {column.name!r} has type {column.dtype}: make it a column "
+                             "of numbers")
+    values = column.cast(pl.Float64, strict=False)
+    _refuse(values.is_null(), column, "which is not a number: correct or remove the row", source)
+    return values
+
+
+def _integers(text: pl.Series) -> pl.Series:
+    number = text.cast(pl.Int64, strict=False)
+    same = number.cast(pl.String).eq_missing(text).all()
+    return number if same else text
+
+
+def _numbers(text: pl.Series) -> pl.Series:
+    number = text.cast(pl.Float64, strict=False)
+    return number if number.null_count() == text.null_count() else text
+
+
+def _refuse(bad: pl.Series, column: pl.Series, problem: str, source: str) -> None:
+    if bad.any():
+        _refuse_row(int(bad.arg_true()[0]), column, problem, source)
+
+
+def _refuse_row(row: int, column: pl.Series, problem: str, source: str) -> NoReturn:
+    """Rows are counted from 1 for people; a header is not a row."""
+    value = "nothing" if column[row] is None else repr(column[row])
+    raise InterplayError(f"{source}: column {column.name!r} has {value} in row {row + 1}, {problem}")

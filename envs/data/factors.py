@@ -1,0 +1,104 @@
+"""A biased low-rank model of a log's rewards, fitted by alternating least squares."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from interplay.envs.data.log import InteractionLog
+from interplay.envs.types import InterplayError
+
+Floats = NDArray[np.float64]
+
+_CHUNK = 1 << 24  # numbers of the normal equations that are held at once: 128 MiB
+
+
+class Factors(NamedTuple):
+    """``mean + user_bias[u] + item_bias[i] + <user_vector[u], item_vector[i]>``, on the scale [0, 1].
+
+    Attributes:
+        mean: of the training rewards.
+        user_bias, item_bias: float64 ``[U]`` and ``[I]``; 0 for who was never seen.
+        user_vector, item_vector: float64 ``[U, D]`` and ``[I, D]``; 0 for who was never seen.
+    """
+
+    mean: float
+    user_bias: Floats
+    item_bias: Floats
+    user_vector: Floats
+    item_vector: Floats
+
+    def predict(self, user: NDArray[np.int64], item: NDArray[np.int64]) -> Floats:
+        """Expected rewards of pairs (int64 ``[N]`` each), float64 ``[N]``; may lie a little outside [0, 1]."""
+        taste = np.einsum("nd,nd->n", self.user_vector[user], self.item_vector[item])
+        predicted: Floats = self.mean + self.user_bias[user] + self.item_bias[item] + taste
+        return predicted
+
+
+def fit_factors(log: InteractionLog, size: int = 16, ridge: float = 0.33, iterations: int = 10,
+                seed: int = 0) -> Factors:
+    """Fit the model to ``log``, which should be a training part.
+
+    In turn each side's vectors and biases are the exact ridge solution for the other's. The penalty of a user or
+    item with n rows is ``ridge * sqrt(n)``: between the fixed one, which lets the busy overfit, and the one in
+    proportion to n, which keeps them from being learnt.
+
+    Args:
+        log: its rewards are scaled to [0, 1] first.
+        size: D; 0 fits biases alone.
+        ridge: 0.33 was the best of several on held-out MovieLens-100K ratings.
+        iterations: rounds over both sides.
+        seed: of the first item vectors; the fit follows from it exactly.
+
+    Raises:
+        InterplayError: a number is out of its range, or all rewards are equal.
+    """
+    if size < 0 or iterations < 1 or not ridge > 0.0:
+        raise InterplayError(f"size={size}, iterations={iterations}, ridge={ridge}: give a size of at least 0, "
+                             "iterations of at least 1 and a ridge above 0")
+    reward = log.scaled(log.reward).astype(np.float64)
+    mean = float(reward.mean())
+    rows, rest = _sparse(log, np.ones_like(reward)), _sparse(log, reward - mean)
+    by_item = rows.T.tocsr(), rest.T.tocsr()
+    item_vector = 0.1 * np.random.default_rng(seed).standard_normal((log.num_items, size))
+    item_bias = np.zeros(log.num_items)
+    for _ in range(iterations):
+        user_vector, user_bias = _solve(rows, rest, item_vector, item_bias, ridge)
+        item_vector, item_bias = _solve(*by_item, user_vector, user_bias, ridge)
+    return Factors(mean, user_bias, item_bias, user_vector, item_vector)
+
+
+def _sparse(log: InteractionLog, value: Floats) -> csr_matrix:
+    """Values summed by pair, ``[U, I]``."""
+    return csr_matrix((value, (log.user, log.item)), shape=(log.num_users, log.num_items))
+
+
+def _solve(rows: csr_matrix, rest: csr_matrix, vector: Floats, bias: Floats,
+           ridge: float) -> tuple[Floats, Floats]:
+    """Vectors and biases of one side, given the other's.
+
+    Args:
+        rows: ``[N, J]``, how often each pair occurs.
+        rest: ``[N, J]``, each pair's sum of reward - mean.
+        vector: ``[J, D]``, the other side's.
+        bias: ``[J]``, the other side's.
+        ridge: penalty for one row.
+
+    Returns:
+        ``[N, D]`` and ``[N]``.
+    """
+    design = np.column_stack([vector, np.ones(len(vector))])
+    width = design.shape[1]
+    outer = (design[:, :, None] * design[:, None, :]).reshape(len(design), width * width)
+    target = rest @ design - rows @ (bias[:, None] * design)
+    count = np.maximum(np.asarray(rows.sum(1)).ravel(), 1.0)
+    chunk = max(1, _CHUNK // (width * width))
+    solution = np.empty_like(target)
+    for part in (slice(n, n + chunk) for n in range(0, len(target), chunk)):
+        penalty = ridge * np.sqrt(count[part])[:, None, None] * np.eye(width)
+        gram = (rows[part] @ outer).reshape(-1, width, width) + penalty
+        solution[part] = np.linalg.solve(gram, target[part, :, None])[:, :, 0]
+    return solution[:, :-1], solution[:, -1]

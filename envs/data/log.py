@@ -1,0 +1,288 @@
+"""Logs of interactions: who responded how to what. Checked when they are made, never changed afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from interplay.envs.data.columns import (
+    ColumnNames,
+    check_columns,
+    read_ids,
+    read_propensities,
+    read_rewards,
+    read_times,
+)
+from interplay.envs.types import InterplayError
+
+Ids = tuple[int, ...] | tuple[str, ...]
+How = Literal["random", "time", "own"]
+
+_ROW_FIELDS = ("user", "item", "reward", "time", "propensity", "split")
+
+
+class Pairs(NamedTuple):
+    """The distinct (user, item) pairs of a log, ``P`` of them, by user and then by item.
+
+    Attributes:
+        key: int64 ``[P]``, ``user * num_items + item``, ascending.
+        reward: float64 ``[P]``, the mean raw reward of the pair's rows.
+        rows: int64 ``[P]``, how many rows that is.
+    """
+
+    key: NDArray[np.int64]
+    reward: NDArray[np.float64]
+    rows: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LogSummary:
+    """What a log holds, and what became of every row that was read.
+
+    Attributes:
+        rows_read: rows of the source.
+        dropped: rows that are not in this log, counted by reason.
+        num_users, num_items: distinct ids.
+        density: share of all (user, item) pairs that occur.
+        repeated_pairs, repeated_rows: pairs that occur more than once, and the rows they have together.
+        reward_range: lowest and highest reward of the scale (the whole log's, also in one part of it).
+        ids: how the ids were numbered.
+        time_range: first and last time in unix seconds, None without times.
+    """
+
+    rows_read: int
+    dropped: Mapping[str, int]
+    num_users: int
+    num_items: int
+    density: float
+    repeated_pairs: int
+    repeated_rows: int
+    reward_range: tuple[float, float]
+    ids: str
+    time_range: tuple[float, float] | None
+
+    def __str__(self) -> str:
+        dropped = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items()) or "none"
+        repeats = f"{self.repeated_pairs:,} pairs in {self.repeated_rows:,} rows, averaged for each pair's reward"
+        low, high = self.reward_range
+        lines = [f"rows     {self.rows_read:,} read; dropped: {dropped}",
+                 f"size     {self.num_users:,} users x {self.num_items:,} items, density {self.density:.3%}",
+                 f"repeats  {repeats if self.repeated_pairs else 'none'}",
+                 f"rewards  {low:g} to {high:g}",
+                 f"ids      {self.ids}"]
+        if self.time_range is not None:
+            lines.append("times    {} to {}".format(*(_date(second) for second in self.time_range)))
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False)
+class InteractionLog:
+    """``N`` responses of ``U`` users to ``I`` items. ``make_log`` makes one from a table.
+
+    Attributes:
+        user, item: int64 ``[N]``, dense numbers in ``0..U-1`` and ``0..I-1``.
+        reward: float32 ``[N]``, in the source's own units.
+        user_ids, item_ids: the source's ids by dense number; users and items without rows keep theirs.
+        reward_range: lowest and highest reward of the scale; what [0, 1] stands for in a market.
+        time: float64 ``[N]``, unix seconds.
+        propensity: float64 ``[N]`` in (0, 1].
+        split: bool ``[N]``, the source's own held-out rows.
+        item_topics: float32 ``[I, G]``, each row on the simplex. topic_names: their ``G`` names.
+        titles: ``I`` names of items for people; may repeat.
+        user_features, item_features: float32 ``[U, F]`` and ``[I, F]``.
+        dropped: rows of the source that are not in this log, counted by reason.
+    """
+
+    user: NDArray[np.int64]
+    item: NDArray[np.int64]
+    reward: NDArray[np.float32]
+    user_ids: Ids
+    item_ids: Ids
+    reward_range: tuple[float, float]
+    time: NDArray[np.float64] | None = None
+    propensity: NDArray[np.float64] | None = None
+    split: NDArray[np.bool_] | None = None
+    item_topics: NDArray[np.float32] | None = None
+    topic_names: tuple[str, ...] | None = None
+    titles: tuple[str, ...] | None = None
+    user_features: NDArray[np.float32] | None = None
+    item_features: NDArray[np.float32] | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        sizes = {**dict.fromkeys(_ROW_FIELDS, len(self.user)), "user_features": self.num_users,
+                 "item_topics": self.num_items, "titles": self.num_items, "item_features": self.num_items}
+        for name, size in sizes.items():
+            value = getattr(self, name)
+            if value is not None and len(value) != size:
+                raise InterplayError(f"log: {name} has {len(value)} rows where {size} are needed: make them agree")
+        low, high = self.reward_range
+        wrong = self.reward[(self.reward < np.float32(low)) | (self.reward > np.float32(high))]
+        if len(wrong):
+            raise InterplayError(f"log: reward {wrong[0]:g} lies outside reward_range=({low:g}, {high:g}): "
+                                 "widen the range")
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    @property
+    def num_users(self) -> int:
+        """U, users with and without rows."""
+        return len(self.user_ids)
+
+    @property
+    def num_items(self) -> int:
+        """I, items with and without rows."""
+        return len(self.item_ids)
+
+    @property
+    def num_topics(self) -> int:
+        """G; 1 where the log knows no topics."""
+        return 1 if self.item_topics is None else int(self.item_topics.shape[1])
+
+    @property
+    def pair_key(self) -> NDArray[np.int64]:
+        """int64 ``[N]``, one number for each row's (user, item): ``user * num_items + item``."""
+        return self.user * np.int64(self.num_items) + self.item
+
+    def pairs(self) -> Pairs:
+        """The distinct pairs, repeated ones averaged."""
+        key, inverse, count = np.unique(self.pair_key, return_inverse=True, return_counts=True)
+        return Pairs(key, np.bincount(inverse, weights=self.reward) / count, count)
+
+    def scaled(self, reward: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Raw rewards, mapped linearly so that ``reward_range`` becomes [0, 1].
+
+        Raises:
+            InterplayError: the range is a single value, which says nothing about better and worse.
+        """
+        low, high = self.reward_range
+        if not low < high:
+            raise InterplayError(f"log: every reward is {low:g}, so none is better than another: say what the "
+                                 "scale is with reward_range, such as (0.0, 1.0)")
+        return ((reward - low) / (high - low)).astype(np.float32)
+
+    def take(self, rows: NDArray[np.bool_], otherwise: str) -> InteractionLog:
+        """The rows where ``rows [N]`` is True, with the same ids; the others are counted as ``otherwise``."""
+        columns = {name: getattr(self, name) for name in _ROW_FIELDS}
+        kept = {name: column[rows] for name, column in columns.items() if column is not None}
+        lost = int((~rows).sum())
+        dropped = {**self.dropped, otherwise: self.dropped.get(otherwise, 0) + lost} if lost else self.dropped
+        return replace(self, **kept, dropped=dropped)
+
+    def summary(self) -> LogSummary:
+        """What there is, and what became of every row."""
+        rows = self.pairs().rows
+        repeated = rows[rows > 1]
+        return LogSummary(
+            rows_read=len(self) + sum(self.dropped.values()), dropped=dict(self.dropped),
+            num_users=self.num_users, num_items=self.num_items,
+            density=len(rows) / (self.num_users * self.num_items),
+            repeated_pairs=len(repeated), repeated_rows=int(repeated.sum()), reward_range=self.reward_range,
+            ids=f"users {_span(self.user_ids)}; items {_span(self.item_ids)}; numbered from 0 in this order",
+            time_range=None if self.time is None else (float(self.time.min()), float(self.time.max())))
+
+
+def make_log(frame: pl.DataFrame, columns: ColumnNames | None = None, source: str = "table",
+             dropped: Mapping[str, int] | None = None) -> InteractionLog:
+    """A log from a table with one response in each row. A pair may occur in many rows.
+
+    Args:
+        frame: the table.
+        columns: which of its columns holds what; others are not read.
+        source: what the table is called in errors.
+        dropped: rows that were left out before, counted by reason, for the summary.
+
+    Raises:
+        InterplayError: a column is unknown, there is no row, or a value cannot be used; nothing is skipped.
+    """
+    columns = columns or ColumnNames()
+    check_columns(frame.columns, columns, source)
+    if frame.is_empty():
+        raise InterplayError(f"{source}: there are 0 rows: give a log with at least one")
+    user, user_ids = read_ids(frame[columns.user], source)
+    item, item_ids = read_ids(frame[columns.item], source)
+    reward = read_rewards(frame[columns.reward], source)
+    return InteractionLog(
+        user, item, reward, user_ids, item_ids, (float(reward.min()), float(reward.max())),
+        time=None if columns.time is None else read_times(frame[columns.time], source),
+        propensity=None if columns.propensity is None else read_propensities(frame[columns.propensity], source),
+        dropped=dropped or {})
+
+
+def split_log(log: InteractionLog, held_out: float = 0.2, how: How = "random",
+              seed: int = 0) -> tuple[InteractionLog, InteractionLog]:
+    """Training part and held-out part, with the ids and the reward scale of the whole.
+
+    All rows of a pair go to the same part, so that no answer of the one is known from the other.
+
+    Args:
+        log: the whole.
+        held_out: share of the pairs in the held-out part, in (0, 1). Not used by ``"own"``.
+        how: ``"random"`` = pairs drawn at random; ``"time"`` = the newest pairs of each user, a pair being as old
+            as its first row and the log's order deciding between equal times; ``"own"`` = the data set's own
+            split, less the training rows of pairs that are held out too.
+        seed: of the random draw.
+
+    Raises:
+        InterplayError: a part would be empty, or the log has not what ``how`` needs.
+    """
+    if not 0.0 < held_out < 1.0:
+        raise InterplayError(f"held_out={held_out!r} must lie between 0 and 1, both excluded")
+    if how == "random":
+        test = _random_rows(log, held_out, seed)
+    elif how == "time":
+        test = _newest_rows(log, held_out)
+    elif how == "own":
+        test = _own_rows(log)
+    else:
+        raise InterplayError(f"how={how!r} is no way to split a log: choose 'random', 'time' or 'own'")
+    train = ~np.isin(log.pair_key, log.pair_key[test])
+    if not train.any() or not test.any():
+        empty = "held-out" if train.any() else "training"
+        raise InterplayError(f"held_out={held_out} of {len(log)} rows, how={how!r}, leaves the {empty} part "
+                             "empty: change held_out or give a longer log")
+    return log.take(train, "in held-out pairs"), log.take(test, "for training")
+
+
+def _random_rows(log: InteractionLog, held_out: float, seed: int) -> NDArray[np.bool_]:
+    key, inverse = np.unique(log.pair_key, return_inverse=True)
+    chosen = np.random.default_rng(seed).permutation(len(key)) < round(held_out * len(key))
+    return chosen[inverse]
+
+
+def _newest_rows(log: InteractionLog, held_out: float) -> NDArray[np.bool_]:
+    if log.time is None:
+        raise InterplayError("how='time' needs times, and this log has none: name its time column or use 'random'")
+    oldest_first = np.argsort(log.time, kind="stable")
+    key, age = np.unique(log.pair_key[oldest_first], return_index=True)
+    user = key // log.num_items
+    order = np.lexsort((age, user))
+    size = np.bincount(user, minlength=log.num_users)
+    position = np.arange(len(key)) - np.repeat(np.cumsum(size) - size, size)
+    # The sum keeps 0.29 * 100 = 28.999... from losing a pair.
+    newest = np.floor(held_out * size + 1e-9)[user]
+    held = key[order[position >= size[user] - newest]]
+    return np.isin(log.pair_key, held)
+
+
+def _own_rows(log: InteractionLog) -> NDArray[np.bool_]:
+    if log.split is None:
+        raise InterplayError("how='own' needs a data set with a split of its own, and this log has none: "
+                             "use 'random'")
+    return log.split
+
+
+def _span(ids: Ids) -> str:
+    kind = "integers, sorted by number" if isinstance(ids[0], int) else "strings, sorted by code point"
+    return f"{ids[0]!r} to {ids[-1]!r} ({kind})"
+
+
+def _date(second: float) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

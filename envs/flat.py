@@ -1,0 +1,117 @@
+"""What the facades share: one side of the market as flat numpy arrays, as spaces, and as text."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from interplay.envs.market import Market
+from interplay.envs.observing import FEATURE_BOUND
+from interplay.envs.presets import Preset, find_preset
+from interplay.envs.types import InterplayError, Observation, Side, SideSpec, State
+
+SIDES: tuple[Side, Side] = ("users", "items")
+"""The order in which facades list agents."""
+
+_LISTED = 8  # agents that a text names before it goes on with "..."
+
+
+class Flat(NamedTuple):
+    """One side of ``B`` worlds as numpy arrays.
+
+    Attributes:
+        features: float32 ``[B, N, F_own + M * F_option]``: an agent's own features, then those of each option.
+        mask: int8 ``[B, N, 1 + M * L]``, 1 = allowed.
+    """
+
+    features: NDArray[np.float32]
+    mask: NDArray[np.int8]
+
+
+def flatten(observation: Observation) -> Flat:
+    """The observation on the host, in arrays that share no memory with it."""
+    b, n = observation.own.shape[:2]
+    mask = observation.mask.cpu().numpy().astype(np.int8)
+    own, options = observation.own.cpu().numpy(), observation.options.cpu().numpy()
+    return Flat(np.concatenate([own, options.reshape(b, n, -1)], axis=2), mask)
+
+
+def num_features(spec: SideSpec) -> int:
+    """``F_own + M * F_option``, the width of ``Flat.features``."""
+    return len(spec.own_features) + spec.num_options * len(spec.option_features)
+
+
+def feature_box(size: int) -> gymnasium.spaces.Box:
+    """The space of ``size`` features."""
+    return gymnasium.spaces.Box(-FEATURE_BOUND, FEATURE_BOUND, (size,), np.float32)
+
+
+def make_market(preset: str | Preset, market: Market | None, options: dict[str, Any]) -> Market:
+    """The ready market if there is one, otherwise the preset's with these options.
+
+    Raises:
+        InterplayError: an unknown preset or option, or options for a market that is ready.
+    """
+    if market is None:
+        return (find_preset(preset) if isinstance(preset, str) else preset).market(**options)
+    if options:
+        raise InterplayError(f"{next(iter(options))}={next(iter(options.values()))!r} comes too late for a ready "
+                             "market: set it in the market's config")
+    return market
+
+
+def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    """Raise InterplayError unless ``value`` is one of ``choices``."""
+    if value not in choices:
+        raise InterplayError(f"{name}={value!r} is unknown: choose from {', '.join(map(repr, choices))}")
+
+
+def as_action(agent: str, action: object) -> int:
+    """An action as an integer that int64 can hold; what is out of every range stays so.
+
+    Args:
+        agent: whose it is, for the message.
+        action: a Python or numpy integer, or an array of one integer and no axes.
+
+    Raises:
+        InterplayError: it is not an integer.
+    """
+    try:
+        number = operator.index(action)  # type: ignore[arg-type]  # whatever a client sent
+    except TypeError as error:
+        raise InterplayError(f"action of {agent} is {action!r}: give one integer, such as int(action)") from error
+    return min(max(number, -1), 2**31)
+
+
+def describe(state: State, response: Tensor, horizon: int, world: int = 0) -> str:
+    """One world in a few lines: time, moods, who left, budgets, and the last step's responses."""
+    begun = int(state.time[world]) > 0
+    lines = [f"step      {int(state.time[world])} of {horizon}",
+             f"mood      {_numbers(state.mood[world])}",
+             f"left      {_absent('user', state.active[world])}",
+             f"budget    {_numbers(state.energy[world])}",
+             f"dead      {_absent('item', state.alive[world])}",
+             f"response  {_numbers(response[world]) if begun else 'none yet'}"]
+    return "\n".join(lines)
+
+
+def _numbers(values: Tensor) -> str:
+    return f"{_listed(f'{x:.2f}' for x in values.tolist())}  (mean {float(values.mean()):.2f})"
+
+
+def _absent(kind: str, present: Tensor) -> str:
+    names = [f"{kind}_{k}" for k, here in enumerate(present.tolist()) if not here]
+    return f"{_listed(names)}  ({len(names)} of {len(present)})" if names else "nobody"
+
+
+def _listed(words: Iterable[str]) -> str:
+    """The first few, and whether there are more."""
+    some = list(islice(words, _LISTED + 1))
+    return " ".join([*some[:_LISTED], "..."] if len(some) > _LISTED else some)

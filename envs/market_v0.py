@@ -1,0 +1,292 @@
+"""The market as a PettingZoo environment: ``parallel_env()``, ``env()`` (agent by agent) and ``raw_env()``.
+
+The only place in which agents have names and meet in dicts. Whoever trains on many worlds at once, or on a GPU,
+should use ``interplay.envs.market.Market`` itself.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, TypeVar
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box, Dict, Discrete
+from numpy.typing import NDArray
+from pettingzoo import AECEnv, ParallelEnv  # type: ignore[import-untyped]
+from pettingzoo.utils import OrderEnforcingWrapper  # type: ignore[import-untyped]
+from pettingzoo.utils.conversions import parallel_to_aec_wrapper  # type: ignore[import-untyped]
+
+from interplay.envs.flat import (
+    SIDES,
+    Flat,
+    as_action,
+    check_choice,
+    describe,
+    feature_box,
+    flatten,
+    make_market,
+    num_features,
+)
+from interplay.envs.market import Market
+from interplay.envs.presets import Preset
+from interplay.envs.types import InterplayError, Side, SideSpec, State, Step
+
+ActionMask = Literal["info", "obs", "none"]
+RenderMode = Literal["human", "ansi"]
+Value = TypeVar("Value")
+
+_AGENT = {"users": "user", "items": "item"}
+
+
+class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publishes no types
+    """One world of a market in which users and items act, all at once.
+
+    Agents: ``user_0 ..`` and ``item_0 ..``, all of them alive after ``reset``.
+
+    Observation: a flat float32 vector in [-4, 4], the agent's own features, then those of each option (slots of
+    the slate for a user, segments of users for an item). ``market.specs["users"].own_features`` and so on name
+    the columns. All users have one space, all items another.
+
+    Action: a user's is 0 = skip or k = take the item in slot k; an item's is 0 = rest or ``1 + c * L + l`` =
+    boost segment c at the l-th of L levels, which shapes the slates of the next step. Python and numpy integers
+    and arrays without axes will do. An action that the mask forbids, that is out of range, missing or None
+    counts as 0; ``illegal_actions`` tells how many there were.
+
+    Reward: a user's is its response; an item's its margin times the responses to it, minus what its boost cost
+    when it was served; blended with the welfare of all agents as the market's ``team`` says.
+
+    Start: ``reset(seed=s)`` gives world 0 under seed s, and each ``reset()`` after it the next world under that
+    seed: a seed stands for the whole stream of episodes. The very first ``reset()`` takes a seed from the
+    system. Global random state is neither read nor changed.
+
+    End: after ``max_cycles`` steps ``truncated`` is True for every agent that is left. Before that nobody goes: a
+    user who has left the market can only skip, earns nothing, and may return; an item without budget can only
+    rest. With ``deaths=True`` both are ``terminated`` at once and for good, and an agent is never terminated and
+    truncated in one step. After the end ``agents`` is empty and ``step`` raises.
+
+    Each step's five dicts, the infos and all arrays in them are the caller's own.
+
+    Args:
+        market: the market; its horizon gives ``max_cycles`` unless that is set.
+        action_mask: ``"info"`` = int8 vector ``infos[agent]["action_mask"]``, 1 = allowed; ``"obs"`` =
+            observations are ``{"observation", "action_mask"}``; ``"none"`` = not told.
+        deaths: whether agents can terminate. Users then cannot return: ``return_rate`` is taken as 0.
+        render_mode: ``"ansi"`` = ``render()`` returns a short text of the world; ``"human"`` = it prints it.
+        max_cycles: steps of an episode.
+
+    Attributes:
+        market: the core that is played.
+        max_cycles: steps of an episode; may be changed between steps.
+        illegal_actions: how many actions became 0 since the environment was made, by reason: ``"forbidden"`` by
+            the mask or out of range, ``"missing"``, or for a ``"dead"`` agent that is no longer in ``agents``.
+
+    Versions: v0, the first.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"name": "market_v0", "render_modes": ["human", "ansi"],
+                                          "render_fps": 4, "is_parallelizable": True}
+
+    def __init__(self, market: Market, *, action_mask: ActionMask = "info", deaths: bool = False,
+                 render_mode: RenderMode | None = None, max_cycles: int | None = None) -> None:
+        check_choice("action_mask", action_mask, ("info", "obs", "none"))
+        check_choice("render_mode", render_mode, (None, *self.metadata["render_modes"]))
+        if max_cycles is not None and max_cycles < 1:
+            raise InterplayError(f"max_cycles={max_cycles} must be at least 1, or None for the market's horizon")
+        self.market = _without_return(market) if deaths else market
+        self.action_mask, self.deaths, self.render_mode = action_mask, deaths, render_mode
+        self.max_cycles = market.config.horizon if max_cycles is None else max_cycles
+        self.illegal_actions = {"forbidden": 0, "missing": 0, "dead": 0}
+        self.possible_agents = [f"{_AGENT[side]}_{k}" for side in SIDES
+                                for k in range(market.specs[side].num_agents)]
+        self.agents: list[str] = []
+        self._place = {agent: k for k, agent in enumerate(self.possible_agents)}
+        self._make_spaces()
+        self._seed: int | None = None
+        self._world = 0
+        self._state: State | None = None
+
+    def reset(self, seed: int | None = None,
+              options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        """Start an episode, see ``Start`` above; ``options`` are not used.
+
+        Returns:
+            Observations and infos by agent.
+        """
+        if seed is None and self._seed is not None:
+            self._world += 1
+        else:
+            # One bit less than the seed of held-out evaluation worlds has, so that chance cannot hit them.
+            self._seed, self._world = secrets.randbits(62) if seed is None else int(seed), 0
+        self.agents = self.possible_agents[:]
+        state = self.market.reset([self._world], self._seed)
+        self._response = torch.zeros_like(state.mood)
+        self._look(state)
+        return self._observations(self.agents), self._infos(self.agents)
+
+    def step(self, actions: Mapping[str, Any]) -> tuple[
+            dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
+        """Let all agents act at once.
+
+        Returns:
+            Observations, rewards, terminated, truncated and infos, for each agent that was alive before it.
+
+        Raises:
+            InterplayError: nobody is alive, an agent does not exist, or an action is not an integer.
+        """
+        if not self.agents:
+            raise InterplayError("step() while agents=[]: the episode is over or not begun, call reset() first")
+        state, happened = self.market.step(self._begun("step"), *self._tensors(actions))
+        self._response = happened.response
+        self.illegal_actions["forbidden"] += int(happened.illegal_users + happened.illegal_items)
+        self._look(state)
+        acted, over = self.agents, int(state.time[0]) >= self.max_cycles
+        reward = self._keep(_joined(happened.user_reward, happened.item_reward), acted)
+        terminated = self._terminated(happened, acted)
+        truncated = {agent: over and not gone for agent, gone in terminated.items()}
+        self.agents = [] if over else [agent for agent in acted if not terminated[agent]]
+        return self._observations(acted), reward, terminated, truncated, self._infos(acted)
+
+    def observation_space(self, agent: str) -> Box | Dict:
+        """The same object at each call, one for all users and one for all items."""
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> Discrete:
+        """The same object at each call, each agent its own, so that each can be seeded."""
+        return self.action_spaces[agent]
+
+    def state(self) -> NDArray[np.float32]:
+        """The whole world: the observations of all possible agents in their order, one flat float32 vector."""
+        self._begun("state")
+        return np.concatenate([self._seen[side].features.ravel() for side in SIDES])
+
+    def render(self) -> str | None:
+        """The world as a short text: returned with ``render_mode="ansi"``, printed with ``"human"``."""
+        text = describe(self._begun("render"), self._response, self.max_cycles)
+        if self.render_mode == "human":
+            print(text)
+        return text if self.render_mode == "ansi" else None
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _make_spaces(self) -> None:
+        specs = [self.market.specs[side] for side in SIDES]
+        self.observation_spaces: dict[str, Box | Dict] = {}
+        self.action_spaces: dict[str, Discrete] = {}
+        for side, spec in zip(SIDES, specs, strict=True):
+            space, names = self._space_of(spec), [f"{_AGENT[side]}_{k}" for k in range(spec.num_agents)]
+            self.observation_spaces |= dict.fromkeys(names, space)
+            self.action_spaces |= {name: Discrete(spec.num_actions) for name in names}
+        self.state_space = feature_box(sum(spec.num_agents * num_features(spec) for spec in specs))
+
+    def _space_of(self, spec: SideSpec) -> Box | Dict:
+        box = feature_box(num_features(spec))
+        if self.action_mask != "obs":
+            return box
+        return Dict({"observation": box, "action_mask": Box(0, 1, (spec.num_actions,), np.int8)})
+
+    def _begun(self, call: str) -> State:
+        if self._state is None:
+            raise InterplayError(f"{call}() before the first reset(): call reset() first")
+        return self._state
+
+    def _look(self, state: State) -> None:
+        """Keep the state and what agents see of it; callers get copies, since they write into them."""
+        self._state = state
+        self._seen: dict[Side, Flat] = {side: flatten(self.market.observe(state, side)) for side in SIDES}
+
+    def _tensors(self, actions: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Actions as the core takes them: int64 ``[1, U]`` and ``[1, I]``."""
+        row = torch.tensor([self._row(actions)], device=self.market.device)
+        return row[:, :self.market.config.num_users], row[:, self.market.config.num_users:]
+
+    def _row(self, actions: Mapping[str, Any]) -> list[int]:
+        """An action for each possible agent, 0 for whoever gave none or is dead, which is counted."""
+        row, missing, live = [0] * len(self._place), len(self.agents), set(self.agents)
+        for agent, action in actions.items():
+            if agent not in self._place:
+                raise InterplayError(f"action for {agent!r}, who does not exist: use the names in possible_agents")
+            if agent not in live:
+                self.illegal_actions["dead"] += action is not None
+            elif action is not None:
+                row[self._place[agent]] = as_action(agent, action)
+                missing -= 1
+        self.illegal_actions["missing"] += missing
+        return row
+
+    def _terminated(self, happened: Step, acted: list[str]) -> dict[str, bool]:
+        if not self.deaths:
+            return dict.fromkeys(acted, False)
+        return self._keep(_joined(happened.user_terminated, happened.item_terminated), acted)
+
+    def _observations(self, agents: list[str]) -> dict[str, Any]:
+        rows = self._keep(self._rows("features"), agents)
+        if self.action_mask != "obs":
+            return rows
+        masks = self._keep(self._rows("mask"), agents)
+        return {agent: {"observation": row, "action_mask": masks[agent]} for agent, row in rows.items()}
+
+    def _infos(self, agents: list[str]) -> dict[str, dict[str, Any]]:
+        if self.action_mask != "info":
+            return {agent: {} for agent in agents}
+        return {agent: {"action_mask": row} for agent, row in self._keep(self._rows("mask"), agents).items()}
+
+    def _rows(self, what: Literal["features", "mask"]) -> list[NDArray[Any]]:
+        """A fresh row for each possible agent: each side is copied as a whole and then only cut."""
+        return [row for side in SIDES for row in getattr(self._seen[side], what)[0].copy()]
+
+    def _keep(self, values: Iterable[Value], agents: list[str]) -> dict[str, Value]:
+        """Values of all possible agents by name, of which only those of ``agents`` are kept."""
+        everybody = dict(zip(self.possible_agents, values, strict=True))
+        if len(agents) == len(everybody):
+            return everybody
+        return {agent: everybody[agent] for agent in agents}
+
+
+def _joined(users: torch.Tensor, items: torch.Tensor) -> list[Any]:
+    """The only world's values as Python numbers, users first."""
+    return [*users[0].tolist(), *items[0].tolist()]
+
+
+def _without_return(market: Market) -> Market:
+    """The same market, but whoever leaves has left for good."""
+    config = market.config
+    if config.return_rate == 0.0:
+        return market
+    return Market(replace(config, return_rate=0.0), market.behaviour, market.device)
+
+
+def parallel_env(preset: str | Preset = "town", *, market: Market | None = None,
+                 action_mask: ActionMask = "info", deaths: bool = False, render_mode: RenderMode | None = None,
+                 max_cycles: int | None = None, **market_options: Any) -> MarketParallelEnv:
+    """One world in which all agents act at once; ``MarketParallelEnv`` is the specification.
+
+    Args:
+        preset: a preset, its name, or ``"module:attribute"``.
+        market: a ready market instead, which takes no options.
+        action_mask: where agents find their masks.
+        deaths: whether agents can terminate.
+        render_mode: what ``render()`` does.
+        max_cycles: steps of an episode; None = the market's horizon.
+        **market_options: fields of ``MarketConfig`` that should differ from the preset's, as ``num_users=8``.
+    """
+    return MarketParallelEnv(make_market(preset, market, market_options), action_mask=action_mask, deaths=deaths,
+                             render_mode=render_mode, max_cycles=max_cycles)
+
+
+def env(preset: str | Preset = "town", **options: Any) -> AECEnv:
+    """The same world agent by agent (PettingZoo's AEC API), which checks the order of calls.
+
+    Args:
+        preset: as for ``parallel_env``.
+        **options: the other arguments of ``parallel_env``.
+    """
+    return OrderEnforcingWrapper(raw_env(preset, **options))
+
+
+def raw_env(preset: str | Preset = "town", **options: Any) -> AECEnv:
+    """``env`` without the checks."""
+    return parallel_to_aec_wrapper(parallel_env(preset, **options))

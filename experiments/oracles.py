@@ -1,0 +1,255 @@
+"""Optima that can be computed: by dynamic programming on small games, in closed form for the contest.
+
+They are written from the game's equations in NumPy, apart from the tensor core, so that each checks the other. A
+game is recognised by its rules and its people, not by its name: a new preset with the same structure has its
+optimum at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interplay.envs.behaviour.synthetic import SyntheticBehaviour
+from interplay.envs.market import Market
+from interplay.envs.types import Population
+
+Array = NDArray[np.float64]
+_BUDGET_UNIT = 0.05  # of which all budgets in `viability` are multiples
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """What is known exactly about a game.
+
+    Attributes:
+        name: ``optimum`` or ``equilibrium``.
+        user_return: total return of a world's users, per episode.
+        greedy: the same of users who take the best response now.
+        random: the same of users who take any allowed action; None where it was not computed.
+        item_return: total return of a world's items, per episode; None where nobody plays them.
+        mean_boost: mean boost factor of the equilibrium; None but in a contest.
+    """
+
+    name: str
+    user_return: float
+    greedy: float | None = None
+    random: float | None = None
+    item_return: float | None = None
+    mean_boost: float | None = None
+
+
+def solve(market: Market) -> Oracle | None:
+    """The exact answer for ``market``, or None where no method here knows one."""
+    if not isinstance(market.behaviour, SyntheticBehaviour):
+        return None
+    people = market.reset([0]).population
+    for method in (_solve_single_user, _solve_budgets, _solve_contest):
+        oracle = method(market, people)
+        if oracle is not None:
+            return oracle
+    return None
+
+
+def _solve_single_user(market: Market, people: Population) -> Oracle | None:
+    """One user, all items always shown, whole-number satiation and mood: a small Markov decision process."""
+    c = market.config
+    whole = all(_is_whole(x) for x in (c.satiation_gain, c.satiation_recovery, c.satiation_max, c.mood_max))
+    undecayed = c.satiation_decay == 1.0 and c.mood_decay == 1.0
+    frozen = c.drift_rate == 0.0 and c.drift_noise == 0.0 and c.wearout_weight == 0.0
+    if not (c.num_users == 1 and c.slate_order == "fixed" and c.response_mode == "sampled" and c.position_bias == 0.0
+            and whole and undecayed and frozen and not c.leaving and not c.budgets):
+        return None
+    game = SingleUserGame.of(market, people)
+    return Oracle("optimum", user_return=game.value(best_response), greedy=game.value(game.greedy),
+                  random=game.value(uniform))
+
+
+Policy = Callable[[Array], Array]
+"""From action values ``[A, states]`` to what they are worth under a policy, ``[states]``."""
+
+
+def best_response(values: Array) -> Array:
+    """The optimal policy's value."""
+    best: Array = values.max(0)
+    return best
+
+
+def uniform(values: Array) -> Array:
+    """Any action, skipping included."""
+    mean: Array = values.mean(0)
+    return mean
+
+
+def uniform_items(values: Array) -> Array:
+    """Any item, never skipping."""
+    mean: Array = values[1:].mean(0)
+    return mean
+
+
+@dataclass(frozen=True)
+class SingleUserGame:
+    """Tables of the one-user game; a state is (satiation of each topic, mood), flattened.
+
+    Attributes:
+        rate: ``[1 + I, states]``, probability of a response; row 0 is the skip.
+        hit, miss: int ``[1 + I, states]``, the next state with and without a response.
+        start: the state at time 0.
+        horizon: steps.
+    """
+
+    rate: Array
+    hit: NDArray[np.int64]
+    miss: NDArray[np.int64]
+    start: int
+    horizon: int
+
+    @classmethod
+    def of(cls, market: Market, people: Population) -> SingleUserGame:
+        """The tables for a market of this kind (steps 1, 2 and 4 of the game)."""
+        c = market.config
+        axes = [np.arange(c.satiation_max + 1)] * c.num_topics + [np.arange(-c.mood_max, c.mood_max + 1)]
+        shape = tuple(len(axis) for axis in axes)
+        grid = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(len(axes), -1)
+        satiation, mood = grid[:-1], grid[-1]
+        taste, topics = _numpy(people.user_vector)[0, 0], _numpy(people.topics)[0]
+        base = _numpy(people.item_vector)[0] @ (_numpy(people.weight)[0] * taste) + _numpy(people.appeal)[0]
+        nutrition = _numpy(people.nutrition)[0]
+
+        def after(gain: Array, lift: float) -> NDArray[np.int64]:
+            tired = np.clip(satiation + gain[:, None] - c.satiation_recovery, 0, c.satiation_max)
+            lifted = np.clip(mood + lift, -c.mood_max, c.mood_max) + c.mood_max
+            digits = tuple(np.rint(tired).astype(np.int64)) + (np.rint(lifted).astype(np.int64),)
+            return np.ravel_multi_index(digits, shape).astype(np.int64)
+
+        idle = after(np.zeros(c.num_topics), 0.0)
+        logit = base[:, None] - c.satiation_weight * topics @ satiation + c.mood_weight * mood
+        rate = np.concatenate([np.zeros((1, grid.shape[1])), 1.0 / (1.0 + np.exp(-logit))])
+        hits = [idle] + [after(c.satiation_gain * g, n) for g, n in zip(topics, nutrition, strict=True)]
+        start = int(np.flatnonzero((satiation == 0).all(0) & (mood == 0))[0])
+        return cls(rate, np.stack(hits), np.stack([idle] * len(hits)), start, c.horizon)
+
+    def value(self, policy: Policy) -> float:
+        """Expected return of a policy that may use the action values, from the start to the horizon."""
+        ahead = np.zeros(self.rate.shape[1])
+        for _ in range(self.horizon):
+            ahead = policy(self.rate * (1.0 + ahead[self.hit]) + (1.0 - self.rate) * ahead[self.miss])
+        return float(ahead[self.start])
+
+    def greedy(self, values: Array) -> Array:
+        """The myopic policy: the first action of highest response probability."""
+        choice = self.rate.argmax(0)
+        picked: Array = np.take_along_axis(values, choice[None], 0)[0]
+        return picked
+
+
+def _solve_budgets(market: Market, people: Population) -> Oracle | None:
+    """Users with constant mean responses decide together which items live: dynamic programming over budgets."""
+    c = market.config
+    still = c.satiation_weight == c.mood_weight == c.wearout_weight == c.drift_rate == c.drift_noise == 0.0
+    if not (c.budgets and c.slate_order == "fixed" and c.response_mode == "mean" and c.position_bias == 0.0 and still
+            and not c.boost_levels and not c.leaving and c.num_items <= 2 and c.num_users <= 4):
+        return None
+    if any(not _is_whole(x / _BUDGET_UNIT) for x in (c.energy_start, c.energy_max, c.upkeep)):
+        return None
+    vectors = _numpy(people.user_vector)[0] * _numpy(people.weight)[0]
+    logit = vectors @ _numpy(people.item_vector)[0].T + _numpy(people.appeal)[0]
+    rate = 1.0 / (1.0 + np.exp(-logit))
+    if not all(_is_whole(x / _BUDGET_UNIT) for x in rate.flat):
+        return None
+    game = BudgetGame(rate, c.energy_start, c.energy_max, c.upkeep, c.horizon)
+    return Oracle("optimum", user_return=game.optimum(), greedy=game.myopic())
+
+
+@dataclass(frozen=True)
+class BudgetGame:
+    """Items that die when their budget is empty, users who all see both.
+
+    Attributes:
+        rate: ``[U, I]``, responses.
+        start, most, upkeep: budgets at the start, at most, and what each step costs.
+        horizon: steps.
+    """
+
+    rate: Array
+    start: float
+    most: float
+    upkeep: float
+    horizon: int
+
+    def optimum(self) -> float:
+        """Largest total return of the users, if they act as one. Backward over all pairs of budgets."""
+        most, start = self._units(self.most), self._units(self.start)
+        budgets = np.arange(most + 1)
+        ahead = np.zeros((most + 1,) * self.rate.shape[1])
+        choices = list(product(range(self.rate.shape[1] + 1), repeat=self.rate.shape[0]))
+        for _ in range(self.horizon):
+            best = np.full_like(ahead, -np.inf)
+            for income, alive_needed in {self._income(choice) for choice in choices}:
+                after = [self._after(budgets, x) for x in income]
+                value = sum(income) * _BUDGET_UNIT + ahead[np.ix_(*after)]
+                for item, needed in enumerate(alive_needed):
+                    if needed:  # nobody can take a dead item
+                        value[(slice(None),) * item + (0,)] = -np.inf
+                best = np.maximum(best, value)
+            ahead = best
+        return float(ahead[(start,) * self.rate.shape[1]])
+
+    def myopic(self) -> float:
+        """Total return of users who each take the best living item."""
+        budget = np.full(self.rate.shape[1], self._units(self.start))
+        total = 0.0
+        for _ in range(self.horizon):
+            if not (budget > 0).any():
+                break
+            choice = np.where(budget > 0, self.rate, -1.0).argmax(1)
+            income, _ = self._income(tuple(choice + 1))
+            total += sum(income) * _BUDGET_UNIT
+            budget = np.array([self._after(b, x) for b, x in zip(budget, income, strict=True)])
+        return total
+
+    def _units(self, amount: float) -> int:
+        return round(amount / _BUDGET_UNIT)
+
+    def _income(self, choice: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+        """Income of each item in units, and which items must live, for users' choices (0 = skip)."""
+        income = [0] * self.rate.shape[1]
+        for user, item in enumerate(choice):
+            if item:
+                income[item - 1] += self._units(float(self.rate[user, item - 1]))
+        return tuple(income), tuple(item + 1 in choice for item in range(self.rate.shape[1]))
+
+    def _after(self, budget: NDArray[np.int64], income: int) -> NDArray[np.int64]:
+        after = np.clip(budget - self._units(self.upkeep) + income, 0, self._units(self.most))
+        return np.where(budget > 0, after, 0)  # the dead stay dead
+
+
+def _solve_contest(market: Market, people: Population) -> Oracle | None:
+    """Equal items, one slot, one segment, users who take it: the symmetric equilibrium of a Tullock contest.
+
+    With prize V and n rivals the equilibrium effort is x* = V (n - 1) / (c n^2) (Tullock 1980). The boost of the
+    last step is never served, and none is in the first, so T - 1 of T steps are played at x*.
+    """
+    c = market.config
+    alike = all(bool((_numpy(x) == _numpy(x).flat[0]).all()) for x in (people.item_vector, people.appeal))
+    still = c.satiation_weight == c.mood_weight == c.wearout_weight == 0.0
+    if not (c.slate_size == 1 and c.num_segments == 1 and c.boost_levels and alike and still and not c.budgets):
+        return None
+    prize = float(c.num_users) / (1.0 + np.exp(-_numpy(people.appeal).flat[0]))
+    boost = prize * (c.num_items - 1) / (c.boost_cost * c.num_items**2)
+    rent = (c.num_items * c.boost_cost * (boost - 1.0)) * (c.horizon - 1)
+    return Oracle("equilibrium", user_return=float(prize) * c.horizon, item_return=float(prize) * c.horizon - rent,
+                  mean_boost=float(boost))
+
+
+def _is_whole(amount: float) -> bool:
+    """Whether it is an integer but for rounding."""
+    return abs(amount - round(amount)) < 1e-4
+
+
+def _numpy(tensor: object) -> Array:
+    return np.asarray(tensor, dtype=np.float64)

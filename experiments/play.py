@@ -1,0 +1,99 @@
+"""Playing: one step with both sides, and what an episode adds up to. Training and evaluation share it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from interplay.agents import Agent
+from interplay.envs.market import Market
+from interplay.envs.types import Observation, Side, State, Step, TensorRecord, Transition
+
+SIDES: tuple[Side, Side] = ("users", "items")
+
+Agents = Mapping[Side, Agent]
+
+
+class Moment(NamedTuple):
+    """Worlds between two steps, and what each side sees of them."""
+
+    state: State
+    seen: dict[Side, Observation]
+
+
+def look(market: Market, agents: Agents, state: State) -> Moment:
+    """Let each side see ``state``; only oracle baselines see the expected rewards."""
+    return Moment(state, {side: market.observe(state, side, agents[side].privileged) for side in SIDES})
+
+
+def advance(market: Market, agents: Agents, now: Moment,
+            explore: bool) -> tuple[Moment, Step, dict[Side, Tensor]]:
+    """Both sides act on what they see and the worlds go on: the next moment, what happened, and the actions."""
+    action = {side: agents[side].act(now.seen[side], explore) for side in SIDES}
+    state, step = market.step(now.state, action["users"], action["items"])
+    return look(market, agents, state), step, action
+
+
+def iterate(market: Market, agents: Agents, now: Moment) -> tuple[Moment, Step, dict[str, Tensor]]:
+    """One whole training iteration: act, step, and let both sides learn. Never touches the host.
+
+    Returns:
+        The next moment, what happened, and the learners' metrics as ``users/loss`` and so on.
+    """
+    after, step, action = advance(market, agents, now, explore=True)
+    metrics: dict[str, Tensor] = {}
+    for side in SIDES:
+        if agents[side].learns:
+            found = agents[side].learn(_transition(side, now, action[side], step, after))
+            metrics |= {f"{side}/{name}": value for name, value in found.items()}
+    return after, step, metrics
+
+
+def _transition(side: Side, now: Moment, action: Tensor, step: Step, after: Moment) -> Transition:
+    users = side == "users"
+    gone = step.user_terminated if users else step.item_terminated
+    present = now.state.active if users else now.state.alive
+    reward = step.user_reward if users else step.item_reward
+    return Transition(now.seen[side], action, reward, after.seen[side], gone, present)
+
+
+@dataclass(frozen=True)
+class Tally(TensorRecord):
+    """Sums over the steps of one episode so far, kept on the device.
+
+    Attributes:
+        user_return: float32 ``[B, U]``, unblended.
+        item_return: float32 ``[B, I]``, unblended.
+        taken, responses: float32 ``[B]``, items taken by users, and responses.
+        exposure: float32 ``[B, I]``, slots that showed the item.
+        boost: float32 ``[B, I]``, sum of boost factors, and of those only steps 2.. count.
+        steps: int64, how many.
+    """
+
+    user_return: Tensor
+    item_return: Tensor
+    taken: Tensor
+    responses: Tensor
+    exposure: Tensor
+    boost: Tensor
+    steps: Tensor
+
+    @classmethod
+    def empty(cls, state: State) -> Tally:
+        """Nothing yet."""
+        users, items = torch.zeros_like(state.mood), torch.zeros_like(state.energy)
+        return cls(users, items, users[:, 0], users[:, 0], items, items, torch.zeros_like(state.time[0]).long())
+
+    def add(self, market: Market, before: State, step: Step) -> Tally:
+        """This and one step more. ``before`` is the state that the step started from."""
+        slate = before.slate
+        shown = torch.zeros_like(self.exposure).scatter_add(1, slate.items.flatten(1), slate.valid.flatten(1).float())
+        started = (self.steps > 0).float()  # no boost can be served in the first step
+        return Tally(
+            self.user_return + step.user_own, self.item_return + step.item_own,
+            self.taken + (step.position > 0).sum(1), self.responses + step.response.sum(1),
+            self.exposure + shown, self.boost + started * market.boosts(before), self.steps + 1)

@@ -1,0 +1,391 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from interplay.envs import data
+from interplay.envs.data import (
+    ColumnNames,
+    DataSet,
+    InteractionLog,
+    data_sets,
+    fit_factors,
+    make_log,
+    read_log,
+    split_log,
+)
+from interplay.envs.data.movielens_100k import GENRES
+from interplay.envs.data.table import read_table
+from interplay.envs.types import InterplayError
+
+MOVIELENS = Path(__file__).parents[2].parent / "shared/data/ml-100k"
+needs_movielens = pytest.mark.skipif(not (MOVIELENS / "u.data").is_file(), reason="no MovieLens-100K here")
+
+
+def frame(**columns: object) -> pl.DataFrame:
+    """Three rows, of which some columns are replaced."""
+    rows: dict[str, object] = {"user": ["b", "a", "b"], "item": [20, 3, 3], "reward": [1.0, 2.0, 4.0]}
+    return pl.DataFrame(rows | columns)
+
+
+def many(num_users: int = 20, num_items: int = 30, num_rows: int = 400, seed: int = 0) -> InteractionLog:
+    """A random log in which many pairs repeat and many times are equal."""
+    rng = np.random.default_rng(seed)
+    return make_log(pl.DataFrame({
+        "user": rng.integers(num_users, size=num_rows), "item": rng.integers(num_items, size=num_rows),
+        "reward": rng.integers(1, 6, size=num_rows), "time": rng.integers(5, size=num_rows),
+    }), ColumnNames(time="time"))
+
+
+class TestMakeLog:
+    def test_ids_are_numbered_in_sorted_order_and_kept(self) -> None:
+        log = make_log(frame())
+        assert (log.user_ids, log.item_ids) == (("a", "b"), (3, 20))
+        assert log.user.tolist() == [1, 0, 1]
+        assert log.item.tolist() == [1, 0, 0]
+        assert log.reward.tolist() == [1.0, 2.0, 4.0]
+        assert log.reward_range == (1.0, 4.0)
+
+    def test_integers_sort_as_numbers_and_strings_as_text(self) -> None:
+        log = make_log(frame(user=[10, 9, -1], item=["10", "9", "é"]))
+        assert (log.user_ids, log.item_ids) == ((-1, 9, 10), ("10", "9", "é"))
+
+    def test_categories_sort_as_text(self) -> None:
+        ids = pl.Series(["b", "a", "b"], dtype=pl.Enum(["b", "a"]))
+        assert make_log(frame(user=ids)).user_ids == ("a", "b")
+
+    def test_repeated_pairs_are_kept_averaged_and_counted(self) -> None:
+        log = make_log(frame(user=[1, 1, 2], item=[5, 5, 5], reward=[1, 4, 2]))
+        pairs = log.pairs()
+        assert (pairs.key.tolist(), pairs.reward.tolist(), pairs.rows.tolist()) == ([0, 1], [2.5, 2.0], [2, 1])
+        summary = log.summary()
+        assert (summary.repeated_pairs, summary.repeated_rows, summary.rows_read) == (1, 2, 3)
+        assert "1 pairs in 2 rows, averaged" in str(summary)
+
+    def test_clicks_may_be_booleans_or_text(self) -> None:
+        assert make_log(frame(reward=[True, False, True])).reward.tolist() == [1.0, 0.0, 1.0]
+        assert make_log(frame(reward=["1", "0.5", "2e1"])).reward.tolist() == [1.0, 0.5, 20.0]
+
+    @pytest.mark.parametrize("times", [
+        [0, 86_400, 1], [0.0, 86_400.0, 1.0], ["1970-01-01", "1970-01-02T00:00:00Z", "1970-01-01 01:00:01+01:00"],
+        [datetime(1970, 1, 1), datetime(1970, 1, 2), datetime(1970, 1, 1, 0, 0, 1)],
+    ])
+    def test_times_become_unix_seconds(self, times: list[object]) -> None:
+        log = make_log(frame(at=times), ColumnNames(time="at"))
+        assert log.time is not None
+        assert log.time.tolist() == [0.0, 86_400.0, 1.0]
+        assert log.summary().time_range == (0.0, 86_400.0)
+        assert "1970-01-01 00:00:00 UTC to 1970-01-02 00:00:00 UTC" in str(log.summary())
+
+    def test_dates_become_unix_seconds(self) -> None:
+        log = make_log(frame(at=[date(1970, 1, 2)] * 3), ColumnNames(time="at"))
+        assert log.time is not None
+        assert log.time.tolist() == [86_400.0] * 3
+
+    def test_propensities_are_kept(self) -> None:
+        log = make_log(frame(p=[1.0, 0.5, 1e-6]), ColumnNames(propensity="p"))
+        assert log.propensity is not None
+        assert log.propensity.tolist() == [1.0, 0.5, 1e-6]
+
+    @pytest.mark.parametrize(("columns", "message"), [
+        ({"reward": [1.0, None, 2.0]}, "'reward' has nothing in row 2.*fill it in"),
+        ({"reward": [1.0, float("nan"), 2.0]}, "'reward' has nan in row 2.*not a finite number: correct"),
+        ({"reward": [1.0, 2.0, float("inf")]}, "'reward' has inf in row 3.*not a finite number: correct"),
+        ({"reward": [1.0, 1e300, 2.0]}, "'reward' has 1e.300 in row 2.*not a finite number: correct"),
+        ({"reward": ["1", "good", "2"]}, "'reward' has 'good' in row 2.*not a number: correct or remove"),
+        ({"reward": [[1], [2], [3]]}, "'reward' has type List.*make it a column of numbers"),
+        ({"user": ["a", "b", None]}, "'user' has nothing in row 3.*needs an id: fill it in"),
+        ({"item": [None, 1, 2]}, "'item' has nothing in row 1.*needs an id: fill it in"),
+        ({"item": [1.0, 2.0, 3.0]}, "ids of column 'item' have type Float64: make them integers or strings"),
+        ({"time": [1, 2, None]}, "'time' has nothing in row 3.*needs a time: fill it in"),
+        ({"time": ["2024-01-01", "soon", "2024"]}, "'time' has 'soon' in row 2.*write unix seconds or ISO-8601"),
+        ({"time": [1, 2, 1_700_000_000_000]}, "'time' has 1700000000000 in row 3.*divide milliseconds by 1000"),
+        ({"time": [1.0, float("nan"), 2.0]}, "'time' has nan in row 2.*unix seconds"),
+        ({"propensity": [0.5, 0.0, 0.5]}, "'propensity' has 0.0 in row 2.*above 0 and at most 1"),
+        ({"propensity": [1.5, 0.1, 0.5]}, "'propensity' has 1.5 in row 1.*above 0 and at most 1"),
+        ({"propensity": [0.5, 0.1, float("nan")]}, "'propensity' has nan in row 3.*above 0 and at most 1"),
+    ])
+    def test_bad_values_are_named_with_row_and_mend(self, columns: dict[str, object], message: str) -> None:
+        optional = {name: name for name in ("time", "propensity") if name in columns}
+        with pytest.raises(InterplayError, match=message) as caught:
+            make_log(frame(**columns), ColumnNames(**optional), "clicks.csv")
+        assert str(caught.value).startswith("clicks.csv: ")
+        assert "\n" not in str(caught.value)
+
+    def test_an_unknown_column_lists_those_that_exist(self) -> None:
+        with pytest.raises(InterplayError, match="no column 'rating'; name one of 'user', 'item', 'reward'"):
+            make_log(frame(), ColumnNames(reward="rating"))
+
+    def test_a_column_has_one_purpose(self) -> None:
+        with pytest.raises(InterplayError, match="'user' is named for two purposes: name two columns"):
+            make_log(frame(), ColumnNames(item="user"))
+
+    def test_an_empty_log_is_refused(self) -> None:
+        with pytest.raises(InterplayError, match="0 rows: give a log with at least one"):
+            make_log(frame().clear())
+
+
+class TestInteractionLog:
+    def test_scales_by_its_range(self) -> None:
+        log = make_log(frame())
+        assert log.scaled(log.reward).tolist() == pytest.approx([0.0, 1 / 3, 1.0])
+        assert replace(log, reward_range=(0.0, 4.0)).scaled(log.reward).tolist() == [0.25, 0.5, 1.0]
+
+    def test_equal_rewards_need_a_range(self) -> None:
+        log = make_log(frame(reward=[1, 1, 1]))
+        with pytest.raises(InterplayError, match=r"every reward is 1.*reward_range, such as \(0.0, 1.0\)"):
+            log.scaled(log.reward)
+        assert replace(log, reward_range=(0.0, 1.0)).scaled(log.reward).tolist() == [1.0, 1.0, 1.0]
+
+    def test_a_range_holds_every_reward(self) -> None:
+        with pytest.raises(InterplayError, match=r"reward 4 lies outside reward_range=\(0, 2\): widen"):
+            replace(make_log(frame()), reward_range=(0.0, 2.0))
+
+    def test_sizes_have_to_agree(self) -> None:
+        with pytest.raises(InterplayError, match="titles has 1 rows where 2 are needed"):
+            replace(make_log(frame()), titles=("one",))
+
+    def test_the_summary_says_what_was_dropped(self) -> None:
+        text = str(make_log(frame(), dropped={"unrated": 7}).summary())
+        assert "10 read; dropped: 7 unrated" in text
+        assert "2 users x 2 items, density 75.000%" in text
+        assert "repeats  none" in text
+        assert "users 'a' to 'b' (strings, sorted by code point); items 3 to 20 (integers" in text
+
+
+class TestSplit:
+    @pytest.mark.parametrize("how", ["random", "time"])
+    def test_no_pair_lies_in_both_parts(self, how: data.log.How) -> None:
+        log = many()
+        assert log.summary().repeated_pairs > 50
+        train, test = split_log(log, 0.3, how)
+        assert not set(train.pair_key) & set(test.pair_key)
+        assert len(train) + len(test) == len(log)
+        for name in ("user_ids", "item_ids", "reward_range"):
+            assert getattr(train, name) == getattr(test, name) == getattr(log, name)
+        assert train.summary().dropped == {"in held-out pairs": len(test)}
+        assert test.summary().dropped == {"for training": len(train)}
+        assert train.summary().rows_read == len(log)
+
+    def test_a_random_split_follows_its_seed_and_not_the_order_of_rows(self) -> None:
+        log = many()
+        first, again, other = (split_log(log, 0.25, seed=seed)[1].pair_key for seed in (3, 3, 4))
+        assert first.tolist() == again.tolist()
+        assert first.tolist() != other.tolist()
+        backwards = replace(log, **{name: getattr(log, name)[::-1] for name in ("user", "item", "reward", "time")})
+        assert set(split_log(backwards, 0.25, seed=3)[1].pair_key) == set(first)
+        assert len(set(first)) == round(0.25 * len(log.pairs().key))
+
+    def test_time_holds_out_each_users_newest_pairs(self) -> None:
+        log = make_log(pl.DataFrame({
+            "user": [1, 1, 1, 1, 2, 2, 1], "item": [4, 3, 2, 1, 1, 2, 4], "reward": [1, 2, 3, 4, 5, 1, 2],
+            "time": [10, 20, 20, 20, 9, 8, 99]}), ColumnNames(time="time"))
+        train, test = split_log(log, 0.5, "time")
+        # Item 4 is user 1's oldest, whatever comes later; of three equal times the log's last two are newest.
+        assert list(zip(test.user, test.item, strict=True)) == [(0, 1), (0, 0), (1, 0)]
+        assert len(train) == 4
+
+    def test_time_leaves_every_user_something_to_learn_from(self) -> None:
+        train, _ = split_log(many(), 0.9, "time")
+        assert len(set(train.user)) == 20
+
+    def test_own_keeps_pairs_of_both_parts_held_out_only(self) -> None:
+        log = replace(make_log(frame(user=[1, 1, 2], item=[5, 5, 5])), split=np.array([True, False, False]))
+        train, test = split_log(log, how="own")
+        assert (train.reward.tolist(), test.reward.tolist()) == ([4.0], [1.0])
+        assert train.summary().dropped == {"in held-out pairs": 2}
+
+    @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 1.5, float("nan")])
+    def test_the_share_lies_between_0_and_1(self, share: float) -> None:
+        with pytest.raises(InterplayError, match=f"held_out={share} must lie between 0 and 1"):
+            split_log(many(), share)
+
+    def test_an_empty_part_is_refused(self) -> None:
+        with pytest.raises(InterplayError, match=r"held_out=0.1 of 3 rows.*the held-out part empty: change"):
+            split_log(make_log(frame()), 0.1)
+        with pytest.raises(InterplayError, match=r"held_out=0.9 of 3 rows.*the training part empty: change"):
+            split_log(make_log(frame()), 0.9)
+
+    def test_what_a_split_needs_is_named(self) -> None:
+        log = make_log(frame())
+        with pytest.raises(InterplayError, match=r"how='time' needs times.*name its time column"):
+            split_log(log, how="time")
+        with pytest.raises(InterplayError, match=r"how='own' needs a data set with a split.*use 'random'"):
+            split_log(log, how="own")
+        with pytest.raises(InterplayError, match=r"how='best' is no way.*choose 'random', 'time' or 'own'"):
+            split_log(log, how="best")  # type: ignore[arg-type]
+
+
+class TestTable:
+    @pytest.mark.parametrize("extension", [".csv", ".tsv", ".parquet"])
+    def test_what_is_written_is_read(self, tmp_path: Path, extension: str) -> None:
+        path = tmp_path / f"clicks{extension}"
+        table = frame(when=[5, 6, 7], p=[0.5, 0.25, 1.0])
+        table = table.rename({"user": "who", "item": "what", "reward": "worth"})
+        if extension == ".parquet":
+            table.write_parquet(path)
+        else:
+            table.write_csv(path, separator="\t" if extension == ".tsv" else ",")
+        log = read_table(path, "who", "what", "worth", "when", "p")
+        assert (log.user_ids, log.item_ids) == (("a", "b"), (3, 20))
+        assert (log.user.tolist(), log.item.tolist()) == ([1, 0, 1], [1, 0, 0])
+        assert log.reward.tolist() == [1.0, 2.0, 4.0]
+        assert log.time is not None
+        assert log.propensity is not None
+        assert (log.time.tolist(), log.propensity.tolist()) == ([5.0, 6.0, 7.0], [0.5, 0.25, 1.0])
+
+    def test_defaults_take_time_and_propensity_where_they_are(self, tmp_path: Path) -> None:
+        frame().write_csv(tmp_path / "plain.csv")
+        frame(time=["2024-01-01"] * 3, propensity=[0.5] * 3).write_csv(tmp_path / "full.CSV")
+        plain, full = read_log(tmp_path / "plain.csv"), read_log(tmp_path / "full.CSV")
+        assert (plain.time, plain.propensity) == (None, None)
+        assert full.time is not None
+        assert full.propensity is not None
+        assert full.time[0] == 1_704_067_200.0
+
+    def test_columns_can_be_named(self, tmp_path: Path) -> None:
+        frame().rename({"reward": "stars"}).write_csv(tmp_path / "log.csv")
+        assert read_log(tmp_path / "log.csv", ColumnNames(reward="stars")).reward.tolist() == [1.0, 2.0, 4.0]
+        with pytest.raises(InterplayError, match=r"csv: no column 'reward'; name one of 'user', 'item', 'stars'"):
+            read_log(tmp_path / "log.csv")
+
+    def test_ids_that_only_look_like_numbers_stay_apart(self, tmp_path: Path) -> None:
+        (tmp_path / "log.csv").write_text("user,item,reward\n007,1,1\n7,2,0\n")
+        log = read_log(tmp_path / "log.csv")
+        assert (log.user_ids, log.item_ids) == (("007", "7"), (1, 2))
+
+    @pytest.mark.parametrize(("name", "content", "message"), [
+        ("log.txt", b"user,item,reward\n", r"log.txt: extension '.txt' is not known: save .* as .csv, .tsv"),
+        ("log.csv", b"", r"log.csv: cannot be read as csv .*check that the file is whole"),
+        ("log.csv", b"user,item,reward\n\xe9,1,1\n", r"log.csv: cannot be read as csv .*UTF-8"),
+        ("log.csv", b"user,item,reward\n1,2,3,4\n", r"log.csv: cannot be read as csv .*check that the file"),
+        ("log.csv", b"user,item,reward\n1,2,3\n1,2,bad\n", r"log.csv: column 'reward' has 'bad' in row 2"),
+        ("log.csv", b"user,item,reward\n1,2,3\n,2,1\n", r"log.csv: column 'user' has nothing in row 2"),
+        ("log.csv", b"user,item,reward\n", r"log.csv: there are 0 rows"),
+        ("log.parquet", b"not parquet", r"log.parquet: cannot be read as parquet .*check that the file is whole"),
+    ])
+    def test_bad_files_are_refused(self, tmp_path: Path, name: str, content: bytes, message: str) -> None:
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InterplayError, match=message) as caught:
+            read_table(tmp_path / name)
+        assert "\n" not in str(caught.value)
+
+    def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(InterplayError, match=r"none.csv: there is no such file: check the path"):
+            read_table(tmp_path / "none.csv")
+
+
+class TestDiscovery:
+    def test_every_file_with_a_data_set_is_found(self) -> None:
+        assert set(data_sets()) == {"movielens-100k", "table"}
+        assert all(issubclass(kind, DataSet) for kind in data_sets().values())
+
+    def test_unknown_paths_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(InterplayError, match="nowhere: there is no such file or folder: check"):
+            read_log(tmp_path / "nowhere")
+        with pytest.raises(InterplayError, match=r"no data set knows this \(asked: movielens-100k, table\): give"):
+            read_log(tmp_path)
+
+
+def write_movielens(folder: Path, films: str, ratings: str = "1\t2\t5\t100\n3\t1\t1\t90\n",
+                    info: str = "") -> Path:
+    (folder / "u.data").write_text(ratings)
+    (folder / "u.item").write_bytes(films.encode("latin-1"))
+    if info:
+        (folder / "u.info").write_text(info)
+    return folder
+
+
+def film(number: int, title: str, *genres: int) -> str:
+    return "|".join([str(number), title, "", "", "", *("1" if g in genres else "0" for g in range(19))]) + "\n"
+
+
+class TestMovieLens100K:
+    def test_a_small_copy(self, tmp_path: Path) -> None:
+        films = film(1, "Caf\xe9\x85", 1, 5) + film(2, "None") + film(9, "Unseen", 3)
+        log = read_log(write_movielens(tmp_path, films))
+        assert (log.user_ids, log.item_ids, log.titles) == ((1, 3), (1, 2), ("Caf\xe9\x85", "None"))
+        assert log.topic_names == GENRES
+        assert log.item_topics is not None
+        assert log.item_topics[0, [1, 5]].tolist() == [0.5, 0.5]
+        assert log.item_topics[1].tolist() == pytest.approx([1 / 19] * 19)
+        assert log.item_topics.sum(1).tolist() == pytest.approx([1.0, 1.0])
+
+    def test_ratings_alone_do(self, tmp_path: Path) -> None:
+        write_movielens(tmp_path, film(1, "A")).joinpath("u.item").unlink()
+        log = read_log(tmp_path / "u.data")
+        assert (len(log), log.item_topics, log.num_topics) == (2, None, 1)
+
+    @pytest.mark.parametrize(("films", "ratings", "info", "message"), [
+        (film(1, "A"), "1\t2\t5\t100\n", "", "u.item: has no film 2, which u.data rates: get both"),
+        ("2|A|\n", "1\t2\t5\t100\n", "", "film 2 does not have 5 fields and then 19 flags.*get the file again"),
+        (film(2, "A"), "1\t2\t5\n", "", "u.data: has 3 tab-separated columns where 4 are needed.*get the file"),
+        (film(2, "A"), "1\t2\tx\t100\n", "", "u.data: column 'rating' has 'x' in row 1"),
+        (film(2, "A"), "1\t2\t5\t100\n", "1 users\n2 items\n2 ratings\n", "has 1 ratings, but u.info says 2: get"),
+        (film(2, "A"), "", "", "u.data: cannot be read .*get the file again"),
+    ])
+    def test_damaged_copies_are_refused(self, tmp_path: Path, films: str, ratings: str, info: str,
+                                        message: str) -> None:
+        with pytest.raises(InterplayError, match=message):
+            read_log(write_movielens(tmp_path, films, ratings, info))
+
+    def test_its_columns_are_not_a_choice(self, tmp_path: Path) -> None:
+        with pytest.raises(InterplayError, match=r"columns of movielens-100k are known.*leave it out"):
+            read_log(write_movielens(tmp_path, film(1, "A") + film(2, "B")), ColumnNames())
+
+    @needs_movielens
+    def test_the_real_thing(self) -> None:
+        log = read_log(MOVIELENS)
+        assert (len(log), log.num_users, log.num_items, log.num_topics) == (100_000, 943, 1682, 19)
+        assert (log.user_ids[0], log.user_ids[-1], log.item_ids[-1]) == (1, 943, 1682)
+        assert np.bincount(log.reward.astype(int))[1:].tolist() == [6110, 11370, 27145, 34174, 21201]
+        assert log.summary().repeated_pairs == 0
+        assert log.summary().density == pytest.approx(0.06305, abs=1e-5)
+        assert "1997-09-20 03:05:10 UTC to 1998-04-22 23:10:38 UTC" in str(log.summary())
+        assert log.titles is not None
+        assert log.titles[0] == "Toy Story (1995)"
+        assert len(log.titles) - len(set(log.titles)) == 18
+        assert log.item_topics is not None
+        assert log.item_topics[0, [3, 4, 5]].tolist() == pytest.approx([1 / 3] * 3)
+
+
+class TestFactors:
+    def test_recovers_a_low_rank_table(self) -> None:
+        rng = np.random.default_rng(0)
+        truth = rng.standard_normal((40, 2)) @ rng.standard_normal((2, 50))
+        user, item = (axis.ravel() for axis in np.indices(truth.shape))
+        log = make_log(pl.DataFrame({"user": user, "item": item, "reward": truth.ravel()}))
+        train, test = split_log(log)
+        error = fit_factors(train, 2, ridge=1e-3).predict(test.user, test.item) - test.scaled(test.reward)
+        assert np.abs(error).max() < 0.02
+
+    def test_the_fit_follows_from_the_seed(self) -> None:
+        one, same, other = (fit_factors(many(), 3, seed=seed).user_vector for seed in (0, 0, 1))
+        assert np.array_equal(one, same)
+        assert not np.array_equal(one, other)
+
+    def test_who_was_never_seen_gets_the_mean(self) -> None:
+        log = many()
+        part = log.take((log.user > 0) & (log.item > 0), "left out")
+        factors = fit_factors(part, 3)
+        assert not factors.user_vector[0].any()
+        assert not factors.item_vector[0].any()
+        assert factors.predict(np.array([0]), np.array([0])) == pytest.approx([factors.mean])
+
+    def test_biases_alone(self) -> None:
+        assert fit_factors(many(), 0).user_vector.shape == (20, 0)
+
+    def test_numbers_are_checked(self) -> None:
+        with pytest.raises(InterplayError, match=r"ridge=0.0: give .* a ridge above 0"):
+            fit_factors(many(), 2, ridge=0.0)
+
+    @needs_movielens
+    def test_predicts_held_out_ratings(self) -> None:
+        train, test = split_log(read_log(MOVIELENS), 0.2, seed=0)
+        guess = fit_factors(train, 16).predict(test.user, test.item).clip(0.0, 1.0)
+        assert 4.0 * np.sqrt(np.mean((guess - test.scaled(test.reward)) ** 2)) < 0.93

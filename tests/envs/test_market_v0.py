@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import copy
+import pickle
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box, Dict
+from numpy.typing import NDArray
+
+from interplay.envs import market_v0
+from interplay.envs.market_v0 import MarketParallelEnv
+from interplay.envs.presets import find_preset, presets
+from interplay.envs.types import InterplayError, Observation
+
+SMALL_TOWN: dict[str, Any] = dict(preset="town", num_users=4, num_items=5, horizon=25)
+# Users leave at the first bad experience, and items cannot pay their upkeep for long.
+HARSH_TOWN: dict[str, Any] = dict(preset="town", num_users=6, num_items=8, mood_max=0.3, mood_decay=1.0,
+                                  energy_start=3.0, horizon=40)
+MARKETS: list[dict[str, Any]] = [
+    dict(preset="kale"), dict(preset="kale", response_mode="mean"), dict(preset="viability"),
+    dict(preset="viability", response_mode="sampled"), SMALL_TOWN, SMALL_TOWN | dict(response_mode="mean"),
+    SMALL_TOWN | dict(team=0.5), HARSH_TOWN]
+
+Mask = NDArray[np.int8]
+
+
+def any_allowed(env: MarketParallelEnv, infos: dict[str, Any], rng: np.random.Generator) -> dict[str, int]:
+    return {agent: int(rng.choice(np.flatnonzero(infos[agent]["action_mask"]))) for agent in env.agents}
+
+
+def play(env: MarketParallelEnv, infos: dict[str, Any], seed: int = 0, steps: int = 10**6) -> list[Any]:
+    """What a random player gets from ``env`` until the end, or for some steps."""
+    rng, seen = np.random.default_rng(seed), []
+    while env.agents and len(seen) < steps:
+        seen.append(env.step(any_allowed(env, infos, rng)))
+        infos = seen[-1][4]
+    return seen
+
+
+def assert_same(one: Any, other: Any) -> None:
+    np.testing.assert_equal(one, other)
+
+
+def assert_shows(observation: Observation, names: list[str], told: dict[str, Any], infos: dict[str, Any]) -> None:
+    flat = torch.cat([observation.own, observation.options.flatten(2)], dim=2)[0]
+    for k, name in enumerate(names):
+        assert_same(told[name], flat[k].numpy())
+        assert_same(infos[name]["action_mask"].astype(bool), observation.mask[0, k].numpy())
+
+
+@pytest.mark.parametrize("options", MARKETS, ids=lambda o: "-".join(map(str, o.values())))
+def test_facade_is_the_core_step_by_step(options: dict[str, Any]) -> None:
+    env, rng = market_v0.parallel_env(**options), np.random.default_rng(1)
+    market = find_preset(options["preset"]).market(**{k: v for k, v in options.items() if k != "preset"})
+    users = [f"user_{k}" for k in range(market.config.num_users)]
+    items = [f"item_{k}" for k in range(market.config.num_items)]
+    told, infos = env.reset(seed=7)
+    state = market.reset([0], 7)
+    while env.agents:
+        assert_shows(market.observe(state, "users"), users, told, infos)
+        assert_shows(market.observe(state, "items"), items, told, infos)
+        actions = any_allowed(env, infos, rng)
+        told, rewards, terminated, truncated, infos = env.step(actions)
+        state, step = market.step(state, torch.tensor([[actions[name] for name in users]]),
+                                  torch.tensor([[actions[name] for name in items]]))
+        assert_same([rewards[name] for name in users], step.user_reward[0].tolist())
+        assert_same([rewards[name] for name in items], step.item_reward[0].tolist())
+        assert set(truncated.values()) == {bool(step.truncated[0])}
+        assert not any(terminated.values())
+    assert int(state.time[0]) == market.config.horizon
+    assert sum(env.illegal_actions.values()) == 0
+
+
+def test_names_spaces_and_metadata() -> None:
+    env = market_v0.parallel_env(**SMALL_TOWN)
+    assert env.possible_agents == [*(f"user_{k}" for k in range(4)), *(f"item_{k}" for k in range(5))]
+    env.reset(seed=0)
+    assert env.agents == env.possible_agents
+    assert set(env.observation_spaces) == set(env.action_spaces) == set(env.possible_agents)
+    for agent in env.possible_agents:
+        assert env.observation_space(agent) is env.observation_spaces[agent]
+        assert env.action_space(agent) is env.action_spaces[agent]
+    assert int(env.action_space("user_0").n) == 1 + 4
+    assert int(env.action_space("item_0").n) == 1 + 4 * 2
+    assert set(env.metadata) >= {"name", "render_modes", "render_fps", "is_parallelizable"}
+    assert not hasattr(env, "num_envs")
+    env.close()
+
+
+@pytest.mark.parametrize("name", list(presets()))
+def test_observations_stay_inside_their_spaces(name: str) -> None:
+    env = market_v0.parallel_env(name)
+    told, infos = env.reset(seed=3)
+    assert all(env.observation_space(agent).contains(row) for agent, row in told.items())
+    for later, *_ in play(env, infos):  # all agents' bounds are one, so that one look at all is enough
+        assert env.state_space.contains(np.concatenate(list(later.values())))
+
+
+def test_where_the_mask_is_told() -> None:
+    told, infos = market_v0.parallel_env(**SMALL_TOWN, action_mask="none").reset(seed=0)
+    assert infos == {agent: {} for agent in told}
+    env = market_v0.parallel_env(**SMALL_TOWN, action_mask="obs")
+    both, infos = env.reset(seed=0)
+    assert infos == {agent: {} for agent in told}
+    for agent, row in told.items():
+        space = env.observation_space(agent)
+        assert isinstance(space, Dict)
+        assert space.contains(both[agent])
+        assert both[agent]["action_mask"].dtype == np.int8
+        assert_same(both[agent]["observation"], row)
+
+
+def test_everything_is_the_callers_own() -> None:
+    clean, spoilt = market_v0.parallel_env(**SMALL_TOWN), market_v0.parallel_env(**SMALL_TOWN)
+    (_, infos), (told, dirty) = clean.reset(seed=2), spoilt.reset(seed=2)
+    rng = np.random.default_rng(0)
+    while clean.agents:
+        actions = any_allowed(clean, infos, rng)
+        for agent, row in told.items():
+            row.fill(99.0)
+            dirty[agent]["action_mask"].fill(9)
+            dirty[agent]["mine"] = 1
+        told.clear()
+        expected, (told, *rest, dirty) = clean.step(actions), spoilt.step(actions)
+        infos = expected[4]
+        assert_same((told, *rest, dirty), expected)
+        for values in rest:
+            values.clear()
+        assert_same(spoilt.state(), clean.state())
+
+
+def test_no_two_arrays_overlap() -> None:
+    env = market_v0.parallel_env(**SMALL_TOWN)
+    told, infos = env.reset(seed=0)
+    later, *_, more = env.step({})
+    rows = [*told.values(), *later.values()]
+    masks = [info["action_mask"] for infos in (infos, more) for info in infos.values()]
+    for arrays in (rows, masks):
+        assert not any(np.shares_memory(a, b) for k, a in enumerate(arrays) for b in arrays[:k])
+
+
+@pytest.mark.parametrize("options", [SMALL_TOWN, HARSH_TOWN | dict(deaths=True)], ids=["town", "deadly"])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_a_copy_has_the_same_future(options: dict[str, Any], copied: Any) -> None:
+    env = market_v0.parallel_env(**options)
+    _, infos = env.reset(seed=5)
+    env.action_space("user_0").seed(1)
+    infos = play(env, infos, steps=5)[-1][4]
+    twin = copied(env)
+    assert_same(play(twin, infos, seed=9), play(env, infos, seed=9))
+    assert_same(twin.reset(), env.reset())
+    assert [twin.action_space("user_0").sample() for _ in range(9)] == [env.action_space("user_0").sample()
+                                                                       for _ in range(9)]
+
+
+def test_seeds_name_a_stream_of_episodes() -> None:
+    env, market = market_v0.parallel_env(**SMALL_TOWN), market_v0.parallel_env(**SMALL_TOWN).market
+    for world in range(3):
+        told, _ = env.reset(seed=11) if world == 0 else env.reset()
+        own = market.observe(market.reset([world], 11), "users").own[0]
+        assert_same(told["user_2"][:own.shape[1]], own[2].numpy())
+    fresh = [market_v0.parallel_env(**SMALL_TOWN).reset()[0]["user_0"] for _ in range(2)]
+    assert not np.array_equal(*fresh)
+
+
+def test_global_random_state_is_left_alone() -> None:
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    env = market_v0.parallel_env(**SMALL_TOWN)
+    play(env, env.reset()[1])
+    assert_same(torch.get_rng_state().numpy(), before.numpy())
+
+
+def test_bad_actions_become_nothing_and_are_counted() -> None:
+    env, idle = market_v0.parallel_env(**SMALL_TOWN), market_v0.parallel_env(**SMALL_TOWN)
+    env.reset(seed=0)
+    idle.reset(seed=0)
+    nothing = dict.fromkeys(idle.agents, 0)
+    bad = {"user_0": 5, "user_1": -1, "user_2": 10**30, "item_0": np.int64(99), "item_1": None}
+    assert_same(env.step(bad), idle.step(nothing))
+    assert env.illegal_actions == {"forbidden": 4, "missing": 5, "dead": 0}
+    assert_same(env.step({}), idle.step(nothing))
+    assert env.illegal_actions == {"forbidden": 4, "missing": 14, "dead": 0}
+    assert idle.illegal_actions == {"forbidden": 0, "missing": 0, "dead": 0}
+
+
+@pytest.mark.parametrize("kind", [int, np.int64, np.int8, np.uint32, lambda k: np.array(k), torch.tensor])
+def test_any_kind_of_integer_will_do(kind: Any) -> None:
+    env, plain = market_v0.parallel_env(**SMALL_TOWN), market_v0.parallel_env(**SMALL_TOWN)
+    env.reset(seed=0)
+    plain.reset(seed=0)
+    assert_same(env.step({agent: kind(1) for agent in env.agents}), plain.step(dict.fromkeys(plain.agents, 1)))
+
+
+@pytest.mark.parametrize("action", [1.0, "1", np.array([1]), np.float32(1), [1]])
+def test_what_is_no_integer_is_named(action: Any) -> None:
+    env = market_v0.parallel_env(**SMALL_TOWN)
+    env.reset(seed=0)
+    with pytest.raises(InterplayError, match=r"action of item_3 is .*1.*: give one integer"):
+        env.step({"item_3": action})
+    with pytest.raises(InterplayError, match=r"'user_99', who does not exist"):
+        env.step({"user_99": 0})
+
+
+def play_with_deaths(env: MarketParallelEnv, seed: int) -> tuple[set[str], bool]:
+    """Who died in a random episode, and whether it came to its horizon."""
+    _, infos = env.reset(seed=seed)
+    rng, gone, truncated = np.random.default_rng(seed), set(), {"nobody": False}
+    while env.agents:
+        acting = env.agents
+        told, *rest, infos = env.step(any_allowed(env, infos, rng) | dict.fromkeys(gone, 1))
+        assert all(list(values) == acting for values in (told, *rest, infos))
+        _, terminated, truncated = rest
+        gone |= {agent for agent in acting if terminated[agent]}
+        left = [agent for agent in env.possible_agents if agent not in gone]
+        assert {agent for agent in acting if truncated[agent]} in (set(), set(left))
+        assert env.agents == ([] if any(truncated.values()) else left)
+    return gone, any(truncated.values())
+
+
+def test_deaths_are_for_good() -> None:
+    env = market_v0.parallel_env(**HARSH_TOWN | dict(energy_start=8.0, return_rate=0.9), deaths=True)
+    assert env.market.config.return_rate == 0.0
+    ends = [play_with_deaths(env, seed) for seed in range(6)]
+    assert {agent[:4] for gone, _ in ends for agent in gone} == {"user", "item"}
+    assert all(full == (len(gone) < len(env.possible_agents)) for gone, full in ends)
+    assert {full for _, full in ends} == {False, True}
+    assert env.illegal_actions["dead"] > 0
+    assert env.illegal_actions["forbidden"] == env.illegal_actions["missing"] == 0
+
+
+def test_by_default_nobody_dies_and_users_return() -> None:
+    env = market_v0.parallel_env(**HARSH_TOWN, return_rate=0.3)
+    _, infos = env.reset(seed=1)
+    here: list[dict[str, bool]] = []
+    steps = play(env, infos)
+    assert all(steps[-1][3].values())
+    for _, rewards, terminated, _, infos in steps:
+        assert terminated == dict.fromkeys(env.possible_agents, False)
+        for agent in env.possible_agents[:6]:
+            assert rewards[agent] == 0.0 or not here or here[-1][agent]
+        here.append({agent: infos[agent]["action_mask"].sum() > 1 for agent in env.possible_agents})
+    assert any(not a["user_0"] and b["user_0"] for a, b in pairwise(here))
+    assert any(not here[-1][agent] for agent in env.possible_agents[6:])  # a dead item can only rest
+    assert env.agents == []
+
+
+@pytest.mark.parametrize("deaths", [False, True])
+def test_max_cycles_truncates_everybody_at_once(deaths: bool) -> None:
+    env = market_v0.parallel_env(**SMALL_TOWN, max_cycles=3, deaths=deaths)
+    _, infos = env.reset(seed=0)
+    steps = play(env, infos)
+    assert [set(step[3].values()) for step in steps] == [{False}, {False}, {True}]
+    with pytest.raises(InterplayError, match="call reset"):
+        env.step({})
+    env.reset()
+    assert env.agents == env.possible_agents
+
+
+def test_state_is_all_observations() -> None:
+    env = market_v0.parallel_env(**SMALL_TOWN)
+    told, _ = env.reset(seed=0)
+    assert isinstance(env.state_space, Box)
+    assert env.state_space.contains(env.state())
+    assert_same(env.state(), np.concatenate(list(told.values())))
+    env.state().fill(99.0)
+    assert_same(env.state(), np.concatenate(list(told.values())))
+
+
+def test_calls_before_reset_are_explained() -> None:
+    env = market_v0.parallel_env(**SMALL_TOWN)
+    for call in (lambda: env.step({}), env.state, env.render):
+        with pytest.raises(InterplayError, match="reset"):
+            call()
+
+
+def test_render(capsys: pytest.CaptureFixture[str]) -> None:
+    env = market_v0.parallel_env(**HARSH_TOWN, render_mode="ansi")
+    _, infos = env.reset(seed=1)
+    assert "none yet" in str(env.render())
+    play(env, infos, steps=20)
+    text = str(env.render())
+    assert "20 of 40" in text
+    assert "item_" in text
+    assert capsys.readouterr().out == ""
+    human = market_v0.parallel_env(preset="kale", render_mode="human")
+    human.reset(seed=0)
+    assert human.render() is None
+    assert "mood" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (dict(preset="nowhere"), "unknown preset"),
+    (dict(num_user=3), "num_user"),
+    (dict(action_mask="yes"), "action_mask='yes'"),
+    (dict(render_mode="rgb_array"), "render_mode='rgb_array'"),
+    (dict(max_cycles=0), "max_cycles=0"),
+    (dict(market=find_preset("kale").market(), horizon=3), "horizon=3"),
+])
+def test_wrong_arguments_are_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InterplayError, match=message):
+        market_v0.parallel_env(**options)
+
+
+def test_a_market_can_be_given_in_three_ways() -> None:
+    kale = find_preset("kale")
+    one, two = market_v0.parallel_env("kale"), market_v0.parallel_env(kale)
+    three = market_v0.parallel_env(market=kale.market())
+    assert_same(one.reset(seed=1), two.reset(seed=1))
+    assert_same(one.reset(seed=1), three.reset(seed=1))
+    four = market_v0.parallel_env("interplay.envs.presets.kale:KALE")
+    assert_same(one.reset(seed=1), four.reset(seed=1))
+
+
+def test_agent_by_agent_gives_the_same_game() -> None:
+    env, aec = market_v0.parallel_env(**SMALL_TOWN), market_v0.env(**SMALL_TOWN)
+    env.reset(seed=4)
+    aec.reset(seed=4)
+    for _ in range(5):
+        told, rewards, *_ = env.step(dict.fromkeys(env.agents, 1))
+        for _ in env.possible_agents:
+            aec.step(1)
+        assert_same({agent: aec.observe(agent) for agent in aec.agents}, told)
+        assert_same(aec.rewards, rewards)
