@@ -119,7 +119,7 @@ class DQNAgent(Agent):
         weight = sample.valid.float()
         loss = (error * weight).sum() / weight.sum().clamp(min=1.0)
         self._optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
         self._follow()
         return {"loss": loss.detach(), "value": value.detach().mean()}

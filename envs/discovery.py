@@ -49,7 +49,8 @@ def resolve(name: str, known: dict[str, Any], what: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise InterplayError(f"{what} {name!r}: cannot import {module_name!r} ({error}); is it on PYTHONPATH?") from error
+        raise InterplayError(f"{what} {name!r}: cannot import {module_name!r} ({error}); "
+                             "run from its folder or put that on PYTHONPATH") from error
     if not hasattr(module, attribute):
         raise InterplayError(f"{what} {name!r}: module {module_name!r} has no {attribute!r}; check the spelling")
     return getattr(module, attribute)

@@ -23,7 +23,8 @@ def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
     topics = tuple(f"topic_{g}" for g in range(config.num_topics))
     users = SideSpec(
         side="users", num_agents=config.num_users, num_options=config.slate_size, num_levels=1,
-        own_features=("mood", *(f"satiation_{g}" for g in range(config.num_topics)), *(f"taste_{d}" for d in dims)),
+        own_features=("mood", *(f"satiation_{g}" for g in range(config.num_topics)),
+                      *(f"taste_{d}" for d in dims)),
         option_features=("appeal", "nutrition", "wearout", "energy", "popularity", "examination", *topics,
                          *(f"match_{d}" for d in dims)),
         num_states=_num_states(config, config.user_state))

@@ -13,7 +13,8 @@ def response_rate(rules: Rules, state: State, items: Tensor, position: Tensor) -
     """rho_k r (README, steps 1 and 2).
 
     Args:
-        rules, state: the market.
+        rules: the market's.
+        state: the worlds.
         items: int64 ``[B, U, K]``, items that users consider.
         position: int64, broadcasts to ``items``: the slot that each is in, from 1.
 

@@ -69,10 +69,16 @@ def build_slates(rules: Rules, state: State) -> Slate:
         retrieved = None
         width = config.num_items if lists is None else lists[0].shape[1]
     num_worlds = state.key.shape[0]
-    chunk = max(1, _CHUNK // (num_worlds * width))
+    each = config.num_items if _dense(rules, width) else width * config.embedding_size
+    chunk = max(1, _CHUNK // (num_worlds * each))
     parts = [_rank(rules, state, boosts, retrieved, slice(u, min(u + chunk, config.num_users)))
              for u in range(0, config.num_users, chunk)]
     return Slate(*(torch.cat(column, dim=1) for column in zip(*parts, strict=True)))
+
+
+def _dense(rules: Rules, width: int) -> bool:
+    """Whether scoring all items is cheaper than gathering the vectors of ``width`` candidates for each user."""
+    return rules.config.num_items <= width * rules.config.embedding_size
 
 
 def _fixed(rules: Rules, state: State) -> Slate:
@@ -96,22 +102,25 @@ def _rank(rules: Rules, state: State, boosts: Tensor, retrieved: Tensor | None,
     config, lists = rules.config, rules.lists
     taste, segment = state.user_vector[:, users], state.population.segment[:, users]
     num_worlds, count = segment.shape
-    if retrieved is None:
-        score = taste @ state.population.item_vector.transpose(1, 2) / config.temperature
-        score = score + take(boosts, segment)
-        score = score.masked_fill(~state.alive.unsqueeze(1), -torch.inf)
-        if lists is not None:
-            candidates = lists[0][users].expand(num_worlds, -1, -1)
-            score = score.gather(-1, candidates).masked_fill(~lists[1][users], -torch.inf)
-    else:
+    candidates = None
+    if retrieved is not None:
         candidates = take(retrieved, segment)
+    elif lists is not None:
+        candidates = lists[0][users].expand(num_worlds, -1, -1)
+    if candidates is None or _dense(rules, candidates.shape[2]):
+        score = taste @ state.population.item_vector.transpose(1, 2) / config.temperature + take(boosts, segment)
+        score = score.masked_fill(~state.alive.unsqueeze(1), -torch.inf)
+        score = score if candidates is None else score.gather(2, candidates)
+    else:
         vector = take(state.population.item_vector, candidates)
-        score = torch.einsum("bud,bumd->bum", taste, vector) / config.temperature
-        score = score + take(boosts, segment).gather(-1, candidates)
+        cell = segment.unsqueeze(2) * config.num_items + candidates
+        score = (vector @ taste.unsqueeze(3)).squeeze(3) / config.temperature + take(boosts.flatten(1), cell)
         score = score.masked_fill(~take(state.alive, candidates), -torch.inf)
+    if lists is not None:
+        score = score.masked_fill(~lists[1][users], -torch.inf)
     width = score.shape[-1]
     noise = gumbel(state.key, state.time, Stream.SLATE, (count, width), offset=users.start * width)
     index, valid, log_propensity = plackett_luce(score, noise, config.slate_size)
-    if retrieved is not None or lists is not None:
+    if candidates is not None:
         index = candidates.gather(-1, index)
     return index, valid, log_propensity

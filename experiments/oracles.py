@@ -124,7 +124,7 @@ class SingleUserGame:
             tired = np.clip(satiation + gain[:, None] - c.satiation_recovery, 0, c.satiation_max)
             lifted = np.clip(mood + lift, -c.mood_max, c.mood_max) + c.mood_max
             digits = tuple(np.rint(tired).astype(np.int64)) + (np.rint(lifted).astype(np.int64),)
-            return np.ravel_multi_index(digits, shape).astype(np.int64)
+            return np.asarray(np.ravel_multi_index(digits, shape), dtype=np.int64)
 
         idle = after(np.zeros(c.num_topics), 0.0)
         logit = base[:, None] - c.satiation_weight * topics @ satiation + c.mood_weight * mood

@@ -42,7 +42,8 @@ class OptionScorer(nn.Module):
 
 def _linear(inputs: int, outputs: int, device: torch.device) -> nn.Linear:
     """A layer whose weights are not drawn yet: torch would draw them from its global generator."""
-    return nn.utils.skip_init(nn.Linear, inputs, outputs, device=device)
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs, device=device)  # type: ignore[no-untyped-call]
+    return layer
 
 
 def _head(hidden: int, outputs: int, device: torch.device) -> nn.Sequential:

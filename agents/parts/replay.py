@@ -41,7 +41,8 @@ class Replay:
         """The transitions that ``draw`` (uniform in (0, 1), ``[S]``) picks, each field ``[S, ...]``."""
         assert self._store is not None
         index = (draw * self.size).long().clamp(max=self.size - 1)
-        return _map(self._store, lambda x: x[index])
+        picked: Transition = _map(self._store, lambda x: x[index])
+        return picked
 
     def state_dict(self) -> dict[str, Any]:
         """The filled part."""

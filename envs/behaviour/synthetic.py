@@ -20,7 +20,10 @@ def preference(weight: Tensor, user: Tensor, item: Tensor, bias: Tensor) -> Tens
     The product is elementwise, as the article's symbol says; its text calls it a dot product.
 
     Args:
-        weight: ``[..., D]``; user: ``[..., D]``; item: ``[..., D]``; bias: ``[...]``, all broadcast together.
+        weight: w, ``[..., D]``; the four broadcast together.
+        user: p, ``[..., D]``.
+        item: v, ``[..., D]``.
+        bias: b, ``[...]``.
 
     Returns:
         ``[...]``.

@@ -22,7 +22,7 @@ _CONFIG = MarketConfig(
     satiation_gain=3.0, satiation_recovery=1.0, satiation_max=4.0, mood_max=4.0,
     user_state="own", item_state="single")
 
-_TRAINING = Training(num_worlds=64, episodes=200, eval_worlds=2048, discount=0.97)
+_TRAINING = Training(num_worlds=256, episodes=200, eval_worlds=2048, discount=0.97)
 
 KALE = Preset("kale", _CONFIG, _behaviour, _TRAINING,
               "one user, four items: short-term pleasure spoils the mood, so planning pays")

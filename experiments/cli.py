@@ -1,0 +1,59 @@
+"""The command line: ``interplay train``, ``interplay evaluate``, ``interplay benchmark``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from interplay.envs.types import InterplayError
+from interplay.experiments.benchmark import BenchmarkSettings, benchmark
+from interplay.experiments.evaluation import report
+from interplay.experiments.run import Run
+from interplay.experiments.settings import TrainSettings
+from interplay.experiments.tables import report_table
+from interplay.experiments.training import train
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; gives the exit status. Wrong input ends in one line on standard error."""
+    sys.path.insert(0, os.getcwd())  # so that my_module:MyAgent is found where the user stands
+    commands: dict[str, Callable[..., Any]] = {"train": _train, "evaluate": _evaluate, "benchmark": _benchmark}
+    try:
+        tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="interplay",
+                                             config=(tyro.conf.OmitArgPrefixes,))
+    except InterplayError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _train(settings: TrainSettings) -> None:
+    """Train users and items against each other, then evaluate them on held-out worlds."""
+    train(settings)
+
+
+def _evaluate(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | None = None,
+              device: Literal["auto", "cpu", "cuda"] = "auto") -> None:
+    """Load a run's checkpoint and repeat its evaluation.
+
+    Args:
+        run: folder that train wrote.
+        eval_worlds: held-out worlds; by default as many as the run used.
+        device: where to evaluate.
+    """
+    loaded = Run.load(run, device)
+    if eval_worlds is not None:
+        loaded.game = loaded.game._replace(training=replace(loaded.game.training, eval_worlds=eval_worlds))
+    found = report(loaded.game.held_out, loaded.agents, loaded.game.training.eval_worlds, loaded.settings.seed)
+    print(report_table(loaded, found))
+
+
+def _benchmark(settings: BenchmarkSettings) -> None:
+    """Train many agents on many presets with many seeds, and write one table."""
+    benchmark(settings)

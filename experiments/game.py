@@ -1,0 +1,86 @@
+"""From settings to markets: one to train in, one to evaluate in."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_config
+from interplay.envs.data import ColumnNames, read_log, split_log
+from interplay.envs.market import Market
+from interplay.envs.presets import Training, find_preset
+from interplay.envs.types import InterplayError
+from interplay.experiments.settings import TrainSettings, parse_pairs
+
+LOGGED_TRAINING = Training(num_worlds=1, episodes=60, eval_worlds=8, discount=0.9)
+"""Recommended training on a log: one world already holds hundreds of agents."""
+
+
+class Game(NamedTuple):
+    """What a run plays.
+
+    Attributes:
+        name: of the preset, or of the log.
+        market: for training.
+        held_out: for evaluation; the same market, except that a log answers from its held-out part.
+        training: the preset's recommendation with the settings' own numbers in place.
+        summary: lines that tell what was read; empty for presets.
+    """
+
+    name: str
+    market: Market
+    held_out: Market
+    training: Training
+    summary: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the market's rules or people do: a checkpoint fits only the market it was made in."""
+        people = self.market.reset([0]).population
+        digest = hashlib.sha256(repr(self.market.config).encode())
+        for tensor in people.state_dict().values():
+            # Rounded, so that another processor's last bit does not make another market.
+            rounded = np.round(tensor.double().cpu().numpy(), 3) + 0.0
+            digest.update(np.ascontiguousarray(rounded).tobytes())
+        return digest.hexdigest()[:16]
+
+
+def make_game(settings: TrainSettings, device: torch.device) -> Game:
+    """Build the markets.
+
+    Raises:
+        InterplayError: whatever is wrong with the preset, the log or the numbers.
+    """
+    changes = parse_pairs(settings.market, "--market")
+    if settings.log is not None:
+        return _logged_game(settings, device, changes)
+    preset = find_preset(settings.preset)
+    market = preset.market(device, **changes)
+    return Game(preset.name, market, market, _training(preset.training, settings), "")
+
+
+def _logged_game(settings: TrainSettings, device: torch.device, changes: dict[str, object]) -> Game:
+    assert settings.log is not None
+    columns = ColumnNames(settings.user_column, settings.item_column, settings.reward_column,
+                          settings.time_column, settings.propensity_column)
+    default = columns == ColumnNames()
+    log = read_log(settings.log, None if default else columns)
+    train, test = split_log(log, settings.held_out, settings.split, settings.seed)
+    try:
+        config = logged_market_config(log, **changes)
+    except TypeError as error:
+        raise InterplayError(f"--market: {error}; see interplay.envs.config for the names") from error
+    behaviour = LoggedBehaviour(train, train, config, settings.missing, seed=settings.seed)
+    held_out = behaviour.answering(test)
+    summary = f"{log.summary()}\ntraining part: {len(train.reward)} rows, held-out part: {len(test.reward)} rows"
+    return Game(settings.log.resolve().stem, Market(config, behaviour, device), Market(config, held_out, device),
+                _training(LOGGED_TRAINING, settings), summary)
+
+
+def _training(recommended: Training, settings: TrainSettings) -> Training:
+    own = {name: getattr(settings, name) for name in ("num_worlds", "episodes", "eval_worlds", "discount")}
+    return replace(recommended, **{name: value for name, value in own.items() if value is not None})

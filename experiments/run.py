@@ -1,0 +1,153 @@
+"""A run: its agents, its worlds, how far it has come; how it is saved and how it goes on."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from interplay.agents import Agent, Setting, find_agent
+from interplay.envs.types import InterplayError, Side
+from interplay.experiments.game import Game, make_game
+from interplay.experiments.play import SIDES, Moment, Tally, iterate, look
+from interplay.experiments.settings import TrainSettings, find_device, make_options, parse_pairs
+
+CONFIG, CHECKPOINT, RESULTS = "config.json", "checkpoint.pt", "results.json"
+
+
+@dataclass
+class Run:
+    """Training under way. Between two calls of ``step`` it can be saved and goes on bit for bit.
+
+    Attributes:
+        settings: what the user asked for.
+        folder: where everything is written.
+        game: markets and recommended training.
+        agents: who plays each side.
+        now: the worlds between two steps.
+        tally: sums of the episode under way.
+        episode: finished episodes.
+        time: steps taken in the episode under way.
+        wall_seconds: time spent training, over all resumptions.
+    """
+
+    settings: TrainSettings
+    folder: Path
+    game: Game
+    agents: dict[Side, Agent]
+    now: Moment
+    tally: Tally
+    episode: int = 0
+    time: int = 0
+    wall_seconds: float = 0.0
+
+    @classmethod
+    def start(cls, settings: TrainSettings, folder: Path) -> Self:
+        """A run at its beginning."""
+        game = make_game(settings, find_device(settings.device))
+        agents: dict[Side, Agent] = {side: make_agent(settings, game, side) for side in SIDES}
+        now = _first_moment(settings, game, agents, 0)
+        return cls(settings, folder, game, agents, now, Tally.empty(now.state))
+
+    @classmethod
+    def load(cls, folder: Path, device: str | None = None) -> Self:
+        """The run that was saved in ``folder``.
+
+        Raises:
+            InterplayError: there is none, it cannot be read, or its market has changed.
+        """
+        if not (folder / CONFIG).is_file() or not (folder / CHECKPOINT).is_file():
+            raise InterplayError(f"{str(folder)!r} is not a run: it has no {CONFIG} and {CHECKPOINT}; "
+                                 "give a folder that train wrote")
+        settings = TrainSettings.from_json((folder / CONFIG).read_text())
+        if device is not None:
+            settings = TrainSettings(**{**vars(settings), "device": device})
+        run = cls.start(settings, folder)
+        try:
+            saved = torch.load(folder / CHECKPOINT, map_location=run.game.market.device, weights_only=True)
+        except Exception as error:
+            raise InterplayError(f"{str(folder / CHECKPOINT)!r} cannot be read ({type(error).__name__}): "
+                                 "it is damaged or no checkpoint; start a new run") from error
+        run._restore(saved)
+        return run
+
+    @property
+    def finished(self) -> bool:
+        """Whether all episodes have been played."""
+        return self.episode >= self.game.training.episodes
+
+    @property
+    def env_steps(self) -> int:
+        """Steps of single worlds so far."""
+        return (self.episode * self.game.market.config.horizon + self.time) * self.game.training.num_worlds
+
+    @property
+    def agent_steps(self) -> int:
+        """Steps of single agents so far."""
+        config = self.game.market.config
+        return self.env_steps * (config.num_users + config.num_items)
+
+    def step(self) -> dict[str, Tensor]:
+        """One training iteration; gives the learners' metrics."""
+        started = time.perf_counter()
+        after, step, metrics = iterate(self.game.market, self.agents, self.now)
+        self.tally = self.tally.add(self.game.market, self.now.state, step)
+        self.now, self.time = after, self.time + 1
+        self.wall_seconds += time.perf_counter() - started
+        return metrics
+
+    @property
+    def episode_ended(self) -> bool:
+        """Whether the episode under way has reached its horizon."""
+        return self.time >= self.game.market.config.horizon
+
+    def next_episode(self) -> None:
+        """Begin the next episode, in worlds that have not been played."""
+        self.episode, self.time = self.episode + 1, 0
+        self.now = _first_moment(self.settings, self.game, self.agents, self.episode)
+        self.tally = Tally.empty(self.now.state)
+
+    def save(self) -> None:
+        """Write the checkpoint; the old one stays until the new one is whole."""
+        saved = {"fingerprint": self.game.fingerprint, "episode": self.episode, "time": self.time,
+                 "wall_seconds": self.wall_seconds, "state": self.now.state.state_dict(),
+                 "tally": self.tally.state_dict(),
+                 "agents": {side: agent.state_dict() for side, agent in self.agents.items()}}
+        partial = self.folder / (CHECKPOINT + ".part")
+        torch.save(saved, partial)
+        os.replace(partial, self.folder / CHECKPOINT)
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        if saved["fingerprint"] != self.game.fingerprint:
+            raise InterplayError(f"the checkpoint in {str(self.folder)!r} is of another market (it was made in "
+                                 f"{saved['fingerprint']}, {self.game.name!r} is now {self.game.fingerprint}): "
+                                 "restore the preset or log it was made with, or start a new run")
+        for side in SIDES:
+            self.agents[side].load_state_dict(saved["agents"][side])
+        state = self.now.state.loaded(saved["state"])
+        self.now = look(self.game.market, self.agents, state)
+        self.tally = self.tally.loaded(saved["tally"])
+        self.episode, self.time, self.wall_seconds = saved["episode"], saved["time"], saved["wall_seconds"]
+
+
+def make_agent(settings: TrainSettings, game: Game, side: Side) -> Agent:
+    """The agent that the settings name for a side, with its options."""
+    name = settings.users if side == "users" else settings.items
+    kind = find_agent(name)
+    flag, pairs = (("--user-option", settings.user_option) if side == "users"
+                   else ("--item-option", settings.item_option))
+    options = make_options(kind.Options, parse_pairs(pairs, flag), f"agent {name!r}")
+    total = game.training.episodes * game.market.config.horizon
+    return kind(game.market.specs[side], Setting(settings.seed, game.market.device, total, game.training.discount),
+                options)
+
+
+def _first_moment(settings: TrainSettings, game: Game, agents: dict[Side, Agent], episode: int) -> Moment:
+    count = game.training.num_worlds
+    worlds = range(episode * count, (episode + 1) * count)
+    return look(game.market, agents, game.market.reset(worlds, settings.seed))

@@ -1,0 +1,160 @@
+"""What a run is: one dataclass, which is the command line and is written into the run's folder."""
+
+from __future__ import annotations
+
+import ast
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+import tyro
+
+from interplay.envs.types import InterplayError
+
+Pairs = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Train users and items against each other, then evaluate them on held-out worlds."""
+
+    preset: str = "town"
+    """Market to play: a name, or module:attribute for one of your own. Ignored with --log."""
+    users: str = "dqn"
+    """Agent that plays the users: a name, or module:Class."""
+    items: str = "q-learning"
+    """Agent that plays the items: a name, or module:Class."""
+    seed: int = 0
+    """Seed of the training worlds, of the agents and of the split of a log."""
+    episodes: int | None = None
+    """Episodes of training; by default what the preset recommends."""
+    num_worlds: int | None = None
+    """Worlds side by side; by default what the preset recommends."""
+    eval_worlds: int | None = None
+    """Held-out worlds of the final evaluation; by default what the preset recommends."""
+    discount: float | None = None
+    """Discount of learners; by default what the preset recommends."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where everything runs."""
+    log_dir: Path = Path("runs")
+    """Folder in which the run's own folder is made."""
+    resume: Path | None = None
+    """Folder of an interrupted run to go on with. All other settings come from there."""
+    market: Pairs = field(default_factory=tuple)
+    """NAME=VALUE, changes a number of the market (see interplay.envs.config). May be repeated."""
+    user_option: Pairs = field(default_factory=tuple)
+    """NAME=VALUE, sets a hyper-parameter of the users' agent. May be repeated."""
+    item_option: Pairs = field(default_factory=tuple)
+    """NAME=VALUE, sets a hyper-parameter of the items' agent. May be repeated."""
+
+    log: Path | None = None
+    """Log to take users, items and rewards from: a CSV or Parquet file, or a data set's folder."""
+    user_column: str = "user"
+    """Column of the log with the user's id."""
+    item_column: str = "item"
+    """Column of the log with the item's id."""
+    reward_column: str = "reward"
+    """Column of the log with the reward (a rating, a click)."""
+    time_column: str | None = None
+    """Column of the log with the time, if any."""
+    propensity_column: str | None = None
+    """Column of the log with the propensity, if any."""
+    missing: Literal["mask", "impute", "zero"] = "mask"
+    """Pairs that the log lacks: never offered, answered by a low-rank model of the training part, or answered 0."""
+    held_out: float = 0.2
+    """Part of the log that only the evaluation sees."""
+    split: Literal["random", "time", "own"] = "random"
+    """How the held-out part is chosen: at random, each user's last, or as the data set says."""
+
+    def __post_init__(self) -> None:
+        for name in ("episodes", "num_worlds", "eval_worlds"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InterplayError(f"{name}={value} must be at least 1")
+        if not 0 <= self.seed < 1 << 32:
+            raise InterplayError(f"seed={self.seed} must lie between 0 and 2^32 - 1")
+        if self.discount is not None and not 0.0 <= self.discount < 1.0:
+            raise InterplayError(f"discount={self.discount} must be at least 0 and below 1")
+
+    def to_json(self) -> str:
+        """The settings as text; paths become absolute, so that the run can be evaluated from anywhere."""
+        values = asdict(self)
+        for name in ("log", "log_dir", "resume"):
+            values[name] = None if values[name] is None else str(Path(values[name]).resolve())
+        return json.dumps(values, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrainSettings:
+        """The settings that ``to_json`` wrote."""
+        values = json.loads(text)
+        for name in ("log", "log_dir", "resume"):
+            values[name] = None if values[name] is None else Path(values[name])
+        for name in ("market", "user_option", "item_option"):
+            values[name] = tuple(values[name])
+        return cls(**values)
+
+    def changed(self) -> dict[str, Any]:
+        """What differs from the defaults."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != _default(f)}
+
+
+def _default(f: Any) -> Any:
+    return () if f.name in ("market", "user_option", "item_option") else f.default
+
+
+def parse_pairs(pairs: tuple[str, ...], flag: str) -> dict[str, Any]:
+    """``("a=1", "b=x")`` to ``{"a": 1, "b": "x"}``.
+
+    Raises:
+        InterplayError: a pair has no ``=``.
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise InterplayError(f"{flag} {pair!r}: write NAME=VALUE")
+        values[name.strip().replace("-", "_")] = _literal(text.strip())
+    return values
+
+
+def _literal(text: str) -> Any:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def make_options(kind: type, values: dict[str, Any], owner: str) -> Any:
+    """An instance of an options dataclass with some values set.
+
+    Raises:
+        InterplayError: an unknown name, a value of the wrong type, or one that the options refuse.
+    """
+    known = {f.name: f for f in fields(kind)}
+    for name, value in values.items():
+        if name not in known:
+            choices = ", ".join(known) or "it has none"
+            raise InterplayError(f"unknown option {name!r} of {owner}: choose from {choices}")
+        default = known[name].default
+        if isinstance(default, float) and type(value) is int:
+            values[name] = float(value)
+        elif type(value) is not type(default):
+            raise InterplayError(f"option {name}={value!r} of {owner} must be of type {type(default).__name__}")
+    return kind(**values)
+
+
+def find_device(name: str) -> torch.device:
+    """``auto`` takes CUDA where there is one.
+
+    Raises:
+        InterplayError: CUDA was asked for and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InterplayError("device='cuda', but torch sees no CUDA device here: use --device cpu or --device auto")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)

@@ -1,0 +1,38 @@
+"""Results as text: aligned in a terminal, and readable as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from interplay.experiments.evaluation import Report, Score
+from interplay.experiments.run import Run
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table with aligned columns."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
+
+    return "\n".join([line(header), "|" + "|".join("-" * (w + 2) for w in widths) + "|", *map(line, rows)])
+
+
+def report_table(run: Run, report: Report) -> str:
+    """The evaluation of a run beside its baselines and its oracle."""
+    rows = [_row(score) for score in (*report.baselines, report.score)]
+    oracle = report.oracle
+    if oracle is not None:
+        items = "" if oracle.item_return is None else f"{oracle.item_return:.1f}"
+        boost = "" if oracle.mean_boost is None else f"{oracle.mean_boost:.2f}"
+        rows.append([oracle.name, "", f"{oracle.user_return:.3f}", items, "", "", boost])
+    header = ["users", "items", "user return [95 %]", "item return [95 %]", "click-through", "live items", "boost"]
+    score = report.normalised_score
+    last = "" if score is None else f"\nnormalised score (random = 0, {report.reference[0]} = 1): {score:.3f}"
+    worlds = f"{run.game.training.eval_worlds} held-out worlds, exploration off; the last agents are the run's"
+    return f"{worlds}\n{table(header, rows)}{last}"
+
+
+def _row(score: Score) -> list[str]:
+    return [score.users, score.items, str(score.user_return), str(score.item_return), f"{score.click_through:.3f}",
+            f"{score.items_alive:.0%}", f"{score.mean_boost:.2f}"]

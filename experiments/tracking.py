@@ -1,0 +1,83 @@
+"""TensorBoard: what a run did, as scalars, histograms and text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from interplay.experiments.evaluation import Report
+from interplay.experiments.run import Run
+from interplay.experiments.statistics import gini
+
+_HISTOGRAMS = 20  # of a whole run; each is far larger than a scalar
+
+
+class Tracker:
+    """Writes the events of one run into its folder. The x axis is steps of single worlds."""
+
+    def __init__(self, run: Run) -> None:
+        self._writer = SummaryWriter(str(run.folder))
+        self._every = max(1, run.game.training.episodes // _HISTOGRAMS)
+        if run.env_steps == 0:
+            self._writer.add_text("config", _code(json.loads(run.settings.to_json())), 0)
+            self._writer.add_text("market", _code(asdict(run.game.market.config)), 0)
+            for side, agent in run.agents.items():
+                self._writer.add_text(f"agents/{side}", _code({"name": agent.name} | asdict(agent.options)), 0)
+
+    def episode(self, run: Run, metrics: Mapping[str, Tensor]) -> float:
+        """Log the episode that has just ended; gives its mean user return."""
+        tally, state = run.tally, run.now.state
+        user_return = float(tally.user_return.sum(1).mean())
+        exposure = tally.exposure.cpu().numpy()
+        scalars = {
+            "returns/users": user_return,
+            "returns/items": float(tally.item_return.sum(1).mean()),
+            "market/click_through": float(tally.responses.sum() / tally.taken.sum().clamp(min=1.0)),
+            "market/exposure_gini": sum(gini(row) for row in exposure) / len(exposure),
+            "market/live_items": float(state.alive.float().sum(1).mean()),
+            "market/active_users": float(state.active.float().sum(1).mean()),
+            "market/mean_boost": float(tally.boost.mean() / max(1, run.time - 1)),
+            "speed/agent_steps_per_second": run.agent_steps / max(1e-9, run.wall_seconds),
+        }
+        learned = {name: float(value) for name, value in metrics.items()}
+        for name, value in {**scalars, **learned}.items():
+            self._writer.add_scalar(name, value, run.env_steps)
+        if run.episode % self._every == 0:
+            self._histograms(run)
+        return user_return
+
+    def _histograms(self, run: Run) -> None:
+        tally, state = run.tally, run.now.state
+        for name, values in {"user_return": tally.user_return, "item_return": tally.item_return,
+                             "exposure": tally.exposure, "mood": state.mood, "satiation": state.satiation,
+                             "energy": state.energy, "boost": tally.boost / max(1, run.time - 1)}.items():
+            self._writer.add_histogram(f"histograms/{name}", values.float().cpu(), run.env_steps)
+
+    def report(self, run: Run, report: Report) -> None:
+        """Log the final evaluation, and the hyper-parameters beside it."""
+        score = report.score
+        found = {"evaluation/user_return": score.user_return.mean, "evaluation/item_return": score.item_return.mean,
+                 "evaluation/welfare": score.welfare.mean}
+        if report.normalised_score is not None:
+            found["evaluation/normalised_score"] = report.normalised_score
+        for name, value in found.items():
+            self._writer.add_scalar(name, value, run.env_steps)
+        chosen: dict[str, Any] = {"market": run.game.name, "users": run.settings.users, "items": run.settings.items,
+                                  "seed": run.settings.seed, **asdict(run.game.training)}
+        for side, agent in run.agents.items():
+            chosen |= {f"{side}/{name}": value for name, value in asdict(agent.options).items()}
+        self._writer.add_hparams(chosen, found, run_name="hparams")
+
+    def close(self) -> None:
+        """Write what is pending."""
+        self._writer.close()
+
+
+def _code(values: Mapping[str, Any]) -> str:
+    """As an indented block, which TensorBoard shows as it is."""
+    return "\n".join(f"    {name}: {value}" for name, value in values.items())

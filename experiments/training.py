@@ -1,0 +1,153 @@
+"""The training command: play, learn, log, save, evaluate."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from torch import Tensor
+from tqdm import tqdm
+
+from interplay.envs.types import InterplayError
+from interplay.experiments.evaluation import Report, report
+from interplay.experiments.run import CONFIG, RESULTS, Run
+from interplay.experiments.settings import TrainSettings
+from interplay.experiments.tables import report_table
+from interplay.experiments.tracking import Tracker
+
+_SAVE_EVERY = 120.0  # seconds between checkpoints, so that even a power cut loses little
+
+
+def train(settings: TrainSettings) -> Path:
+    """Train, evaluate, print the table and write ``results.json``.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        InterplayError: whatever is wrong with the settings.
+    """
+    run = _resumed(settings) if settings.resume is not None else _started(settings)
+    if run.game.summary:
+        print(run.game.summary)
+    print(f"run: {run.folder}")
+    tracker = Tracker(run)
+    try:
+        if not _play(run, tracker):
+            print(f"stopped at step {run.env_steps}; go on with: interplay train --resume {run.folder}")
+            return run.folder
+        found = report(run.game.held_out, run.agents, run.game.training.eval_worlds, run.settings.seed)
+        tracker.report(run, found)
+    finally:
+        tracker.close()
+    (run.folder / RESULTS).write_text(json.dumps(results(run, found), indent=2) + "\n")
+    print(report_table(run, found))
+    return run.folder
+
+
+def _play(run: Run, tracker: Tracker) -> bool:
+    """Train to the end, or until Ctrl-C; either way the run is saved. True at the end."""
+    horizon, worlds = run.game.market.config.horizon, run.game.training.num_worlds
+    total = run.game.training.episodes * horizon * worlds
+    metrics: dict[str, Tensor] = {}
+    saved = time.monotonic()
+    with _interruption() as stop, tqdm(total=total, initial=run.env_steps, unit="step", mininterval=0.5) as bar:
+        while not run.finished and not stop:
+            metrics = run.step() or metrics
+            bar.update(worlds)
+            if run.episode_ended:
+                score = tracker.episode(run, metrics)
+                bar.set_postfix_str(f"user return {score:.1f}")
+                run.next_episode()
+            if time.monotonic() - saved > _SAVE_EVERY:
+                run.save()
+                saved = time.monotonic()
+    run.save()
+    return run.finished
+
+
+@contextmanager
+def _interruption() -> Iterator[list[int]]:
+    """A list that Ctrl-C fills. The loop looks at it between steps, so no step is ever half done."""
+    caught: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if caught:
+            raise KeyboardInterrupt  # the second time, at once
+        caught.append(number)
+
+    try:
+        before = signal.signal(signal.SIGINT, note)
+    except ValueError:  # not the main thread: whoever runs us there handles signals
+        yield caught
+        return
+    try:
+        yield caught
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _started(settings: TrainSettings) -> Run:
+    label = settings.log.resolve().stem if settings.log is not None else settings.preset
+    agents = f"{settings.users}-{settings.items}".replace(":", ".")
+    name = f"{label.replace(':', '.')}-{agents}-s{settings.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    run = Run.start(settings, settings.log_dir / name)  # first, so that wrong settings leave no folder behind
+    run.folder = _make_folder(run.folder)
+    (run.folder / CONFIG).write_text(settings.to_json() + "\n")
+    return run
+
+
+def _make_folder(folder: Path) -> Path:
+    """A new folder; a number is added where two runs start within a second."""
+    number = 0
+    while True:
+        path = folder.with_name(f"{folder.name}-{number}") if number else folder
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            if not folder.parent.is_dir():
+                raise InterplayError(_not_writable(folder.parent, "a file is in its place")) from None
+            number += 1
+        except OSError as error:
+            raise InterplayError(_not_writable(folder.parent, error.strerror or str(error))) from error
+
+
+def _not_writable(folder: Path, reason: str) -> str:
+    return f"log_dir={str(folder)!r} cannot be written ({reason}): choose another with --log-dir"
+
+
+def _resumed(settings: TrainSettings) -> Run:
+    assert settings.resume is not None
+    run = Run.load(settings.resume, None if settings.device == "auto" else settings.device)
+    for name, value in settings.changed().items():
+        old = getattr(run.settings, name)
+        if name not in ("resume", "device", "log_dir") and value != old:
+            raise InterplayError(f"--resume {settings.resume}: the run has {name}={old!r}, not {value!r}; "
+                                 "leave the flag out, or start a new run")
+    return run
+
+
+def results(run: Run, found: Report) -> dict[str, Any]:
+    """What ``results.json`` holds."""
+    name, user_return = found.reference
+    known = {} if found.oracle is None else {k: v for k, v in asdict(found.oracle).items() if v is not None}
+    return {
+        "preset": run.game.name, "users": run.settings.users, "items": run.settings.items,
+        "seed": run.settings.seed, "device": run.game.market.device.type,
+        "env_steps": run.env_steps, "agent_steps": run.agent_steps, "wall_seconds": round(run.wall_seconds, 3),
+        "evaluation": found.score.as_dict(),
+        "baselines": [score.as_dict() for score in found.baselines],
+        "oracle": {"name": name, "user_return": user_return} | known,
+        "normalised_score": found.normalised_score,
+        "training": asdict(run.game.training),
+        "options": {side: {f.name: getattr(a.options, f.name) for f in fields(a.options)}
+                    for side, a in run.agents.items()},
+    }
