@@ -27,7 +27,7 @@ from interplay.envs.types import InterplayError, Observation, SideSpec, Transiti
 class QLearningOptions:
     """Hyper-parameters of ``q-learning``."""
 
-    learning_rate: float = 0.05
+    learning_rate: float = 0.01
     """Smallest step of an update; a cell's first updates step by visits ** -0.6."""
     epsilon_start: float = 1.0
     """Share of random actions at the start."""
