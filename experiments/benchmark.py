@@ -45,7 +45,8 @@ class BenchmarkSettings:
     out: Path = Path("benchmark.md")
     """The table to write; the figures behind it go beside it as JSON."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Raise InterplayError where a number is out of range."""
         for name in ("seeds", "workers"):
             if getattr(self, name) < 1:
                 raise InterplayError(f"{name}={getattr(self, name)} must be at least 1")
@@ -53,6 +54,7 @@ class BenchmarkSettings:
 
 def benchmark(settings: BenchmarkSettings) -> None:
     """Run everything, print the table and write it."""
+    settings.check()
     markets = ("",) if settings.log is not None else settings.presets
     jobs = [TrainSettings(preset=market or "town", log=settings.log, users=users, items=settings.items, seed=seed,
                           episodes=settings.episodes)

@@ -1,4 +1,4 @@
-"""The command line: ``interplay train``, ``interplay evaluate``, ``interplay benchmark``."""
+"""The command line: ``interplay train``, ``evaluate``, ``benchmark`` and ``plot``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from interplay.experiments.training import train
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit status. Wrong input ends in one line on standard error."""
     sys.path.insert(0, os.getcwd())  # so that my_module:MyAgent is found where the user stands
-    commands: dict[str, Callable[..., Any]] = {"train": _train, "evaluate": _evaluate, "benchmark": _benchmark}
+    commands: dict[str, Callable[..., Any]] = {"train": _train, "evaluate": _evaluate, "benchmark": _benchmark,
+                                                "plot": _plot}
     try:
         tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="interplay",
                                              config=(tyro.conf.OmitArgPrefixes,))
@@ -57,3 +58,15 @@ def _evaluate(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | Non
 def _benchmark(settings: BenchmarkSettings) -> None:
     """Train many agents on many presets with many seeds, and write one table."""
     benchmark(settings)
+
+
+def _plot(files: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path = Path("summary.png")) -> None:
+    """Draw what benchmarks found, one panel for each market.
+
+    Args:
+        files: JSON files that benchmark wrote.
+        out: picture to write.
+    """
+    from interplay.experiments.plots import plot_benchmarks  # here, because matplotlib takes a second to load
+
+    plot_benchmarks(files, out)

@@ -55,6 +55,7 @@ def make_game(settings: TrainSettings, device: torch.device) -> Game:
     Raises:
         InterplayError: whatever is wrong with the preset, the log or the numbers.
     """
+    settings.check()
     changes = parse_pairs(settings.market, "--market")
     if settings.log is not None:
         return _logged_game(settings, device, changes)

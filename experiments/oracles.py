@@ -123,7 +123,7 @@ class SingleUserGame:
         def after(gain: Array, lift: float) -> NDArray[np.int64]:
             tired = np.clip(satiation + gain[:, None] - c.satiation_recovery, 0, c.satiation_max)
             lifted = np.clip(mood + lift, -c.mood_max, c.mood_max) + c.mood_max
-            digits = tuple(np.rint(tired).astype(np.int64)) + (np.rint(lifted).astype(np.int64),)
+            digits = (*np.rint(tired).astype(np.int64), np.rint(lifted).astype(np.int64))
             return np.asarray(np.ravel_multi_index(digits, shape), dtype=np.int64)
 
         idle = after(np.zeros(c.num_topics), 0.0)

@@ -68,7 +68,12 @@ class TrainSettings:
     split: Literal["random", "time", "own"] = "random"
     """How the held-out part is chosen: at random, each user's last, or as the data set says."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Check the numbers. Not done when they are set: the command line's parser would wrap the error in a box.
+
+        Raises:
+            InterplayError: one of them is out of range.
+        """
         for name in ("episodes", "num_worlds", "eval_worlds"):
             value = getattr(self, name)
             if value is not None and value < 1:

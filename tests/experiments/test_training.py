@@ -1,0 +1,224 @@
+import json
+import os
+import signal
+
+import pytest
+import torch
+
+from interplay.experiments.cli import main
+from interplay.experiments.run import CHECKPOINT, Run
+from interplay.experiments.settings import TrainSettings
+from interplay.experiments.training import train
+
+SMALL = ["--preset", "kale", "--episodes", "4", "--num-worlds", "8", "--eval-worlds", "16"]
+DQN = ["--users", "dqn", "--items", "rest", "--user-option", "warm_up=64", "--user-option", "batch_size=32"]
+
+
+def settings(folder, **changes):
+    base = dict(preset="town", users="dqn", items="q-learning", episodes=2, num_worlds=2, eval_worlds=2,
+                log_dir=folder, market=("num_users=5", "num_items=6", "horizon=12"),
+                user_option=("warm_up=40", "batch_size=16"), item_option=("fit_steps=5", "num_clusters=4"))
+    return TrainSettings(**(base | changes))
+
+
+def agents_of(folder):
+    return torch.load(folder / CHECKPOINT, weights_only=True)["agents"]
+
+
+def assert_same(one, other):
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for name in one:
+            assert_same(one[name], other[name])
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            assert_same(a, b)
+    else:
+        assert one == other
+
+
+def test_a_run_writes_what_it_promises(tmp_path, capsys):
+    assert main(["train", *SMALL, *DQN, "--log-dir", str(tmp_path)]) == 0
+    (folder,) = tmp_path.iterdir()
+    found = json.loads((folder / "results.json").read_text())
+    assert found["preset"] == "kale"
+    assert (found["users"], found["items"], found["seed"], found["device"]) == ("dqn", "rest", 0, "cpu")
+    assert found["env_steps"] == 4 * 50 * 8
+    assert found["agent_steps"] == found["env_steps"] * 5
+    assert found["wall_seconds"] > 0
+    for name in ("user_return", "item_return", "welfare"):
+        low, high = found["evaluation"][name]["ci95"]
+        assert low <= found["evaluation"][name]["mean"] <= high
+    assert found["oracle"]["user_return"] == pytest.approx(39.221, abs=5e-4)
+    random = next(b for b in found["baselines"] if b["users"] == "random")["user_return"]["mean"]
+    expected = (found["evaluation"]["user_return"]["mean"] - random) / (found["oracle"]["user_return"] - random)
+    assert found["normalised_score"] == pytest.approx(expected)
+    printed = capsys.readouterr().out
+    for word in ("random", "popularity", "greedy", "dqn", "optimum"):
+        assert f"| {word}" in printed
+
+
+def test_tensorboard_holds_scalars_histograms_and_the_config(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = train(settings(tmp_path))
+    events = EventAccumulator(str(folder)).Reload()
+    scalars = events.Tags()["scalars"]
+    for name in ("returns/users", "returns/items", "market/click_through", "users/loss", "users/epsilon",
+                 "items/epsilon", "market/exposure_gini", "market/live_items", "speed/agent_steps_per_second"):
+        assert name in scalars
+    assert len(events.Scalars("returns/users")) == 2
+    assert "histograms/mood" in events.Tags()["histograms"]
+    assert {"config/text_summary", "market/text_summary"} <= set(events.Tags()["tensors"])
+
+
+def test_ctrl_c_then_resume_is_bit_for_bit_the_uninterrupted_run(tmp_path, monkeypatch, capsys):
+    whole = train(settings(tmp_path / "whole"))
+    step = Run.step
+
+    def interrupted(run):
+        if (run.episode, run.time) == (1, 5):  # in mid-episode
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(run)
+
+    monkeypatch.setattr(Run, "step", interrupted)
+    part = train(settings(tmp_path / "part"))
+    assert not (part / "results.json").exists()
+    assert "interplay train --resume" in capsys.readouterr().out
+    monkeypatch.undo()
+    assert train(TrainSettings(resume=part)) == part
+    assert_same(agents_of(whole), agents_of(part))
+    one, other = (json.loads((f / "results.json").read_text()) for f in (whole, part))
+    assert one["evaluation"] == other["evaluation"]
+    assert one["env_steps"] == other["env_steps"]
+
+
+def test_evaluate_repeats_the_runs_own_evaluation(tmp_path, capsys):
+    folder = train(settings(tmp_path))
+    trained = capsys.readouterr().out.split("held-out worlds")[1]
+    assert main(["evaluate", str(folder)]) == 0
+    assert capsys.readouterr().out.split("held-out worlds")[1] == trained
+
+
+def test_a_resumed_run_refuses_other_settings(tmp_path, capsys):
+    folder = train(settings(tmp_path))
+    assert main(["train", "--resume", str(folder), "--preset", "kale"]) == 2
+    assert "preset='town', not 'kale'" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_another_market_is_refused(tmp_path, capsys):
+    folder = train(settings(tmp_path))
+    config = json.loads((folder / "config.json").read_text())
+    config["market"][2] = "horizon=13"
+    (folder / "config.json").write_text(json.dumps(config))
+    assert main(["evaluate", str(folder)]) == 2
+    assert "another market" in capsys.readouterr().err
+
+
+def test_q_learning_learns_to_plan_on_kale(tmp_path):
+    """A short training; the full figures are in experiments/results."""
+    folder = train(TrainSettings(preset="kale", users="q-learning", items="rest", episodes=40, eval_worlds=256,
+                                 log_dir=tmp_path))
+    found = json.loads((folder / "results.json").read_text())
+    assert found["evaluation"]["user_return"]["mean"] > 34.0  # greedy earns 11.990, the optimum is 39.221
+
+
+def log_of(folder, rows, name="log.csv", header="user,item,reward"):
+    path = folder / name
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+ROWS = [f"u{u},i{i},{(u * i) % 2}" for u in range(8) for i in range(12)]
+
+
+def test_a_click_log_of_ones_own_trains(tmp_path, capsys):
+    log = log_of(tmp_path, [*ROWS, *ROWS[:9]])  # pairs may occur again
+    arguments = ["train", "--log", str(log), "--episodes", "2", "--eval-worlds", "2", *DQN,
+                 "--log-dir", str(tmp_path / "runs")]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "105 read" in printed
+    assert "repeats  9 " in printed
+    assert "popularity" in printed
+
+
+BAD = {
+    "preset": (["--preset", "cabbage"], ["preset", "'cabbage'", "kale"]),
+    "agent": (["--users", "genius"], ["agent", "'genius'", "q-learning"]),
+    "agent module": (["--users", "no_such_module:Agent"], ["no_such_module", "PYTHONPATH"]),
+    "market number": (["--market", "lambda=3"], ["'lambda'", "satiation_weight"]),
+    "negative rate": (["--market", "satiation_gain=-1"], ["satiation_gain", "-1", "0"]),
+    "rate above one": (["--market", "return_rate=1.5"], ["return_rate", "1.5", "between 0 and 1"]),
+    "slate": (["--market", "slate_size=99"], ["slate_size", "99", "num_items"]),
+    "pair": (["--market", "horizon"], ["'horizon'", "NAME=VALUE"]),
+    "option": (["--users", "dqn", "--user-option", "layers=3"], ["'layers'", "hidden"]),
+    "option type": (["--users", "dqn", "--user-option", "hidden=wide"], ["'wide'", "int"]),
+    "cuda": (["--device", "cuda"], ["cuda", "--device cpu"]),
+    "seed": (["--seed", "-1"], ["seed", "-1"]),
+    "resume": (["--resume", "nowhere"], ["nowhere", "not a run"]),
+    "missing log": (["--log", "nowhere.csv"], ["nowhere.csv"]),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_ends_in_one_clear_line(name, tmp_path, capsys, monkeypatch):
+    arguments, words = BAD[name]
+    if name == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    monkeypatch.chdir(tmp_path)
+    preset = [] if name in ("resume", "preset", "missing log") else ["--preset", "town"]
+    assert main(["train", *preset, *arguments]) == 2
+    error = capsys.readouterr().err.strip()
+    assert len(error.splitlines()) == 1
+    for word in words:
+        assert word in error
+    assert list(tmp_path.iterdir()) == []  # and nothing is left behind
+
+
+BAD_LOGS = {
+    "column": (ROWS, "user,item,rating", [], ["reward", "rating"]),
+    "empty": ([], "user,item,reward", [], ["log.csv", "0 rows", "at least one"]),
+    "nan": ([*ROWS, "u1,i1,nan"], "user,item,reward", [], ["reward", "nan", "97"]),
+    "time": ([f"{row},noon" for row in ROWS], "user,item,reward,when", ["--time-column", "when"], ["when", "noon"]),
+    "slate": (["a,x,1", "a,y,0", "b,x,1", "b,y,0"], "user,item,reward", [], ["slate_size", "2"]),
+    "held-out": (ROWS, "user,item,reward", ["--held-out", "1.5"], ["held_out", "1.5"]),
+}
+
+
+@pytest.mark.parametrize("name", BAD_LOGS)
+def test_a_bad_log_ends_in_one_clear_line(name, tmp_path, capsys):
+    rows, header, flags, words = BAD_LOGS[name]
+    log = log_of(tmp_path, rows, header=header)
+    assert main(["train", "--log", str(log), *flags, "--log-dir", str(tmp_path / "runs")]) == 2
+    error = capsys.readouterr().err.strip()
+    assert len(error.splitlines()) == 1
+    for word in words:
+        assert word in error
+
+
+def test_a_log_folder_that_cannot_be_written_is_named(tmp_path, capsys):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    assert main(["train", *SMALL, "--log-dir", str(blocked)]) == 2
+    error = capsys.readouterr().err
+    assert str(blocked) in error
+    assert "--log-dir" in error
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path, capsys):
+    folder = train(settings(tmp_path))
+    (folder / CHECKPOINT).write_bytes(b"no")
+    assert main(["evaluate", str(folder)]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_movielens_trains(ml_100k, tmp_path):
+    folder = train(TrainSettings(log=ml_100k, episodes=2, eval_worlds=1, log_dir=tmp_path))
+    found = json.loads((folder / "results.json").read_text())
+    assert found["agent_steps"] == found["env_steps"] * (943 + 1682)
+    scores = {b["users"]: b["user_return"]["mean"] for b in found["baselines"] if b["items"] == "q-learning"}
+    assert scores["random"] < found["evaluation"]["user_return"]["mean"] < scores["greedy"]

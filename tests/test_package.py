@@ -1,0 +1,39 @@
+"""The wheel holds everything, and works where there is no checkout."""
+
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+IMPORT_ALL = """
+import importlib, pkgutil, interplay
+names = [m.name for m in pkgutil.walk_packages(interplay.__path__, "interplay.")]
+for name in names:
+    importlib.import_module(name)
+print(interplay.__file__)
+print(*sorted(names), sep="\\n")
+"""
+
+
+def test_the_wheel_is_complete_outside_the_checkout(tmp_path):
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    place = tmp_path / "fresh"
+    venv.create(place, with_pip=True)
+    python = place / "bin" / "python"
+    # Dependencies come from the environment that runs the tests: to download torch again would prove nothing more.
+    (site,) = (place / "lib").glob("python*/site-packages")
+    (site / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    install = [str(python), "-m", "pip", "install", "--no-deps", "--quiet", "--disable-pip-version-check",
+               "--ignore-installed", str(wheel)]
+    subprocess.run(install, check=True, cwd=tmp_path)
+    found = subprocess.run([str(python), "-c", IMPORT_ALL], check=True, cwd=tmp_path, capture_output=True, text=True)
+    where, *names = found.stdout.split()
+    assert Path(where).is_relative_to(place)
+    files = [p.relative_to(ROOT) for top in ("envs", "agents", "experiments") for p in (ROOT / top).rglob("*.py")]
+    modules = {"interplay." + ".".join(p.with_suffix("").parts).removesuffix(".__init__") for p in files}
+    assert modules == set(names)
