@@ -1,7 +1,12 @@
 #!/usr/bin/env bash
-# Everything that has to pass: style, strict types, tests. Installs what it needs into the active environment.
+# Everything that has to pass: style, strict types, tests. Installs what it needs into the active virtual
+# environment, or into .venv, which it makes if need be. Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+if [ -z "${VIRTUAL_ENV:-}" ]; then
+    [ -d .venv ] || python3 -m venv .venv
+    . .venv/bin/activate
+fi
 python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 ruff check .
 mypy

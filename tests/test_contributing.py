@@ -1,0 +1,66 @@
+"""CONTRIBUTING's examples run as they stand."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import interplay.envs.data
+from interplay.envs.data import data_sets, read_log
+from interplay.experiments.cli import main
+
+TEXT = (Path(__file__).resolve().parents[1] / "CONTRIBUTING.md").read_text()
+FILES = {name: body for name, body in re.findall(r"```python\n# (\w+\.py)\n(.*?)```", TEXT, re.DOTALL)}
+
+
+@pytest.fixture
+def outside(tmp_path, monkeypatch):
+    """A folder outside the package that holds the examples."""
+    for name, body in FILES.items():
+        (tmp_path / name).write_text(body)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+    for name in FILES:
+        sys.modules.pop(name.removesuffix(".py"), None)
+
+
+def train(folder, *arguments):
+    assert main(["train", *arguments, "--log-dir", str(folder / "runs")]) == 0
+    (results,) = (folder / "runs").glob("*/results.json")
+    return json.loads(results.read_text())
+
+
+def test_all_four_examples_are_here():
+    assert set(FILES) == {"my_agent.py", "my_behaviour.py", "my_preset.py", "my_data.py"}
+
+
+@pytest.mark.parametrize("side", ["--users", "--items"])
+def test_the_agent_trains_on_either_side(side, outside):
+    found = train(outside, "--preset", "kale", side, "my_agent:MyAgent", "--episodes", "4", "--eval-worlds", "8")
+    assert found["evaluation"][side.removeprefix("--")] == "my-agent"
+
+
+def test_the_preset_with_the_behaviour_trains_and_learns(outside):
+    found = train(outside, "--preset", "my_preset:RANKS", "--users", "dqn", "--items", "rest", "--episodes", "40")
+    assert found["preset"] == "ranks"
+    assert found["normalised_score"] > 0.8  # the best item of a slate is plain to see
+
+
+def test_the_data_set_is_found_once_its_file_is_there(outside, monkeypatch):
+    (outside / "my.diary").write_text("ann likes jazz\nbob hates opera\nann hates opera\nbob likes jazz\n")
+    folder = outside / "as_if_in_the_package"
+    folder.mkdir()
+    (folder / "my_data.py").write_text(FILES["my_data.py"])
+    monkeypatch.setattr(interplay.envs.data, "__path__", [*interplay.envs.data.__path__, str(folder)])
+    data_sets.cache_clear()
+    try:
+        assert "diary" in data_sets()
+        log = read_log(outside / "my.diary")
+    finally:
+        data_sets.cache_clear()
+        sys.modules.pop("interplay.envs.data.my_data", None)
+    assert (log.num_users, log.num_items) == (2, 2)
+    assert log.reward.tolist() == [1.0, 0.0, 0.0, 1.0]
