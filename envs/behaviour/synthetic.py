@@ -90,7 +90,7 @@ class TownPeople:
     """
 
     def __init__(self, config: MarketConfig, spread: float = 0.6, taste_scale: float = 2.0,
-                 sweetness: float = 1.0) -> None:
+                 sweetness: float = 0.3) -> None:
         self._config = config
         self._spread, self._taste_scale, self._sweetness = spread, taste_scale, sweetness
 

@@ -1,4 +1,8 @@
-"""`town`: the big synthetic world with every mechanism on. Each world is another town."""
+"""`town`: the big synthetic world with every mechanism on. Each world is another town.
+
+The strength of mood was chosen so that the myopic oracle does better than random users do, which scores are normalised
+by, and still loses a quarter of its users by the end: with mood_weight 0.5 and sweetness 1 it earned less than random.
+"""
 
 from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPeople
 from interplay.envs.config import MarketConfig
@@ -15,7 +19,7 @@ TOWN = Preset(
         num_users=64, num_items=32, slate_size=4, embedding_size=8, num_topics=4, num_segments=4, horizon=100,
         boost_levels=(2.0, 4.0), boost_cost=0.4, temperature=0.5, position_bias=0.2,
         satiation_weight=0.5, satiation_decay=0.9, satiation_gain=1.0, satiation_recovery=0.05,
-        mood_weight=0.5, mood_decay=0.95, mood_max=4.0, drift_rate=0.02, drift_noise=0.01,
+        mood_weight=0.3, mood_decay=0.95, mood_max=4.0, drift_rate=0.02, drift_noise=0.01,
         wearout_weight=0.5, wearout_decay=0.8, leaving=True, return_rate=0.02,
         budgets=True, energy_start=10.0, energy_max=20.0, upkeep=0.4),
     _behaviour,
