@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from interplay.envs.types import InterplayError
 from interplay.experiments.run import RESULTS
 from interplay.experiments.settings import TrainSettings
@@ -75,7 +73,6 @@ def benchmark(settings: BenchmarkSettings) -> None:
 
 def _run(settings: TrainSettings) -> dict[str, Any]:
     """One training in a process of its own: its ``results.json``."""
-    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()), \
             contextlib.redirect_stderr(io.StringIO()):
         run = train(replace(settings, log_dir=Path(folder)))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import torch
 import tyro
 
 from interplay.envs.types import InterplayError
@@ -48,6 +49,7 @@ def _evaluate(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | Non
         eval_worlds: held-out worlds; by default as many as the run used.
         device: where to evaluate.
     """
+    torch.set_num_threads(1)
     loaded = Run.load(run, device)
     if eval_worlds is not None:
         loaded.game = loaded.game._replace(training=replace(loaded.game.training, eval_worlds=eval_worlds))

@@ -38,6 +38,8 @@ class TrainSettings:
     """Discount of learners; by default what the preset recommends."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where everything runs."""
+    threads: int = 1
+    """Threads of torch on the CPU. Small tensors gain nothing from more, and lose where other work runs beside."""
     log_dir: Path = Path("runs")
     """Folder in which the run's own folder is made."""
     resume: Path | None = None
@@ -74,7 +76,7 @@ class TrainSettings:
         Raises:
             InterplayError: one of them is out of range.
         """
-        for name in ("episodes", "num_worlds", "eval_worlds"):
+        for name in ("episodes", "num_worlds", "eval_worlds", "threads"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InterplayError(f"{name}={value} must be at least 1")

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
@@ -34,6 +35,7 @@ def train(settings: TrainSettings) -> Path:
     Raises:
         InterplayError: whatever is wrong with the settings.
     """
+    torch.set_num_threads(max(1, settings.threads))
     run = _resumed(settings) if settings.resume is not None else _started(settings)
     if run.game.summary:
         print(run.game.summary)
@@ -129,7 +131,7 @@ def _resumed(settings: TrainSettings) -> Run:
     run = Run.load(settings.resume, None if settings.device == "auto" else settings.device)
     for name, value in settings.changed().items():
         old = getattr(run.settings, name)
-        if name not in ("resume", "device", "log_dir") and value != old:
+        if name not in ("resume", "device", "log_dir", "threads") and value != old:
             raise InterplayError(f"--resume {settings.resume}: the run has {name}={old!r}, not {value!r}; "
                                  "leave the flag out, or start a new run")
     return run

@@ -1,0 +1,79 @@
+"""The structure that DESIGN and CONTRIBUTING promise: who imports whom, and that nothing needs a list."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from interplay.agents import agents
+from interplay.envs.behaviour import behaviours
+from interplay.envs.data import data_sets
+from interplay.envs.presets import presets
+
+ROOT = Path(__file__).resolve().parents[1]
+LEAVES = ("interplay.envs.types", "interplay.envs.noise", "interplay.envs.discovery")
+
+
+def imports(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def files(folder):
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", files("envs"), ids=lambda f: str(f.relative_to(ROOT)))
+def test_the_environment_knows_no_agents(file):
+    assert not [name for name in imports(file) if name.startswith(("interplay.agents", "interplay.experiments"))]
+
+
+@pytest.mark.parametrize("file", files("agents"), ids=lambda f: str(f.relative_to(ROOT)))
+def test_agents_know_the_contract_alone(file):
+    own = [name for name in imports(file) if name.startswith("interplay")]
+    assert not [name for name in own if not name.startswith(("interplay.agents", *LEAVES))]
+
+
+@pytest.mark.parametrize("folder", ["envs", "agents", "experiments", "scripts", "tests"])
+def test_nobody_imports_under_a_second_name(folder):
+    for file in files(folder):
+        assert not [n for n in imports(file) if n.split(".")[0] in ("envs", "agents", "experiments")], file
+
+
+def modules(folder, *without):
+    return {f.stem for f in (ROOT / folder).glob("*.py")} - {"__init__", "base", *without}
+
+
+def test_every_file_of_agents_is_an_agent():
+    assert modules("agents") == {kind.__module__.rsplit(".", 1)[1] for kind in agents().values()}
+    assert len(agents()) == len(modules("agents"))
+
+
+def test_every_file_of_behaviour_is_a_behaviour():
+    assert modules("envs/behaviour") == {kind.__module__.rsplit(".", 1)[1] for kind in behaviours().values()}
+
+
+def test_every_preset_is_found():
+    assert set(presets()) == {"kale", "kale-null", "viability", "contest", "town"}
+    assert {name.removesuffix("-null") for name in presets()} == modules("envs/presets")
+
+
+def test_every_data_set_is_found():
+    helpers = ("columns", "factors", "log")
+    assert modules("envs/data", *helpers) == {kind.__module__.rsplit(".", 1)[1] for kind in data_sets().values()}
+
+
+def test_scripts_are_thin():
+    for file in files("scripts"):
+        assert len(file.read_text().splitlines()) < 60, file
+
+
+@pytest.mark.parametrize("name", ["envs", "agents", "experiments"])
+def test_links_are_relative_and_lead_to_the_sources(name):
+    link = ROOT / "src" / "interplay" / name
+    assert link.is_symlink()
+    assert not link.readlink().is_absolute()
+    assert link.resolve() == ROOT / name
