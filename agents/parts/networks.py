@@ -28,14 +28,17 @@ class OptionScorer(nn.Module):
         self._own = _linear(own, hidden, device)
         self._option = _linear(option, hidden, device)
         self._around = _linear(option, hidden, device)
-        self._option_head = _head(hidden, spec.num_levels, device)
+        # Items of some markets can only rest: then there is no option to score.
+        self._option_head = _head(hidden, spec.num_levels, device) if spec.num_levels > 0 else None
         self._nothing_head = _head(hidden, 1, device)
         _initialise(self, seed)
 
     def forward(self, own: Tensor, options: Tensor) -> Tensor:
         """``own [..., F_own]`` and ``options [..., M, F_option]`` to values ``[..., 1 + M * L]``."""
         context = self._own(own) + self._around(options.mean(-2))
-        nothing = self._nothing_head(context)
+        nothing: Tensor = self._nothing_head(context)
+        if self._option_head is None:
+            return nothing
         each = self._option_head(context.unsqueeze(-2) + self._option(options))
         return torch.cat([nothing, each.flatten(-2)], dim=-1)
 

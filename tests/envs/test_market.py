@@ -1,0 +1,307 @@
+"""The game's equations, one by one, against hand-computed values; and the two reductions."""
+
+import io
+import itertools
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from scipy import stats
+
+from interplay.envs import slates
+from interplay.envs.behaviour.synthetic import GivenPeople, SyntheticBehaviour, preference
+from interplay.envs.config import MarketConfig
+from interplay.envs.market import Market
+from interplay.envs.presets import find_preset
+from interplay.envs.slates import plackett_luce
+from interplay.envs.types import InterplayError, TensorRecord
+
+
+def pair(**changes):
+    """Two users in two segments, two items always shown, mean responses of one half."""
+    c = MarketConfig(num_users=2, num_items=2, slate_size=2, embedding_size=2, num_topics=2, num_segments=2, horizon=9,
+                     slate_order="fixed", response_mode="mean", boost_levels=(2.0, 5.0), boost_cost=0.25)
+    people = GivenPeople(user_vector=[[1.0, 0.0], [0.0, 1.0]], segment=[0, 1], item_vector=[[1.0, 0.0], [0.6, 0.8]],
+                         appeal=[0.0, 0.0], topics=[[1.0, 0.0], [0.25, 0.75]], nutrition=[-1.0, 0.5],
+                         weight=[0.0, 0.0])
+    return Market(replace(c, **changes), SyntheticBehaviour(people))
+
+
+def act(market, state, users, items=(0, 0)):
+    return market.step(state, torch.tensor([users]), torch.tensor([items]))
+
+
+def play(market, *moves):
+    state = market.reset([0])
+    for users, items in moves:
+        state, step = act(market, state, users, items)
+    return state, step
+
+
+def close(tensor, expected):
+    assert torch.allclose(tensor, torch.tensor(expected), atol=1e-6), tensor
+
+
+def test_satiation_rises_with_topics_falls_with_time_and_is_clipped():
+    market = pair(satiation_gain=3.0, satiation_recovery=0.5, satiation_decay=0.9, satiation_max=2.0)
+    state, _ = play(market, ((2, 0), (0, 0)), ((2, 1), (0, 0)))
+    # user 0 takes item 2 twice: .5 * 3 * (.25, .75) - .5 = (0, .625); then .9 * that + 1.5 * (.25, .75) - .5.
+    close(state.satiation[0], [[0.0, 1.1875], [1.0, 0.0]])
+    state, _ = play(market, *[((1, 0), (0, 0))] * 6)
+    assert state.satiation[0, 0, 0] == 2.0
+
+
+def test_mood_follows_nutrition_and_is_clipped():
+    state, _ = play(pair(mood_decay=0.8, mood_max=0.7), ((1, 2), (0, 0)), ((1, 0), (0, 0)))
+    close(state.mood[0], [-0.7, 0.2])
+
+
+def test_taste_drifts_towards_what_pleased():
+    state, _ = play(pair(drift_rate=0.5), ((2, 0), (0, 0)))
+    towards = torch.tensor([0.75 + 0.25 * 0.6, 0.25 * 0.8])
+    close(state.user_vector[0, 0], (towards / towards.norm()).tolist())
+    close(state.user_vector[0, 1], [0.0, 1.0])
+
+
+def test_state_shifts_the_response_on_the_logit_scale():
+    market = pair(satiation_weight=0.6, mood_weight=0.4, wearout_weight=0.3, satiation_gain=2.0, wearout_decay=0.5)
+    state, _ = play(market, ((1, 0), (0, 0)))
+    _, step = act(market, state, (1, 2))
+    logit = -0.6 * 1.0 + 0.4 * -0.5 - 0.3 * 0.5  # satiation 1 with topic 0, mood -.5, one user's half response
+    close(step.response[0], [1.0 / (1.0 + math.exp(-logit)), 0.5])
+
+
+def test_wearout_is_by_segment_and_decays():
+    state, _ = play(pair(wearout_decay=0.5), ((1, 1), (0, 0)), ((1, 2), (0, 0)))
+    close(state.wearout[0], [[0.5 * 0.5 + 0.5, 0.5 * 0.5], [0.0, 0.5]])
+
+
+def test_position_bias_weakens_later_slots():
+    _, step = play(pair(position_bias=1.0), ((1, 2), (0, 0)))
+    close(step.response[0], [0.5, 0.25])
+
+
+def test_a_boost_is_paid_for_when_it_is_served():
+    market = pair()
+    state, first = play(market, ((1, 1), (0, 4)))  # item 2 courts segment 1 at the second level, factor 5
+    close(first.item_own[0], [1.0, 0.0])
+    assert market.boosts(state)[0].tolist() == [1.0, 5.0]
+    _, second = act(market, state, (0, 0))
+    close(second.item_own[0], [0.0, -0.25 * 4.0])
+    close(second.cost[0], [0.0, 1.0])
+
+
+def test_budgets_pay_upkeep_and_cost_and_the_dead_stay_dead():
+    market = pair(budgets=True, energy_start=1.0, energy_max=1.5, upkeep=0.75)
+    state, step = play(market, ((1, 1), (0, 1)))
+    close(state.energy[0], [1.25, 0.25])
+    assert not step.item_terminated.any()
+    state, step = act(market, state, (1, 1))
+    close(state.energy[0], [1.5, 0.0])
+    assert step.item_terminated[0].tolist() == [False, True]
+    assert state.alive[0].tolist() == [True, False]
+    assert state.slate.valid[0, 0].tolist() == [True, False]
+    assert market.observe(state, "items").mask[0, 1].tolist() == [True, False, False, False, False]
+    state, step = act(market, state, (2, 2), (0, 1))  # nobody can take it, and it cannot boost
+    assert step.illegal_users.tolist() == [2]
+    assert step.illegal_items.tolist() == [1]
+    assert state.energy[0, 1] == 0.0
+
+
+def test_an_item_cannot_boost_beyond_its_budget():
+    market = pair(budgets=True, energy_start=0.5, energy_max=1.0)
+    mask = market.observe(market.reset([0]), "items").mask[0, 0]
+    assert mask.tolist() == [True, True, False, True, False]  # factor 2 costs .25, factor 5 costs 1
+
+
+def test_users_leave_at_the_bottom_and_come_back_neutral():
+    market = pair(leaving=True, mood_max=0.5, return_rate=1.0)
+    state, step = play(market, ((1, 2), (0, 0)))
+    assert state.active[0].tolist() == [False, True]
+    assert not step.user_terminated.any()  # may return
+    assert market.observe(state, "users").mask[0, 0].tolist() == [True, False, False]
+    state, step = act(market, state, (1, 1))
+    assert step.response[0, 0] == 0.0
+    assert state.active[0, 0]
+    assert state.mood[0, 0] == 0.0
+
+
+def test_users_who_cannot_return_are_gone_for_good():
+    market = pair(leaving=True, mood_max=0.5)
+    state, step = play(market, ((1, 2), (0, 0)))
+    assert step.user_terminated[0].tolist() == [True, False]
+    for _ in range(5):
+        state, step = act(market, state, (1, 2))
+        assert not state.active[0, 0]
+
+
+def test_team_blends_with_mean_welfare():
+    _, step = play(pair(team=0.25), ((1, 0), (0, 0)))
+    welfare = (0.5 + 0.5) / 4
+    close(step.user_reward[0], [0.75 * 0.5 + 0.25 * welfare, 0.25 * welfare])
+    close(step.item_reward[0], [0.75 * 0.5 + 0.25 * welfare, 0.25 * welfare])
+    close(step.user_own[0], [0.5, 0.0])
+
+
+@pytest.mark.parametrize("action", [-1, 3, 10**9])
+def test_actions_that_do_not_exist_count_as_illegal_skips(action):
+    state, step = play(pair(), ((action, 1), (0, 0)))
+    assert step.illegal_users.tolist() == [1]
+    assert step.position[0].tolist() == [0, 1]
+
+
+def test_the_horizon_truncates_everybody_at_once():
+    market = pair(horizon=2)
+    state, first = play(market, ((0, 0), (0, 0)))
+    assert not first.truncated.any()
+    assert act(market, state, (0, 0))[1].truncated.all()
+
+
+def random_actions(market, state, seed):
+    generator = torch.Generator().manual_seed(seed)
+    chosen = []
+    for side in ("users", "items"):
+        shape = (state.key.shape[0], market.specs[side].num_agents)
+        one = torch.randint(market.specs[side].num_actions, shape[1:], generator=generator)
+        chosen.append(one.expand(shape))  # the same in every world, so that worlds can be compared
+    return chosen
+
+
+def assert_equal(one, other, world):
+    for name, value in vars(one).items():
+        if isinstance(value, TensorRecord):
+            assert_equal(value, getattr(other, name), world)
+        elif value.dtype.is_floating_point:
+            assert torch.allclose(value[world], getattr(other, name)[0], atol=1e-5), name
+        else:
+            assert torch.equal(value[world], getattr(other, name)[0]), name
+
+
+def test_a_world_of_a_batch_replays_alone():
+    market = find_preset("town").market(num_users=20, num_items=12)
+    together, alone = market.reset([3, 8, 11], seed=5), market.reset([8], seed=5)
+    for step in range(40):
+        together, happened = market.step(together, *random_actions(market, together, step))
+        alone, by_itself = market.step(alone, *random_actions(market, alone, step))
+        assert torch.equal(happened.chosen[1], by_itself.chosen[0])
+        assert torch.equal(happened.response[1], by_itself.response[0])
+    assert_equal(together, alone, 1)
+
+
+def test_a_saved_state_resumes_exactly():
+    market = find_preset("town").market(num_users=20, num_items=12)
+    state = market.reset([0, 1])
+    for step in range(10):
+        state, _ = market.step(state, *random_actions(market, state, step))
+    file = io.BytesIO()
+    torch.save(state.state_dict(), file)
+    file.seek(0)
+    resumed = market.reset([5, 6], seed=9).loaded(torch.load(file, weights_only=True))
+    for step in range(10, 20):
+        state, one = market.step(state, *random_actions(market, state, step))
+        resumed, other = market.step(resumed, *random_actions(market, resumed, step))
+        assert torch.equal(one.response, other.response)
+        assert torch.equal(state.slate.log_propensity, resumed.slate.log_propensity)
+
+
+def test_at_rest_and_without_state_it_is_a_contextual_bandit():
+    people = GivenPeople(user_vector=[[0.6, 0.8]], segment=[0], item_vector=[[1.0, 0.0], [0.0, 1.0], [-1.0, 0.5]],
+                         appeal=[0.3, -0.2, 0.0], topics=[[1.0]] * 3, nutrition=[0.0] * 3, weight=[2.0, 1.0])
+    config = MarketConfig(num_users=1, num_items=3, slate_size=3, embedding_size=2, num_topics=1, num_segments=1,
+                          horizon=5, slate_order="fixed", satiation_gain=1.0)
+    market, worlds = Market(config, SyntheticBehaviour(people)), 20_000
+    state = market.reset(range(worlds))
+    for arm, logit in enumerate((2.0 * 0.6 + 0.3, 0.8 - 0.2, -2.0 * 0.6 + 0.5 * 0.8)):
+        state, step = market.step(state, torch.full((worlds, 1), arm + 1), torch.zeros((worlds, 3), dtype=torch.int64))
+        mean = 1.0 / (1.0 + math.exp(-logit))
+        assert abs(step.response.mean().item() - mean) < 4.0 * math.sqrt(mean * (1 - mean) / worlds)
+
+
+def test_one_slot_is_a_tullock_contest():
+    market = find_preset("contest").market(num_users=2_000)
+    state = market.reset(range(20))
+    state, _ = market.step(state, torch.zeros((20, 2_000), dtype=torch.int64), torch.tensor([[0, 1, 2, 4]] * 20))
+    state, step = market.step(state, torch.ones((20, 2_000), dtype=torch.int64), torch.zeros((20, 4), dtype=torch.int64))
+    effort = torch.tensor([1.0, 3.0, 6.0, 12.0], dtype=torch.float64)
+    wins = torch.bincount(step.chosen.flatten(), minlength=4).double()
+    assert stats.chisquare(wins.numpy(), (effort / effort.sum()).numpy() * 40_000).pvalue > 1e-3
+    assert step.response.sum() == 40_000
+
+
+def test_slates_follow_plackett_luce_and_know_their_propensity():
+    score = torch.tensor([0.5, -1.0, 1.5, 0.0])
+    def probability(order):
+        left, product = set(range(4)), 1.0
+        for item in order:
+            product *= math.exp(score[item]) / sum(math.exp(score[i]) for i in left)
+            left.remove(item)
+        return product
+
+    draws = 100_000
+    noise = -torch.rand(draws, 4, generator=torch.Generator().manual_seed(0)).log().neg().log()
+    index, valid, log_propensity = plackett_luce(score.expand(draws, 4), noise, 2)
+    assert valid.all()
+    orders = list(itertools.permutations(range(4), 2))
+    expected = torch.tensor([probability(order) for order in orders])
+    assert expected.sum().item() == pytest.approx(1.0, abs=1e-6)
+    code = index[:, 0] * 4 + index[:, 1]
+    counts = torch.tensor([(code == a * 4 + b).sum().item() for a, b in orders]).double()
+    assert stats.chisquare(counts.numpy(), (expected.double() / expected.double().sum()).numpy() * draws).pvalue > 1e-3
+    by_code = dict(zip((a * 4 + b for a, b in orders), expected.tolist(), strict=True))
+    for row in range(100):
+        assert math.exp(log_propensity[row]) == pytest.approx(by_code[int(code[row])], rel=1e-4)
+
+
+def test_what_must_not_be_shown_leaves_slots_empty():
+    score = torch.tensor([[0.0, -torch.inf, -torch.inf]])
+    index, valid, log_propensity = plackett_luce(score, torch.zeros(1, 3), 2)
+    assert valid.tolist() == [[True, False]]
+    assert index[0, 0] == 0
+    assert log_propensity.tolist() == [0.0]
+
+
+def test_retrieval_offers_only_the_segments_best_and_dense_is_its_limit():
+    town = find_preset("town")
+    dense, all_retrieved = town.market(), town.market(num_candidates=32)
+    assert torch.equal(dense.reset([1]).slate.items, all_retrieved.reset([1]).slate.items)
+    market = town.market(num_candidates=6)
+    state = market.reset([1])
+    mean = torch.stack([state.user_vector[0][state.population.segment[0] == c].mean(0) for c in range(4)])
+    best = (mean @ state.population.item_vector[0].T).topk(6).indices
+    for user in range(64):
+        allowed = set(best[state.population.segment[0, user]].tolist())
+        assert set(state.slate.items[0, user].tolist()) <= allowed
+
+
+@pytest.mark.parametrize("candidates", [0, 8])
+def test_slates_do_not_depend_on_how_users_are_chunked(candidates, monkeypatch):
+    market = find_preset("town").market(num_candidates=candidates)
+    whole = market.reset([0, 1]).slate
+    monkeypatch.setattr(slates, "_CHUNK", 500)
+    pieces = market.reset([0, 1]).slate
+    assert torch.equal(whole.items, pieces.items)
+    assert torch.allclose(whole.log_propensity, pieces.log_propensity, atol=1e-5)
+
+
+WRONG = {"slate_size": 40, "num_users": 0, "horizon": 2.5, "satiation_gain": -1.0, "drift_rate": 1.5, "mood_max": 0.0,
+         "boost_levels": (0.5,), "energy_start": 9.0, "num_candidates": 2, "response_mode": "median", "upkeep": -0.1,
+         "temperature": math.nan, "slate_order": "fixed"}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_numbers_are_named(name):
+    with pytest.raises(InterplayError) as error:
+        MarketConfig(**{name: WRONG[name]})
+    assert name in str(error.value)
+    assert str(WRONG[name]).strip("(),") in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_articles_worked_example_with_the_right_values():
+    """Section 4.3 of the article prints [0.5, 0.6] and 0.698; its own numbers give these."""
+    u, i = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5]), torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9])
+    weight = torch.tensor([[0.1, 0.2, 0.3, 0.4, 0.5], [0.5, 0.4, 0.3, 0.2, 0.1]])
+    logit = preference(weight, u, i, torch.tensor([0.1, 0.2]))
+    close(logit, [0.495, 0.375])
+    assert torch.sigmoid(logit[0]).item() == pytest.approx(0.621, abs=5e-4)

@@ -1,0 +1,74 @@
+import math
+
+import pytest
+import torch
+from scipy import stats
+
+from interplay.envs.noise import Stream, gumbel, normal, uniform, world_key
+
+KEY = world_key(7, torch.arange(4))
+
+
+def test_uniform_draws_are_uniform():
+    draws = uniform(KEY, 3, Stream.SLATE, (250_000,)).flatten().numpy()
+    assert draws.min() > 0.0
+    assert draws.max() < 1.0
+    assert stats.kstest(draws, "uniform").pvalue > 1e-3
+
+
+@pytest.mark.parametrize(("draw", "law"), [(gumbel, "gumbel_r"), (normal, "norm")])
+def test_other_laws(draw, law):
+    assert stats.kstest(draw(KEY, 1, Stream.DRIFT, (100_000,)).flatten().numpy(), law).pvalue > 1e-3
+
+
+NEIGHBOURS = {
+    "step": lambda n: (uniform(KEY, 5, 2, (n,)), uniform(KEY, 6, 2, (n,))),
+    "stream": lambda n: (uniform(KEY, 5, 2, (n,)), uniform(KEY, 5, 3, (n,))),
+    "world": lambda n: (uniform(KEY[:2], 5, 2, (n,)), uniform(KEY[2:], 5, 2, (n,))),
+    "index": lambda n: (uniform(KEY, 5, 2, (n,)), uniform(KEY, 5, 2, (n,), offset=1)),
+    "seed": lambda n: (uniform(KEY, 5, 2, (n,)), uniform(world_key(8, torch.arange(4)), 5, 2, (n,))),
+    "high bits of the seed": lambda n: (uniform(KEY, 5, 2, (n,)),
+                                        uniform(world_key(7 + (1 << 40), torch.arange(4)), 5, 2, (n,))),
+}
+
+
+@pytest.mark.parametrize("what", NEIGHBOURS)
+def test_neighbours_are_independent(what):
+    one, other = (x.flatten() for x in NEIGHBOURS[what](100_000))
+    assert not torch.equal(one, other)
+    correlation = torch.corrcoef(torch.stack([one, other]))[0, 1].item()
+    assert abs(correlation) < 5.0 / math.sqrt(len(one))
+
+
+def test_steps_of_one_index_are_uniform_and_uncorrelated():
+    draws = torch.cat([uniform(KEY[:1], step, Stream.RESPONSE, (1,)).flatten() for step in range(20_000)])
+    assert stats.kstest(draws.numpy(), "uniform").pvalue > 1e-3
+    assert abs(torch.corrcoef(torch.stack([draws[1:], draws[:-1]]))[0, 1].item()) < 5.0 / math.sqrt(len(draws))
+
+
+def test_pieces_make_the_whole():
+    whole = uniform(KEY, 9, Stream.SLATE, (100,))
+    pieces = [uniform(KEY, 9, Stream.SLATE, (50,), offset=0), uniform(KEY, 9, Stream.SLATE, (50,), offset=50)]
+    assert torch.equal(whole, torch.cat(pieces, dim=1))
+
+
+def test_a_world_alone_draws_as_in_a_batch():
+    alone = uniform(world_key(7, torch.tensor([2])), 9, Stream.SLATE, (100,))
+    assert torch.equal(alone[0], uniform(KEY, 9, Stream.SLATE, (100,))[2])
+
+
+def test_a_step_may_be_a_number_or_one_for_each_world():
+    steps = torch.full((4,), 9, dtype=torch.int32)
+    assert torch.equal(uniform(KEY, steps, 1, (10,)), uniform(KEY, 9, 1, (10,)))
+
+
+def test_draws_never_reach_zero_or_one_and_never_change():
+    """The extremes of 23 bits, and a golden value: other noise would be another world for everybody."""
+    draws = uniform(KEY, 0, Stream.SLATE, (1 << 20,))
+    assert torch.isfinite(gumbel(KEY, 0, Stream.SLATE, (1 << 20,))).all()
+    assert 0.0 < draws.min() < 1e-6
+    assert 1.0 - 1e-6 < draws.max() < 1.0
+    assert uniform(KEY, 1, 1, (3,))[0].tolist() == pytest.approx(GOLDEN, abs=1e-7)
+
+
+GOLDEN = [0.45180041, 0.3111338, 0.215756]

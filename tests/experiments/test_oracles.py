@@ -1,0 +1,98 @@
+"""Exact values to three decimals, and the tensor core against them."""
+
+import pytest
+import torch
+
+from interplay.agents import Setting, find_agent
+from interplay.envs.presets import find_preset
+from interplay.experiments.evaluation import evaluate
+from interplay.experiments.oracles import SingleUserGame, solve, uniform_items
+
+
+def exactly(value):
+    return pytest.approx(value, abs=5e-4)
+
+
+def test_kale():
+    market = find_preset("kale").market()
+    oracle = solve(market)
+    assert oracle.user_return == exactly(39.221)
+    assert oracle.greedy == exactly(11.990)
+    assert oracle.random == exactly(13.687)
+    game = SingleUserGame.of(market, market.reset([0]).population)
+    assert game.value(uniform_items) == exactly(15.393)
+    assert game.rate.shape == (5, 225)
+    assert market.specs["users"].num_states == 225
+
+
+def test_kale_null():
+    oracle = solve(find_preset("kale-null").market())
+    assert oracle.user_return == exactly(31.290)
+    assert oracle.greedy == exactly(31.226)
+    assert oracle.random == exactly(20.128)
+
+
+def test_viability():
+    oracle = solve(find_preset("viability").market())
+    assert oracle.user_return == exactly(352.2)
+    assert oracle.greedy == exactly(288.8)
+
+
+def test_contest():
+    market = find_preset("contest").market(horizon=2)
+    oracle = solve(market)
+    assert oracle.mean_boost == pytest.approx(12.0)
+    nobody_boosts = 64.0 / 4  # in the first step; in the second the boosts of the first are served
+    assert oracle.item_return / 4 == pytest.approx(nobody_boosts + 5.0)
+
+
+def test_in_equilibrium_nobody_gains_by_another_level():
+    """The core's own payoffs: against three items at 12, no level earns more than 12 does."""
+    market = find_preset("contest").market(num_users=64)
+    levels, worlds = market.config.boost_levels, 4_000
+    at_12 = 1 + levels.index(12.0)
+    profit = []
+    for action in range(1 + len(levels)):
+        state = market.reset(range(worlds))
+        items = torch.tensor([[action, at_12, at_12, at_12]]).expand(worlds, 4)
+        takes = torch.ones((worlds, 64), dtype=torch.int64)
+        state, _ = market.step(state, takes, items)
+        _, step = market.step(state, takes, items)
+        profit.append(step.item_own[:, 0].mean().item())
+    assert profit[at_12] == pytest.approx(5.0, abs=0.3)
+    assert max(profit) < profit[at_12] + 0.3
+    assert profit[0] < 4.5
+
+
+def test_a_changed_market_is_solved_as_changed():
+    assert solve(find_preset("kale").market(horizon=1)).user_return == pytest.approx(0.7310586)  # sigmoid(1)
+    assert solve(find_preset("kale").market(horizon=10)).user_return < 10.0
+
+
+@pytest.mark.parametrize("changes", [{"leaving": True}, {"drift_rate": 0.1}, {"mood_decay": 0.9}, {"budgets": True}])
+def test_no_answer_is_given_to_another_question(changes):
+    assert solve(find_preset("kale").market(**changes)) is None
+
+
+def test_town_has_no_oracle():
+    assert solve(find_preset("town").market()) is None
+
+
+def scored(market, users, worlds):
+    setting = Setting(seed=3)
+    agents = {"users": find_agent(users)(market.specs["users"], setting),
+              "items": find_agent("rest")(market.specs["items"], setting)}
+    return evaluate(market, agents, worlds).user_return
+
+
+@pytest.mark.parametrize("preset", ["kale", "kale-null"])
+@pytest.mark.parametrize("users", ["random", "greedy"])
+def test_the_core_plays_what_the_oracle_computes(preset, users):
+    market = find_preset(preset).market()
+    found, exact = scored(market, users, 4_000), getattr(solve(market), users)
+    error = (found.ci95[1] - found.ci95[0]) / (2 * 1.96)
+    assert abs(found.mean - exact) < 4.0 * error
+
+
+def test_myopic_users_of_the_core_let_an_item_die():
+    assert scored(find_preset("viability").market(), "greedy", 1).mean == pytest.approx(288.8, abs=1e-3)

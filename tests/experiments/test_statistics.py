@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+
+from interplay.experiments.statistics import Estimate, gini, interquartile_mean, mean_estimate
+
+
+def test_gini():
+    assert gini([5, 5, 5, 5]) == pytest.approx(0.0)
+    assert gini([0, 0, 0, 1]) == pytest.approx(0.75)
+    assert gini([1, 3]) == pytest.approx(0.25)
+    assert gini([0, 0]) == 0.0
+
+
+def test_the_interquartile_mean_ignores_both_tails():
+    assert interquartile_mean([-1e6, 1, 2, 3, 4, 1e6, 2.5, 2.5]).mean == pytest.approx(2.5)
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    covered = [e.ci95[0] <= 1.0 <= e.ci95[1] for e in (mean_estimate(rng.normal(1.0, 2.0, 40)) for _ in range(100))]
+    assert 87 <= sum(covered) <= 99
+
+
+def test_what_does_not_vary_has_no_width():
+    assert mean_estimate([3.0, 3.0, 3.0]) == Estimate(3.0, (3.0, 3.0))
+    assert mean_estimate([3.0]) == Estimate(3.0, (3.0, 3.0))
+
+
+def test_nothing_has_no_mean():
+    with pytest.raises(ValueError, match="at least one"):
+        mean_estimate([])
+
+
+def test_overlap():
+    assert Estimate(1.0, (0.0, 2.0)).overlaps(Estimate(2.5, (2.0, 3.0)))
+    assert not Estimate(1.0, (0.0, 1.9)).overlaps(Estimate(2.5, (2.0, 3.0)))
