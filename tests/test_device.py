@@ -1,7 +1,7 @@
 """Device independence, proved without a GPU.
 
-Tensors on the ``meta`` device have no values: reading one from the host raises, and so does mixing it with a tensor that
-was made on the CPU by mistake. What runs there runs on any device without waiting for it.
+Tensors on the ``meta`` device have no values: reading one from the host raises, and so does mixing it with a tensor
+that was made on the CPU by mistake. What runs there runs on any device without waiting for it.
 """
 
 from collections.abc import Iterator

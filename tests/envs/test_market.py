@@ -146,7 +146,7 @@ def test_team_blends_with_mean_welfare():
 
 @pytest.mark.parametrize("action", [-1, 3, 10**9])
 def test_actions_that_do_not_exist_count_as_illegal_skips(action):
-    state, step = play(pair(), ((action, 1), (0, 0)))
+    _, step = play(pair(), ((action, 1), (0, 0)))
     assert step.illegal_users.tolist() == [1]
     assert step.position[0].tolist() == [0, 1]
 
@@ -247,7 +247,8 @@ def test_slates_follow_plackett_luce_and_know_their_propensity():
     assert expected.sum().item() == pytest.approx(1.0, abs=1e-6)
     code = index[:, 0] * 4 + index[:, 1]
     counts = torch.tensor([(code == a * 4 + b).sum().item() for a, b in orders]).double()
-    assert stats.chisquare(counts.numpy(), (expected.double() / expected.double().sum()).numpy() * draws).pvalue > 1e-3
+    law = expected.double() / expected.double().sum()
+    assert stats.chisquare(counts.numpy(), law.numpy() * draws).pvalue > 1e-3
     by_code = dict(zip((a * 4 + b for a, b in orders), expected.tolist(), strict=True))
     for row in range(100):
         assert math.exp(log_propensity[row]) == pytest.approx(by_code[int(code[row])], rel=1e-4)
