@@ -222,7 +222,8 @@ def test_one_slot_is_a_tullock_contest():
     market = find_preset("contest").market(num_users=2_000)
     state = market.reset(range(20))
     state, _ = market.step(state, torch.zeros((20, 2_000), dtype=torch.int64), torch.tensor([[0, 1, 2, 4]] * 20))
-    state, step = market.step(state, torch.ones((20, 2_000), dtype=torch.int64), torch.zeros((20, 4), dtype=torch.int64))
+    takes, rests = torch.ones((20, 2_000), dtype=torch.int64), torch.zeros((20, 4), dtype=torch.int64)
+    _, step = market.step(state, takes, rests)
     effort = torch.tensor([1.0, 3.0, 6.0, 12.0], dtype=torch.float64)
     wins = torch.bincount(step.chosen.flatten(), minlength=4).double()
     assert stats.chisquare(wins.numpy(), (effort / effort.sum()).numpy() * 40_000).pvalue > 1e-3
