@@ -65,13 +65,11 @@ class Tracker:
                  "evaluation/welfare": score.welfare.mean}
         if report.normalised_score is not None:
             found["evaluation/normalised_score"] = report.normalised_score
-        for name, value in found.items():
-            self._writer.add_scalar(name, value, run.env_steps)
         chosen: dict[str, Any] = {"market": run.game.name, "users": run.settings.users, "items": run.settings.items,
                                   "seed": run.settings.seed, **asdict(run.game.training)}
         for side, agent in run.agents.items():
             chosen |= {f"{side}/{name}": value for name, value in asdict(agent.options).items()}
-        self._writer.add_hparams(chosen, found, run_name="hparams")
+        self._writer.add_hparams(chosen, found, run_name="hparams", global_step=run.env_steps)
 
     def close(self) -> None:
         """Write what is pending."""
