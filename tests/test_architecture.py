@@ -77,3 +77,18 @@ def test_links_are_relative_and_lead_to_the_sources(name):
     assert link.is_symlink()
     assert not link.readlink().is_absolute()
     assert link.resolve() == ROOT / name
+
+
+@pytest.mark.parametrize("folder", ["envs", "agents", "experiments"])
+def test_imports_are_spelt_out_so_that_the_rules_above_see_them(folder):
+    """Neither ``from .. import agents`` nor ``from interplay import agents``."""
+    for file in files(folder):
+        froms = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
+        assert not [node for node in froms if node.level > 0 or node.module == "interplay"], file
+
+
+def test_every_agent_has_a_file_of_its_own():
+    defined = [kind.__module__ for kind in agents().values()]
+    assert sorted(defined) == sorted({*defined})
+    defined = [kind.__module__ for kind in behaviours().values()]
+    assert sorted(defined) == sorted({*defined})

@@ -178,3 +178,88 @@ def test_replay_picks_uniformly():
 def test_wrong_options_are_named(kind, wrong):
     with pytest.raises(InterplayError, match=next(iter(wrong))):
         kind(**wrong)
+
+
+@pytest.mark.parametrize("explore", [True, False])
+@pytest.mark.parametrize("name", agents())
+def test_every_action_is_allowed(name, explore):
+    market = find_preset("town").market(num_users=5, num_items=7, energy_start=1.0)
+    pair = both(name, market)
+    now, _ = play(market, pair, look(market, pair, market.reset([0, 1, 2])), 10)
+    for side in SIDES:
+        seen = now.seen[side]
+        assert not seen.mask.all()  # somebody may not do everything
+        action = pair[side].act(seen, explore)
+        assert seen.mask.gather(2, action.unsqueeze(2)).all()
+
+
+def equal(one, other):
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(equal(one[k], other[k]) for k in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return one == other
+
+
+@pytest.mark.parametrize("preset", MARKETS)
+@pytest.mark.parametrize("name", [name for name, kind in agents().items() if kind.learns])
+def test_a_resumed_learner_has_the_same_state_after_30_steps(name, preset):
+    market = find_preset(preset).market(**MARKETS[preset])
+    pair = both(name, market)
+    now, _ = play(market, pair, look(market, pair, market.reset([0, 1])), 30)
+    file = io.BytesIO()
+    torch.save({side: pair[side].state_dict() for side in SIDES}, file)
+    file.seek(0)
+    saved, copies = torch.load(file, weights_only=True), both(name, market)
+    for side in SIDES:
+        assert not equal(copies[side].state_dict(), saved[side])  # it has learned something
+        copies[side].load_state_dict(saved[side])
+    play(market, pair, now, 30)
+    play(market, copies, now, 30)
+    for side in SIDES:
+        assert equal(pair[side].state_dict(), copies[side].state_dict())
+        assert not equal(pair[side].state_dict(), saved[side])
+
+
+def test_item_baselines_do_what_they_say():
+    market = find_preset("town").market()
+    items = market.observe(market.reset(range(3)), "items", privileged=True)
+    assert (make("rest", market, "items").act(items, False) == 0).all()
+    assert (make("first", market, "items").act(items, False) == 1).all()
+    assert torch.equal(make("greedy", market, "items").act(items, False), items.expected.argmax(-1))
+    largest = items.options[..., market.specs["items"].option_features.index("segment_share")].argmax(-1)
+    assert torch.equal(make("popularity", market, "items").act(items, False), 1 + 2 * largest)  # two levels each
+    assert (make("popularity", market, "items").act(
+        replace(items, mask=torch.zeros_like(items.mask).index_fill(2, torch.tensor(0), True)), False) == 0).all()
+
+
+def test_greedy_items_answer_the_contest_with_their_best_response():
+    """Against three rests, profit 64 x / (x + 3) - (x - 1) is largest at x = sqrt(192) - 3 = 10.9."""
+    market = find_preset("contest").market()
+    items = market.observe(market.reset([0]), "items", privileged=True)
+    profit = [64.0 * x / (x + 3.0) - (x - 1.0) for x in (1.0, *market.config.boost_levels)]
+    assert items.expected[0, 0].tolist() == pytest.approx(profit, rel=1e-4)
+    best_level = max(range(len(profit)), key=profit.__getitem__)
+    assert (make("greedy", market, "items").act(items, False) == best_level).all()
+
+
+def test_the_gone_teach_dqn_nothing():
+    agent = DQNAgent(SPEC, Setting(), DQNOptions(warm_up=1, batch_size=4))
+    before = [p.clone() for p in agent.online.parameters()]
+    agent.learn(moved([[0, 1]], [[1, 2]], [[1.0, 3.0]], [[1, 1]], valid=False))
+    assert all(map(torch.equal, before, agent.online.parameters()))
+    agent.learn(moved([[0, 1]] * 8, [[1, 2]] * 8, [[1.0, 3.0]] * 8, [[1, 1]] * 8))
+    assert not all(map(torch.equal, before, agent.online.parameters()))
+
+
+def test_replay_keeps_a_transition_together_as_it_wraps():
+    replay = Replay(5)
+    for first in range(0, 14, 2):
+        replay.add(moved([[first, first + 1]], [[first, first + 1]], [[first + 0.0, first + 1.0]],
+                         [[first + 1, first + 2]]))
+    rows = replay.sample((torch.arange(5) + 0.5) / 5)
+    assert sorted(rows.reward.tolist()) == [9.0, 10.0, 11.0, 12.0, 13.0]
+    assert rows.action.tolist() == rows.reward.tolist() == rows.observation.state.tolist()
+    assert (rows.next_observation.state - 1).tolist() == rows.reward.tolist()

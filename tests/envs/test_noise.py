@@ -72,3 +72,32 @@ def test_draws_never_reach_zero_or_one_and_never_change():
 
 
 GOLDEN = [0.45180041, 0.3111338, 0.215756]
+
+
+def test_bins_fill_evenly_and_moments_are_those_of_the_law():
+    draws = uniform(KEY, 4, Stream.SLATE, (250_000,)).flatten().double()
+    counts = (draws * 1000).long().bincount(minlength=1000)
+    assert stats.chisquare(counts.numpy()).pvalue > 1e-3
+    assert abs(draws.mean().item() - 0.5) < 4.0 * math.sqrt(1 / 12 / len(draws))
+    assert abs(draws.var().item() - 1 / 12) < 4.0 * math.sqrt(1 / 180 / len(draws))  # kurtosis of the uniform law
+
+
+@pytest.mark.parametrize("what", NEIGHBOURS)
+def test_neighbours_fill_the_square_evenly(what):
+    """Stronger than correlation: pairs that do not overlap, over 16 x 16 cells."""
+    one, other = (x.flatten()[::2] for x in NEIGHBOURS[what](100_000))
+    counts = ((one * 16).long() * 16 + (other * 16).long()).bincount(minlength=256)
+    assert stats.chisquare(counts.numpy()).pvalue > 1e-3
+
+
+def test_consecutive_worlds_are_uniform_and_uncorrelated():
+    draws = uniform(world_key(7, torch.arange(200_000)), 5, Stream.RESPONSE, (1,)).flatten()
+    assert stats.kstest(draws.numpy(), "uniform").pvalue > 1e-3
+    assert abs(torch.corrcoef(torch.stack([draws[1:], draws[:-1]]))[0, 1].item()) < 5.0 / math.sqrt(len(draws))
+
+
+def test_each_world_is_drawn_at_its_own_step():
+    steps = torch.tensor([9, 0, 3, 70_000], dtype=torch.int32)
+    draws = uniform(KEY, steps, 1, (10,))
+    for world, step in enumerate(steps.tolist()):
+        assert torch.equal(draws[world], uniform(KEY, step, 1, (10,))[world])

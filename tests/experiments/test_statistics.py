@@ -34,3 +34,18 @@ def test_nothing_has_no_mean():
 def test_overlap():
     assert Estimate(1.0, (0.0, 2.0)).overlaps(Estimate(2.5, (2.0, 3.0)))
     assert not Estimate(1.0, (0.0, 1.9)).overlaps(Estimate(2.5, (2.0, 3.0)))
+
+
+def test_an_interquartile_interval_holds_its_mean_and_shrugs_at_outliers():
+    values = np.random.default_rng(1).normal(5.0, 1.0, 60)
+    values[:3] = 1e5
+    low, high = interquartile_mean(values).ci95
+    assert low < interquartile_mean(values).mean < high
+    assert 4.0 < low < high < 6.0
+
+
+def test_a_gini_ignores_order_and_scale():
+    amounts = np.random.default_rng(2).exponential(size=20)
+    brute = np.abs(amounts[:, None] - amounts[None]).sum() / (2 * len(amounts) * amounts.sum())
+    assert gini(amounts) == pytest.approx(brute)
+    assert gini(7.0 * amounts[::-1]) == pytest.approx(brute)
