@@ -105,9 +105,10 @@ class MarketConfig:
                                  "raise energy_max")
 
     def _check(self, name: str) -> None:
-        """Check one number against what its name allows."""
+        """Check one number against its type and what its name allows."""
         value = getattr(self, name)
-        if name in _POSITIVE_INTEGERS and (type(value) is not int or value < 1):
+        _check_type(name, value, type(MarketConfig.__dataclass_fields__[name].default))
+        if name in _POSITIVE_INTEGERS and value < 1:
             raise InterplayError(f"{name}={value!r} must be an integer of at least 1")
         if name == "boost_levels" and any(not x > 1.0 or not math.isfinite(x) for x in value):
             raise InterplayError(f"boost_levels={value!r} must all be factors above 1 (resting is always allowed)")
@@ -121,6 +122,18 @@ class MarketConfig:
             raise InterplayError(f"{name}={value!r} is unknown: choose from {', '.join(_CHOICES[name])}")
 
 
+def _check_type(name: str, value: object, kind: type) -> None:
+    """Refuse what only fails later, far from its cause. An integer will do where a number is asked for."""
+    fits = isinstance(value, int | float) and not isinstance(value, bool) if kind is float else type(value) is kind
+    if kind is tuple and fits:
+        assert isinstance(value, tuple)
+        fits = all(isinstance(x, int | float) and not isinstance(x, bool) for x in value)
+    if not fits:
+        raise InterplayError(f"{name}={value!r} must be {_TYPE_NAMES[kind]}")
+
+
+_TYPE_NAMES = {int: "an integer", float: "a number", bool: "True or False", str: "a word in quotes",
+               tuple: "a tuple of numbers, such as (2.0, 4.0), or () for none"}
 _POSITIVE_INTEGERS = {"num_users", "num_items", "slate_size", "embedding_size", "num_topics", "num_segments",
                       "horizon"}
 _FRACTIONS = {"satiation_decay", "mood_decay", "drift_rate", "wearout_decay", "return_rate", "team"}

@@ -15,10 +15,7 @@ from torch import Tensor
 from interplay.envs.market import Market
 from interplay.envs.observing import FEATURE_BOUND
 from interplay.envs.presets import Preset, find_preset
-from interplay.envs.types import InterplayError, Observation, Side, SideSpec, State
-
-SIDES: tuple[Side, Side] = ("users", "items")
-"""The order in which facades list agents."""
+from interplay.envs.types import InterplayError, Observation, SideSpec, State
 
 _LISTED = 8  # agents that a text names before it goes on with "..."
 

@@ -20,7 +20,6 @@ from pettingzoo.utils import OrderEnforcingWrapper  # type: ignore[import-untype
 from pettingzoo.utils.conversions import parallel_to_aec_wrapper  # type: ignore[import-untyped]
 
 from interplay.envs.flat import (
-    SIDES,
     Flat,
     as_action,
     check_choice,
@@ -32,7 +31,7 @@ from interplay.envs.flat import (
 )
 from interplay.envs.market import Market
 from interplay.envs.presets import Preset
-from interplay.envs.types import InterplayError, Side, SideSpec, State, Step
+from interplay.envs.types import SIDES, InterplayError, Side, SideSpec, State, Step
 
 ActionMask = Literal["info", "obs", "none"]
 RenderMode = Literal["human", "ansi"]

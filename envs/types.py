@@ -17,6 +17,9 @@ from torch import Tensor
 
 Side = Literal["users", "items"]
 
+SIDES: tuple[Side, Side] = ("users", "items")
+"""Both sides, in the order in which everything lists them."""
+
 
 class InterplayError(ValueError):
     """Wrong input, said in one line: the thing, the value and the mend."""

@@ -9,9 +9,9 @@ import torch
 
 from interplay.agents import Agent, Setting, find_agent
 from interplay.envs.market import Market
-from interplay.envs.types import Side, State
+from interplay.envs.types import SIDES, Side, State
 from interplay.experiments.oracles import Oracle, solve
-from interplay.experiments.play import SIDES, Agents, Tally, advance, look
+from interplay.experiments.play import Agents, Tally, advance, look
 from interplay.experiments.statistics import Estimate, gini, mean_estimate
 
 HELD_OUT_SEED = (1 << 62) + 12_345

@@ -13,7 +13,6 @@ from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_confi
 from interplay.envs.data import ColumnNames, read_log, split_log
 from interplay.envs.market import Market
 from interplay.envs.presets import Training, find_preset
-from interplay.envs.types import InterplayError
 from interplay.experiments.settings import TrainSettings, parse_pairs
 
 LOGGED_TRAINING = Training(num_worlds=1, episodes=60, eval_worlds=8, discount=0.9)
@@ -71,10 +70,7 @@ def _logged_game(settings: TrainSettings, device: torch.device, changes: dict[st
     default = columns == ColumnNames()
     log = read_log(settings.log, None if default else columns)
     train, test = split_log(log, settings.held_out, settings.split, settings.seed)
-    try:
-        config = logged_market_config(log, **changes)
-    except TypeError as error:
-        raise InterplayError(f"--market: {error}; see interplay.envs.config for the names") from error
+    config = logged_market_config(log, **changes)
     behaviour = LoggedBehaviour(train, train, config, settings.missing, seed=settings.seed)
     held_out = behaviour.answering(test)
     summary = f"{log.summary()}\ntraining part: {len(train.reward)} rows, held-out part: {len(test.reward)} rows"

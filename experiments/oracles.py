@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from interplay.envs.behaviour.synthetic import SyntheticBehaviour
@@ -20,6 +21,8 @@ from interplay.envs.types import Population
 
 Array = NDArray[np.float64]
 _BUDGET_UNIT = 0.05  # of which all budgets in `viability` are multiples
+_LARGEST_BUDGET = 20.0  # larger ones would take minutes
+_MOST_CELLS = 1_000_000  # states times actions, likewise
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,9 @@ def solve(market: Market) -> Oracle | None:
     """The exact answer for ``market``, or None where no method here knows one."""
     if not isinstance(market.behaviour, SyntheticBehaviour):
         return None
-    people = market.reset([0]).population
+    people = market.reset([0, 1]).population
+    if not all(torch.equal(table[0], table[1]) for table in people.state_dict().values()):
+        return None  # each world is another game
     for method in (_solve_single_user, _solve_budgets, _solve_contest):
         oracle = method(market, people)
         if oracle is not None:
@@ -58,11 +63,15 @@ def solve(market: Market) -> Oracle | None:
 def _solve_single_user(market: Market, people: Population) -> Oracle | None:
     """One user, all items always shown, whole-number satiation and mood: a small Markov decision process."""
     c = market.config
-    whole = all(_is_whole(x) for x in (c.satiation_gain, c.satiation_recovery, c.satiation_max, c.mood_max))
+    moves = (c.satiation_gain * _numpy(people.topics), _numpy(people.nutrition), c.satiation_recovery, c.satiation_max,
+             c.mood_max)
+    whole = all(_is_whole(x) for x in moves)
     undecayed = c.satiation_decay == 1.0 and c.mood_decay == 1.0
     frozen = c.drift_rate == 0.0 and c.drift_noise == 0.0 and c.wearout_weight == 0.0
     if not (c.num_users == 1 and c.slate_order == "fixed" and c.response_mode == "sampled" and c.position_bias == 0.0
             and whole and undecayed and frozen and not c.leaving and not c.budgets):
+        return None
+    if (c.satiation_max + 1) ** c.num_topics * (2 * c.mood_max + 1) * (1 + c.num_items) > _MOST_CELLS:
         return None
     game = SingleUserGame.of(market, people)
     return Oracle("optimum", user_return=game.value(best_response), greedy=game.value(game.greedy),
@@ -154,12 +163,12 @@ def _solve_budgets(market: Market, people: Population) -> Oracle | None:
     if not (c.budgets and c.slate_order == "fixed" and c.response_mode == "mean" and c.position_bias == 0.0 and still
             and not c.boost_levels and not c.leaving and c.num_items <= 2 and c.num_users <= 4):
         return None
-    if any(not _is_whole(x / _BUDGET_UNIT) for x in (c.energy_start, c.energy_max, c.upkeep)):
+    if c.energy_max > _LARGEST_BUDGET:
         return None
     vectors = _numpy(people.user_vector)[0] * _numpy(people.weight)[0]
     logit = vectors @ _numpy(people.item_vector)[0].T + _numpy(people.appeal)[0]
     rate = 1.0 / (1.0 + np.exp(-logit))
-    if not all(_is_whole(x / _BUDGET_UNIT) for x in rate.flat):
+    if not all(_is_whole(np.asarray(x) / _BUDGET_UNIT) for x in (rate, c.energy_start, c.energy_max, c.upkeep)):
         return None
     game = BudgetGame(rate, c.energy_start, c.energy_max, c.upkeep, c.horizon)
     return Oracle("optimum", user_return=game.optimum(), greedy=game.myopic())
@@ -231,25 +240,34 @@ class BudgetGame:
 def _solve_contest(market: Market, people: Population) -> Oracle | None:
     """Equal items, one slot, one segment, users who take it: the symmetric equilibrium of a Tullock contest.
 
-    With prize V and n rivals the equilibrium effort is x* = V (n - 1) / (c n^2) (Tullock 1980). The boost of the
-    last step is never served, and none is in the first, so T - 1 of T steps are played at x*.
+    With prize V and n contestants the equilibrium effort is x* = V (n - 1) / (c n^2) (Tullock 1980). Given only
+    where x* is one of the levels: what no other effort beats, no other level beats. The boost of the last step is
+    never served, and none is in the first, so T - 1 of T steps are played at x*.
     """
-    c = market.config
-    alike = all(bool((_numpy(x) == _numpy(x).flat[0]).all()) for x in (people.item_vector, people.appeal))
-    still = c.satiation_weight == c.mood_weight == c.wearout_weight == 0.0
-    if not (c.slate_size == 1 and c.num_segments == 1 and c.boost_levels and alike and still and not c.budgets):
+    c, n = market.config, market.config.num_items
+    alike = all(bool((table == table[:, :1]).all())
+                for table in (people.item_vector, people.appeal, people.nutrition, people.margin))
+    still = c.satiation_weight == c.mood_weight == c.wearout_weight == c.drift_rate == c.drift_noise == 0.0
+    everybody = c.num_candidates in (0, n) and not c.budgets and not c.leaving
+    if not (c.slate_size == c.num_segments == 1 < n and c.boost_cost > 0.0 and c.team == 0.0
+            and alike and still and everybody):
         return None
-    prize = float(c.num_users) / (1.0 + np.exp(-_numpy(people.appeal).flat[0]))
-    boost = prize * (c.num_items - 1) / (c.boost_cost * c.num_items**2)
-    rent = (c.num_items * c.boost_cost * (boost - 1.0)) * (c.horizon - 1)
-    return Oracle("equilibrium", user_return=float(prize) * c.horizon, item_return=float(prize) * c.horizon - rent,
-                  mean_boost=float(boost))
+    taste = _numpy(people.user_vector)[0] * _numpy(people.weight)[0]
+    logit = taste @ _numpy(people.item_vector)[0, 0] + _numpy(people.appeal)[0, 0]
+    responses = float((1.0 / (1.0 + np.exp(-logit))).sum())
+    prize = float(people.margin[0, 0]) * responses
+    boost = prize * (n - 1) / (c.boost_cost * n**2)
+    if not np.isclose(boost, c.boost_levels, rtol=1e-3).any():
+        return None
+    rent = n * c.boost_cost * (boost - 1.0) * (c.horizon - 1)
+    return Oracle("equilibrium", user_return=responses * c.horizon, item_return=prize * c.horizon - rent,
+                  mean_boost=boost)
 
 
-def _is_whole(amount: float) -> bool:
-    """Whether it is an integer but for rounding."""
-    return abs(amount - round(amount)) < 1e-4
+def _is_whole(amounts: Array | float) -> bool:
+    """Whether all are integers but for rounding."""
+    return bool((np.abs(amounts - np.rint(amounts)) < 1e-4).all())
 
 
-def _numpy(tensor: object) -> Array:
-    return np.asarray(tensor, dtype=np.float64)
+def _numpy(tensor: torch.Tensor) -> Array:
+    return tensor.cpu().numpy().astype(np.float64)

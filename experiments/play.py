@@ -11,9 +11,7 @@ from torch import Tensor
 
 from interplay.agents import Agent
 from interplay.envs.market import Market
-from interplay.envs.types import Observation, Side, State, Step, TensorRecord, Transition
-
-SIDES: tuple[Side, Side] = ("users", "items")
+from interplay.envs.types import SIDES, Observation, Side, State, Step, TensorRecord, Transition
 
 Agents = Mapping[Side, Agent]
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from interplay.agents import Agent, Setting, find_agent
-from interplay.envs.types import InterplayError, Side
+from interplay.envs.types import SIDES, InterplayError, Side
 from interplay.experiments.game import Game, make_game
-from interplay.experiments.play import SIDES, Moment, Tally, iterate, look
+from interplay.experiments.play import Moment, Tally, iterate, look
 from interplay.experiments.settings import TrainSettings, find_device, make_options, parse_pairs
 
 CONFIG, CHECKPOINT, RESULTS = "config.json", "checkpoint.pt", "results.json"

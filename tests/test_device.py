@@ -11,8 +11,8 @@ import torch
 
 from interplay.agents import Setting, find_agent
 from interplay.envs.presets import find_preset
-from interplay.envs.types import TensorRecord
-from interplay.experiments.play import SIDES, iterate, look
+from interplay.envs.types import SIDES, TensorRecord
+from interplay.experiments.play import iterate, look
 
 AGENTS = [("kale", "dqn", "rest"), ("kale", "q-learning", "rest"), ("town", "dqn", "dqn"), ("town", "greedy", "greedy"),
           ("viability", "q-learning", "rest"), ("contest", "first", "q-learning"), ("town", "popularity", "random")]

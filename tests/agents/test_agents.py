@@ -10,8 +10,8 @@ from interplay.agents.parts.choosing import best
 from interplay.agents.parts.replay import Replay
 from interplay.agents.q_learning import QLearningAgent, QLearningOptions
 from interplay.envs.presets import find_preset
-from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
-from interplay.experiments.play import SIDES, iterate, look
+from interplay.envs.types import SIDES, InterplayError, Observation, SideSpec, Transition
+from interplay.experiments.play import iterate, look
 
 MARKETS = {"kale": {}, "town": {"num_users": 5, "num_items": 7, "horizon": 40}, "contest": {"num_users": 6}}
 OPTIONS = {"dqn": {"warm_up": 20, "batch_size": 8}, "q-learning": {"fit_steps": 4, "num_clusters": 5}}

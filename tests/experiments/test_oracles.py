@@ -1,9 +1,13 @@
 """Exact values to three decimals, and the tensor core against them."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from interplay.agents import Setting, find_agent
+from interplay.envs.behaviour.synthetic import GivenPeople, SyntheticBehaviour
+from interplay.envs.market import Market
 from interplay.envs.presets import find_preset
 from interplay.experiments.evaluation import evaluate
 from interplay.experiments.oracles import SingleUserGame, solve, uniform_items
@@ -69,9 +73,46 @@ def test_a_changed_market_is_solved_as_changed():
     assert solve(find_preset("kale").market(horizon=10)).user_return < 10.0
 
 
-@pytest.mark.parametrize("changes", [{"leaving": True}, {"drift_rate": 0.1}, {"mood_decay": 0.9}, {"budgets": True}])
-def test_no_answer_is_given_to_another_question(changes):
-    assert solve(find_preset("kale").market(**changes)) is None
+OTHER_QUESTIONS = [
+    ("kale", {"leaving": True}), ("kale", {"drift_rate": 0.1}), ("kale", {"mood_decay": 0.9}),
+    ("kale", {"budgets": True}), ("kale", {"satiation_gain": 2.5}), ("kale", {"satiation_max": 2.5}),
+    ("viability", {"upkeep": 1.22}), ("viability", {"energy_max": 600.0}),
+    ("contest", {"team": 0.5}), ("contest", {"boost_levels": (2.0,)}), ("contest", {"boost_levels": ()}),
+    ("contest", {"boost_cost": 20.0}), ("contest", {"boost_cost": 0.0}), ("contest", {"num_items": 1}),
+    ("contest", {"num_candidates": 2}), ("contest", {"wearout_weight": 0.1}), ("contest", {"leaving": True})]
+
+
+@pytest.mark.parametrize(("preset", "changes"), OTHER_QUESTIONS, ids=str)
+def test_no_answer_is_given_to_another_question(preset, changes):
+    assert solve(find_preset(preset).market(**changes)) is None
+
+
+def kale_like(**changes):
+    """One user, two items of one topic."""
+    rows = {"user_vector": [[1.0]], "segment": [0], "item_vector": [[0.0]] * 2, "weight": [0.0], "appeal": [1.0, 0.0],
+            "topics": [[1.0]] * 2, "nutrition": [-1.0, 1.0]} | changes
+    config = replace(find_preset("kale").config, num_items=2, slate_size=2, num_topics=len(rows["topics"][0]))
+    return Market(config, SyntheticBehaviour(GivenPeople(**rows)))
+
+
+def test_people_between_the_grid_points_have_no_oracle():
+    assert solve(kale_like()) is not None
+    assert solve(kale_like(nutrition=[-0.4, 0.4])) is None
+    assert solve(kale_like(topics=[[0.5, 0.5]] * 2)) is None
+
+
+def test_a_game_too_large_to_tabulate_has_no_oracle():
+    assert solve(kale_like(topics=[[1.0] + [0.0] * 9] * 2)) is None
+
+
+def test_a_contest_pays_what_users_respond():
+    """Half the responses, half the prize: the equilibrium moves from 12 to 6."""
+    people = GivenPeople(user_vector=[[1.0]] * 64, segment=[0] * 64, weight=[0.0], item_vector=[[0.0]] * 4,
+                         appeal=[0.0] * 4, topics=[[1.0]] * 4, nutrition=[0.0] * 4)
+    oracle = solve(Market(find_preset("contest").config, SyntheticBehaviour(people)))
+    assert oracle.mean_boost == pytest.approx(6.0)
+    assert oracle.user_return == pytest.approx(32.0 * 50)
+    assert oracle.item_return == pytest.approx(32.0 * 50 - 4 * 5.0 * 49)
 
 
 def test_town_has_no_oracle():

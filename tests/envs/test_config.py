@@ -1,0 +1,36 @@
+"""Numbers of a market are refused where they are set, with the name, the value and the mend."""
+
+import pytest
+
+from interplay.envs.config import MarketConfig
+from interplay.envs.types import InterplayError
+
+WRONG = [
+    ("num_users", 0, "at least 1"), ("horizon", 2.0, "an integer"), ("num_items", True, "an integer"),
+    ("num_candidates", 6.5, "an integer"), ("num_candidates", -1, "not be negative"),
+    ("num_candidates", 33, "num_items=32"), ("slate_size", 33, "num_items=32"),
+    ("boost_levels", 3.0, "a tuple"), ("boost_levels", ("2",), "a tuple"), ("boost_levels", [2.0], "a tuple"),
+    ("boost_levels", (1.0,), "above 1"), ("boost_levels", (float("inf"),), "above 1"),
+    ("satiation_gain", "much", "a number"), ("satiation_gain", -1.0, "not be negative"),
+    ("satiation_gain", float("nan"), "not be negative"), ("temperature", 0.0, "above 0"),
+    ("team", None, "a number"), ("team", 1.5, "between 0 and 1"), ("return_rate", True, "a number"),
+    ("leaving", "no", "True or False"), ("budgets", 1, "True or False"),
+    ("slate_order", "sorted", "ranked, fixed"), ("response_mode", None, "a word"), ("energy_start", 2.0, "energy_max"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "mend"), WRONG, ids=str)
+def test_a_wrong_number_is_named_with_its_mend(name, value, mend):
+    with pytest.raises(InterplayError) as error:
+        MarketConfig(**{name: value})
+    for words in (f"{name}={value!r}", mend):
+        assert words in str(error.value)
+
+
+def test_an_integer_will_do_for_a_number():
+    assert MarketConfig(boost_cost=1, boost_levels=(2, 4)).boost_cost == 1
+
+
+def test_a_fixed_order_shows_everything():
+    with pytest.raises(InterplayError, match="slate_order='fixed' shows every item"):
+        MarketConfig(slate_order="fixed")
