@@ -5,24 +5,27 @@ from __future__ import annotations
 import sys
 from functools import cache
 
-from interplay.agents.base import Agent, Setting
+from interplay.agents.base import Agent, JointAgent, Player, Setting
 from interplay.envs.discovery import discover, resolve
+from interplay.envs.types import InterplayError
 
 
 @cache
-def agents() -> dict[str, type[Agent]]:
+def agents() -> dict[str, type[Player]]:
     """Every agent of this package by name."""
-    return discover(sys.modules[__name__], Agent)
+    return discover(sys.modules[__name__], Player)
 
 
-def find_agent(name: str) -> type[Agent]:
+def find_agent(name: str) -> type[Player]:
     """The agent called ``name``, or the class that ``module:Class`` names.
 
     Raises:
-        InterplayError: it does not exist.
+        InterplayError: it does not exist, or is no agent.
     """
-    agent: type[Agent] = resolve(name, agents(), "agent")
+    agent = resolve(name, agents(), "agent")
+    if not (isinstance(agent, type) and issubclass(agent, Player)):
+        raise InterplayError(f"agent {name!r} is {agent!r}, not a subclass of interplay.agents.Agent or JointAgent")
     return agent
 
 
-__all__ = ["Agent", "Setting", "agents", "find_agent"]
+__all__ = ["Agent", "JointAgent", "Player", "Setting", "agents", "find_agent"]

@@ -1,4 +1,4 @@
-"""The contract between an agent and whoever runs it."""
+"""The contract between agents and whoever runs them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from interplay.envs.noise import Stream, uniform, world_key
-from interplay.envs.types import Observation, SideSpec, Transition
+from interplay.envs.types import SIDES, Observation, Side, SideSpec, Transition
 
 
 class Setting(NamedTuple):
@@ -35,16 +35,11 @@ class NoOptions:
     """For agents that have nothing to set."""
 
 
-class Agent(ABC):
-    """Plays one side of the market for all its agents in all worlds at once.
+class Player(ABC):
+    """What agents of one side and of both have in common: a name, options, noise and a clock.
 
-    Must be overridden: ``name`` and ``act``. May be overridden: the rest. A learner sets ``learns = True`` and
-    overrides ``learn``, ``state_dict`` and ``load_state_dict``, calling the base's, which keep the noise.
-
-    Args:
-        spec: the side's shapes.
-        setting: seed, device and length of the run.
-        options: an instance of the class's ``Options``.
+    A learner sets ``learns = True``, overrides ``learn``, ``state_dict`` and ``load_state_dict``, calling the
+    base's, which keep noise and clock, and adds 1 to ``learned`` in each call of ``learn``.
     """
 
     name: ClassVar[str]
@@ -54,14 +49,47 @@ class Agent(ABC):
     Options: ClassVar[type] = NoOptions
     """Dataclass of the agent's hyper-parameters; the command line sets them by name."""
 
-    def __init__(self, spec: SideSpec, setting: Setting, options: Any = None) -> None:
-        self.spec = spec
+    def __init__(self, setting: Setting, options: Any, number: int) -> None:
         self.setting = setting
         self.options = options if options is not None else self.Options()
-        # Users and items of one run draw different noise.
-        number = torch.tensor([0 if spec.side == "users" else 1], device=setting.device)
-        self._key = world_key(setting.seed, number)
+        # Players of one run have different numbers, so that they draw different noise.
+        self._key = world_key(setting.seed, torch.tensor([number], device=setting.device))
         self._draws = 0
+        self.learned = 0
+
+    @property
+    def progress(self) -> float:
+        """Part of the training that is done, 0 to 1."""
+        return self.learned / max(1, self.setting.total_steps)
+
+    def draw(self, *shape: int, stream: Stream = Stream.EXPLORE) -> Tensor:
+        """The player's own noise: uniform in (0, 1), float32 of this shape, new at each call."""
+        self._draws += 1
+        return uniform(self._key, self._draws, stream, shape)[0]
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on bit for bit."""
+        return {"draws": self._draws, "learned": self.learned}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``."""
+        self._draws, self.learned = state["draws"], state["learned"]
+
+
+class Agent(Player):
+    """Plays one side of the market for all its agents in all worlds at once.
+
+    Must be overridden: ``name`` and ``act``. May be overridden: the rest, as ``Player`` says.
+
+    Args:
+        spec: the side's shapes.
+        setting: seed, device and length of the run.
+        options: an instance of the class's ``Options``.
+    """
+
+    def __init__(self, spec: SideSpec, setting: Setting, options: Any = None) -> None:
+        super().__init__(setting, options, SIDES.index(spec.side))
+        self.spec = spec
 
     @abstractmethod
     def act(self, observation: Observation, explore: bool) -> Tensor:
@@ -71,15 +99,28 @@ class Agent(ABC):
         """Learn from one step; give named scalars to be logged, left on the device."""
         return {}
 
-    def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on bit for bit."""
-        return {"draws": self._draws}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
-        self._draws = state["draws"]
+class JointAgent(Player):
+    """Plays one side or both with one brain: learns from all that it plays, acts from what each side sees.
 
-    def draw(self, *shape: int, stream: Stream = Stream.EXPLORE) -> Tensor:
-        """The agent's own noise: uniform in (0, 1), float32 of this shape, new at each call."""
-        self._draws += 1
-        return uniform(self._key, self._draws, stream, shape)[0]
+    Must be overridden: ``name``, ``act`` and ``learn``. May be overridden: the rest, as ``Player`` says.
+
+    Args:
+        specs: shapes of the sides that it plays.
+        setting: seed, device and length of the run.
+        options: an instance of the class's ``Options``.
+    """
+
+    learns: ClassVar[bool] = True
+
+    def __init__(self, specs: Mapping[Side, SideSpec], setting: Setting, options: Any = None) -> None:
+        super().__init__(setting, options, len(SIDES))
+        self.specs = dict(specs)
+
+    @abstractmethod
+    def act(self, side: Side, observation: Observation, explore: bool) -> Tensor:
+        """Actions for all agents of one side, int64 ``[B, N]``, decided from what that side sees alone."""
+
+    @abstractmethod
+    def learn(self, transitions: Mapping[Side, Transition]) -> Mapping[str, Tensor]:
+        """Learn from one step of each side that it plays; give named scalars to be logged."""

@@ -1,33 +1,43 @@
 """`dqn`: deep Q-learning with one network for a side, which scores each option.
 
-Mnih et al., "Human-level control through deep reinforcement learning" (Nature 2015), with the double target of
-van Hasselt et al., "Deep reinforcement learning with double Q-learning" (AAAI 2016), equation 4:
+Mnih et al., "Human-level control through deep reinforcement learning" (Nature 2015), with what came after as flags:
 
-    target = r + discount * Q_target(s', argmax_a' Q(s', a')),
+- ``double``: van Hasselt et al., "Deep reinforcement learning with double Q-learning" (AAAI 2016), equation 4:
+  target = r + discount * Q_target(s', argmax_a' Q(s', a')), the arg max over allowed actions;
+- ``dueling``: Wang et al., "Dueling network architectures" (ICML 2016), equation 9;
+- ``num_steps``: returns over n steps before the bootstrap (Hessel et al., "Rainbow", AAAI 2018);
+- ``priority``: Schaul et al., "Prioritized experience replay" (ICLR 2016), equation 1 and section 3.4;
+- ``munchausen``: Vieillard et al., "Munchausen reinforcement learning" (NeurIPS 2020), equation 3;
+- ``num_quantiles``: Dabney et al., "Distributional RL with quantile regression" (AAAI 2018), equation 10.
 
-the arg max over allowed actions. The target network follows by Polyak averaging (Lillicrap et al. 2016). All
-agents of the side share weights and memory: what tells them apart is what they see.
+The target network follows by Polyak averaging (Lillicrap et al. 2016). Agents of the side share weights and memory
+unless ``sharing`` says otherwise: what tells them apart is what they see.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from interplay.agents.base import Agent, Setting
-from interplay.agents.parts.choosing import best, epsilon_greedy, linear
-from interplay.agents.parts.networks import OptionScorer
-from interplay.agents.parts.replay import Replay
+from interplay.agents.parts.choosing import best, epsilon_greedy
+from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing, follow
+from interplay.agents.parts.optimising import Optimiser
+from interplay.agents.parts.replay import PrioritisedReplay, Replay
+from interplay.agents.parts.returns import Experience, NStep, lean
+from interplay.agents.parts.schedules import Exploring, check_at_least_one, linear
 from interplay.envs.noise import Stream
 from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
 
+_LOWEST_BONUS = -1.0  # l_0 of the Munchausen paper
+
 
 @dataclass(frozen=True)
-class DQNOptions:
+class DQNOptions(Exploring):
     """Hyper-parameters of ``dqn``."""
 
     learning_rate: float = 1e-3
@@ -44,23 +54,37 @@ class DQNOptions:
     """Transitions in memory before the first update."""
     target_rate: float = 0.01
     """How far the target network moves to the online one at each update."""
-    epsilon_start: float = 1.0
-    """Share of random actions at the start."""
-    epsilon_end: float = 0.05
-    """Share of random actions from ``exploration_fraction`` on."""
-    exploration_fraction: float = 0.5
-    """Part of the training over which the share falls."""
+    sharing: Sharing = "shared"
+    """One network (shared), one that is told who asks (embedding), or one for each agent (independent)."""
+    double: bool = True
+    """Whether the online network chooses the action that the target network judges."""
+    dueling: bool = False
+    """Whether values are a state's value plus advantages."""
+    num_steps: int = 1
+    """Steps before the bootstrap."""
+    priority: float = 0.0
+    """alpha of prioritised replay; 0 = each transition as likely."""
+    munchausen: float = 0.0
+    """alpha of the Munchausen bonus, 0.9 in its paper; 0 = none."""
+    temperature: float = 0.03
+    """tau of the Munchausen policy."""
+    num_quantiles: int = 1
+    """Quantiles of the return that are learnt; 1 = its mean alone."""
 
     def __post_init__(self) -> None:
-        if self.learning_rate <= 0.0:
-            raise InterplayError(f"learning_rate={self.learning_rate} must be above 0")
-        for name in ("hidden", "batch_size", "updates_per_step", "capacity"):
-            if getattr(self, name) < 1:
-                raise InterplayError(f"{name}={getattr(self, name)} must be at least 1")
+        super().__post_init__()
+        check_sharing(self.sharing)
+        check_at_least_one(self, "hidden", "batch_size", "updates_per_step", "capacity", "num_steps", "num_quantiles")
+        for name in ("learning_rate", "temperature"):
+            if getattr(self, name) <= 0.0:
+                raise InterplayError(f"{name}={getattr(self, name)} must be above 0")
+        if self.munchausen > 0.0 and self.num_steps > 1:
+            raise InterplayError(f"munchausen={self.munchausen} with num_steps={self.num_steps}: its bonus belongs to "
+                                 "single steps, use num_steps=1")
 
 
 class DQNAgent(Agent):
-    """Double DQN with masks, on whatever device the market lives."""
+    """DQN with masks, on whatever device the market lives."""
 
     name: ClassVar[str] = "dqn"
     learns: ClassVar[bool] = True
@@ -69,80 +93,96 @@ class DQNAgent(Agent):
     def __init__(self, spec: SideSpec, setting: Setting, options: DQNOptions | None = None) -> None:
         super().__init__(spec, setting, options)
         self.options: DQNOptions
-        device = setting.device
-        self.online = OptionScorer(spec, self.options.hidden, setting.seed, device)
-        self.target = OptionScorer(spec, self.options.hidden, setting.seed, device)
+        o, device = self.options, setting.device
+        self.online, self.target = (
+            OptionScorer(spec, o.hidden, setting.seed, device, num_outputs=o.num_quantiles, dueling=o.dueling,
+                         sharing=o.sharing) for _ in range(2))
         self.target.requires_grad_(False)
-        # Off the CPU, Adam's own step counter must live on the device too, or each update waits for the host.
-        self._optimiser = torch.optim.Adam(self.online.parameters(), lr=self.options.learning_rate,
-                                           capturable=device.type == "cuda")
-        self._replay = Replay(self.options.capacity)
-        self._learned = 0
-
-    @property
-    def progress(self) -> float:
-        """Part of the training that is done, 0 to 1."""
-        return self._learned / max(1, self.setting.total_steps)
-
-    @property
-    def epsilon(self) -> float:
-        """Share of random actions now."""
-        o = self.options
-        return linear(o.epsilon_start, o.epsilon_end, self.progress / o.exploration_fraction)
+        self._optimiser = Optimiser(self.online, o.learning_rate)
+        self._joining = NStep(o.num_steps, setting.discount)
+        # Independent networks learn side by side, from rows that hold all agents of a world.
+        self._row = spec.num_agents if o.sharing == "independent" else 1
+        self._replay: Replay[Experience] = (
+            PrioritisedReplay(Experience, o.capacity // self._row, o.priority, device) if o.priority > 0.0
+            else Replay(Experience, o.capacity // self._row))
+        self._everybody = torch.arange(spec.num_agents, device=device)
+        self._middle = (torch.arange(o.num_quantiles, device=device) + 0.5) / o.num_quantiles
 
     @torch.no_grad()
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """Epsilon-greedy on the online network."""
-        values = self.online(observation.own, observation.options)
+        values = self.online(observation.own, observation.options,
+                             self._everybody.expand(observation.own.shape[:2])).mean(-1)
         if explore:
-            return epsilon_greedy(self, values, observation.mask, self.epsilon)
+            return epsilon_greedy(self, values, observation.mask, self.options.epsilon(self.progress))
         return best(values, observation.mask)
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """Remember the step, then update from memory."""
-        self._learned += 1
-        self._replay.add(_lean(transition))
+        self.learned += 1
+        experience = self._joining.add(lean(transition))
+        if experience is not None:
+            self._replay.add(experience.map(lambda x: x.flatten(0, 1)) if self._row == 1 else experience)
         metrics: Mapping[str, Tensor] = {}
-        if self._replay.size >= self.options.warm_up:
-            for group in self._optimiser.param_groups:
-                group["lr"] = linear(self.options.learning_rate, 0.1 * self.options.learning_rate, self.progress)
+        if self._replay.size * self._row >= self.options.warm_up and self._replay.size > 0:
             for _ in range(self.options.updates_per_step):
                 metrics = self._update()
-        return {**metrics, "epsilon": torch.tensor(self.epsilon)}
+        return {**metrics, "epsilon": torch.tensor(self.options.epsilon(self.progress))}
 
     def _update(self) -> Mapping[str, Tensor]:
-        sample = self._replay.sample(self.draw(self.options.batch_size, stream=Stream.REPLAY))
-        seen = sample.observation
-        values = self.online(seen.own, seen.options)
-        value = values.gather(-1, sample.action.unsqueeze(-1)).squeeze(-1)
-        error = torch.nn.functional.smooth_l1_loss(value, self._targets(sample), reduction="none")
-        weight = sample.valid.float()
-        loss = (error * weight).sum() / weight.sum().clamp(min=1.0)
-        self._optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimiser.step()
-        self._follow()
+        rows = max(1, self.options.batch_size // self._row)
+        sample, index = self._replay.sample(self.draw(rows, stream=Stream.REPLAY))
+        who = index % self.spec.num_agents
+        values = self.online(sample.observation.own, sample.observation.options, who)
+        value = _of(values, sample.action)
+        error = self._targets(sample, who).unsqueeze(-2) - value.unsqueeze(-1)
+        weight = sample.valid.float() * self._correction(index, error)
+        loss = (self._loss(error) * weight).sum() / weight.sum().clamp(min=1.0)
+        self._optimiser.step(loss, self.progress)
+        follow(self.target, self.online, self.options.target_rate)
         return {"loss": loss.detach(), "value": value.detach().mean()}
 
     @torch.no_grad()
-    def _targets(self, sample: Transition) -> Tensor:
-        """Double-Q targets, float32 ``[S]``. What was cut off is bootstrapped through; what ended is not."""
-        after = sample.next_observation
-        chosen = best(self.online(after.own, after.options), after.mask)
-        ahead = self.target(after.own, after.options).gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
-        return sample.reward + self.setting.discount * torch.where(sample.terminated, 0.0, ahead)
+    def _targets(self, sample: Experience, who: Tensor) -> Tensor:
+        """What values should be, float32 ``[S, Z]``. What was cut off is bootstrapped through; what ended is not."""
+        after, o = sample.next_observation, self.options
+        ahead = self.target(after.own, after.options, who)
+        if o.munchausen > 0.0:
+            return self._munchausen(sample, ahead, who)
+        judge = self.online(after.own, after.options, who) if o.double else ahead
+        chosen = _of(ahead, best(judge.mean(-1), after.mask))
+        return sample.reward.unsqueeze(-1) + sample.discount.unsqueeze(-1) * chosen
 
-    @torch.no_grad()
-    def _follow(self) -> None:
-        for slow, fast in zip(self.target.parameters(), self.online.parameters(), strict=True):
-            slow.lerp_(fast, self.options.target_rate)
+    def _munchausen(self, sample: Experience, ahead: Tensor, who: Tensor) -> Tensor:
+        """The soft target plus the scaled log-policy of what was done: float32 ``[S, Z]``."""
+        seen, after, o = sample.observation, sample.next_observation, self.options
+        then = _log_policy(ahead.mean(-1), after.mask, o.temperature).unsqueeze(-1)
+        soft = (then.exp() * torch.where(after.mask.unsqueeze(-1), ahead - o.temperature * then, 0.0)).sum(-2)
+        now = _log_policy(self.target(seen.own, seen.options, who).mean(-1), seen.mask, o.temperature)
+        bonus = (o.temperature * now.gather(-1, sample.action.unsqueeze(-1))).clamp(min=_LOWEST_BONUS)
+        return sample.reward.unsqueeze(-1) + o.munchausen * bonus + sample.discount.unsqueeze(-1) * soft
+
+    def _loss(self, error: Tensor) -> Tensor:
+        """Huber loss of ``error [S, Z, Z']``, target less value; quantiles weigh its sign: float32 ``[S]``."""
+        loss = torch.nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none")
+        if self.options.num_quantiles > 1:
+            loss = loss * (self._middle.unsqueeze(-1) - (error.detach() < 0.0).float()).abs()
+        return loss.mean(-1).sum(-1)
+
+    def _correction(self, index: Tensor, error: Tensor) -> Tensor | float:
+        """Weights against the bias of prioritised replay, whose priorities are brought up to date."""
+        if not isinstance(self._replay, PrioritisedReplay):
+            return 1.0
+        weight = self._replay.correction(index, linear(0.4, 1.0, self.progress))
+        self._replay.update(index, error.detach().mean((-1, -2)).abs().view(len(index), -1).mean(1))
+        return weight.unsqueeze(1) if self._row > 1 else weight
 
     def state_dict(self) -> dict[str, Any]:
-        """Networks, optimiser, memory and schedule."""
+        """Networks, optimiser and memory."""
         return super().state_dict() | {
             "online": self.online.state_dict(), "target": self.target.state_dict(),
             "optimiser": self._optimiser.state_dict(), "replay": self._replay.state_dict(),
-            "learned": self._learned}
+            "joining": self._joining.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from ``state``."""
@@ -151,10 +191,14 @@ class DQNAgent(Agent):
         self.target.load_state_dict(state["target"])
         self._optimiser.load_state_dict(state["optimiser"])
         self._replay.load_state_dict(state["replay"], self.setting.device)
-        self._learned = state["learned"]
+        self._joining.load_state_dict(state["joining"], self.setting.device)
 
 
-def _lean(transition: Transition) -> Transition:
-    """Without what the network does not read."""
-    return replace(transition, observation=replace(transition.observation, state=None, expected=None),
-                   next_observation=replace(transition.next_observation, state=None, expected=None))
+def _of(values: Tensor, action: Tensor) -> Tensor:
+    """Values ``[..., A, Z]`` of the actions ``[...]``: ``[..., Z]``."""
+    return values.gather(-2, action[..., None, None].expand(*action.shape, 1, values.shape[-1])).squeeze(-2)
+
+
+def _log_policy(values: Tensor, mask: Tensor, temperature: float) -> Tensor:
+    """Log-softmax over allowed actions, ``[..., A]``; finite but very low for the others."""
+    return (values / temperature).masked_fill(~mask, torch.finfo(values.dtype).min / 4).log_softmax(-1)

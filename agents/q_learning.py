@@ -5,6 +5,10 @@ independent vs. cooperative agents", ICML 1993):
 
     Q_n(s, a) <- Q_n(s, a) + rate * (r + discount * max_a' Q_n(s', a') - Q_n(s, a)).
 
+``double`` keeps two tables, each of which judges what the other would choose (van Hasselt, "Double Q-learning",
+NeurIPS 2010, algorithm 1). ``bad_news`` below 1 learns less from errors below 0 than from those above, so that an agent
+is not put off by others who still explore (Matignon et al., "Hysteretic Q-learning", IROS 2007, equation 3).
+
 The same agent of several worlds shares one table, so worlds side by side are so many episodes at once.
 """
 
@@ -18,35 +22,43 @@ import torch
 from torch import Tensor
 
 from interplay.agents.base import Agent, Setting
-from interplay.agents.parts.choosing import any_allowed, best, epsilon_greedy, linear
-from interplay.agents.parts.discretiser import Discretiser
+from interplay.agents.parts.abstraction import Abstraction
+from interplay.agents.parts.choosing import any_allowed, best, epsilon_greedy
+from interplay.agents.parts.schedules import Exploring, check_at_least_one
 from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
 
 
 @dataclass(frozen=True)
-class QLearningOptions:
+class QLearningOptions(Exploring):
     """Hyper-parameters of ``q-learning``."""
 
+    exploration_fraction: float = 0.6
+    """Part of the training over which the share of random actions falls."""
     learning_rate: float = 0.01
     """Smallest step of an update; a cell's first updates step by visits ** -0.6."""
-    epsilon_start: float = 1.0
-    """Share of random actions at the start."""
-    epsilon_end: float = 0.05
-    """Share of random actions from ``exploration_fraction`` on."""
-    exploration_fraction: float = 0.6
-    """Part of the training over which the share falls."""
-    num_clusters: int = 64
-    """States of the discretiser, where the market has no exact state."""
+    bad_news: float = 1.0
+    """Factor of the step where the error is below 0."""
+    double: bool = False
+    """Whether two tables judge each other's choices."""
+    shared: bool = False
+    """Whether all agents of the side fill one table."""
+    num_clusters: int = 16
+    """States, where the market has no exact ones: clusters of agents' own features."""
+    num_kinds: int = 64
+    """Kinds of options there: clusters of their features."""
     fit_steps: int = 50
-    """Steps of random play that the discretiser is fitted on."""
+    """Steps of random play that the clusters are fitted on."""
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.learning_rate <= 1.0:
-            raise InterplayError(f"learning_rate={self.learning_rate} must lie above 0 and at most at 1")
+        super().__post_init__()
+        for name in ("learning_rate", "bad_news"):
+            if not 0.0 < getattr(self, name) <= 1.0:
+                raise InterplayError(f"{name}={getattr(self, name)} must lie above 0 and at most at 1")
+        check_at_least_one(self, "num_clusters", "num_kinds", "fit_steps")
 
 
 class QLearningAgent(Agent):
-    """One table for each agent; the state is the market's exact one, or a cluster of what the agent sees."""
+    """A table for each agent; states and columns as ``Abstraction`` says."""
 
     name: ClassVar[str] = "q-learning"
     learns: ClassVar[bool] = True
@@ -55,91 +67,83 @@ class QLearningAgent(Agent):
     def __init__(self, spec: SideSpec, setting: Setting, options: QLearningOptions | None = None) -> None:
         super().__init__(spec, setting, options)
         self.options: QLearningOptions
-        self._discretiser: Discretiser | None = None
-        num_states = spec.num_states
-        if num_states is None:
-            self._discretiser = Discretiser(self.options.num_clusters, self.options.fit_steps, setting)
-            num_states = self.options.num_clusters
-        shape = (spec.num_agents, num_states, spec.num_actions)
+        o = self.options
+        self._abstraction = Abstraction(spec, setting, o.num_clusters, o.num_kinds, o.fit_steps)
+        shape = (1 + o.double, 1 if o.shared else spec.num_agents, self._abstraction.num_states,
+                 self._abstraction.num_columns)
         self.table = torch.zeros(shape, device=setting.device)
         self._visits = torch.zeros(shape, device=setting.device)
         self._batch = torch.zeros(shape, device=setting.device)  # all 0 between updates
-        self._learned = 0
-
-    @property
-    def epsilon(self) -> float:
-        """Share of random actions now."""
-        o = self.options
-        return linear(o.epsilon_start, o.epsilon_end, self._learned / (o.exploration_fraction * self._steps))
-
-    @property
-    def _steps(self) -> int:
-        return max(1, self.setting.total_steps)
+        self._owner = torch.arange(spec.num_agents, device=setting.device) * (not o.shared)
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
-        """Epsilon-greedy on the table; at random while the discretiser has not been fitted."""
-        if self._discretiser is not None and not self._discretiser.fitted:
+        """Epsilon-greedy on the tables' mean; at random while the clusters have not been fitted."""
+        if not self._abstraction.ready:
             return any_allowed(self, observation.mask)
-        values = self._values(self._state(observation))
+        values = self.table.view(-1)[self._cells(observation)].mean(0)
         if explore:
-            return epsilon_greedy(self, values, observation.mask, self.epsilon)
+            return epsilon_greedy(self, values, observation.mask, self.options.epsilon(self.progress))
         return best(values, observation.mask)
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """One update of every agent in every world."""
-        self._learned += 1
-        if self._discretiser is not None and not self._discretiser.fitted:
-            self._discretiser.add(transition.observation)
+        self.learned += 1
+        if not self._abstraction.ready:
+            self._abstraction.add(transition.observation)
             return {}
-        error = self._update(transition)
-        return {"loss": error.square().mean(), "epsilon": torch.tensor(self.epsilon)}
+        cells = self._cells(transition.observation)
+        cell = cells.gather(3, transition.action.expand(cells.shape[:3]).unsqueeze(3)).squeeze(3)
+        cell, ahead = self._judged(cell, self._cells(transition.next_observation), transition.next_observation.mask)
+        error = self._move(cell, ahead, transition)
+        return {"loss": error.square().mean(), "epsilon": torch.tensor(self.options.epsilon(self.progress))}
 
-    def _update(self, transition: Transition) -> Tensor:
-        after = transition.next_observation
-        values = self._values(self._state(after)).masked_fill(~after.mask, -torch.inf)
-        ahead = torch.where(transition.terminated, 0.0, values.amax(-1))
-        cell = self._cell(self._state(transition.observation), transition.action)
+    def _cells(self, observation: Observation) -> Tensor:
+        """Place of each action in the flattened tables: int64 ``[tables, B, N, A]``."""
+        tables, owners, states, columns = self.table.shape
+        row = self._owner * states + self._abstraction.state(observation)
+        one = row.unsqueeze(2) * columns + self._abstraction.columns(observation)
+        return one + torch.arange(tables, device=one.device).view(-1, 1, 1, 1) * (owners * states * columns)
+
+    def _judged(self, cell: Tensor, cells: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The cells to move ``[B, N]``, and the value of what follows.
+
+        Args:
+            cell: ``[tables, B, N]``, what was done, in each table.
+            cells: ``[tables, B, N, A]``, what can be done next.
+            mask: ``[B, N, A]``, what may be.
+        """
+        values = self.table.view(-1)[cells].masked_fill(~mask, -torch.inf)
+        if not self.options.double:
+            return cell[0], values[0].amax(-1)
+        # A coin for each agent in each world says which table moves and which one judges.
+        heads = self.draw(*cell.shape[1:]) < 0.5
+        judged = values.flip(0).gather(3, values.argmax(3, keepdim=True)).squeeze(3)
+        return torch.where(heads, cell[0], cell[1]), torch.where(heads, judged[0], judged[1])
+
+    def _move(self, cell: Tensor, ahead: Tensor, transition: Transition) -> Tensor:
+        """Move the cells towards what they turned out to be worth; gives the errors ``[B, N]``."""
         table, visits, batch = self.table.view(-1), self._visits.view(-1), self._batch.view(-1)
+        ahead = torch.where(transition.terminated, 0.0, ahead)
         error = transition.reward + self.setting.discount * ahead - table[cell]
         error = torch.where(transition.valid, error, 0.0)
-        # Worlds that hit one cell at once move it by the mean of their errors, not by the sum.
+        # Agents and worlds that hit one cell at once move it by the mean of their errors, not by the sum.
         flat, weight = cell.flatten(), transition.valid.float().flatten()
         batch.index_add_(0, flat, weight)
         visits.index_add_(0, flat, weight)
         rate = visits[cell].clamp(min=1.0).pow(-0.6).clamp(min=self.options.learning_rate)
+        rate = rate * torch.where(error < 0.0, self.options.bad_news, 1.0)
         table.index_add_(0, flat, (rate * error / batch[cell].clamp(min=1.0)).flatten())
         batch.index_fill_(0, flat, 0.0)
         return error
 
-    def _state(self, observation: Observation) -> Tensor:
-        if self._discretiser is not None:
-            return self._discretiser(observation)
-        if observation.state is None:
-            raise InterplayError(f"the market's spec promises {self.spec.num_states} states, but state is None")
-        return observation.state
-
-    def _values(self, state: Tensor) -> Tensor:
-        """``[B, N]`` to ``[B, N, A]``."""
-        agent = torch.arange(self.spec.num_agents, device=state.device)
-        return self.table[agent, state]
-
-    def _cell(self, state: Tensor, action: Tensor) -> Tensor:
-        """Place in the flattened table, int64 ``[B, N]``."""
-        agent = torch.arange(self.spec.num_agents, device=state.device)
-        return (agent * self.table.shape[1] + state) * self.table.shape[2] + action
-
     def state_dict(self) -> dict[str, Any]:
-        """Table, visits, schedule and discretiser."""
-        own = {"table": self.table, "visits": self._visits, "learned": self._learned}
-        if self._discretiser is not None:
-            own["discretiser"] = self._discretiser.state_dict()
-        return super().state_dict() | own
+        """Tables, visits and clusters."""
+        return super().state_dict() | {"table": self.table, "visits": self._visits,
+                                       "abstraction": self._abstraction.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from ``state``."""
         super().load_state_dict(state)
         self.table.copy_(state["table"])
         self._visits.copy_(state["visits"])
-        self._learned = state["learned"]
-        if self._discretiser is not None:
-            self._discretiser.load_state_dict(state["discretiser"])
+        self._abstraction.load_state_dict(state["abstraction"])

@@ -83,6 +83,10 @@ class MarketConfig:
 
     team: float = 0.0
     """Blend of rewards: 0 = each agent's own, 1 = mean welfare of all agents in the world."""
+    history_length: int = 0
+    """H, steps that users remember: what they took and how they responded."""
+    user_sees: Literal["state", "history"] = "state"
+    """state = users know their own mood, satiation and taste; history = they have to tell from what they remember."""
     user_state: Literal["none", "own", "budgets", "single"] = "none"
     """Exact state that tabular users see: own satiation and mood, or budgets in steps of 0.5, or just one."""
     item_state: Literal["none", "boost", "budgets", "single"] = "none"
@@ -100,6 +104,9 @@ class MarketConfig:
         if not self.slate_size <= (self.num_candidates or self.num_items) <= self.num_items:
             raise InterplayError(f"num_candidates={self.num_candidates} must lie between slate_size="
                                  f"{self.slate_size} and num_items={self.num_items}, or be 0 for all")
+        if self.user_sees == "history" and (self.history_length == 0 or self.user_state == "own"):
+            raise InterplayError(f"user_sees='history' with history_length={self.history_length} and user_state="
+                                 f"{self.user_state!r}: give a length above 0, and user_state='none'")
         if self.energy_start > self.energy_max:
             raise InterplayError(f"energy_start={self.energy_start} is above energy_max={self.energy_max}: "
                                  "raise energy_max")
@@ -138,7 +145,7 @@ _POSITIVE_INTEGERS = {"num_users", "num_items", "slate_size", "embedding_size", 
                       "horizon"}
 _FRACTIONS = {"satiation_decay", "mood_decay", "drift_rate", "wearout_decay", "return_rate", "team"}
 _POSITIVE = {"temperature", "satiation_max", "mood_max", "energy_start", "energy_max"}
-_NOT_NEGATIVE = {"boost_cost", "num_candidates", "position_bias", "satiation_weight", "mood_weight",
+_NOT_NEGATIVE = {"history_length", "boost_cost", "num_candidates", "position_bias", "satiation_weight", "mood_weight",
                  "wearout_weight", "satiation_gain", "satiation_recovery", "drift_noise", "upkeep"}
-_CHOICES = {"slate_order": ("ranked", "fixed"), "response_mode": ("sampled", "mean"),
+_CHOICES = {"user_sees": ("state", "history"), "slate_order": ("ranked", "fixed"), "response_mode": ("sampled", "mean"),
             "user_state": ("none", "own", "budgets", "single"), "item_state": ("none", "boost", "budgets", "single")}

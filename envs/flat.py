@@ -24,7 +24,8 @@ class Flat(NamedTuple):
     """One side of ``B`` worlds as numpy arrays.
 
     Attributes:
-        features: float32 ``[B, N, F_own + M * F_option]``: an agent's own features, then those of each option.
+        features: float32 ``[B, N, F]``: an agent's own features, then those of each option, then those of each
+            step of its history, where the market keeps one: ``F = F_own + M * F_option + H * F_history``.
         mask: int8 ``[B, N, 1 + M * L]``, 1 = allowed.
     """
 
@@ -36,13 +37,15 @@ def flatten(observation: Observation) -> Flat:
     """The observation on the host, in arrays that share no memory with it."""
     b, n = observation.own.shape[:2]
     mask = observation.mask.cpu().numpy().astype(np.int8)
-    own, options = observation.own.cpu().numpy(), observation.options.cpu().numpy()
-    return Flat(np.concatenate([own, options.reshape(b, n, -1)], axis=2), mask)
+    parts = (observation.own, observation.options, observation.history)
+    rows = [part.cpu().numpy().reshape(b, n, -1) for part in parts if part is not None]
+    return Flat(np.concatenate(rows, axis=2), mask)
 
 
 def num_features(spec: SideSpec) -> int:
-    """``F_own + M * F_option``, the width of ``Flat.features``."""
-    return len(spec.own_features) + spec.num_options * len(spec.option_features)
+    """The width of ``Flat.features``."""
+    return (len(spec.own_features) + spec.num_options * len(spec.option_features)
+            + spec.history_length * len(spec.history_features))
 
 
 def feature_box(size: int) -> gymnasium.spaces.Box:

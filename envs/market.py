@@ -78,6 +78,8 @@ class Market:
             boost_segment=torch.zeros(items, dtype=torch.int64, device=self.device),
             boost_level=torch.zeros(items, dtype=torch.int64, device=self.device),
             popularity=people.popularity,
+            taken=torch.zeros(*users, c.history_length, dtype=torch.int64, device=self.device),
+            responses=torch.zeros(*users, c.history_length, device=self.device),
             slate=Slate(torch.empty(0), torch.empty(0), torch.empty(0)),
         )
         return self._update_slates(state)
@@ -142,7 +144,8 @@ class Market:
             returning = ~active & (draw < c.return_rate)
             mood = mood.masked_fill(returning, 0.0)
             active = (active & (mood > TOLERANCE - c.mood_max)) | returning
-        return replace(state, satiation=satiation, mood=mood, user_vector=taste, active=active)
+        return replace(_remember(state, choice, response), satiation=satiation, mood=mood, user_vector=taste,
+                       active=active)
 
     def _drift(self, state: State, towards: Tensor, y: Tensor) -> Tensor:
         c = self.config
@@ -198,6 +201,7 @@ class Market:
             chosen=choice.item,
             position=choice.position,
             response=response,
+            item_response=clicks,
             cost=cost,
             user_terminated=gone,
             item_terminated=state.alive & ~after.alive,
@@ -218,6 +222,15 @@ class Market:
             if found != (num_worlds, *shape):
                 raise InterplayError(f"behaviour {self.behaviour.name!r} gave {name} of shape {found}, but the "
                                      f"config asks for {(num_worlds, *shape)}: make them agree")
+
+
+def _remember(state: State, choice: Choice, response: Tensor) -> State:
+    """The newest step enters users' histories, the oldest drops out."""
+    if state.taken.shape[2] == 0:
+        return state
+    taken = torch.where(choice.position > 0, choice.item + 1, 0).unsqueeze(2)
+    return replace(state, taken=torch.cat([state.taken, taken], dim=2)[:, :, 1:],
+                   responses=torch.cat([state.responses, response.unsqueeze(2)], dim=2)[:, :, 1:])
 
 
 def _legal(action: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

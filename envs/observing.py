@@ -21,19 +21,24 @@ def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
     """The shapes and names of both sides' observations."""
     dims = range(config.embedding_size)
     topics = tuple(f"topic_{g}" for g in range(config.num_topics))
+    satiation = tuple(f"satiation_{g}" for g in range(config.num_topics))
+    vector = tuple(f"vector_{d}" for d in dims)
+    remembered = ("taken", "response", "appeal", "nutrition", *topics, *vector)
+    knows = config.user_sees == "state"
     users = SideSpec(
         side="users", num_agents=config.num_users, num_options=config.slate_size, num_levels=1,
-        own_features=("mood", *(f"satiation_{g}" for g in range(config.num_topics)),
-                      *(f"taste_{d}" for d in dims)),
+        own_features=("mood", *satiation, *(f"taste_{d}" for d in dims)) if knows else ("active",),
         option_features=("appeal", "nutrition", "wearout", "energy", "popularity", "examination", *topics,
-                         *(f"match_{d}" for d in dims)),
-        num_states=_num_states(config, config.user_state))
+                         *((f"match_{d}" for d in dims) if knows else vector)),
+        num_states=_num_states(config, config.user_state), num_ids=config.num_items,
+        history_length=config.history_length,
+        history_features=remembered if config.history_length > 0 else ())
     items = SideSpec(
         side="items", num_agents=config.num_items, num_options=config.num_segments,
         num_levels=len(config.boost_levels),
-        own_features=("energy", "margin", "appeal", "nutrition", *topics, *(f"vector_{d}" for d in dims)),
+        own_features=("energy", "margin", "appeal", "nutrition", *topics, *vector),
         option_features=("segment_share", "affinity", "wearout", "boost", "rival_boost"),
-        num_states=_num_states(config, config.item_state))
+        num_states=_num_states(config, config.item_state), num_ids=config.num_segments)
     return {"users": users, "items": items}
 
 
@@ -56,23 +61,25 @@ def observe_users(rules: Rules, state: State, privileged: bool) -> Observation:
     """The users' side; see ``Observation`` for shapes and ``side_specs`` for the columns."""
     config = rules.config
     people, items = state.population, state.slate.items
+    knows = config.user_sees == "state"
     own = torch.cat([(state.mood / config.mood_max).unsqueeze(2), state.satiation / config.satiation_max,
-                     state.user_vector], dim=2)
+                     state.user_vector], dim=2) if knows else state.active.unsqueeze(2).to(torch.float32)
     position = torch.arange(1, config.slate_size + 1, device=items.device)
     examination = (position.to(torch.float32) ** -config.position_bias).expand(items.shape)
     most = state.popularity.amax(1, keepdim=True).clamp(min=1.0)
     scalars = torch.stack([
         take(people.appeal, items), take(people.nutrition, items), wearout_of(state, items),
         take(state.energy, items) / config.energy_max, take(state.popularity / most, items), examination], dim=3)
-    match = state.user_vector.unsqueeze(2) * take(people.item_vector, items)
-    options = torch.cat([scalars, take(people.topics, items), match], dim=3)
+    vector = take(people.item_vector, items)
+    vector = state.user_vector.unsqueeze(2) * vector if knows else vector
+    options = torch.cat([scalars, take(people.topics, items), vector], dim=3)
     expected = None
     if privileged:
         rate = response_rate(rules, state, items, position)
         expected = torch.cat([torch.zeros_like(rate[..., :1]), rate], dim=2)
     options = options * state.slate.valid.unsqueeze(3)  # an empty slot has no features
-    return Observation(_bounded(own), _bounded(options), user_mask(state),
-                       _exact_state(config, state, config.user_state, config.num_users), expected)
+    return Observation(_bounded(own), _bounded(options), user_mask(state), items,
+                       _exact_state(config, state, config.user_state, config.num_users), *_history(state), expected)
 
 
 def observe_items(rules: Rules, state: State, privileged: bool) -> Observation:
@@ -88,8 +95,21 @@ def observe_items(rules: Rules, state: State, privileged: bool) -> Observation:
     share = (size / config.num_users).unsqueeze(1).expand_as(affinity)
     options = torch.stack([share, affinity, state.wearout, boost, rivals], dim=3)
     expected = _expected_profit(rules, state, affinity, boost, size) if privileged else None
-    return Observation(_bounded(own), _bounded(options), item_mask(rules, state),
-                       _exact_state(config, state, config.item_state, config.num_items), expected)
+    segments = torch.arange(config.num_segments, device=affinity.device).expand_as(affinity)
+    return Observation(_bounded(own), _bounded(options), item_mask(rules, state), segments,
+                       _exact_state(config, state, config.item_state, config.num_items), expected=expected)
+
+
+def _history(state: State) -> tuple[Tensor | None, Tensor | None]:
+    """What users remember, as features and as ids; see ``Observation``."""
+    if state.taken.shape[2] == 0:
+        return None, None
+    people, taken = state.population, (state.taken > 0).unsqueeze(3)
+    items = (state.taken - 1).clamp(min=0)
+    scalars = torch.stack([take(people.appeal, items), take(people.nutrition, items)], dim=3)
+    told = torch.cat([scalars, take(people.topics, items), take(people.item_vector, items)], dim=3)
+    rows = torch.cat([taken.to(torch.float32), state.responses.unsqueeze(3), told * taken], dim=3)
+    return _bounded(rows), state.taken
 
 
 def _expected_profit(rules: Rules, state: State, affinity: Tensor, boost: Tensor, size: Tensor) -> Tensor:

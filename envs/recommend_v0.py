@@ -22,7 +22,7 @@ from interplay.envs.flat import as_action, check_choice, describe, feature_box, 
 from interplay.envs.market import Market
 from interplay.envs.noise import Stream, uniform
 from interplay.envs.presets import Preset
-from interplay.envs.types import InterplayError, Observation, State, TensorRecord
+from interplay.envs.types import InterplayError, State, TensorRecord
 
 Others = Literal["random", "first"]
 Items = Literal["rest", "random"]
@@ -137,7 +137,7 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
         """Keep the state, and tell what the user sees in each world."""
         seen = self.market.observe(state, "users")
         self._state, self._mask = state, seen.mask
-        flat = flatten(Observation(seen.own[:, :1], seen.options[:, :1], seen.mask[:, :1]))
+        flat = flatten(seen.map(lambda rows: rows[:, :1]))
         told = np.ones(self.num_envs, dtype=np.bool_)
         return flat.features[:, 0], {"action_mask": flat.mask[:, 0], "_action_mask": told}
 

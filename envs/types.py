@@ -9,8 +9,9 @@ nothing: a user skips, an item rests.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_type_hints
 
 import torch
 from torch import Tensor
@@ -27,7 +28,7 @@ class InterplayError(ValueError):
 
 @dataclass(frozen=True)
 class TensorRecord:
-    """A frozen group of tensors (or groups of them) that can be saved, loaded and moved as one."""
+    """A frozen group of tensors (or groups of them) that can be saved, loaded, stacked and changed as one."""
 
     def state_dict(self) -> dict[str, Any]:
         """The tensors by field name, nested as the record is."""
@@ -45,6 +46,39 @@ class TensorRecord:
                 values[f.name] = None if new is None else new.to(old.device)
         return replace(self, **values)
 
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """The record that ``state_dict`` gave ``state`` of."""
+        kinds = get_type_hints(cls)
+        return cls(**{name: kinds[name].from_state(value) if isinstance(value, dict) else value
+                      for name, value in state.items()})
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Every tensor that is there, in the order in which ``map`` visits them."""
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, TensorRecord):
+                yield from value.tensors()
+            elif value is not None:
+                yield value
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The record with ``change`` applied to every tensor; what is None stays so."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{name: value.map(change) if isinstance(value, TensorRecord)
+                                else None if value is None else change(value) for name, value in values.items()})
+
+    @classmethod
+    def stack(cls, records: Sequence[Self]) -> Self:
+        """The records along a new first axis; where one has None, all have."""
+        first, values = records[0], {}
+        for f in fields(first):
+            column = [getattr(record, f.name) for record in records]
+            old = column[0]
+            stacked = type(old).stack(column) if isinstance(old, TensorRecord) else None
+            values[f.name] = stacked if old is None or stacked is not None else torch.stack(column)
+        return replace(first, **values)
+
 
 @dataclass(frozen=True)
 class SideSpec:
@@ -58,6 +92,9 @@ class SideSpec:
         own_features: names of the columns of ``Observation.own``.
         option_features: names of the columns of ``Observation.options``.
         num_states: how many values ``Observation.state`` can take, None where the game has no exact state.
+        num_ids: how many values ``Observation.ids`` can take: the items of a world, or its segments.
+        history_length: ``H``, steps that ``Observation.history`` goes back; 0 = there is none.
+        history_features: names of the columns of ``Observation.history``.
     """
 
     side: Side
@@ -67,6 +104,9 @@ class SideSpec:
     own_features: tuple[str, ...]
     option_features: tuple[str, ...]
     num_states: int | None = None
+    num_ids: int = 0
+    history_length: int = 0
+    history_features: tuple[str, ...] = ()
 
     @property
     def num_actions(self) -> int:
@@ -82,7 +122,12 @@ class Observation(TensorRecord):
         own: float32 ``[B, N, F_own]``.
         options: float32 ``[B, N, M, F_option]``.
         mask: bool ``[B, N, 1 + M * L]``, True = allowed. Action 0 always is.
+        ids: int64 ``[B, N, M]``, what each option is: the item in the slot, or the segment. Items of two synthetic
+            worlds with one number are two items; those of a log are the same everywhere.
         state: int64 ``[B, N]``, the exact state of a small game, or None.
+        history: float32 ``[B, N, H, F_history]``, what the user took in the last H steps and how it responded, the
+            latest last; all 0 for skips and for steps before the first. None where the market keeps no history.
+        history_ids: int64 ``[B, N, H]``, 1 + the item taken, 0 for none; None likewise.
         expected: float32 ``[B, N, 1 + M * L]``, the expected reward of each action at its next pay-day. Only
             oracle baselines ask for it (``Agent.privileged``); None for everybody else.
     """
@@ -90,7 +135,10 @@ class Observation(TensorRecord):
     own: Tensor
     options: Tensor
     mask: Tensor
+    ids: Tensor
     state: Tensor | None = None
+    history: Tensor | None = None
+    history_ids: Tensor | None = None
     expected: Tensor | None = None
 
 
@@ -104,7 +152,9 @@ class Transition(TensorRecord):
         reward: float32 ``[B, N]``.
         next_observation: what they saw next. After the last step of an episode it is still the one that
             followed, never the first of another episode, so that a truncated value can be bootstrapped.
+        response: float32 ``[B, N]``, the user's own response, or all that the item got, whatever ``reward`` blends.
         terminated: bool ``[B, N]``, the agent is gone for good: nothing follows.
+        truncated: bool ``[B, N]``, the episode was cut off here: what comes next is another episode's.
         valid: bool ``[B, N]``, False for agents that had already gone.
     """
 
@@ -112,7 +162,9 @@ class Transition(TensorRecord):
     action: Tensor
     reward: Tensor
     next_observation: Observation
+    response: Tensor
     terminated: Tensor
+    truncated: Tensor
     valid: Tensor
 
 
@@ -181,6 +233,8 @@ class State(TensorRecord):
         boost_segment: int64 ``[B, I]``, whom the item's last action courts.
         boost_level: int64 ``[B, I]``, how hard: 0 = rest, l = the l-th level.
         popularity: float32 ``[B, I]``, responses so far.
+        taken: int64 ``[B, U, H]``, 1 + the item taken in each of the last H steps, 0 for none, the latest last.
+        responses: float32 ``[B, U, H]``, the responses to those.
         slate: what users choose from now.
     """
 
@@ -197,6 +251,8 @@ class State(TensorRecord):
     boost_segment: Tensor
     boost_level: Tensor
     popularity: Tensor
+    taken: Tensor
+    responses: Tensor
     slate: Slate
 
 
@@ -211,6 +267,7 @@ class Step(TensorRecord):
         chosen: int64 ``[B, U]``, the item each user took; meaningless where ``position`` is 0.
         position: int64 ``[B, U]``, the slot it was in, from 1; 0 = skipped.
         response: float32 ``[B, U]``, y.
+        item_response: float32 ``[B, I]``, the responses that each item got.
         cost: float32 ``[B, I]``, what the boosts served in this step cost.
         user_terminated, item_terminated: bool ``[B, U]`` and ``[B, I]``, gone for good in this step.
         truncated: bool ``[B]``, the horizon is reached.
@@ -224,6 +281,7 @@ class Step(TensorRecord):
     chosen: Tensor
     position: Tensor
     response: Tensor
+    item_response: Tensor
     cost: Tensor
     user_terminated: Tensor
     item_terminated: Tensor

@@ -53,7 +53,7 @@ def _evaluate(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | Non
     loaded = Run.load(run, device)
     if eval_worlds is not None:
         loaded.game = loaded.game._replace(training=replace(loaded.game.training, eval_worlds=eval_worlds))
-    found = report(loaded.game.held_out, loaded.agents, loaded.game.training.eval_worlds, loaded.settings.seed)
+    found = report(loaded.game.held_out, loaded.cast, loaded.game.training.eval_worlds, loaded.settings.seed)
     print(report_table(loaded, found))
 
 

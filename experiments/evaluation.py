@@ -10,8 +10,9 @@ import torch
 from interplay.agents import Agent, Setting, find_agent
 from interplay.envs.market import Market
 from interplay.envs.types import SIDES, Side, State
+from interplay.experiments.cast import Cast
 from interplay.experiments.oracles import Oracle, solve
-from interplay.experiments.play import Agents, Tally, advance, look
+from interplay.experiments.play import Tally, advance, look
 from interplay.experiments.statistics import Estimate, gini, mean_estimate
 
 HELD_OUT_SEED = (1 << 62) + 12_345
@@ -86,43 +87,39 @@ class Report:
         return next(s.user_return.mean for s in self.baselines if s.users == users and s.items == self.score.items)
 
 
-def report(market: Market, agents: Agents, num_worlds: int, seed: int) -> Report:
+def report(market: Market, cast: Cast, num_worlds: int, seed: int) -> Report:
     """Evaluate ``agents`` and the baselines of each side that learns (of the users' side always)."""
     baselines = []
     for side in SIDES:
-        if side == "items" and not agents[side].learns:
+        if side == "items" and not cast[side].learns:
             continue
         for name in BASELINES[side]:
-            setting = Setting(seed, market.device)
-            stand_in = find_agent(name)(market.specs[side], setting)
-            baselines.append(evaluate(market, {**agents, side: stand_in}, num_worlds))
-    return Report(evaluate(market, agents, num_worlds), tuple(baselines), solve(market))
+            kind = find_agent(name)
+            assert issubclass(kind, Agent)
+            stand_in = kind(market.specs[side], Setting(seed, market.device))
+            baselines.append(evaluate(market, cast.replaced(side, stand_in), num_worlds))
+    return Report(evaluate(market, cast, num_worlds), tuple(baselines), solve(market))
 
 
 @torch.no_grad()
-def evaluate(market: Market, agents: Agents, num_worlds: int) -> Score:
+def evaluate(market: Market, cast: Cast, num_worlds: int) -> Score:
     """Play one episode in each of the first ``num_worlds`` held-out worlds, exploration off."""
-    now = look(market, agents, market.reset(range(num_worlds), HELD_OUT_SEED))
+    now = look(market, cast, market.reset(range(num_worlds), HELD_OUT_SEED))
     tally = Tally.empty(now.state)
     for _ in range(market.config.horizon):
-        after, step, _ = advance(market, agents, now, explore=False)
+        after, step, _ = advance(market, cast, now, explore=False)
         tally = tally.add(market, now.state, step)
         now = after
-    return _score(agents, tally, now.state)
+    return _score(cast, tally, now.state)
 
 
-def _score(agents: Agents, tally: Tally, end: State) -> Score:
+def _score(cast: Cast, tally: Tally, end: State) -> Score:
     users, items = tally.user_return.double().sum(1).cpu(), tally.item_return.double().sum(1).cpu()
     boosted = max(1, int(tally.steps) - 1)
     return Score(
-        users=label(agents["users"]), items=label(agents["items"]),
+        **cast.names(),
         user_return=mean_estimate(users), item_return=mean_estimate(items), welfare=mean_estimate(users + items),
         click_through=float(tally.responses.sum() / tally.taken.sum().clamp(min=1.0)),
         exposure_gini=sum(gini(row) for row in tally.exposure.cpu().numpy()) / len(users),
         items_alive=float(end.alive.float().mean()), users_active=float(end.active.float().mean()),
         mean_boost=float(tally.boost.mean() / boosted))
-
-
-def label(agent: Agent) -> str:
-    """The agent's name, for tables."""
-    return type(agent).name

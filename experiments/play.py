@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from interplay.agents import Agent
 from interplay.envs.market import Market
 from interplay.envs.types import SIDES, Observation, Side, State, Step, TensorRecord, Transition
-
-Agents = Mapping[Side, Agent]
+from interplay.experiments.cast import Cast
 
 
 class Moment(NamedTuple):
@@ -23,32 +20,27 @@ class Moment(NamedTuple):
     seen: dict[Side, Observation]
 
 
-def look(market: Market, agents: Agents, state: State) -> Moment:
+def look(market: Market, cast: Cast, state: State) -> Moment:
     """Let each side see ``state``; only oracle baselines see the expected rewards."""
-    return Moment(state, {side: market.observe(state, side, agents[side].privileged) for side in SIDES})
+    return Moment(state, {side: market.observe(state, side, cast[side].privileged) for side in SIDES})
 
 
-def advance(market: Market, agents: Agents, now: Moment,
+def advance(market: Market, cast: Cast, now: Moment,
             explore: bool) -> tuple[Moment, Step, dict[Side, Tensor]]:
     """Both sides act on what they see and the worlds go on: the next moment, what happened, and the actions."""
-    action = {side: agents[side].act(now.seen[side], explore) for side in SIDES}
+    action = cast.act(now.seen, explore)
     state, step = market.step(now.state, action["users"], action["items"])
-    return look(market, agents, state), step, action
+    return look(market, cast, state), step, action
 
 
-def iterate(market: Market, agents: Agents, now: Moment) -> tuple[Moment, Step, dict[str, Tensor]]:
+def iterate(market: Market, cast: Cast, now: Moment) -> tuple[Moment, Step, dict[str, Tensor]]:
     """One whole training iteration: act, step, and let both sides learn. Never touches the host.
 
     Returns:
         The next moment, what happened, and the learners' metrics as ``users/loss`` and so on.
     """
-    after, step, action = advance(market, agents, now, explore=True)
-    metrics: dict[str, Tensor] = {}
-    for side in SIDES:
-        if agents[side].learns:
-            found = agents[side].learn(_transition(side, now, action[side], step, after))
-            metrics |= {f"{side}/{name}": value for name, value in found.items()}
-    return after, step, metrics
+    after, step, action = advance(market, cast, now, explore=True)
+    return after, step, cast.learn({side: _transition(side, now, action[side], step, after) for side in SIDES})
 
 
 def _transition(side: Side, now: Moment, action: Tensor, step: Step, after: Moment) -> Transition:
@@ -56,7 +48,9 @@ def _transition(side: Side, now: Moment, action: Tensor, step: Step, after: Mome
     gone = step.user_terminated if users else step.item_terminated
     present = now.state.active if users else now.state.alive
     reward = step.user_reward if users else step.item_reward
-    return Transition(now.seen[side], action, reward, after.seen[side], gone, present)
+    response = step.response if users else step.item_response
+    cut = step.truncated.unsqueeze(1).expand_as(gone)
+    return Transition(now.seen[side], action, reward, after.seen[side], response, gone, cut, present)
 
 
 @dataclass(frozen=True)

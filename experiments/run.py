@@ -11,8 +11,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from interplay.agents import Agent, Setting, find_agent
+from interplay.agents import Agent, JointAgent, Player, Setting, find_agent
 from interplay.envs.types import SIDES, InterplayError, Side
+from interplay.experiments.cast import Cast, check_options
 from interplay.experiments.game import Game, make_game
 from interplay.experiments.play import Moment, Tally, iterate, look
 from interplay.experiments.settings import TrainSettings, find_device, make_options, parse_pairs
@@ -28,7 +29,7 @@ class Run:
         settings: what the user asked for.
         folder: where everything is written.
         game: markets and recommended training.
-        agents: who plays each side.
+        cast: who plays each side.
         now: the worlds between two steps.
         tally: sums of the episode under way.
         episode: finished episodes.
@@ -39,7 +40,7 @@ class Run:
     settings: TrainSettings
     folder: Path
     game: Game
-    agents: dict[Side, Agent]
+    cast: Cast
     now: Moment
     tally: Tally
     episode: int = 0
@@ -50,9 +51,9 @@ class Run:
     def start(cls, settings: TrainSettings, folder: Path) -> Self:
         """A run at its beginning."""
         game = make_game(settings, find_device(settings.device))
-        agents: dict[Side, Agent] = {side: make_agent(settings, game, side) for side in SIDES}
-        now = _first_moment(settings, game, agents, 0)
-        return cls(settings, folder, game, agents, now, Tally.empty(now.state))
+        cast = make_cast(settings, game)
+        now = _first_moment(settings, game, cast, 0)
+        return cls(settings, folder, game, cast, now, Tally.empty(now.state))
 
     @classmethod
     def load(cls, folder: Path, device: str | None = None) -> Self:
@@ -95,7 +96,7 @@ class Run:
     def step(self) -> dict[str, Tensor]:
         """One training iteration; gives the learners' metrics."""
         started = time.perf_counter()
-        after, step, metrics = iterate(self.game.market, self.agents, self.now)
+        after, step, metrics = iterate(self.game.market, self.cast, self.now)
         self.tally = self.tally.add(self.game.market, self.now.state, step)
         self.now, self.time = after, self.time + 1
         self.wall_seconds += time.perf_counter() - started
@@ -109,7 +110,7 @@ class Run:
     def next_episode(self) -> None:
         """Begin the next episode, in worlds that have not been played."""
         self.episode, self.time = self.episode + 1, 0
-        self.now = _first_moment(self.settings, self.game, self.agents, self.episode)
+        self.now = _first_moment(self.settings, self.game, self.cast, self.episode)
         self.tally = Tally.empty(self.now.state)
 
     def save(self) -> None:
@@ -117,7 +118,7 @@ class Run:
         saved = {"fingerprint": self.game.fingerprint, "episode": self.episode, "time": self.time,
                  "wall_seconds": self.wall_seconds, "state": self.now.state.state_dict(),
                  "tally": self.tally.state_dict(),
-                 "agents": {side: agent.state_dict() for side, agent in self.agents.items()}}
+                 "agents": self.cast.state_dict()}
         partial = self.folder / (CHECKPOINT + ".part")
         torch.save(saved, partial)
         os.replace(partial, self.folder / CHECKPOINT)
@@ -127,27 +128,41 @@ class Run:
             raise InterplayError(f"the checkpoint in {str(self.folder)!r} is of another market (it was made in "
                                  f"{saved['fingerprint']}, {self.game.name!r} is now {self.game.fingerprint}): "
                                  "restore the preset or log it was made with, or start a new run")
-        for side in SIDES:
-            self.agents[side].load_state_dict(saved["agents"][side])
+        self.cast.load_state_dict(saved["agents"])
         state = self.now.state.loaded(saved["state"])
-        self.now = look(self.game.market, self.agents, state)
+        self.now = look(self.game.market, self.cast, state)
         self.tally = self.tally.loaded(saved["tally"])
         self.episode, self.time, self.wall_seconds = saved["episode"], saved["time"], saved["wall_seconds"]
 
 
-def make_agent(settings: TrainSettings, game: Game, side: Side) -> Agent:
-    """The agent that the settings name for a side, with its options."""
-    name = settings.users if side == "users" else settings.items
+def make_cast(settings: TrainSettings, game: Game) -> Cast:
+    """The agents that the settings name, with their options.
+
+    Raises:
+        InterplayError: an unknown agent or option, or a value that it cannot have.
+    """
+    users, items = find_agent(settings.users), find_agent(settings.items)
+    check_options(users, items, settings.item_option)
+    if users is items and issubclass(users, JointAgent):
+        both = _make_player(settings, game, SIDES)
+        return Cast({"users": both, "items": both})
+    return Cast({side: _make_player(settings, game, (side,)) for side in SIDES})
+
+
+def _make_player(settings: TrainSettings, game: Game, sides: tuple[Side, ...]) -> Player:
+    name, flag, pairs = ((settings.users, "--user-option", settings.user_option) if sides[0] == "users"
+                         else (settings.items, "--item-option", settings.item_option))
     kind = find_agent(name)
-    flag, pairs = (("--user-option", settings.user_option) if side == "users"
-                   else ("--item-option", settings.item_option))
     options = make_options(kind.Options, parse_pairs(pairs, flag), f"agent {name!r}")
     total = game.training.episodes * game.market.config.horizon
-    return kind(game.market.specs[side], Setting(settings.seed, game.market.device, total, game.training.discount),
-                options)
+    setting = Setting(settings.seed, game.market.device, total, game.training.discount)
+    if issubclass(kind, JointAgent):
+        return kind({side: game.market.specs[side] for side in sides}, setting, options)
+    assert issubclass(kind, Agent)
+    return kind(game.market.specs[sides[0]], setting, options)
 
 
-def _first_moment(settings: TrainSettings, game: Game, agents: dict[Side, Agent], episode: int) -> Moment:
+def _first_moment(settings: TrainSettings, game: Game, cast: Cast, episode: int) -> Moment:
     count = game.training.num_worlds
     worlds = range(episode * count, (episode + 1) * count)
-    return look(game.market, agents, game.market.reset(worlds, settings.seed))
+    return look(game.market, cast, game.market.reset(worlds, settings.seed))

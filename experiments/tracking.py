@@ -26,8 +26,8 @@ class Tracker:
         if run.env_steps == 0:
             self._writer.add_text("config", _code(json.loads(run.settings.to_json())), 0)
             self._writer.add_text("market", _code(asdict(run.game.market.config)), 0)
-            for side, agent in run.agents.items():
-                self._writer.add_text(f"agents/{side}", _code({"name": agent.name} | asdict(agent.options)), 0)
+            for label, options in run.cast.options().items():
+                self._writer.add_text(f"agents/{label}", _code(asdict(options)), 0)
 
     def episode(self, run: Run, metrics: Mapping[str, Tensor]) -> float:
         """Log the episode that has just ended; gives its mean user return."""
@@ -67,8 +67,8 @@ class Tracker:
             found["evaluation/normalised_score"] = report.normalised_score
         chosen: dict[str, Any] = {"market": run.game.name, "users": run.settings.users, "items": run.settings.items,
                                   "seed": run.settings.seed, **asdict(run.game.training)}
-        for side, agent in run.agents.items():
-            chosen |= {f"{side}/{name}": value for name, value in asdict(agent.options).items()}
+        for label, options in run.cast.options().items():
+            chosen |= {f"{label}/{name}": value for name, value in asdict(options).items()}
         self._writer.add_hparams(chosen, found, run_name="hparams", global_step=run.env_steps)
 
     def close(self) -> None:

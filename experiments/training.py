@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -45,7 +45,7 @@ def train(settings: TrainSettings) -> Path:
         if not _play(run, tracker):
             print(f"stopped at step {run.env_steps}; go on with: interplay train --resume {run.folder}")
             return run.folder
-        found = report(run.game.held_out, run.agents, run.game.training.eval_worlds, run.settings.seed)
+        found = report(run.game.held_out, run.cast, run.game.training.eval_worlds, run.settings.seed)
         tracker.report(run, found)
     finally:
         tracker.close()
@@ -150,6 +150,5 @@ def results(run: Run, found: Report) -> dict[str, Any]:
         "oracle": {"name": name, "user_return": user_return} | known,
         "normalised_score": found.normalised_score,
         "training": asdict(run.game.training),
-        "options": {side: {f.name: getattr(a.options, f.name) for f in fields(a.options)}
-                    for side, a in run.agents.items()},
+        "options": {label: asdict(options) for label, options in run.cast.options().items()},
     }

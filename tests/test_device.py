@@ -4,26 +4,17 @@ Tensors on the ``meta`` device have no values: reading one from the host raises,
 that was made on the CPU by mistake. What runs there runs on any device without waiting for it.
 """
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
 from interplay.agents import Setting, find_agent
 from interplay.envs.presets import find_preset
-from interplay.envs.types import SIDES, TensorRecord
+from interplay.envs.types import SIDES
+from interplay.experiments.cast import Cast
 from interplay.experiments.play import iterate, look
 
 AGENTS = [("kale", "dqn", "rest"), ("kale", "q-learning", "rest"), ("town", "dqn", "dqn"), ("town", "greedy", "greedy"),
           ("viability", "q-learning", "rest"), ("contest", "first", "q-learning"), ("town", "popularity", "random")]
-
-
-def tensors(record: object) -> Iterator[torch.Tensor]:
-    if isinstance(record, torch.Tensor):
-        yield record
-    elif isinstance(record, TensorRecord):
-        for value in vars(record).values():
-            yield from tensors(value)
 
 
 @pytest.mark.parametrize("preset", ["kale", "town", "viability", "contest"])
@@ -32,9 +23,9 @@ def test_a_core_step_never_touches_the_host(preset):
     state = market.reset([3, 4])
     actions = [torch.zeros((2, market.specs[side].num_agents), dtype=torch.int64, device="meta") for side in SIDES]
     state, step = market.step(state, *actions)
-    found = [*tensors(state), *tensors(step)]
+    found = [*state.tensors(), *step.tensors()]
     for side in SIDES:
-        found += tensors(market.observe(state, side, privileged=True))
+        found += market.observe(state, side, privileged=True).tensors()
     assert len(found) > 40
     assert {tensor.device.type for tensor in found} == {"meta"}
 
@@ -48,10 +39,11 @@ def test_a_training_iteration_never_touches_the_host(preset, users, items):
         kind = find_agent(name)
         options = kind.Options(warm_up=2, batch_size=4) if name == "dqn" else None
         agents[side] = kind(market.specs[side], setting, options)
-    now = look(market, agents, market.reset([0, 1]))
+    cast = Cast(agents)
+    now = look(market, cast, market.reset([0, 1]))
     for _ in range(3):
-        now, step, metrics = iterate(market, agents, now)
-    assert {tensor.device.type for tensor in [*tensors(now.state), *tensors(step)]} == {"meta"}
+        now, step, metrics = iterate(market, cast, now)
+    assert {tensor.device.type for tensor in [*now.state.tensors(), *step.tensors()]} == {"meta"}
     if "dqn" in (users, items):
         assert any(name.endswith("/loss") for name in metrics)  # a gradient step was among them
 

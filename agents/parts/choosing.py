@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from interplay.agents.base import Agent
+from interplay.agents.base import Player
 
 
 def best(values: Tensor, mask: Tensor) -> Tensor:
@@ -13,17 +13,12 @@ def best(values: Tensor, mask: Tensor) -> Tensor:
     return values.masked_fill(~mask, -torch.inf).argmax(-1)
 
 
-def any_allowed(agent: Agent, mask: Tensor) -> Tensor:
+def any_allowed(agent: Player, mask: Tensor) -> Tensor:
     """A uniformly random allowed action, int64 ``[B, N]``."""
     return best(agent.draw(*mask.shape), mask)
 
 
-def epsilon_greedy(agent: Agent, values: Tensor, mask: Tensor, epsilon: float) -> Tensor:
+def epsilon_greedy(agent: Player, values: Tensor, mask: Tensor, epsilon: float) -> Tensor:
     """With probability ``epsilon`` any allowed action, otherwise the best, int64 ``[B, N]``."""
     explores = agent.draw(*mask.shape[:2]) < epsilon
     return torch.where(explores, any_allowed(agent, mask), best(values, mask))
-
-
-def linear(start: float, end: float, progress: float) -> float:
-    """From ``start`` at progress 0 to ``end`` at progress 1 and after."""
-    return start + (end - start) * min(1.0, progress)

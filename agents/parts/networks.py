@@ -1,12 +1,17 @@
-"""Networks that serve either side."""
+"""Networks that serve either side, and layers whose weights come from the run's own noise."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from interplay.envs.noise import Stream, uniform, world_key
-from interplay.envs.types import SideSpec
+from interplay.envs.types import InterplayError, SideSpec
+
+Sharing = Literal["shared", "embedding", "independent"]
+_EMBEDDING = 8  # numbers that tell agents of a side apart, where they share the rest
 
 
 class OptionScorer(nn.Module):
@@ -20,46 +25,109 @@ class OptionScorer(nn.Module):
         hidden: width.
         seed: of the weights, which are the same on every device.
         device: where they live.
+        num_outputs: Z, numbers for each action: 1 for a value, more for quantiles of it.
+        dueling: whether values are a state's value plus advantages (Wang et al. 2016, equation 9).
+        layer_norm: whether hidden layers are normalised.
+        sharing: ``"shared"`` = one network for all agents of the side; ``"embedding"`` = one, which is told by a
+            learnt vector who is asking; ``"independent"`` = one for each, all evaluated in one batched product.
     """
 
-    def __init__(self, spec: SideSpec, hidden: int, seed: int, device: torch.device) -> None:
+    def __init__(self, spec: SideSpec, hidden: int, seed: int, device: torch.device, *, num_outputs: int = 1,
+                 dueling: bool = False, layer_norm: bool = False, sharing: Sharing = "shared") -> None:
         super().__init__()
-        own, option = len(spec.own_features), len(spec.option_features)
-        self._own = _linear(own, hidden, device)
-        self._option = _linear(option, hidden, device)
-        self._around = _linear(option, hidden, device)
+        own, option, levels = len(spec.own_features), len(spec.option_features), spec.num_levels
+        copies = spec.num_agents if sharing == "independent" else 0
+        self._num_outputs = num_outputs
+        self._who = _embedding(spec.num_agents, device) if sharing == "embedding" else None
+        self._own = linear_layer(own + _EMBEDDING * (sharing == "embedding"), hidden, device, copies)
+        self._option = linear_layer(option, hidden, device, copies)
+        self._around = linear_layer(option, hidden, device, copies)
+
+        def head(outputs: int) -> nn.Sequential:
+            norms = [[nn.LayerNorm(hidden, device=device)] if layer_norm else [] for _ in range(2)]
+            return nn.Sequential(*norms[0], nn.ReLU(), linear_layer(hidden, hidden, device, copies), *norms[1],
+                                 nn.ReLU(), linear_layer(hidden, outputs * num_outputs, device, copies))
+
         # Items of some markets can only rest: then there is no option to score.
-        self._option_head = _head(hidden, spec.num_levels, device) if spec.num_levels > 0 else None
-        self._nothing_head = _head(hidden, 1, device)
-        _initialise(self, seed)
+        self._option_head = head(levels) if levels > 0 else None
+        self._nothing_head = head(1)
+        self._value_head = head(1) if dueling else None
+        draw_weights(self, seed)
 
-    def forward(self, own: Tensor, options: Tensor) -> Tensor:
-        """``own [..., F_own]`` and ``options [..., M, F_option]`` to values ``[..., 1 + M * L]``."""
-        context = self._own(own) + self._around(options.mean(-2))
-        nothing: Tensor = self._nothing_head(context)
-        if self._option_head is None:
-            return nothing
-        each = self._option_head(context.unsqueeze(-2) + self._option(options))
-        return torch.cat([nothing, each.flatten(-2)], dim=-1)
+    def forward(self, own: Tensor, options: Tensor, agent: Tensor | None = None) -> Tensor:
+        """Score all actions.
+
+        Args:
+            own: ``[..., F_own]``, where independent networks need ``[..., N, F_own]``.
+            options: ``[..., M, F_option]``.
+            agent: int64 ``[...]``, who is asking; needed by ``"embedding"`` alone.
+
+        Returns:
+            ``[..., 1 + M * L, Z]``.
+        """
+        if self._who is not None:
+            own = torch.cat([own, self._who(agent)], dim=-1)
+        # Everybody as if it were one option, so that the agents' axis is always the third last.
+        context = self._own(own.unsqueeze(-2)) + self._around(options.mean(-2, keepdim=True))
+        scores: Tensor = self._nothing_head(context)
+        if self._option_head is not None:
+            each = self._option_head(context + self._option(options))
+            each = each.unflatten(-1, (-1, self._num_outputs)).flatten(-3, -2)
+            scores = torch.cat([scores, each], dim=-2)
+        if self._value_head is None:
+            return scores
+        value: Tensor = self._value_head(context)
+        return value + scores - scores.mean(-2, keepdim=True)
 
 
-def _linear(inputs: int, outputs: int, device: torch.device) -> nn.Linear:
-    """A layer whose weights are not drawn yet: torch would draw them from its global generator."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs, device=device)  # type: ignore[no-untyped-call]
+class StackedLinear(nn.Module):
+    """``copies`` layers at once: ``[..., copies, M, inputs]`` to ``[..., copies, M, outputs]``."""
+
+    def __init__(self, inputs: int, outputs: int, copies: int, device: torch.device) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(copies, outputs, inputs, device=device))
+        self.bias = nn.Parameter(torch.empty(copies, 1, outputs, device=device))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Each copy on its own rows."""
+        return torch.einsum("...nmi,noi->...nmo", rows, self.weight) + self.bias
+
+
+def linear_layer(inputs: int, outputs: int, device: torch.device, copies: int = 0) -> nn.Module:
+    """A layer, or ``copies`` of it, whose weights are not drawn yet: torch would draw them from its global state."""
+    if copies:
+        return StackedLinear(inputs, outputs, copies, device)
+    layer: nn.Module = nn.utils.skip_init(nn.Linear, inputs, outputs, device=device)  # type: ignore[no-untyped-call]
     return layer
 
 
-def _head(hidden: int, outputs: int, device: torch.device) -> nn.Sequential:
-    return nn.Sequential(nn.ReLU(), _linear(hidden, hidden, device), nn.ReLU(), _linear(hidden, outputs, device))
+def _embedding(count: int, device: torch.device) -> nn.Module:
+    layer: nn.Module = nn.utils.skip_init(nn.Embedding, count, _EMBEDDING, device=device)  # type: ignore[no-untyped-call]
+    return layer
 
 
 @torch.no_grad()
-def _initialise(module: nn.Module, seed: int) -> None:
-    """Uniform weights of variance 2 / inputs (He et al. 2015), biases 0."""
-    for number, parameter in enumerate(module.parameters()):
-        if parameter.dim() == 1:
+def draw_weights(module: nn.Module, seed: int) -> None:
+    """Uniform weights of variance 2 / inputs (He et al. 2015), biases 0, norms 1; the same on every device."""
+    for number, (name, parameter) in enumerate(module.named_parameters()):
+        if "bias" in name:
             parameter.zero_()
-            continue
-        key = world_key(seed, torch.tensor([number], device=parameter.device))
-        draw = uniform(key, 0, Stream.WEIGHTS, tuple(parameter.shape))[0]
-        parameter.copy_((2.0 * draw - 1.0) * (6.0 / parameter.shape[1]) ** 0.5)
+        elif parameter.dim() == 1:
+            parameter.fill_(1.0)
+        else:
+            key = world_key(seed, torch.tensor([number], device=parameter.device))
+            draw = uniform(key, 0, Stream.WEIGHTS, tuple(parameter.shape))[0]
+            parameter.copy_((2.0 * draw - 1.0) * (6.0 / parameter.shape[-1]) ** 0.5)
+
+
+@torch.no_grad()
+def follow(target: nn.Module, online: nn.Module, rate: float) -> None:
+    """Move a target network towards the online one (Polyak averaging; Lillicrap et al. 2016)."""
+    for slow, fast in zip(target.parameters(), online.parameters(), strict=True):
+        slow.lerp_(fast, rate)
+
+
+def check_sharing(sharing: str) -> None:
+    """Raise InterplayError unless it is one of ``Sharing``."""
+    if sharing not in ("shared", "embedding", "independent"):
+        raise InterplayError(f"sharing={sharing!r} is unknown: choose from shared, embedding, independent")

@@ -1,79 +1,159 @@
-"""Replay memory that lives where the training does."""
+"""Memories that live where the training does: a replay of single rows, and the rollout that was just played."""
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from interplay.envs.types import Observation, TensorRecord, Transition
+from interplay.envs.types import TensorRecord
+
+Record = TypeVar("Record", bound=TensorRecord)
 
 
-class Replay:
-    """A ring of single-agent transitions, written and sampled without leaving the device.
+class Replay(Generic[Record]):
+    """A ring of rows, written and sampled without leaving the device.
 
     Args:
-        capacity: transitions to keep; the oldest are overwritten.
+        kind: the record whose rows are kept; the first axis of all its tensors counts them.
+        capacity: rows to keep; the oldest are overwritten.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, kind: type[Record], capacity: int) -> None:
+        self._kind = kind
         self._capacity = capacity
-        self._store: Transition | None = None
+        self._store: Record | None = None
         self._next = 0
         self.size = 0
 
-    def add(self, transition: Transition) -> None:
-        """Append the ``B * N`` transitions of one step; its last two batch dimensions are flattened."""
-        rows = _map(transition, lambda x: x.flatten(0, 1))
-        count = rows.action.shape[0]
-        if self._store is None:
-            self._capacity = max(self._capacity, count)
-            self._store = _map(rows, lambda x: x.new_zeros(self._capacity, *x.shape[1:]))
-        first = min(count, self._capacity - self._next)
-        _write(self._store, self._next, _map(rows, lambda x: x[:first]))
-        _write(self._store, 0, _map(rows, lambda x: x[first:]))
+    def add(self, rows: Record) -> None:
+        """Append rows, always as many as the first time."""
+        count = _num_rows(rows)
+        # A multiple of what comes at once, so that no batch is cut and a row's place tells whose it is.
+        store = self._store or self._allocate(rows, max(1, self._capacity // count) * count)
+        _write(store, self._next, rows)
+        self._wrote(self._next, count)
         self._next = (self._next + count) % self._capacity
         self.size = min(self.size + count, self._capacity)
 
-    def sample(self, draw: Tensor) -> Transition:
-        """The transitions that ``draw`` (uniform in (0, 1), ``[S]``) picks, each field ``[S, ...]``."""
+    def sample(self, draw: Tensor) -> tuple[Record, Tensor]:
+        """The rows that ``draw`` (uniform in (0, 1), float32 ``[S]``) picks, each as likely, and their places."""
+        return self.at((draw * self.size).long().clamp(max=self.size - 1))
+
+    def at(self, index: Tensor) -> tuple[Record, Tensor]:
+        """The rows at these places (int64 ``[S]``), and the places."""
         assert self._store is not None
-        index = (draw * self.size).long().clamp(max=self.size - 1)
-        picked: Transition = _map(self._store, lambda x: x[index])
-        return picked
+        return self._store.map(lambda rows: rows[index]), index
 
     def state_dict(self) -> dict[str, Any]:
         """The filled part."""
-        store = None if self._store is None else _map(self._store, lambda x: x[: self.size]).state_dict()
-        return {"store": store, "next": self._next, "size": self.size}
+        store = None if self._store is None else self._store.map(lambda rows: rows[: self.size]).state_dict()
+        return {"store": store, "next": self._next, "size": self.size, "capacity": self._capacity}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         """Go on from ``state``, with the tensors on ``device``."""
         self._next, self.size, self._store = state["next"], state["size"], None
-        if state["store"] is None:
-            return
-        self._capacity = max(self._capacity, self.size)
-        saved = dict(state["store"])
-        for name in ("observation", "next_observation"):
-            saved[name] = Observation(**saved[name])
-        rows = _map(Transition(**saved), lambda x: x.to(device))
-        self._store = _map(rows, lambda x: x.new_zeros(self._capacity, *x.shape[1:]))
-        _write(self._store, 0, rows)
+        if state["store"] is not None:
+            rows = self._kind.from_state(state["store"]).map(lambda rows: rows.to(device))
+            _write(self._allocate(rows, state["capacity"]), 0, rows)
+
+    def _allocate(self, rows: Record, capacity: int) -> Record:
+        """An empty store for rows like these."""
+        self._capacity = capacity
+        self._store = rows.map(lambda x: x.new_zeros(capacity, *x.shape[1:]))
+        return self._store
+
+    def _wrote(self, start: int, count: int) -> None:
+        """Told after rows were written, for memories that keep more about them."""
 
 
-def _map(record: Any, change: Any) -> Any:
-    """The record with ``change`` applied to every tensor."""
-    values = {f.name: getattr(record, f.name) for f in fields(record)}
-    return replace(record, **{k: _map(v, change) if isinstance(v, TensorRecord) else None if v is None else change(v)
-                              for k, v in values.items()})
+class PrioritisedReplay(Replay[Record]):
+    """Rows are drawn in proportion to ``priority ** exponent`` (Schaul et al., "Prioritized experience replay", 2016).
+
+    Args:
+        kind: as for ``Replay``.
+        capacity: as for ``Replay``.
+        exponent: alpha of the paper's equation 1; 0 = each as likely.
+        device: where the priorities live.
+    """
+
+    def __init__(self, kind: type[Record], capacity: int, exponent: float, device: torch.device) -> None:
+        super().__init__(kind, capacity)
+        self._exponent = exponent
+        self._weight = torch.zeros(0, device=device)
+        self._largest = torch.ones((), device=device)
+
+    def sample(self, draw: Tensor) -> tuple[Record, Tensor]:
+        """Rows by priority, and their places."""
+        # Double, because the sum of a large memory's weights eats the small ones in float32.
+        total = self._weight[: self.size].double().cumsum(0)
+        return self.at(torch.searchsorted(total, draw.double() * total[-1]).clamp(max=self.size - 1))
+
+    def correction(self, index: Tensor, exponent: float) -> Tensor:
+        """Weights that undo the preference (the paper's section 3.4), the largest 1: float32 ``[S]``."""
+        weight = (self._weight[index] / self._weight[: self.size].sum() * self.size) ** -exponent
+        return weight / weight.max()
+
+    def update(self, index: Tensor, error: Tensor) -> None:
+        """Set the priorities of the rows at ``index`` to their absolute errors, float32 ``[S]``."""
+        priority = error.abs() + 1e-6
+        self._weight[index] = priority**self._exponent
+        self._largest = torch.maximum(self._largest, priority.max())
+
+    def state_dict(self) -> dict[str, Any]:
+        """The filled part, with its priorities."""
+        return super().state_dict() | {"weight": self._weight[: self.size], "largest": self._largest}
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Go on from ``state``."""
+        super().load_state_dict(state, device)
+        self._largest = state["largest"].to(device)
+        if state["store"] is not None:
+            self._weight[: self.size] = state["weight"].to(device)
+
+    def _allocate(self, rows: Record, capacity: int) -> Record:
+        self._weight = self._weight.new_zeros(capacity)
+        return super()._allocate(rows, capacity)
+
+    def _wrote(self, start: int, count: int) -> None:
+        self._weight[start : start + count] = self._largest**self._exponent
+
+
+class Rollout(Generic[Record]):
+    """The last steps, until there are enough of them to learn from.
+
+    Args:
+        kind: the record of one step.
+        length: steps of a rollout.
+    """
+
+    def __init__(self, kind: type[Record], length: int) -> None:
+        self._kind, self._length = kind, length
+        self._steps: list[Record] = []
+
+    def add(self, step: Record) -> Record | None:
+        """Remember a step; every ``length``-th time all of them, stacked ``[T, ...]``."""
+        self._steps.append(step)
+        if len(self._steps) < self._length:
+            return None
+        steps, self._steps = self._steps, []
+        return self._kind.stack(steps)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The steps so far."""
+        return {"steps": [step.state_dict() for step in self._steps]}
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Go on from ``state``, with the tensors on ``device``."""
+        self._steps = [self._kind.from_state(step).map(lambda x: x.to(device)) for step in state["steps"]]
+
+
+def _num_rows(record: TensorRecord) -> int:
+    """Length of the first axis."""
+    return int(next(record.tensors()).shape[0])
 
 
 def _write(store: TensorRecord, start: int, rows: TensorRecord) -> None:
-    for f in fields(store):
-        target, source = getattr(store, f.name), getattr(rows, f.name)
-        if isinstance(target, TensorRecord):
-            _write(target, start, source)
-        elif target is not None:
-            target[start : start + source.shape[0]] = source
+    for target, source in zip(store.tensors(), rows.tensors(), strict=True):
+        target[start : start + source.shape[0]] = source

@@ -9,6 +9,7 @@ from interplay.agents import Setting, find_agent
 from interplay.envs.behaviour.synthetic import GivenPeople, SyntheticBehaviour
 from interplay.envs.market import Market
 from interplay.envs.presets import find_preset
+from interplay.experiments.cast import Cast
 from interplay.experiments.evaluation import evaluate
 from interplay.experiments.oracles import SingleUserGame, solve, uniform_items
 
@@ -121,9 +122,9 @@ def test_town_has_no_oracle():
 
 def scored(market, users, worlds):
     setting = Setting(seed=3)
-    agents = {"users": find_agent(users)(market.specs["users"], setting),
-              "items": find_agent("rest")(market.specs["items"], setting)}
-    return evaluate(market, agents, worlds).user_return
+    cast = Cast({"users": find_agent(users)(market.specs["users"], setting),
+                 "items": find_agent("rest")(market.specs["items"], setting)})
+    return evaluate(market, cast, worlds).user_return
 
 
 @pytest.mark.parametrize("preset", ["kale", "kale-null"])

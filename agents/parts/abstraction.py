@@ -1,0 +1,71 @@
+"""From observations to the rows and columns of a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from interplay.agents.base import Setting
+from interplay.agents.parts.discretiser import Discretiser
+from interplay.envs.types import InterplayError, Observation, SideSpec
+
+
+class Abstraction:
+    """Which state an agent is in, and which column of the table each of its actions is.
+
+    Where the market has an exact state, that is the state, and a column is an action. Elsewhere slots hold other
+    items at every step, so that a column is a *kind* of option: own features are clustered into states, and the
+    features of options into kinds, each with one column for every level.
+
+    Args:
+        spec: the side's shapes.
+        setting: seed and device.
+        num_states: clusters of own features.
+        num_kinds: clusters of options.
+        fit_steps: steps of random play that both are fitted on.
+    """
+
+    def __init__(self, spec: SideSpec, setting: Setting, num_states: int, num_kinds: int, fit_steps: int) -> None:
+        self._spec, self._exact = spec, spec.num_states is not None
+        self.num_states = num_states if spec.num_states is None else spec.num_states
+        self.num_columns = spec.num_actions if self._exact else 1 + num_kinds * spec.num_levels
+        self._state = Discretiser(num_states, fit_steps, setting.seed, setting.device)
+        self._kind = Discretiser(num_kinds, fit_steps, setting.seed, setting.device)
+
+    @property
+    def ready(self) -> bool:
+        """Whether ``state`` and ``columns`` can be asked."""
+        return self._exact or self._state.fitted
+
+    def add(self, observation: Observation) -> None:
+        """Collect one step of random play; the last one fits."""
+        self._state.add(observation.own)
+        self._kind.add(observation.options)
+
+    def state(self, observation: Observation) -> Tensor:
+        """The state of each agent, int64 ``[B, N]``."""
+        if not self._exact:
+            return self._state(observation.own)
+        if observation.state is None:
+            raise InterplayError(f"the market's spec promises {self.num_states} states, but state is None")
+        return observation.state
+
+    def columns(self, observation: Observation) -> Tensor:
+        """The column of each action, int64 ``[B, N, 1 + M * L]``."""
+        mask, levels = observation.mask, self._spec.num_levels
+        if self._exact or levels == 0:
+            return torch.arange(mask.shape[2], device=mask.device).expand(mask.shape)
+        first = 1 + self._kind(observation.options).unsqueeze(3) * levels
+        each = first + torch.arange(levels, device=mask.device)
+        return torch.cat([torch.zeros_like(each[:, :, 0, :1]), each.flatten(2)], dim=2)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was fitted."""
+        return {"state": self._state.state_dict(), "kind": self._kind.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``."""
+        self._state.load_state_dict(state["state"])
+        self._kind.load_state_dict(state["kind"])

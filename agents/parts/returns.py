@@ -1,0 +1,117 @@
+"""From steps to returns: over n steps for replays, lambda-returns for rollouts.
+
+An end and a cut differ: after ``terminated`` nothing follows and nothing is bootstrapped; after ``truncated`` the
+episode would have gone on, so that the value of what followed is bootstrapped, and the next step is another episode's.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from interplay.envs.types import Observation, TensorRecord, Transition
+
+
+@dataclass(frozen=True)
+class Experience(TensorRecord):
+    """What a bootstrapped update needs: ``target = reward + discount * value(next_observation)``.
+
+    Attributes:
+        observation: what was seen.
+        action: int64 ``[..., N]``.
+        reward: float32 ``[..., N]``, discounted sum of the steps' rewards.
+        next_observation: what was seen after the last of them.
+        discount: float32 ``[..., N]``, of the value there; 0 where the agent had gone.
+        response: float32 ``[..., N]``, of the first step.
+        valid: bool ``[..., N]``.
+    """
+
+    observation: Observation
+    action: Tensor
+    reward: Tensor
+    next_observation: Observation
+    discount: Tensor
+    response: Tensor
+    valid: Tensor
+
+
+class NStep:
+    """Joins n steps to one (Sutton 1988; in deep Q-learning Hessel et al., "Rainbow", 2018, section "Multi-step").
+
+    Args:
+        num_steps: n; fewer where an episode ends earlier.
+        discount: for one step.
+    """
+
+    def __init__(self, num_steps: int, discount: float) -> None:
+        self._discount = discount
+        self._window: deque[Transition] = deque(maxlen=num_steps)
+
+    def add(self, transition: Transition) -> Experience | None:
+        """Take a step in; gives what began n - 1 steps ago, None while there is no such step."""
+        self._window.append(transition)
+        return self._joined() if len(self._window) == self._window.maxlen else None
+
+    def _joined(self) -> Experience:
+        first = self._window[0]
+        going = torch.ones_like(first.valid)
+        reward, discount = torch.zeros_like(first.reward), torch.ones_like(first.reward)
+        after = first.next_observation
+        for step in self._window:
+            # Nobody looks at the host to see whether an episode ended: what lies beyond its end is masked out.
+            reward = reward + torch.where(going, discount * step.reward, 0.0)
+            after = _where(going, step.next_observation, after)
+            discount = torch.where(going, torch.where(step.terminated, 0.0, discount * self._discount), discount)
+            going = going & ~step.terminated & ~step.truncated
+        return Experience(first.observation, first.action, reward, after, discount, first.response, first.valid)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The steps that still wait for others."""
+        return {"window": [step.state_dict() for step in self._window]}
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Go on from ``state``, with the tensors on ``device``."""
+        self._window.clear()
+        self._window.extend(Transition.from_state(step).map(lambda x: x.to(device)) for step in state["window"])
+
+
+def lambda_returns(reward: Tensor, discount: Tensor, truncated: Tensor, ahead: Tensor, weight: float) -> Tensor:
+    """``G_t = r_t + d_t ((1 - lambda) v_t+1 + lambda G_t+1)``, backwards (Sutton and Barto, 2nd ed., equation 12.18).
+
+    Less the value of what was seen, it is the generalised advantage estimate (Schulman et al. 2016, equation 16).
+
+    Args:
+        reward: float32 ``[T, ...]``.
+        discount: float32 ``[T, ...]``, 0 where the agent had gone.
+        truncated: bool ``[T, ...]``, where an episode was cut off: there ``G = r + d v``.
+        ahead: float32 ``[T, ...]``, v_t+1, the value of what was seen after each step.
+        weight: lambda.
+
+    Returns:
+        float32 ``[T, ...]``.
+    """
+    returns, later = [], ahead[-1]
+    for t in reversed(range(len(reward))):
+        mixed = torch.where(truncated[t], ahead[t], (1.0 - weight) * ahead[t] + weight * later)
+        later = reward[t] + discount[t] * mixed
+        returns.append(later)
+    return torch.stack(returns[::-1])
+
+
+def lean(transition: Transition, history: bool = False) -> Transition:
+    """Without what only tables and oracles read, and without the history unless it is asked for."""
+    seen, after = (Observation(o.own, o.options, o.mask, o.ids, history=o.history if history else None,
+                               history_ids=o.history_ids if history else None)
+                   for o in (transition.observation, transition.next_observation))
+    return replace(transition, observation=seen, next_observation=after)
+
+
+def _where(condition: Tensor, one: Observation, other: Observation) -> Observation:
+    """Agent by agent, ``condition [B, N]``, one observation or the other."""
+    others = iter(other.tensors())
+    return one.map(lambda a: torch.where(condition.view(*condition.shape, *[1] * (a.dim() - condition.dim())),
+                                         a, next(others)))

@@ -1,0 +1,86 @@
+"""Who plays which side: one agent each, or one for both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from interplay.agents import Agent, JointAgent, Player
+from interplay.envs.types import SIDES, InterplayError, Observation, Side, Transition
+
+
+class Cast:
+    """The players of a market. A ``JointAgent`` on both sides is one object.
+
+    Args:
+        players: who plays each side.
+    """
+
+    def __init__(self, players: Mapping[Side, Player]) -> None:
+        self._players = {side: players[side] for side in SIDES}
+
+    def __getitem__(self, side: Side) -> Player:
+        return self._players[side]
+
+    def names(self) -> dict[Side, str]:
+        """Names of the players by side."""
+        return {side: type(player).name for side, player in self._players.items()}
+
+    def act(self, seen: Mapping[Side, Observation], explore: bool) -> dict[Side, Tensor]:
+        """Actions of both sides, each decided from what that side sees."""
+        return {side: _act(player, side, seen[side], explore) for side, player in self._players.items()}
+
+    def learn(self, transitions: Mapping[Side, Transition]) -> dict[str, Tensor]:
+        """Let learners learn; their metrics by name: ``users/loss`` and so on, ``both/loss`` of a joint agent."""
+        metrics: dict[str, Tensor] = {}
+        for label, sides, player in self._learners():
+            if isinstance(player, JointAgent):
+                found = player.learn({side: transitions[side] for side in sides})
+            else:
+                assert isinstance(player, Agent)
+                found = player.learn(transitions[sides[0]])
+            metrics |= {f"{label}/{name}": value for name, value in found.items()}
+        return metrics
+
+    def replaced(self, side: Side, stand_in: Player) -> Cast:
+        """The same cast, but for one side."""
+        return Cast({**self._players, side: stand_in})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of every player, by side; a joint agent's once."""
+        return {label: player.state_dict() for label, _, player in self._groups()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``."""
+        for label, _, player in self._groups():
+            player.load_state_dict(state[label])
+
+    def options(self) -> dict[str, Any]:
+        """Options of every player, by side; a joint agent's once, under ``both``."""
+        return {label: player.options for label, _, player in self._groups()}
+
+    def _groups(self) -> list[tuple[str, tuple[Side, ...], Player]]:
+        """A label, sides and player for each player."""
+        users, items = self._players["users"], self._players["items"]
+        if users is items:
+            return [("both", SIDES, users)]
+        return [("users", ("users",), users), ("items", ("items",), items)]
+
+    def _learners(self) -> list[tuple[str, tuple[Side, ...], Player]]:
+        return [group for group in self._groups() if group[2].learns]
+
+
+def _act(player: Player, side: Side, seen: Observation, explore: bool) -> Tensor:
+    if isinstance(player, JointAgent):
+        return player.act(side, seen, explore)
+    assert isinstance(player, Agent)
+    return player.act(seen, explore)
+
+
+def check_options(users: type[Player], items: type[Player], item_options: tuple[str, ...]) -> None:
+    """Refuse options that a joint agent of both sides would never read."""
+    if users is items and issubclass(users, JointAgent) and item_options:
+        raise InterplayError(f"--item-option {item_options[0]!r}: {users.name!r} plays both sides as one, give its "
+                             "options with --user-option")

@@ -1,0 +1,117 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from interplay.agents import Setting
+from interplay.agents.dqn import DQNAgent, DQNOptions
+from interplay.agents.parts.networks import OptionScorer
+from interplay.agents.parts.returns import NStep
+from interplay.envs.types import InterplayError
+
+
+def fixed(agent, online, target):
+    """The agent with constant networks: ``[A]`` values of the online and of the target one."""
+    for name, values in (("online", online), ("target", target)):
+        table = torch.tensor([[[v] for v in values]])
+        object.__setattr__(agent, name, lambda own, options, agent=None, table=table: table)
+    return agent
+
+
+def sample(moved, discount=0.5, **changes):
+    step = moved([[0, 1]], [[1, 1]], [[1.0, 1.0]], [[1, 1]], mask=(True, True, False), **changes)
+    return NStep(1, discount).add(step).map(lambda x: x.flatten(0, 1)[:1])
+
+
+WHO = torch.tensor([0])
+
+
+def test_targets_are_double_masked_and_stop_at_the_end(spec, moved):
+    agent = fixed(DQNAgent(spec, Setting()), [1.0, 5.0, 9.0], [30.0, 20.0, 40.0])
+    assert agent._targets(sample(moved), WHO).tolist() == [[1.0 + 0.5 * 20.0]]  # 9 is forbidden; 5 picks, 20 judges
+    assert agent._targets(sample(moved, truncated=True), WHO).tolist() == [[1.0 + 0.5 * 20.0]]
+    assert agent._targets(sample(moved, terminated=True), WHO).tolist() == [[1.0]]
+    single = fixed(DQNAgent(spec, Setting(), DQNOptions(double=False)), [1.0, 5.0, 9.0], [30.0, 20.0, 40.0])
+    assert single._targets(sample(moved), WHO).tolist() == [[1.0 + 0.5 * 30.0]]
+
+
+def test_munchausen_targets_are_those_of_the_paper(spec, moved):
+    """Equation 3 with two allowed actions of values 1 and 2, tau = 1 and alpha = 0.5."""
+    agent = fixed(DQNAgent(spec, Setting(), DQNOptions(munchausen=0.5, temperature=1.0)), [0.0] * 3, [1.0, 2.0, 9.0])
+    before = replace(sample(moved), observation=sample(moved).next_observation)
+    policy = torch.tensor([1.0, 2.0]).softmax(0)
+    soft = (policy * (torch.tensor([1.0, 2.0]) - policy.log())).sum()
+    expected = 1.0 + 0.5 * policy[1].log().clamp(min=-1.0) + 0.5 * soft
+    assert agent._targets(before, WHO).item() == pytest.approx(expected.item(), abs=1e-5)
+
+
+def test_quantile_loss_is_least_at_the_quantiles(spec):
+    agent = DQNAgent(spec, Setting(), DQNOptions(num_quantiles=4))
+    returns = torch.linspace(0.0, 100.0, 1001)  # wide, so that the Huber part around 0 does not show
+
+    def loss(quantiles):
+        return agent._loss(returns.view(1, 1, -1) - torch.tensor(quantiles).view(1, 4, 1)).item()
+
+    best = [12.5, 37.5, 62.5, 87.5]
+    for place in range(4):
+        for shift in (-5.0, 5.0):
+            moved = [q + shift * (k == place) for k, q in enumerate(best)]
+            assert loss(best) < loss(moved)
+
+
+def test_the_gone_teach_nothing(spec, moved):
+    agent = DQNAgent(spec, Setting(), DQNOptions(warm_up=1, batch_size=4))
+    before = [p.clone() for p in agent.online.parameters()]
+    agent.learn(moved([[0, 1]], [[1, 2]], [[1.0, 3.0]], [[1, 1]], valid=False))
+    assert all(map(torch.equal, before, agent.online.parameters()))
+    for _ in range(8):
+        agent.learn(moved([[0, 1]], [[1, 2]], [[1.0, 3.0]], [[1, 1]]))
+    assert not all(map(torch.equal, before, agent.online.parameters()))
+
+
+FLAGS = [{}, {"double": False}, {"dueling": True}, {"num_steps": 3}, {"priority": 0.6}, {"munchausen": 0.9},
+         {"num_quantiles": 5}, {"sharing": "embedding"}, {"sharing": "independent"},
+         {"sharing": "independent", "priority": 0.6, "num_quantiles": 5, "dueling": True},
+         {"munchausen": 0.9, "num_quantiles": 5, "priority": 0.6}]
+
+
+@pytest.mark.parametrize("flags", FLAGS, ids=str)
+def test_every_flag_learns_which_agent_wants_what(spec, moved, flags):
+    """Agent 0 is in state 0 and wants slot 1; agent 1 in state 1 wants to skip. Episodes are one step long."""
+    options = DQNOptions(warm_up=16, batch_size=32, learning_rate=0.01, hidden=16, target_rate=0.2, **flags)
+    agent = DQNAgent(spec, Setting(total_steps=150, discount=0.5), options)
+    generator = torch.Generator().manual_seed(1)
+    wanted = torch.tensor([1, 0])
+    for _ in range(150):
+        action = torch.randint(3, (4, 2), generator=generator)
+        step = moved([[0, 1]] * 4, action.tolist(), (action == wanted).float().tolist(), [[0, 1]] * 4, terminated=True)
+        options = step.observation.options.clone()
+        options[:, :, 0] = 1.0  # slot 1 looks different from slot 2
+        agent.learn(replace(step, observation=replace(step.observation, options=options)))
+    seen = replace(step.observation, options=options)
+    assert agent.act(seen, explore=False).tolist() == [[1, 0]] * 4
+    value = agent.online(seen.own, seen.options, torch.tensor([0, 1]).expand(4, 2)).mean(-1)
+    assert value[0, 0, 1].item() == pytest.approx(1.0, abs=0.2)
+
+
+def test_independent_networks_are_those_of_each_agent_alone(spec):
+    """The batched product against one network at a time, with the same weights."""
+    many = OptionScorer(spec, 8, 3, torch.device("cpu"), sharing="independent", dueling=True, num_outputs=2)
+    one = OptionScorer(spec, 8, 3, torch.device("cpu"), dueling=True, num_outputs=2)
+    own, options = torch.randn(5, 2, 1), torch.randn(5, 2, 2, 1)
+    found = many(own, options)
+    for agent in range(2):
+        state = {name: value[agent].squeeze(0) if "bias" in name else value[agent]
+                 for name, value in many.state_dict().items()}
+        one.load_state_dict(state)
+        assert torch.allclose(one(own[:, agent], options[:, agent]), found[:, agent], atol=1e-6)
+
+
+@pytest.mark.parametrize(("wrong", "mend"), [
+    ({"hidden": 0}, "at least 1"), ({"learning_rate": 0.0}, "above 0"), ({"sharing": "some"}, "independent"),
+    ({"munchausen": 0.9, "num_steps": 3}, "num_steps=1"), ({"epsilon_end": 2.0}, "between 0 and 1"),
+    ({"exploration_fraction": 0.0}, "above 0")])
+def test_wrong_options_are_named(wrong, mend):
+    with pytest.raises(InterplayError, match=mend) as error:
+        DQNOptions(**wrong)
+    assert next(iter(wrong)) in str(error.value)

@@ -1,0 +1,106 @@
+import pytest
+import torch
+
+from interplay.agents import Setting
+from interplay.agents.q_learning import QLearningAgent, QLearningOptions
+from interplay.envs.presets import find_preset
+from interplay.experiments.cast import Cast
+from interplay.experiments.play import iterate, look
+
+
+@pytest.fixture
+def make(spec):
+    def agent(**options):
+        made = QLearningAgent(spec, Setting(discount=0.5), QLearningOptions(learning_rate=0.25, **options))
+        made.table[:, :, 1] = torch.tensor([1.0, 4.0, 8.0])
+        return made
+
+    return agent
+
+
+def test_it_makes_the_textbook_update(make, moved):
+    agent = make()
+    for visit in range(30):  # the step falls with visits, down to learning_rate
+        before = agent.table[0, 0, 0, 2].item()
+        agent.learn(moved([[0, 2]], [[2, 0]], [[1.0, 3.0]], [[1, 1]], mask=(True, True, False)))
+        rate = max(0.25, (visit + 1) ** -0.6)
+        assert agent.table[0, 0, 0, 2].item() == pytest.approx(before + rate * (1.0 + 0.5 * 4.0 - before))
+    assert agent.table[0, 1, 2, 0].item() == pytest.approx(5.0, abs=1e-3)
+    assert agent.table[0, 1, 0].abs().sum() == 0.0  # tables are independent
+
+
+def test_it_stops_at_the_end_and_ignores_the_gone(make, moved):
+    agent = make()
+    agent.learn(moved([[0, 0]], [[1, 1]], [[2.0, 2.0]], [[1, 1]], terminated=True))
+    assert agent.table[0, :, 0, 1].tolist() == [2.0, 2.0]
+    agent.learn(moved([[0, 0]], [[1, 1]], [[9.0, 9.0]], [[1, 1]], valid=False))
+    assert agent.table[0, :, 0, 1].tolist() == [2.0, 2.0]
+
+
+def test_it_bootstraps_through_a_cut(make, moved):
+    agent = make()
+    agent.learn(moved([[0, 0]], [[1, 1]], [[2.0, 2.0]], [[1, 1]], truncated=True))
+    assert agent.table[0, :, 0, 1].tolist() == [2.0 + 0.5 * 8.0] * 2
+
+
+def test_worlds_that_hit_one_cell_move_it_by_their_mean(make, moved):
+    agent = make()
+    agent.learn(moved([[0, 0], [0, 0]], [[1, 1], [1, 2]], [[2.0, 5.0], [4.0, 5.0]], [[2, 2], [2, 2]]))
+    assert agent.table[0, 0, 0, 1].item() == pytest.approx(2**-0.6 * 3.0)
+    assert agent.table[0, 1, 0].tolist() == [0.0, 5.0, 5.0]
+
+
+def test_a_shared_table_learns_from_everybody(make, moved):
+    agent = make(shared=True)
+    agent.learn(moved([[0, 0]], [[1, 1]], [[2.0, 4.0]], [[2, 2]]))
+    assert agent.table.shape == (1, 1, 3, 3)
+    assert agent.table[0, 0, 0, 1].item() == pytest.approx(2**-0.6 * 3.0)
+
+
+def test_hysteretic_agents_learn_less_from_bad_news(make, moved):
+    agent = make(bad_news=0.1)
+    agent.learn(moved([[1, 1]], [[2, 0]], [[0.0, 3.0]], [[0, 0]]))  # 8 was too high, 1 too low
+    assert agent.table[0, 0, 1, 2].item() == pytest.approx(8.0 - 0.1 * 8.0)
+    assert agent.table[0, 1, 1, 0].item() == pytest.approx(1.0 + 2.0)
+
+
+def test_double_tables_judge_each_other(make, moved):
+    agent = make(double=True)
+    agent.table[0, :, 1], agent.table[1, :, 1] = torch.tensor([0.0, 9.0, 1.0]), torch.tensor([0.0, 2.0, 5.0])
+    agent.learn(moved([[0, 0]] * 64, [[1, 1]] * 64, [[1.0, 1.0]] * 64, [[1, 1]] * 64))
+    # Table 0 prefers action 1, which table 1 values at 2; table 1 prefers action 2, which table 0 values at 1.
+    assert agent.table[:, 0, 0, 1].tolist() == pytest.approx([0.25 * 2.0, 0.25 * 1.5], rel=1e-5)
+
+
+def test_double_q_is_not_deceived_by_noise(spec, moved):
+    """All actions of state 1 are worth 0 on average; the max over noisy estimates says more (van Hasselt 2010)."""
+    generator = torch.Generator().manual_seed(0)
+    found = {}
+    for double in (False, True):
+        agent = QLearningAgent(spec, Setting(discount=1.0), QLearningOptions(double=double, learning_rate=0.1))
+        for _ in range(400):
+            noise = torch.randn(1, 2, generator=generator)
+            action = torch.randint(3, (1, 2), generator=generator)
+            agent.learn(moved([[1, 1]], action.tolist(), noise.tolist(), [[2, 2]], terminated=True))
+            agent.learn(moved([[0, 0]], [[1, 1]], [[0.0, 0.0]], [[1, 1]]))
+        found[double] = agent.table[:, :, 0, 1].mean().item()
+    assert found[False] > 0.15
+    assert abs(found[True]) < 0.5 * found[False]
+
+
+def test_without_exact_states_a_column_is_a_kind_of_option():
+    """The same item keeps its column in whatever slot it is, and each level of an option has its own."""
+    market = find_preset("town").market(num_users=6, num_items=8)
+    setting = Setting(total_steps=20)
+    cast = Cast({side: QLearningAgent(market.specs[side], setting, QLearningOptions(fit_steps=5, num_kinds=4))
+                 for side in ("users", "items")})
+    now = look(market, cast, market.reset([0, 1]))
+    for _ in range(8):
+        now, _, _ = iterate(market, cast, now)
+    seen, users = now.seen["users"], cast["users"]._abstraction
+    flipped = seen.map(lambda x: x.flip(2) if x.shape[2:3] == (4,) else x)
+    assert torch.equal(users.columns(flipped)[:, :, 1:], users.columns(seen)[:, :, 1:].flip(2))
+    columns = cast["items"]._abstraction.columns(now.seen["items"])
+    assert (columns[:, :, 0] == 0).all()
+    assert torch.equal(columns[:, :, 2::2], columns[:, :, 1::2] + 1)  # two levels
+    assert columns.max() <= 4 * 2
