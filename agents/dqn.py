@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from interplay.agents.base import Agent, Setting
-from interplay.agents.parts.choosing import best, epsilon_greedy
+from interplay.agents.parts.choosing import best, epsilon_greedy, log_policy
 from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing, follow
 from interplay.agents.parts.optimising import Optimiser
 from interplay.agents.parts.replay import PrioritisedReplay, Replay
@@ -156,9 +156,9 @@ class DQNAgent(Agent):
     def _munchausen(self, sample: Experience, ahead: Tensor, who: Tensor) -> Tensor:
         """The soft target plus the scaled log-policy of what was done: float32 ``[S, Z]``."""
         seen, after, o = sample.observation, sample.next_observation, self.options
-        then = _log_policy(ahead.mean(-1), after.mask, o.temperature).unsqueeze(-1)
+        then = log_policy(ahead.mean(-1), after.mask, o.temperature).unsqueeze(-1)
         soft = (then.exp() * torch.where(after.mask.unsqueeze(-1), ahead - o.temperature * then, 0.0)).sum(-2)
-        now = _log_policy(self.target(seen.own, seen.options, who).mean(-1), seen.mask, o.temperature)
+        now = log_policy(self.target(seen.own, seen.options, who).mean(-1), seen.mask, o.temperature)
         bonus = (o.temperature * now.gather(-1, sample.action.unsqueeze(-1))).clamp(min=_LOWEST_BONUS)
         return sample.reward.unsqueeze(-1) + o.munchausen * bonus + sample.discount.unsqueeze(-1) * soft
 
@@ -197,8 +197,3 @@ class DQNAgent(Agent):
 def _of(values: Tensor, action: Tensor) -> Tensor:
     """Values ``[..., A, Z]`` of the actions ``[...]``: ``[..., Z]``."""
     return values.gather(-2, action[..., None, None].expand(*action.shape, 1, values.shape[-1])).squeeze(-2)
-
-
-def _log_policy(values: Tensor, mask: Tensor, temperature: float) -> Tensor:
-    """Log-softmax over allowed actions, ``[..., A]``; finite but very low for the others."""
-    return (values / temperature).masked_fill(~mask, torch.finfo(values.dtype).min / 4).log_softmax(-1)

@@ -155,7 +155,7 @@ class Transition(TensorRecord):
         response: float32 ``[B, N]``, the user's own response, or all that the item got, whatever ``reward`` blends.
         terminated: bool ``[B, N]``, the agent is gone for good: nothing follows.
         truncated: bool ``[B, N]``, the episode was cut off here: what comes next is another episode's.
-        valid: bool ``[B, N]``, False for agents that had already gone.
+        valid: bool ``[B, N]``, False for agents that had already gone for good; who is away but may return is valid.
     """
 
     observation: Observation

@@ -40,13 +40,16 @@ def iterate(market: Market, cast: Cast, now: Moment) -> tuple[Moment, Step, dict
         The next moment, what happened, and the learners' metrics as ``users/loss`` and so on.
     """
     after, step, action = advance(market, cast, now, explore=True)
-    return after, step, cast.learn({side: _transition(side, now, action[side], step, after) for side in SIDES})
+    returning = market.config.return_rate > 0.0
+    moved = {side: _transition(side, now, action[side], step, after, returning) for side in SIDES}
+    return after, step, cast.learn(moved)
 
 
-def _transition(side: Side, now: Moment, action: Tensor, step: Step, after: Moment) -> Transition:
+def _transition(side: Side, now: Moment, action: Tensor, step: Step, after: Moment, returning: bool) -> Transition:
+    """One side's step. Users who are away count where they may return: somebody has to learn what that is worth."""
     users = side == "users"
     gone = step.user_terminated if users else step.item_terminated
-    present = now.state.active if users else now.state.alive
+    present = now.state.active | returning if users else now.state.alive
     reward = step.user_reward if users else step.item_reward
     response = step.response if users else step.item_response
     cut = step.truncated.unsqueeze(1).expand_as(gone)

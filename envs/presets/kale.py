@@ -29,3 +29,7 @@ KALE = Preset("kale", _CONFIG, _behaviour, _TRAINING,
 
 KALE_NULL = Preset("kale-null", replace(_CONFIG, mood_weight=0.0), _behaviour, _TRAINING,
                    "kale without mood: the control in which being myopic costs nothing")
+
+KALE_PARTIAL = Preset("kale-partial", replace(_CONFIG, user_sees="history", history_length=20, user_state="none"),
+                      _behaviour, _TRAINING,
+                      "kale for a user who does not know its own state, only its last 20 items and responses")

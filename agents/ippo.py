@@ -1,0 +1,230 @@
+"""`ippo`: independent proximal policy optimisation, an on-policy actor-critic on the article's towers.
+
+Schulman et al., "Proximal policy optimization algorithms" (2017), equation 7, for each agent on its own reward with
+shared weights (de Witt et al., "Is independent learning all you need in the StarCraft multi-agent challenge?", 2020):
+
+    L = mean(min(ratio * A, clip(ratio, 1 - eps, 1 + eps) * A)) - value_weight * (V - G)^2 + entropy * H,
+
+with G the lambda-return and A = G - V the generalised advantage (Schulman et al. 2016, equation 16). Actions are drawn
+from a softmax over allowed actions; without exploration the most likely one is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from interplay.agents.base import JointAgent, Setting
+from interplay.agents.parts.choosing import best, log_policy, sampled
+from interplay.agents.parts.encoders import Encoding, check_encoding
+from interplay.agents.parts.networks import draw_weights, linear_layer
+from interplay.agents.parts.optimising import Optimiser, valid_mean
+from interplay.agents.parts.replay import Rollout
+from interplay.agents.parts.returns import lambda_returns, lean
+from interplay.agents.parts.schedules import check_at_least_one
+from interplay.agents.parts.towers import Scoring, Towers, check_scoring
+from interplay.envs.noise import Stream
+from interplay.envs.types import InterplayError, Observation, Side, SideSpec, TensorRecord, Transition
+
+
+@dataclass(frozen=True)
+class IPPOOptions:
+    """Hyper-parameters of ``ippo`` and ``mappo``."""
+
+    learning_rate: float = 1e-3
+    """Adam's step at the start; it falls linearly to a tenth."""
+    hidden: int = 64
+    """Width of towers and embeddings."""
+    encoder: Encoding = "gru"
+    """Of users' histories, where the market keeps them: none, mlp, cnn, gru or transformer."""
+    scorer: Scoring = "hadamard"
+    """How a user and an item meet: hadamard = W . (u * i) + b, concatenation = a layer over both."""
+    rollout_length: int = 25
+    """Steps of all worlds between two updates."""
+    num_epochs: int = 4
+    """Passes over a rollout."""
+    num_minibatches: int = 4
+    """Parts of a rollout, each of which is one step of the optimiser."""
+    trace_decay: float = 0.95
+    """lambda of the returns."""
+    clip: float = 0.2
+    """eps: how far the policy may move from the one that acted."""
+    entropy: float = 0.01
+    """Weight of the policy's entropy at the start; it falls linearly to 0."""
+    value_weight: float = 0.5
+    """Weight of the critic's loss."""
+    max_norm: float = 0.5
+    """Gradients are scaled down to this length."""
+
+    def __post_init__(self) -> None:
+        check_at_least_one(self, "hidden", "rollout_length", "num_epochs", "num_minibatches")
+        check_encoding(self.encoder, self.hidden)
+        check_scoring(self.scorer)
+        for name in ("learning_rate", "clip", "max_norm"):
+            if getattr(self, name) <= 0.0:
+                raise InterplayError(f"{name}={getattr(self, name)} must be above 0")
+        if not 0.0 <= self.trace_decay <= 1.0:
+            raise InterplayError(f"trace_decay={self.trace_decay} must lie between 0 and 1")
+
+
+@dataclass(frozen=True)
+class Batch(TensorRecord):
+    """Rows of one side's rollout, ``R`` worlds and steps.
+
+    Attributes:
+        step: what happened, ``[R, N, ...]``.
+        log_policy: float32 ``[R, N]``, of what was done, when it was done.
+        advantage, returns: float32 ``[R, N]``.
+    """
+
+    step: Transition
+    log_policy: Tensor
+    advantage: Tensor
+    returns: Tensor
+
+
+class IPPOAgent(JointAgent):
+    """PPO with one actor and one critic for the sides that it plays."""
+
+    name: ClassVar[str] = "ippo"
+    Options: ClassVar[type] = IPPOOptions
+
+    def __init__(self, specs: Mapping[Side, SideSpec], setting: Setting, options: IPPOOptions | None = None) -> None:
+        super().__init__(specs, setting, options)
+        self.options: IPPOOptions
+        self.network = ActorCritic(specs, self.options, setting, self._critic_inputs())
+        self._optimiser = Optimiser(self.network, self.options.learning_rate, self.options.max_norm)
+        self._rollout = {side: Rollout(Transition, self.options.rollout_length) for side in specs}
+
+    @torch.no_grad()
+    def act(self, side: Side, observation: Observation, explore: bool) -> Tensor:
+        """Drawn from the policy, or its most likely action."""
+        policy = self.network.log_policy(side, observation)
+        return sampled(self, policy) if explore else best(policy, observation.mask)
+
+    def learn(self, transitions: Mapping[Side, Transition]) -> Mapping[str, Tensor]:
+        """Remember the step; at the end of a rollout, update."""
+        self.learned += 1
+        rollouts = {side: self._rollout[side].add(lean(step, history=True)) for side, step in transitions.items()}
+        full = {side: rollout for side, rollout in rollouts.items() if rollout is not None}
+        return self._update(full) if full else {}
+
+    def _update(self, rollouts: Mapping[Side, Transition]) -> Mapping[str, Tensor]:
+        batches = self._batches(rollouts)
+        rows = next(iter(batches.values())).returns.shape[0]
+        metrics: dict[str, Tensor] = {}
+        for _ in range(self.options.num_epochs):
+            order = self.draw(rows, stream=Stream.REPLAY).argsort()
+            for index in order.chunk(self.options.num_minibatches):
+                loss, metrics = self._loss({side: _rows(batch, index) for side, batch in batches.items()})
+                self._optimiser.step(loss, self.progress)
+        return metrics
+
+    @torch.no_grad()
+    def _batches(self, rollouts: Mapping[Side, Transition]) -> dict[Side, Batch]:
+        """Advantages and returns of each side, with steps and worlds as one axis of rows."""
+        rewards = self._rewards(rollouts)
+        value = self._values({side: step.observation for side, step in rollouts.items()})
+        ahead = self._values({side: step.next_observation for side, step in rollouts.items()})
+        batches: dict[Side, Batch] = {}
+        for side, step in rollouts.items():
+            discount = torch.where(step.terminated, 0.0, self.setting.discount)
+            returns = lambda_returns(rewards[side], discount, step.truncated, ahead[side], self.options.trace_decay)
+            done = self.network.log_policy(side, step.observation).gather(-1, step.action.unsqueeze(-1)).squeeze(-1)
+            batch = Batch(step, done, _standardised(returns - value[side], step.valid), returns)
+            batches[side] = batch.map(lambda x: x.flatten(0, 1))
+        return batches
+
+    def _loss(self, batches: Mapping[Side, Batch]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of PPO, sides counting alike."""
+        values = self._values({side: batch.step.observation for side, batch in batches.items()})
+        losses = [self._side_loss(side, batch, values[side]) for side, batch in batches.items()]
+        policy, value, entropy = (torch.stack(part).mean() for part in zip(*losses, strict=True))
+        weight = self.options.entropy * (1.0 - min(1.0, self.progress))
+        loss = policy + self.options.value_weight * value - weight * entropy
+        return loss, {"loss": loss.detach(), "value_loss": value.detach(), "entropy": entropy.detach()}
+
+    def _side_loss(self, side: Side, batch: Batch, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The policy's and the critic's losses and the entropy."""
+        policy = self.network.log_policy(side, batch.step.observation)
+        ratio = (policy.gather(-1, batch.step.action.unsqueeze(-1)).squeeze(-1) - batch.log_policy).exp()
+        clipped = ratio.clamp(1.0 - self.options.clip, 1.0 + self.options.clip)
+        gain = torch.minimum(ratio * batch.advantage, clipped * batch.advantage)
+        error = nn.functional.smooth_l1_loss(value, batch.returns, reduction="none")
+        entropy = -(policy.exp() * policy.masked_fill(~batch.step.observation.mask, 0.0)).sum(-1)
+        valid = batch.step.valid
+        return -valid_mean(gain, valid), valid_mean(error, valid), valid_mean(entropy, valid)
+
+    def _critic_inputs(self) -> int:
+        """How many embeddings the critic reads: an agent's own."""
+        return 1
+
+    def _rewards(self, rollouts: Mapping[Side, Transition]) -> dict[Side, Tensor]:
+        """Each agent's own, float32 ``[T, B, N]``."""
+        return {side: step.reward for side, step in rollouts.items()}
+
+    def _values(self, seen: Mapping[Side, Observation]) -> dict[Side, Tensor]:
+        """The critic, float32 ``[..., N]`` for each side: from what an agent sees itself."""
+        return {side: self.network.value(self.network.embedded(side, observation))
+                for side, observation in seen.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Network, optimiser and the rollout so far."""
+        return super().state_dict() | {
+            "network": self.network.state_dict(), "optimiser": self._optimiser.state_dict(),
+            "rollout": {side: rollout.state_dict() for side, rollout in self._rollout.items()}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``."""
+        super().load_state_dict(state)
+        self.network.load_state_dict(state["network"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        for side, rollout in self._rollout.items():
+            rollout.load_state_dict(state["rollout"][side], self.setting.device)
+
+
+class ActorCritic(nn.Module):
+    """Towers for the policy, towers for the critic.
+
+    Args:
+        specs: the sides to serve.
+        options: width, encoder and scorer.
+        setting: seed and device.
+        critic_inputs: embeddings that the critic's head reads side by side.
+    """
+
+    def __init__(self, specs: Mapping[Side, SideSpec], options: IPPOOptions, setting: Setting,
+                 critic_inputs: int) -> None:
+        super().__init__()
+        self._actor, self._critic = (
+            Towers(specs, options.hidden, setting.seed + number, setting.device, encoder=options.encoder,
+                   scorer=options.scorer) for number in range(2))
+        self._value = linear_layer(critic_inputs * options.hidden, 1, setting.device)
+        draw_weights(self._value, setting.seed)
+
+    def log_policy(self, side: Side, observation: Observation) -> Tensor:
+        """Log-probabilities of all actions, ``[..., A]``."""
+        return log_policy(self._actor.scores(side, self._actor.embed(side, observation)), observation.mask)
+
+    def embedded(self, side: Side, observation: Observation) -> Tensor:
+        """Agents as the critic sees them, ``[..., N, E]``."""
+        return torch.relu(self._critic.embed(side, observation).agent)
+
+    def value(self, inputs: Tensor) -> Tensor:
+        """``[..., N, critic_inputs * E]`` to ``[..., N]``."""
+        value: Tensor = self._value(inputs)
+        return value.squeeze(-1)
+
+
+def _rows(batch: Batch, index: Tensor) -> Batch:
+    return batch.map(lambda x: x[index])
+
+
+def _standardised(advantage: Tensor, valid: Tensor) -> Tensor:
+    """Mean 0 and deviation 1 over the valid ones."""
+    centred = advantage - valid_mean(advantage, valid)
+    return centred / (valid_mean(centred.square(), valid).sqrt() + 1e-6)

@@ -1,0 +1,40 @@
+"""`mappo`: PPO with a centralised critic and a common reward, decentralised actors.
+
+Yu et al., "The surprising effectiveness of PPO in cooperative multi-agent games" (NeurIPS 2022). It is ``ippo`` but for
+two things. The critic reads an agent's embedding beside the mean embedding of all agents that it plays, which is what
+the paper's agent-specific global state becomes with any number of agents. And every agent is paid the mean of what all
+of them earn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from interplay.agents.ippo import IPPOAgent
+from interplay.envs.types import Observation, Side, Transition
+
+
+class MAPPOAgent(IPPOAgent):
+    """One team of all agents that it plays, on one side or on both."""
+
+    name: ClassVar[str] = "mappo"
+
+    def _critic_inputs(self) -> int:
+        """An agent's own embedding and the pooled one."""
+        return 2
+
+    def _rewards(self, rollouts: Mapping[Side, Transition]) -> dict[Side, Tensor]:
+        """What all earn on average, for everybody: float32 ``[T, B, N]``."""
+        team = torch.cat([step.reward * step.valid for step in rollouts.values()], dim=-1).mean(-1, keepdim=True)
+        return {side: team.expand_as(step.reward) for side, step in rollouts.items()}
+
+    def _values(self, seen: Mapping[Side, Observation]) -> dict[Side, Tensor]:
+        """The critic, float32 ``[..., N]`` for each side: from what an agent sees and from what all see."""
+        agents = {side: self.network.embedded(side, observation) for side, observation in seen.items()}
+        pooled = torch.cat(list(agents.values()), dim=-2).mean(-2, keepdim=True)
+        return {side: self.network.value(torch.cat([own, pooled.expand_as(own)], dim=-1))
+                for side, own in agents.items()}

@@ -1,0 +1,148 @@
+"""The article's two towers, for both sides: users' behaviour and items' features meet in one space.
+
+    u = f1(behaviour history),  i = f2(item features),  r_ui = sigmoid(W . (u * i) + b)      (section 4.1)
+
+The product is elementwise, as the article's symbol says; its text calls it a dot product. Where the article scores
+responses, an agent scores actions with heads of its own on the same towers: ``W_Q . (u * i) + b_Q`` and no sigmoid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from interplay.agents.parts.encoders import Encoding, HistoryEncoder
+from interplay.agents.parts.networks import draw_weights, linear_layer, undrawn
+from interplay.envs.types import InterplayError, Observation, Side, SideSpec
+
+Scoring = Literal["hadamard", "concatenation"]
+
+
+class Embedded(NamedTuple):
+    """Agents and their options in the towers' space: ``agent [..., E]`` and ``options [..., M, E]``."""
+
+    agent: Tensor
+    options: Tensor
+
+
+class Towers(nn.Module):
+    """Embeds what either side sees, and scores its actions.
+
+    A user is ``f1`` of its own features and its encoded history; an item is ``f2`` of whatever columns it is seen by,
+    which users and items name alike; a segment, which an item courts as it would a user, has a tower of its own.
+
+    Args:
+        specs: the sides to serve.
+        hidden: E and the width of all layers.
+        seed: of the weights, which are the same on every device.
+        device: where they live.
+        encoder: of users' histories; ``"none"`` = they are not read.
+        embed_ids: whether items have learnt vectors too, by their ids: for logs and fixed catalogues.
+        scorer: ``"hadamard"`` = ``W . (u * i) + b``; ``"concatenation"`` = a layer over both.
+    """
+
+    def __init__(self, specs: Mapping[Side, SideSpec], hidden: int, seed: int, device: torch.device, *,
+                 encoder: Encoding = "none", embed_ids: bool = False, scorer: Scoring = "hadamard") -> None:
+        super().__init__()
+        columns = _item_columns(specs)
+        self._item = _tower(len(columns), hidden, device)
+        self._encoder: HistoryEncoder | None = None
+        if "users" in specs:
+            users = specs["users"]
+            self._see("users", users.option_features, columns, device)
+            ids = users.num_ids if embed_ids else 0
+            if encoder != "none" and users.history_length > 0:
+                self._encoder = HistoryEncoder(encoder, len(users.history_features), users.history_length, ids,
+                                               hidden, device)
+            self._user = _tower(len(users.own_features) + hidden * (self._encoder is not None), hidden, device)
+            self._response = _Scorer(scorer, hidden, 1, device)
+            self._id = undrawn(nn.Embedding, ids, hidden, device=device) if ids > 0 else None
+        if "items" in specs:
+            self._see("items", specs["items"].own_features, columns, device)
+            self._segment = _tower(len(specs["items"].option_features), hidden, device)
+        # Items of some markets can only rest: then there is no option to score.
+        self._levels = nn.ModuleDict({_of(side): _Scorer(scorer, hidden, spec.num_levels, device)
+                                      for side, spec in specs.items() if spec.num_levels > 0})
+        self._nothing = nn.ModuleDict({_of(side): linear_layer(hidden, 1, device) for side in specs})
+        draw_weights(self, seed)
+
+    def embed(self, side: Side, observation: Observation) -> Embedded:
+        """Who acts and what it may choose from."""
+        if side == "items":
+            return Embedded(self._items("items", observation.own), self._segment(observation.options))
+        own = observation.own
+        if self._encoder is not None:
+            own = torch.cat([own, self._encoder(observation.history, observation.history_ids)], dim=-1)
+        options = self._items("users", observation.options)
+        return Embedded(self._user(own), options if self._id is None else options + self._id(observation.ids))
+
+    def scores(self, side: Side, embedded: Embedded) -> Tensor:
+        """A number for each action, ``[..., 1 + M * L]``."""
+        nothing: Tensor = self._nothing[_of(side)](embedded.agent)
+        if _of(side) not in self._levels:
+            return nothing
+        return torch.cat([nothing, self._levels[_of(side)](*embedded).flatten(-2)], dim=-1)
+
+    def response(self, embedded: Embedded) -> Tensor:
+        """Logit of a user's response to each option, ``[..., M]``: the article's model as it stands."""
+        logit: Tensor = self._response(*embedded)
+        return logit.squeeze(-1)
+
+    def _see(self, side: Side, names: tuple[str, ...], columns: tuple[str, ...], device: torch.device) -> None:
+        """Where each of the item tower's columns is among a side's features; -1 = that side does not see it."""
+        place = [names.index(column) if column in names else -1 for column in columns]
+        self.register_buffer(f"_place_{side}", torch.tensor(place, device=device), persistent=False)
+
+    def _items(self, side: Side, features: Tensor) -> Tensor:
+        padded = torch.cat([features, torch.zeros_like(features[..., :1])], dim=-1)
+        embedded: Tensor = self._item(padded[..., getattr(self, f"_place_{side}")])
+        return embedded
+
+
+class _Scorer(nn.Module):
+    """``outputs`` numbers for each pair of an agent and an option."""
+
+    def __init__(self, kind: Scoring, size: int, outputs: int, device: torch.device) -> None:
+        super().__init__()
+        self._kind = kind
+        width = size if kind == "hadamard" else 2 * size
+        self._hidden = None if kind == "hadamard" else linear_layer(width, size, device)
+        self._out = linear_layer(size, outputs, device)
+
+    def forward(self, agent: Tensor, options: Tensor) -> Tensor:
+        """``[..., E]`` and ``[..., M, E]`` to ``[..., M, outputs]``."""
+        pair = agent.unsqueeze(-2).expand_as(options)
+        if self._hidden is None:
+            score: Tensor = self._out(pair * options)
+            return score
+        joined: Tensor = self._out(torch.relu(self._hidden(torch.cat([pair, options], dim=-1))))
+        return joined
+
+
+def _of(side: Side) -> str:
+    """A module's name; a bare ``items`` would hide the method of ``ModuleDict``."""
+    return f"of_{side}"
+
+
+def _item_columns(specs: Mapping[Side, SideSpec]) -> tuple[str, ...]:
+    """All columns by which either side sees items, each once."""
+    names: list[str] = []
+    if "users" in specs:
+        names += specs["users"].option_features
+    if "items" in specs:
+        names += specs["items"].own_features
+    return tuple(dict.fromkeys(names))
+
+
+def _tower(inputs: int, hidden: int, device: torch.device) -> nn.Sequential:
+    first, second, third = (linear_layer(width, hidden, device) for width in (inputs, hidden, hidden))
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third)
+
+
+def check_scoring(scorer: str) -> None:
+    """Raise InterplayError unless there is such a scorer."""
+    if scorer not in ("hadamard", "concatenation"):
+        raise InterplayError(f"scorer={scorer!r} is unknown: choose hadamard or concatenation")
