@@ -20,7 +20,7 @@ from interplay.envs.market import Market
 from interplay.envs.types import Population
 
 Array = NDArray[np.float64]
-_BUDGET_UNIT = 0.05  # of which all budgets in `viability` are multiples
+BUDGET_UNIT = 0.05  # of which all budgets in `viability` are multiples
 _LARGEST_BUDGET = 20.0  # larger ones would take minutes
 _MOST_CELLS = 1_000_000  # states times actions, likewise
 
@@ -48,21 +48,23 @@ class Oracle:
 
 def solve(market: Market) -> Oracle | None:
     """The exact answer for ``market``, or None where no method here knows one."""
+    game = single_user_game(market) or budget_game(market) or contest_game(market)
+    return None if game is None else game.oracle()
+
+
+def _people(market: Market) -> Population | None:
+    """One world's people, where they respond by the formula and are the same in all worlds."""
     if not isinstance(market.behaviour, SyntheticBehaviour):
         return None
     people = market.reset([0, 1]).population
-    if not all(torch.equal(table[0], table[1]) for table in people.state_dict().values()):
-        return None  # each world is another game
-    for method in (_solve_single_user, _solve_budgets, _solve_contest):
-        oracle = method(market, people)
-        if oracle is not None:
-            return oracle
-    return None
+    return people if all(torch.equal(table[0], table[1]) for table in people.tensors()) else None
 
 
-def _solve_single_user(market: Market, people: Population) -> Oracle | None:
+def single_user_game(market: Market) -> SingleUserGame | None:
     """One user, all items always shown, whole-number satiation and mood: a small Markov decision process."""
-    c = market.config
+    c, people = market.config, _people(market)
+    if people is None:
+        return None
     moves = (c.satiation_gain * _numpy(people.topics), _numpy(people.nutrition), c.satiation_recovery, c.satiation_max,
              c.mood_max)
     whole = all(_is_whole(x) for x in moves)
@@ -73,9 +75,7 @@ def _solve_single_user(market: Market, people: Population) -> Oracle | None:
         return None
     if (c.satiation_max + 1) ** c.num_topics * (2 * c.mood_max + 1) * (1 + c.num_items) > _MOST_CELLS:
         return None
-    game = SingleUserGame.of(market, people)
-    return Oracle("optimum", user_return=game.value(best_response), greedy=game.value(game.greedy),
-                  random=game.value(uniform))
+    return SingleUserGame.of(market, people)
 
 
 Policy = Callable[[Array], Array]
@@ -107,6 +107,7 @@ class SingleUserGame:
     Attributes:
         rate: ``[1 + I, states]``, probability of a response; row 0 is the skip.
         hit, miss: int ``[1 + I, states]``, the next state with and without a response.
+        satiation, mood: ``[G, states]`` and ``[states]``, what each state is.
         start: the state at time 0.
         horizon: steps.
     """
@@ -114,6 +115,8 @@ class SingleUserGame:
     rate: Array
     hit: NDArray[np.int64]
     miss: NDArray[np.int64]
+    satiation: Array
+    mood: Array
     start: int
     horizon: int
 
@@ -140,7 +143,12 @@ class SingleUserGame:
         rate = np.concatenate([np.zeros((1, grid.shape[1])), 1.0 / (1.0 + np.exp(-logit))])
         hits = [idle] + [after(c.satiation_gain * g, n) for g, n in zip(topics, nutrition, strict=True)]
         start = int(np.flatnonzero((satiation == 0).all(0) & (mood == 0))[0])
-        return cls(rate, np.stack(hits), np.stack([idle] * len(hits)), start, c.horizon)
+        return cls(rate, np.stack(hits), np.stack([idle] * len(hits)), satiation, mood, start, c.horizon)
+
+    def oracle(self) -> Oracle:
+        """The optimum beside greedy and random users."""
+        return Oracle("optimum", user_return=self.value(best_response), greedy=self.value(self.greedy),
+                      random=self.value(uniform))
 
     def value(self, policy: Policy) -> float:
         """Expected return of a policy that may use the action values, from the start to the horizon."""
@@ -156,22 +164,21 @@ class SingleUserGame:
         return picked
 
 
-def _solve_budgets(market: Market, people: Population) -> Oracle | None:
-    """Users with constant mean responses decide together which items live: dynamic programming over budgets."""
-    c = market.config
+def budget_game(market: Market) -> BudgetGame | None:
+    """Users with constant mean responses who decide together which items live."""
+    c, people = market.config, _people(market)
     still = c.satiation_weight == c.mood_weight == c.wearout_weight == c.drift_rate == c.drift_noise == 0.0
     if not (c.budgets and c.slate_order == "fixed" and c.response_mode == "mean" and c.position_bias == 0.0 and still
             and not c.boost_levels and not c.leaving and c.num_items <= 2 and c.num_users <= 4):
         return None
-    if c.energy_max > _LARGEST_BUDGET:
+    if people is None or c.energy_max > _LARGEST_BUDGET:
         return None
     vectors = _numpy(people.user_vector)[0] * _numpy(people.weight)[0]
     logit = vectors @ _numpy(people.item_vector)[0].T + _numpy(people.appeal)[0]
     rate = 1.0 / (1.0 + np.exp(-logit))
-    if not all(_is_whole(np.asarray(x) / _BUDGET_UNIT) for x in (rate, c.energy_start, c.energy_max, c.upkeep)):
+    if not all(_is_whole(np.asarray(x) / BUDGET_UNIT) for x in (rate, c.energy_start, c.energy_max, c.upkeep)):
         return None
-    game = BudgetGame(rate, c.energy_start, c.energy_max, c.upkeep, c.horizon)
-    return Oracle("optimum", user_return=game.optimum(), greedy=game.myopic())
+    return BudgetGame(rate, c.energy_start, c.energy_max, c.upkeep, c.horizon)
 
 
 @dataclass(frozen=True)
@@ -190,17 +197,21 @@ class BudgetGame:
     upkeep: float
     horizon: int
 
+    def oracle(self) -> Oracle:
+        """The optimum beside myopic users."""
+        return Oracle("optimum", user_return=self.optimum(), greedy=self.myopic())
+
     def optimum(self) -> float:
         """Largest total return of the users, if they act as one. Backward over all pairs of budgets."""
-        most, start = self._units(self.most), self._units(self.start)
+        most, start = self.units(self.most), self.units(self.start)
         budgets = np.arange(most + 1)
         ahead = np.zeros((most + 1,) * self.rate.shape[1])
         choices = list(product(range(self.rate.shape[1] + 1), repeat=self.rate.shape[0]))
         for _ in range(self.horizon):
             best = np.full_like(ahead, -np.inf)
-            for income, alive_needed in {self._income(choice) for choice in choices}:
-                after = [self._after(budgets, x) for x in income]
-                value = sum(income) * _BUDGET_UNIT + ahead[np.ix_(*after)]
+            for income, alive_needed in {self.income(choice) for choice in choices}:
+                after = [self.after(budgets, x) for x in income]
+                value = sum(income) * BUDGET_UNIT + ahead[np.ix_(*after)]
                 for item, needed in enumerate(alive_needed):
                     if needed:  # nobody can take a dead item
                         value[(slice(None),) * item + (0,)] = -np.inf
@@ -210,58 +221,87 @@ class BudgetGame:
 
     def myopic(self) -> float:
         """Total return of users who each take the best living item."""
-        budget = np.full(self.rate.shape[1], self._units(self.start))
+        budget = np.full(self.rate.shape[1], self.units(self.start))
         total = 0.0
         for _ in range(self.horizon):
             if not (budget > 0).any():
                 break
             choice = np.where(budget > 0, self.rate, -1.0).argmax(1)
-            income, _ = self._income(tuple(choice + 1))
-            total += sum(income) * _BUDGET_UNIT
-            budget = np.array([self._after(b, x) for b, x in zip(budget, income, strict=True)])
+            income, _ = self.income(tuple(choice + 1))
+            total += sum(income) * BUDGET_UNIT
+            budget = np.array([self.after(b, x) for b, x in zip(budget, income, strict=True)])
         return total
 
-    def _units(self, amount: float) -> int:
-        return round(amount / _BUDGET_UNIT)
+    def units(self, amount: float) -> int:
+        """An amount in multiples of ``BUDGET_UNIT``."""
+        return round(amount / BUDGET_UNIT)
 
-    def _income(self, choice: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+    def income(self, choice: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[bool, ...]]:
         """Income of each item in units, and which items must live, for users' choices (0 = skip)."""
         income = [0] * self.rate.shape[1]
         for user, item in enumerate(choice):
             if item:
-                income[item - 1] += self._units(float(self.rate[user, item - 1]))
+                income[item - 1] += self.units(float(self.rate[user, item - 1]))
         return tuple(income), tuple(item + 1 in choice for item in range(self.rate.shape[1]))
 
-    def _after(self, budget: NDArray[np.int64], income: int) -> NDArray[np.int64]:
-        after = np.clip(budget - self._units(self.upkeep) + income, 0, self._units(self.most))
-        return np.where(budget > 0, after, 0)  # the dead stay dead
+    def after(self, budget: NDArray[np.int64], income: int) -> NDArray[np.int64]:
+        """An item's next budget in units; the dead stay dead."""
+        after = np.clip(budget - self.units(self.upkeep) + income, 0, self.units(self.most))
+        return np.where(budget > 0, after, 0)
 
 
-def _solve_contest(market: Market, people: Population) -> Oracle | None:
-    """Equal items, one slot, one segment, users who take it: the symmetric equilibrium of a Tullock contest.
-
-    With prize V and n contestants the equilibrium effort is x* = V (n - 1) / (c n^2) (Tullock 1980). Given only
-    where x* is one of the levels: what no other effort beats, no other level beats. The boost of the last step is
-    never served, and none is in the first, so T - 1 of T steps are played at x*.
-    """
-    c, n = market.config, market.config.num_items
-    alike = all(bool((table == table[:, :1]).all())
-                for table in (people.item_vector, people.appeal, people.nutrition, people.margin))
+def contest_game(market: Market) -> ContestGame | None:
+    """Equal items that buy the only slot of users of one segment: a Tullock contest, repeated."""
+    c, people = market.config, _people(market)
     still = c.satiation_weight == c.mood_weight == c.wearout_weight == c.drift_rate == c.drift_noise == 0.0
-    everybody = c.num_candidates in (0, n) and not c.budgets and not c.leaving
-    if not (c.slate_size == c.num_segments == 1 < n and c.boost_cost > 0.0 and c.team == 0.0
-            and alike and still and everybody):
+    everybody = c.num_candidates in (0, c.num_items) and not c.budgets and not c.leaving
+    if not (c.slate_size == c.num_segments == 1 < c.num_items and c.boost_cost > 0.0 and c.team == 0.0
+            and still and everybody):
+        return None
+    if people is None or not all(bool((table == table[:, :1]).all()) for table in
+                                 (people.item_vector, people.appeal, people.nutrition, people.margin)):
         return None
     taste = _numpy(people.user_vector)[0] * _numpy(people.weight)[0]
     logit = taste @ _numpy(people.item_vector)[0, 0] + _numpy(people.appeal)[0, 0]
     responses = float((1.0 / (1.0 + np.exp(-logit))).sum())
-    prize = float(people.margin[0, 0]) * responses
-    boost = prize * (n - 1) / (c.boost_cost * n**2)
-    if not np.isclose(boost, c.boost_levels, rtol=1e-3).any():
-        return None
-    rent = n * c.boost_cost * (boost - 1.0) * (c.horizon - 1)
-    return Oracle("equilibrium", user_return=responses * c.horizon, item_return=prize * c.horizon - rent,
-                  mean_boost=boost)
+    return ContestGame(responses, float(people.margin[0, 0]), np.array((1.0, *c.boost_levels)), c.boost_cost,
+                       c.num_items, c.horizon)
+
+
+@dataclass(frozen=True)
+class ContestGame:
+    """Items whose boosts share out the users.
+
+    Attributes:
+        responses: of all users together in one step, whoever is shown, if they take what they are shown.
+        margin: what an item earns from one.
+        levels: ``[1 + L]``, boost factors, 1 for rest.
+        cost: of one unit of boost above 1.
+        num_items: contestants.
+        horizon: steps.
+    """
+
+    responses: float
+    margin: float
+    levels: Array
+    cost: float
+    num_items: int
+    horizon: int
+
+    def oracle(self) -> Oracle | None:
+        """The symmetric equilibrium.
+
+        With prize V and n contestants the equilibrium effort is x* = V (n - 1) / (c n^2) (Tullock 1980). Given only
+        where x* is one of the levels: what no other effort beats, no other level beats. The boost of the last step is
+        never served, and none is in the first, so T - 1 of T steps are played at x*.
+        """
+        n, prize = self.num_items, self.margin * self.responses
+        boost = prize * (n - 1) / (self.cost * n**2)
+        if not np.isclose(boost, self.levels[1:], rtol=1e-3).any():
+            return None
+        rent = n * self.cost * (boost - 1.0) * (self.horizon - 1)
+        return Oracle("equilibrium", user_return=self.responses * self.horizon,
+                      item_return=prize * self.horizon - rent, mean_boost=boost)
 
 
 def _is_whole(amounts: Array | float) -> bool:
