@@ -1,0 +1,100 @@
+"""`matrix-factorisation`: epsilon-greedy on a low-rank model of rewards that is fitted as it goes.
+
+Koren, Bell and Volinsky, "Matrix factorization techniques for recommender systems" (Computer 2009), equations 4 and 5:
+r_ua is guessed as b_u + b_a + <p_u, q_a> and every error moves all four by a stochastic gradient step. An arm a is an
+item (for items: a segment) and level, told apart by its id, so that this means most in logs and fixed catalogues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from interplay.agents.base import Agent, Setting
+from interplay.agents.parts.arms import arms, num_arms, taken
+from interplay.agents.parts.choosing import best, epsilon_greedy
+from interplay.agents.parts.schedules import Exploring, check_at_least_one
+from interplay.envs.noise import Stream
+from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
+
+
+@dataclass(frozen=True)
+class MatrixFactorisationOptions(Exploring):
+    """Hyper-parameters of ``matrix-factorisation``."""
+
+    size: int = 8
+    """Numbers of a vector."""
+    learning_rate: float = 0.05
+    """Step of the gradient."""
+    penalty: float = 0.02
+    """Pull of vectors and biases towards 0, for each step."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least_one(self, "size")
+        if self.learning_rate <= 0.0 or self.penalty < 0.0:
+            raise InterplayError(f"learning_rate={self.learning_rate} must be above 0, penalty={self.penalty} at "
+                                 "least 0")
+
+
+class MatrixFactorisationAgent(Agent):
+    """A vector and a bias for each agent and for each arm."""
+
+    name: ClassVar[str] = "matrix-factorisation"
+    learns: ClassVar[bool] = True
+    Options: ClassVar[type] = MatrixFactorisationOptions
+
+    def __init__(self, spec: SideSpec, setting: Setting, options: MatrixFactorisationOptions | None = None) -> None:
+        super().__init__(spec, setting, options)
+        self.options: MatrixFactorisationOptions
+        size = self.options.size
+        self.agent = self._start(spec.num_agents, size)
+        self.arm = self._start(num_arms(spec), size)
+
+    def _start(self, count: int, size: int) -> Tensor:
+        """Small vectors, and a bias of 0 as the last column."""
+        vectors = 0.2 * (self.draw(count, size, stream=Stream.WEIGHTS) - 0.5)
+        return torch.cat([vectors, torch.zeros_like(vectors[:, :1])], dim=1)
+
+    def act(self, observation: Observation, explore: bool) -> Tensor:
+        """Epsilon-greedy on the guesses."""
+        arm = self.arm[arms(self.spec, observation)]
+        values = (self.agent[:, :-1].unsqueeze(1) * arm[..., :-1]).sum(-1) + arm[..., -1]
+        if explore:
+            return epsilon_greedy(self, values, observation.mask, self.options.epsilon(self.progress))
+        return best(values, observation.mask)
+
+    def learn(self, transition: Transition) -> Mapping[str, Tensor]:
+        """A gradient step on the errors of all agents; what is hit twice at once moves by the mean."""
+        self.learned += 1
+        arm = taken(arms(self.spec, transition.observation), transition.action)
+        who = torch.arange(self.spec.num_agents, device=arm.device).expand_as(arm)
+        mine, theirs = self.agent[who], self.arm[arm]
+        guess = (mine[..., :-1] * theirs[..., :-1]).sum(-1) + mine[..., -1] + theirs[..., -1]
+        error = torch.where(transition.valid, transition.reward - guess, 0.0)
+        ones = torch.ones_like(mine[..., -1:])
+        self._move(self.agent, who, torch.cat([theirs[..., :-1], ones], dim=-1), error, transition.valid)
+        self._move(self.arm, arm, torch.cat([mine[..., :-1], ones], dim=-1), error, transition.valid)
+        return {"loss": error.square().mean(), "epsilon": torch.tensor(self.options.epsilon(self.progress))}
+
+    def _move(self, table: Tensor, row: Tensor, slope: Tensor, error: Tensor, valid: Tensor) -> None:
+        """Move the rows of ``table`` at ``row [B, N]``; those of agents who have gone stay."""
+        o, flat = self.options, row.flatten()
+        step = (error.unsqueeze(-1) * slope - o.penalty * table[row]) * valid.unsqueeze(-1)
+        count = torch.zeros_like(table[:, 0]).index_add(0, flat, valid.float().flatten())
+        total = torch.zeros_like(table).index_add(0, flat, step.flatten(0, 1))
+        table += o.learning_rate * total / count.clamp(min=1.0).unsqueeze(1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Both tables."""
+        return super().state_dict() | {"agent": self.agent.clone(), "arm": self.arm.clone()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``."""
+        super().load_state_dict(state)
+        self.agent.copy_(state["agent"])
+        self.arm.copy_(state["arm"])

@@ -1,0 +1,133 @@
+"""`pqn`: Q-learning on many worlds at once, with no replay and no target network.
+
+Gallici et al., "Simplifying deep temporal difference learning" (ICLR 2025), algorithm 1: normalised layers keep the
+bootstrap stable, so that what was just played, in all worlds, is all the data that is needed. Targets are the paper's
+Q(lambda) returns (its equation 15),
+
+    G_t = r_t + discount * (lambda * G_t+1 + (1 - lambda) * max_a Q(s_t+1, a)),
+
+computed once for each rollout; then a few passes over shuffled parts of it. Nothing ever leaves the device, which
+suits an environment that lives there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from interplay.agents.base import Agent, Setting
+from interplay.agents.parts.choosing import best, epsilon_greedy
+from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing
+from interplay.agents.parts.optimising import Optimiser, valid_mean
+from interplay.agents.parts.replay import Rollout
+from interplay.agents.parts.returns import lambda_returns, lean
+from interplay.agents.parts.schedules import Exploring, check_at_least_one
+from interplay.envs.noise import Stream
+from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
+
+
+@dataclass(frozen=True)
+class PQNOptions(Exploring):
+    """Hyper-parameters of ``pqn``."""
+
+    learning_rate: float = 1e-3
+    """Adam's step at the start; it falls linearly to a tenth."""
+    hidden: int = 64
+    """Width of the network."""
+    sharing: Sharing = "shared"
+    """One network (shared), one that is told who asks (embedding), or one for each agent (independent)."""
+    rollout_length: int = 10
+    """Steps of all worlds between two updates."""
+    num_epochs: int = 2
+    """Passes over a rollout."""
+    num_minibatches: int = 4
+    """Parts of a rollout, each of which is one step of the optimiser."""
+    trace_decay: float = 0.65
+    """lambda of the returns."""
+    max_norm: float = 10.0
+    """Gradients are scaled down to this length."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_sharing(self.sharing)
+        check_at_least_one(self, "hidden", "rollout_length", "num_epochs", "num_minibatches")
+        for name in ("learning_rate", "max_norm"):
+            if getattr(self, name) <= 0.0:
+                raise InterplayError(f"{name}={getattr(self, name)} must be above 0")
+        if not 0.0 <= self.trace_decay <= 1.0:
+            raise InterplayError(f"trace_decay={self.trace_decay} must lie between 0 and 1")
+
+
+class PQNAgent(Agent):
+    """Masked Q(lambda) on the rollout that was just played."""
+
+    name: ClassVar[str] = "pqn"
+    learns: ClassVar[bool] = True
+    Options: ClassVar[type] = PQNOptions
+
+    def __init__(self, spec: SideSpec, setting: Setting, options: PQNOptions | None = None) -> None:
+        super().__init__(spec, setting, options)
+        self.options: PQNOptions
+        o = self.options
+        self.network = OptionScorer(spec, o.hidden, setting.seed, setting.device, layer_norm=True, sharing=o.sharing)
+        self._optimiser = Optimiser(self.network, o.learning_rate, o.max_norm)
+        self._rollout = Rollout(Transition, o.rollout_length)
+        self._everybody = torch.arange(spec.num_agents, device=setting.device)
+
+    @torch.no_grad()
+    def act(self, observation: Observation, explore: bool) -> Tensor:
+        """Epsilon-greedy."""
+        values = self._values(observation)
+        if explore:
+            return epsilon_greedy(self, values, observation.mask, self.options.epsilon(self.progress))
+        return best(values, observation.mask)
+
+    def learn(self, transition: Transition) -> Mapping[str, Tensor]:
+        """Remember the step; at the end of a rollout, learn from all of it and forget it."""
+        self.learned += 1
+        rollout = self._rollout.add(lean(transition))
+        metrics = {} if rollout is None else self._update(rollout)
+        return {**metrics, "epsilon": torch.tensor(self.options.epsilon(self.progress))}
+
+    def _update(self, rollout: Transition) -> dict[str, Tensor]:
+        returns = self._returns(rollout).flatten(0, 1)
+        rows = rollout.map(lambda x: x.flatten(0, 1))  # steps and worlds as one axis
+        loss, value = returns.new_zeros(()), returns
+        for _ in range(self.options.num_epochs):
+            order = self.draw(len(returns), stream=Stream.REPLAY).argsort()
+            for index in order.chunk(self.options.num_minibatches):
+                part = rows.map(lambda x, index=index: x[index])  # type: ignore[misc]  # bound now, not later
+                value = self._values(part.observation).gather(-1, part.action.unsqueeze(-1)).squeeze(-1)
+                error = nn.functional.smooth_l1_loss(value, returns[index], reduction="none")
+                loss = valid_mean(error, part.valid)
+                self._optimiser.step(loss, self.progress)
+        return {"loss": loss.detach(), "value": value.detach().mean()}
+
+    @torch.no_grad()
+    def _returns(self, rollout: Transition) -> Tensor:
+        """Q(lambda) returns, float32 ``[T, B, N]``. What was cut off is bootstrapped through; what ended is not."""
+        after = rollout.next_observation
+        ahead = self._values(after).masked_fill(~after.mask, -torch.inf).amax(-1)
+        discount = torch.where(rollout.terminated, 0.0, self.setting.discount)
+        return lambda_returns(rollout.reward, discount, rollout.truncated, ahead, self.options.trace_decay)
+
+    def _values(self, seen: Observation) -> Tensor:
+        """Values of all actions, float32 ``[..., N, A]``."""
+        values: Tensor = self.network(seen.own, seen.options, self._everybody.expand(seen.own.shape[:-1]))
+        return values.squeeze(-1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Network, optimiser and the rollout so far."""
+        return super().state_dict() | {"network": self.network.state_dict(), "optimiser": self._optimiser.state_dict(),
+                                       "rollout": self._rollout.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``."""
+        super().load_state_dict(state)
+        self.network.load_state_dict(state["network"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._rollout.load_state_dict(state["rollout"], self.setting.device)

@@ -1,0 +1,65 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from interplay.agents import Setting
+from interplay.agents.pqn import PQNAgent, PQNOptions
+from interplay.envs.types import InterplayError, Transition
+
+
+def test_targets_are_q_lambda_returns_over_allowed_actions(spec, moved):
+    agent = PQNAgent(spec, Setting(discount=0.5), PQNOptions(trace_decay=0.5))
+    values = torch.tensor([2.0, 4.0, 90.0])
+    agent._values = lambda seen: values.expand(seen.mask.shape)
+    steps = [moved([[0, 1]], [[1, 1]], [[1.0, 2.0]], [[0, 1]], mask=(True, True, False)),
+             moved([[0, 1]], [[1, 1]], [[3.0, 4.0]], [[0, 1]], mask=(True, True, False))]
+    found = agent._returns(Transition.stack(steps))
+    last = [3.0 + 0.5 * 4.0, 4.0 + 0.5 * 4.0]  # 90 is forbidden
+    assert found[1].tolist() == [last]
+    assert found[0].tolist() == [[1.0 + 0.5 * (0.5 * 4.0 + 0.5 * last[0]), 2.0 + 0.5 * (0.5 * 4.0 + 0.5 * last[1])]]
+    ended = [replace(steps[0], terminated=torch.tensor([[True, False]]), truncated=torch.tensor([[False, True]])),
+             steps[1]]
+    assert agent._returns(Transition.stack(ended))[0].tolist() == [[1.0, 2.0 + 0.5 * 4.0]]
+
+
+@pytest.mark.parametrize("sharing", ["shared", "embedding", "independent"])
+def test_it_learns_which_agent_wants_what(spec, moved, sharing):
+    """Agent 0 is in state 0 and wants slot 1; agent 1 in state 1 wants to skip. Episodes are one step long."""
+    options = PQNOptions(sharing=sharing, rollout_length=4, hidden=16, learning_rate=0.01, epsilon_end=0.3)
+    agent = PQNAgent(spec, Setting(total_steps=200, discount=0.5), options)
+    step = moved([[0, 1]] * 8, [[0, 0]] * 8, [[0.0, 0.0]] * 8, [[0, 1]] * 8, terminated=True)
+    slots = torch.tensor([[1.0], [-1.0]]).expand(step.observation.options.shape)
+    seen = replace(step.observation, options=slots)
+    for _ in range(200):
+        action = agent.act(seen, explore=True)
+        reward = (action == torch.tensor([1, 0])).float()
+        agent.learn(replace(step, observation=seen, action=action, reward=reward))
+    assert agent.act(seen, explore=False).tolist() == [[1, 0]] * 8
+    assert agent._values(seen)[0, 0, 1].item() == pytest.approx(1.0, abs=0.2)
+
+
+def test_it_only_learns_from_full_rollouts_and_from_nobody_who_has_gone(spec, moved):
+    agent = PQNAgent(spec, Setting(), PQNOptions(rollout_length=3))
+    before = [p.clone() for p in agent.network.parameters()]
+
+    def same():
+        return all(map(torch.equal, before, agent.network.parameters()))
+
+    for _ in range(3):
+        assert same()
+        agent.learn(moved([[0, 1]] * 4, [[1, 2]] * 4, [[1.0, 3.0]] * 4, [[1, 1]] * 4, valid=False))
+    assert same()
+    for _ in range(3):
+        assert same()
+        agent.learn(moved([[0, 1]] * 4, [[1, 2]] * 4, [[1.0, 3.0]] * 4, [[1, 1]] * 4))
+    assert not same()
+
+
+@pytest.mark.parametrize(("wrong", "mend"), [
+    ({"rollout_length": 0}, "at least 1"), ({"trace_decay": -0.1}, "between 0 and 1"),
+    ({"learning_rate": 0.0}, "above 0"), ({"sharing": "all"}, "embedding")])
+def test_wrong_options_are_named(wrong, mend):
+    with pytest.raises(InterplayError, match=mend) as error:
+        PQNOptions(**wrong)
+    assert next(iter(wrong)) in str(error.value)
