@@ -27,12 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands: dict[str, Callable[..., Any]] = {"train": _train, "evaluate": _evaluate, "benchmark": _benchmark,
                                                 "plot": _plot}
     try:
-        tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="interplay",
-                                             config=(tyro.conf.OmitArgPrefixes,))
+        status = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="interplay",
+                                                      config=(tyro.conf.OmitArgPrefixes,))
     except InterplayError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
+    return status or 0
 
 
 def _train(settings: TrainSettings) -> None:
@@ -57,18 +57,20 @@ def _evaluate(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | Non
     print(report_table(loaded, found))
 
 
-def _benchmark(settings: BenchmarkSettings) -> None:
-    """Train many agents on many presets with many seeds, and write one table."""
-    benchmark(settings)
+def _benchmark(settings: BenchmarkSettings) -> int:
+    """Train agents on markets with many seeds; write a report, scores, learning curves and a picture."""
+    return benchmark(settings)
 
 
-def _plot(files: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path = Path("summary.png")) -> None:
-    """Draw what benchmarks found, one panel for each market.
+def _plot(folders: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path = Path()) -> None:
+    """Draw summary.png and curves.png from what benchmarks found, one panel for each market.
 
     Args:
-        files: JSON files that benchmark wrote.
-        out: picture to write.
+        folders: that benchmark wrote.
+        out: folder of the pictures.
     """
-    from interplay.experiments.plots import plot_benchmarks  # here, because matplotlib takes a second to load
+    from interplay.experiments.plots import plot_folders  # here, because matplotlib takes a second to load
 
-    plot_benchmarks(files, out)
+    if not folders:
+        raise InterplayError("plot needs a folder that benchmark wrote, such as: plot benchmark")
+    plot_folders(folders, out)

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from interplay.agents import Agent, Setting, find_agent
 from interplay.envs.market import Market
 from interplay.envs.types import SIDES, Side, State
 from interplay.experiments.cast import Cast
+from interplay.experiments.deviations import best_response_gap
 from interplay.experiments.oracles import Oracle, solve
 from interplay.experiments.play import Tally, advance, look
 from interplay.experiments.statistics import Estimate, gini, mean_estimate
@@ -24,16 +26,21 @@ BASELINES: dict[Side, tuple[str, ...]] = {"users": ("random", "popularity", "gre
 
 @dataclass(frozen=True)
 class Score:
-    """What a pair of agents earned in the held-out worlds, each figure per world and episode.
+    """What a pair of agents did in the held-out worlds. Each figure is a mean over worlds, of one episode each.
 
     Attributes:
         users, items: names of the agents.
         user_return, item_return: summed over the agents of the side.
         welfare: sum of the two.
         click_through: responses for each item taken.
+        session_length: steps until a user first leaves, the horizon if it never does; mean over users.
+        users_stay: share of users who never left.
+        users_return: share of those who left that came back; None where nobody leaves.
+        coverage: share of items that were shown at least once.
         exposure_gini: how unequally items were shown.
-        items_alive, users_active: share at the end of the episode.
+        items_alive: share of items that are alive at the end.
         mean_boost: boost factor, mean over items and the steps in which a boost could be served.
+        rent_dissipation: boost costs for each unit of items' income before costs.
     """
 
     users: str
@@ -41,11 +48,15 @@ class Score:
     user_return: Estimate
     item_return: Estimate
     welfare: Estimate
-    click_through: float
-    exposure_gini: float
-    items_alive: float
-    users_active: float
-    mean_boost: float
+    click_through: Estimate
+    session_length: Estimate
+    users_stay: Estimate
+    users_return: Estimate | None
+    coverage: Estimate
+    exposure_gini: Estimate
+    items_alive: Estimate
+    mean_boost: Estimate
+    rent_dissipation: Estimate
 
     def as_dict(self) -> dict[str, Any]:
         """Nested, ready for JSON."""
@@ -60,11 +71,13 @@ class Report:
         score: of the agents themselves.
         baselines: with baselines in the place of one side.
         oracle: the exact answer, where there is one.
+        best_response_gap: what the agent who could gain most would gain by deviating, where it is known.
     """
 
     score: Score
     baselines: tuple[Score, ...]
     oracle: Oracle | None
+    best_response_gap: float | None
 
     @property
     def reference(self) -> tuple[str, float]:
@@ -75,8 +88,12 @@ class Report:
 
     @property
     def normalised_score(self) -> float | None:
-        """(R - random) / (reference - random) of user return; None where users' choices earn nothing more."""
-        random = self._of("random")
+        """(R - random) / (reference - random) of user return; None where users' choices earn nothing more.
+
+        Both ends are the exact values where the oracle knows them, so that luck in their worlds does not enter.
+        """
+        exact = None if self.oracle is None else self.oracle.random
+        random = self._of("random") if exact is None else exact
         _, best = self.reference
         if abs(best - random) < 1e-6 or (self.oracle is not None and self.oracle.name != "optimum"):
             return None
@@ -98,7 +115,7 @@ def report(market: Market, cast: Cast, num_worlds: int, seed: int) -> Report:
             assert issubclass(kind, Agent)
             stand_in = kind(market.specs[side], Setting(seed, market.device))
             baselines.append(evaluate(market, cast.replaced(side, stand_in), num_worlds))
-    return Report(evaluate(market, cast, num_worlds), tuple(baselines), solve(market))
+    return Report(evaluate(market, cast, num_worlds), tuple(baselines), solve(market), best_response_gap(market, cast))
 
 
 @torch.no_grad()
@@ -114,12 +131,26 @@ def evaluate(market: Market, cast: Cast, num_worlds: int) -> Score:
 
 
 def _score(cast: Cast, tally: Tally, end: State) -> Score:
-    users, items = tally.user_return.double().sum(1).cpu(), tally.item_return.double().sum(1).cpu()
-    boosted = max(1, int(tally.steps) - 1)
+    """The tally's sums as means over worlds."""
+    users, items = (x.double().sum(1) for x in (tally.user_return, tally.item_return))
+    left, cost = tally.left | ~end.active, tally.cost.double().sum(1)
+    returned = tally.returned | (tally.left & end.active)
+    leavers = left.sum(1)
+    some = leavers > 0
     return Score(
         **cast.names(),
-        user_return=mean_estimate(users), item_return=mean_estimate(items), welfare=mean_estimate(users + items),
-        click_through=float(tally.responses.sum() / tally.taken.sum().clamp(min=1.0)),
-        exposure_gini=sum(gini(row) for row in tally.exposure.cpu().numpy()) / len(users),
-        items_alive=float(end.alive.float().mean()), users_active=float(end.active.float().mean()),
-        mean_boost=float(tally.boost.mean() / boosted))
+        user_return=_mean(users), item_return=_mean(items), welfare=_mean(users + items),
+        click_through=_mean(tally.responses / tally.taken.clamp(min=1.0)),
+        session_length=_mean(tally.session.mean(1)),
+        users_stay=_mean(1.0 - left.double().mean(1)),
+        users_return=_mean((returned.sum(1) / leavers)[some]) if bool(some.any()) else None,
+        coverage=_mean((tally.exposure > 0.0).double().mean(1)),
+        exposure_gini=mean_estimate([gini(row) for row in tally.exposure.cpu().numpy()]),
+        items_alive=_mean(end.alive.double().mean(1)),
+        mean_boost=_mean(tally.boost.mean(1) / max(1, int(tally.steps) - 1)),
+        rent_dissipation=_mean(cost / (items + cost).clamp(min=1e-9)))
+
+
+def _mean(values: Tensor) -> Estimate:
+    """Over worlds, ``[B]``."""
+    return mean_estimate(values.double().cpu())

@@ -15,7 +15,7 @@ from interplay.envs.market import Market
 from interplay.envs.presets import Training, find_preset
 from interplay.experiments.settings import TrainSettings, parse_pairs
 
-LOGGED_TRAINING = Training(num_worlds=1, episodes=60, eval_worlds=8, discount=0.9)
+LOGGED_TRAINING = Training(num_worlds=1, episodes=60, eval_worlds=8, discount=0.9, others="q-learning")
 """Recommended training on a log: one world already holds hundreds of agents."""
 
 
@@ -48,6 +48,22 @@ class Game(NamedTuple):
         return digest.hexdigest()[:16]
 
 
+def recommended(settings: TrainSettings) -> Training:
+    """The training that the market recommends.
+
+    Raises:
+        InterplayError: an unknown preset.
+    """
+    return LOGGED_TRAINING if settings.log is not None else find_preset(settings.preset).training
+
+
+def with_agents(settings: TrainSettings) -> TrainSettings:
+    """The settings with an agent for each side: where none is named, DQN plays the side that the market compares."""
+    training = recommended(settings)
+    default = {"users": training.others, "items": training.others} | {training.side: "dqn"}
+    return replace(settings, users=settings.users or default["users"], items=settings.items or default["items"])
+
+
 def make_game(settings: TrainSettings, device: torch.device) -> Game:
     """Build the markets.
 
@@ -60,7 +76,7 @@ def make_game(settings: TrainSettings, device: torch.device) -> Game:
         return _logged_game(settings, device, changes)
     preset = find_preset(settings.preset)
     market = preset.market(device, **changes)
-    return Game(preset.name, market, market, _training(preset.training, settings), "")
+    return Game(preset.name, market, market, _training(settings), "")
 
 
 def _logged_game(settings: TrainSettings, device: torch.device, changes: dict[str, object]) -> Game:
@@ -75,9 +91,10 @@ def _logged_game(settings: TrainSettings, device: torch.device, changes: dict[st
     held_out = behaviour.answering(test)
     summary = f"{log.summary()}\ntraining part: {len(train.reward)} rows, held-out part: {len(test.reward)} rows"
     return Game(settings.log.resolve().stem, Market(config, behaviour, device), Market(config, held_out, device),
-                _training(LOGGED_TRAINING, settings), summary)
+                _training(settings), summary)
 
 
-def _training(recommended: Training, settings: TrainSettings) -> Training:
+def _training(settings: TrainSettings) -> Training:
+    """What is recommended, with the settings' own numbers in place."""
     own = {name: getattr(settings, name) for name in ("num_worlds", "episodes", "eval_worlds", "discount")}
-    return replace(recommended, **{name: value for name, value in own.items() if value is not None})
+    return replace(recommended(settings), **{name: value for name, value in own.items() if value is not None})

@@ -64,7 +64,10 @@ class Tally(TensorRecord):
         user_return: float32 ``[B, U]``, unblended.
         item_return: float32 ``[B, I]``, unblended.
         taken, responses: float32 ``[B]``, items taken by users, and responses.
+        session: float32 ``[B, U]``, steps until the user first left.
+        left, returned: bool ``[B, U]``, whether the user has ever left, and ever come back.
         exposure: float32 ``[B, I]``, slots that showed the item.
+        cost: float32 ``[B, I]``, what the item's boosts cost.
         boost: float32 ``[B, I]``, sum of boost factors, and of those only steps 2.. count.
         steps: int64, how many.
     """
@@ -73,7 +76,11 @@ class Tally(TensorRecord):
     item_return: Tensor
     taken: Tensor
     responses: Tensor
+    session: Tensor
+    left: Tensor
+    returned: Tensor
     exposure: Tensor
+    cost: Tensor
     boost: Tensor
     steps: Tensor
 
@@ -81,14 +88,18 @@ class Tally(TensorRecord):
     def empty(cls, state: State) -> Tally:
         """Nothing yet."""
         users, items = torch.zeros_like(state.mood), torch.zeros_like(state.energy)
-        return cls(users, items, users[:, 0], users[:, 0], items, items, torch.zeros_like(state.time[0]).long())
+        never = torch.zeros_like(state.active)
+        return cls(users, items, users[:, 0], users[:, 0], users, never, never, items, items, items,
+                   torch.zeros_like(state.time[0]).long())
 
     def add(self, market: Market, before: State, step: Step) -> Tally:
         """This and one step more. ``before`` is the state that the step started from."""
+        left = self.left | ~before.active
         slate = before.slate
         shown = torch.zeros_like(self.exposure).scatter_add(1, slate.items.flatten(1), slate.valid.flatten(1).float())
         started = (self.steps > 0).float()  # no boost can be served in the first step
         return Tally(
             self.user_return + step.user_own, self.item_return + step.item_own,
             self.taken + (step.position > 0).sum(1), self.responses + step.response.sum(1),
-            self.exposure + shown, self.boost + started * market.boosts(before), self.steps + 1)
+            self.session + ~left, left, self.returned | (self.left & before.active),
+            self.exposure + shown, self.cost + step.cost, self.boost + started * market.boosts(before), self.steps + 1)

@@ -1,78 +1,140 @@
-"""Pictures of results."""
+"""Pictures of a benchmark: who scores what, and how it was learnt."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 
 matplotlib.use("Agg")  # files only, whatever display there is
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from interplay.envs.types import InterplayError
-from interplay.experiments.statistics import Estimate, mean_estimate
+from interplay.experiments.curves import CURVES, Floats, read_curves
+from interplay.experiments.scores import SCORES, Row, agents_of, read_rows, scores
+from interplay.experiments.statistics import interquartile_mean
 
-_BASELINE, _LEARNER = "#b8c4ce", "#2a6f97"
+SUMMARY, LEARNING = "summary.png", "curves.png"
+
+_GREY, _RED = "#8a8f98", "#c1121f"
+# Okabe and Ito's colours, which people with any kind of colour blindness can tell apart, and two more.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#4d4d4d", "#b5a642",
+            "#003f5c")
+_WIDTH = 3.4  # inches of a panel
+_ROW = 4  # panels side by side
 
 
-def plot_benchmarks(files: Sequence[Path], out: Path) -> None:
-    """One panel for each market in the JSON files of ``interplay benchmark``: who earns what, beside the optimum.
+def plot_folders(folders: Sequence[Path], out: Path) -> None:
+    """Draw ``summary.png`` and ``curves.png`` from benchmarks' folders.
+
+    Args:
+        folders: that benchmark wrote; markets in several are drawn from the first.
+        out: folder of the pictures.
 
     Raises:
-        InterplayError: a file is missing or empty.
+        InterplayError: a folder holds no benchmark.
     """
-    found = [result for file in files for result in _read(file)]
-    markets = list(dict.fromkeys(result["preset"] for result in found))
-    figure, axes = plt.subplots(1, len(markets), figsize=(3.2 * len(markets), 3.0), squeeze=False)
-    for market, axis in zip(markets, axes[0], strict=True):
-        _panel(axis, market, [result for result in found if result["preset"] == market])
-    axes[0][0].set_ylabel("return of all users, per episode")
-    figure.tight_layout()
-    figure.savefig(out, dpi=150)
+    rows: list[Row] = []
+    curves: dict[tuple[str, str], list[tuple[Floats, Floats]]] = {}
+    for folder in folders:
+        drawn = {row.market for row in rows}
+        rows += [row for row in read_rows(folder / SCORES) if row.market not in drawn]
+        curves |= {key: value for key, value in read_curves(folder / CURVES).items() if key[0] not in drawn}
+    markets = list(dict.fromkeys(row.market for row in rows))
+    learners = list(dict.fromkeys(row.agent for row in rows if row.kind == "learner"))
+    colours = {name: _COLOURS[k % len(_COLOURS)] for k, name in enumerate(learners)}
+    out.mkdir(parents=True, exist_ok=True)
+    most = max(len(agents_of(rows, market, "baseline", "learner")) for market in markets)
+    figure, axes = _panels(len(markets), 0.9 + 0.23 * most)
+    for market, axis in zip(markets, axes, strict=True):
+        _scores_panel(axis, rows, market, colours)
+    _save(figure, out / SUMMARY)
+    figure, axes = _panels(len(markets), 2.6)
+    for market, axis in zip(markets, axes, strict=True):
+        own = {agent: value for (played, agent), value in curves.items() if played == market}
+        _curves_panel(axis, rows, market, own, colours)
+    handles = [Line2D([], [], color=colours[name], label=name) for name in learners]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), frameon=False, fontsize=8)
+    _save(figure, out / LEARNING)
+
+
+def _panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure with ``count`` panels in rows."""
+    columns = min(_ROW, count)
+    lines = -(-count // columns)
+    figure, axes = plt.subplots(lines, columns, figsize=(_WIDTH * columns, height * lines), squeeze=False,
+                                layout="constrained")
+    for axis in axes.flat[count:]:
+        axis.set_visible(False)
+    for axis in axes.flat:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.tick_params(labelsize=8)
+    return figure, list(axes.flat[:count])
+
+
+def _save(figure: Figure, path: Path) -> None:
+    figure.savefig(path, dpi=150)
     plt.close(figure)
 
 
-def _read(file: Path) -> list[dict[str, Any]]:
-    if not file.is_file():
-        raise InterplayError(f"{str(file)!r} does not exist: give JSON files that benchmark wrote")
-    found: list[dict[str, Any]] = json.loads(file.read_text())
-    return found
+def _scores_panel(axis: Axes, rows: Sequence[Row], market: str, colours: dict[str, str]) -> None:
+    """A line for each agent: interquartile mean and interval, the best at the top; what is exact as a dashed line."""
+    found = {name: interquartile_mean(scores(rows, market, name))
+             for name in agents_of(rows, market, "baseline", "learner")}
+    for place, (name, estimate) in enumerate(sorted(found.items(), key=lambda pair: pair[1].mean)):
+        colour = colours.get(name, _GREY) if name in agents_of(rows, market, "learner") else _GREY
+        axis.plot(estimate.ci95, [place, place], color=colour, linewidth=3, solid_capstyle="butt", alpha=0.5)
+        axis.plot(estimate.mean, place, "o", color=colour, markersize=5)
+    axis.set_yticks(range(len(found)), sorted(found, key=lambda name: found[name].mean), fontsize=8)
+    _exact_line(axis, rows, market, vertical=True)
+    axis.grid(axis="x", color="#e6e6e6")
+    axis.set_axisbelow(True)
+    axis.set_xlabel(_measure(rows, market), fontsize=8)
+    axis.set_title(market, fontsize=10, loc="left")
 
 
-def _panel(axis: Axes, market: str, found: list[dict[str, Any]]) -> None:
-    bars = _baselines(found) | _learners(found)
-    for place, (name, estimate) in enumerate(bars.items()):
-        low, high = estimate.ci95
-        error = [[max(0.0, estimate.mean - low)], [max(0.0, high - estimate.mean)]]
-        learner = any(result["users"] == name for result in found)
-        axis.bar(place, estimate.mean, yerr=error, capsize=3, color=_LEARNER if learner else _BASELINE)
-    axis.set_xticks(range(len(bars)), list(bars), rotation=40, ha="right", fontsize=8)
-    oracle = found[0]["oracle"]
-    if oracle["name"] == "optimum":
-        axis.axhline(oracle["user_return"], color="#c1121f", linestyle="--", linewidth=1)
-        axis.text(-0.45, oracle["user_return"] * 1.02, "optimum", color="#c1121f", fontsize=8)
-        axis.set_ylim(top=oracle["user_return"] * 1.14)
-    axis.set_title(market, fontsize=10)
-    axis.spines[["top", "right"]].set_visible(False)
+def _curves_panel(axis: Axes, rows: Sequence[Row], market: str,
+                  curves: dict[str, list[tuple[Floats, Floats]]], colours: dict[str, str]) -> None:
+    """The middle seed of each learner, and the band in which the middle half of the seeds lies."""
+    for name, seeds in curves.items():
+        length = min(len(steps) for steps, _ in seeds)
+        steps, score = seeds[0][0][:length], np.stack([values[:length] for _, values in seeds])
+        low, middle, high = np.quantile(score, [0.25, 0.5, 0.75], axis=0)
+        axis.plot(steps, middle, color=colours[name], linewidth=1.3)
+        axis.fill_between(steps, low, high, color=colours[name], alpha=0.2, linewidth=0)
+    for name in ("random", "greedy"):
+        found = scores(rows, market, name)
+        if found and name in agents_of(rows, market, "baseline"):
+            _level(axis, name, float(np.mean(found)), _GREY, ":", vertical=False)
+    _exact_line(axis, rows, market, vertical=False)
+    axis.set_xlabel("steps of worlds", fontsize=8)
+    axis.set_ylabel(f"{_measure(rows, market)}, exploring", fontsize=8)
+    axis.ticklabel_format(axis="x", style="sci", scilimits=(0, 4))
+    axis.xaxis.get_offset_text().set_fontsize(7)
+    axis.set_title(market, fontsize=10, loc="left")
 
 
-def _baselines(found: list[dict[str, Any]]) -> dict[str, Estimate]:
-    first = [result for result in found if result["users"] == found[0]["users"]]
-    scores: dict[str, list[float]] = {}
-    for result in first:
-        for score in result["baselines"]:
-            if score["items"] == result["items"] and score["users"] != result["users"]:
-                scores.setdefault(score["users"], []).append(score["user_return"]["mean"])
-    return {name: mean_estimate(values) for name, values in scores.items()}
+def _exact_line(axis: Axes, rows: Sequence[Row], market: str, vertical: bool) -> None:
+    for row in rows:
+        if row.market == market and row.kind == "exact":
+            _level(axis, row.agent, row.figures["score"], _RED, "--", vertical)
 
 
-def _learners(found: list[dict[str, Any]]) -> dict[str, Estimate]:
-    scores: dict[str, list[float]] = {}
-    for result in found:
-        scores.setdefault(result["users"], []).append(result["evaluation"]["user_return"]["mean"])
-    return {name: mean_estimate(values) for name, values in scores.items()}
+def _level(axis: Axes, name: str, value: float, colour: str, style: str, vertical: bool) -> None:
+    """A line across the panel, with its name; grey names stand at the left, where red ones cannot hide them."""
+    draw = axis.axvline if vertical else axis.axhline
+    draw(value, color=colour, linestyle=style, linewidth=1)
+    across = 1.0 if colour == _RED else 0.0
+    place, frame = (((value, 1.0), ("data", "axes fraction")) if vertical
+                    else ((across, value), ("axes fraction", "data")))
+    axis.annotate(name, place, xycoords=frame, color=colour, fontsize=7, ha="right" if across else "left", va="bottom")
+
+
+def _measure(rows: Sequence[Row], market: str) -> str:
+    measure = next(row.measure for row in rows if row.market == market)
+    return {"user_return": "return of all users", "mean_boost": "mean boost"}.get(measure, measure.replace("_", " "))

@@ -14,7 +14,7 @@ from torch import Tensor
 from interplay.agents import Agent, JointAgent, Player, Setting, find_agent
 from interplay.envs.types import SIDES, InterplayError, Side
 from interplay.experiments.cast import Cast, check_options
-from interplay.experiments.game import Game, make_game
+from interplay.experiments.game import Game, make_game, with_agents
 from interplay.experiments.play import Moment, Tally, iterate, look
 from interplay.experiments.settings import TrainSettings, find_device, make_options, parse_pairs
 
@@ -50,6 +50,7 @@ class Run:
     @classmethod
     def start(cls, settings: TrainSettings, folder: Path) -> Self:
         """A run at its beginning."""
+        settings = with_agents(settings)
         game = make_game(settings, find_device(settings.device))
         cast = make_cast(settings, game)
         now = _first_moment(settings, game, cast, 0)
@@ -141,7 +142,7 @@ def make_cast(settings: TrainSettings, game: Game) -> Cast:
     Raises:
         InterplayError: an unknown agent or option, or a value that it cannot have.
     """
-    users, items = find_agent(settings.users), find_agent(settings.items)
+    users, items = (find_agent(_named(settings, side)) for side in SIDES)
     check_options(users, items, settings.item_option)
     if users is items and issubclass(users, JointAgent):
         both = _make_player(settings, game, SIDES)
@@ -150,16 +151,24 @@ def make_cast(settings: TrainSettings, game: Game) -> Cast:
 
 
 def _make_player(settings: TrainSettings, game: Game, sides: tuple[Side, ...]) -> Player:
-    name, flag, pairs = ((settings.users, "--user-option", settings.user_option) if sides[0] == "users"
-                         else (settings.items, "--item-option", settings.item_option))
+    name = _named(settings, sides[0])
+    flag, pairs = (("--user-option", settings.user_option) if sides[0] == "users"
+                   else ("--item-option", settings.item_option))
     kind = find_agent(name)
-    options = make_options(kind.Options, parse_pairs(pairs, flag), f"agent {name!r}")
+    values = {**game.training.options.get(name, {}), **parse_pairs(pairs, flag)}
+    options = make_options(kind.Options, values, f"agent {name!r}")
     total = game.training.episodes * game.market.config.horizon
     setting = Setting(settings.seed, game.market.device, total, game.training.discount)
     if issubclass(kind, JointAgent):
         return kind({side: game.market.specs[side] for side in sides}, setting, options)
     assert issubclass(kind, Agent)
     return kind(game.market.specs[sides[0]], setting, options)
+
+
+def _named(settings: TrainSettings, side: Side) -> str:
+    name = settings.users if side == "users" else settings.items
+    assert name is not None, "with_agents names both"
+    return name
 
 
 def _first_moment(settings: TrainSettings, game: Game, cast: Cast, episode: int) -> Moment:

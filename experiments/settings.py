@@ -22,10 +22,10 @@ class TrainSettings:
 
     preset: str = "town"
     """Market to play: a name, or module:attribute for one of your own. Ignored with --log."""
-    users: str = "dqn"
-    """Agent that plays the users: a name, or module:Class."""
-    items: str = "q-learning"
-    """Agent that plays the items: a name, or module:Class."""
+    users: str | None = None
+    """Agent that plays the users: a name, or module:Class; by default dqn, or whom the preset recommends."""
+    items: str | None = None
+    """Agent that plays the items, likewise."""
     seed: int = 0
     """Seed of the training worlds, of the agents and of the split of a log."""
     episodes: int | None = None
@@ -42,6 +42,8 @@ class TrainSettings:
     """Threads of torch on the CPU. Small tensors gain nothing from more, and lose where other work runs beside."""
     log_dir: Path = Path("runs")
     """Folder in which the run's own folder is made."""
+    name: str | None = None
+    """Name of the run's own folder; by default the market, the agents, the seed and the time."""
     resume: Path | None = None
     """Folder of an interrupted run to go on with. All other settings come from there."""
     market: Pairs = field(default_factory=tuple)

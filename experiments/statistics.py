@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
+
+Floats = NDArray[np.float64]
 
 _RESAMPLES = 2_000
 
@@ -29,33 +32,67 @@ class Estimate(NamedTuple):
 
 def mean_estimate(values: ArrayLike) -> Estimate:
     """The mean of ``values [n]``; the interval is the value itself where nothing varies."""
-    return _estimate(np.asarray(values, dtype=np.float64), _mean)
-
-
-def interquartile_mean(values: ArrayLike) -> Estimate:
-    """The mean of the middle half (Agarwal et al., "Deep RL at the edge of the statistical precipice", 2021)."""
-    return _estimate(np.asarray(values, dtype=np.float64), _middle_half)
-
-
-def _estimate(values: NDArray[np.float64], statistic: object) -> Estimate:
-    if values.ndim != 1 or len(values) == 0:
-        raise ValueError(f"values of shape {values.shape}: give one row of at least one number")
-    centre = float(statistic(values, axis=0))  # type: ignore[operator]
-    if np.ptp(values) <= 1e-9 * max(1.0, abs(centre)):
+    (row,) = _rows([values])
+    centre = float(row.mean())
+    if np.ptp(row) <= 1e-9 * max(1.0, abs(centre)):
         return Estimate(centre, (centre, centre))
+    return _estimate(centre, _drawn(row, np.random.default_rng(0)).mean(1))
+
+
+def interquartile_mean(*strata: ArrayLike) -> Estimate:
+    """The mean of the middle half of all runs (Agarwal et al., "Deep RL at the statistical precipice", 2021).
+
+    Args:
+        strata: the runs' scores, ``[n]`` for each task. The bootstrap draws runs within each task, so that every
+            resample has all tasks in it.
+    """
+    tasks = _rows(strata)
     rng = np.random.default_rng(0)
-    found = stats.bootstrap((values,), statistic, n_resamples=_RESAMPLES, method="percentile", rng=rng, batch=100)
-    return Estimate(centre, (float(found.confidence_interval.low), float(found.confidence_interval.high)))
+    resampled = np.concatenate([_drawn(task, rng) for task in tasks], axis=1)
+    return _estimate(float(_middle_half(np.concatenate(tasks))), _middle_half(resampled))
 
 
-def _mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    mean: NDArray[np.float64] = values.mean(axis=axis)
-    return mean
+def probability_of_improvement(pairs: Sequence[tuple[ArrayLike, ArrayLike]]) -> Estimate:
+    """The chance that a run of X scores higher than one of Y, mean over tasks; ties count half (Agarwal et al. 2021).
+
+    Args:
+        pairs: for each task the scores of X ``[n]`` and of Y ``[m]``.
+    """
+    tasks = [(_rows([x])[0], _rows([y])[0]) for x, y in pairs]
+    rng = np.random.default_rng(0)
+    resampled = np.mean([_wins(_drawn(x, rng), _drawn(y, rng)) for x, y in tasks], axis=0)
+    return _estimate(float(np.mean([_wins(x[None], y[None]) for x, y in tasks])), resampled)
 
 
-def _middle_half(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    trimmed: NDArray[np.float64] = stats.trim_mean(values, 0.25, axis=axis)
-    return trimmed
+def _wins(x: Floats, y: Floats) -> Floats:
+    """Share of pairs in which x is larger, row by row: ``[R, n]`` and ``[R, m]`` to ``[R]``."""
+    wins: Floats = (np.sign(x[:, :, None] - y[:, None]).mean((1, 2)) + 1.0) / 2.0
+    return wins
+
+
+def _drawn(row: Floats, rng: np.random.Generator) -> Floats:
+    """Resamples of ``row [n]``, with replacement: ``[R, n]``."""
+    return row[rng.integers(0, len(row), (_RESAMPLES, len(row)), dtype=np.uint32)]
+
+
+def _estimate(centre: float, resampled: Floats) -> Estimate:
+    """The percentile interval."""
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return Estimate(centre, (float(low), float(high)))
+
+
+def _rows(values: Sequence[ArrayLike]) -> list[Floats]:
+    rows = [np.asarray(row, dtype=np.float64) for row in values]
+    for row in rows:
+        if row.ndim != 1 or len(row) == 0:
+            raise ValueError(f"values of shape {row.shape}: give one row of at least one number")
+    return rows
+
+
+def _middle_half(values: Floats) -> Floats:
+    """Over the last axis."""
+    middle: Floats = stats.trim_mean(values, 0.25, axis=-1)
+    return middle
 
 
 def gini(amounts: ArrayLike) -> float:

@@ -25,14 +25,17 @@ def report_table(run: Run, report: Report) -> str:
     if oracle is not None:
         items = "" if oracle.item_return is None else f"{oracle.item_return:.1f}"
         boost = "" if oracle.mean_boost is None else f"{oracle.mean_boost:.2f}"
-        rows.append([oracle.name, "", f"{oracle.user_return:.3f}", items, "", "", boost])
-    header = ["users", "items", "user return [95 %]", "item return [95 %]", "click-through", "live items", "boost"]
+        rows.append([oracle.name, "", f"{oracle.user_return:.3f}", items, "", "", "", boost])
+    header = ["users", "items", "user return [95 %]", "item return [95 %]", "clicks", "stay", "alive", "boost"]
     score = report.normalised_score
     last = "" if score is None else f"\nnormalised score (random = 0, {report.reference[0]} = 1): {score:.3f}"
-    worlds = f"{run.game.training.eval_worlds} held-out worlds, exploration off; the last agents are the run's"
+    if report.best_response_gap is not None:
+        last += f"\nbest-response gap (what one agent could gain by deviating): {report.best_response_gap:.3f}"
+    worlds = (f"{run.game.training.eval_worlds} held-out worlds, exploration off; the last agents are the run's; "
+              "clicks = responses for each item taken, stay = users who never left, alive = items at the end")
     return f"{worlds}\n{table(header, rows)}{last}"
 
 
 def _row(score: Score) -> list[str]:
-    return [score.users, score.items, str(score.user_return), str(score.item_return), f"{score.click_through:.3f}",
-            f"{score.items_alive:.0%}", f"{score.mean_boost:.2f}"]
+    return [score.users, score.items, str(score.user_return), str(score.item_return), f"{score.click_through.mean:.3f}",
+            f"{score.users_stay.mean:.0%}", f"{score.items_alive.mean:.0%}", f"{score.mean_boost.mean:.2f}"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -13,6 +14,8 @@ from torch.utils.tensorboard import SummaryWriter
 from interplay.experiments.evaluation import Report
 from interplay.experiments.run import Run
 from interplay.experiments.statistics import gini
+
+CURVE = "curve.csv"
 
 _HISTOGRAMS = 20  # of a whole run; each is far larger than a scalar
 
@@ -23,6 +26,7 @@ class Tracker:
     def __init__(self, run: Run) -> None:
         self._writer = SummaryWriter(str(run.folder))
         self._every = max(1, run.game.training.episodes // _HISTOGRAMS)
+        self._curve = _Curve(run.folder / CURVE, run.env_steps)
         if run.env_steps == 0:
             self._writer.add_text("config", _code(json.loads(run.settings.to_json())), 0)
             self._writer.add_text("market", _code(asdict(run.game.market.config)), 0)
@@ -47,6 +51,8 @@ class Tracker:
         learned = {name: float(value) for name, value in metrics.items()}
         for name, value in {**scalars, **learned}.items():
             self._writer.add_scalar(name, value, run.env_steps)
+        self._curve.add(run.env_steps, run.wall_seconds, user_return, scalars["returns/items"],
+                        scalars["market/mean_boost"])
         if run.episode % self._every == 0:
             self._histograms(run)
         return user_return
@@ -66,7 +72,8 @@ class Tracker:
         if report.normalised_score is not None:
             found["evaluation/normalised_score"] = report.normalised_score
         chosen: dict[str, Any] = {"market": run.game.name, "users": run.settings.users, "items": run.settings.items,
-                                  "seed": run.settings.seed, **asdict(run.game.training)}
+                                  "seed": run.settings.seed, **asdict(replace(run.game.training, options={}))}
+        chosen.pop("options")
         for label, options in run.cast.options().items():
             chosen |= {f"{label}/{name}": value for name, value in asdict(options).items()}
         self._writer.add_hparams(chosen, found, run_name="hparams", global_step=run.env_steps)
@@ -74,6 +81,26 @@ class Tracker:
     def close(self) -> None:
         """Write what is pending."""
         self._writer.close()
+
+
+class _Curve:
+    """A row for each episode of training, exploration on, as CSV.
+
+    Args:
+        path: the file; of an earlier part of the run, rows after ``env_steps`` are dropped, since they come again.
+        env_steps: where the run goes on.
+    """
+
+    def __init__(self, path: Path, env_steps: int) -> None:
+        self._path = path
+        rows = path.read_text().splitlines()[1:] if path.is_file() else []
+        kept = [row for row in rows if int(row.split(",")[0]) <= env_steps]
+        path.write_text("\n".join(["env_steps,wall_seconds,user_return,item_return,mean_boost", *kept]) + "\n")
+
+    def add(self, env_steps: int, wall_seconds: float, *figures: float) -> None:
+        """Append a row."""
+        with self._path.open("a") as file:
+            file.write(",".join([str(env_steps), f"{wall_seconds:.3f}", *(f"{x:.6g}" for x in figures)]) + "\n")
 
 
 def _code(values: Mapping[str, Any]) -> str:

@@ -97,18 +97,17 @@ def _interruption() -> Iterator[list[int]]:
 
 
 def _started(settings: TrainSettings) -> Run:
-    label = settings.log.resolve().stem if settings.log is not None else settings.preset
-    agents = f"{settings.users}-{settings.items}".replace(":", ".")
-    name = f"{label.replace(':', '.')}-{agents}-s{settings.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
-    run = Run.start(settings, settings.log_dir / name)  # first, so that wrong settings leave no folder behind
-    run.folder = _make_folder(run.folder)
-    (run.folder / CONFIG).write_text(settings.to_json() + "\n")
+    run = Run.start(settings, settings.log_dir)  # first, so that wrong settings leave no folder behind
+    run.folder = _make_folder(run)
+    (run.folder / CONFIG).write_text(run.settings.to_json() + "\n")
     return run
 
 
-def _make_folder(folder: Path) -> Path:
+def _make_folder(run: Run) -> Path:
     """A new folder; a number is added where two runs start within a second."""
-    number = 0
+    settings, number = run.settings, 0
+    name = f"{run.game.name}-{settings.users}-{settings.items}-s{settings.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = settings.log_dir / (settings.name or name.replace(":", "."))
     while True:
         path = folder.with_name(f"{folder.name}-{number}") if number else folder
         try:
@@ -117,6 +116,9 @@ def _make_folder(folder: Path) -> Path:
         except FileExistsError:
             if not folder.parent.is_dir():
                 raise InterplayError(_not_writable(folder.parent, "a file is in its place")) from None
+            if settings.name is not None:
+                raise InterplayError(f"name={settings.name!r} is taken in {str(folder.parent)!r}: choose another, or "
+                                     f"go on with --resume {folder}") from None
             number += 1
         except OSError as error:
             raise InterplayError(_not_writable(folder.parent, error.strerror or str(error))) from error
@@ -149,6 +151,7 @@ def results(run: Run, found: Report) -> dict[str, Any]:
         "baselines": [score.as_dict() for score in found.baselines],
         "oracle": {"name": name, "user_return": user_return} | known,
         "normalised_score": found.normalised_score,
+        "best_response_gap": found.best_response_gap,
         "training": asdict(run.game.training),
         "options": {label: asdict(options) for label, options in run.cast.options().items()},
     }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -11,12 +11,12 @@ import torch
 from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.config import MarketConfig
 from interplay.envs.market import Market
-from interplay.envs.types import InterplayError
+from interplay.envs.types import InterplayError, Side
 
 
 @dataclass(frozen=True)
 class Training:
-    """How long to train on a preset, and how to measure: recommended, visible, and overridden by flags."""
+    """How to train on a preset and how to measure: recommended, visible, and overridden by flags."""
 
     num_worlds: int = 16
     """Worlds that run side by side."""
@@ -26,6 +26,14 @@ class Training:
     """Held-out worlds of the final evaluation."""
     discount: float = 0.97
     """Discount of learners."""
+    side: Side = "users"
+    """The side whose agents are compared."""
+    others: str = "rest"
+    """Agent that plays the other side."""
+    measure: str = "user_return"
+    """The figure of an evaluation by which agents are compared."""
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Hyper-parameters that an agent, by name, needs here: what is not said here is the agent's default."""
 
 
 @dataclass(frozen=True)

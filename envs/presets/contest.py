@@ -22,5 +22,6 @@ CONTEST = Preset(
         boost_levels=(3.0, 6.0, 9.0, 12.0, 15.0, 18.0, 24.0), boost_cost=1.0, user_state="single",
         item_state="boost"),
     _behaviour,
-    Training(num_worlds=16, episodes=200, eval_worlds=64, discount=0.9),
+    Training(num_worlds=16, episodes=200, eval_worlds=64, discount=0.9, side="items", others="first",
+             measure="mean_boost"),
     "four equal items buy attention: each alone gains by it, together they burn most of it")

@@ -28,5 +28,5 @@ VIABILITY = Preset(
         budgets=True, energy_start=3.05, energy_max=6.0, upkeep=1.2,
         user_state="budgets", item_state="single"),
     _behaviour,
-    Training(num_worlds=16, episodes=300, eval_worlds=1, discount=0.97),
+    Training(num_worlds=64, episodes=100, eval_worlds=16, discount=0.97, options={"shared-critic": {"mixing": "qmix"}}),
     "four users, two items with upkeep: whoever is selfish lets an item die that they will miss")

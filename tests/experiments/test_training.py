@@ -53,7 +53,7 @@ def test_a_run_writes_what_it_promises(tmp_path, capsys):
         low, high = found["evaluation"][name]["ci95"]
         assert low <= found["evaluation"][name]["mean"] <= high
     assert found["oracle"]["user_return"] == pytest.approx(39.221, abs=5e-4)
-    random = next(b for b in found["baselines"] if b["users"] == "random")["user_return"]["mean"]
+    random = found["oracle"]["random"]
     expected = (found["evaluation"]["user_return"]["mean"] - random) / (found["oracle"]["user_return"] - random)
     assert found["normalised_score"] == pytest.approx(expected)
     printed = capsys.readouterr().out

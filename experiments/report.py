@@ -1,0 +1,126 @@
+"""The benchmark's report: tables in Markdown, scores and curves as CSV, pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from interplay.experiments.curves import write_curves
+from interplay.experiments.run import RESULTS
+from interplay.experiments.scores import METRICS, SCORES, Row, agents_of, collect, scores, write_rows
+from interplay.experiments.statistics import interquartile_mean, mean_estimate, probability_of_improvement
+from interplay.experiments.tables import table
+
+REPORT = "report.md"
+
+
+def write_report(out: Path, names: Sequence[str], problems: Mapping[str, str], command: str) -> None:
+    """Write ``report.md``, ``scores.csv``, ``curves.csv`` and the two pictures, and print the report.
+
+    Args:
+        out: the benchmark's folder, whose ``runs`` hold the runs.
+        names: the runs' folders.
+        problems: why runs failed, by name.
+        command: what made them.
+    """
+    rows = collect(out / "runs", names)
+    write_rows(rows, out / SCORES)
+    write_curves(out / "runs", rows, names, out)
+    text = _text(rows, _options(out / "runs", names), problems, command)
+    (out / REPORT).write_text(text)
+    print(text)
+    if rows:
+        from interplay.experiments.plots import plot_folders  # here, because matplotlib takes a second to load
+
+        plot_folders([out], out)
+
+
+def _text(rows: Sequence[Row], options: Sequence[str], problems: Mapping[str, str], command: str) -> str:
+    markets = list(dict.fromkeys(row.market for row in rows))
+    parts = [f"Made by `{command}` with torch {torch.__version__.split('+')[0]} on {os.cpu_count()} cores "
+             f"({platform.machine()}).",
+             "Held-out worlds, exploration off. Intervals are 95 %, by bootstrap over training seeds. IQM is the "
+             "interquartile mean; normalised is 0 for random users and 1 at the optimum (for greedy users, where no "
+             "optimum is known).",
+             *(_market(rows, market) for market in markets), _aggregate(rows, markets)]
+    if options:
+        parts.append(f"Options that differ from the agents' defaults, as markets recommend: {'; '.join(options)}.")
+    if problems:
+        lines = "\n".join(f"- {name}: {problem}" for name, problem in problems.items())
+        parts.append(f"## Runs that failed\n\n{lines}")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _market(rows: Sequence[Row], market: str) -> str:
+    """The two tables of one market."""
+    first = next(row for row in rows if row.market == market)
+    measure = first.measure.replace("_", " ")
+    names = agents_of(rows, market, "baseline", "learner")
+    score = table(["agent", f"{measure}, IQM [95 %]", "mean [95 %]", "normalised", "best-response gap", "each seed",
+                   "agent-steps/s", "seconds"],
+                  [_score_row(rows, market, name) for name in names] + _exact_rows(rows, market))
+    shown = [m for m in METRICS if m != first.measure and any(scores(rows, market, name, m) for name in names)]
+    other = table(["agent", *(m.replace("_", " ") for m in shown)],
+                  [[name, *(_mean(scores(rows, market, name, m)) for m in shown)] for name in names])
+    return f"## {market}\n\nThe other side: {first.others}.\n\n{score}\n\n{other}"
+
+
+def _score_row(rows: Sequence[Row], market: str, name: str) -> list[str]:
+    found = scores(rows, market, name)
+    rate = scores(rows, market, name, "agent_steps_per_second")
+    return [name, str(interquartile_mean(found)), str(mean_estimate(found)),
+            _mean(scores(rows, market, name, "normalised")), _mean(scores(rows, market, name, "best_response_gap")),
+            " ".join(f"{value:.5g}" for value in found), f"{sum(rate) / len(rate):,.0f}" if rate else "",
+            _mean(scores(rows, market, name, "wall_seconds"), 0)]
+
+
+def _exact_rows(rows: Sequence[Row], market: str) -> list[list[str]]:
+    return [[row.agent, f"{row.figures['score']:.3f}", "", "", "", "", "", ""] for row in rows
+            if row.market == market and row.kind == "exact"]
+
+
+def _mean(values: Sequence[float], digits: int = 3) -> str:
+    return f"{sum(values) / len(values):.{digits}f}" if values else ""
+
+
+def _aggregate(rows: Sequence[Row], markets: Sequence[str]) -> str:
+    """Normalised scores over all markets with a known optimum, and who beats whom there."""
+    known = [market for market in markets if agents_of(rows, market, "exact")
+             and any(row.market == market and "normalised" in row.figures for row in rows)]
+    names = [name for name in dict.fromkeys(row.agent for row in rows if row.kind == "learner")
+             if all(scores(rows, market, name, "normalised") for market in known)]
+    if not known or len(names) < 2:
+        return ""
+    by_task = {name: [scores(rows, market, name, "normalised") for market in known] for name in names}
+    total = table(["agent", "normalised, IQM [95 %]"], [[n, str(interquartile_mean(*by_task[n]))] for n in names])
+    versus = table(["row beats column", *names],
+                   [[one, *("" if one == other else _chance(by_task[one], by_task[other]) for other in names)]
+                    for one in names])
+    return (f"## Over {', '.join(known)}\n\n{total}\n\nProbability of improvement: the chance that a run of the row's "
+            f"agent scores higher than one of the column's.\n\n{versus}")
+
+
+def _chance(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> str:
+    found = probability_of_improvement(list(zip(one, other, strict=True)))
+    return f"{found.mean:.2f} [{found.ci95[0]:.2f}, {found.ci95[1]:.2f}]"
+
+
+def _options(runs: Path, names: Sequence[str]) -> list[str]:
+    """What the markets recommend for agents that were played, once each."""
+    said: dict[str, None] = {}
+    for name in names:
+        path = runs / name / RESULTS
+        if not path.is_file():
+            continue
+        result: dict[str, Any] = json.loads(path.read_text())
+        for agent, options in result["training"]["options"].items():
+            if agent in (result["users"], result["items"]):
+                values = ", ".join(f"{option}={value}" for option, value in options.items())
+                said[f"{result['preset']}: {agent} {values}"] = None
+    return list(said)

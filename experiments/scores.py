@@ -1,0 +1,158 @@
+"""From finished runs to rows: what each agent scored in each market with each seed. Reports and pictures read these."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from interplay.envs.types import InterplayError
+from interplay.experiments.run import RESULTS
+
+SCORES = "scores.csv"
+
+METRICS = ("user_return", "item_return", "welfare", "click_through", "session_length", "users_stay", "users_return",
+           "coverage", "exposure_gini", "items_alive", "mean_boost", "rent_dissipation")
+"""Figures of an evaluation, in the order in which they are reported."""
+
+Kind = Literal["baseline", "learner", "exact"]
+_NUMBERS = ("score", "normalised", "best_response_gap", "agent_steps_per_second", "wall_seconds", *METRICS)
+_WORDS = ("market", "agent", "kind", "seed", "measure", "others")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One agent in one market with one seed.
+
+    Attributes:
+        market: the preset or log.
+        agent: whose score it is.
+        kind: a ``learner`` that was trained, a ``baseline`` beside it, or what is known as ``exact``.
+        seed: of the run; -1 for what is exact.
+        measure: the figure by which the market compares agents.
+        others: who played the other side.
+        figures: ``score`` (the measure's value), ``normalised``, speed, and every metric that is known.
+    """
+
+    market: str
+    agent: str
+    kind: Kind
+    seed: int
+    measure: str
+    others: str
+    figures: dict[str, float]
+
+
+def collect(runs: Path, names: Sequence[str]) -> list[Row]:
+    """Rows of the runs in these folders; baselines and exact values once for each market (and seed)."""
+    found = [json.loads((runs / name / RESULTS).read_text()) for name in names if (runs / name / RESULTS).is_file()]
+    rows: list[Row] = []
+    for result in found:
+        rows.append(_learner(result))
+        # Every run evaluates the baselines, against its own opponents: those of the market's first agent stand.
+        first = next(other for other in found if other["preset"] == result["preset"])
+        if _agent(result) == _agent(first):
+            rows += _baselines(result)
+        if result is first:
+            rows += _exact(result)
+    return rows
+
+
+def write_rows(rows: Sequence[Row], path: Path) -> None:
+    """As CSV, one line for each row; what is not known is empty."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*_WORDS, *_NUMBERS])
+        for row in rows:
+            writer.writerow([*(getattr(row, word) for word in _WORDS),
+                             *(f"{row.figures[n]:.7g}" if n in row.figures else "" for n in _NUMBERS)])
+
+
+def read_rows(path: Path) -> list[Row]:
+    """What ``write_rows`` wrote.
+
+    Raises:
+        InterplayError: there is no such file, or it is another one.
+    """
+    if not path.is_file():
+        raise InterplayError(f"{str(path)!r} does not exist: give folders that benchmark wrote")
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        if reader.fieldnames is None or not {*_WORDS, "score"} <= set(reader.fieldnames):
+            raise InterplayError(f"{str(path)!r} has columns {reader.fieldnames}: give folders that benchmark wrote")
+        return [Row(r["market"], r["agent"], _kind(r["kind"]), int(r["seed"]), r["measure"], r["others"],
+                    {name: float(r[name]) for name in _NUMBERS if r.get(name)}) for r in reader]
+
+
+def scores(rows: Sequence[Row], market: str, agent: str, figure: str = "score") -> list[float]:
+    """An agent's figures, seed by seed, where they are known."""
+    return [row.figures[figure] for row in rows
+            if row.market == market and row.agent == agent and figure in row.figures]
+
+
+def agents_of(rows: Sequence[Row], market: str, *kinds: Kind) -> list[str]:
+    """The agents of a market of these kinds, in the order of the rows, without those that are a better known kind."""
+    learners = {row.agent for row in rows if row.market == market and row.kind == "learner"}
+    names = [row.agent for row in rows if row.market == market and row.kind in kinds
+             and (row.kind == "learner" or row.agent not in learners)]
+    return list(dict.fromkeys(names))
+
+
+def _kind(word: str) -> Kind:
+    kinds: dict[str, Kind] = {"baseline": "baseline", "learner": "learner", "exact": "exact"}
+    return kinds[word]
+
+
+def _agent(result: dict[str, Any]) -> str:
+    """The name of the agent that was compared."""
+    name: str = result["evaluation"][result["training"]["side"]]
+    return name
+
+
+def _other(result: dict[str, Any]) -> str:
+    return "items" if result["training"]["side"] == "users" else "users"
+
+
+def _learner(result: dict[str, Any]) -> Row:
+    figures = _figures(result["evaluation"], result)
+    figures |= {"wall_seconds": result["wall_seconds"],
+                "agent_steps_per_second": result["agent_steps"] / max(1e-9, result["wall_seconds"])}
+    if result["best_response_gap"] is not None:
+        figures["best_response_gap"] = result["best_response_gap"]
+    return _row(result, _agent(result), "learner", result["seed"], figures)
+
+
+def _baselines(result: dict[str, Any]) -> list[Row]:
+    """Stand-ins on the side that is compared."""
+    side, other = result["training"]["side"], _other(result)
+    own = [b for b in result["baselines"] if b[other] == result["evaluation"][other] and b[side] != _agent(result)]
+    return [_row(result, b[side], "baseline", result["seed"], _figures(b, result)) for b in own]
+
+
+def _exact(result: dict[str, Any]) -> list[Row]:
+    oracle = result["oracle"]
+    if oracle["name"] == "greedy":  # a stand-in where nothing is known
+        return []
+    figures = {name: oracle[name] for name in METRICS if name in oracle}
+    figures["score"] = figures[result["training"]["measure"]]
+    return [_row(result, oracle["name"], "exact", -1, figures)]
+
+
+def _figures(evaluation: dict[str, Any], result: dict[str, Any]) -> dict[str, float]:
+    figures = {name: evaluation[name]["mean"] for name in METRICS if evaluation[name] is not None}
+    figures["score"] = figures[result["training"]["measure"]]
+    oracle = result["oracle"]
+    if result["normalised_score"] is not None and result["training"]["measure"] == "user_return":
+        random = oracle.get("random") or next(
+            b["user_return"]["mean"] for b in result["baselines"]
+            if b["users"] == "random" and b["items"] == result["evaluation"]["items"])
+        figures["normalised"] = (figures["score"] - random) / (oracle["user_return"] - random)
+    return figures
+
+
+def _row(result: dict[str, Any], agent: str, kind: Kind, seed: int, figures: dict[str, float]) -> Row:
+    return Row(result["preset"], agent, kind, seed, result["training"]["measure"],
+               result["evaluation"][_other(result)], figures)

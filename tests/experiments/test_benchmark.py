@@ -1,0 +1,160 @@
+"""Benchmarks end to end: run, resumed, failing, refused; and what they make of what they found."""
+
+import csv
+import json
+import shutil
+import sys
+
+import pytest
+
+from interplay.experiments.benchmark import BenchmarkSettings
+from interplay.experiments.cli import main
+from interplay.experiments.curves import read_curves
+from interplay.experiments.scores import Row, agents_of, read_rows, scores, write_rows
+
+SMALL = ["--presets", "kale", "contest", "--agents", "q-learning", "linucb", "--seeds", "2", "--scale", "0.005"]
+
+BROKEN = '''
+from interplay.agents import Agent
+
+class Broken(Agent):
+    """Fails as it starts."""
+
+    name = "broken"
+    learns = True
+
+    def act(self, observation, explore):
+        raise RuntimeError("no idea what to do")
+'''
+
+
+def run(folder, *arguments):
+    return main(["benchmark", *arguments, "--out", str(folder), "--workers", "2"])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("benchmark") / "out"
+    assert run(folder, *SMALL) == 0
+    return folder
+
+
+def table_of(folder):
+    with (folder / "scores.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def copied(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+def test_it_writes_what_it_promises(finished):
+    report = (finished / "report.md").read_text()
+    for word in ("## kale", "## contest", "q-learning", "linucb", "random", "popularity", "greedy", "optimum",
+                 "equilibrium", "Probability of improvement", "agent-steps/s"):
+        assert word in report
+    for picture in ("summary.png", "curves.png"):
+        assert (finished / picture).read_bytes().startswith(b"\x89PNG")
+    rows = table_of(finished)
+    assert len([r for r in rows if r["kind"] == "learner"]) == 2 * 2 * 2
+    kale = json.loads((finished / "runs" / "kale-q-learning-s1" / "results.json").read_text())
+    found = next(r for r in rows if (r["market"], r["agent"], r["seed"]) == ("kale", "q-learning", "1"))
+    assert float(found["score"]) == pytest.approx(kale["evaluation"]["user_return"]["mean"], rel=1e-5)
+    assert float(found["normalised"]) == pytest.approx(kale["normalised_score"], rel=1e-4)
+    boost = next(r for r in rows if (r["market"], r["agent"], r["seed"]) == ("contest", "linucb", "0"))
+    assert (boost["measure"], boost["others"]) == ("mean_boost", "first")
+    assert boost["score"] == boost["mean_boost"]
+
+
+def test_scores_do_not_depend_on_workers(finished, tmp_path):
+    assert main(["benchmark", *SMALL, "--out", str(tmp_path / "alone"), "--workers", "1"]) == 0
+
+    def figures(folder):
+        return [{k: v for k, v in row.items() if k not in ("agent_steps_per_second", "wall_seconds")}
+                for row in table_of(folder)]
+
+    assert figures(tmp_path / "alone") == figures(finished)
+
+
+def test_what_is_finished_is_not_repeated_and_what_is_missing_is(finished, tmp_path, capsys):
+    folder = copied(finished, tmp_path)
+    before = (folder / "scores.csv").read_text()
+    (folder / "runs" / "kale-linucb-s0" / "results.json").unlink()
+    kept = folder / "runs" / "kale-linucb-s1" / "results.json"
+    made = kept.stat().st_mtime_ns
+    assert run(folder, *SMALL) == 0
+    printed = capsys.readouterr().out
+    assert "8 runs, 7 of them finished before" in printed
+    assert "[1/1] kale-linucb-s0: done" in printed
+    assert kept.stat().st_mtime_ns == made
+    assert (folder / "scores.csv").read_text() == before
+
+
+def test_a_run_that_was_made_otherwise_is_not_taken_for_this_one(finished, tmp_path, capsys):
+    assert run(copied(finished, tmp_path), *SMALL[:-1], "0.02") == 2
+    error = capsys.readouterr().err
+    assert "episodes=1, not 4" in error
+    assert "--out" in error
+
+
+def test_an_agent_that_fails_is_told_of_and_the_others_go_on(tmp_path, monkeypatch, capsys):
+    (tmp_path / "my_broken.py").write_text(BROKEN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    arguments = ["--presets", "contest", "--agents", "my_broken:Broken", "q-learning", "--seeds", "1",
+                 "--scale", "0.005"]
+    try:
+        assert run(tmp_path / "out", *arguments) == 1
+    finally:
+        sys.modules.pop("my_broken", None)
+    assert "RuntimeError: no idea what to do" in capsys.readouterr().err
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "contest-my_broken.Broken-s0: RuntimeError: no idea what to do" in report
+    assert "| q-learning " in report
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["--agents", "genius"], ["'genius'", "q-learning"]), (["--presets", "cabbage"], ["'cabbage'", "kale"]),
+    (["--seeds", "0"], ["seeds=0", "at least 1"]), (["--scale", "0"], ["scale=0", "above 0"]),
+    (["--workers", "0"], ["workers=0"]), (["--log", "nowhere.csv"], ["nowhere.csv"])])
+def test_wrong_settings_end_in_one_line_before_anything_runs(arguments, words, tmp_path, capsys):
+    assert main(["benchmark", *arguments, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err.strip()
+    assert len(error.splitlines()) == 1
+    for word in words:
+        assert word in error
+
+
+def test_a_folder_that_cannot_be_used_is_named_before_anything_runs(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert run(tmp_path / "file", *SMALL) == 2
+    assert "--out" in capsys.readouterr().err
+
+
+def test_every_learner_of_the_package_is_compared_by_default():
+    chosen = BenchmarkSettings().checked()
+    assert {"q-learning", "dqn", "pqn", "shared-critic", "ippo", "mappo", "linucb"} <= set(chosen.agents)
+    assert "random" not in chosen.agents
+    assert BenchmarkSettings(quick=True).checked().seeds == 3
+
+
+def test_pictures_are_drawn_again_from_several_folders(finished, tmp_path, capsys):
+    assert main(["plot", str(finished), str(finished), "--out", str(tmp_path / "again")]) == 0
+    assert (tmp_path / "again" / "summary.png").is_file()
+    assert main(["plot", str(tmp_path)]) == 2
+    assert "scores.csv" in capsys.readouterr().err
+
+
+def test_curves_are_kept_for_every_run(finished):
+    curves = read_curves(finished / "curves.csv")
+    assert set(curves) == {(m, a) for m in ("kale", "contest") for a in ("q-learning", "linucb")}
+    assert all(len(seeds) == 2 for seeds in curves.values())
+
+
+def test_rows_are_read_as_they_were_written(tmp_path):
+    rows = [Row("m", "a", "learner", 0, "user_return", "rest", {"score": 1.5, "normalised": 0.25}),
+            Row("m", "a", "baseline", 0, "user_return", "rest", {"score": 0.5}),
+            Row("m", "optimum", "exact", -1, "user_return", "rest", {"score": 2.0})]
+    write_rows(rows, tmp_path / "scores.csv")
+    assert read_rows(tmp_path / "scores.csv") == rows
+    assert agents_of(rows, "m", "baseline", "learner") == ["a"]
+    assert scores(rows[:1], "m", "a", "normalised") == [0.25]

@@ -1,0 +1,79 @@
+"""Figures of an evaluation, on situations written out by hand."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from interplay.agents import Setting, find_agent
+from interplay.envs.presets import find_preset
+from interplay.experiments.cast import Cast
+from interplay.experiments.evaluation import _score, evaluate
+from interplay.experiments.play import Tally
+
+
+@pytest.fixture
+def market():
+    return find_preset("town").market(num_users=3, num_items=4, slate_size=2, horizon=4)
+
+
+def cast(market, users="rest", items="rest"):
+    return Cast({side: find_agent(name)(market.specs[side], Setting(seed=1))
+                 for side, name in (("users", users), ("items", items))})
+
+
+def test_sessions_stays_and_returns(market):
+    """User 0 never leaves; user 1 is away in the steps 2 and 3 of 4; user 2 leaves for good after the third."""
+    state = market.reset([0])
+    tally = Tally.empty(state)
+    rest = torch.zeros(1, 3, dtype=torch.int64), torch.zeros(1, 4, dtype=torch.int64)
+    _, step = market.step(state, *rest)
+    for here in ([1, 1, 1], [1, 0, 1], [1, 0, 1], [1, 1, 0]):
+        tally = tally.add(market, replace(state, active=torch.tensor([here]) == 1), step)
+    score = _score(cast(market), tally, replace(state, active=torch.tensor([[True, True, False]])))
+    assert score.session_length.mean == pytest.approx((4 + 1 + 3) / 3)
+    assert score.users_stay.mean == pytest.approx(1 / 3)
+    assert score.users_return.mean == pytest.approx(1 / 2)
+
+
+def test_coming_back_in_the_last_step_counts(market):
+    state = market.reset([0])
+    _, step = market.step(state, torch.zeros(1, 3, dtype=torch.int64), torch.zeros(1, 4, dtype=torch.int64))
+    away = replace(state, active=torch.tensor([[False, True, True]]))
+    score = _score(cast(market), Tally.empty(state).add(market, away, step), state)
+    assert (score.users_stay.mean, score.users_return.mean) == (pytest.approx(2 / 3), 1.0)
+
+
+def test_nobody_leaves_and_nobody_can_return():
+    score = evaluate(find_preset("kale").market(horizon=5), cast(find_preset("kale").market()), 8)
+    assert score.users_return is None
+    assert (score.users_stay.mean, score.session_length.mean) == (1.0, 5.0)
+
+
+def test_rent_is_dissipated_by_what_boosts_cost():
+    """All four at level 12 in 49 of 50 steps: 4 * 11 of 64 each; the prize is 64 in all 50."""
+    market = find_preset("contest").market()
+
+    class Always(find_agent("first")):
+        name = "always"
+
+        def act(self, observation, explore):
+            return torch.full_like(super().act(observation, explore), 1 + market.config.boost_levels.index(12.0))
+
+    players = Cast({"users": find_agent("first")(market.specs["users"], Setting()),
+                    "items": Always(market.specs["items"], Setting())})
+    score = evaluate(market, players, 4)
+    assert score.rent_dissipation.mean == pytest.approx(44 * 49 / (64 * 50), rel=1e-4)
+    assert score.mean_boost.mean == pytest.approx(12.0)
+    assert score.coverage.mean == 1.0
+
+
+def test_coverage_is_of_what_was_shown(market):
+    state = market.reset([0])
+    slate = replace(state.slate, items=torch.tensor([[[0, 1], [1, 0], [0, 1]]]),
+                    valid=torch.tensor([[[True, False]] * 3]))
+    _, step = market.step(state, torch.zeros(1, 3, dtype=torch.int64), torch.zeros(1, 4, dtype=torch.int64))
+    tally = Tally.empty(state).add(market, replace(state, slate=slate), step)
+    score = _score(cast(market), tally, state)
+    assert score.coverage.mean == pytest.approx(2 / 4)
+    assert score.exposure_gini.mean == pytest.approx((2 * 1 - 5) * 0 + ((2 * 3 - 5) * 1 + (2 * 4 - 5) * 2) / (4 * 3))
