@@ -15,7 +15,8 @@ from interplay.envs.market import Market
 from interplay.envs.presets import Training, find_preset
 from interplay.experiments.settings import TrainSettings, parse_pairs
 
-LOGGED_TRAINING = Training(num_worlds=1, episodes=60, eval_worlds=8, discount=0.9, others="q-learning")
+LOGGED_TRAINING = Training(num_worlds=1, episodes=60, eval_worlds=8, discount=0.9, others="q-learning",
+                           options={"q-learning": {"shared": True}})
 """Recommended training on a log: one world already holds hundreds of agents."""
 
 

@@ -23,5 +23,7 @@ TOWN = Preset(
         wearout_weight=0.5, wearout_decay=0.8, leaving=True, return_rate=0.02,
         budgets=True, energy_start=10.0, energy_max=20.0, upkeep=0.4),
     _behaviour,
-    Training(num_worlds=4, episodes=40, eval_worlds=32, discount=0.97, others="q-learning"),
+    # One table for all: agent number 5 is somebody else in every world.
+    Training(num_worlds=4, episodes=40, eval_worlds=32, discount=0.97, others="q-learning",
+             options={"q-learning": {"shared": True, "num_clusters": 32, "num_kinds": 256}}),
     "64 users and 32 items, all mechanisms on, other people in each world")
