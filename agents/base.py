@@ -114,7 +114,7 @@ class JointAgent(Player):
     learns: ClassVar[bool] = True
 
     def __init__(self, specs: Mapping[Side, SideSpec], setting: Setting, options: Any = None) -> None:
-        super().__init__(setting, options, len(SIDES))
+        super().__init__(setting, options, len(SIDES) if len(specs) > 1 else SIDES.index(next(iter(specs))))
         self.specs = dict(specs)
 
     @abstractmethod

@@ -53,7 +53,7 @@ class IPPOOptions:
     """lambda of the returns."""
     clip: float = 0.2
     """eps: how far the policy may move from the one that acted."""
-    entropy: float = 0.01
+    entropy: float = 0.05
     """Weight of the policy's entropy at the start; it falls linearly to 0."""
     value_weight: float = 0.5
     """Weight of the critic's loss."""

@@ -25,6 +25,10 @@ class MarketConfig:
     """G, topics that users get tired of."""
     num_segments: int = 4
     """C, segments of users that items can court."""
+    num_user_features: int = 0
+    """Fu, features of users that the behaviour gives, such as age."""
+    num_item_features: int = 0
+    """Fi, features of items, such as price."""
     horizon: int = 50
     """T, steps of an episode."""
     boost_levels: tuple[float, ...] = (2.0, 4.0)
@@ -145,7 +149,8 @@ _POSITIVE_INTEGERS = {"num_users", "num_items", "slate_size", "embedding_size", 
                       "horizon"}
 _FRACTIONS = {"satiation_decay", "mood_decay", "drift_rate", "wearout_decay", "return_rate", "team"}
 _POSITIVE = {"temperature", "satiation_max", "mood_max", "energy_start", "energy_max"}
-_NOT_NEGATIVE = {"history_length", "boost_cost", "num_candidates", "position_bias", "satiation_weight", "mood_weight",
-                 "wearout_weight", "satiation_gain", "satiation_recovery", "drift_noise", "upkeep"}
+_NOT_NEGATIVE = {"num_user_features", "num_item_features", "history_length", "boost_cost", "num_candidates",
+                 "position_bias", "satiation_weight", "mood_weight", "wearout_weight", "satiation_gain",
+                 "satiation_recovery", "drift_noise", "upkeep"}
 _CHOICES = {"user_sees": ("state", "history"), "slate_order": ("ranked", "fixed"), "response_mode": ("sampled", "mean"),
             "user_state": ("none", "own", "budgets", "single"), "item_state": ("none", "boost", "budgets", "single")}

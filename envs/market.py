@@ -216,7 +216,9 @@ class Market:
         expected = {"user_vector": (c.num_users, c.embedding_size), "segment": (c.num_users,),
                     "item_vector": (c.num_items, c.embedding_size), "appeal": (c.num_items,),
                     "topics": (c.num_items, c.num_topics), "nutrition": (c.num_items,),
-                    "margin": (c.num_items,), "popularity": (c.num_items,), "weight": (c.embedding_size,)}
+                    "margin": (c.num_items,), "popularity": (c.num_items,), "weight": (c.embedding_size,),
+                    "user_features": (c.num_users, c.num_user_features),
+                    "item_features": (c.num_items, c.num_item_features)}
         for name, shape in expected.items():
             found = tuple(getattr(people, name).shape)
             if found != (num_worlds, *shape):

@@ -23,20 +23,23 @@ def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
     topics = tuple(f"topic_{g}" for g in range(config.num_topics))
     satiation = tuple(f"satiation_{g}" for g in range(config.num_topics))
     vector = tuple(f"vector_{d}" for d in dims)
+    user_features, item_features = (tuple(f"feature_{n}" for n in range(count))
+                                    for count in (config.num_user_features, config.num_item_features))
     remembered = ("taken", "response", "appeal", "nutrition", *topics, *vector)
     knows = config.user_sees == "state"
+    self_knowledge = ("mood", *satiation, *(f"taste_{d}" for d in dims)) if knows else ("active",)
     users = SideSpec(
         side="users", num_agents=config.num_users, num_options=config.slate_size, num_levels=1,
-        own_features=("mood", *satiation, *(f"taste_{d}" for d in dims)) if knows else ("active",),
+        own_features=(*self_knowledge, *user_features),
         option_features=("appeal", "nutrition", "wearout", "energy", "popularity", "examination", *topics,
-                         *((f"match_{d}" for d in dims) if knows else vector)),
+                         *((f"match_{d}" for d in dims) if knows else vector), *item_features),
         num_states=_num_states(config, config.user_state), num_ids=config.num_items,
         history_length=config.history_length,
         history_features=remembered if config.history_length > 0 else ())
     items = SideSpec(
         side="items", num_agents=config.num_items, num_options=config.num_segments,
         num_levels=len(config.boost_levels),
-        own_features=("energy", "margin", "appeal", "nutrition", *topics, *vector),
+        own_features=("energy", "margin", "appeal", "nutrition", *topics, *vector, *item_features),
         option_features=("segment_share", "affinity", "wearout", "boost", "rival_boost"),
         num_states=_num_states(config, config.item_state), num_ids=config.num_segments)
     return {"users": users, "items": items}
@@ -62,8 +65,9 @@ def observe_users(rules: Rules, state: State, privileged: bool) -> Observation:
     config = rules.config
     people, items = state.population, state.slate.items
     knows = config.user_sees == "state"
-    own = torch.cat([(state.mood / config.mood_max).unsqueeze(2), state.satiation / config.satiation_max,
-                     state.user_vector], dim=2) if knows else state.active.unsqueeze(2).to(torch.float32)
+    self_knowledge = ([(state.mood / config.mood_max).unsqueeze(2), state.satiation / config.satiation_max,
+                       state.user_vector] if knows else [state.active.unsqueeze(2).to(torch.float32)])
+    own = torch.cat([*self_knowledge, people.user_features], dim=2)
     position = torch.arange(1, config.slate_size + 1, device=items.device)
     examination = (position.to(torch.float32) ** -config.position_bias).expand(items.shape)
     most = state.popularity.amax(1, keepdim=True).clamp(min=1.0)
@@ -72,7 +76,7 @@ def observe_users(rules: Rules, state: State, privileged: bool) -> Observation:
         take(state.energy, items) / config.energy_max, take(state.popularity / most, items), examination], dim=3)
     vector = take(people.item_vector, items)
     vector = state.user_vector.unsqueeze(2) * vector if knows else vector
-    options = torch.cat([scalars, take(people.topics, items), vector], dim=3)
+    options = torch.cat([scalars, take(people.topics, items), vector, take(people.item_features, items)], dim=3)
     expected = None
     if privileged:
         rate = response_rate(rules, state, items, position)
@@ -87,7 +91,8 @@ def observe_items(rules: Rules, state: State, privileged: bool) -> Observation:
     config = rules.config
     people = state.population
     own = torch.cat([torch.stack([state.energy / config.energy_max, people.margin, people.appeal,
-                                  people.nutrition], dim=2), people.topics, people.item_vector], dim=2)
+                                  people.nutrition], dim=2), people.topics, people.item_vector,
+                     people.item_features], dim=2)
     mean, size = segment_means(rules, state)
     affinity = people.item_vector @ mean.transpose(1, 2)
     boost = log_boosts(rules, state).transpose(1, 2)

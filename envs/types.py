@@ -168,6 +168,10 @@ class Transition(TensorRecord):
     valid: Tensor
 
 
+NO_FEATURES = torch.empty(0)
+"""Stands for features that a ``Population`` was not given; it makes zero columns of them."""
+
+
 @dataclass(frozen=True)
 class Population(TensorRecord):
     """Who lives in each world: what a behaviour decides before the first step.
@@ -182,6 +186,8 @@ class Population(TensorRecord):
         margin: float32 ``[B, I]``, what an item earns from one response.
         popularity: float32 ``[B, I]``, responses that each item had before the episode.
         weight: float32 ``[B, D]``, w of the preference formula.
+        user_features, item_features: float32 ``[B, U, Fu]`` and ``[B, I, Fi]``, what else is known of users and
+            items; no columns unless given.
     """
 
     user_vector: Tensor
@@ -193,11 +199,17 @@ class Population(TensorRecord):
     margin: Tensor
     popularity: Tensor
     weight: Tensor
+    user_features: Tensor = NO_FEATURES
+    item_features: Tensor = NO_FEATURES
+
+    def __post_init__(self) -> None:
+        for name, vector in (("user_features", self.user_vector), ("item_features", self.item_vector)):
+            if getattr(self, name) is NO_FEATURES:
+                object.__setattr__(self, name, vector.new_zeros(*vector.shape[:-1], 0))
 
     def expand(self, num_worlds: int) -> Population:
         """The same people in ``num_worlds`` worlds, without copying them."""
-        return Population(**{f.name: getattr(self, f.name).expand(num_worlds, *getattr(self, f.name).shape[1:])
-                             for f in fields(self)})
+        return self.map(lambda table: table.expand(num_worlds, *table.shape[1:]))
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,8 @@ class BenchmarkSettings:
     """Processes, each with one thread; by default one for each core."""
     quick: bool = False
     """A small version for a first look: few markets, agents and seeds, a fifth of the episodes."""
+    keep_checkpoints: bool = False
+    """Keep the checkpoints of finished runs, which are large, so that evaluate can load them."""
     out: Path = Path("benchmark")
     """Folder of the report; the runs are kept in it too, and those that are finished are not repeated."""
 
@@ -99,7 +101,7 @@ def benchmark(settings: BenchmarkSettings) -> int:
     missing = [job for job in jobs if not _finished(job)]
     print(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them finished before", flush=True)
     problems = {}
-    for outcome in _played(missing, settings.workers or 1):
+    for outcome in _played(missing, settings.workers or 1, settings.keep_checkpoints):
         if outcome.problem == _STOPPED:
             print(f"stopped; the same command goes on. Its runs are in {runs}")
             return 130
@@ -152,12 +154,12 @@ def _finished(job: TrainSettings) -> bool:
     return (folder / RESULTS).is_file()
 
 
-def _played(jobs: list[TrainSettings], workers: int) -> Iterator[Outcome]:
+def _played(jobs: list[TrainSettings], workers: int, keep: bool) -> Iterator[Outcome]:
     """Play the jobs; tell of each as it ends."""
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     started, done = time.monotonic(), 0
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_ready, initargs=(list(sys.path),)) as pool:
-        pending: set[Future[Outcome]] = {pool.submit(_play, job) for job in jobs}
+        pending: set[Future[Outcome]] = {pool.submit(_play, job, keep) for job in jobs}
         while pending:
             try:
                 ended, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -180,8 +182,8 @@ def _ready(path: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def _play(job: TrainSettings) -> Outcome:
-    """One training in a process of its own; goes on from a checkpoint if there is one."""
+def _play(job: TrainSettings, keep: bool) -> Outcome:
+    """One training in a process of its own; goes on from a checkpoint if there is one, and keeps its own on request."""
     folder = job.log_dir / (job.name or "")
     if folder.is_dir() and not (folder / CHECKPOINT).is_file():
         shutil.rmtree(folder)  # stopped before anything was saved
@@ -191,7 +193,11 @@ def _play(job: TrainSettings) -> Outcome:
             train(TrainSettings(resume=folder, device="cpu") if folder.is_dir() else job)
     except Exception as error:  # whatever an agent of the user's does wrong, the others go on
         return Outcome(folder.name, f"{type(error).__name__}: {(str(error).splitlines() or ['no reason'])[0]}")
-    return Outcome(folder.name, None if (folder / RESULTS).is_file() else _STOPPED)
+    if not (folder / RESULTS).is_file():
+        return Outcome(folder.name, _STOPPED)
+    if not keep:
+        (folder / CHECKPOINT).unlink()
+    return Outcome(folder.name, None)
 
 
 def _command() -> str:

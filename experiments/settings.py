@@ -15,6 +15,8 @@ from interplay.envs.types import InterplayError
 
 Pairs = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
+_PATHS = ("log", "user_features", "item_features", "log_dir", "resume")
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -65,6 +67,11 @@ class TrainSettings:
     """Column of the log with the time, if any."""
     propensity_column: str | None = None
     """Column of the log with the propensity, if any."""
+    user_features: Path | None = None
+    """Table of what else is known of users, a row for each, with their ids in the log's user column: numbers are
+    standardised, text becomes a column for each category. Taken in place of what a data set brings along."""
+    item_features: Path | None = None
+    """The same of items, with their ids in the log's item column."""
     missing: Literal["mask", "impute", "zero"] = "mask"
     """Pairs that the log lacks: never offered, answered by a low-rank model of the training part, or answered 0."""
     held_out: float = 0.2
@@ -86,11 +93,15 @@ class TrainSettings:
             raise InterplayError(f"seed={self.seed} must lie between 0 and 2^32 - 1")
         if self.discount is not None and not 0.0 <= self.discount < 1.0:
             raise InterplayError(f"discount={self.discount} must be at least 0 and below 1")
+        for name in ("user_features", "item_features"):
+            if getattr(self, name) is not None and self.log is None:
+                raise InterplayError(f"{name}={str(getattr(self, name))!r} needs a log that has these {name[:4]}s: "
+                                     "give it with --log")
 
     def to_json(self) -> str:
         """The settings as text; paths become absolute, so that the run can be evaluated from anywhere."""
         values = asdict(self)
-        for name in ("log", "log_dir", "resume"):
+        for name in _PATHS:
             values[name] = None if values[name] is None else str(Path(values[name]).resolve())
         return json.dumps(values, indent=2)
 
@@ -98,8 +109,8 @@ class TrainSettings:
     def from_json(cls, text: str) -> TrainSettings:
         """The settings that ``to_json`` wrote."""
         values = json.loads(text)
-        for name in ("log", "log_dir", "resume"):
-            values[name] = None if values[name] is None else Path(values[name])
+        for name in _PATHS:
+            values[name] = None if values.get(name) is None else Path(values[name])
         for name in ("market", "user_option", "item_option"):
             values[name] = tuple(values[name])
         return cls(**values)

@@ -16,6 +16,7 @@ from torch import Tensor
 from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.config import MarketConfig
 from interplay.envs.data.factors import Factors, fit_factors
+from interplay.envs.data.features import num_features, standardised
 from interplay.envs.data.log import InteractionLog
 from interplay.envs.types import InterplayError, Population, State
 
@@ -43,7 +44,7 @@ class Tables(NamedTuple):
 
     def to(self, device: torch.device) -> Tables:
         """The same on ``device``."""
-        people = Population(**{f.name: getattr(self.people, f.name).to(device) for f in fields(Population)})
+        people = self.people.map(lambda table: table.to(device))
         return Tables(people, *(table.to(device) for table in self[1:]))
 
 
@@ -53,6 +54,9 @@ class LoggedBehaviour(Behaviour):
     What agents can see comes from ``train`` alone: tastes and item vectors, appeal, popularity, segments. What
     they are paid comes from ``answers``. So a market that answers from the held-out part measures what agents
     have learnt about it, and shows them nothing of it.
+
+    Features of users and items are the log's own, which no reward goes into, held out or not. Agents see them
+    standardised (``standardised`` in ``envs/data/features.py``).
 
     With satiation, mood or wear-out switched on, the reward of a pair moves on the logit scale, starting from
     [0.01, 0.99]; where they add nothing it is the log's value exactly.
@@ -155,15 +159,21 @@ def logged_market_config(log: InteractionLog, **changes: Any) -> MarketConfig:
         if name not in known:
             raise InterplayError(f"unknown market option {name!r}: choose from {', '.join(known)}")
     values: dict[str, Any] = dict(
-        num_users=log.num_users, num_items=log.num_items, num_topics=log.num_topics, slate_size=5,
-        embedding_size=16, num_segments=4, horizon=20, response_mode="mean", temperature=0.5,
-        boost_levels=(2.0, 4.0), boost_cost=0.05)
+        **_sizes(log), slate_size=5, embedding_size=16, num_segments=4, horizon=20,
+        response_mode="mean", temperature=0.5, boost_levels=(2.0, 4.0), boost_cost=0.05)
     return MarketConfig(**(values | changes))
 
 
+def _sizes(log: InteractionLog) -> dict[str, int]:
+    """The numbers of a config that a log decides."""
+    return {"num_users": log.num_users, "num_items": log.num_items, "num_topics": log.num_topics,
+            "num_user_features": num_features(log.user_features),
+            "num_item_features": num_features(log.item_features)}
+
+
 def _check_sizes(log: InteractionLog, config: MarketConfig) -> None:
-    for name in ("num_users", "num_items", "num_topics"):
-        found, expected = getattr(log, name), getattr(config, name)
+    for name, found in _sizes(log).items():
+        expected = getattr(config, name)
         if found != expected:
             raise InterplayError(f"{name}={expected}, but the log has {found}: make the config with "
                                  "logged_market_config(log)")
@@ -201,8 +211,13 @@ def _people(log: InteractionLog, factors: Factors, config: MarketConfig, rng: np
     segment = torch.from_numpy(_segments(taste, config.num_segments, rng))
     rows = Population(_float32(taste), segment, _float32(vector), _float32(_appeal(log, factors.mean)),
                       _float32(topics), _float32(zeros), _float32(ones), _float32(count),
-                      torch.ones(config.embedding_size))
-    return Population(**{f.name: getattr(rows, f.name).unsqueeze(0) for f in fields(Population)})
+                      torch.ones(config.embedding_size), _features(log.user_features, log.num_users),
+                      _features(log.item_features, log.num_items))
+    return rows.map(lambda table: table.unsqueeze(0))
+
+
+def _features(values: NDArray[np.float32] | None, count: int) -> Tensor:
+    return torch.zeros(count, 0) if values is None else _float32(standardised(values))
 
 
 def _market_vectors(factors: Factors) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,6 +1,7 @@
 """Data: logs, where they come from, and what can be fitted to them. One file for each data set.
 
-``read_log`` finds the reader for a path; ``split_log`` parts a log; ``fit_factors`` turns it into vectors.
+``read_log`` finds the reader for a path; ``read_features`` reads what else is known of users and items;
+``split_log`` parts a log; ``fit_factors`` turns it into vectors.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from interplay.envs.data.base import DataSet
 from interplay.envs.data.columns import ColumnNames
 from interplay.envs.data.factors import Factors, fit_factors
+from interplay.envs.data.features import Features, read_features
 from interplay.envs.data.log import InteractionLog, LogSummary, make_log, split_log
 from interplay.envs.discovery import discover
 from interplay.envs.types import InterplayError
@@ -46,5 +48,5 @@ def read_log(path: Path | str, columns: ColumnNames | None = None) -> Interactio
                          ".csv, .tsv or .parquet")
 
 
-__all__ = ["ColumnNames", "DataSet", "Factors", "InteractionLog", "LogSummary", "data_sets", "fit_factors",
-           "make_log", "read_log", "split_log"]
+__all__ = ["ColumnNames", "DataSet", "Factors", "Features", "InteractionLog", "LogSummary", "data_sets", "fit_factors",
+           "make_log", "read_features", "read_log", "split_log"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -12,6 +14,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from interplay.envs.types import InterplayError
+
+EXTENSIONS = (".csv", ".tsv", ".parquet")
 
 # Seconds of the years 1 to 9999: what lies outside is not in seconds.
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800.0, 253_402_300_799.0
@@ -36,6 +40,33 @@ class ColumnNames:
         """The columns that are named, in the order of the fields."""
         names = [getattr(self, f.name) for f in fields(self)]
         return [name for name in names if name is not None]
+
+
+@contextmanager
+def open_table(path: Path) -> Iterator[pl.LazyFrame]:
+    """The table in a file, to be collected inside the ``with``. All columns of CSV and TSV are text.
+
+    Raises:
+        InterplayError: there is no such file, it is no table, or it is damaged.
+    """
+    try:
+        yield _scan(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InterplayError(f"{path}: cannot be read as {path.suffix.lower()[1:]} ({reason}): "
+                             "check that the file is whole, and that text is in UTF-8") from error
+
+
+def _scan(path: Path) -> pl.LazyFrame:
+    kind = path.suffix.lower()
+    if kind not in EXTENSIONS:
+        raise InterplayError(f"{path}: extension {kind!r} is not known: save the table as {', '.join(EXTENSIONS)}")
+    if not path.is_file():
+        raise InterplayError(f"{path}: there is no such file: check the path")
+    if kind == ".parquet":
+        return pl.scan_parquet(path)
+    # All as text: guessing types would make '007' and '7' one user.
+    return pl.scan_csv(path, separator="\t" if kind == ".tsv" else ",", infer_schema=False)
 
 
 def check_columns(existing: Sequence[str], columns: ColumnNames, source: str) -> None:
@@ -69,21 +100,27 @@ def read_ids(column: pl.Series, source: str) -> tuple[NDArray[np.int64], tuple[i
     Returns:
         ``(number, ids)``: int64 ``[N]`` with values in ``0..len(ids)-1``, and the ids that they stand for.
     """
+    column = check_ids(column, source)
+    number = (column.rank("dense").cast(pl.Int64) - 1).to_numpy()
+    return number, tuple(column.unique().sort().to_list())
+
+
+def check_ids(column: pl.Series, source: str) -> pl.Series:
+    """The ids as integers or strings, with none missing."""
     if isinstance(column.dtype, (pl.Categorical, pl.Enum)):
         column = column.cast(pl.String)  # their own order is not that of the text
     if not (column.dtype.is_integer() or column.dtype == pl.String):
         raise InterplayError(f"{source}: ids of column {column.name!r} have type {column.dtype}: make them "
                              "integers or strings")
-    _refuse(column.is_null(), column, "but every row needs an id: fill it in or remove the row", source)
-    number = (column.rank("dense").cast(pl.Int64) - 1).to_numpy()
-    return number, tuple(column.unique().sort().to_list())
+    refuse(column.is_null(), column, "but every row needs an id: fill it in or remove the row", source)
+    return column
 
 
-def read_rewards(column: pl.Series, source: str) -> NDArray[np.float32]:
+def read_numbers(column: pl.Series, source: str) -> NDArray[np.float32]:
     """Finite numbers, float32 ``[N]``; False and True count as 0 and 1."""
     values = _floats(column, source)
     single = values.cast(pl.Float32)  # checked in float32, so that what overflows it is refused too
-    _refuse(~single.is_finite(), column, "which is not a finite number: correct or remove the row", source)
+    refuse(~single.is_finite(), column, "which is not a finite number: correct or remove the row", source)
     return single.to_numpy()
 
 
@@ -91,20 +128,20 @@ def read_propensities(column: pl.Series, source: str) -> NDArray[np.float64]:
     """Probabilities in (0, 1], float64 ``[N]``."""
     values = _floats(column, source)
     inside = (values > 0.0) & (values <= 1.0)
-    _refuse(~inside, column, "which is no propensity: give a probability above 0 and at most 1", source)
+    refuse(~inside, column, "which is no propensity: give a probability above 0 and at most 1", source)
     return values.to_numpy()
 
 
 def read_times(column: pl.Series, source: str) -> NDArray[np.float64]:
     """Unix seconds, float64 ``[N]``, from numbers, dates or ISO-8601 text."""
-    _refuse(column.is_null(), column, "but every row needs a time: fill it in or name no time column", source)
+    refuse(column.is_null(), column, "but every row needs a time: fill it in or name no time column", source)
     if column.dtype == pl.String:
         return np.array([_seconds(text, row, column, source) for row, text in enumerate(column)])
     if column.dtype in (pl.Date, pl.Datetime):
         return column.dt.timestamp("us").to_numpy() / 1e6
     values = _floats(column, source)
     inside = (values >= _FIRST_SECOND) & (values <= _LAST_SECOND)  # False for NaN, too
-    _refuse(~inside, column, "which is not in unix seconds: divide milliseconds by 1000", source)
+    refuse(~inside, column, "which is not in unix seconds: divide milliseconds by 1000", source)
     return values.to_numpy()
 
 
@@ -118,12 +155,12 @@ def _seconds(text: str, row: int, column: pl.Series, source: str) -> float:
 
 def _floats(column: pl.Series, source: str) -> pl.Series:
     """The column as Float64; refuses what is missing or not a number."""
-    _refuse(column.is_null(), column, "but every row needs a number: fill it in or remove the row", source)
+    refuse(column.is_null(), column, "but every row needs a number: fill it in or remove the row", source)
     if not (column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.String)):
         raise InterplayError(f"{source}: column {column.name!r} has type {column.dtype}: make it a column "
                              "of numbers")
     values = column.cast(pl.Float64, strict=False)
-    _refuse(values.is_null(), column, "which is not a number: correct or remove the row", source)
+    refuse(values.is_null(), column, "which is not a number: correct or remove the row", source)
     return values
 
 
@@ -138,7 +175,8 @@ def _numbers(text: pl.Series) -> pl.Series:
     return number if number.null_count() == text.null_count() else text
 
 
-def _refuse(bad: pl.Series, column: pl.Series, problem: str, source: str) -> None:
+def refuse(bad: pl.Series, column: pl.Series, problem: str, source: str) -> None:
+    """Raise InterplayError for the first row where ``bad`` is true, naming column, value and row."""
     if bad.any():
         _refuse_row(int(bad.arg_true()[0]), column, problem, source)
 

@@ -15,10 +15,11 @@ from interplay.envs.data.columns import (
     ColumnNames,
     check_columns,
     read_ids,
+    read_numbers,
     read_propensities,
-    read_rewards,
     read_times,
 )
+from interplay.envs.data.features import check_features, count_features
 from interplay.envs.types import InterplayError
 
 Ids = tuple[int, ...] | tuple[str, ...]
@@ -54,6 +55,7 @@ class LogSummary:
         reward_range: lowest and highest reward of the scale (the whole log's, also in one part of it).
         ids: how the ids were numbered.
         time_range: first and last time in unix seconds, None without times.
+        features: how many there are of users and items, and who has none.
     """
 
     rows_read: int
@@ -66,6 +68,7 @@ class LogSummary:
     reward_range: tuple[float, float]
     ids: str
     time_range: tuple[float, float] | None
+    features: str
 
     def __str__(self) -> str:
         dropped = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items()) or "none"
@@ -78,6 +81,8 @@ class LogSummary:
                  f"ids      {self.ids}"]
         if self.time_range is not None:
             lines.append("times    {} to {}".format(*(_date(second) for second in self.time_range)))
+        if self.features:
+            lines.append(f"features {self.features}")
         return "\n".join(lines)
 
 
@@ -95,7 +100,8 @@ class InteractionLog:
         split: bool ``[N]``, the source's own held-out rows.
         item_topics: float32 ``[I, G]``, each row on the simplex. topic_names: their ``G`` names.
         titles: ``I`` names of items for people; may repeat.
-        user_features, item_features: float32 ``[U, F]`` and ``[I, F]``.
+        user_features, item_features: float32 ``[U, F]`` and ``[I, F]`` in the source's own units, NaN for what is not
+            known. No reward may go into them. ``read_features`` reads them from a table.
         dropped: rows of the source that are not in this log, counted by reason.
     """
 
@@ -122,6 +128,8 @@ class InteractionLog:
             value = getattr(self, name)
             if value is not None and len(value) != size:
                 raise InterplayError(f"log: {name} has {len(value)} rows where {size} are needed: make them agree")
+        check_features(self.user_features, "user_features")
+        check_features(self.item_features, "item_features")
         low, high = self.reward_range
         wrong = self.reward[(self.reward < np.float32(low)) | (self.reward > np.float32(high))]
         if len(wrong):
@@ -186,7 +194,9 @@ class InteractionLog:
             density=len(rows) / (self.num_users * self.num_items),
             repeated_pairs=len(repeated), repeated_rows=int(repeated.sum()), reward_range=self.reward_range,
             ids=f"users {_span(self.user_ids)}; items {_span(self.item_ids)}; numbered from 0 in this order",
-            time_range=None if self.time is None else (float(self.time.min()), float(self.time.max())))
+            time_range=None if self.time is None else (float(self.time.min()), float(self.time.max())),
+            features="; ".join(count_features(values, name) for values, name in (
+                (self.user_features, "users"), (self.item_features, "items")) if values is not None))
 
 
 def make_log(frame: pl.DataFrame, columns: ColumnNames | None = None, source: str = "table",
@@ -208,7 +218,7 @@ def make_log(frame: pl.DataFrame, columns: ColumnNames | None = None, source: st
         raise InterplayError(f"{source}: there are 0 rows: give a log with at least one")
     user, user_ids = read_ids(frame[columns.user], source)
     item, item_ids = read_ids(frame[columns.item], source)
-    reward = read_rewards(frame[columns.reward], source)
+    reward = read_numbers(frame[columns.reward], source)
     return InteractionLog(
         user, item, reward, user_ids, item_ids, (float(reward.min()), float(reward.max())),
         time=None if columns.time is None else read_times(frame[columns.time], source),

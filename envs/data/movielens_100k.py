@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from interplay.envs.data.base import DataSet
 from interplay.envs.data.columns import ColumnNames, parse_text
+from interplay.envs.data.features import make_features, typed
 from interplay.envs.data.log import InteractionLog, make_log
 from interplay.envs.types import InterplayError
 
@@ -28,7 +29,10 @@ _FIRST_FLAG = 5  # fields of u.item before the flags: id, title, date, video dat
 
 
 class MovieLens100K(DataSet):
-    """The folder, or the ``u.data`` in it. Topics are genres, shared equally by a film's flags."""
+    """The folder, or the ``u.data`` in it. Topics are genres, shared equally by a film's flags.
+
+    Features of users are age, gender and occupation.
+    """
 
     name: ClassVar[str] = "movielens-100k"
 
@@ -38,28 +42,40 @@ class MovieLens100K(DataSet):
         return file.name == "u.data" and file.is_file()
 
     def read(self, path: Path, columns: ColumnNames | None) -> InteractionLog:
-        """Ratings; titles and topics too where ``u.item`` lies beside them."""
+        """Ratings; titles and topics too where ``u.item`` lies beside them, users' features where ``u.user`` does."""
         if columns is not None:
             raise InterplayError(f"{path}: the columns of {self.name} are known, but {columns} was given: leave "
                                  "it out")
         folder = path if path.is_dir() else path.parent
         log = make_log(_ratings(folder / "u.data"), _COLUMNS, "u.data")
         _check_count(log, folder / "u.info")
-        films = folder / "u.item"
-        return _with_films(log, films) if films.is_file() else log
+        films, people = folder / "u.item", folder / "u.user"
+        log = _with_films(log, films) if films.is_file() else log
+        return _with_people(log, people) if people.is_file() else log
 
 
 def _ratings(path: Path) -> pl.DataFrame:
+    return parse_text(_text(path, "\t", _COLUMNS.used()), _COLUMNS)
+
+
+def _text(path: Path, separator: str, names: list[str]) -> pl.DataFrame:
+    """A file without a header, every column as text."""
     try:
-        frame = pl.read_csv(path, separator="\t", has_header=False, infer_schema=False, quote_char=None)
+        frame = pl.read_csv(path, separator=separator, has_header=False, infer_schema=False, quote_char=None)
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
         raise InterplayError(f"{path}: cannot be read ({reason}): get the file again") from error
-    if frame.width != len(_COLUMNS.used()):
-        raise InterplayError(f"{path}: has {frame.width} tab-separated columns where 4 are needed (user, item, "
-                             "rating, time): get the file again")
-    frame.columns = _COLUMNS.used()
-    return parse_text(frame, _COLUMNS)
+    if frame.width != len(names):
+        raise InterplayError(f"{path}: has {frame.width} columns between {separator!r} where {len(names)} are needed "
+                             f"({', '.join(names)}): get the file again")
+    frame.columns = names
+    return frame
+
+
+def _with_people(log: InteractionLog, path: Path) -> InteractionLog:
+    """Users' features. Zip codes are left out: they mean nothing as numbers, and as categories are too many."""
+    people = _text(path, "|", ["user", "age", "gender", "occupation", "zip"]).drop("zip")
+    return replace(log, user_features=make_features(typed(people, "user"), "user", log.user_ids, path.name).values)
 
 
 def _check_count(log: InteractionLog, info: Path) -> None:

@@ -5,14 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-import polars as pl
-
 from interplay.envs.data.base import DataSet
-from interplay.envs.data.columns import ColumnNames, check_columns, parse_text
+from interplay.envs.data.columns import EXTENSIONS, ColumnNames, check_columns, open_table, parse_text
 from interplay.envs.data.log import InteractionLog, make_log
-from interplay.envs.types import InterplayError
-
-EXTENSIONS = (".csv", ".tsv", ".parquet")
 
 
 def read_table(path: Path | str, user: str = "user", item: str = "item", reward: str = "reward",
@@ -53,31 +48,14 @@ class TableData(DataSet):
 
 def _read(path: Path, columns: ColumnNames | None) -> InteractionLog:
     """One scan, of the columns that are needed only."""
-    source = _scan(path)
-    try:
-        existing = source.collect_schema().names()
+    with open_table(path) as table:
+        existing = table.collect_schema().names()
         columns = columns or _defaults(existing)
         check_columns(existing, columns, path.name)
-        frame = source.select(columns.used()).collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InterplayError(f"{path}: cannot be read as {path.suffix.lower()[1:]} ({reason}): "
-                             "check that the file is whole, and that text is in UTF-8") from error
+        frame = table.select(columns.used()).collect()
     if path.suffix.lower() != ".parquet":
         frame = parse_text(frame, columns)
     return make_log(frame, columns, path.name)
-
-
-def _scan(path: Path) -> pl.LazyFrame:
-    kind = path.suffix.lower()
-    if kind not in EXTENSIONS:
-        raise InterplayError(f"{path}: extension {kind!r} is not known: save the table as {', '.join(EXTENSIONS)}")
-    if not path.is_file():
-        raise InterplayError(f"{path}: there is no such file: check the path")
-    if kind == ".parquet":
-        return pl.scan_parquet(path)
-    # All as text: guessing types would make '007' and '7' one user.
-    return pl.scan_csv(path, separator="\t" if kind == ".tsv" else ",", infer_schema=False)
 
 
 def _defaults(existing: list[str]) -> ColumnNames:

@@ -8,6 +8,7 @@ from interplay.envs.types import InterplayError
 WRONG = [
     ("num_users", 0, "at least 1"), ("horizon", 2.0, "an integer"), ("num_items", True, "an integer"),
     ("num_candidates", 6.5, "an integer"), ("num_candidates", -1, "not be negative"),
+    ("num_user_features", -1, "not be negative"), ("num_item_features", 1.0, "an integer"),
     ("num_candidates", 33, "num_items=32"), ("slate_size", 33, "num_items=32"),
     ("boost_levels", 3.0, "a tuple"), ("boost_levels", ("2",), "a tuple"), ("boost_levels", [2.0], "a tuple"),
     ("boost_levels", (1.0,), "above 1"), ("boost_levels", (float("inf"),), "above 1"),

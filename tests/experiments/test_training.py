@@ -146,6 +146,29 @@ def test_a_click_log_of_ones_own_trains(tmp_path, capsys):
     assert "popularity" in printed
 
 
+def test_features_of_users_and_items_reach_the_run_and_its_evaluation(tmp_path, capsys, monkeypatch):
+    log_of(tmp_path, ROWS, header="who,what,reward")
+    log_of(tmp_path, [f"u{u},{20 + u},{'ab'[u % 2]}" for u in range(1, 9)], "people.csv", "who,age,job")
+    log_of(tmp_path, [f"i{i},{i * i}" for i in range(12)], "films.csv", "what,price")
+    monkeypatch.chdir(tmp_path)
+    arguments = ["train", "--log", "log.csv", "--user-column", "who", "--item-column", "what", *DQN, "--episodes", "2",
+                 "--eval-worlds", "2", "--user-features", "people.csv", "--item-features", "films.csv"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "features 3 of users (1 users without any are given the mean); 1 of items" in printed
+    assert "people.csv: 3 features from age, job (2 categories); ignored 1 rows of ids that the log lacks" in printed
+    assert "films.csv: 1 features from price" in printed
+    (folder,) = (tmp_path / "runs").iterdir()
+    monkeypatch.chdir(folder)  # the tables are found from anywhere
+    assert main(["evaluate", str(folder)]) == 0
+    found = Run.load(folder)
+    assert found.settings.user_features == tmp_path / "people.csv"
+    assert found.game.market.specs["users"].own_features[-3:] == ("feature_0", "feature_1", "feature_2")
+    log_of(tmp_path, [f"i{i},{-i}" for i in range(12)], "films.csv", "what,price")
+    assert main(["evaluate", str(folder)]) == 2
+    assert "another market" in capsys.readouterr().err
+
+
 BAD = {
     "preset": (["--preset", "cabbage"], ["preset", "'cabbage'", "kale"]),
     "agent": (["--users", "genius"], ["agent", "'genius'", "q-learning"]),
@@ -161,6 +184,7 @@ BAD = {
     "seed": (["--seed", "-1"], ["seed", "-1"]),
     "resume": (["--resume", "nowhere"], ["nowhere", "not a run"]),
     "missing log": (["--log", "nowhere.csv"], ["nowhere.csv"]),
+    "features": (["--item-features", "films.csv"], ["item_features", "'films.csv'", "these items", "--log"]),
 }
 
 
@@ -185,6 +209,7 @@ BAD_LOGS = {
     "nan": ([*ROWS, "u1,i1,nan"], "user,item,reward", [], ["reward", "nan", "97"]),
     "time": ([f"{row},noon" for row in ROWS], "user,item,reward,when", ["--time-column", "when"], ["when", "noon"]),
     "slate": (["a,x,1", "a,y,0", "b,x,1", "b,y,0"], "user,item,reward", [], ["slate_size", "2"]),
+    "features": (ROWS, "user,item,reward", ["--user-features", "none.csv"], ["none.csv", "no such file"]),
     "held-out": (ROWS, "user,item,reward", ["--held-out", "1.5"], ["held_out", "1.5"]),
 }
 
