@@ -1,19 +1,22 @@
 """`pqn`: Q-learning on many worlds at once, with no replay and no target network.
 
 Gallici et al., "Simplifying deep temporal difference learning" (ICLR 2025), algorithm 1: normalised layers keep the
-bootstrap stable, so that what was just played, in all worlds, is all the data that is needed. Targets are the paper's
-Q(lambda) returns (its equation 15),
+bootstrap stable, so that what was just played, in all worlds, is all the data that is needed. Targets are returns of
+Q(lambda) in the form of Peng and Williams, "Incremental multi-step Q-learning" (1996), which does not stop at actions
+that explored,
 
     G_t = r_t + discount * (lambda * G_t+1 + (1 - lambda) * max_a Q(s_t+1, a)),
 
 computed once for each rollout; then a few passes over shuffled parts of it. Nothing ever leaves the device, which
-suits an environment that lives there.
+suits an environment that lives there. Unlike the paper's, the loss is Huber's and the optimiser plain Adam, as for
+the project's other deep agents.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, ClassVar
 
 import torch
@@ -96,16 +99,19 @@ class PQNAgent(Agent):
     def _update(self, rollout: Transition) -> dict[str, Tensor]:
         returns = self._returns(rollout).flatten(0, 1)
         rows = rollout.map(lambda x: x.flatten(0, 1))  # steps and worlds as one axis
-        loss, value = returns.new_zeros(()), returns
+        metrics: dict[str, Tensor] = {}
         for _ in range(self.options.num_epochs):
             order = self.draw(len(returns), stream=Stream.REPLAY).argsort()
             for index in order.chunk(self.options.num_minibatches):
-                part = rows.map(lambda x, index=index: x[index])  # type: ignore[misc]  # bound now, not later
-                value = self._values(part.observation).gather(-1, part.action.unsqueeze(-1)).squeeze(-1)
-                error = nn.functional.smooth_l1_loss(value, returns[index], reduction="none")
-                loss = valid_mean(error, part.valid)
-                self._optimiser.step(loss, self.progress)
-        return {"loss": loss.detach(), "value": value.detach().mean()}
+                metrics = self._fit(rows.map(itemgetter(index)), returns[index])
+        return metrics
+
+    def _fit(self, rows: Transition, returns: Tensor) -> dict[str, Tensor]:
+        """One step of the optimiser, which moves what was done in ``R`` rows towards its returns ``[R, N]``."""
+        value = self._values(rows.observation).gather(-1, rows.action.unsqueeze(-1)).squeeze(-1)
+        loss = valid_mean(nn.functional.smooth_l1_loss(value, returns, reduction="none"), rows.valid)
+        self._optimiser.step(loss, self.progress)
+        return {"loss": loss.detach(), "value": valid_mean(value.detach(), rows.valid)}
 
     @torch.no_grad()
     def _returns(self, rollout: Transition) -> Tensor:

@@ -39,6 +39,56 @@ def test_it_learns_which_agent_wants_what(spec, moved, sharing):
     assert agent._values(seen)[0, 0, 1].item() == pytest.approx(1.0, abs=0.2)
 
 
+def test_it_gives_up_a_little_now_for_more_later(spec, moved):
+    """From state 0, slot 1 pays 0.3 and ends; slot 2 pays nothing and leads to state 1, where slot 1 pays 1."""
+    options = PQNOptions(rollout_length=4, hidden=16, learning_rate=0.01, epsilon_end=0.3)
+    agent = PQNAgent(spec, Setting(total_steps=400, discount=0.9), options)
+    blank = moved([[0, 0]] * 16, [[0, 0]] * 16, [[0.0, 0.0]] * 16, [[0, 0]] * 16)
+    slots = torch.tensor([[1.0], [-1.0]]).expand(blank.observation.options.shape)
+
+    def seen(state):
+        return replace(blank.observation, own=state.float().unsqueeze(-1), options=slots, state=state)
+
+    now = torch.zeros(16, 2, dtype=torch.int64)
+    for _ in range(400):
+        action = agent.act(seen(now), explore=True)
+        goes_on = (now == 0) & (action == 2)
+        reward = torch.where(action == 1, torch.where(now == 1, 1.0, 0.3), 0.0)
+        agent.learn(replace(blank, observation=seen(now), action=action, reward=reward,
+                            next_observation=seen(goes_on.long()), terminated=~goes_on))
+        now = goes_on.long()
+    both = seen(torch.tensor([[0, 1]]).expand(16, 2))
+    assert agent.act(both, explore=False).tolist() == [[2, 1]] * 16
+    values = agent._values(both)[0]
+    assert values[0, 1:].tolist() == pytest.approx([0.3, 0.9], abs=0.1)
+    assert values[1, 1].item() == pytest.approx(1.0, abs=0.1)
+
+
+def test_each_pass_takes_every_row_once_and_shuffles_anew(spec, moved):
+    agent = PQNAgent(spec, Setting(), PQNOptions(rollout_length=3, num_epochs=2, num_minibatches=4))
+    fit, parts = agent._fit, []
+    agent._fit = lambda rows, returns: parts.append(rows.observation.own[:, 0, 0]) or fit(rows, returns)
+    for t in range(3):
+        agent.learn(moved([[4 * t + world, 0] for world in range(4)], [[0, 0]] * 4, [[0.0, 0.0]] * 4, [[0, 0]] * 4))
+    assert [len(part) for part in parts] == [3] * 8
+    passes = torch.cat(parts[:4]).tolist(), torch.cat(parts[4:]).tolist()
+    assert [sorted(one) for one in passes] == [list(range(12))] * 2
+    assert list(range(12)) != passes[0] != passes[1]
+
+
+def test_what_the_gone_would_have_earned_changes_nothing(spec, moved):
+    agents = []
+    for wage in (0.0, 1000.0):
+        agent = PQNAgent(spec, Setting(), PQNOptions(rollout_length=2, num_minibatches=1))
+        step = moved([[0, 1]] * 4, [[1, 2]] * 4, [[1.0, wage]] * 4, [[1, 1]] * 4)
+        for _ in range(2):
+            metrics = agent.learn(replace(step, valid=torch.tensor([[True, False]] * 4)))
+        agents.append((agent.network.state_dict(), metrics))
+    (one, metrics), (other, others) = agents
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert {name: value.item() for name, value in metrics.items()} == {k: v.item() for k, v in others.items()}
+
+
 def test_it_only_learns_from_full_rollouts_and_from_nobody_who_has_gone(spec, moved):
     agent = PQNAgent(spec, Setting(), PQNOptions(rollout_length=3))
     before = [p.clone() for p in agent.network.parameters()]
@@ -57,8 +107,10 @@ def test_it_only_learns_from_full_rollouts_and_from_nobody_who_has_gone(spec, mo
 
 
 @pytest.mark.parametrize(("wrong", "mend"), [
-    ({"rollout_length": 0}, "at least 1"), ({"trace_decay": -0.1}, "between 0 and 1"),
-    ({"learning_rate": 0.0}, "above 0"), ({"sharing": "all"}, "embedding")])
+    ({"rollout_length": 0}, "at least 1"), ({"num_epochs": 0}, "at least 1"), ({"num_minibatches": 0}, "at least 1"),
+    ({"trace_decay": -0.1}, "between 0 and 1"), ({"trace_decay": 1.1}, "between 0 and 1"),
+    ({"learning_rate": 0.0}, "above 0"), ({"max_norm": 0.0}, "above 0"), ({"sharing": "all"}, "embedding"),
+    ({"epsilon_start": 1.5}, "between 0 and 1")])
 def test_wrong_options_are_named(wrong, mend):
     with pytest.raises(InterplayError, match=mend) as error:
         PQNOptions(**wrong)
