@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
-import multiprocessing
 import os
-import shutil
-import signal
+import shlex
 import sys
 import time
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+import torch
 
 from interplay.agents import agents, find_agent
-from interplay.envs.data import read_log
+from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
-from interplay.experiments.game import recommended, with_agents
+from interplay.experiments.game import make_game, recommended, with_agents
+from interplay.experiments.jobs import STOPPED, Outcome, finished, folder_of, played
 from interplay.experiments.report import write_report
-from interplay.experiments.run import CHECKPOINT, CONFIG, RESULTS
-from interplay.experiments.settings import TrainSettings
-from interplay.experiments.training import train
+from interplay.experiments.settings import Pairs, TrainSettings
 
 RUNS = "runs"
 
@@ -46,10 +42,12 @@ class BenchmarkSettings:
     """Seeds 0, 1, ... of each pair."""
     scale: float = 1.0
     """Part of the episodes that each market recommends."""
+    market: Pairs = field(default_factory=tuple)
+    """NAME=VALUE, changes a number of every market (see interplay.envs.config). May be repeated."""
     workers: int | None = None
     """Processes, each with one thread; by default one for each core."""
     quick: bool = False
-    """A small version for a first look: few markets, agents and seeds, a fifth of the episodes."""
+    """A small version for a first look: few markets, agents and seeds, a fifth of the episodes, where not given."""
     keep_checkpoints: bool = False
     """Keep the checkpoints of finished runs, which are large, so that evaluate can load them."""
     out: Path = Path("benchmark")
@@ -59,31 +57,31 @@ class BenchmarkSettings:
         """The settings with every default in place.
 
         Raises:
-            InterplayError: a number is out of range, there is no such agent, or the log cannot be read.
+            InterplayError: a number is out of range, or there is no such market, agent or log.
         """
-        chosen = replace(self, **_QUICK) if self.quick else self
+        unset = BenchmarkSettings()
+        quick = {name: value for name, value in _QUICK.items() if getattr(self, name) == getattr(unset, name)}
+        chosen = replace(self, **quick) if self.quick else self
         names = chosen.agents or tuple(name for name, kind in agents().items() if kind.learns)
-        for name in names:
-            find_agent(name)
-        if chosen.log is not None:
-            read_log(chosen.log)  # once, so that what is wrong with it is said once
         workers = chosen.workers if chosen.workers is not None else os.cpu_count() or 1
-        for field, value in (("seeds", chosen.seeds), ("workers", workers)):
+        for label, value in (("seeds", chosen.seeds), ("workers", workers)):
             if value < 1:
-                raise InterplayError(f"{field}={value} must be at least 1")
+                raise InterplayError(f"{label}={value} must be at least 1")
         if not 0.0 < chosen.scale <= 10.0:
             raise InterplayError(f"scale={chosen.scale} must lie above 0 and at most at 10")
-        return replace(chosen, agents=names, workers=workers)
+        return replace(chosen, agents=_told_apart(names, "agents", lambda name: find_agent(name).name),
+                       presets=_told_apart(chosen.presets, "presets", lambda name: find_preset(name).name),
+                       workers=workers)
 
 
-_STOPPED = "stopped"
-
-
-class Outcome(NamedTuple):
-    """What became of a job: why it failed, ``"stopped"`` after Ctrl-C, or None."""
-
-    name: str
-    problem: str | None
+def _told_apart(names: Sequence[str], label: str, own: Callable[[str], str]) -> tuple[str, ...]:
+    """Each once; figures are kept by the name that an agent or preset gives itself."""
+    known: dict[str, str] = {}
+    for name in names:
+        other = known.setdefault(own(name), name)
+        if other != name:
+            raise InterplayError(f"{label} {other!r} and {name!r} are both called {own(name)!r}: give one another name")
+    return tuple(known.values())
 
 
 def benchmark(settings: BenchmarkSettings) -> int:
@@ -96,19 +94,26 @@ def benchmark(settings: BenchmarkSettings) -> int:
         InterplayError: wrong settings, or a folder that cannot be used.
     """
     settings = settings.checked()
+    markets = list(_markets(settings))
     runs = _usable(settings.out)
-    jobs = list(_jobs(settings, runs))
-    missing = [job for job in jobs if not _finished(job)]
+    jobs = [job for market in markets for job in _jobs(settings, replace(market, log_dir=runs))]
+    missing = [job for job in jobs if not finished(job)]
     print(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them finished before", flush=True)
-    problems = {}
-    for outcome in _played(missing, settings.workers or 1, settings.keep_checkpoints):
-        if outcome.problem == _STOPPED:
-            print(f"stopped; the same command goes on. Its runs are in {runs}")
-            return 130
-        if outcome.problem is not None:
-            problems[outcome.name] = outcome.problem
-    write_report(settings.out, [job.name or "" for job in jobs], problems, _command())
+    try:
+        problems = _problems(missing, settings)
+    except KeyboardInterrupt:
+        print(f"stopped; the same command goes on. Its runs are in {runs}")
+        return 130
+    write_report(settings.out, [folder_of(job).name for job in jobs], problems, _command(), settings.scale)
     return 1 if problems else 0
+
+
+def _markets(settings: BenchmarkSettings) -> Iterator[TrainSettings]:
+    """Settings of each market, which is built once, so that what is wrong with it is said once."""
+    for market in ("",) if settings.log is not None else settings.presets:
+        base = TrainSettings(preset=market or "town", log=settings.log, market=settings.market, device="cpu")
+        make_game(base, torch.device("cpu"))
+        yield base
 
 
 def _usable(out: Path) -> Path:
@@ -124,85 +129,43 @@ def _usable(out: Path) -> Path:
     return runs
 
 
-def _jobs(settings: BenchmarkSettings, runs: Path) -> Iterator[TrainSettings]:
-    """A training for each market, agent and seed."""
-    for market in ("",) if settings.log is not None else settings.presets:
-        base = TrainSettings(preset=market or "town", log=settings.log, device="cpu", log_dir=runs)
-        training = recommended(base)
-        label = settings.log.resolve().stem if settings.log is not None else market
-        for agent in settings.agents:
-            for seed in range(settings.seeds):
-                named = replace(base, users=agent) if training.side == "users" else replace(base, items=agent)
-                yield with_agents(replace(named, seed=seed, name=f"{label}-{agent}-s{seed}".replace(":", "."),
-                                          episodes=max(1, round(settings.scale * training.episodes))))
+def _jobs(settings: BenchmarkSettings, base: TrainSettings) -> Iterator[TrainSettings]:
+    """A training for each agent and seed."""
+    training = recommended(base)
+    label = base.log.resolve().stem if base.log is not None else base.preset
+    for agent in settings.agents:
+        for seed in range(settings.seeds):
+            named = replace(base, users=agent) if training.side == "users" else replace(base, items=agent)
+            yield with_agents(replace(named, seed=seed, name=f"{label}-{agent}-s{seed}".replace(":", "."),
+                                      episodes=max(1, round(settings.scale * training.episodes))))
 
 
-def _finished(job: TrainSettings) -> bool:
-    """Whether the run is there.
+def _problems(jobs: Sequence[TrainSettings], settings: BenchmarkSettings) -> dict[str, str]:
+    """Play the jobs, a line for each; why some failed, by name.
 
     Raises:
-        InterplayError: a run of the same name is there that was made with other settings.
+        KeyboardInterrupt: they were stopped.
     """
-    folder = job.log_dir / (job.name or "")
-    if not (folder / CONFIG).is_file():
-        return False
-    made, wanted = json.loads((folder / CONFIG).read_text()), json.loads(job.to_json())
-    for name, value in wanted.items():
-        if name not in ("log_dir", "device", "threads") and made[name] != value:
-            raise InterplayError(f"{str(folder)!r} was made with {name}={made[name]!r}, not {value!r}: choose another "
-                                 "--out, or delete that folder")
-    return (folder / RESULTS).is_file()
+    assert settings.workers is not None, "checked"
+    problems = {}
+    started = time.monotonic()
+    with closing(played(jobs, settings.workers, settings.keep_checkpoints)) as outcomes:
+        for done, outcome in enumerate(outcomes, start=1):
+            if outcome.problem == STOPPED:
+                raise KeyboardInterrupt
+            _tell(outcome, done, len(jobs), time.monotonic() - started)
+            if outcome.problem is not None:
+                problems[outcome.name] = outcome.problem
+    return problems
 
 
-def _played(jobs: list[TrainSettings], workers: int, keep: bool) -> Iterator[Outcome]:
-    """Play the jobs; tell of each as it ends."""
-    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    started, done = time.monotonic(), 0
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_ready, initargs=(list(sys.path),)) as pool:
-        pending: set[Future[Outcome]] = {pool.submit(_play, job, keep) for job in jobs}
-        while pending:
-            try:
-                ended, pending = wait(pending, return_when=FIRST_COMPLETED)
-            except KeyboardInterrupt:  # the workers were told too, and save
-                pool.shutdown(cancel_futures=True)
-                yield Outcome("", _STOPPED)
-                return
-            for future in ended:
-                done += 1
-                left = (time.monotonic() - started) / done * (len(jobs) - done)
-                outcome = future.result()
-                said = f"{outcome.name}: {outcome.problem or 'done'}; about {left / 60:.0f} min left"
-                print(f"[{done}/{len(jobs)}] {said}", file=sys.stderr if outcome.problem else sys.stdout, flush=True)
-                yield outcome
-
-
-def _ready(path: list[str]) -> None:
-    """What a worker needs before its first job: where the user's own agents are found, and nothing printed."""
-    sys.path[:] = path
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def _play(job: TrainSettings, keep: bool) -> Outcome:
-    """One training in a process of its own; goes on from a checkpoint if there is one, and keeps its own on request."""
-    folder = job.log_dir / (job.name or "")
-    if folder.is_dir() and not (folder / CHECKPOINT).is_file():
-        shutil.rmtree(folder)  # stopped before anything was saved
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
-            train(TrainSettings(resume=folder, device="cpu") if folder.is_dir() else job)
-    except Exception as error:  # whatever an agent of the user's does wrong, the others go on
-        return Outcome(folder.name, f"{type(error).__name__}: {(str(error).splitlines() or ['no reason'])[0]}")
-    if not (folder / RESULTS).is_file():
-        return Outcome(folder.name, _STOPPED)
-    if not keep:
-        (folder / CHECKPOINT).unlink()
-    return Outcome(folder.name, None)
+def _tell(outcome: Outcome, done: int, count: int, seconds: float) -> None:
+    left = seconds / done * (count - done) / 60.0
+    said = f"[{done}/{count}] {outcome.name}: {outcome.problem or outcome.score}; about {left:.0f} min left"
+    print(said, file=sys.stderr if outcome.problem else sys.stdout, flush=True)
 
 
 def _command() -> str:
     """What was typed, for the report."""
     words = sys.argv[2:] if sys.argv[1:2] == ["benchmark"] else sys.argv[1:]
-    return " ".join(["python scripts/benchmark.py", *words])
-
-
+    return shlex.join(["python", "scripts/benchmark.py", *words])

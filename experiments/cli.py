@@ -32,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InterplayError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
     return status or 0
 
 

@@ -20,7 +20,7 @@ from interplay.experiments.tables import table
 REPORT = "report.md"
 
 
-def write_report(out: Path, names: Sequence[str], problems: Mapping[str, str], command: str) -> None:
+def write_report(out: Path, names: Sequence[str], problems: Mapping[str, str], command: str, scale: float) -> None:
     """Write ``report.md``, ``scores.csv``, ``curves.csv`` and the two pictures, and print the report.
 
     Args:
@@ -28,11 +28,12 @@ def write_report(out: Path, names: Sequence[str], problems: Mapping[str, str], c
         names: the runs' folders.
         problems: why runs failed, by name.
         command: what made them.
+        scale: part of the recommended episodes that was trained.
     """
     rows = collect(out / "runs", names)
     write_rows(rows, out / SCORES)
     write_curves(out / "runs", rows, names, out)
-    text = _text(rows, _options(out / "runs", names), problems, command)
+    text = _text(rows, _options(out / "runs", names), problems, command, scale)
     (out / REPORT).write_text(text)
     print(text)
     if rows:
@@ -41,10 +42,12 @@ def write_report(out: Path, names: Sequence[str], problems: Mapping[str, str], c
         plot_folders([out], out)
 
 
-def _text(rows: Sequence[Row], options: Sequence[str], problems: Mapping[str, str], command: str) -> str:
+def _text(rows: Sequence[Row], options: Sequence[str], problems: Mapping[str, str], command: str, scale: float) -> str:
     markets = list(dict.fromkeys(row.market for row in rows))
     parts = [f"Made by `{command}` with torch {torch.__version__.split('+')[0]} on {os.cpu_count()} cores "
              f"({platform.machine()}).",
+             "" if scale >= 1.0 else f"**A short version**: agents trained for {scale:.3g} of the episodes that are "
+             "recommended. Do not quote these figures.",
              "Held-out worlds, exploration off. Intervals are 95 %, by bootstrap over training seeds. IQM is the "
              "interquartile mean; normalised is 0 for random users and 1 at the optimum (for greedy users, where no "
              "optimum is known).",
@@ -93,8 +96,8 @@ def _aggregate(rows: Sequence[Row], markets: Sequence[str]) -> str:
     """Normalised scores over all markets with a known optimum, and who beats whom there."""
     known = [market for market in markets if agents_of(rows, market, "exact")
              and any(row.market == market and "normalised" in row.figures for row in rows)]
-    names = [name for name in dict.fromkeys(row.agent for row in rows if row.kind == "learner")
-             if all(scores(rows, market, name, "normalised") for market in known)]
+    learners = list(dict.fromkeys(row.agent for row in rows if row.kind == "learner"))
+    names = [name for name in learners if all(scores(rows, market, name, "normalised") for market in known)]
     if not known or len(names) < 2:
         return ""
     by_task = {name: [scores(rows, market, name, "normalised") for market in known] for name in names}
@@ -102,8 +105,10 @@ def _aggregate(rows: Sequence[Row], markets: Sequence[str]) -> str:
     versus = table(["row beats column", *names],
                    [[one, *("" if one == other else _chance(by_task[one], by_task[other]) for other in names)]
                     for one in names])
+    absent = [name for name in learners if name not in names]
+    without = f" Without {', '.join(absent)}, who failed in one of them." if absent else ""
     return (f"## Over {', '.join(known)}\n\n{total}\n\nProbability of improvement: the chance that a run of the row's "
-            f"agent scores higher than one of the column's.\n\n{versus}")
+            f"agent scores higher than one of the column's.{without}\n\n{versus}")
 
 
 def _chance(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -49,7 +50,9 @@ def train(settings: TrainSettings) -> Path:
         tracker.report(run, found)
     finally:
         tracker.close()
-    (run.folder / RESULTS).write_text(json.dumps(results(run, found), indent=2) + "\n")
+    partial = run.folder / (RESULTS + ".part")
+    partial.write_text(json.dumps(results(run, found), indent=2) + "\n")
+    os.replace(partial, run.folder / RESULTS)  # whole or not there, since benchmarks take it for the end of the run
     print(report_table(run, found))
     return run.folder
 

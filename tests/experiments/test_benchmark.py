@@ -2,11 +2,17 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
+from interplay.envs.presets import find_preset
 from interplay.experiments.benchmark import BenchmarkSettings
 from interplay.experiments.cli import main
 from interplay.experiments.curves import read_curves
@@ -25,7 +31,29 @@ class Broken(Agent):
 
     def act(self, observation, explore):
         raise RuntimeError("no idea what to do")
+
+class Deadly(Broken):
+    """Takes its process along."""
+
+    name = "deadly"
+
+    def act(self, observation, explore):
+        import os
+        os._exit(3)
+
+class Twin(Broken):
+    """Is called like somebody else."""
+
+    name = "dqn"
 '''
+
+
+@pytest.fixture
+def broken(tmp_path, monkeypatch):
+    (tmp_path / "my_broken.py").write_text(BROKEN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    sys.modules.pop("my_broken", None)
 
 
 def run(folder, *arguments):
@@ -86,7 +114,7 @@ def test_what_is_finished_is_not_repeated_and_what_is_missing_is(finished, tmp_p
     assert run(folder, *SMALL) == 0
     printed = capsys.readouterr().out
     assert "8 runs, 7 of them finished before" in printed
-    assert "[1/1] kale-linucb-s0: done" in printed
+    assert "[1/1] kale-linucb-s0: user return" in printed
     assert kept.stat().st_mtime_ns == made
     assert figures(folder) == before
 
@@ -98,25 +126,65 @@ def test_a_run_that_was_made_otherwise_is_not_taken_for_this_one(finished, tmp_p
     assert "--out" in error
 
 
-def test_an_agent_that_fails_is_told_of_and_the_others_go_on(tmp_path, monkeypatch, capsys):
-    (tmp_path / "my_broken.py").write_text(BROKEN)
-    monkeypatch.syspath_prepend(str(tmp_path))
+@pytest.mark.usefixtures("broken")
+def test_an_agent_that_fails_is_told_of_and_the_others_go_on(tmp_path, capsys):
     arguments = ["--presets", "contest", "--agents", "my_broken:Broken", "q-learning", "--seeds", "1",
                  "--scale", "0.005"]
-    try:
-        assert run(tmp_path / "out", *arguments) == 1
-    finally:
-        sys.modules.pop("my_broken", None)
+    assert run(tmp_path / "out", *arguments) == 1
     assert "RuntimeError: no idea what to do" in capsys.readouterr().err
     report = (tmp_path / "out" / "report.md").read_text()
     assert "contest-my_broken.Broken-s0: RuntimeError: no idea what to do" in report
     assert "| q-learning " in report
 
 
+@pytest.mark.usefixtures("broken")
+def test_a_process_that_dies_is_told_of_and_the_same_command_goes_on(finished, tmp_path, capsys):
+    folder = copied(finished, tmp_path)
+    (folder / "runs" / "kale-linucb-s0" / "results.json").unlink()
+    assert run(folder, *SMALL[:-2], "--scale", "0.005", "--agents", "q-learning", "linucb", "my_broken:Deadly") == 1
+    error = capsys.readouterr().err
+    assert "kale-my_broken.Deadly-s1: a process died" in error
+    assert "Traceback" not in error
+    assert run(folder, *SMALL) == 0
+    assert figures(folder) == figures(finished)
+
+
+@pytest.mark.usefixtures("broken")
+def test_agents_of_one_name_are_refused(tmp_path, capsys):
+    assert run(tmp_path / "out", "--agents", "dqn", "my_broken:Twin") == 2
+    assert "'dqn' and 'my_broken:Twin' are both called 'dqn'" in capsys.readouterr().err
+    assert BenchmarkSettings(agents=("dqn", "linucb", "dqn")).checked().agents == ("dqn", "linucb")
+
+
+def test_ctrl_c_saves_what_is_under_way_starts_nothing_more_and_the_same_command_goes_on(tmp_path):
+    arguments = ["--presets", "contest", "--agents", "q-learning", "--seeds", "2", "--scale", "0.05"]
+    script = Path(__file__).parents[2] / "scripts" / "benchmark.py"
+    command = [sys.executable, str(script), *arguments, "--out", str(tmp_path), "--workers", "1"]
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True)
+    curve = tmp_path / "runs" / "contest-q-learning-s0" / "curve.csv"
+    limit = time.monotonic() + 120.0
+    while time.monotonic() < limit and not (curve.is_file() and len(curve.read_text().splitlines()) > 1):
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    said, error = process.communicate(timeout=120)
+    assert (process.returncode, error) == (130, "")
+    assert "stopped; the same command goes on" in said
+    assert [folder.name for folder in (tmp_path / "runs").iterdir()] == ["contest-q-learning-s0"]
+    assert (curve.parent / "checkpoint.pt").is_file()
+    assert not (curve.parent / "results.json").is_file()
+    before = curve.read_text()
+    assert main(["benchmark", *arguments, "--out", str(tmp_path), "--workers", "2"]) == 0
+    rows = curve.read_text()
+    assert rows.startswith(before)
+    assert len(rows.splitlines()) == 1 + 10
+
+
 @pytest.mark.parametrize(("arguments", "words"), [
     (["--agents", "genius"], ["'genius'", "q-learning"]), (["--presets", "cabbage"], ["'cabbage'", "kale"]),
     (["--seeds", "0"], ["seeds=0", "at least 1"]), (["--scale", "0"], ["scale=0", "above 0"]),
-    (["--workers", "0"], ["workers=0"]), (["--log", "nowhere.csv"], ["nowhere.csv"])])
+    (["--workers", "0"], ["workers=0"]), (["--log", "nowhere.csv"], ["nowhere.csv"]),
+    (["--market", "moood_weight=1"], ["'moood_weight'", "mood_weight"])])
 def test_wrong_settings_end_in_one_line_before_anything_runs(arguments, words, tmp_path, capsys):
     assert main(["benchmark", *arguments, "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err.strip()
@@ -129,6 +197,32 @@ def test_a_folder_that_cannot_be_used_is_named_before_anything_runs(tmp_path, ca
     (tmp_path / "file").write_text("")
     assert run(tmp_path / "file", *SMALL) == 2
     assert "--out" in capsys.readouterr().err
+
+
+def test_a_run_of_a_market_that_recommends_something_else_by_now_is_not_taken_for_this_one(finished, tmp_path,
+                                                                                            monkeypatch, capsys):
+    folder = copied(finished, tmp_path)
+    path = folder / "runs" / "kale-linucb-s1" / "results.json"
+    result = json.loads(path.read_text())
+    assert result["training"]["num_worlds"] == find_preset("kale").training.num_worlds
+    result["training"]["num_worlds"] = 3
+    path.write_text(json.dumps(result))
+    assert run(folder, *SMALL) == 2
+    assert "num_worlds=3, not 256" in capsys.readouterr().err
+
+
+def test_a_short_version_says_so_and_quick_leaves_what_is_given(finished):
+    assert "**A short version**: agents trained for 0.005 of the episodes" in (finished / "report.md").read_text()
+    chosen = BenchmarkSettings(quick=True, seeds=1, agents=("linucb",)).checked()
+    assert (chosen.seeds, chosen.agents, chosen.scale) == (1, ("linucb",), 0.2)
+    assert chosen.presets == ("kale", "viability", "contest")
+
+
+def test_a_markets_numbers_are_changed_for_all(tmp_path):
+    assert run(tmp_path, "--presets", "kale", "--agents", "linucb", "--seeds", "1", "--scale", "0.005", "--market",
+               "mood_weight=0") == 0
+    optimum = next(row for row in read_rows(tmp_path / "scores.csv") if row.kind == "exact")
+    assert optimum.figures["score"] == pytest.approx(31.290, abs=5e-4)  # that of kale-null
 
 
 def test_checkpoints_of_finished_runs_are_kept_on_request_alone(finished, tmp_path):
