@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -47,8 +48,8 @@ class Optimiser:
         return self._adam.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
-        self._adam.load_state_dict(state)
+        """Go on from ``state``, which stays as it is: Adam would go on counting in its tensors of steps."""
+        self._adam.load_state_dict(copy.deepcopy(state))
 
 
 def valid_mean(values: Tensor, valid: Tensor) -> Tensor:

@@ -1,0 +1,207 @@
+"""An agent under observation: whatever it gives is looked at, and what is wrong is said in one line."""
+
+from __future__ import annotations
+
+import io
+import random
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interplay.agents.base import Agent, JointAgent, Player, Setting
+from interplay.agents.parts.lives import Life
+from interplay.envs.types import Observation, Side, SideSpec, TensorRecord, Transition
+
+CPU, META = torch.device("cpu"), torch.device("meta")
+"""The device of most checks, and one whose tensors have no values, so that whatever reads one raises."""
+
+_NOT_THE_AGENT = (Path(torch.__file__).parent, Path(__file__))
+_TOUCHED = ("on the meta device, whose tensors have no values: make tensors with device=setting.device, and do without "
+            ".item(), .cpu(), float(), boolean indices and `if` on tensors; ")
+
+
+class AgentError(AssertionError):
+    """An agent that breaks the contract, said in one line: the thing, the value and the mend."""
+
+
+class Played(NamedTuple):
+    """What an agent did: actions by step, those without exploration in the end, and metrics by step."""
+
+    actions: dict[str, dict[Side, Tensor]]
+    metrics: dict[str, dict[str, Tensor]]
+
+    def difference(self, other: Played) -> str:
+        """Where two agents did not do the same, "" if nowhere."""
+        return difference(self.actions, other.actions) or difference(self.metrics, other.metrics)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Makes agents of one class for sides of one shape, and calls them.
+
+    Attributes:
+        kind: the class.
+        options: an instance of its ``Options``, or None.
+        case: what the sides are like, in words.
+        specs: the sides; an ``Agent`` plays the only one.
+        total_steps: of training, for schedules.
+        device: where the agents live. Nobody can look at values on the meta device.
+    """
+
+    kind: type[Player]
+    options: Any
+    case: str
+    specs: Mapping[Side, SideSpec]
+    total_steps: int
+    device: torch.device = CPU
+
+    def require(self, fine: bool, fault: str) -> None:
+        """Raise AgentError unless all is fine."""
+        if not fine:
+            raise AgentError(f"{self.kind.name} as {self.case}: {fault}")
+
+    def make(self) -> Player:
+        """A new agent, always of the same seed."""
+        setting = Setting(seed=1, device=self.device, total_steps=self.total_steps)
+        specs: Any = self.specs if issubclass(self.kind, JointAgent) else next(iter(self.specs.values()))
+        with self._watching("__init__"):
+            made: Player = self.kind(specs, setting, self.options)
+        return made
+
+    def act(self, player: Player, side: Side, seen: Observation, explore: bool) -> Tensor:
+        """Its actions, int64 ``[B, N]``."""
+        call = f"act(explore={explore}) on {len(seen.mask)} worlds"
+        with self._watching(call, seen):
+            if isinstance(player, JointAgent):
+                action = player.act(side, seen, explore)
+            else:
+                assert isinstance(player, Agent)
+                action = player.act(seen, explore)
+        self._check_action(call, action, seen.mask)
+        return action
+
+    def _check_action(self, call: str, action: Any, mask: Tensor) -> None:
+        self.require(isinstance(action, Tensor), f"{call} gave a {type(action).__name__}, must give a torch.Tensor")
+        self.require(action.dtype == torch.int64, f"{call} gave {action.dtype}, must give torch.int64: add .long()")
+        self.require(action.shape == mask.shape[:2],
+                     f"{call} gave shape {list(action.shape)}, must give [B, N] = {list(mask.shape[:2])}")
+        self.require(action.device == mask.device, f"{call} gave a tensor on the device {action.device}, must give one "
+                                                   f"on {mask.device}, where the observation is")
+        if mask.device == META:
+            return
+        inside = (action >= 0) & (action < mask.shape[2])
+        self.require(bool(inside.all()), f"{call} gave {action.tolist()}, must give 0 to {mask.shape[2] - 1}")
+        allowed = mask.gather(2, action.unsqueeze(2)).squeeze(2)
+        self.require(bool(allowed.all()), f"{call} gave {action.tolist()}, which observation.mask forbids at [world, "
+                     f"agent] {(~allowed).nonzero().tolist()}: choose with parts.choosing.best")
+
+    def learn(self, player: Player, step: Mapping[Side, Transition]) -> dict[str, Tensor]:
+        """Its metrics."""
+        learned, learns = player.learned, self.kind.learns
+        with self._watching("learn", *step.values()):
+            if isinstance(player, JointAgent):
+                metrics = player.learn(step)
+            else:
+                assert isinstance(player, Agent)
+                metrics = player.learn(*step.values())
+        self.require(not learns or player.learned == learned + 1, f"learn took self.learned from {learned} to "
+                     f"{player.learned}, must add 1, by which schedules go: write self.learned += 1")
+        self.require(isinstance(metrics, Mapping), f"learn gave a {type(metrics).__name__}, must give a dict")
+        for name, value in metrics.items():
+            self._check_metric(name, value)
+        return dict(metrics)
+
+    def _check_metric(self, name: Any, value: Any) -> None:
+        """A scalar. A constant may stay on the host: nothing that was read from the device gets there unnoticed."""
+        what = f"learn()[{name!r}]"
+        self.require(isinstance(name, str), f"{what} has a {type(name).__name__} for its name, must have a str")
+        self.require(isinstance(value, Tensor), f"{what} is a {type(value).__name__}, must be a tensor left on its "
+                                                "device: no float() or .item()")
+        self.require(value.dim() == 0, f"{what} has shape {list(value.shape)}, must be a scalar: take the mean")
+        self.require(not value.requires_grad, f"{what} holds on to its graph: add .detach()")
+        self.require(value.device == META or bool(torch.isfinite(value)), f"{what} is {value}, must be finite")
+
+    def play(self, player: Player, life: Life, change: Callable[[Transition], Transition] | None = None) -> Played:
+        """Act and learn through ``life``, of which the agent is told what ``change`` makes of it."""
+        played = Played({}, {})
+        for number, moment in enumerate(life):
+            done = {side: self.act(player, side, step.observation, True) for side, step in moment.items()}
+            told = {side: replace(step, action=done[side]) for side, step in moment.items()}
+            if change is not None:
+                told = {side: change(step) for side, step in told.items()}
+            played.actions[f"act in step {number}"] = done
+            played.metrics[f"learn in step {number}"] = self.learn(player, told)
+        played.actions["act(explore=False) in the end"] = {
+            side: self.act(player, side, step.next_observation, False) for side, step in life[-1].items()}
+        return played
+
+    def saved(self, player: Player) -> dict[str, Any]:
+        """Its state, through a file and back."""
+        file = io.BytesIO()
+        with self._watching("torch.save(state_dict())"):
+            torch.save(player.state_dict(), file)
+        file.seek(0)
+        with self._watching("torch.load(weights_only=True) of state_dict(), which may hold tensors, numbers, strings, "
+                            "lists and dicts,"):
+            state: dict[str, Any] = torch.load(file, weights_only=True)
+        lacking = sorted({"draws", "learned"} - set(state))
+        self.require(not lacking, f"state_dict() lacks {' and '.join(lacking)}: begin with super().state_dict()")
+        return state
+
+    def load(self, player: Player, state: dict[str, Any]) -> None:
+        """Let it go on from there."""
+        with self._watching("load_state_dict"):
+            player.load_state_dict(state)
+
+    @contextmanager
+    def _watching(self, call: str, *given: TensorRecord) -> Iterator[None]:
+        """An error becomes one line with a place; what was given and the global generators must stay as they are."""
+        kept, generators = [[x.clone() for x in record.tensors()] for record in given], _generators()
+        try:
+            yield
+        except Exception as error:
+            host = _TOUCHED if self.device == META else ""
+            raise AgentError(f"{self.kind.name} as {self.case}: {host}{call} raised {type(error).__name__}"
+                             f"{_place(error)}: {' '.join(str(error).split())[:300]}") from error
+        drawn = [name for name, state in _generators().items() if state != generators[name]]
+        self.require(not drawn, f"{call} drew from the global generator of {' and '.join(drawn)}: use self.draw, and "
+                                "parts.networks.undrawn for layers")
+        written = self.device != META and difference(kept, [list(record.tensors()) for record in given])
+        self.require(not written, f"{call} wrote into the tensors that it was given: change a copy")
+
+
+def difference(one: Any, other: Any, path: str = "") -> str:
+    """Where two nested groups of values differ first, "" if nowhere."""
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return "" if one.dtype == other.dtype and torch.equal(one, other) else path
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        one, other = dict(enumerate(one)), dict(enumerate(other))
+    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+        return "" if type(one) is type(other) and one == other else path
+    for key in [*one, *(key for key in other if key not in one)]:
+        inner = f"{path}, {key}" if path else str(key)
+        found = difference(one[key], other[key], inner) if key in one and key in other else inner
+        if found:
+            return found
+    return ""
+
+
+def _generators() -> dict[str, Any]:
+    """State of the generators that nobody may touch."""
+    numpys = np.random.get_state(legacy=False)["state"]  # noqa: NPY002  # looked at, so that nobody uses it
+    return {"torch": torch.get_rng_state().numpy().tobytes(), "numpy": (numpys["key"].tobytes(), numpys["pos"]),
+            "random": random.getstate()}
+
+
+def _place(error: Exception) -> str:
+    """The last line of the agent's that the error came through, "" if it was none of the agent's."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__)
+              if not any(Path(frame.filename).is_relative_to(path) for path in _NOT_THE_AGENT)]
+    return f" at {Path(frames[-1].filename).name}:{frames[-1].lineno} `{frames[-1].line}`" if frames else ""

@@ -1,0 +1,127 @@
+"""What ``check_agent`` lets agents live through, and how it compares what they did."""
+
+import itertools
+
+import pytest
+import torch
+
+from interplay.agents import JointAgent
+from interplay.agents.first import FirstAgent
+from interplay.agents.greedy import GreedyAgent
+from interplay.agents.matrix_factorisation import MatrixFactorisationAgent
+from interplay.agents.parts.lives import ANY_SIDES, ONE_SIDE, life, observation
+from interplay.agents.parts.trial import difference
+from interplay.agents.testing import AgentError, check_agent
+from interplay.envs.presets import find_preset
+
+
+class Pair(JointAgent):
+    """An agent for each side that it plays."""
+
+    name = "pair"
+
+    def __init__(self, specs, setting, options=None):
+        super().__init__(specs, setting, options)
+        self.players = {side: MatrixFactorisationAgent(spec, setting) for side, spec in specs.items()}
+
+    def act(self, side, observation, explore):
+        return self.players[side].act(observation, explore)
+
+    def learn(self, transitions):
+        self.learned += 1
+        return {side: self.players[side].learn(step)["loss"] for side, step in transitions.items()}
+
+    def state_dict(self):
+        return super().state_dict() | {side: player.state_dict() for side, player in self.players.items()}
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        for side, player in self.players.items():
+            player.load_state_dict(state[side])
+
+
+def test_a_joint_agent_plays_both_sides_and_one_alone():
+    check_agent(Pair)
+
+
+def strays(self, side, seen, explore):
+    return Pair.act(self, side, seen, explore) * (1.0 if side == "items" else 1)
+
+
+def lonely(self, specs, setting, options=None):
+    Pair.__init__(self, specs, setting, options)
+    self.users = self.players["users"]
+
+
+def lost(self, state):
+    JointAgent.load_state_dict(self, state)
+    self.players["users"].load_state_dict(state["users"])
+
+
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"act": strays}, "broken as users with a history, and items: .* gave torch.float32"),
+    ({"load_state_dict": lost}, "broken as users with a history, and items: .* went on differently at .*, items"),
+    ({"__init__": lonely}, "broken as items: __init__ raised KeyError at test_lives.py")])
+def test_either_side_of_a_joint_agent_is_looked_at(changes, words):
+    with pytest.raises(AgentError, match=words):
+        check_agent(type("Broken", (Pair,), {"name": "broken", **changes}))
+
+
+def test_privileged_agents_alone_see_what_is_expected():
+    check_agent(GreedyAgent)
+    with pytest.raises(AgentError, match=r"blind as users: act.* raised InterplayError at greedy.py:\d+ `.*expected"):
+        check_agent(type("Blind", (GreedyAgent,), {"name": "blind", "privileged": False}))
+
+
+@pytest.mark.parametrize(("case", "needs"), [
+    ("one user with an exact state", "state"), ("users with a history", "history"),
+    ("users with a history", "history_ids")])
+def test_there_are_states_and_histories_in_some_cases(case, needs):
+    def act(self, seen, explore):
+        if getattr(seen, needs) is not None:
+            raise RuntimeError("found it")
+        return FirstAgent.act(self, seen, explore)
+
+    with pytest.raises(AgentError, match=f"first as {case}: act.* raised RuntimeError at test_lives.py:.*: found it"):
+        check_agent(type("First", (FirstAgent,), {"name": "first", "act": act}))
+
+
+@pytest.mark.parametrize("specs", [*ONE_SIDE.values(), *ANY_SIDES.values()])
+def test_lives_are_such_as_markets_have(specs):
+    markets = [find_preset(name).market().specs for name in ("town", "kale", "kale-partial")]
+    for side, spec in specs.items():
+        for names in ("own_features", "option_features", "history_features"):
+            assert {*getattr(spec, names)} <= {name for market in markets for name in getattr(market[side], names)}
+        seen = observation(spec, 50, 0, privileged=True)
+        assert seen.mask[..., 0].all()
+        assert spec.num_actions == 1 or not seen.mask.all()
+        assert seen.options.amin() < -3.0 < 3.0 < seen.options.amax()
+        assert max(seen.own.abs().amax(), seen.options.abs().amax()) <= 4.0
+        assert seen.ids.unique().tolist() == list(range(spec.num_ids))
+        assert (seen.state is None) == (spec.num_states is None)
+        assert (seen.history is None) == (spec.history_length == 0)
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_in_a_life_the_gone_stay_away_until_the_episode_is_cut_off(empty):
+    lived = [moment["users"] for moment in life(ONE_SIDE["users"], 40, False, empty)]
+    assert lived[0].valid.any() != empty
+    assert sum(step.terminated.sum() for step in lived) > 20
+    assert sum((~step.valid).sum() for step in lived) > 20
+    for now, then in itertools.pairwise(lived):
+        assert not (now.terminated & ~now.valid).any()
+        stays = (now.valid & ~now.terminated) | now.truncated
+        assert torch.equal(then.valid, stays)
+        assert now.truncated.all() or difference(now.next_observation.own, then.observation.own) == ""
+
+
+def test_differences_are_found_and_named():
+    one = {"a": [torch.ones(2), {"b": 1}], "c": None}
+    assert difference(one, {"a": [torch.ones(2), {"b": 1}], "c": None}) == ""
+    assert difference(one, {"a": [torch.ones(2), {"b": 2}], "c": None}) == "a, 1, b"
+    assert difference(one, {"a": [torch.zeros(2), {"b": 1}], "c": None}) == "a, 0"
+    assert difference(one, {"a": [torch.ones(2)], "c": None}) == "a, 1"
+    assert difference(one, {"a": one["a"]}) == "c"
+    assert difference({}, {"d": 1}) == "d"
+    assert difference(torch.ones(2), torch.ones(2, dtype=torch.int64), "e") == "e"
+    assert difference({"f": 1}, {"f": True}) == "f"

@@ -1,0 +1,297 @@
+"""What ``check_agent`` says to each fault: agents that are right but for one thing."""
+
+import dataclasses
+import random
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from interplay.agents import Agent, JointAgent
+from interplay.agents.parts.choosing import best, epsilon_greedy
+from interplay.agents.testing import AgentError, check_agent
+
+
+@dataclasses.dataclass(frozen=True)
+class FairOptions:
+    epsilon: float = 0.2
+    gain: float = 0.1
+
+
+class Fair(Agent):
+    """A running mean of the reward of each action."""
+
+    name = "fair"
+    learns = True
+    Options = FairOptions
+
+    def __init__(self, spec, setting, options=None):
+        super().__init__(spec, setting, options)
+        self.table = torch.zeros(spec.num_agents, spec.num_actions, device=setting.device)
+
+    def act(self, observation, explore):
+        values = self.table.expand(observation.mask.shape)
+        return epsilon_greedy(self, values, observation.mask, self.options.epsilon) if explore else best(
+            values, observation.mask)
+
+    def learn(self, transition):
+        self.learned += 1
+        taken = torch.nn.functional.one_hot(transition.action, self.spec.num_actions) * transition.valid.unsqueeze(2)
+        error = (taken * (transition.reward.unsqueeze(2) - self.table)).sum(0)
+        self.table += self.options.gain * error
+        return {"loss": error.square().mean()}
+
+    def state_dict(self):
+        return super().state_dict() | {"table": self.table}
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        self.table.copy_(state["table"])
+
+
+def but(**changes):
+    """The class, but for one thing."""
+    return type("Broken", (Fair,), {"name": "broken", **changes})
+
+
+def acts(change):
+    """An agent whose actions are changed: ``change(self, action, observation, explore)``."""
+    return but(act=lambda self, seen, explore: change(self, Fair.act(self, seen, explore), seen, explore))
+
+
+def gives(change):
+    """An agent whose actions are changed, whatever it sees."""
+    return acts(lambda self, action, seen, explore: change(action))
+
+
+def learns(change):
+    """An agent whose metrics are changed: ``change(self, metrics, transition)``."""
+    return but(learn=lambda self, step: change(self, Fair.learn(self, step), step))
+
+
+def tells(change):
+    """An agent whose metrics are changed, whatever it learns: ``change(loss)``."""
+    return learns(lambda self, metrics, step: change(metrics["loss"]))
+
+
+def test_the_agent_that_the_faults_are_put_into_is_right():
+    check_agent(Fair)
+
+
+@dataclasses.dataclass
+class Unset:
+    width: int
+
+
+@pytest.mark.parametrize(("kind", "words"), [
+    (42, "42 must be a class derived from interplay.agents.Agent or JointAgent"),
+    (dict, "must be a class derived from interplay.agents.Agent or JointAgent"),
+    (type("Nameless", (Fair,), {}), r"Nameless.name=None must be a string .*: write name = "),
+    (but(name=3), "Broken.name=3 must be a string"),
+    (type("Idle", (Agent,), {"name": "idle"}), "Idle must override act$"),
+    (type("Idle", (JointAgent,), {"name": "idle"}), "Idle must override act and learn$"),
+    (but(Options=dict), "Broken.Options=.*dict.* must be a dataclass: decorate it"),
+    (but(Options=Unset), "Broken.Options.width has no default: give it one")])
+def test_what_is_wrong_with_a_class(kind, words):
+    with pytest.raises(AgentError, match=words):
+        check_agent(kind)
+
+
+def test_options_of_another_agent_are_refused():
+    with pytest.raises(AgentError, match=r"options=Unset\(width=3\) must be an instance of Fair.Options, FairOptions"):
+        check_agent(Fair, Unset(3))
+    with pytest.raises(AgentError, match=r"fair as users: act.* raised TypeError at choosing.py:\d+ `.* < epsilon`"):
+        check_agent(Fair, FairOptions(epsilon="high"))
+
+
+def fails(kind, words):
+    with pytest.raises(AgentError, match=words) as error:
+        check_agent(kind)
+    assert re.match(r"broken as [a-z ,]+: \S", str(error.value))
+    assert "\n" not in str(error.value)
+
+
+def forbidden(seen):
+    """Actions that the mask forbids, 0 where it forbids none."""
+    return (~seen.mask).float().argmax(-1)
+
+
+@pytest.mark.parametrize(("kind", "words"), [
+    (gives(lambda action: action.numpy()), r"act\(explore=True\) on 3 worlds gave a ndarray, must give a torch.Tensor"),
+    (gives(lambda action: action.tolist()), "gave a list, must give a torch.Tensor"),
+    (gives(lambda action: action.float()), r"gave torch.float32, must give torch.int64: add .long\(\)"),
+    (gives(lambda action: action.int()), "gave torch.int32, must give torch.int64"),
+    (gives(lambda action: action[:, 0]), r"gave shape \[3\], must give \[B, N\] = \[3, 3\]"),
+    (gives(lambda action: action.unsqueeze(2)), r"gave shape \[3, 3, 1\], must give \[B, N\]"),
+    (gives(lambda action: action - 1), r"gave \[\[.*-1.*\]\], must give 0 to 2"),
+    (gives(lambda action: action + 3), r"gave \[\[.*\]\], must give 0 to 2"),
+    (gives(lambda action: torch.ones(3, 3, dtype=torch.int64) * action), r"on 1 worlds gave shape \[3, 3\]"),
+    (gives(lambda action: torch.zeros(action.shape, dtype=torch.int64)),
+     "on the device cpu, must give one on meta, where the observation is"),
+    (acts(lambda self, action, seen, explore: forbidden(seen)),
+     r"which observation.mask forbids at \[world, agent\] \[\[\d"),
+    (acts(lambda self, action, seen, explore: action if explore else forbidden(seen)), "act.explore=False.* forbids"),
+    (acts(lambda self, action, seen, explore: action if self.learned < 30 else forbidden(seen)), "act.* forbids")],
+    ids=["numpy", "list", "float", "int32", "one agent", "an axis more", "below", "above", "so many worlds", "device",
+         "forbidden", "forbidden if best", "forbidden later"])
+def test_what_is_wrong_with_actions(kind, words):
+    fails(kind, words)
+
+
+def flipped(self, action, seen, explore):
+    """The other end of what is allowed, each second time."""
+    self.odd = not getattr(self, "odd", False)
+    return action if explore or self.odd else seen.mask.long().cumsum(-1).argmax(-1)
+
+
+def counted(self, action, seen, explore):
+    self.table += 1.0
+    return action
+
+
+def overwritten(self, action, seen, explore):
+    seen.own.zero_()
+    return action
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (flipped, r"act\(explore=False\) gave another action the second time, and drew no noise"),
+    (counted, r"act\(explore=False\) changed state_dict\(\) at table: leave that to learn"),
+    (overwritten, r"act\(explore=True\) on 3 worlds wrote into the tensors that it was given: change a copy")])
+def test_acting_changes_nothing(change, words):
+    fails(acts(change), words)
+
+
+def untidy(self, metrics, step):
+    step.reward.add_(1.0)
+    return metrics
+
+
+def forgetful(self, metrics, step):
+    self.learned -= 1
+    return metrics
+
+
+@pytest.mark.parametrize(("kind", "words"), [
+    (tells(lambda loss: None), "learn gave a NoneType, must give a dict"),
+    (tells(lambda loss: {"loss": 0.5}), r"learn\(\)\['loss'\] is a float, must be a tensor left on its device"),
+    (tells(lambda loss: {3: loss}), r"learn\(\)\[3\] has a int for its name, must have a str"),
+    (tells(lambda loss: {"loss": loss.expand(2)}), r"\['loss'\] has shape \[2\], must be a scalar: take the mean"),
+    (tells(lambda loss: {"loss": loss.requires_grad_() * 2.0}), "holds on to its graph: add .detach"),
+    (tells(lambda loss: {"loss": loss / 0.0}), r"\['loss'\] is (inf|nan), must be finite"),
+    (learns(forgetful), "learn took self.learned from 0 to 0, must add 1, .* self.learned [+]= 1"),
+    (learns(untidy), "learn wrote into the tensors that it was given: change a copy")],
+    ids=["none", "float", "name", "shape", "graph", "infinite", "clock", "writes"])
+def test_what_is_wrong_with_learning(kind, words):
+    fails(kind, words)
+
+
+def test_whoever_learns_says_so():
+    fails(but(learns=False), r"learn changed state_dict\(\) at learned, but learns is False: write learns = True")
+
+
+def drawing(draw):
+    """An agent that takes chance from elsewhere."""
+    return acts(lambda self, action, seen, explore: draw() and action)
+
+
+def layered(self, spec, setting, options=None):
+    Fair.__init__(self, spec, setting, options)
+    self.layer = torch.nn.Linear(2, 2)
+
+
+def shared(self, spec, setting, options=None):
+    """What one agent of the class learns, all of them know."""
+    Fair.__init__(self, spec, setting, options)
+    tables = vars(type(self))["tables"]
+    self.table = tables.setdefault((spec, setting), self.table)
+
+
+@pytest.mark.parametrize(("kind", "words"), [
+    (drawing(lambda: [torch.rand(1)]), r"act\(.* drew from the global generator of torch: use self.draw"),
+    (drawing(lambda: [np.random.rand()]), "drew from the global generator of numpy"),  # noqa: NPY002
+    (drawing(lambda: [random.random()]), "drew from the global generator of random"),
+    (but(__init__=layered), "__init__ drew from the global generator of torch: .* parts.networks.undrawn for layers"),
+    (but(__init__=shared, tables={}), "two agents of one seed differ at .*: take chance from self.draw alone")],
+    ids=["torch", "numpy", "random", "layer", "shared table"])
+def test_chance_comes_from_the_agents_own_noise(kind, words):
+    fails(kind, words)
+
+
+def saves(change):
+    """An agent whose state is changed."""
+    return but(state_dict=lambda self: change(Fair.state_dict(self)))
+
+
+def aliased(self, state):
+    Fair.load_state_dict(self, state)
+    self.table = state["table"]
+
+
+@pytest.mark.parametrize(("kind", "words"), [
+    (saves(lambda state: state | {"table": state["table"].numpy()}),
+     r"torch.load\(weights_only=True\) of state_dict\(\), which may hold tensors, numbers, .* raised UnpicklingError"),
+    (saves(lambda state: state | {"choose": lambda: 0}), r"torch.save\(state_dict\(\)\) raised"),
+    (saves(lambda state: {"table": state["table"]}), r"lacks draws and learned: begin with super\(\).state_dict\(\)"),
+    (saves(lambda state: state | {"table": torch.zeros_like(state["table"])}),
+     "an agent that loaded what another had saved went on differently at act .* has draws, learned, table, and be"),
+    (but(load_state_dict=lambda self, state: Agent.load_state_dict(self, state)), "went on differently at act"),
+    (but(load_state_dict=lambda self, state: self.table.copy_(state["table"])), "went on differently at act"),
+    (but(load_state_dict=aliased), "trained that one too, at table: load_state_dict must copy, as self.table.copy_"),
+    (but(load_state_dict=lambda self, state: state["tables"]), "load_state_dict raised KeyError at test_testing.py:")],
+    ids=["numpy", "function", "no base", "not saved", "not loaded", "no base loaded", "aliased", "raises"])
+def test_what_is_wrong_with_saving_and_loading(kind, words):
+    fails(kind, words)
+
+
+def undying(self, step):
+    return Fair.learn(self, replace(step, valid=torch.ones_like(step.valid)))
+
+
+def counting(self, step):
+    """Weighs rewards rightly, but likes an action the better the more often the gone took it."""
+    metrics = Fair.learn(self, step)
+    taken = torch.nn.functional.one_hot(step.action, self.spec.num_actions) * ~step.valid.unsqueeze(2)
+    self.table += taken.sum(0)
+    return metrics
+
+
+def dividing(self, step):
+    """Forgets that there may be nobody."""
+    return {"loss": Fair.learn(self, step)["loss"] / step.valid.sum()}
+
+
+@pytest.mark.parametrize(("learn", "words"), [
+    (undying, "what agents did and earned after they had gone made a difference at act in step .*: leave out rows"),
+    (counting, "after they had gone made a difference at act in step"),
+    (dividing, r"learn\(\)\['loss'\] is (inf|nan), must be finite")])
+def test_the_gone_teach_nothing(learn, words):
+    fails(but(learn=learn), words)
+
+
+def branches(self, metrics, step):
+    if step.terminated.any():
+        return {}
+    return metrics
+
+
+@pytest.mark.parametrize(("kind", "line"), [
+    (tells(lambda loss: {"loss": torch.tensor(loss.item())}), "torch.tensor(loss.item())"),
+    (tells(lambda loss: {"loss": loss.cpu()}), "loss.cpu()"),
+    (tells(lambda loss: {"loss": loss[loss > 0.5].sum()}), "loss[loss > 0.5]"),
+    (tells(lambda loss: {"loss": (loss * torch.ones(2)).mean()}), "loss * torch.ones(2)"),
+    (learns(branches), "if step.terminated.any():")], ids=["item", "cpu", "index", "host", "branch"])
+def test_whatever_touches_the_host_is_named(kind, line):
+    fails(kind, r"on the meta device, .* make tensors with device=setting.device, .* learn raised \w+ at "
+                rf"test_testing.py:\d+ `.*{re.escape(line)}")
+
+
+def late(self, metrics, step):
+    return metrics if self.learned != 3 else metrics | {"fit": torch.tensor(step.reward.std().item())}
+
+
+def test_an_agent_may_touch_the_host_once_after_the_steps_that_are_looked_at():
+    check_agent(learns(late), device_steps=2)
+    fails(learns(late), "on the meta device")
