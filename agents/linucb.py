@@ -1,7 +1,12 @@
 """`linucb`: a linear model of rewards, and a bonus for what it is not sure of.
 
-Li et al., "A contextual-bandit approach to personalized news article recommendation" (WWW 2010), algorithm 1, with one
-model for all agents of a side and one row of features for each option: it learns what is liked now and plans nothing.
+Li et al., "A contextual-bandit approach to personalized news article recommendation" (WWW 2010), algorithm 1, line 9:
+
+    a = argmax_a x_a' A^-1 b + alpha * sqrt(x_a' A^-1 x_a).
+
+There each arm has a regression of its own; here items come and go with their worlds, so that all options of all agents
+of a side share one, for each level, and are told apart by their features (``agents/parts/linear.py``). It learns what
+pays now and plans nothing.
 """
 
 from __future__ import annotations
@@ -9,26 +14,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from interplay.agents.base import Setting
-from interplay.agents.parts.arms import LinearBandit, LinearBanditOptions
 from interplay.agents.parts.choosing import best
+from interplay.agents.parts.linear import LinearBandit, LinearOptions
 from interplay.envs.types import InterplayError, Observation, SideSpec
 
 
 @dataclass(frozen=True)
-class LinUCBOptions(LinearBanditOptions):
+class LinUCBOptions(LinearOptions):
     """Hyper-parameters of ``linucb``."""
 
     alpha: float = 1.0
-    """Width of the confidence bound, in standard deviations of the estimate."""
+    """Width of the confidence bound, in standard deviations of the estimate where rewards have variance 1."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.alpha < 0.0:
-            raise InterplayError(f"alpha={self.alpha} must not be below 0")
+            raise InterplayError(f"alpha={self.alpha} must be at least 0")
 
 
 class LinUCBAgent(LinearBandit):
@@ -43,21 +47,8 @@ class LinUCBAgent(LinearBandit):
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """See ``Agent.act``."""
-        nothing, options = self._arms.rows(observation)
-        weights = self._arms.weights()
-        values = _joined(nothing @ weights[0], options @ weights[1:].T)
+        rows = self.ridge.rows(observation)
+        values = rows @ self.ridge.weights().T
         if explore:
-            spread = torch.linalg.inv(self._arms.precision)
-            bonus = _joined(_deviation(nothing, spread[:1]).squeeze(-1), _deviation(options, spread[1:]))
-            values = values + self.options.alpha * bonus
-        return best(values, observation.mask)
-
-
-def _deviation(rows: Tensor, spread: Tensor) -> Tensor:
-    """``sqrt(x A^-1 x)``, what each model is unsure of each row: ``[..., F]`` and ``[L, F, F]`` to ``[..., L]``."""
-    return torch.einsum("...f,lfg,...g->...l", rows, spread, rows).clamp(min=0.0).sqrt()
-
-
-def _joined(nothing: Tensor, options: Tensor) -> Tensor:
-    """``[B, N]`` and ``[B, N, M, L]`` to one number for each action."""
-    return torch.cat([nothing.unsqueeze(2), options.flatten(2)], dim=2)
+            values = values + self.options.alpha * self.ridge.deviation(rows)
+        return best(self.ridge.by_action(values), observation.mask)

@@ -1,8 +1,12 @@
 """`matrix-factorisation`: epsilon-greedy on a low-rank model of rewards that is fitted as it goes.
 
 Koren, Bell and Volinsky, "Matrix factorization techniques for recommender systems" (Computer 2009), equations 4 and 5:
-r_ua is guessed as b_u + b_a + <p_u, q_a> and every error moves all four by a stochastic gradient step. An arm a is an
-item (for items: a segment) and level, told apart by its id, so that this means most in logs and fixed catalogues.
+r_ua is guessed as b_u + b_a + <p_u, q_a> and every error moves all four by a stochastic gradient step; the overall mean
+is left to the agents' biases. An arm a is an item (for items: a segment) and level, or doing nothing.
+
+Arms are told apart by ids, so that they mean most where ids do: in logs and fixed catalogues. In markets with other
+people in each world, as `town` has, a number is another item each time: what is left is whether to act at all and a
+ranking of numbers that is arbitrary but common to all users, which starves all items but a few.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from torch import Tensor
 from interplay.agents.base import Agent, Setting
 from interplay.agents.parts.arms import arms, num_arms, taken
 from interplay.agents.parts.choosing import best, epsilon_greedy
+from interplay.agents.parts.optimising import valid_mean
 from interplay.agents.parts.schedules import Exploring, check_at_least_one
 from interplay.envs.noise import Stream
 from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
@@ -36,9 +41,10 @@ class MatrixFactorisationOptions(Exploring):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least_one(self, "size")
-        if self.learning_rate <= 0.0 or self.penalty < 0.0:
-            raise InterplayError(f"learning_rate={self.learning_rate} must be above 0, penalty={self.penalty} at "
-                                 "least 0")
+        if self.learning_rate <= 0.0:
+            raise InterplayError(f"learning_rate={self.learning_rate} must be above 0")
+        if self.penalty < 0.0:
+            raise InterplayError(f"penalty={self.penalty} must be at least 0")
 
 
 class MatrixFactorisationAgent(Agent):
@@ -79,7 +85,8 @@ class MatrixFactorisationAgent(Agent):
         ones = torch.ones_like(mine[..., -1:])
         self._move(self.agent, who, torch.cat([theirs[..., :-1], ones], dim=-1), error, transition.valid)
         self._move(self.arm, arm, torch.cat([mine[..., :-1], ones], dim=-1), error, transition.valid)
-        return {"loss": error.square().mean(), "epsilon": torch.tensor(self.options.epsilon(self.progress))}
+        return {"loss": valid_mean(error.square(), transition.valid),
+                "epsilon": torch.tensor(self.options.epsilon(self.progress))}
 
     def _move(self, table: Tensor, row: Tensor, slope: Tensor, error: Tensor, valid: Tensor) -> None:
         """Move the rows of ``table`` at ``row [B, N]``; those of agents who have gone stay."""
