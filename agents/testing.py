@@ -27,11 +27,11 @@ from interplay.envs.types import Observation, Side, Transition
 __all__ = ["DEVICE_STEPS", "STEPS", "AgentError", "check_agent"]
 
 STEPS = 41
-"""Steps that an agent learns through at most; a prime, so that they end in the middle of any rollout."""
+"""Steps that an agent learns through before it is saved; a prime, so that they end in the middle of any rollout."""
 DEVICE_STEPS = 4
-"""Steps on the meta device, where each takes as long as twenty elsewhere."""
+"""Steps on the meta device, where each takes about as long as fifteen elsewhere."""
 
-_MORE = 20  # steps for what needs fewer
+_MORE = 20  # steps after that, and steps for what needs fewer
 
 
 def check_agent(kind: type[Player], options: Any = None, *, device_steps: int = DEVICE_STEPS) -> None:
@@ -48,15 +48,15 @@ def check_agent(kind: type[Player], options: Any = None, *, device_steps: int = 
     """
     _check_class(kind, options)
     for case, specs in (ANY_SIDES if issubclass(kind, JointAgent) else ONE_SIDE).items():
-        trial = Trial(kind, options, case, specs, STEPS)
-        lived = life(specs, STEPS, kind.privileged)
+        trial = Trial(kind, options, case, specs, STEPS + _MORE)
+        lived = life(specs, STEPS + _MORE, kind.privileged)
         _check_idle(trial, lived)
         _check_acting(trial, trial.make(), num_worlds=3)
-        trained = _check_repeats(trial, lived)
+        trained = _check_repeats(trial, lived[:STEPS])
         _check_acting(trial, trained, num_worlds=1)
         _check_acting(trial, trained, num_worlds=5)
-        _check_resumes(trial, trained, lived[:_MORE])
-        _check_copies(trial, trained, lived[:_MORE])
+        _check_resumes(trial, trained, lived[STEPS:])
+        _check_copies(trial, trained, lived[STEPS:])
         _check_gone(trial)
         _check_device(trial, lived[:device_steps])
 

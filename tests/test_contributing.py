@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -33,8 +34,28 @@ def train(folder, *arguments):
     return json.loads(results.read_text())
 
 
-def test_all_four_examples_are_here():
-    assert set(FILES) == {"my_agent.py", "my_behaviour.py", "my_preset.py", "my_data.py"}
+def test_all_examples_are_here():
+    assert set(FILES) == {"my_agent.py", "test_my_agent.py", "my_behaviour.py", "my_preset.py", "my_data.py"}
+
+
+def run_test(folder):
+    """What pytest says to the example's test, run by itself in its folder."""
+    return subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_agent.py"],
+                          cwd=folder, capture_output=True, text=True, check=False).stdout
+
+
+def test_the_agent_passes_the_test_that_comes_with_it(outside):
+    assert "1 passed" in run_test(outside)
+
+
+def test_the_test_finds_what_is_wrong_with_it(outside):
+    right = FILES["my_agent.py"]
+    wrong = right.replace("taken = taken * transition.valid.unsqueeze(2)", "taken = taken * 1.0")
+    assert wrong != right
+    (outside / "my_agent.py").write_text(wrong)
+    found = run_test(outside)
+    assert "1 failed" in found
+    assert "AgentError: my-agent as users: what agents did and earned after they had gone" in found
 
 
 @pytest.mark.parametrize("side", ["--users", "--items"])
