@@ -20,9 +20,11 @@ from interplay.envs.types import InterplayError
 from interplay.experiments.game import make_game, recommended, with_agents
 from interplay.experiments.jobs import STOPPED, Outcome, finished, folder_of, played
 from interplay.experiments.report import write_report
-from interplay.experiments.settings import Pairs, TrainSettings
+from interplay.experiments.settings import Pairs, TrainSettings, make_options, parse_pairs, split_entrant
 
 RUNS = "runs"
+
+_SEEDS = 5  # where no preset recommends a number
 
 _QUICK: dict[str, Any] = {"presets": ("kale", "viability", "contest"), "agents": ("q-learning", "dqn"), "seeds": 3,
                           "scale": 0.2}
@@ -37,9 +39,10 @@ class BenchmarkSettings:
     log: Path | None = None
     """A log to play instead of presets."""
     agents: tuple[str, ...] = ()
-    """Agents to compare, by name or as module:Class; by default every learner of the package."""
-    seeds: int = 5
-    """Seeds 0, 1, ... of each pair."""
+    """Agents to compare, by name or as module:Class, either with ,OPTION=VALUE behind it; by default those whom each
+    market recommends."""
+    seeds: int | None = None
+    """Seeds 0, 1, ... of each pair; by default as many as each market recommends."""
     scale: float = 1.0
     """Part of the episodes that each market recommends."""
     market: Pairs = field(default_factory=tuple)
@@ -62,16 +65,23 @@ class BenchmarkSettings:
         unset = BenchmarkSettings()
         quick = {name: value for name, value in _QUICK.items() if getattr(self, name) == getattr(unset, name)}
         chosen = replace(self, **quick) if self.quick else self
-        names = chosen.agents or tuple(name for name, kind in agents().items() if kind.learns)
         workers = chosen.workers if chosen.workers is not None else os.cpu_count() or 1
         for label, value in (("seeds", chosen.seeds), ("workers", workers)):
-            if value < 1:
+            if value is not None and value < 1:
                 raise InterplayError(f"{label}={value} must be at least 1")
         if not 0.0 < chosen.scale <= 10.0:
             raise InterplayError(f"scale={chosen.scale} must lie above 0 and at most at 10")
-        return replace(chosen, agents=_told_apart(names, "agents", lambda name: find_agent(name).name),
+        return replace(chosen, agents=_told_apart(chosen.agents, "agents", _called),
                        presets=_told_apart(chosen.presets, "presets", lambda name: find_preset(name).name),
                        workers=workers)
+
+
+def _called(entrant: str) -> str:
+    """How a report names the agent, whose options are checked on the way."""
+    name, pairs = split_entrant(entrant)
+    kind = find_agent(name)
+    make_options(kind.Options, parse_pairs(pairs, f"agent {entrant!r}"), f"agent {name!r}")
+    return ",".join([kind.name, *pairs])
 
 
 def _told_apart(names: Sequence[str], label: str, own: Callable[[str], str]) -> tuple[str, ...]:
@@ -133,8 +143,10 @@ def _jobs(settings: BenchmarkSettings, base: TrainSettings) -> Iterator[TrainSet
     """A training for each agent and seed."""
     training = recommended(base)
     label = base.log.resolve().stem if base.log is not None else base.preset
-    for agent in settings.agents:
-        for seed in range(settings.seeds):
+    preset = find_preset(base.preset) if base.log is None else None
+    every = tuple(name for name, kind in agents().items() if kind.learns)
+    for agent in settings.agents or (preset.entrants if preset is not None else ()) or every:
+        for seed in range(settings.seeds or (preset.seeds if preset is not None else _SEEDS)):
             named = replace(base, users=agent) if training.side == "users" else replace(base, items=agent)
             yield with_agents(replace(named, seed=seed, name=f"{label}-{agent}-s{seed}".replace(":", "."),
                                       episodes=max(1, round(settings.scale * training.episodes))))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interplay.experiments.run import RESULTS
-from interplay.experiments.scores import Row
+from interplay.experiments.scores import Row, entrant
 from interplay.experiments.tracking import CURVE
 
 CURVES = "curves.csv"
@@ -32,7 +32,7 @@ def write_curves(runs: Path, rows: Sequence[Row], names: Sequence[str], out: Pat
                 continue
             result = json.loads((folder / RESULTS).read_text())
             training = result["training"]
-            key = (result["preset"], result["evaluation"][training["side"]], result["seed"])
+            key = (result["preset"], entrant(result), result["seed"])
             assert key in known
             steps, score = _read(folder / CURVE, training["measure"])
             for step, value in zip(*_thinned(steps, score), strict=True):

@@ -14,7 +14,7 @@ from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_confi
 from interplay.envs.data import ColumnNames, InteractionLog, read_features, read_log, split_log
 from interplay.envs.market import Market
 from interplay.envs.presets import Training, find_preset
-from interplay.experiments.settings import TrainSettings, parse_pairs
+from interplay.experiments.settings import TrainSettings, parse_pairs, split_entrant
 
 LOGGED_TRAINING = Training(num_worlds=1, episodes=60, eval_worlds=8, discount=0.9, others="q-learning",
                            options={"q-learning": {"shared": True}})
@@ -60,10 +60,16 @@ def recommended(settings: TrainSettings) -> Training:
 
 
 def with_agents(settings: TrainSettings) -> TrainSettings:
-    """The settings with an agent for each side: where none is named, DQN plays the side that the market compares."""
+    """The settings with an agent for each side: where none is named, DQN plays the side that the market compares.
+
+    What is named as NAME,OPTION=VALUE becomes a name and options.
+    """
     training = recommended(settings)
     default = {"users": training.others, "items": training.others} | {training.side: "dqn"}
-    return replace(settings, users=settings.users or default["users"], items=settings.items or default["items"])
+    users, user_option = split_entrant(settings.users or default["users"])
+    items, item_option = split_entrant(settings.items or default["items"])
+    return replace(settings, users=users, items=items, user_option=user_option + settings.user_option,
+                   item_option=item_option + settings.item_option)
 
 
 def make_game(settings: TrainSettings, device: torch.device) -> Game:

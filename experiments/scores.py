@@ -54,7 +54,7 @@ def collect(runs: Path, names: Sequence[str]) -> list[Row]:
         rows.append(_learner(result))
         # Every run evaluates the baselines, against its own opponents: those of the market's first agent stand.
         first = next(other for other in found if other["preset"] == result["preset"])
-        if _agent(result) == _agent(first):
+        if entrant(result) == entrant(first):
             rows += _baselines(result)
         if result is first:
             rows += _exact(result)
@@ -106,10 +106,10 @@ def _kind(word: str) -> Kind:
     return kinds[word]
 
 
-def _agent(result: dict[str, Any]) -> str:
-    """The name of the agent that was compared."""
+def entrant(result: dict[str, Any]) -> str:
+    """The agent that was compared, with the options that it was given: ``dqn`` or ``dqn,double=False``."""
     name: str = result["evaluation"][result["training"]["side"]]
-    return name
+    return ",".join([name, *result["user_option" if result["training"]["side"] == "users" else "item_option"]])
 
 
 def _other(result: dict[str, Any]) -> str:
@@ -122,13 +122,14 @@ def _learner(result: dict[str, Any]) -> Row:
                 "agent_steps_per_second": result["agent_steps"] / max(1e-9, result["wall_seconds"])}
     if result["best_response_gap"] is not None:
         figures["best_response_gap"] = result["best_response_gap"]
-    return _row(result, _agent(result), "learner", result["seed"], figures)
+    return _row(result, entrant(result), "learner", result["seed"], figures)
 
 
 def _baselines(result: dict[str, Any]) -> list[Row]:
     """Stand-ins on the side that is compared."""
     side, other = result["training"]["side"], _other(result)
-    own = [b for b in result["baselines"] if b[other] == result["evaluation"][other] and b[side] != _agent(result)]
+    played = result["evaluation"]
+    own = [b for b in result["baselines"] if b[other] == played[other] and b[side] != played[side]]
     return [_row(result, b[side], "baseline", result["seed"], _figures(b, result)) for b in own]
 
 

@@ -25,7 +25,8 @@ class TrainSettings:
     preset: str = "town"
     """Market to play: a name, or module:attribute for one of your own. Ignored with --log."""
     users: str | None = None
-    """Agent that plays the users: a name, or module:Class; by default dqn, or whom the preset recommends."""
+    """Agent that plays the users: a name, or module:Class, either with ,OPTION=VALUE behind it; by default dqn, or whom
+    the preset recommends."""
     items: str | None = None
     """Agent that plays the items, likewise."""
     seed: int = 0
@@ -122,6 +123,12 @@ class TrainSettings:
 
 def _default(f: Any) -> Any:
     return () if f.name in ("market", "user_option", "item_option") else f.default
+
+
+def split_entrant(text: str) -> tuple[str, tuple[str, ...]]:
+    """``"dqn,double=false,hidden=32"`` to ``("dqn", ("double=false", "hidden=32"))``."""
+    name, *pairs = (part.strip() for part in text.split(","))
+    return name, tuple(pairs)
 
 
 def parse_pairs(pairs: tuple[str, ...], flag: str) -> dict[str, Any]:

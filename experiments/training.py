@@ -148,6 +148,7 @@ def results(run: Run, found: Report) -> dict[str, Any]:
     known = {} if found.oracle is None else {k: v for k, v in asdict(found.oracle).items() if v is not None}
     return {
         "preset": run.game.name, "users": run.settings.users, "items": run.settings.items,
+        "user_option": run.settings.user_option, "item_option": run.settings.item_option,
         "seed": run.settings.seed, "device": run.game.market.device.type,
         "env_steps": run.env_steps, "agent_steps": run.agent_steps, "wall_seconds": round(run.wall_seconds, 3),
         "evaluation": found.score.as_dict(),

@@ -46,6 +46,8 @@ class Preset:
         behaviour: makes the behaviour for a config, which may have been changed by the user.
         training: the recommended training.
         summary: one line for listings.
+        entrants: agents whom a benchmark compares here, each as NAME or NAME,OPTION=VALUE,...; () = every learner.
+        seeds: training seeds of a benchmark.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Preset:
     behaviour: Callable[[MarketConfig], Behaviour]
     training: Training
     summary: str
+    entrants: tuple[str, ...] = ()
+    seeds: int = 5
 
     def market(self, device: torch.device | str = "cpu", **changes: Any) -> Market:
         """The market on ``device``, with some numbers of its config changed.

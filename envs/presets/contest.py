@@ -26,4 +26,5 @@ CONTEST = Preset(
              measure="mean_boost",
              # Small enough to average over what the others tried: with 0.01 they chase each other round in cycles.
              options={"q-learning": {"learning_rate": 0.001}}),
-    "four equal items buy attention: each alone gains by it, together they burn most of it")
+    "four equal items buy attention: each alone gains by it, together they burn most of it",
+    ("q-learning", "dqn", "pqn"), seeds=10)

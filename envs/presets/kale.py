@@ -23,13 +23,15 @@ _CONFIG = MarketConfig(
     user_state="own", item_state="single")
 
 _TRAINING = Training(num_worlds=256, episodes=200, eval_worlds=2048, discount=0.97)
+_ENTRANTS = ("q-learning", "dqn", "pqn", "shared-critic", "ippo")
 
 KALE = Preset("kale", _CONFIG, _behaviour, _TRAINING,
-              "one user, four items: short-term pleasure spoils the mood, so planning pays")
+              "one user, four items: short-term pleasure spoils the mood, so planning pays", _ENTRANTS, seeds=10)
 
-KALE_NULL = Preset("kale-null", replace(_CONFIG, mood_weight=0.0), _behaviour, _TRAINING,
-                   "kale without mood: the control in which being myopic costs nothing")
+KALE_NULL = Preset("kale-null", replace(_CONFIG, mood_weight=0.0), _behaviour, replace(_TRAINING, episodes=100),
+                   "kale without mood: the control in which being myopic costs nothing", _ENTRANTS, seeds=10)
 
 KALE_PARTIAL = Preset("kale-partial", replace(_CONFIG, user_sees="history", history_length=20, user_state="none"),
-                      _behaviour, _TRAINING,
-                      "kale for a user who does not know its own state, only its last 20 items and responses")
+                      _behaviour, replace(_TRAINING, episodes=100),
+                      "kale for a user who does not know its own state, only its last 20 items and responses",
+                      tuple(f"shared-critic,encoder={encoder}" for encoder in ("none", "gru", "transformer")), seeds=10)

@@ -29,4 +29,6 @@ VIABILITY = Preset(
         user_state="budgets", item_state="single"),
     _behaviour,
     Training(num_worlds=64, episodes=100, eval_worlds=16, discount=0.97, options={"shared-critic": {"mixing": "qmix"}}),
-    "four users, two items with upkeep: whoever is selfish lets an item die that they will miss")
+    "four users, two items with upkeep: whoever is selfish lets an item die that they will miss",
+    ("q-learning", "dqn", *(f"shared-critic,mixing={mixing}" for mixing in ("none", "vdn", "qmix")), "ippo", "mappo"),
+    seeds=10)
