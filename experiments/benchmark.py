@@ -104,30 +104,35 @@ def benchmark(settings: BenchmarkSettings) -> int:
         InterplayError: wrong settings, or a folder that cannot be used.
     """
     settings = settings.checked()
-    markets = list(_markets(settings))
-    runs = _usable(settings.out)
-    jobs = [job for market in markets for job in _jobs(settings, replace(market, log_dir=runs))]
+    jobs = planned(settings)
+    _make_usable(settings.out)
     missing = [job for job in jobs if not finished(job)]
     print(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them finished before", flush=True)
     try:
         problems = _problems(missing, settings)
     except KeyboardInterrupt:
-        print(f"stopped; the same command goes on. Its runs are in {runs}")
+        print(f"stopped; the same command goes on. Its runs are in {settings.out / RUNS}")
         return 130
     write_report(settings.out, [folder_of(job).name for job in jobs], problems, _command(), settings.scale)
     return 1 if problems else 0
 
 
+def planned(settings: BenchmarkSettings) -> list[TrainSettings]:
+    """The trainings of a benchmark, whose settings have been ``checked``: markets x agents x seeds."""
+    return [job for market in _markets(settings) for job in _jobs(settings, market)]
+
+
 def _markets(settings: BenchmarkSettings) -> Iterator[TrainSettings]:
     """Settings of each market, which is built once, so that what is wrong with it is said once."""
     for market in ("",) if settings.log is not None else settings.presets:
-        base = TrainSettings(preset=market or "town", log=settings.log, market=settings.market, device="cpu")
+        base = TrainSettings(preset=market or "town", log=settings.log, market=settings.market, device="cpu",
+                             log_dir=settings.out / RUNS)
         make_game(base, torch.device("cpu"))
         yield base
 
 
-def _usable(out: Path) -> Path:
-    """The folder of the runs, made before anything is played."""
+def _make_usable(out: Path) -> None:
+    """Make the folder of the runs, before anything is played."""
     runs = out / RUNS
     try:
         runs.mkdir(parents=True, exist_ok=True)
@@ -136,7 +141,6 @@ def _usable(out: Path) -> Path:
     except OSError as error:
         raise InterplayError(f"out={str(out)!r} cannot be written ({error.strerror or error}): choose another with "
                              "--out") from error
-    return runs
 
 
 def _jobs(settings: BenchmarkSettings, base: TrainSettings) -> Iterator[TrainSettings]:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from interplay.envs.presets import find_preset
-from interplay.experiments.benchmark import BenchmarkSettings
+from interplay.envs.presets import find_preset, presets
+from interplay.experiments.benchmark import BenchmarkSettings, planned
 from interplay.experiments.cli import main
 from interplay.experiments.curves import read_curves
 from interplay.experiments.scores import Row, agents_of, read_rows, scores, write_rows
@@ -232,11 +232,40 @@ def test_checkpoints_of_finished_runs_are_kept_on_request_alone(finished, tmp_pa
     assert main(["evaluate", str(tmp_path / "out" / "runs" / "contest-linucb-s0"), "--eval-worlds", "2"]) == 0
 
 
-def test_every_learner_of_the_package_is_compared_by_default():
-    chosen = BenchmarkSettings().checked()
-    assert {"q-learning", "dqn", "pqn", "shared-critic", "ippo", "mappo", "linucb"} <= set(chosen.agents)
-    assert "random" not in chosen.agents
-    assert BenchmarkSettings(quick=True).checked().seeds == 3
+def names_of(**settings):
+    return [job.name for job in planned(BenchmarkSettings(**settings).checked())]
+
+
+def test_each_market_says_whom_to_compare_and_how_often():
+    names = names_of()
+    assert len(names) == len(set(names))
+    for preset in presets().values():
+        for entrant in preset.entrants:
+            assert sum(name.startswith(f"{preset.name}-{entrant}-s") for name in names) == preset.seeds
+    assert names_of(presets=("kale", "town"), agents=("linucb",), seeds=1) == ["kale-linucb-s0", "town-linucb-s0"]
+    assert {job.split("-")[-1] for job in names_of(quick=True)} == {"s0", "s1", "s2"}
+
+
+def test_every_learner_of_the_package_is_compared_where_nobody_says_whom(tmp_path):
+    (tmp_path / "small.csv").write_text("user,item,reward\n" + "".join(f"{u},{i},{(u + i) % 2}\n" for u in range(6)
+                                                                      for i in range(6)))
+    names = names_of(log=tmp_path / "small.csv", seeds=1)
+    assert {f"small-{agent}-s0" for agent in ("q-learning", "dqn", "pqn", "mappo", "linucb")} <= set(names)
+    assert "small-random-s0" not in names
+
+
+def test_variants_of_one_agent_are_compared(tmp_path, capsys):
+    assert run(tmp_path, "--presets", "contest", "--agents", "q-learning", "q-learning,double=true,bad_news=0.5",
+               "--seeds", "1", "--scale", "0.005") == 0
+    rows = [row for row in read_rows(tmp_path / "scores.csv") if row.kind == "learner"]
+    assert [row.agent for row in rows] == ["q-learning", "q-learning,double=true,bad_news=0.5"]
+    assert rows[0].figures["score"] != rows[1].figures["score"]
+    made = json.loads((tmp_path / "runs" / f"contest-{rows[1].agent}-s0" / "results.json").read_text())
+    assert (made["options"]["items"]["double"], made["options"]["items"]["bad_news"]) == (True, 0.5)
+    assert run(tmp_path, "--agents", "dqn,hiden=3") == 2
+    assert "unknown option 'hiden' of agent 'dqn'" in capsys.readouterr().err
+    assert run(tmp_path, "--agents", "dqn,hidden") == 2
+    assert "agent 'dqn,hidden' 'hidden': write NAME=VALUE" in capsys.readouterr().err
 
 
 def test_pictures_are_drawn_again_from_several_folders(finished, tmp_path, capsys):
