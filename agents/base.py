@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -12,6 +12,10 @@ from torch import Tensor
 
 from interplay.envs.noise import Stream, uniform, world_key
 from interplay.envs.types import SIDES, Observation, Side, SideSpec, Transition
+
+# Players of one run have different numbers, so that they draw different noise.
+_NUMBERS: dict[Side, int] = {"users": 0, "items": 1, "platform": 3}
+_BOTH = 2
 
 
 class Setting(NamedTuple):
@@ -46,13 +50,14 @@ class Player(ABC):
     learns: ClassVar[bool] = False
     privileged: ClassVar[bool] = False
     """True for oracle baselines, which are shown ``Observation.expected``."""
+    plays: ClassVar[tuple[Side, ...]] = ("users", "items", "platform")
+    """Whom it can play."""
     Options: ClassVar[type] = NoOptions
     """Dataclass of the agent's hyper-parameters; the command line sets them by name."""
 
     def __init__(self, setting: Setting, options: Any, number: int) -> None:
         self.setting = setting
         self.options = options if options is not None else self.Options()
-        # Players of one run have different numbers, so that they draw different noise.
         self._key = world_key(setting.seed, torch.tensor([number], device=setting.device))
         self._draws = 0
         self.learned = 0
@@ -77,9 +82,9 @@ class Player(ABC):
 
 
 class Agent(Player):
-    """Plays one side of the market for all its agents in all worlds at once.
+    """Plays one side of the market for all its agents in all worlds at once, or fills the slates of a platform.
 
-    Must be overridden: ``name`` and ``act``. May be overridden: the rest, as ``Player`` says.
+    Must be overridden: ``name`` and ``act``. May be overridden: ``slate``, and the rest as ``Player`` says.
 
     Args:
         spec: the side's shapes.
@@ -88,16 +93,35 @@ class Agent(Player):
     """
 
     def __init__(self, spec: SideSpec, setting: Setting, options: Any = None) -> None:
-        super().__init__(setting, options, SIDES.index(spec.side))
+        super().__init__(setting, options, _NUMBERS[spec.side])
         self.spec = spec
 
     @abstractmethod
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """Actions for all agents, int64 ``[B, N]``. ``explore=False`` asks for the best that it knows."""
 
+    def slate(self, observation: Observation, size: int, explore: bool) -> Tensor:
+        """As a platform: the candidate in each slot, from 1, int64 ``[B, N, K]``; 0 leaves it empty.
+
+        Unless overridden, it acts for one slot after the other, each time without what it has taken. So whoever scores
+        options fills slates with those of the highest scores.
+        """
+        slots: list[Tensor] = []
+        mask = observation.mask
+        for _ in range(size):
+            mask = something(mask)
+            slots.append(self.act(replace(observation, mask=mask), explore))
+            mask = mask.scatter(-1, slots[-1].unsqueeze(-1), False)
+        return torch.stack(slots, dim=-1)
+
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """Learn from one step; give named scalars to be logged, left on the device."""
         return {}
+
+
+def something(mask: Tensor) -> Tensor:
+    """The mask ``[..., 1 + M]`` without action 0, but where there is no other."""
+    return torch.cat([~mask[..., 1:].any(-1, keepdim=True), mask[..., 1:]], dim=-1)
 
 
 class JointAgent(Player):
@@ -112,9 +136,10 @@ class JointAgent(Player):
     """
 
     learns: ClassVar[bool] = True
+    plays: ClassVar[tuple[Side, ...]] = SIDES
 
     def __init__(self, specs: Mapping[Side, SideSpec], setting: Setting, options: Any = None) -> None:
-        super().__init__(setting, options, len(SIDES) if len(specs) > 1 else SIDES.index(next(iter(specs))))
+        super().__init__(setting, options, _BOTH if len(specs) > 1 else _NUMBERS[next(iter(specs))])
         self.specs = dict(specs)
 
     @abstractmethod

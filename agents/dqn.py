@@ -136,7 +136,7 @@ class DQNAgent(Agent):
         values = self.online(sample.observation.own, sample.observation.options, who)
         value = _of(values, sample.action)
         error = self._targets(sample, who).unsqueeze(-2) - value.unsqueeze(-1)
-        weight = sample.valid.float() * self._correction(index, error)
+        weight = sample.valid.float() * self._correction(index, error, sample.valid)
         loss = (self._loss(error) * weight).sum() / weight.sum().clamp(min=1.0)
         self._optimiser.step(loss, self.progress)
         follow(self.target, self.online, self.options.target_rate)
@@ -169,12 +169,16 @@ class DQNAgent(Agent):
             loss = loss * (self._middle.unsqueeze(-1) - (error.detach() < 0.0).float()).abs()
         return loss.mean(-1).sum(-1)
 
-    def _correction(self, index: Tensor, error: Tensor) -> Tensor | float:
-        """Weights against the bias of prioritised replay, whose priorities are brought up to date."""
+    def _correction(self, index: Tensor, error: Tensor, valid: Tensor) -> Tensor | float:
+        """Weights against the bias of prioritised replay, whose priorities are brought up to date.
+
+        Who had gone teaches nothing, so that its rows are hardly drawn again.
+        """
         if not isinstance(self._replay, PrioritisedReplay):
             return 1.0
         weight = self._replay.correction(index, linear(0.4, 1.0, self.progress))
-        self._replay.update(index, error.detach().mean((-1, -2)).abs().view(len(index), -1).mean(1))
+        size = error.detach().mean((-1, -2)).abs() * valid
+        self._replay.update(index, size.view(len(index), -1).mean(1))
         return weight.unsqueeze(1) if self._row > 1 else weight
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`popularity`: users take the item that had most responses so far, items court the largest segment."""
+"""`popularity`: users take what had most responses so far, platforms show it, items court the largest segment."""
 
 from typing import ClassVar
 
@@ -17,7 +17,7 @@ class PopularityAgent(Agent):
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """See ``Agent.act``."""
-        column = "popularity" if self.spec.side == "users" else "segment_share"
+        column = "segment_share" if self.spec.side == "items" else "popularity"
         crowd = observation.options[..., self.spec.option_features.index(column)]
         values = torch.full(observation.mask.shape, -1.0, device=crowd.device)
         if self.spec.num_levels > 0:

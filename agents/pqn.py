@@ -37,7 +37,7 @@ from interplay.envs.types import InterplayError, Observation, SideSpec, Transiti
 class PQNOptions(Exploring):
     """Hyper-parameters of ``pqn``."""
 
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     """Adam's step at the start; it falls linearly to a tenth."""
     hidden: int = 64
     """Width of the network."""

@@ -48,6 +48,8 @@ def check_agent(kind: type[Player], options: Any = None, *, device_steps: int = 
     """
     _check_class(kind, options)
     for case, specs in (ANY_SIDES if issubclass(kind, JointAgent) else ONE_SIDE).items():
+        if not set(specs) <= set(kind.plays):
+            continue
         trial = Trial(kind, options, case, specs, STEPS + _MORE)
         lived = life(specs, STEPS + _MORE, kind.privileged)
         _check_idle(trial, lived)

@@ -15,10 +15,18 @@ from torch import Tensor
 from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.config import MarketConfig
 from interplay.envs.noise import Stream, normal, uniform, world_key
-from interplay.envs.observing import item_mask, observe_items, observe_users, side_specs, user_mask
+from interplay.envs.observing import (
+    item_mask,
+    observe_items,
+    observe_platform,
+    observe_users,
+    platform_spec,
+    side_specs,
+    user_mask,
+)
 from interplay.envs.responding import response_rate
 from interplay.envs.rules import Rules
-from interplay.envs.slates import build_slates
+from interplay.envs.slates import build_slates, candidates_of, filled
 from interplay.envs.types import InterplayError, Observation, Population, Side, Slate, State, Step, take
 
 # Budgets and moods are sums of decimal fractions in float32: what should be exactly 0 may be off by rounding.
@@ -46,8 +54,9 @@ class Market:
         self.config = config
         self.behaviour = behaviour
         self.device = torch.device(device)
-        self.specs = side_specs(config)
         self._rules = Rules.make(config, behaviour, self.device)
+        self.specs = side_specs(config)
+        self.platform_spec = platform_spec(self._rules, self.specs["users"])
 
     def reset(self, worlds: Tensor | list[int] | range, seed: int = 0) -> State:
         """The worlds with these numbers under ``seed``, at time 0, with their first slates.
@@ -106,8 +115,18 @@ class Market:
 
     def observe(self, state: State, side: Side, privileged: bool = False) -> Observation:
         """What one side sees. ``privileged`` adds the expected rewards that only oracle baselines may know."""
-        build = observe_users if side == "users" else observe_items
+        build = {"users": observe_users, "items": observe_items, "platform": observe_platform}[side]
         return build(self._rules, state, privileged)
+
+    def offer(self, state: State, slots: Tensor) -> State:
+        """The worlds with slates that a platform filled, in place of the market's own.
+
+        Args:
+            state: the worlds, of which the platform saw ``observe(state, "platform")``.
+            slots: int64 ``[B, U, K]``, the candidate in each slot, from 1; 0 leaves it empty, and so does a candidate
+                that may not be shown or stands in an earlier slot.
+        """
+        return replace(state, slate=filled(candidates_of(self._rules, state), slots))
 
     def boosts(self, state: State) -> Tensor:
         """Factor of each item's boost that the current slates were built with, float32 ``[B, I]``; 1 = rest."""

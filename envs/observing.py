@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from interplay.envs.config import MarketConfig
 from interplay.envs.responding import response_rate, wearout_of
 from interplay.envs.rules import Rules
-from interplay.envs.slates import log_boosts, segment_means
+from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means
 from interplay.envs.types import Observation, Side, SideSpec, State, take
 
 FEATURE_BOUND = 4.0
@@ -60,15 +62,29 @@ def item_mask(rules: Rules, state: State) -> Tensor:
     return torch.cat([torch.ones_like(state.alive).unsqueeze(2), can.repeat(1, 1, config.num_segments)], dim=2)
 
 
-def observe_users(rules: Rules, state: State, privileged: bool) -> Observation:
-    """The users' side; see ``Observation`` for shapes and ``side_specs`` for the columns."""
+def platform_spec(rules: Rules, users: SideSpec) -> SideSpec:
+    """What a platform sees: what its users do, with all candidates in the place of a slate."""
+    return replace(users, side="platform", num_options=num_candidates(rules), num_states=None)
+
+
+def observe_platform(rules: Rules, state: State, privileged: bool) -> Observation:
+    """The users' view of all candidates, each as if it stood in the first slot; see ``platform_spec``."""
+    seen = observe_users(rules, replace(state, slate=candidates_of(rules, state)), privileged, ranked=False)
+    return replace(seen, state=None)
+
+
+def observe_users(rules: Rules, state: State, privileged: bool, ranked: bool = True) -> Observation:
+    """The users' side; see ``Observation`` for shapes and ``side_specs`` for the columns.
+
+    Unless ``ranked``, every option counts as standing in the first slot.
+    """
     config = rules.config
     people, items = state.population, state.slate.items
     knows = config.user_sees == "state"
     self_knowledge = ([(state.mood / config.mood_max).unsqueeze(2), state.satiation / config.satiation_max,
                        state.user_vector] if knows else [state.active.unsqueeze(2).to(torch.float32)])
     own = torch.cat([*self_knowledge, people.user_features], dim=2)
-    position = torch.arange(1, config.slate_size + 1, device=items.device)
+    position = torch.arange(1, items.shape[2] + 1, device=items.device) if ranked else torch.ones_like(items[0, 0])
     examination = (position.to(torch.float32) ** -config.position_bias).expand(items.shape)
     most = state.popularity.amax(1, keepdim=True).clamp(min=1.0)
     scalars = torch.stack([

@@ -58,22 +58,60 @@ def build_slates(rules: Rules, state: State) -> Slate:
         rules: the market's.
         state: the worlds, with boosts and budgets already up to date; its old slate is not read.
     """
-    config, lists = rules.config, rules.lists
+    config = rules.config
     if config.slate_order == "fixed":
         return _fixed(rules, state)
     boosts = log_boosts(rules, state)
-    if lists is None and 0 < config.num_candidates < config.num_items:
-        retrieved = _retrieve(rules, state, boosts)
-        width = config.num_candidates
-    else:
-        retrieved = None
-        width = config.num_items if lists is None else lists[0].shape[1]
-    num_worlds = state.key.shape[0]
+    retrieved = _retrieve(rules, state, boosts)
+    num_worlds, width = state.key.shape[0], num_candidates(rules)
     each = config.num_items if _dense(rules, width) else width * config.embedding_size
     chunk = max(1, _CHUNK // (num_worlds * each))
     parts = [_rank(rules, state, boosts, retrieved, slice(u, min(u + chunk, config.num_users)))
              for u in range(0, config.num_users, chunk)]
     return Slate(*(torch.cat(column, dim=1) for column in zip(*parts, strict=True)))
+
+
+def num_candidates(rules: Rules) -> int:
+    """M, how many items each user's slate is filled from."""
+    if rules.lists is not None:
+        return rules.lists[0].shape[1]
+    return rules.config.num_candidates if _retrieves(rules) else rules.config.num_items
+
+
+def candidates_of(rules: Rules, state: State) -> Slate:
+    """Everything that users' next slates could hold, as one long slate ``[B, U, M]`` in no particular order."""
+    retrieved = _retrieve(rules, state, log_boosts(rules, state))
+    segment = state.population.segment
+    items = _candidates(rules, retrieved, segment, slice(None))
+    if items is None:
+        items = torch.arange(rules.config.num_items, device=segment.device).expand(*segment.shape, -1)
+    valid = take(state.alive, items)
+    if rules.lists is not None:
+        valid = valid & rules.lists[1]
+    return Slate(items, valid, torch.full_like(state.mood, torch.nan))
+
+
+def filled(candidates: Slate, slots: Tensor) -> Slate:
+    """The slates that a platform fills: candidates by number, from 1, in ``slots`` int64 ``[B, U, K]``.
+
+    A slot is left empty by 0, by a candidate that is not valid, and by one that stands in an earlier slot.
+    """
+    index = (slots - 1).clamp(0, candidates.items.shape[2] - 1)
+    good = (slots - 1 == index) & candidates.valid.gather(2, index)
+    earlier = (index.unsqueeze(3) == index.unsqueeze(2)).tril(-1) & good.unsqueeze(2)
+    return Slate(candidates.items.gather(2, index), good & ~earlier.any(3), candidates.log_propensity)
+
+
+def _retrieves(rules: Rules) -> bool:
+    """Whether each segment's candidates are chosen first."""
+    return rules.lists is None and 0 < rules.config.num_candidates < rules.config.num_items
+
+
+def _candidates(rules: Rules, retrieved: Tensor | None, segment: Tensor, users: slice) -> Tensor | None:
+    """Numbers of the items that ``users``, in their ``segment [B, U']``, may be shown: ``[B, U', M]``; None = all."""
+    if retrieved is not None:
+        return take(retrieved, segment)
+    return None if rules.lists is None else rules.lists[0][users].expand(segment.shape[0], -1, -1)
 
 
 def _dense(rules: Rules, width: int) -> bool:
@@ -88,8 +126,10 @@ def _fixed(rules: Rules, state: State) -> Slate:
     return Slate(items, state.alive.unsqueeze(1).expand(shape), torch.zeros_like(state.mood))
 
 
-def _retrieve(rules: Rules, state: State, boosts: Tensor) -> Tensor:
-    """The M items of each segment that suit its mean taste best, boosts counted: int64 ``[B, C, M]``."""
+def _retrieve(rules: Rules, state: State, boosts: Tensor) -> Tensor | None:
+    """The M items of each segment that suit its mean taste best, boosts counted: int64 ``[B, C, M]``; None = all."""
+    if not _retrieves(rules):
+        return None
     config = rules.config
     mean, _ = segment_means(rules, state)
     score = mean @ state.population.item_vector.transpose(1, 2) / config.temperature + boosts
@@ -101,12 +141,8 @@ def _rank(rules: Rules, state: State, boosts: Tensor, retrieved: Tensor | None,
     """Slates of some of the users, from all items, from their segment's candidates or from their own list."""
     config, lists = rules.config, rules.lists
     taste, segment = state.user_vector[:, users], state.population.segment[:, users]
-    num_worlds, count = segment.shape
-    candidates = None
-    if retrieved is not None:
-        candidates = take(retrieved, segment)
-    elif lists is not None:
-        candidates = lists[0][users].expand(num_worlds, -1, -1)
+    count = segment.shape[1]
+    candidates = _candidates(rules, retrieved, segment, users)
     if candidates is None or _dense(rules, candidates.shape[2]):
         score = taste @ state.population.item_vector.transpose(1, 2) / config.temperature + take(boosts, segment)
         score = score.masked_fill(~state.alive.unsqueeze(1), -torch.inf)

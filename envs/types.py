@@ -16,10 +16,11 @@ from typing import Any, Literal, Self, get_type_hints
 import torch
 from torch import Tensor
 
-Side = Literal["users", "items"]
+Side = Literal["users", "items", "platform"]
 
 SIDES: tuple[Side, Side] = ("users", "items")
-"""Both sides, in the order in which everything lists them."""
+"""Who moves in each step, in the order in which everything lists them. A platform, if there is one, fills the slates
+in between."""
 
 
 class InterplayError(ValueError):
@@ -85,10 +86,10 @@ class SideSpec:
     """What an agent has to know about the side of the market it plays before it sees a step.
 
     Attributes:
-        side: ``"users"`` or ``"items"``.
-        num_agents: ``N``, how many agents play this side.
-        num_options: ``M``, slots of a slate for users, segments for items.
-        num_levels: ``L``, actions for each option: 1 for users, the boost levels for items.
+        side: ``"users"``, ``"items"`` or ``"platform"``.
+        num_agents: ``N``, how many agents play this side; of a platform, how many users it fills slates for.
+        num_options: ``M``, slots of a slate for users, segments for items, candidates for a platform.
+        num_levels: ``L``, actions for each option: the boost levels for items, 1 for others.
         own_features: names of the columns of ``Observation.own``.
         option_features: names of the columns of ``Observation.options``.
         num_states: how many values ``Observation.state`` can take, None where the game has no exact state.
@@ -122,8 +123,8 @@ class Observation(TensorRecord):
         own: float32 ``[B, N, F_own]``.
         options: float32 ``[B, N, M, F_option]``.
         mask: bool ``[B, N, 1 + M * L]``, True = allowed. Action 0 always is.
-        ids: int64 ``[B, N, M]``, what each option is: the item in the slot, or the segment. Items of two synthetic
-            worlds with one number are two items; those of a log are the same everywhere.
+        ids: int64 ``[B, N, M]``, what each option is: the item in the slot, the candidate, or the segment. Items of
+            two synthetic worlds with one number are two items; those of a log are the same everywhere.
         state: int64 ``[B, N]``, the exact state of a small game, or None.
         history: float32 ``[B, N, H, F_history]``, what the user took in the last H steps and how it responded, the
             latest last; all 0 for skips and for steps before the first. None where the market keeps no history.
@@ -148,7 +149,7 @@ class Transition(TensorRecord):
 
     Attributes:
         observation: what the agents saw.
-        action: int64 ``[B, N]``.
+        action: int64 ``[B, N]``; for a platform, the candidate that the user took.
         reward: float32 ``[B, N]``.
         next_observation: what they saw next. After the last step of an episode it is still the one that
             followed, never the first of another episode, so that a truncated value can be bootstrapped.
@@ -156,6 +157,7 @@ class Transition(TensorRecord):
         terminated: bool ``[B, N]``, the agent is gone for good: nothing follows.
         truncated: bool ``[B, N]``, the episode was cut off here: what comes next is another episode's.
         valid: bool ``[B, N]``, False for agents that had already gone for good; who is away but may return is valid.
+        slate: int64 ``[B, N, K]``, for a platform alone: the candidate in each slot, from 1; 0 = the slot was empty.
     """
 
     observation: Observation
@@ -166,6 +168,7 @@ class Transition(TensorRecord):
     terminated: Tensor
     truncated: Tensor
     valid: Tensor
+    slate: Tensor | None = None
 
 
 NO_FEATURES = torch.empty(0)
@@ -219,7 +222,8 @@ class Slate(TensorRecord):
     Attributes:
         items: int64 ``[B, U, K]``, the item in each slot.
         valid: bool ``[B, U, K]``, False for a slot with nothing in it (its item is then meaningless).
-        log_propensity: float32 ``[B, U]``, log-probability of this slate, in this order, given the state.
+        log_propensity: float32 ``[B, U]``, log-probability of this slate, in this order, given the state; NaN where a
+            platform filled it.
     """
 
     items: Tensor

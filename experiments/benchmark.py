@@ -34,7 +34,7 @@ _QUICK: dict[str, Any] = {"presets": ("kale", "viability", "contest"), "agents":
 class BenchmarkSettings:
     """Train agents on markets with many seeds; write a report, scores, learning curves and a picture."""
 
-    presets: tuple[str, ...] = ("kale", "kale-null", "kale-partial", "viability", "contest", "town")
+    presets: tuple[str, ...] = ("kale", "kale-null", "kale-partial", "viability", "contest", "town", "feed")
     """Markets to play. Each says which side is compared and who plays the other."""
     log: Path | None = None
     """A log to play instead of presets."""
@@ -151,7 +151,7 @@ def _jobs(settings: BenchmarkSettings, base: TrainSettings) -> Iterator[TrainSet
     every = tuple(name for name, kind in agents().items() if kind.learns)
     for agent in settings.agents or (preset.entrants if preset is not None else ()) or every:
         for seed in range(settings.seeds or (preset.seeds if preset is not None else _SEEDS)):
-            named = replace(base, users=agent) if training.side == "users" else replace(base, items=agent)
+            named = base.played_by(training.side, agent)
             yield with_agents(replace(named, seed=seed, name=f"{label}-{agent}-s{seed}".replace(":", "."),
                                       episodes=max(1, round(settings.scale * training.episodes))))
 

@@ -10,27 +10,45 @@ from torch import Tensor
 from interplay.agents import Agent, JointAgent, Player
 from interplay.envs.types import SIDES, InterplayError, Observation, Side, Transition
 
+PLACKETT_LUCE = "plackett-luce"
+"""How the market draws slates where no platform fills them."""
+
 
 class Cast:
     """The players of a market. A ``JointAgent`` on both sides is one object.
 
     Args:
-        players: who plays each side.
+        players: who plays each side, and who fills the slates, if anybody does.
     """
 
     def __init__(self, players: Mapping[Side, Player]) -> None:
-        self._players = {side: players[side] for side in SIDES}
+        self._players: dict[Side, Player] = {side: players[side] for side in SIDES}
+        if "platform" in players:
+            self._players["platform"] = players["platform"]
 
     def __getitem__(self, side: Side) -> Player:
         return self._players[side]
 
+    @property
+    def has_platform(self) -> bool:
+        """Whether somebody fills the slates."""
+        return "platform" in self._players
+
     def names(self) -> dict[Side, str]:
         """Names of the players by side."""
-        return {side: type(player).name for side, player in self._players.items()}
+        names: dict[Side, str] = {side: type(player).name for side, player in self._players.items()}
+        names.setdefault("platform", PLACKETT_LUCE)
+        return names
 
     def act(self, seen: Mapping[Side, Observation], explore: bool) -> dict[Side, Tensor]:
         """Actions of both sides, each decided from what that side sees."""
-        return {side: _act(player, side, seen[side], explore) for side, player in self._players.items()}
+        return {side: _act(self._players[side], side, seen[side], explore) for side in SIDES}
+
+    def slate(self, seen: Observation, size: int, explore: bool) -> Tensor:
+        """What the platform fills slates of ``size`` with, int64 ``[B, U, size]``; see ``Agent.slate``."""
+        platform = self._players["platform"]
+        assert isinstance(platform, Agent)
+        return platform.slate(seen, size, explore)
 
     def learn(self, transitions: Mapping[Side, Transition]) -> dict[str, Tensor]:
         """Let learners learn; their metrics by name: ``users/loss`` and so on, ``both/loss`` of a joint agent."""
@@ -44,9 +62,10 @@ class Cast:
             metrics |= {f"{label}/{name}": value for name, value in found.items()}
         return metrics
 
-    def replaced(self, side: Side, stand_in: Player) -> Cast:
-        """The same cast, but for one side."""
-        return Cast({**self._players, side: stand_in})
+    def replaced(self, side: Side, stand_in: Player | None) -> Cast:
+        """The same cast, but for one side; None takes the platform away."""
+        others: dict[Side, Player] = {s: player for s, player in self._players.items() if s != side}
+        return Cast(others if stand_in is None else {**others, side: stand_in})
 
     def state_dict(self) -> dict[str, Any]:
         """Of every player, by side; a joint agent's once."""
@@ -63,10 +82,10 @@ class Cast:
 
     def _groups(self) -> list[tuple[str, tuple[Side, ...], Player]]:
         """A label, sides and player for each player."""
-        users, items = self._players["users"], self._players["items"]
-        if users is items:
-            return [("both", SIDES, users)]
-        return [("users", ("users",), users), ("items", ("items",), items)]
+        joint = self._players["users"] is self._players["items"]
+        groups: list[tuple[str, tuple[Side, ...], Player]] = [("both", SIDES, self._players["users"])] if joint else []
+        return groups + [(side, (side,), player) for side, player in self._players.items()
+                         if not (joint and side in SIDES)]
 
     def _learners(self) -> list[tuple[str, tuple[Side, ...], Player]]:
         return [group for group in self._groups() if group[2].learns]

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from interplay.agents import Agent, Setting, find_agent
 from interplay.envs.market import Market
-from interplay.envs.types import SIDES, Side, State
-from interplay.experiments.cast import Cast
+from interplay.envs.types import Side, State
+from interplay.experiments.cast import PLACKETT_LUCE, Cast
 from interplay.experiments.deviations import best_response_gap
 from interplay.experiments.oracles import Oracle, solve
 from interplay.experiments.play import Tally, advance, look
@@ -21,15 +21,16 @@ HELD_OUT_SEED = (1 << 62) + 12_345
 """Seed of all evaluation worlds. Training may use any other seed."""
 
 BASELINES: dict[Side, tuple[str, ...]] = {"users": ("random", "popularity", "greedy"),
-                                          "items": ("random", "rest", "greedy")}
+                                          "items": ("random", "rest", "greedy"),
+                                          "platform": (PLACKETT_LUCE, "random", "popularity", "greedy")}
 
 
 @dataclass(frozen=True)
 class Score:
-    """What a pair of agents did in the held-out worlds. Each figure is a mean over worlds, of one episode each.
+    """What agents did in the held-out worlds. Each figure is a mean over worlds, of one episode each.
 
     Attributes:
-        users, items: names of the agents.
+        users, items, platform: names of the agents.
         user_return, item_return: summed over the agents of the side.
         welfare: sum of the two.
         click_through: responses for each item taken.
@@ -45,6 +46,7 @@ class Score:
 
     users: str
     items: str
+    platform: str
     user_return: Estimate
     item_return: Estimate
     welfare: Estimate
@@ -57,6 +59,10 @@ class Score:
     items_alive: Estimate
     mean_boost: Estimate
     rent_dissipation: Estimate
+
+    def names(self) -> dict[Side, str]:
+        """Names of the agents by side."""
+        return {"users": self.users, "items": self.items, "platform": self.platform}
 
     def as_dict(self) -> dict[str, Any]:
         """Nested, ready for JSON."""
@@ -81,10 +87,21 @@ class Report:
 
     @property
     def reference(self) -> tuple[str, float]:
-        """Name and user return of what counts as 1: the optimum where it is known, otherwise greedy users."""
+        """Name and user return of what counts as 1.
+
+        It is the optimum where that is known, otherwise that of greedy users, or of the market's own slates where
+        platforms are compared: a myopic platform may do worse than one that picks by chance.
+        """
         if self.oracle is not None:
             return self.oracle.name, self.oracle.user_return
-        return "greedy", self._of("greedy")
+        name = "greedy" if self._side == "users" else PLACKETT_LUCE
+        return name, self._of(name)
+
+    @property
+    def random(self) -> float:
+        """User return of what counts as 0: random users or platforms, exactly where that is known."""
+        exact = None if self.oracle is None else self.oracle.random
+        return self._of("random") if exact is None else exact
 
     @property
     def normalised_score(self) -> float | None:
@@ -92,30 +109,42 @@ class Report:
 
         Both ends are the exact values where the oracle knows them, so that luck in their worlds does not enter.
         """
-        exact = None if self.oracle is None else self.oracle.random
-        random = self._of("random") if exact is None else exact
-        _, best = self.reference
+        random, (_, best) = self.random, self.reference
         if abs(best - random) < 1e-6 or (self.oracle is not None and self.oracle.name != "optimum"):
             return None
         return (self.score.user_return.mean - random) / (best - random)
 
-    def _of(self, users: str) -> float:
-        """User return of the baseline users called so, against the run's items."""
-        return next(s.user_return.mean for s in self.baselines if s.users == users and s.items == self.score.items)
+    def _of(self, name: str) -> float:
+        """User return of the baseline called so in the place of the users, or of the platform if there is one."""
+        return next(b.user_return.mean for b in self.baselines if b.names() == self.score.names() | {self._side: name})
+
+    @property
+    def _side(self) -> Side:
+        """Whose baselines tell what users could get."""
+        return "users" if self.score.platform == PLACKETT_LUCE else "platform"
 
 
 def report(market: Market, cast: Cast, num_worlds: int, seed: int) -> Report:
-    """Evaluate ``agents`` and the baselines of each side that learns (of the users' side always)."""
-    baselines = []
-    for side in SIDES:
-        if side == "items" and not cast[side].learns:
-            continue
-        for name in BASELINES[side]:
-            kind = find_agent(name)
-            assert issubclass(kind, Agent)
-            stand_in = kind(market.specs[side], Setting(seed, market.device))
-            baselines.append(evaluate(market, cast.replaced(side, stand_in), num_worlds))
-    return Report(evaluate(market, cast, num_worlds), tuple(baselines), solve(market), best_response_gap(market, cast))
+    """Evaluate ``cast`` and the baselines of each side that learns, of the platform if there is one, else of users."""
+    baselines = [evaluate(market, cast.replaced(side, _stand_in(market, side, name, seed)), num_worlds)
+                 for side in _compared(cast) for name in BASELINES[side]]
+    # What is exact is so for slates that the market draws.
+    exact = (None, None) if cast.has_platform else (solve(market), best_response_gap(market, cast))
+    return Report(evaluate(market, cast, num_worlds), tuple(baselines), *exact)
+
+
+def _compared(cast: Cast) -> list[Side]:
+    sides: list[Side] = ["users"] if cast["users"].learns or not cast.has_platform else []
+    return sides + (["items"] if cast["items"].learns else []) + (["platform"] if cast.has_platform else [])
+
+
+def _stand_in(market: Market, side: Side, name: str, seed: int) -> Agent | None:
+    """A baseline; None for the market's own slates."""
+    if name == PLACKETT_LUCE:
+        return None
+    kind = find_agent(name)
+    assert issubclass(kind, Agent)
+    return kind(market.platform_spec if side == "platform" else market.specs[side], Setting(seed, market.device))
 
 
 @torch.no_grad()
@@ -138,7 +167,7 @@ def _score(cast: Cast, tally: Tally, end: State) -> Score:
     leavers = left.sum(1)
     some = leavers > 0
     return Score(
-        **cast.names(),
+        **{str(side): name for side, name in cast.names().items()},
         user_return=_mean(users), item_return=_mean(items), welfare=_mean(users + items),
         click_through=_mean(tally.responses / tally.taken.clamp(min=1.0)),
         session_length=_mean(tally.session.mean(1)),

@@ -14,6 +14,7 @@ from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_confi
 from interplay.envs.data import ColumnNames, InteractionLog, read_features, read_log, split_log
 from interplay.envs.market import Market
 from interplay.envs.presets import Training, find_preset
+from interplay.experiments.cast import PLACKETT_LUCE
 from interplay.experiments.settings import TrainSettings, parse_pairs, split_entrant
 
 LOGGED_TRAINING = Training(num_worlds=1, episodes=60, eval_worlds=8, discount=0.9, others="q-learning",
@@ -65,11 +66,17 @@ def with_agents(settings: TrainSettings) -> TrainSettings:
     What is named as NAME,OPTION=VALUE becomes a name and options.
     """
     training = recommended(settings)
-    default = {"users": training.others, "items": training.others} | {training.side: "dqn"}
+    default: dict[str, str] = {"users": training.others, "items": training.others, "platform": PLACKETT_LUCE}
+    if training.side == "platform":
+        default |= {"items": "rest", "platform": "slateq"}
+    else:
+        default[training.side] = "dqn"
     users, user_option = split_entrant(settings.users or default["users"])
     items, item_option = split_entrant(settings.items or default["items"])
-    return replace(settings, users=users, items=items, user_option=user_option + settings.user_option,
-                   item_option=item_option + settings.item_option)
+    platform, platform_option = split_entrant(settings.platform or default["platform"])
+    return replace(settings, users=users, items=items, platform=platform,
+                   user_option=user_option + settings.user_option, item_option=item_option + settings.item_option,
+                   platform_option=platform_option + settings.platform_option)
 
 
 def make_game(settings: TrainSettings, device: torch.device) -> Game:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -14,15 +14,37 @@ from interplay.experiments.cast import Cast
 
 
 class Moment(NamedTuple):
-    """Worlds between two steps, and what each side sees of them."""
+    """Worlds between two steps.
+
+    Attributes:
+        state: the worlds, their slates filled.
+        seen: what each side sees of them, and what a platform saw before it filled the slates.
+        slots: what it filled them with, int64 ``[B, U, K]``; None where the market draws its own.
+    """
 
     state: State
     seen: dict[Side, Observation]
+    slots: Tensor | None = None
 
 
-def look(market: Market, cast: Cast, state: State) -> Moment:
-    """Let each side see ``state``; only oracle baselines see the expected rewards."""
-    return Moment(state, {side: market.observe(state, side, cast[side].privileged) for side in SIDES})
+def look(market: Market, cast: Cast, state: State, explore: bool = False, slots: Tensor | None = None) -> Moment:
+    """Let a platform fill the slates, if there is one, and each side see ``state``.
+
+    Only oracle baselines see the expected rewards.
+
+    Args:
+        market: the market.
+        cast: who plays.
+        state: the worlds.
+        explore: whether the platform explores.
+        slots: what it had filled the slates with, where that was decided before.
+    """
+    seen: dict[Side, Observation] = {}
+    if cast.has_platform:
+        seen["platform"] = market.observe(state, "platform", cast["platform"].privileged)
+        slots = cast.slate(seen["platform"], market.config.slate_size, explore) if slots is None else slots
+        state = market.offer(state, slots)
+    return Moment(state, seen | {side: market.observe(state, side, cast[side].privileged) for side in SIDES}, slots)
 
 
 def advance(market: Market, cast: Cast, now: Moment,
@@ -30,7 +52,7 @@ def advance(market: Market, cast: Cast, now: Moment,
     """Both sides act on what they see and the worlds go on: the next moment, what happened, and the actions."""
     action = cast.act(now.seen, explore)
     state, step = market.step(now.state, action["users"], action["items"])
-    return look(market, cast, state), step, action
+    return look(market, cast, state, explore), step, action
 
 
 def iterate(market: Market, cast: Cast, now: Moment) -> tuple[Moment, Step, dict[str, Tensor]]:
@@ -42,12 +64,19 @@ def iterate(market: Market, cast: Cast, now: Moment) -> tuple[Moment, Step, dict
     after, step, action = advance(market, cast, now, explore=True)
     returning = market.config.return_rate > 0.0
     moved = {side: _transition(side, now, action[side], step, after, returning) for side in SIDES}
+    if now.slots is not None:
+        taken = now.slots.gather(2, (step.position - 1).clamp(min=0).unsqueeze(2)).squeeze(2)
+        taken = torch.where(step.position > 0, taken, 0)
+        moved["platform"] = replace(_transition("platform", now, taken, step, after, returning), slate=now.slots)
     return after, step, cast.learn(moved)
 
 
 def _transition(side: Side, now: Moment, action: Tensor, step: Step, after: Moment, returning: bool) -> Transition:
-    """One side's step. Users who are away count where they may return: somebody has to learn what that is worth."""
-    users = side == "users"
+    """One side's step. Users who are away count where they may return: somebody has to learn what that is worth.
+
+    A platform earns what its users earn.
+    """
+    users = side != "items"
     gone = step.user_terminated if users else step.item_terminated
     present = now.state.active | returning if users else now.state.alive
     reward = step.user_reward if users else step.item_reward

@@ -14,6 +14,7 @@ import torch
 from interplay.experiments.curves import write_curves
 from interplay.experiments.run import RESULTS
 from interplay.experiments.scores import METRICS, SCORES, Row, agents_of, collect, scores, write_rows
+from interplay.experiments.settings import OPTION_OF
 from interplay.experiments.statistics import interquartile_mean, mean_estimate, probability_of_improvement
 from interplay.experiments.tables import table
 
@@ -49,8 +50,8 @@ def _text(rows: Sequence[Row], options: Sequence[str], problems: Mapping[str, st
              "" if scale >= 1.0 else f"**A short version**: agents trained for {scale:.3g} of the episodes that are "
              "recommended. Do not quote these figures.",
              "Held-out worlds, exploration off. Intervals are 95 %, by bootstrap over training seeds. IQM is the "
-             "interquartile mean; normalised is 0 for random users and 1 at the optimum (for greedy users, where no "
-             "optimum is known).",
+             "interquartile mean; normalised is 0 for random users and 1 at the optimum; where no optimum is known, 1 "
+             "is what greedy users get; where platforms are compared, 0 is a random one and 1 the market's own slates.",
              *(_market(rows, market) for market in markets), _aggregate(rows, markets)]
     if options:
         parts.append(f"Options that differ from the agents' defaults, as markets recommend: {'; '.join(options)}.")
@@ -71,7 +72,7 @@ def _market(rows: Sequence[Row], market: str) -> str:
     shown = [m for m in METRICS if m != first.measure and any(scores(rows, market, name, m) for name in names)]
     other = table(["agent", *(m.replace("_", " ") for m in shown)],
                   [[name, *(_mean(scores(rows, market, name, m)) for m in shown)] for name in names])
-    return f"## {market}\n\nThe other side: {first.others}.\n\n{score}\n\n{other}"
+    return f"## {market}\n\nOthers: {first.others}.\n\n{score}\n\n{other}"
 
 
 def _score_row(rows: Sequence[Row], market: str, name: str) -> list[str]:
@@ -125,7 +126,7 @@ def _options(runs: Path, names: Sequence[str]) -> list[str]:
             continue
         result: dict[str, Any] = json.loads(path.read_text())
         for agent, options in result["training"]["options"].items():
-            if agent in (result["users"], result["items"]):
+            if agent in [result[side] for side in OPTION_OF]:
                 values = ", ".join(f"{option}={value}" for option, value in options.items())
                 said[f"{result['preset']}: {agent} {values}"] = None
     return list(said)

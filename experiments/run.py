@@ -13,10 +13,10 @@ from torch import Tensor
 
 from interplay.agents import Agent, JointAgent, Player, Setting, find_agent
 from interplay.envs.types import SIDES, InterplayError, Side
-from interplay.experiments.cast import Cast, check_options
+from interplay.experiments.cast import PLACKETT_LUCE, Cast, check_options
 from interplay.experiments.game import Game, make_game, with_agents
 from interplay.experiments.play import Moment, Tally, iterate, look
-from interplay.experiments.settings import TrainSettings, find_device, make_options, parse_pairs
+from interplay.experiments.settings import OPTION_OF, TrainSettings, find_device, make_options, parse_pairs
 
 CONFIG, CHECKPOINT, RESULTS = "config.json", "checkpoint.pt", "results.json"
 
@@ -118,7 +118,7 @@ class Run:
         """Write the checkpoint; the old one stays until the new one is whole."""
         saved = {"fingerprint": self.game.fingerprint, "episode": self.episode, "time": self.time,
                  "wall_seconds": self.wall_seconds, "state": self.now.state.state_dict(),
-                 "tally": self.tally.state_dict(),
+                 "slots": self.now.slots, "tally": self.tally.state_dict(),
                  "agents": self.cast.state_dict()}
         partial = self.folder / (CHECKPOINT + ".part")
         torch.save(saved, partial)
@@ -131,7 +131,7 @@ class Run:
                                  "restore the preset or log it was made with, or start a new run")
         self.cast.load_state_dict(saved["agents"])
         state = self.now.state.loaded(saved["state"])
-        self.now = look(self.game.market, self.cast, state)
+        self.now = look(self.game.market, self.cast, state, slots=saved["slots"])
         self.tally = self.tally.loaded(saved["tally"])
         self.episode, self.time, self.wall_seconds = saved["episode"], saved["time"], saved["wall_seconds"]
 
@@ -144,34 +144,42 @@ def make_cast(settings: TrainSettings, game: Game) -> Cast:
     """
     users, items = (find_agent(_named(settings, side)) for side in SIDES)
     check_options(users, items, settings.item_option)
+    players: dict[Side, Player] = {}
+    if _named(settings, "platform") != PLACKETT_LUCE:
+        players["platform"] = _make_player(settings, game, ("platform",))
+    elif settings.platform_option:
+        raise InterplayError(f"--platform-option {settings.platform_option[0]!r}: the market itself draws the slates; "
+                             "name who is to fill them with --platform")
     if users is items and issubclass(users, JointAgent):
         both = _make_player(settings, game, SIDES)
-        return Cast({"users": both, "items": both})
-    return Cast({side: _make_player(settings, game, (side,)) for side in SIDES})
+        return Cast(players | {"users": both, "items": both})
+    return Cast(players | {side: _make_player(settings, game, (side,)) for side in SIDES})
 
 
 def _make_player(settings: TrainSettings, game: Game, sides: tuple[Side, ...]) -> Player:
-    name = _named(settings, sides[0])
-    flag, pairs = (("--user-option", settings.user_option) if sides[0] == "users"
-                   else ("--item-option", settings.item_option))
+    side, name = sides[0], _named(settings, sides[0])
+    flag = OPTION_OF[side]
     kind = find_agent(name)
-    values = {**game.training.options.get(name, {}), **parse_pairs(pairs, flag)}
+    if side not in kind.plays:
+        raise InterplayError(f"{side}={name!r}: this agent plays {' or '.join(kind.plays)} alone")
+    pairs = parse_pairs(getattr(settings, flag), "--" + flag.replace("_", "-"))
+    values = {**game.training.options.get(name, {}), **pairs}
     options = make_options(kind.Options, values, f"agent {name!r}")
     total = game.training.episodes * game.market.config.horizon
     setting = Setting(settings.seed, game.market.device, total, game.training.discount)
     if issubclass(kind, JointAgent):
         return kind({side: game.market.specs[side] for side in sides}, setting, options)
     assert issubclass(kind, Agent)
-    return kind(game.market.specs[sides[0]], setting, options)
+    return kind(game.market.platform_spec if side == "platform" else game.market.specs[side], setting, options)
 
 
 def _named(settings: TrainSettings, side: Side) -> str:
-    name = settings.users if side == "users" else settings.items
-    assert name is not None, "with_agents names both"
+    name: str | None = getattr(settings, side)
+    assert name is not None, "with_agents names all"
     return name
 
 
 def _first_moment(settings: TrainSettings, game: Game, cast: Cast, episode: int) -> Moment:
     count = game.training.num_worlds
     worlds = range(episode * count, (episode + 1) * count)
-    return look(game.market, cast, game.market.reset(worlds, settings.seed))
+    return look(game.market, cast, game.market.reset(worlds, settings.seed), explore=True)

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from interplay.envs.types import InterplayError
+from interplay.envs.types import InterplayError, Side
+from interplay.experiments.cast import PLACKETT_LUCE
 from interplay.experiments.run import RESULTS
+from interplay.experiments.settings import OPTION_OF
 
 SCORES = "scores.csv"
 
@@ -108,12 +110,17 @@ def _kind(word: str) -> Kind:
 
 def entrant(result: dict[str, Any]) -> str:
     """The agent that was compared, with the options that it was given: ``dqn`` or ``dqn,double=False``."""
-    name: str = result["evaluation"][result["training"]["side"]]
-    return ",".join([name, *result["user_option" if result["training"]["side"] == "users" else "item_option"]])
+    side: Side = result["training"]["side"]
+    name: str = result["evaluation"][side]
+    return ",".join([name, *result[OPTION_OF[side]]])
 
 
-def _other(result: dict[str, Any]) -> str:
-    return "items" if result["training"]["side"] == "users" else "users"
+def _others(played: dict[str, str], side: Side) -> dict[str, str]:
+    """Who played the other sides, by side; nobody who fills slates is nobody."""
+    names: dict[str, str] = {other: played[other] for other in OPTION_OF if other != side}
+    if names.get("platform") == PLACKETT_LUCE:
+        names.pop("platform")
+    return names
 
 
 def _learner(result: dict[str, Any]) -> Row:
@@ -127,15 +134,14 @@ def _learner(result: dict[str, Any]) -> Row:
 
 def _baselines(result: dict[str, Any]) -> list[Row]:
     """Stand-ins on the side that is compared."""
-    side, other = result["training"]["side"], _other(result)
-    played = result["evaluation"]
-    own = [b for b in result["baselines"] if b[other] == played[other] and b[side] != played[side]]
+    side, played = result["training"]["side"], result["evaluation"]
+    own = [b for b in result["baselines"] if _others(b, side) == _others(played, side) and b[side] != played[side]]
     return [_row(result, b[side], "baseline", result["seed"], _figures(b, result)) for b in own]
 
 
 def _exact(result: dict[str, Any]) -> list[Row]:
     oracle = result["oracle"]
-    if oracle["name"] == "greedy":  # a stand-in where nothing is known
+    if not oracle["exact"]:
         return []
     figures = {name: oracle[name] for name in METRICS if name in oracle}
     figures["score"] = figures[result["training"]["measure"]]
@@ -147,13 +153,12 @@ def _figures(evaluation: dict[str, Any], result: dict[str, Any]) -> dict[str, fl
     figures["score"] = figures[result["training"]["measure"]]
     oracle = result["oracle"]
     if result["normalised_score"] is not None and result["training"]["measure"] == "user_return":
-        random = oracle.get("random") or next(
-            b["user_return"]["mean"] for b in result["baselines"]
-            if b["users"] == "random" and b["items"] == result["evaluation"]["items"])
+        random = oracle["random"]
         figures["normalised"] = (figures["score"] - random) / (oracle["user_return"] - random)
     return figures
 
 
 def _row(result: dict[str, Any], agent: str, kind: Kind, seed: int, figures: dict[str, float]) -> Row:
     return Row(result["preset"], agent, kind, seed, result["training"]["measure"],
-               result["evaluation"][_other(result)], figures)
+               " and ".join(f"{other} {name}" for other, name in
+                            _others(result["evaluation"], result["training"]["side"]).items()), figures)

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import ast
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
 import tyro
 
-from interplay.envs.types import InterplayError
+from interplay.envs.types import InterplayError, Side
 
 Pairs = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
+OPTION_OF: dict[Side, str] = {"users": "user_option", "items": "item_option", "platform": "platform_option"}
+"""The setting that holds the options of a side's agent."""
+
+_PAIRS = ("market", *OPTION_OF.values())
 _PATHS = ("log", "user_features", "item_features", "log_dir", "resume")
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Train users and items against each other, then evaluate them on held-out worlds."""
+    """Train users, items and platforms with and against each other, then evaluate them on held-out worlds."""
 
     preset: str = "town"
     """Market to play: a name, or module:attribute for one of your own. Ignored with --log."""
@@ -29,6 +33,8 @@ class TrainSettings:
     the preset recommends."""
     items: str | None = None
     """Agent that plays the items, likewise."""
+    platform: str | None = None
+    """Agent that fills the slates, likewise; plackett-luce leaves it to the market, and so do most presets."""
     seed: int = 0
     """Seed of the training worlds, of the agents and of the split of a log."""
     episodes: int | None = None
@@ -55,6 +61,8 @@ class TrainSettings:
     """NAME=VALUE, sets a hyper-parameter of the users' agent. May be repeated."""
     item_option: Pairs = field(default_factory=tuple)
     """NAME=VALUE, sets a hyper-parameter of the items' agent. May be repeated."""
+    platform_option: Pairs = field(default_factory=tuple)
+    """NAME=VALUE, sets a hyper-parameter of the platform's agent. May be repeated."""
 
     log: Path | None = None
     """Log to take users, items and rewards from: a CSV or Parquet file, or a data set's folder."""
@@ -112,9 +120,14 @@ class TrainSettings:
         values = json.loads(text)
         for name in _PATHS:
             values[name] = None if values.get(name) is None else Path(values[name])
-        for name in ("market", "user_option", "item_option"):
-            values[name] = tuple(values[name])
+        for name in _PAIRS:
+            values[name] = tuple(values.get(name, ()))
         return cls(**values)
+
+    def played_by(self, side: Side, agent: str) -> TrainSettings:
+        """These settings with ``agent`` on ``side``."""
+        players: dict[str, Any] = {side: agent}
+        return replace(self, **players)
 
     def changed(self) -> dict[str, Any]:
         """What differs from the defaults."""
@@ -122,7 +135,7 @@ class TrainSettings:
 
 
 def _default(f: Any) -> Any:
-    return () if f.name in ("market", "user_option", "item_option") else f.default
+    return () if f.name in _PAIRS else f.default
 
 
 def split_entrant(text: str) -> tuple[str, tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from interplay.envs.types import SIDES, Side
 from interplay.experiments.evaluation import Report, Score
 from interplay.experiments.run import Run
 
@@ -20,13 +21,15 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def report_table(run: Run, report: Report) -> str:
     """The evaluation of a run beside its baselines and its oracle."""
-    rows = [_row(score) for score in (*report.baselines, report.score)]
+    # Who fills the slates is only worth a column where somebody does.
+    sides: tuple[Side, ...] = (*SIDES, "platform") if run.cast.has_platform else SIDES
+    rows = [_row(score, sides) for score in (*report.baselines, report.score)]
     oracle = report.oracle
     if oracle is not None:
         items = "" if oracle.item_return is None else f"{oracle.item_return:.1f}"
         boost = "" if oracle.mean_boost is None else f"{oracle.mean_boost:.2f}"
         rows.append([oracle.name, "", f"{oracle.user_return:.3f}", items, "", "", "", boost])
-    header = ["users", "items", "user return [95 %]", "item return [95 %]", "clicks", "stay", "alive", "boost"]
+    header = [*sides, "user return [95 %]", "item return [95 %]", "clicks", "stay", "alive", "boost"]
     score = report.normalised_score
     last = "" if score is None else f"\nnormalised score (random = 0, {report.reference[0]} = 1): {score:.3f}"
     if report.best_response_gap is not None:
@@ -36,6 +39,7 @@ def report_table(run: Run, report: Report) -> str:
     return f"{worlds}\n{table(header, rows)}{last}"
 
 
-def _row(score: Score) -> list[str]:
-    return [score.users, score.items, str(score.user_return), str(score.item_return), f"{score.click_through.mean:.3f}",
-            f"{score.users_stay.mean:.0%}", f"{score.items_alive.mean:.0%}", f"{score.mean_boost.mean:.2f}"]
+def _row(score: Score, sides: Sequence[Side]) -> list[str]:
+    return [*(score.names()[side] for side in sides), str(score.user_return), str(score.item_return),
+            f"{score.click_through.mean:.3f}", f"{score.users_stay.mean:.0%}", f"{score.items_alive.mean:.0%}",
+            f"{score.mean_boost.mean:.2f}"]

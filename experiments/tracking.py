@@ -71,7 +71,8 @@ class Tracker:
                  "evaluation/welfare": score.welfare.mean}
         if report.normalised_score is not None:
             found["evaluation/normalised_score"] = report.normalised_score
-        chosen: dict[str, Any] = {"market": run.game.name, "users": run.settings.users, "items": run.settings.items,
+        players = {str(side): name for side, name in score.names().items()}
+        chosen: dict[str, Any] = {"market": run.game.name, **players,
                                   "seed": run.settings.seed, **asdict(replace(run.game.training, options={}))}
         chosen.pop("options")
         for label, options in run.cast.options().items():

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from interplay.envs.types import InterplayError
 from interplay.experiments.evaluation import Report, report
 from interplay.experiments.run import CONFIG, RESULTS, Run
-from interplay.experiments.settings import TrainSettings
+from interplay.experiments.settings import OPTION_OF, TrainSettings
 from interplay.experiments.tables import report_table
 from interplay.experiments.tracking import Tracker
 
@@ -109,7 +109,8 @@ def _started(settings: TrainSettings) -> Run:
 def _make_folder(run: Run) -> Path:
     """A new folder; a number is added where two runs start within a second."""
     settings, number = run.settings, 0
-    name = f"{run.game.name}-{settings.users}-{settings.items}-s{settings.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    players = [str(settings.users), str(settings.items), *([str(settings.platform)] if run.cast.has_platform else [])]
+    name = "-".join([run.game.name, *players, f"s{settings.seed}", time.strftime("%Y%m%d-%H%M%S")])
     folder = settings.log_dir / (settings.name or name.replace(":", "."))
     while True:
         path = folder.with_name(f"{folder.name}-{number}") if number else folder
@@ -147,13 +148,14 @@ def results(run: Run, found: Report) -> dict[str, Any]:
     name, user_return = found.reference
     known = {} if found.oracle is None else {k: v for k, v in asdict(found.oracle).items() if v is not None}
     return {
-        "preset": run.game.name, "users": run.settings.users, "items": run.settings.items,
-        "user_option": run.settings.user_option, "item_option": run.settings.item_option,
+        "preset": run.game.name,
+        **{name: getattr(run.settings, name) for side, option in OPTION_OF.items() for name in (side, option)},
         "seed": run.settings.seed, "device": run.game.market.device.type,
         "env_steps": run.env_steps, "agent_steps": run.agent_steps, "wall_seconds": round(run.wall_seconds, 3),
         "evaluation": found.score.as_dict(),
         "baselines": [score.as_dict() for score in found.baselines],
-        "oracle": {"name": name, "user_return": user_return} | known,
+        "oracle": {"name": name, "user_return": user_return, "random": found.random,
+                   "exact": found.oracle is not None} | known,
         "normalised_score": found.normalised_score,
         "best_response_gap": found.best_response_gap,
         "training": asdict(run.game.training),

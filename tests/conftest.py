@@ -1,9 +1,16 @@
 """Settings for all tests."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+
+from interplay.agents import JointAgent, Setting, find_agent
+from interplay.envs.market import Market
+from interplay.envs.types import SIDES
+from interplay.experiments.cast import Cast
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 """Real logs, beside the checkout; tests that need one skip where it is missing."""
@@ -13,6 +20,24 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 def one_thread() -> None:
     """Small tensors and several test processes: torch's own threads would only wait for each other."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def cast_of() -> Callable[..., Cast]:
+    """Makes a cast in which an agent plays all that it can of users and items, or else the platform."""
+
+    def make(name: str, market: Market, setting: Setting, options: Callable[[type], Any]) -> Cast:
+        kind = find_agent(name)
+        if issubclass(kind, JointAgent):
+            return Cast(dict.fromkeys(SIDES, kind(market.specs, setting, options(kind))))
+        sides = [side for side in SIDES if side in kind.plays]
+        players = {side: kind(market.specs[side], setting, options(kind)) if side in sides
+                   else find_agent("random")(market.specs[side], setting) for side in SIDES}
+        if not sides:
+            players["platform"] = kind(market.platform_spec, setting, options(kind))
+        return Cast(players)
+
+    return make
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_every_file_of_behaviour_is_a_behaviour():
 
 
 def test_every_preset_is_found():
-    assert set(presets()) == {"kale", "kale-null", "kale-partial", "viability", "contest", "town"}
+    assert set(presets()) == {"kale", "kale-null", "kale-partial", "viability", "contest", "town", "feed"}
     assert {name.split("-")[0] for name in presets()} == modules("envs/presets")
 
 

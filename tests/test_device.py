@@ -7,10 +7,9 @@ that was made on the CPU by mistake. What runs there runs on any device without 
 import pytest
 import torch
 
-from interplay.agents import JointAgent, Setting, agents, find_agent
+from interplay.agents import Setting, agents, find_agent
 from interplay.envs.presets import find_preset
 from interplay.envs.types import SIDES
-from interplay.experiments.cast import Cast
 from interplay.experiments.play import iterate, look
 
 SMALL = {"warm_up": 2, "batch_size": 4, "rollout_length": 2, "num_minibatches": 1}
@@ -30,22 +29,16 @@ def test_a_core_step_never_touches_the_host(preset):
     assert {tensor.device.type for tensor in found} == {"meta"}
 
 
-def cast_of(name, market):
-    """The agent on both sides, as one where it plays both."""
-    kind = find_agent(name)
-    options = kind.Options(**{k: v for k, v in SMALL.items() if k in kind.Options.__dataclass_fields__})
-    setting = Setting(seed=1, device=market.device, total_steps=10)
-    if issubclass(kind, JointAgent):
-        return Cast(dict.fromkeys(SIDES, kind(market.specs, setting, options)))
-    return Cast({side: kind(market.specs[side], setting, options) for side in SIDES})
+def small(kind):
+    return kind.Options(**{k: v for k, v in SMALL.items() if k in kind.Options.__dataclass_fields__})
 
 
 @pytest.mark.parametrize("preset", ["kale-partial", "town", "viability", "contest"])
 @pytest.mark.parametrize("name", agents())
-def test_a_training_iteration_never_touches_the_host(name, preset):
+def test_a_training_iteration_never_touches_the_host(name, preset, cast_of):
     """``q-learning`` fits clusters, which it does once and on the host, after these steps."""
     market = find_preset(preset).market("meta")
-    cast = cast_of(name, market)
+    cast = cast_of(name, market, Setting(seed=1, device=market.device, total_steps=10), small)
     now = look(market, cast, market.reset([0, 1]))
     losses = set()
     for _ in range(3):

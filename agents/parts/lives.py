@@ -25,12 +25,13 @@ _ITEMS = SideSpec("items", num_agents=4, num_options=2, num_levels=2, own_featur
 _ONE_USER = replace(_USERS, num_agents=1, num_states=6)
 _PARTIAL = replace(_USERS, own_features=("active",), history_length=3,
                    history_features=("taken", "response", "topic_0"))
+_PLATFORM = replace(_USERS, side="platform", num_options=4)
 _RESTING = replace(_ITEMS, num_options=1, num_levels=0, num_ids=1, num_states=1)
 
 Cases = dict[str, dict[Side, SideSpec]]
 ONE_SIDE: Cases = {"users": {"users": _USERS}, "one user with an exact state": {"users": _ONE_USER},
                    "users with a history": {"users": _PARTIAL}, "items": {"items": _ITEMS},
-                   "items that can only rest": {"items": _RESTING}}
+                   "items that can only rest": {"items": _RESTING}, "a platform": {"platform": _PLATFORM}}
 """Sides for an ``Agent``, by what they are like."""
 ANY_SIDES: Cases = {"users with a history, and items": {"users": _PARTIAL, "items": _ITEMS},
                     "one user, and items that can only rest": {"users": _ONE_USER, "items": _RESTING},

@@ -22,6 +22,9 @@ from interplay.envs.types import Observation, Side, SideSpec, TensorRecord, Tran
 CPU, META = torch.device("cpu"), torch.device("meta")
 """The device of most checks, and one whose tensors have no values, so that whatever reads one raises."""
 
+SLATE_SIZE = 2
+"""Slots that a platform fills."""
+
 _NOT_THE_AGENT = (Path(torch.__file__).parent, Path(__file__))
 _TOUCHED = ("on the meta device, whose tensors have no values: make tensors with device=setting.device, and do without "
             ".item(), .cpu(), float(), boolean indices and `if` on tensors; ")
@@ -76,7 +79,9 @@ class Trial:
         return made
 
     def act(self, player: Player, side: Side, seen: Observation, explore: bool) -> Tensor:
-        """Its actions, int64 ``[B, N]``."""
+        """Its actions, int64 ``[B, N]``; a platform's slates, int64 ``[B, N, SLATE_SIZE]``."""
+        if side == "platform":
+            return self._slate(player, seen, explore)
         call = f"act(explore={explore}) on {len(seen.mask)} worlds"
         with self._watching(call, seen):
             if isinstance(player, JointAgent):
@@ -87,18 +92,31 @@ class Trial:
         self._check_action(call, action, seen.mask)
         return action
 
-    def _check_action(self, call: str, action: Any, mask: Tensor) -> None:
+    def _slate(self, player: Player, seen: Observation, explore: bool) -> Tensor:
+        call = f"slate(explore={explore}) on {len(seen.mask)} worlds"
+        with self._watching(call, seen):
+            assert isinstance(player, Agent)
+            slots = player.slate(seen, SLATE_SIZE, explore)
+        self._check_action(call, slots, seen.mask, SLATE_SIZE)
+        if seen.mask.device != META:
+            twice = ((slots[..., 1:] == slots[..., :1]) & (slots[..., 1:] > 0)).any(2)
+            self.require(not bool(twice.any()), f"{call} gave {slots.tolist()}, with a candidate twice in a slate at "
+                                                f"[world, agent] {twice.nonzero().tolist()}")
+        return slots
+
+    def _check_action(self, call: str, action: Any, mask: Tensor, *slots: int) -> None:
+        shape, words = [*mask.shape[:2], *slots], "[B, N, K]" if slots else "[B, N]"
         self.require(isinstance(action, Tensor), f"{call} gave a {type(action).__name__}, must give a torch.Tensor")
         self.require(action.dtype == torch.int64, f"{call} gave {action.dtype}, must give torch.int64: add .long()")
-        self.require(action.shape == mask.shape[:2],
-                     f"{call} gave shape {list(action.shape)}, must give [B, N] = {list(mask.shape[:2])}")
+        self.require(list(action.shape) == shape,
+                     f"{call} gave shape {list(action.shape)}, must give {words} = {shape}")
         self.require(action.device == mask.device, f"{call} gave a tensor on the device {action.device}, must give one "
                                                    f"on {mask.device}, where the observation is")
         if mask.device == META:
             return
         inside = (action >= 0) & (action < mask.shape[2])
         self.require(bool(inside.all()), f"{call} gave {action.tolist()}, must give 0 to {mask.shape[2] - 1}")
-        allowed = mask.gather(2, action.unsqueeze(2)).squeeze(2)
+        allowed = mask.gather(2, action.view(*mask.shape[:2], -1)).all(2)
         self.require(bool(allowed.all()), f"{call} gave {action.tolist()}, which observation.mask forbids at [world, "
                      f"agent] {(~allowed).nonzero().tolist()}: choose with parts.choosing.best")
 
@@ -133,7 +151,7 @@ class Trial:
         played = Played({}, {})
         for number, moment in enumerate(life):
             done = {side: self.act(player, side, step.observation, True) for side, step in moment.items()}
-            told = {side: replace(step, action=done[side]) for side, step in moment.items()}
+            told = {side: _told(side, step, done[side]) for side, step in moment.items()}
             if change is not None:
                 told = {side: change(step) for side, step in told.items()}
             played.actions[f"act in step {number}"] = done
@@ -175,6 +193,11 @@ class Trial:
                                 "parts.networks.undrawn for layers")
         written = self.device != META and difference(kept, [list(record.tensors()) for record in given])
         self.require(not written, f"{call} wrote into the tensors that it was given: change a copy")
+
+
+def _told(side: Side, step: Transition, done: Tensor) -> Transition:
+    """The step with what was done in it; users take what a platform put into the first slot."""
+    return replace(step, slate=done, action=done[..., 0]) if side == "platform" else replace(step, action=done)
 
 
 def difference(one: Any, other: Any, path: str = "") -> str:

@@ -29,7 +29,7 @@ class Training:
     side: Side = "users"
     """The side whose agents are compared."""
     others: str = "rest"
-    """Agent that plays the other side."""
+    """Agent that plays the other side; where platforms are compared, the users, while items rest."""
     measure: str = "user_return"
     """The figure of an evaluation by which agents are compared."""
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -27,4 +27,4 @@ CONTEST = Preset(
              # Small enough to average over what the others tried: with 0.01 they chase each other round in cycles.
              options={"q-learning": {"learning_rate": 0.001}}),
     "four equal items buy attention: each alone gains by it, together they burn most of it",
-    ("q-learning", "dqn", "pqn"), seeds=10)
+    ("q-learning", "dqn,sharing=independent", "pqn,sharing=independent", "dqn"), seeds=10)

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from interplay.agents import JointAgent, Setting, agents, find_agent
+from interplay.agents import Setting, agents, find_agent
 from interplay.agents.dqn import DQNOptions
 from interplay.agents.parts.choosing import best
 from interplay.agents.parts.lives import ONE_SIDE
@@ -13,7 +13,6 @@ from interplay.agents.q_learning import QLearningOptions
 from interplay.agents.testing import DEVICE_STEPS, AgentError, _check_gone, check_agent
 from interplay.envs.presets import find_preset
 from interplay.envs.types import SIDES, InterplayError, Transition
-from interplay.experiments.cast import Cast
 from interplay.experiments.play import iterate, look
 
 MARKETS = {"kale": {}, "town": {"num_users": 5, "num_items": 7, "horizon": 40}, "contest": {"num_users": 6}}
@@ -31,11 +30,10 @@ def make(name, market, side, seed=1):
     return kind(market.specs[side], Setting(seed=seed, total_steps=30), small(kind))
 
 
-def both(name, market, seed=1):
-    kind = find_agent(name)
-    if issubclass(kind, JointAgent):
-        return Cast(dict.fromkeys(SIDES, kind(market.specs, Setting(seed=seed, total_steps=30), small(kind))))
-    return Cast({side: make(name, market, side, seed) for side in SIDES})
+@pytest.fixture
+def both(cast_of):
+    """Makes a cast in which the agent plays all that it can of users and items, or else the platform."""
+    return lambda name, market: cast_of(name, market, Setting(seed=1, total_steps=30), small)
 
 
 @pytest.mark.parametrize("name", agents())
@@ -43,6 +41,12 @@ def test_every_agent_keeps_the_contract(name):
     kind = find_agent(name)
     # q-learning fits its clusters on the host, in the fourth step.
     check_agent(kind, small(kind), device_steps=3 if name == "q-learning" else DEVICE_STEPS)
+
+
+@pytest.mark.parametrize("flags", [{"priority": 0.6}, {"priority": 0.6, "sharing": "independent"},
+                                   {"num_quantiles": 3, "dueling": True}, {"munchausen": 0.9}, {"num_steps": 3}])
+def test_variants_of_dqn_keep_the_contract(flags):
+    check_agent(find_agent("dqn"), DQNOptions(warm_up=20, batch_size=8, hidden=8, **flags))
 
 
 @pytest.mark.parametrize("name", [name for name, kind in agents().items() if kind.learns])
@@ -56,8 +60,9 @@ def test_each_learner_would_be_found_out_if_the_gone_taught_it(name):
         return kind.learn(self, {s: replace(step, valid=torch.ones_like(step.valid)) for s, step in told.items()})
 
     broken = type("Broken", (kind,), {"name": "broken", "learn": learn})
+    specs = ONE_SIDE["users with a history" if "users" in kind.plays else "a platform"]
     with pytest.raises(AgentError, match="what agents did and earned after they had gone made a difference"):
-        _check_gone(Trial(broken, small(kind), "users", ONE_SIDE["users with a history"], 40))
+        _check_gone(Trial(broken, small(kind), "users", specs, 40))
 
 
 def play(market, pair, now, steps):
@@ -76,7 +81,7 @@ def play(market, pair, now, steps):
 
 @pytest.mark.parametrize("preset", MARKETS)
 @pytest.mark.parametrize("name", agents())
-def test_every_agent_plays_both_sides_within_the_mask_and_repeats_itself(name, preset):
+def test_every_agent_plays_both_sides_within_the_mask_and_repeats_itself(name, preset, both):
     market = find_preset(preset).market(**MARKETS[preset])
     before = torch.random.get_rng_state()
     runs = []
@@ -126,7 +131,7 @@ def test_wrong_options_are_named(kind, wrong):
 
 @pytest.mark.parametrize("explore", [True, False])
 @pytest.mark.parametrize("name", agents())
-def test_every_action_is_allowed(name, explore):
+def test_every_action_is_allowed(name, explore, both):
     market = find_preset("town").market(num_users=5, num_items=7, energy_start=1.0)
     pair = both(name, market)
     now, _ = play(market, pair, look(market, pair, market.reset([0, 1, 2])), 10)
@@ -144,7 +149,7 @@ def learnt(cast):
 
 @pytest.mark.parametrize("preset", MARKETS)
 @pytest.mark.parametrize("name", [name for name, kind in agents().items() if kind.learns])
-def test_every_learner_learns_in_30_steps_and_goes_on_from_a_file(name, preset):
+def test_every_learner_learns_in_30_steps_and_goes_on_from_a_file(name, preset, both):
     market = find_preset(preset).market(**MARKETS[preset])
     pair, copies = both(name, market), both(name, market)
     now, _ = play(market, pair, look(market, pair, market.reset([0, 1])), 30)

@@ -88,7 +88,8 @@ def test_there_are_states_and_histories_in_some_cases(case, needs):
 
 @pytest.mark.parametrize("specs", [*ONE_SIDE.values(), *ANY_SIDES.values()])
 def test_lives_are_such_as_markets_have(specs):
-    markets = [find_preset(name).market().specs for name in ("town", "kale", "kale-partial")]
+    markets = [{**market.specs, "platform": market.platform_spec}
+               for market in (find_preset(name).market() for name in ("town", "kale", "kale-partial"))]
     for side, spec in specs.items():
         for names in ("own_features", "option_features", "history_features"):
             assert {*getattr(spec, names)} <= {name for market in markets for name in getattr(market[side], names)}

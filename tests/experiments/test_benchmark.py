@@ -90,7 +90,7 @@ def test_it_writes_what_it_promises(finished):
     assert float(found["score"]) == pytest.approx(kale["evaluation"]["user_return"]["mean"], rel=1e-5)
     assert float(found["normalised"]) == pytest.approx(kale["normalised_score"], rel=1e-4)
     boost = next(r for r in rows if (r["market"], r["agent"], r["seed"]) == ("contest", "linucb", "0"))
-    assert (boost["measure"], boost["others"]) == ("mean_boost", "first")
+    assert (boost["measure"], boost["others"]) == ("mean_boost", "users first")
     assert boost["score"] == boost["mean_boost"]
 
 

@@ -1,0 +1,202 @@
+"""`slateq`: a platform that plans slates by what each item in them leads to.
+
+Ie et al., "SlateQ: a tractable decomposition for reinforcement learning with recommendation sets" (IJCAI 2019). A user
+takes at most one item of a slate A, so that the slate's value falls apart into values of its items (their equation 3),
+
+    Q(s, A) = sum over i in A and nothing of P(i | s, A) Q(s, i),      P(i | s, A) = v(s, i) / sum over j of v(s, j),
+
+of which v, the conditional logit of their section 4.2, is learnt from what users took, and Q(s, i) from what followed
+when i was taken (their equation 10):
+
+    Q(s, i) <- r + discount * max over A' of Q(s', A').
+
+The best slate is found by their greedy algorithm (section 4.4.2), which adds the item that does most for the slate so
+far, or by the top-k of v * Q (4.4.1), which is faster and ignores what items take from one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from interplay.agents.base import Agent, Setting, something
+from interplay.agents.parts.choosing import best
+from interplay.agents.parts.networks import OptionScorer, follow
+from interplay.agents.parts.optimising import Optimiser, valid_mean
+from interplay.agents.parts.replay import Replay
+from interplay.agents.parts.returns import lean
+from interplay.agents.parts.schedules import Exploring, check_at_least_one
+from interplay.envs.noise import Stream
+from interplay.envs.types import InterplayError, Observation, Side, SideSpec, Transition
+
+_MOST = 20.0  # bound of a logit, so that its exponential is finite
+
+
+@dataclass(frozen=True)
+class SlateQOptions(Exploring):
+    """Hyper-parameters of ``slateq``."""
+
+    learning_rate: float = 1e-3
+    """Adam's step at the start; it falls linearly to a tenth."""
+    hidden: int = 64
+    """Width of the two networks."""
+    batch_size: int = 256
+    """Slates of one update."""
+    capacity: int = 20_000
+    """Slates in memory, each with all candidates."""
+    warm_up: int = 2_000
+    """Slates in memory before the first update."""
+    target_rate: float = 0.01
+    """How far the target network moves to the online one at each update."""
+    optimiser: Literal["greedy", "top-k"] = "greedy"
+    """How the best slate is found."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least_one(self, "hidden", "batch_size", "capacity")
+        if self.learning_rate <= 0.0:
+            raise InterplayError(f"learning_rate={self.learning_rate} must be above 0")
+        if self.optimiser not in ("greedy", "top-k"):
+            raise InterplayError(f"optimiser={self.optimiser!r} is unknown: choose from greedy, top-k")
+
+
+class SlateQAgent(Agent):
+    """SlateQ with a learnt choice model, for all users at once."""
+
+    name: ClassVar[str] = "slateq"
+    learns: ClassVar[bool] = True
+    plays: ClassVar[tuple[Side, ...]] = ("platform",)
+    Options: ClassVar[type] = SlateQOptions
+
+    def __init__(self, spec: SideSpec, setting: Setting, options: SlateQOptions | None = None) -> None:
+        super().__init__(spec, setting, options)
+        self.options: SlateQOptions
+        o = self.options
+        self.online, self.target = (OptionScorer(spec, o.hidden, setting.seed, setting.device) for _ in range(2))
+        self.target.requires_grad_(False)
+        self.choice = OptionScorer(spec, o.hidden, setting.seed + 1, setting.device)
+        self._optimisers = {"value": Optimiser(self.online, o.learning_rate),
+                            "choice": Optimiser(self.choice, o.learning_rate)}
+        self._replay = Replay(Transition, o.capacity)
+
+    @torch.no_grad()
+    def act(self, observation: Observation, explore: bool) -> Tensor:
+        """The candidate that alone makes the best slate."""
+        return self.slate(observation, 1, explore).squeeze(-1)
+
+    @torch.no_grad()
+    def slate(self, observation: Observation, size: int, explore: bool) -> Tensor:
+        """The best slate, or with probability epsilon any: see ``Agent.slate``."""
+        found = self._best_slate(observation, size)
+        if explore:
+            anything = self._filled(self.draw(*observation.mask.shape), observation.mask, size)
+            explores = self.draw(*observation.mask.shape[:2]) < self.options.epsilon(self.progress)
+            found = torch.where(explores.unsqueeze(-1), anything, found)
+        return found
+
+    def learn(self, transition: Transition) -> Mapping[str, Tensor]:
+        """Remember what users took of their slates, then update from memory."""
+        self.learned += 1
+        self._replay.add(lean(transition).map(lambda x: x.flatten(0, 1)))
+        metrics: Mapping[str, Tensor] = {}
+        if self._replay.size >= max(1, self.options.warm_up):
+            metrics = self._update()
+        return {**metrics, "epsilon": torch.tensor(self.options.epsilon(self.progress))}
+
+    def _update(self) -> Mapping[str, Tensor]:
+        sample, _ = self._replay.sample(self.draw(self.options.batch_size, stream=Stream.REPLAY))
+        chosen = sample.action.unsqueeze(-1)
+        value = self._values(self.online, sample.observation).gather(-1, chosen).squeeze(-1)
+        error = nn.functional.smooth_l1_loss(value, self._targets(sample), reduction="none")
+        value_loss = valid_mean(error, sample.valid)
+        self._optimisers["value"].step(value_loss, self.progress)
+        follow(self.target, self.online, self.options.target_rate)
+        choice_loss = valid_mean(self._surprise(sample), sample.valid)
+        self._optimisers["choice"].step(choice_loss, self.progress)
+        return {"loss": value_loss.detach(), "choice_loss": choice_loss.detach(), "value": value.detach().mean()}
+
+    @torch.no_grad()
+    def _targets(self, sample: Transition) -> Tensor:
+        """Equation 10, float32 ``[S]``. What was cut off is bootstrapped through; what ended is not."""
+        after = sample.next_observation
+        assert sample.slate is not None
+        slate = self._best_slate(after, sample.slate.shape[-1])
+        ahead = self._slate_value(slate, self._values(self.target, after), self._attraction(after))
+        return sample.reward + torch.where(sample.terminated, 0.0, self.setting.discount) * ahead
+
+    def _surprise(self, sample: Transition) -> Tensor:
+        """Cross-entropy of the choice that was made among what the slate held, float32 ``[S]``."""
+        assert sample.slate is not None
+        logits = self._values(self.choice, sample.observation)
+        held = _with_nothing(sample.slate)
+        # Empty slots hold 0 as well, which must count once.
+        empty = torch.cat([torch.zeros_like(sample.slate[..., :1], dtype=torch.bool), sample.slate == 0], dim=-1)
+        scores = logits.gather(-1, held).masked_fill(empty, -torch.inf)
+        return scores.logsumexp(-1) - logits.gather(-1, sample.action.unsqueeze(-1)).squeeze(-1)
+
+    def _best_slate(self, seen: Observation, size: int) -> Tensor:
+        """Greedy or top-k slates, int64 ``[..., size]``."""
+        value, attraction = self._values(self.online, seen), self._attraction(seen)
+        if self.options.optimiser == "top-k":
+            return self._filled(value * attraction, seen.mask, size)
+        slots: list[Tensor] = []
+        mask = seen.mask
+        worth, mass = value[..., :1] * attraction[..., :1], attraction[..., :1]
+        for _ in range(size):
+            then = (worth + value * attraction) / (mass + attraction)
+            mask = something(mask)
+            slots.append(best(then, mask))
+            taken = slots[-1].unsqueeze(-1)
+            shown = (taken > 0).float()
+            worth = worth + shown * (value * attraction).gather(-1, taken)
+            mass = mass + shown * attraction.gather(-1, taken)
+            mask = mask.scatter(-1, taken, False)
+        return torch.stack(slots, dim=-1)
+
+    def _slate_value(self, slate: Tensor, value: Tensor, attraction: Tensor) -> Tensor:
+        """Equation 3 for slates ``[..., K]``: float32 ``[...]``."""
+        held = _with_nothing(slate)
+        weight = attraction.gather(-1, held)
+        weight = torch.cat([weight[..., :1], torch.where(slate > 0, weight[..., 1:], 0.0)], dim=-1)
+        return (weight * value.gather(-1, held)).sum(-1) / weight.sum(-1)
+
+    @staticmethod
+    def _filled(score: Tensor, mask: Tensor, size: int) -> Tensor:
+        """The ``size`` candidates of the highest scores ``[..., 1 + M]``, 0 where there are not as many."""
+        top, index = score[..., 1:].masked_fill(~mask[..., 1:], -torch.inf).topk(size, dim=-1)
+        return torch.where(top > -torch.inf, index + 1, 0)
+
+    def _attraction(self, seen: Observation) -> Tensor:
+        """v(s, i), float32 ``[..., 1 + M]``."""
+        return self._values(self.choice, seen).clamp(-_MOST, _MOST).exp()
+
+    @staticmethod
+    def _values(network: OptionScorer, seen: Observation) -> Tensor:
+        """A number for nothing and for each candidate, float32 ``[..., 1 + M]``."""
+        scores: Tensor = network(seen.own, seen.options)
+        return scores.squeeze(-1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Networks, optimisers and memory."""
+        return super().state_dict() | {
+            "online": self.online.state_dict(), "target": self.target.state_dict(), "choice": self.choice.state_dict(),
+            "optimisers": {name: optimiser.state_dict() for name, optimiser in self._optimisers.items()},
+            "replay": self._replay.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``."""
+        super().load_state_dict(state)
+        for name, network in (("online", self.online), ("target", self.target), ("choice", self.choice)):
+            network.load_state_dict(state[name])
+        for name, optimiser in self._optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])
+        self._replay.load_state_dict(state["replay"], self.setting.device)
+
+
+def _with_nothing(slate: Tensor) -> Tensor:
+    """Nothing, and then what the slate holds: int64 ``[..., 1 + K]``."""
+    return torch.cat([torch.zeros_like(slate[..., :1]), slate], dim=-1)
