@@ -105,12 +105,12 @@ def test_it_learns_what_users_take_and_what_pays_in_the_end():
     from interplay.envs.presets import find_preset
 
     market = find_preset("kale").market(slate_order="ranked", slate_size=1)
-    setting = Setting(seed=3, total_steps=12 * 50, discount=0.97)
+    setting = Setting(seed=3, total_steps=20 * 50, discount=0.97)
     users = find_agent("conditional-logit")(market.specs["users"], setting)
     items = find_agent("rest")(market.specs["items"], setting)
     learner = SlateQAgent(market.platform_spec, setting, SlateQOptions(exploration_fraction=0.5))
     cast = Cast({"users": users, "items": items, "platform": learner})
-    for episode in range(12):
+    for episode in range(20):
         now = look(market, cast, market.reset(range(32 * episode, 32 * episode + 32), 3), explore=True)
         for _ in range(50):
             now, _, _ = iterate(market, cast, now)
