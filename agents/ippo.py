@@ -23,11 +23,10 @@ from interplay.agents.parts.choosing import best, log_policy, sampled
 from interplay.agents.parts.encoders import Encoding, check_encoding
 from interplay.agents.parts.networks import draw_weights, linear_layer
 from interplay.agents.parts.optimising import Optimiser, valid_mean
-from interplay.agents.parts.replay import Rollout
+from interplay.agents.parts.replay import Rollout, shuffled
 from interplay.agents.parts.returns import lambda_returns, lean
 from interplay.agents.parts.schedules import check_at_least_one
 from interplay.agents.parts.towers import Scoring, Towers, check_scoring
-from interplay.envs.noise import Stream
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec, TensorRecord, Transition
 
 
@@ -117,11 +116,9 @@ class IPPOAgent(JointAgent):
         batches = self._batches(rollouts)
         rows = next(iter(batches.values())).returns.shape[0]
         metrics: dict[str, Tensor] = {}
-        for _ in range(self.options.num_epochs):
-            order = self.draw(rows, stream=Stream.REPLAY).argsort()
-            for index in order.chunk(self.options.num_minibatches):
-                loss, metrics = self._loss({side: _rows(batch, index) for side, batch in batches.items()})
-                self._optimiser.step(loss, self.progress)
+        for index in shuffled(self, rows, self.options.num_epochs, self.options.num_minibatches):
+            loss, metrics = self._loss({side: _rows(batch, index) for side, batch in batches.items()})
+            self._optimiser.step(loss, self.progress)
         return metrics
 
     @torch.no_grad()

@@ -26,10 +26,9 @@ from interplay.agents.base import Agent, Setting
 from interplay.agents.parts.choosing import best, epsilon_greedy
 from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing
 from interplay.agents.parts.optimising import Optimiser, valid_mean
-from interplay.agents.parts.replay import Rollout
+from interplay.agents.parts.replay import Rollout, shuffled
 from interplay.agents.parts.returns import lambda_returns, lean
 from interplay.agents.parts.schedules import Exploring, check_at_least_one
-from interplay.envs.noise import Stream
 from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
 
 
@@ -100,10 +99,8 @@ class PQNAgent(Agent):
         returns = self._returns(rollout).flatten(0, 1)
         rows = rollout.map(lambda x: x.flatten(0, 1))  # steps and worlds as one axis
         metrics: dict[str, Tensor] = {}
-        for _ in range(self.options.num_epochs):
-            order = self.draw(len(returns), stream=Stream.REPLAY).argsort()
-            for index in order.chunk(self.options.num_minibatches):
-                metrics = self._fit(rows.map(itemgetter(index)), returns[index])
+        for index in shuffled(self, len(returns), self.options.num_epochs, self.options.num_minibatches):
+            metrics = self._fit(rows.map(itemgetter(index)), returns[index])
         return metrics
 
     def _fit(self, rows: Transition, returns: Tensor) -> dict[str, Tensor]:

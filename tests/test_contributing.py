@@ -64,6 +64,20 @@ def test_the_agent_trains_on_either_side(side, outside):
     assert found["evaluation"][side.removeprefix("--")] == "my-agent"
 
 
+def test_the_agent_appears_in_a_benchmark_beside_others(outside):
+    command = re.search(r"`python scripts/benchmark.py (--agents .*?)`", TEXT)[1].split()
+    assert "my_agent:MyAgent" in command
+    small = ["--presets", "kale", "viability", "--seeds", "2", "--scale", "0.005", "--workers", "2"]
+    assert main(["benchmark", *command, *small, "--out", str(outside / "out")]) == 0
+    report = (outside / "out" / "report.md").read_text()
+    for market in ("kale", "viability"):
+        (part,) = re.findall(rf"## {market}\n.*?(?=\n## )", report, re.DOTALL)
+        assert "| my-agent " in part
+        assert "| dqn " in part
+    rows = (outside / "out" / "scores.csv").read_text().splitlines()
+    assert sum(row.startswith(("kale,my-agent,learner", "viability,my-agent,learner")) for row in rows) == 4
+
+
 def test_the_preset_with_the_behaviour_trains_and_learns(outside):
     found = train(outside, "--preset", "my_preset:RANKS", "--users", "dqn", "--items", "rest", "--episodes", "40")
     assert found["preset"] == "ranks"

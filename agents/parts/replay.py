@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
+from interplay.agents.base import Player
+from interplay.envs.noise import Stream
 from interplay.envs.types import TensorRecord
 
 Record = TypeVar("Record", bound=TensorRecord)
@@ -147,6 +150,12 @@ class Rollout(Generic[Record]):
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         """Go on from ``state``, with the tensors on ``device``."""
         self._steps = [self._kind.from_state(step).map(lambda x: x.to(device)) for step in state["steps"]]
+
+
+def shuffled(player: Player, num_rows: int, num_epochs: int, num_parts: int) -> Iterator[Tensor]:
+    """A few passes over a rollout: places of its rows, int64, in ``num_parts`` parts that are new in each pass."""
+    for _ in range(num_epochs):
+        yield from player.draw(num_rows, stream=Stream.REPLAY).argsort().chunk(num_parts)
 
 
 def _num_rows(record: TensorRecord) -> int:

@@ -40,6 +40,53 @@ def assert_same(one, other):
         assert one == other
 
 
+FEED = dict(preset="feed", users=None, items=None, platform="slateq", item_option=(), user_option=(),
+            platform_option=("warm_up=20", "batch_size=16"))
+
+
+def test_a_platform_is_trained_compared_and_resumed_bit_for_bit(tmp_path, capsys):
+    whole = train(settings(tmp_path, **FEED, name="whole"))
+    printed = capsys.readouterr().out
+    for word in ("platform", "plackett-luce", "slateq", "popularity", "conditional-logit", "plackett-luce = 1"):
+        assert word in printed
+    found = json.loads((whole / "results.json").read_text())
+    assert (found["users"], found["items"], found["platform"]) == ("conditional-logit", "rest", "slateq")
+    assert [b["platform"] for b in found["baselines"]] == ["plackett-luce", "random", "popularity", "greedy"]
+    assert found["oracle"]["name"] == "plackett-luce"
+    assert found["options"]["platform"]["batch_size"] == 16
+    cut = Run.start(settings(tmp_path, **FEED, name="cut"), tmp_path / "cut")
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / "config.json").write_text(cut.settings.to_json())
+    for _ in range(7):
+        cut.step()
+    cut.save()
+    train(TrainSettings(resume=tmp_path / "cut", device="cpu"))
+    assert_same(agents_of(whole), agents_of(tmp_path / "cut"))
+
+
+def test_platforms_play_beside_learners_of_both_sides(tmp_path):
+    folder = train(settings(tmp_path, platform="dqn", platform_option=("warm_up=40", "batch_size=16"), name="three"))
+    found = json.loads((folder / "results.json").read_text())
+    assert (found["users"], found["items"], found["platform"]) == ("dqn", "q-learning", "dqn")
+    assert {b["platform"] for b in found["baselines"]} == {"plackett-luce", "random", "popularity", "greedy", "dqn"}
+    assert set(agents_of(folder)) == {"users", "items", "platform"}
+    both = train(settings(tmp_path, users="shared-critic", items="shared-critic", item_option=(), platform="random",
+                          name="joint"))
+    assert set(agents_of(both)) == {"both", "platform"}
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--users", "slateq"], "users='slateq': this agent plays platform alone"),
+    (["--platform", "ippo"], "platform='ippo': this agent plays users or items alone"),
+    (["--items", "conditional-logit"], "items='conditional-logit': this agent plays users alone"),
+    (["--platform-option", "hidden=3"], "--platform-option 'hidden=3': the market itself draws the slates"),
+    (["--platform", "slateq,hiden=3"], "unknown option 'hiden' of agent 'slateq'")])
+def test_who_cannot_play_there_is_told(arguments, message, tmp_path, capsys):
+    assert main(["train", *SMALL, *arguments, "--log-dir", str(tmp_path)]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_writes_what_it_promises(tmp_path, capsys):
     assert main(["train", *SMALL, *DQN, "--log-dir", str(tmp_path)]) == 0
     (folder,) = tmp_path.iterdir()
