@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
@@ -22,8 +22,9 @@ from interplay.envs.data.columns import (
 from interplay.envs.data.features import check_features, count_features
 from interplay.envs.types import InterplayError
 
+Floats = NDArray[np.float64]
 Ids = tuple[int, ...] | tuple[str, ...]
-How = Literal["random", "time", "own"]
+How = Literal["random", "time", "global-time", "last", "own"]
 
 _ROW_FIELDS = ("user", "item", "reward", "time", "propensity", "split")
 
@@ -55,6 +56,7 @@ class LogSummary:
         reward_range: lowest and highest reward of the scale (the whole log's, also in one part of it).
         ids: how the ids were numbered.
         time_range: first and last time in unix seconds, None without times.
+        untimed: rows whose time is not known, where others' are.
         features: how many there are of users and items, and who has none.
     """
 
@@ -69,6 +71,7 @@ class LogSummary:
     ids: str
     time_range: tuple[float, float] | None
     features: str
+    untimed: int = 0
 
     def __str__(self) -> str:
         dropped = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items()) or "none"
@@ -80,7 +83,8 @@ class LogSummary:
                  f"rewards  {low:g} to {high:g}",
                  f"ids      {self.ids}"]
         if self.time_range is not None:
-            lines.append("times    {} to {}".format(*(_date(second) for second in self.time_range)))
+            without = f"; {self.untimed:,} rows without" if self.untimed else ""
+            lines.append("times    {} to {}".format(*(_date(second) for second in self.time_range)) + without)
         if self.features:
             lines.append(f"features {self.features}")
         return "\n".join(lines)
@@ -95,7 +99,7 @@ class InteractionLog:
         reward: float32 ``[N]``, in the source's own units.
         user_ids, item_ids: the source's ids by dense number; users and items without rows keep theirs.
         reward_range: lowest and highest reward of the scale; what [0, 1] stands for in a market.
-        time: float64 ``[N]``, unix seconds.
+        time: float64 ``[N]``, unix seconds; NaN where a public data set does not know it.
         propensity: float64 ``[N]`` in (0, 1].
         split: bool ``[N]``, the source's own held-out rows.
         item_topics: float32 ``[I, G]``, each row on the simplex. topic_names: their ``G`` names.
@@ -194,7 +198,8 @@ class InteractionLog:
             density=len(rows) / (self.num_users * self.num_items),
             repeated_pairs=len(repeated), repeated_rows=int(repeated.sum()), reward_range=self.reward_range,
             ids=f"users {_span(self.user_ids)}; items {_span(self.item_ids)}; numbered from 0 in this order",
-            time_range=None if self.time is None else (float(self.time.min()), float(self.time.max())),
+            time_range=None if self.time is None else (float(np.nanmin(self.time)), float(np.nanmax(self.time))),
+            untimed=0 if self.time is None else int(np.isnan(self.time).sum()),
             features="; ".join(count_features(values, name) for values, name in (
                 (self.user_features, "users"), (self.item_features, "items")) if values is not None))
 
@@ -234,10 +239,15 @@ def split_log(log: InteractionLog, held_out: float = 0.2, how: How = "random",
 
     Args:
         log: the whole.
-        held_out: share of the pairs in the held-out part, in (0, 1). Not used by ``"own"``.
-        how: ``"random"`` = pairs drawn at random; ``"time"`` = the newest pairs of each user, a pair being as old
-            as its first row and the log's order deciding between equal times; ``"own"`` = the data set's own
-            split, less the training rows of pairs that are held out too.
+        held_out: share of the pairs in the held-out part, in (0, 1). Not used by ``"last"`` and ``"own"``.
+        how: which pairs are held out. A pair is as old as its first row, and the log's order decides between equal
+            times.
+            ``"random"`` = some, drawn at random.
+            ``"time"`` = the newest share of each user's.
+            ``"last"`` = each user's newest alone (leave-one-out), of users with at least two.
+            ``"global-time"`` = the newest of all. Training rows later than the first of them are dropped, so that
+            nothing is learnt from the future; users and items may then be in one part only.
+            ``"own"`` = the data set's own split, less the training rows of pairs that are held out too.
         seed: of the random draw.
 
     Raises:
@@ -248,17 +258,22 @@ def split_log(log: InteractionLog, held_out: float = 0.2, how: How = "random",
     if how == "random":
         test = _random_rows(log, held_out, seed)
     elif how == "time":
-        test = _newest_rows(log, held_out)
+        test = _newest_rows(log, lambda size: held_out * size)
+    elif how == "last":
+        test = _newest_rows(log, lambda size: np.minimum(size - 1.0, 1.0))
+    elif how == "global-time":
+        test = _newest_of_all(log, held_out)
     elif how == "own":
         test = _own_rows(log)
     else:
-        raise InterplayError(f"how={how!r} is no way to split a log: choose 'random', 'time' or 'own'")
+        raise InterplayError(f"how={how!r} is no way to split a log: choose 'random', 'time', 'global-time', "
+                             "'last' or 'own'")
     train = ~np.isin(log.pair_key, log.pair_key[test])
     if not train.any() or not test.any():
         empty = "held-out" if train.any() else "training"
         raise InterplayError(f"held_out={held_out} of {len(log)} rows, how={how!r}, leaves the {empty} part "
                              "empty: change held_out or give a longer log")
-    return log.take(train, "in held-out pairs"), log.take(test, "for training")
+    return _before_cut(log, train, test, how), log.take(test, "for training")
 
 
 def _random_rows(log: InteractionLog, held_out: float, seed: int) -> NDArray[np.bool_]:
@@ -267,19 +282,45 @@ def _random_rows(log: InteractionLog, held_out: float, seed: int) -> NDArray[np.
     return chosen[inverse]
 
 
-def _newest_rows(log: InteractionLog, held_out: float) -> NDArray[np.bool_]:
-    if log.time is None:
-        raise InterplayError("how='time' needs times, and this log has none: name its time column or use 'random'")
-    oldest_first = np.argsort(log.time, kind="stable")
-    key, age = np.unique(log.pair_key[oldest_first], return_index=True)
+def _newest_rows(log: InteractionLog, count: Callable[[Floats], Floats]) -> NDArray[np.bool_]:
+    """Rows of each user's newest pairs: ``count`` of them, rounded down, of as many as the user has."""
+    key, age = _ages(log)
     user = key // log.num_items
     order = np.lexsort((age, user))
     size = np.bincount(user, minlength=log.num_users)
     position = np.arange(len(key)) - np.repeat(np.cumsum(size) - size, size)
     # The sum keeps 0.29 * 100 = 28.999... from losing a pair.
-    newest = np.floor(held_out * size + 1e-9)[user]
+    newest = np.floor(count(np.maximum(size, 1).astype(np.float64)) + 1e-9)[user]
     held = key[order[position >= size[user] - newest]]
     return np.isin(log.pair_key, held)
+
+
+def _newest_of_all(log: InteractionLog, held_out: float) -> NDArray[np.bool_]:
+    key, age = _ages(log)
+    newest = np.argsort(-age)[:round(held_out * len(key))]
+    return np.isin(log.pair_key, key[newest])
+
+
+def _ages(log: InteractionLog) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Distinct pairs and the places of their first rows, oldest first; equal times stay in the log's order."""
+    if log.time is None:
+        raise InterplayError("a split by time needs times, and this log has none: name its time column or use "
+                             "how='random'")
+    unknown = int(np.isnan(log.time).sum())
+    if unknown:
+        raise InterplayError(f"a split by time needs times, and {unknown} rows of this log have none: use how='random' "
+                             "or the data set's own split")
+    key, age = np.unique(log.pair_key[np.argsort(log.time, kind="stable")], return_index=True)
+    return key, age
+
+
+def _before_cut(log: InteractionLog, train: NDArray[np.bool_], test: NDArray[np.bool_], how: How) -> InteractionLog:
+    """The training part; with a global cut in time, without the later rows of pairs that began before it."""
+    part = log.take(train, "in held-out pairs")
+    if how != "global-time" or log.time is None or part.time is None:
+        return part
+    early = part.time <= log.time[test].min()
+    return part if early.all() else part.take(early, "later than the first held-out row")
 
 
 def _own_rows(log: InteractionLog) -> NDArray[np.bool_]:

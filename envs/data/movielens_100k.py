@@ -5,17 +5,19 @@ Its terms allow research and forbid passing the data on, so the project holds no
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from interplay.envs.data.base import DataSet
 from interplay.envs.data.columns import ColumnNames, parse_text
+from interplay.envs.data.download import Download
 from interplay.envs.data.features import make_features, typed
+from interplay.envs.data.files import equal_shares, read_plain, refuse_columns
 from interplay.envs.data.log import InteractionLog, make_log
 from interplay.envs.types import InterplayError
 
@@ -25,56 +27,62 @@ GENRES = ("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy",
 """The genre flags of ``u.item``, in their order. ``unknown`` is one of them."""
 
 _COLUMNS = ColumnNames("user", "item", "rating", "time")
+_FOLD = re.compile(r"u[1-5ab]\.(base|test)")
 _FIRST_FLAG = 5  # fields of u.item before the flags: id, title, date, video date, link
 
 
 class MovieLens100K(DataSet):
-    """The folder, or the ``u.data`` in it. Topics are genres, shared equally by a film's flags.
+    """The folder, or the ``u.data`` in it; or one of its official folds, by either of the fold's two files.
 
-    Features of users are age, gender and occupation.
+    ``ml-100k/u1.base`` (or ``u1.test``) is all of fold u1, with the test file as the log's own held-out part: take it
+    with how="own" (``--split own``). u1 to u5 are fifths of the rows; ua and ub hold out 10 rows of each user.
     """
 
     name: ClassVar[str] = "movielens-100k"
+    source: ClassVar[str] = "GroupLens, grouplens.org/datasets/movielens/100k; Harper & Konstan, ACM TiiS 5(4), 2015"
+    licence: ClassVar[str] = "research use; no redistribution and no commercial use without permission"
+    rows: ClassVar[str] = "a rating, 1 to 5 stars, with its time"
+    features: ClassVar[str] = "users: age, gender, occupation; items: title, and genres as topics in equal shares"
+    own_split: ClassVar[str] = "the folds u1 to u5, ua and ub, when one of their files is given as the path"
+    downloads: ClassVar[dict[str, Download]] = {"movielens-100k": Download(
+        "ml-100k", "https://files.grouplens.org/datasets/movielens/ml-100k.zip",
+        "md5:0e33842e24a9c977be4e0107933c0723")}  # the publisher's; the archive was not at hand
 
     def matches(self, path: Path) -> bool:
-        """``u.data``, or a folder with one."""
+        """``u.data``, a folder with one, or a file of a fold."""
         file = path / "u.data" if path.is_dir() else path
-        return file.name == "u.data" and file.is_file()
+        return (file.name == "u.data" or _FOLD.fullmatch(file.name) is not None) and file.is_file()
 
     def read(self, path: Path, columns: ColumnNames | None) -> InteractionLog:
         """Ratings; titles and topics too where ``u.item`` lies beside them, users' features where ``u.user`` does."""
-        if columns is not None:
-            raise InterplayError(f"{path}: the columns of {self.name} are known, but {columns} was given: leave "
-                                 "it out")
+        refuse_columns(columns, self.name, path)
         folder = path if path.is_dir() else path.parent
-        log = make_log(_ratings(folder / "u.data"), _COLUMNS, "u.data")
+        log = _fold(folder, path.stem) if _FOLD.fullmatch(path.name) else \
+            make_log(_ratings(folder / "u.data"), _COLUMNS, "u.data")
         _check_count(log, folder / "u.info")
         films, people = folder / "u.item", folder / "u.user"
         log = _with_films(log, films) if films.is_file() else log
         return _with_people(log, people) if people.is_file() else log
 
 
+def _fold(folder: Path, name: str) -> InteractionLog:
+    """Both files of a fold, base first."""
+    base, test = folder / f"{name}.base", folder / f"{name}.test"
+    for file in (base, test):
+        if not file.is_file():
+            raise InterplayError(f"{file}: there is no such file, but fold {name} needs it: get the folder again")
+    parts = [read_plain(file, "\t", _COLUMNS.used()) for file in (base, test)]
+    log = make_log(parse_text(pl.concat(parts), _COLUMNS), _COLUMNS, f"{name}.base and {name}.test")
+    return replace(log, split=np.repeat([False, True], [len(part) for part in parts]))
+
+
 def _ratings(path: Path) -> pl.DataFrame:
-    return parse_text(_text(path, "\t", _COLUMNS.used()), _COLUMNS)
-
-
-def _text(path: Path, separator: str, names: list[str]) -> pl.DataFrame:
-    """A file without a header, every column as text."""
-    try:
-        frame = pl.read_csv(path, separator=separator, has_header=False, infer_schema=False, quote_char=None)
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-        raise InterplayError(f"{path}: cannot be read ({reason}): get the file again") from error
-    if frame.width != len(names):
-        raise InterplayError(f"{path}: has {frame.width} columns between {separator!r} where {len(names)} are needed "
-                             f"({', '.join(names)}): get the file again")
-    frame.columns = names
-    return frame
+    return parse_text(read_plain(path, "\t", _COLUMNS.used()), _COLUMNS)
 
 
 def _with_people(log: InteractionLog, path: Path) -> InteractionLog:
     """Users' features. Zip codes are left out: they mean nothing as numbers, and as categories are too many."""
-    people = _text(path, "|", ["user", "age", "gender", "occupation", "zip"]).drop("zip")
+    people = read_plain(path, "|", ["user", "age", "gender", "occupation", "zip"]).drop("zip")
     return replace(log, user_features=make_features(typed(people, "user"), "user", log.user_ids, path.name).values)
 
 
@@ -96,7 +104,7 @@ def _with_films(log: InteractionLog, path: Path) -> InteractionLog:
     films = {fields[0]: fields for fields in (line.split("|") for line in lines if line)}
     rows = [_film(films, number, path) for number in log.item_ids]
     flags = np.array([fields[_FIRST_FLAG:] for fields in rows], dtype=np.float32)
-    return replace(log, titles=tuple(fields[1] for fields in rows), item_topics=_shares(flags), topic_names=GENRES)
+    return replace(log, titles=tuple(fields[1] for fields in rows), item_topics=equal_shares(flags), topic_names=GENRES)
 
 
 def _film(films: dict[str, list[str]], number: int | str, path: Path) -> list[str]:
@@ -107,10 +115,3 @@ def _film(films: dict[str, list[str]], number: int | str, path: Path) -> list[st
         raise InterplayError(f"{path}: film {number} does not have {_FIRST_FLAG} fields and then {len(GENRES)} "
                              "flags of 0 or 1: get the file again")
     return fields
-
-
-def _shares(flags: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Flags ``[I, G]`` as rows on the simplex; a film with none gets every genre equally."""
-    flags = np.where(flags.any(1, keepdims=True), flags, np.float32(1.0))
-    shares: NDArray[np.float32] = flags / flags.sum(1, keepdims=True)
-    return shares

@@ -1,0 +1,132 @@
+"""What the data sets' files have in common: plain text, columns read straight into their types, lists of topics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from interplay.envs.data.columns import ColumnNames, refuse
+from interplay.envs.data.features import make_features
+from interplay.envs.types import InterplayError
+
+
+def refuse_columns(columns: ColumnNames | None, name: str, path: Path) -> None:
+    """Raise InterplayError if columns were named for a data set whose columns are known."""
+    if columns is not None:
+        raise InterplayError(f"{path}: the columns of {name} are known, but {columns} was given: leave it out")
+
+
+def folder_with(path: Path, file: str) -> Path | None:
+    """The folder that has ``file`` (a name or a pattern): ``path``, its ``data``, or the ``data`` of a folder in it."""
+    if not path.is_dir():
+        return None
+    return next((folder for folder in (path, path / "data", *sorted(path.glob("*/data"))) if any(folder.glob(file))),
+                None)
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of UTF-8 text, or of latin-1 where it is no UTF-8; empty ones are left out."""
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    # Not splitlines: that would also break lines inside titles, at latin-1's byte 0x85 for one.
+    return [line for line in (line.rstrip("\r") for line in text.split("\n")) if line]
+
+
+def read_plain(path: Path, separator: str, names: list[str], header: bool = False) -> pl.DataFrame:
+    """A file whose columns are ``names``, all as text; quotes mean nothing.
+
+    Raises:
+        InterplayError: it cannot be read, or has other columns.
+    """
+    try:
+        frame = pl.read_csv(path, separator=separator, has_header=header, infer_schema=False, quote_char=None)
+    except pl.exceptions.PolarsError as error:
+        raise unreadable(path, error) from error
+    if frame.width != len(names):
+        raise InterplayError(f"{path}: has {frame.width} columns between {separator!r} where {len(names)} are needed "
+                             f"({', '.join(names)}): get the file again")
+    if header and frame.columns != names:
+        raise InterplayError(f"{path}: its first line names {', '.join(frame.columns)} where {', '.join(names)} are "
+                             "needed: get the file again")
+    frame.columns = names
+    return frame
+
+
+def read_typed(path: Path, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Some columns of a CSV with a header, parsed as they stream by, so that the text is never in memory as a whole.
+
+    Args:
+        path: the file.
+        types: the columns and what they hold. Empty fields become nulls.
+
+    Raises:
+        InterplayError: a column is not there, the file is damaged, or a value is not of its column's type.
+    """
+    try:
+        table = pl.scan_csv(path, infer_schema=False, schema_overrides=dict(types))
+        existing = table.collect_schema().names()
+        for name in types:
+            if name not in existing:
+                raise InterplayError(f"{path}: no column {name!r}, only {', '.join(map(repr, existing))}: get the "
+                                     "file again")
+        return table.select(list(types)).collect(engine="streaming")
+    except pl.exceptions.PolarsError as error:
+        _name_bad_value(path, types)
+        raise unreadable(path, error) from error
+
+
+def _name_bad_value(path: Path, types: Mapping[str, pl.DataType]) -> None:
+    """Raise InterplayError for the first value that has not its column's type, if that is what is wrong."""
+    for name, dtype in types.items():
+        try:
+            text = pl.scan_csv(path, infer_schema=False).select(name).collect()[name]
+        except pl.exceptions.PolarsError:
+            return
+        bad = text.cast(dtype, strict=False).is_null() & text.is_not_null()
+        refuse(bad, text, f"which is no {dtype}: correct or remove the row", path.name)
+
+
+def unreadable(path: Path, error: Exception) -> InterplayError:
+    """What to raise for a file that a parser refused."""
+    return InterplayError(f"{path}: cannot be read ({str(error).splitlines()[0]}): get the file again")
+
+
+def category_features(path: Path, id_column: str, columns: Sequence[str], ids: Sequence[int | str]) -> \
+        NDArray[np.float32]:
+    """Those of ``columns`` that a CSV has, as categories whatever they hold: float32 ``[N, F]``.
+
+    Codes are categories, even if they are written as numbers, and so is a code for what is not known.
+    """
+    existing = pl.scan_csv(path, infer_schema=False).collect_schema().names()
+    frame = read_typed(path, dict.fromkeys([id_column, *(name for name in columns if name in existing)], pl.String()))
+    return make_features(frame, id_column, ids, path.name).values
+
+
+def topic_shares(topics: Iterable[Sequence[str]]) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """Each item's topics, given as a list, with equal shares.
+
+    Returns:
+        ``(shares, names)``: float32 ``[I, G]`` on the simplex, and the G names, sorted as numbers if they are such.
+    """
+    lists = [sorted(set(item)) for item in topics]
+    found = {name for item in lists for name in item}
+    names = sorted(found, key=(lambda name: (int(name), name)) if all(n.isdecimal() for n in found) else None)
+    place = {name: number for number, name in enumerate(names)}
+    flags = np.zeros((len(lists), max(len(names), 1)), dtype=np.float32)
+    for row, item in enumerate(lists):
+        flags[row, [place[name] for name in item]] = 1.0
+    return equal_shares(flags), tuple(names) or ("any",)
+
+
+def equal_shares(flags: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Flags ``[I, G]`` as rows on the simplex; an item with none gets every topic equally."""
+    flags = np.where(flags.any(1, keepdims=True), flags, np.float32(1.0))
+    shares: NDArray[np.float32] = flags / flags.sum(1, keepdims=True)
+    return shares
