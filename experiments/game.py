@@ -11,7 +11,16 @@ import numpy as np
 import torch
 
 from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_config
-from interplay.envs.data import ColumnNames, InteractionLog, read_features, read_log, split_log
+from interplay.envs.data import (
+    ColumnNames,
+    InteractionLog,
+    centre_users,
+    find_log,
+    prepare,
+    read_features,
+    read_log,
+    split_log,
+)
 from interplay.envs.market import Market
 from interplay.envs.presets import Training, find_preset
 from interplay.experiments.cast import PLACKETT_LUCE
@@ -97,12 +106,18 @@ def make_game(settings: TrainSettings, device: torch.device) -> Game:
 def _logged_game(settings: TrainSettings, device: torch.device, changes: dict[str, object]) -> Game:
     assert settings.log is not None
     log, notes = _log(settings, settings.log)
+    read = str(log.summary())
+    log, prepared = prepare(log, settings.preparation())
     train, test = split_log(log, settings.held_out, settings.split, settings.seed)
+    if settings.scale_rewards == "user":
+        train, test, note = centre_users(train, test)
+        prepared.append(note)
     config = logged_market_config(log, **changes)
     behaviour = LoggedBehaviour(train, train, config, settings.missing, seed=settings.seed)
     held_out = behaviour.answering(test)
     parts = f"training part: {len(train.reward)} rows, held-out part: {len(test.reward)} rows"
-    summary = "\n".join([str(log.summary()), *notes, parts])
+    left = [f"left       {len(log):,} rows, {log.num_users:,} users, {log.num_items:,} items"] if prepared else []
+    summary = "\n".join([read, *notes, *prepared, *left, parts])
     return Game(settings.log.resolve().stem, Market(config, behaviour, device), Market(config, held_out, device),
                 _training(settings), summary)
 
@@ -112,7 +127,7 @@ def _log(settings: TrainSettings, path: Path) -> tuple[InteractionLog, list[str]
     columns = ColumnNames(settings.user_column, settings.item_column, settings.reward_column,
                           settings.time_column, settings.propensity_column)
     default = columns == ColumnNames()
-    log = read_log(path, None if default else columns)
+    log = read_log(find_log(path, settings.data_dir), None if default else columns)
     notes = []
     if settings.user_features is not None:
         users = read_features(settings.user_features, columns.user, log.user_ids)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import torch
 import tyro
 
+from interplay.envs.data import Preparation
 from interplay.envs.types import InterplayError, Side
 
 Pairs = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
@@ -19,7 +20,8 @@ OPTION_OF: dict[Side, str] = {"users": "user_option", "items": "item_option", "p
 """The setting that holds the options of a side's agent."""
 
 _PAIRS = ("market", *OPTION_OF.values())
-_PATHS = ("log", "user_features", "item_features", "log_dir", "resume")
+_PREPARATION = ("duplicates", "clip_rewards", "implicit_above", "k_core", "scale_rewards")
+_PATHS = ("log", "data_dir", "user_features", "item_features", "log_dir", "resume")
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,10 @@ class TrainSettings:
     """NAME=VALUE, sets a hyper-parameter of the platform's agent. May be repeated."""
 
     log: Path | None = None
-    """Log to take users, items and rewards from: a CSV or Parquet file, or a data set's folder."""
+    """Log to take users, items and rewards from: a CSV or Parquet file, a data set's folder, or the name of a public
+    data set such as movielens-1m, which is downloaded (a wrong name lists all)."""
+    data_dir: Path | None = None
+    """Folder in which public data sets lie already; looked into before anything is downloaded."""
     user_column: str = "user"
     """Column of the log with the user's id."""
     item_column: str = "item"
@@ -85,8 +90,19 @@ class TrainSettings:
     """Pairs that the log lacks: never offered, answered by a low-rank model of the training part, or answered 0."""
     held_out: float = 0.2
     """Part of the log that only the evaluation sees."""
-    split: Literal["random", "time", "own"] = "random"
-    """How the held-out part is chosen: at random, each user's last, or as the data set says."""
+    split: Literal["random", "time", "global-time", "last", "own"] = "random"
+    """How the held-out part is chosen: at random, each user's newest pairs, the newest of all, each user's very last
+    one, or as the data set says."""
+    duplicates: Literal["keep", "mean", "sum", "first", "last"] = "keep"
+    """Rows of one pair: all kept, or one row in their place."""
+    clip_rewards: tuple[float, float] | None = None
+    """Lowest and highest reward of the log; what lies beyond is set to the nearer one."""
+    implicit_above: float | None = None
+    """Rewards above this become 1, all others 0."""
+    k_core: int = 0
+    """Keep only users and items that have at least this many pairs with each other."""
+    scale_rewards: Literal["none", "log", "range", "user"] = "none"
+    """Rewards of the log as they are, their log(1 + reward), mapped to [0, 1], or less each user's training mean."""
 
     def check(self) -> None:
         """Check the numbers. Not done when they are set: the command line's parser would wrap the error in a box.
@@ -106,12 +122,27 @@ class TrainSettings:
             if getattr(self, name) is not None and self.log is None:
                 raise InterplayError(f"{name}={str(getattr(self, name))!r} needs a log that has these {name[:4]}s: "
                                      "give it with --log")
+        for name in _PREPARATION if self.log is None else ():
+            if name in self.changed():
+                raise InterplayError(f"{name}={getattr(self, name)!r} prepares a log: give one with --log, or leave "
+                                     "it out")
+        self.preparation()
+
+    def preparation(self) -> Preparation:
+        """What is done to the log before it is split.
+
+        Raises:
+            InterplayError: one of its numbers is out of range.
+        """
+        return Preparation(self.duplicates, self.clip_rewards, self.implicit_above, self.k_core, self.scale_rewards)
 
     def to_json(self) -> str:
         """The settings as text; paths become absolute, so that the run can be evaluated from anywhere."""
         values = asdict(self)
         for name in _PATHS:
             values[name] = None if values[name] is None else str(Path(values[name]).resolve())
+        if self.log is not None and not self.log.exists():
+            values["log"] = str(self.log)  # the name of a public data set
         return json.dumps(values, indent=2)
 
     @classmethod
@@ -120,6 +151,8 @@ class TrainSettings:
         values = json.loads(text)
         for name in _PATHS:
             values[name] = None if values.get(name) is None else Path(values[name])
+        if values.get("clip_rewards") is not None:
+            values["clip_rewards"] = tuple(values["clip_rewards"])
         for name in _PAIRS:
             values[name] = tuple(values.get(name, ()))
         return cls(**values)

@@ -1,7 +1,8 @@
 """Data: logs, where they come from, and what can be fitted to them. One file for each data set.
 
-``read_log`` finds the reader for a path; ``read_features`` reads what else is known of users and items;
-``split_log`` parts a log; ``fit_factors`` turns it into vectors.
+``find_log`` finds or downloads a public data set by its name; ``read_log`` finds the reader for a path;
+``read_features`` reads what else is known of users and items; ``prepare`` cleans a log; ``split_log`` parts it;
+``fit_factors`` turns it into vectors.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from pathlib import Path
 
 from interplay.envs.data.base import DataSet
 from interplay.envs.data.columns import ColumnNames
+from interplay.envs.data.download import Download, obtain
 from interplay.envs.data.factors import Factors, fit_factors
 from interplay.envs.data.features import Features, read_features
 from interplay.envs.data.log import InteractionLog, LogSummary, make_log, split_log
+from interplay.envs.data.prepare import Preparation, centre_users, prepare
 from interplay.envs.discovery import discover
 from interplay.envs.types import InterplayError
 
@@ -23,6 +26,31 @@ from interplay.envs.types import InterplayError
 def data_sets() -> dict[str, type[DataSet]]:
     """Every data set of this package by name."""
     return discover(sys.modules[__name__], DataSet)
+
+
+def downloads() -> dict[str, Download]:
+    """Every public data set that can be asked for by name."""
+    return dict(sorted(pair for kind in data_sets().values() for pair in kind.downloads.items()))
+
+
+def find_log(name: Path | str, data_dir: Path | None = None) -> Path:
+    """The path of a log: ``name`` itself if it is there, else that of the public data set called so.
+
+    Args:
+        name: a path, or one of ``downloads()`` such as ``"movielens-1m"``.
+        data_dir: folder that already holds data sets, in folders called as their archives unpack; what is not there
+            is downloaded to the cache.
+
+    Raises:
+        InterplayError: no path and no data set, or a download that failed; then which file to put where is said.
+    """
+    if Path(name).exists():
+        return Path(name)
+    known = downloads()
+    if str(name) not in known:
+        raise InterplayError(f"{name}: there is no such file or folder: check the path, or name a public data set "
+                             f"({', '.join(known)})")
+    return obtain(str(name), known[str(name)], data_dir)
 
 
 def read_log(path: Path | str, columns: ColumnNames | None = None) -> InteractionLog:
@@ -48,5 +76,6 @@ def read_log(path: Path | str, columns: ColumnNames | None = None) -> Interactio
                          ".csv, .tsv or .parquet")
 
 
-__all__ = ["ColumnNames", "DataSet", "Factors", "Features", "InteractionLog", "LogSummary", "data_sets", "fit_factors",
-           "make_log", "read_features", "read_log", "split_log"]
+__all__ = ["ColumnNames", "DataSet", "Factors", "Features", "InteractionLog", "LogSummary", "Preparation",
+           "centre_users", "data_sets", "downloads", "find_log", "fit_factors", "make_log", "prepare", "read_features",
+           "read_log", "split_log"]

@@ -1,0 +1,165 @@
+"""Getting data sets by name, without a network: a fetcher that copies, and pooch with file:// URLs."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import shutil
+import socket
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from interplay.envs.data import data_sets, downloads, find_log, read_log
+from interplay.envs.data.download import Download, obtain
+from interplay.envs.data.movielens_1m import MovieLens1M
+from interplay.envs.types import InterplayError
+
+RATINGS = "1::9::5::978300760\n2::1::3::978302109\n"
+URL = "https://data.example/ml-1m.zip"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of this test's own; and whoever asks the network for something fails."""
+    def refuse(*_: object) -> None:
+        raise AssertionError("a test asked the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setenv("INTERPLAY_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    path = tmp_path / "published" / "ml-1m.zip"
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("ml-1m/ratings.dat", RATINGS)
+    return path
+
+
+def sha256(path: Path) -> str:
+    return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def no_fetcher(url: str, known_hash: str | None, path: Path) -> None:
+    raise AssertionError(f"{url} need not be downloaded")
+
+
+class TestObtain:
+    def test_downloads_once_and_tells_the_hash(self, archive: Path, cache: Path) -> None:
+        asked, said = [], []
+
+        def fetcher(url: str, known_hash: str | None, path: Path) -> None:
+            asked.append((url, known_hash))
+            shutil.copy(archive, path)
+
+        download = Download("ml-1m", URL)
+        folder = obtain("movielens-1m", download, fetcher=fetcher, say=said.append)
+        assert folder == cache / "ml-1m"
+        assert len(read_log(folder)) == 2
+        assert asked == [(URL, None)]
+        assert said == [f"movielens-1m: downloaded ml-1m.zip, {sha256(archive)}; no hash is known that it could have "
+                        "been checked against"]
+        assert obtain("movielens-1m", download, fetcher=no_fetcher, say=said.append) == folder
+        assert len(said) == 1
+        assert sorted(file.name for file in cache.iterdir()) == ["ml-1m", "ml-1m.zip"]  # nothing half unpacked
+
+    def test_a_folder_that_is_there_is_taken(self, tmp_path: Path, cache: Path) -> None:
+        (tmp_path / "data" / "ml-1m").mkdir(parents=True)
+        found = obtain("movielens-1m", Download("ml-1m", URL), tmp_path / "data", fetcher=no_fetcher)
+        assert found == tmp_path / "data" / "ml-1m"
+        assert not cache.exists()
+
+    def test_an_archive_that_is_there_is_checked_and_unpacked_into_the_cache(self, archive: Path, cache: Path) -> None:
+        download = Download("ml-1m", URL, sha256(archive))
+        assert obtain("movielens-1m", download, archive.parent, fetcher=no_fetcher) == cache / "ml-1m"
+        assert [file.name for file in archive.parent.iterdir()] == ["ml-1m.zip"]  # a read-only folder would do
+        wrong = Download("ml-1m", URL, "md5:" + 32 * "0")
+        shutil.rmtree(cache)
+        with pytest.raises(InterplayError, match=r"ml-1m.zip: its md5 is \w{32} where 0{32} is known: get the file"):
+            obtain("movielens-1m", wrong, archive.parent, fetcher=no_fetcher)
+
+    def test_an_archive_whose_files_lie_at_its_top(self, archive: Path, cache: Path) -> None:
+        with zipfile.ZipFile(archive, "w") as packed:
+            packed.writestr("ratings.dat", RATINGS)
+            packed.writestr("more/notes.txt", "x")
+        assert obtain("m", Download("ml-1m", URL), archive.parent) == cache / "ml-1m"
+        assert sorted(file.name for file in (cache / "ml-1m").iterdir()) == ["more", "ratings.dat"]
+
+    def test_a_tar_writes_nothing_elsewhere(self, tmp_path: Path, cache: Path) -> None:
+        evil = tmp_path / "evil.txt"
+        evil.write_text("x")
+        with tarfile.open(tmp_path / "set.tar.gz", "w:gz") as packed:
+            packed.add(evil, "set/ratings.dat")
+        download = Download("set", "https://data.example/set.tar.gz")
+        assert [file.name for file in obtain("s", download, tmp_path).iterdir()] == ["ratings.dat"]
+        shutil.rmtree(cache)
+        with tarfile.open(tmp_path / "set.tar.gz", "w:gz") as packed:
+            packed.add(evil, "../outside.txt")
+        with pytest.raises(InterplayError, match=r"set.tar.gz: cannot be unpacked .* remove it and get it again"):
+            obtain("s", download, tmp_path)
+        assert not (tmp_path / "outside.txt").exists()
+        assert list(cache.iterdir()) == []
+
+    def test_a_damaged_archive_leaves_no_folder(self, archive: Path, cache: Path) -> None:
+        archive.write_bytes(archive.read_bytes()[:40])
+        with pytest.raises(InterplayError, match=r"ml-1m.zip: cannot be unpacked .* remove it and get it again"):
+            obtain("m", Download("ml-1m", URL), archive.parent)
+        assert list(cache.iterdir()) == []
+
+    def test_offline_it_says_which_file_to_put_where(self, tmp_path: Path, cache: Path) -> None:
+        def offline(url: str, known_hash: str | None, path: Path) -> None:
+            raise OSError("Name or service not known\nat all")
+
+        download = Download("coat", "https://data.example/coat.zip", files="train.ascii and test.ascii")
+        with pytest.raises(InterplayError) as caught:
+            obtain("coat", download, fetcher=offline)
+        assert str(caught.value) == (
+            "coat: https://data.example/coat.zip could not be downloaded (Name or service not known): put coat.zip, or "
+            f"its folder coat with train.ascii and test.ascii, into {cache}, or name another folder with --data-dir")
+        with pytest.raises(InterplayError, match=f"test.ascii, into {tmp_path}$"):
+            obtain("coat", download, tmp_path, fetcher=offline)
+
+    def test_what_cannot_be_downloaded_says_so(self, cache: Path) -> None:
+        with pytest.raises(InterplayError, match="jester: cannot be downloaded automatically: put jester.zip, or its"):
+            find_log("jester")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pooch") is None, reason="pooch is not installed")
+class TestPooch:
+    def test_a_file_url(self, archive: Path, cache: Path) -> None:
+        said: list[str] = []
+        download = Download("ml-1m", archive.as_uri(), sha256(archive))
+        assert obtain("movielens-1m", download, say=said.append) == cache / "ml-1m"
+        assert said == [f"movielens-1m: downloaded ml-1m.zip, {sha256(archive)}"]
+
+    def test_another_hash_is_refused(self, archive: Path, cache: Path) -> None:
+        download = Download("ml-1m", archive.as_uri(), "md5:" + 32 * "0")
+        with pytest.raises(InterplayError, match=r"could not be downloaded \(MD5 hash of downloaded file.*put ml-1m"):
+            obtain("movielens-1m", download)
+        assert not list(cache.glob("ml-1m*"))
+
+    def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(InterplayError, match=r"none.zip could not be downloaded .*put none.zip"):
+            obtain("m", Download("none", (tmp_path / "none.zip").as_uri()))
+
+
+class TestFindLog:
+    def test_paths_stay_and_names_are_found(self, archive: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert find_log(archive) == archive
+        monkeypatch.setattr(MovieLens1M, "downloads", {"movielens-1m": Download("ml-1m", URL, sha256(archive))})
+        folder = find_log("movielens-1m", archive.parent)
+        assert (folder, len(read_log(folder))) == (cache / "ml-1m", 2)
+
+    def test_a_wrong_name_lists_those_that_there_are(self) -> None:
+        with pytest.raises(InterplayError, match=r"movielens-2m: there is no such file or folder: .*movielens-10m, "):
+            find_log("movielens-2m")
+
+    def test_every_public_data_set_has_a_name(self) -> None:
+        assert {"coat", "jester", "lastfm", "kuairec", "kuairand-pure", "movielens-100k", "movielens-1m",
+                "movielens-25m", "movielens-32m"} <= set(downloads())
+        assert all(kind.downloads for kind in data_sets().values() if not kind.fallback)
