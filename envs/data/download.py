@@ -97,7 +97,7 @@ def _pooch(url: str, known_hash: str | None, path: Path) -> None:
         raise InterplayError(f"{url}: downloads need the package pooch: install it, or get the file by "
                              "hand") from error
     pooch.get_logger().setLevel("WARNING")  # what was downloaded is told by obtain
-    pooch.retrieve(url, known_hash, fname=path.name, path=path.parent, progressbar=url.startswith("http"))
+    pooch.retrieve(url, known_hash, fname=path.name, path=path.parent, progressbar=True)
 
 
 def _check(archive: Path, known_hash: str | None) -> None:
@@ -128,7 +128,8 @@ def _unpack(archive: Path, into: Path, folder: str) -> Path:
         try:
             _extract(archive, Path(work))
         except (zipfile.BadZipFile, tarfile.TarError, OSError) as error:
-            raise InterplayError(f"{archive}: cannot be unpacked ({error}): remove it and get it again") from error
+            reason = str(error).splitlines()[0]
+            raise InterplayError(f"{archive}: cannot be unpacked ({reason}): remove it and get it again") from error
         inner = Path(work) / folder
         if not inner.is_dir():  # its files lie at the top
             inner = Path(work) / ".whole"

@@ -1,4 +1,4 @@
-"""Getting data sets by name, without a network: a fetcher that copies, and pooch with file:// URLs."""
+"""Getting data sets by name, without a network: a fetcher that copies, and pooch with a server of the test's own."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import hashlib
 import importlib.util
 import shutil
 import socket
+import sys
 import tarfile
 import zipfile
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -24,8 +29,11 @@ URL = "https://data.example/ml-1m.zip"
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of this test's own; and whoever asks the network for something fails."""
-    def refuse(*_: object) -> None:
-        raise AssertionError("a test asked the network")
+    connect = socket.socket.connect
+
+    def refuse(self: socket.socket, address: tuple[str, int]) -> None:
+        assert address[0] == "127.0.0.1", f"a test asked {address[0]}"
+        connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setenv("INTERPLAY_CACHE", str(tmp_path / "cache"))
@@ -125,27 +133,53 @@ class TestObtain:
             obtain("coat", download, tmp_path, fetcher=offline)
 
     def test_what_cannot_be_downloaded_says_so(self, cache: Path) -> None:
-        with pytest.raises(InterplayError, match="jester: cannot be downloaded automatically: put jester.zip, or its"):
+        with pytest.raises(InterplayError, match=r"jester: cannot be downloaded automatically: put jester.zip, or its"):
             find_log("jester")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pooch") is None, reason="pooch is not installed")
 class TestPooch:
-    def test_a_file_url(self, archive: Path, cache: Path) -> None:
+    @pytest.fixture
+    def url(self, archive: Path) -> Iterator[str]:
+        """Of the folder with the archive, served on this machine alone."""
+        handler = partial(SimpleHTTPRequestHandler, directory=str(archive.parent))
+        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            thread = Thread(target=server.serve_forever)
+            thread.start()
+            yield f"http://127.0.0.1:{server.server_port}"
+            server.shutdown()
+            thread.join()
+
+    def test_what_is_served_is_unpacked(self, archive: Path, cache: Path, url: str,
+                                        capsys: pytest.CaptureFixture[str]) -> None:
         said: list[str] = []
-        download = Download("ml-1m", archive.as_uri(), sha256(archive))
+        download = Download("ml-1m", f"{url}/ml-1m.zip", sha256(archive))
         assert obtain("movielens-1m", download, say=said.append) == cache / "ml-1m"
         assert said == [f"movielens-1m: downloaded ml-1m.zip, {sha256(archive)}"]
+        assert "100%" in capsys.readouterr().err  # the progress bar
 
-    def test_another_hash_is_refused(self, archive: Path, cache: Path) -> None:
-        download = Download("ml-1m", archive.as_uri(), "md5:" + 32 * "0")
+    def test_another_hash_is_refused(self, cache: Path, url: str) -> None:
+        download = Download("ml-1m", f"{url}/ml-1m.zip", "md5:" + 32 * "0")
         with pytest.raises(InterplayError, match=r"could not be downloaded \(MD5 hash of downloaded file.*put ml-1m"):
             obtain("movielens-1m", download)
         assert not list(cache.glob("ml-1m*"))
 
-    def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
-        with pytest.raises(InterplayError, match=r"none.zip could not be downloaded .*put none.zip"):
-            obtain("m", Download("none", (tmp_path / "none.zip").as_uri()))
+    def test_a_file_that_is_not_there(self, url: str) -> None:
+        with pytest.raises(InterplayError, match=r"none.zip could not be downloaded \(404.*put none.zip"):
+            obtain("m", Download("none", f"{url}/none.zip"))
+
+    def test_a_server_that_is_not_there(self) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))  # but not listening
+            url = f"http://127.0.0.1:{taken.getsockname()[1]}/none.zip"
+            with pytest.raises(InterplayError, match=r"none.zip could not be downloaded .*put none.zip"):
+                obtain("m", Download("none", url))
+
+
+def test_without_pooch_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pooch", None)  # what makes an import fail
+    with pytest.raises(InterplayError, match=r"ml-1m.zip: downloads need the package pooch: install it, or get"):
+        obtain("movielens-1m", Download("ml-1m", URL))
 
 
 class TestFindLog:
