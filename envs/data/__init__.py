@@ -16,8 +16,9 @@ from interplay.envs.data.columns import ColumnNames
 from interplay.envs.data.download import Download, obtain
 from interplay.envs.data.factors import Factors, fit_factors
 from interplay.envs.data.features import Features, read_features
-from interplay.envs.data.log import InteractionLog, LogSummary, make_log, split_log
+from interplay.envs.data.log import InteractionLog, LogSummary, make_log
 from interplay.envs.data.prepare import Preparation, centre_users, prepare
+from interplay.envs.data.split import split_log
 from interplay.envs.discovery import discover
 from interplay.envs.types import InterplayError
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -22,9 +22,7 @@ from interplay.envs.data.columns import (
 from interplay.envs.data.features import check_features, count_features
 from interplay.envs.types import InterplayError
 
-Floats = NDArray[np.float64]
 Ids = tuple[int, ...] | tuple[str, ...]
-How = Literal["random", "time", "global-time", "last", "own"]
 
 _ROW_FIELDS = ("user", "item", "reward", "time", "propensity", "split")
 
@@ -229,105 +227,6 @@ def make_log(frame: pl.DataFrame, columns: ColumnNames | None = None, source: st
         time=None if columns.time is None else read_times(frame[columns.time], source),
         propensity=None if columns.propensity is None else read_propensities(frame[columns.propensity], source),
         dropped=dropped or {})
-
-
-def split_log(log: InteractionLog, held_out: float = 0.2, how: How = "random",
-              seed: int = 0) -> tuple[InteractionLog, InteractionLog]:
-    """Training part and held-out part, with the ids and the reward scale of the whole.
-
-    All rows of a pair go to the same part, so that no answer of the one is known from the other.
-
-    Args:
-        log: the whole.
-        held_out: share of the pairs in the held-out part, in (0, 1). Not used by ``"last"`` and ``"own"``.
-        how: which pairs are held out. A pair is as old as its first row, and the log's order decides between equal
-            times.
-            ``"random"`` = some, drawn at random.
-            ``"time"`` = the newest share of each user's.
-            ``"last"`` = each user's newest alone (leave-one-out), of users with at least two.
-            ``"global-time"`` = the newest of all. Training rows later than the first of them are dropped, so that
-            nothing is learnt from the future; users and items may then be in one part only.
-            ``"own"`` = the data set's own split, less the training rows of pairs that are held out too.
-        seed: of the random draw.
-
-    Raises:
-        InterplayError: a part would be empty, or the log has not what ``how`` needs.
-    """
-    if not 0.0 < held_out < 1.0:
-        raise InterplayError(f"held_out={held_out!r} must lie between 0 and 1, both excluded")
-    if how == "random":
-        test = _random_rows(log, held_out, seed)
-    elif how == "time":
-        test = _newest_rows(log, lambda size: held_out * size)
-    elif how == "last":
-        test = _newest_rows(log, lambda size: np.minimum(size - 1.0, 1.0))
-    elif how == "global-time":
-        test = _newest_of_all(log, held_out)
-    elif how == "own":
-        test = _own_rows(log)
-    else:
-        raise InterplayError(f"how={how!r} is no way to split a log: choose 'random', 'time', 'global-time', "
-                             "'last' or 'own'")
-    train = ~np.isin(log.pair_key, log.pair_key[test])
-    if not train.any() or not test.any():
-        empty = "held-out" if train.any() else "training"
-        raise InterplayError(f"held_out={held_out} of {len(log)} rows, how={how!r}, leaves the {empty} part "
-                             "empty: change held_out or give a longer log")
-    return _before_cut(log, train, test, how), log.take(test, "for training")
-
-
-def _random_rows(log: InteractionLog, held_out: float, seed: int) -> NDArray[np.bool_]:
-    key, inverse = np.unique(log.pair_key, return_inverse=True)
-    chosen = np.random.default_rng(seed).permutation(len(key)) < round(held_out * len(key))
-    return chosen[inverse]
-
-
-def _newest_rows(log: InteractionLog, count: Callable[[Floats], Floats]) -> NDArray[np.bool_]:
-    """Rows of each user's newest pairs: ``count`` of them, rounded down, of as many as the user has."""
-    key, age = _ages(log)
-    user = key // log.num_items
-    order = np.lexsort((age, user))
-    size = np.bincount(user, minlength=log.num_users)
-    position = np.arange(len(key)) - np.repeat(np.cumsum(size) - size, size)
-    # The sum keeps 0.29 * 100 = 28.999... from losing a pair.
-    newest = np.floor(count(np.maximum(size, 1).astype(np.float64)) + 1e-9)[user]
-    held = key[order[position >= size[user] - newest]]
-    return np.isin(log.pair_key, held)
-
-
-def _newest_of_all(log: InteractionLog, held_out: float) -> NDArray[np.bool_]:
-    key, age = _ages(log)
-    newest = np.argsort(-age)[:round(held_out * len(key))]
-    return np.isin(log.pair_key, key[newest])
-
-
-def _ages(log: InteractionLog) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Distinct pairs and the places of their first rows, oldest first; equal times stay in the log's order."""
-    if log.time is None:
-        raise InterplayError("a split by time needs times, and this log has none: name its time column or use "
-                             "how='random'")
-    unknown = int(np.isnan(log.time).sum())
-    if unknown:
-        raise InterplayError(f"a split by time needs times, and {unknown} rows of this log have none: use how='random' "
-                             "or the data set's own split")
-    key, age = np.unique(log.pair_key[np.argsort(log.time, kind="stable")], return_index=True)
-    return key, age
-
-
-def _before_cut(log: InteractionLog, train: NDArray[np.bool_], test: NDArray[np.bool_], how: How) -> InteractionLog:
-    """The training part; with a global cut in time, without the later rows of pairs that began before it."""
-    part = log.take(train, "in held-out pairs")
-    if how != "global-time" or log.time is None or part.time is None:
-        return part
-    early = part.time <= log.time[test].min()
-    return part if early.all() else part.take(early, "later than the first held-out row")
-
-
-def _own_rows(log: InteractionLog) -> NDArray[np.bool_]:
-    if log.split is None:
-        raise InterplayError("how='own' needs a data set with a split of its own, and this log has none: "
-                             "use 'random'")
-    return log.split
 
 
 def _span(ids: Ids) -> str:

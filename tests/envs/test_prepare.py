@@ -22,7 +22,7 @@ from interplay.envs.data import (
     read_log,
     split_log,
 )
-from interplay.envs.data.log import How
+from interplay.envs.data.split import How
 from interplay.envs.types import InterplayError
 from interplay.experiments.game import make_game
 from interplay.experiments.settings import TrainSettings
