@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from interplay.envs.data import ColumnNames, InteractionLog, data_sets, read_log, split_log
+from interplay.envs.data import ColumnNames, InteractionLog, data_sets, movielens_csv, read_log, split_log
+from interplay.envs.data.files import read_typed
 from interplay.envs.types import InterplayError
 
 DATA = Path(__file__).parents[2].parent / "shared/data"
@@ -265,6 +266,11 @@ class TestMovieLensCSV:
         assert (log.topic_names, shares(log)) == (("Comedy", "Drama"), [[0.5, 0.5], [0.5, 0.5]])
         assert log.time is not None
         assert log.time.tolist() == [1147880044.0, 1147868817.0]
+
+    def test_rows_are_read_into_20_bytes_each(self, tmp_path: Path) -> None:
+        """What lets 25 million rows fit; tests/envs/measure_ratings.py measures them."""
+        frame = read_typed(self.write(tmp_path, "1,2,3.5,5\n" * 1000) / "ratings.csv", movielens_csv._TYPES)
+        assert (frame.height, frame.estimated_size()) == (1000, 20_000)
 
     def test_a_table_of_yours_with_that_name_stays_yours(self, tmp_path: Path) -> None:
         (tmp_path / "ratings.csv").write_text("user,item,reward\na,b,1\n")
