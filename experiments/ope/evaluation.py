@@ -1,0 +1,123 @@
+"""Estimates with what is needed to judge them: an interval, how much data they rest on, and a warning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from interplay.experiments.ope.estimators import ESTIMATORS, Case, Estimator, Terms, clip_bound, make_case, mrdr_weight
+from interplay.experiments.ope.feedback import BanditFeedback, Floats
+from interplay.experiments.ope.reward_models import cross_fitted
+from interplay.experiments.statistics import Estimate
+from interplay.experiments.tables import table
+
+_RESAMPLES = 1_000
+
+# When the log says too little of the target; judged by the weights before any clipping or shrinking.
+_FEW_ROUNDS = 100.0  # effective rounds
+_SMALL_SHARE = 0.01  # of the rounds are effective
+_LARGE_WEIGHT = 0.1  # of all weight is in one round
+_FAR = 4.0  # standard errors of the mean weight from 1
+_UNSEEN = 0.05  # and this far from it
+
+
+class Evaluation(NamedTuple):
+    """What one estimator says of a target policy.
+
+    Attributes:
+        name: of the estimator.
+        estimate: the value, in units of the reward, and its 95 % percentile-bootstrap interval over rounds. The
+            reward model is not fitted again in each resample, so that its own error is in the interval only where
+            the rounds' corrections show it: never for DM.
+        effective_size: (sum w)^2 / sum w^2 of the weights as used, in rounds (Kish 1965); DM's are the log's.
+        clipped: share of rounds whose weight is above the bound of clipped IPS, whatever the estimator does to it.
+        warning: why the log says too little of the target; empty if it does not.
+    """
+
+    name: str
+    estimate: Estimate
+    effective_size: float
+    clipped: float
+    warning: str
+
+
+def evaluate_policy(feedback: BanditFeedback, policy: Floats, folds: int = 3, ridge: float = 1.0, seed: int = 0,
+                    estimators: Mapping[str, Estimator] = ESTIMATORS) -> list[Evaluation]:
+    """All estimates of a target policy's expected reward for each round.
+
+    Args:
+        feedback: the log.
+        policy: float64 ``[N, A]``, the target's probability of each action in each round.
+        folds: of the reward models, see ``cross_fitted``.
+        ridge: of the reward models, likewise.
+        seed: of folds and bootstrap.
+        estimators: by name.
+
+    Raises:
+        InterplayError: ``policy`` is no policy for these rounds, or folds are too many.
+    """
+    model = cross_fitted(feedback, folds, ridge, seed)
+    robust = cross_fitted(feedback, folds, ridge, seed, mrdr_weight(feedback, policy))
+    return evaluate_case(make_case(feedback, policy, model, robust), estimators, seed)
+
+
+def evaluate_case(case: Case, estimators: Mapping[str, Estimator] = ESTIMATORS, seed: int = 0,
+                  bound: float | None = None) -> list[Evaluation]:
+    """What each of ``estimators`` says; all from the same resamples of rounds. ``bound`` is that of clipping."""
+    bound = clip_bound(case) if bound is None else bound
+    terms = {name: estimator(case) for name, estimator in estimators.items()}
+    intervals = bootstrap(list(terms.values()), seed)
+    clipped, warning = float((case.weight > bound).mean()), overlap_warning(case.weight)
+    return [Evaluation(name, Estimate(t.value, interval), effective_size(t.weight), clipped, warning)
+            for (name, t), interval in zip(terms.items(), intervals, strict=True)]
+
+
+def bootstrap(all_terms: list[Terms], seed: int) -> list[tuple[float, float]]:
+    """95 % percentile intervals, over resamples of rounds with replacement."""
+    columns = np.column_stack([column for t in all_terms for column in (t.direct, t.correction, t.normaliser)])
+    rng, size = np.random.default_rng(seed), len(columns)
+    sums = np.stack([np.bincount(rng.integers(size, size=size), minlength=size) @ columns for _ in range(_RESAMPLES)])
+    direct, correction, total = np.moveaxis(sums.reshape(_RESAMPLES, len(all_terms), 3), 2, 0)
+    # A resample without any weight corrects nothing, as in Terms.value.
+    values = direct / size + np.divide(correction, total, out=np.zeros_like(total), where=total > 0.0)
+    low, high = np.quantile(values, [0.025, 0.975], axis=0)
+    return list(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def effective_size(weight: Floats) -> float:
+    """(sum w)^2 / sum w^2, the rounds that weights are worth; 0 where there is no weight (Kish 1965)."""
+    squares = (weight**2).sum()
+    return float(weight.sum() ** 2 / squares) if squares > 0.0 else 0.0
+
+
+def overlap_warning(weight: Floats) -> str:
+    """Why a log says too little of a target, from its weights ``[N]``; empty if nothing seems wrong.
+
+    It cannot know what the log never shows: a mean weight below 1 is the only trace of that.
+    """
+    size, count, mean = effective_size(weight), len(weight), float(weight.mean())
+    if mean == 0.0:
+        return "no overlap: the log has nothing that the target does"
+    off = abs(mean - 1.0)
+    reasons = [f"{size:.0f} effective of {count:,} rounds"] if size < max(_FEW_ROUNDS, _SMALL_SHARE * count) else []
+    if weight.max() > _LARGE_WEIGHT * weight.sum():
+        reasons.append(f"one round has {weight.max() / weight.sum():.0%} of the weight")
+    if off > _UNSEEN and off > _FAR * weight.std() / np.sqrt(count):
+        reasons.append(f"mean weight {mean:.2f}, not 1")
+    return "little overlap: " + ", ".join(reasons) if reasons else ""
+
+
+HEADER = ("estimator", "value", "95 % interval", "effective size", "clipped", "warning")
+
+
+def evaluation_table(evaluations: list[Evaluation]) -> str:
+    """One row for each estimate, in Markdown."""
+    return table(HEADER, [_row(e) for e in evaluations])
+
+
+def _row(found: Evaluation) -> list[str]:
+    low, high = found.estimate.ci95
+    return [found.name, f"{found.estimate.mean:.5f}", f"[{low:.5f}, {high:.5f}]", f"{found.effective_size:,.1f}",
+            f"{found.clipped:.2%}", found.warning]
