@@ -1,4 +1,4 @@
-"""The command line: ``interplay train``, ``evaluate``, ``benchmark`` and ``plot``."""
+"""The command line: ``interplay train``, ``evaluate``, ``benchmark``, ``plot`` and ``ope``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import tyro
 from interplay.envs.types import InterplayError
 from interplay.experiments.benchmark import BenchmarkSettings, benchmark
 from interplay.experiments.evaluation import report
+from interplay.experiments.ope.command import OpeSettings, ope
 from interplay.experiments.run import Run
 from interplay.experiments.settings import TrainSettings
 from interplay.experiments.tables import report_table
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit status. Wrong input ends in one line on standard error."""
     sys.path.insert(0, os.getcwd())  # so that my_module:MyAgent is found where the user stands
     commands: dict[str, Callable[..., Any]] = {"train": _train, "evaluate": _evaluate, "benchmark": _benchmark,
-                                                "plot": _plot}
+                                                "plot": _plot, "ope": _ope}
     try:
         status = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="interplay",
                                                       config=(tyro.conf.OmitArgPrefixes,))
@@ -63,6 +64,11 @@ def _evaluate(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | Non
 def _benchmark(settings: BenchmarkSettings) -> int:
     """Train agents on markets with many seeds; write a report, scores, learning curves and a picture."""
     return benchmark(settings)
+
+
+def _ope(settings: OpeSettings) -> None:
+    """Estimate what a policy would have earned from what another policy did (off-policy evaluation)."""
+    ope(settings)
 
 
 def _plot(folders: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path = Path()) -> None:

@@ -63,8 +63,8 @@ class BanditFeedback:
     def __len__(self) -> int:
         return len(self.action)
 
-    def take(self, rows: NDArray[Any]) -> BanditFeedback:
-        """Some of the rounds, by number or by mask."""
+    def take(self, rows: NDArray[Any] | slice) -> BanditFeedback:
+        """Some of the rounds, by number, by mask or as a slice."""
         names = [f.name for f in fields(self) if f.name not in ("num_actions", "action_features")]
         values = {name: getattr(self, name) for name in names}
         return replace(self, **{name: value[rows] for name, value in values.items() if value is not None})

@@ -1,0 +1,118 @@
+"""The command ``interplay ope``: what a policy would have earned, in one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import polars as pl
+import tyro
+
+from interplay.envs.data.open_bandit import read_open_bandit
+from interplay.envs.types import InterplayError
+from interplay.experiments.ope.evaluation import Evaluation, evaluate_policy, evaluation_table
+from interplay.experiments.ope.feedback import BanditFeedback, Floats
+from interplay.experiments.ope.open_bandit import open_bandit_feedback
+from interplay.experiments.ope.policies import always, most_clicked, uniform
+from interplay.experiments.ope.synthetic import SyntheticBandit, accuracy_table, judge
+
+
+@dataclass(frozen=True)
+class OpeSettings:
+    """Estimate what a policy would have earned from what another policy did (off-policy evaluation)."""
+
+    path: Annotated[Path | None, tyro.conf.Positional] = None
+    """Campaign of the Open Bandit data set, such as obd/bts/men: a folder with men.csv and item_context.csv."""
+    policy: Literal["uniform", "most-clicked"] = "uniform"
+    """The target: every item as likely, or always the item with the highest click rate in the older half of the log,
+    which is then evaluated on the newer half."""
+    folds: int = 3
+    """Folds of the log that the reward models of DM, DR and their relatives are cross-fitted on."""
+    seed: int = 0
+    """Seed of folds and bootstrap, and of the synthetic bandit."""
+    csv: Path | None = None
+    """File to write the table to as well."""
+    synthetic: bool = False
+    """Instead of a log, judge the estimators on a synthetic bandit of 30 actions whose truth is known."""
+    repeats: int = 100
+    """Logs of the synthetic bandit."""
+    rounds: int = 10_000
+    """Rounds of each log of the synthetic bandit."""
+    temperature: float = 1.0
+    """Temperature of the synthetic bandit's policies: smaller means greedier, and less overlap."""
+
+
+class Question(NamedTuple):
+    """A log, a target and a line that says what they are."""
+
+    feedback: BanditFeedback
+    policy: Floats
+    what: str
+
+
+def ope(settings: OpeSettings) -> None:
+    """Print the table, and write it if that is asked for.
+
+    Raises:
+        InterplayError: neither a path nor ``synthetic`` is given, or both, or whatever is wrong with the log.
+    """
+    if settings.synthetic == (settings.path is not None):
+        raise InterplayError(f"path={settings.path and str(settings.path)!r} and synthetic={settings.synthetic}: give "
+                             "either the folder of a log, such as obd/bts/men, or --synthetic")
+    if settings.path is None:
+        _judge(settings)
+    else:
+        _estimate(settings, settings.path)
+
+
+def _estimate(settings: OpeSettings, path: Path) -> None:
+    question = ask(path, settings.policy)
+    found = evaluate_policy(question.feedback, question.policy, settings.folds, seed=settings.seed)
+    print(question.what)
+    print(evaluation_table(found))
+    _write(settings.csv, [_columns(e) for e in found])
+
+
+def ask(path: Path, policy: str) -> Question:
+    """The log of a campaign and the target that is called ``policy``."""
+    log = read_open_bandit(path)
+    feedback = open_bandit_feedback(log)
+    what = f"{log.campaign} as {log.policy} showed it: {{:,}} rounds, {log.num_items} items, click rate {{:.5f}}"
+    if policy == "uniform":
+        return Question(feedback, uniform(feedback), _told(what, feedback, "every item as likely"))
+    half = len(feedback) // 2
+    older, newer = feedback.take(slice(0, half)), feedback.take(slice(half, None))
+    best = most_clicked(older)
+    target = f"always item {best}, chosen on the {half:,} rounds before"
+    return Question(newer, always(newer, best), _told(what, newer, target))
+
+
+def _told(what: str, feedback: BanditFeedback, target: str) -> str:
+    return f"{what.format(len(feedback), feedback.reward.mean())}; target: {target}"
+
+
+def _columns(found: Evaluation) -> dict[str, Any]:
+    low, high = found.estimate.ci95
+    return {"estimator": found.name, "value": found.estimate.mean, "low": low, "high": high,
+            "effective_size": found.effective_size, "clipped": found.clipped, "warning": found.warning}
+
+
+def _judge(settings: OpeSettings) -> None:
+    bandit = SyntheticBandit(temperature=settings.temperature, seed=settings.seed)
+    found = judge(bandit, settings.rounds, settings.repeats, settings.folds)
+    print(f"{bandit}\ntruth {bandit.truth():.5f}; {settings.repeats} logs of {settings.rounds:,} rounds by a policy "
+          f"that earns {bandit.truth(bandit.logger):.5f}")
+    print(accuracy_table(found))
+    _write(settings.csv, [a._asdict() for a in found])
+
+
+def _write(path: Path | None, rows: list[dict[str, Any]]) -> None:
+    if path is None:
+        return
+    try:
+        pl.DataFrame(rows).write_csv(path)
+    except OSError as error:
+        raise InterplayError(f"csv={str(path)!r} cannot be written ({error}): give a file in a folder that "
+                             "exists") from error
+    print(f"wrote {path}")
