@@ -69,7 +69,7 @@ def evaluate_case(case: Case, estimators: Mapping[str, Estimator] = ESTIMATORS, 
     bound = clip_bound(case) if bound is None else bound
     terms = {name: estimator(case) for name, estimator in estimators.items()}
     intervals = bootstrap(list(terms.values()), seed)
-    clipped, warning = float((case.weight > bound).mean()), overlap_warning(case.weight)
+    clipped, warning = float((case.weight > bound).mean()), _warning(case)
     return [Evaluation(name, Estimate(t.value, interval), effective_size(t.weight), clipped, warning)
             for (name, t), interval in zip(terms.items(), intervals, strict=True)]
 
@@ -107,6 +107,14 @@ def overlap_warning(weight: Floats) -> str:
     if off > _UNSEEN and off > _FAR * weight.std() / np.sqrt(count):
         reasons.append(f"mean weight {mean:.2f}, not 1")
     return "little overlap: " + ", ".join(reasons) if reasons else ""
+
+
+def _warning(case: Case) -> str:
+    """That of overlap, or else of rewards that no resampling can vary."""
+    counted = case.reward[case.weight > 0.0]
+    same = len(counted) > 0 and counted.min() == counted.max()
+    return overlap_warning(case.weight) or (
+        f"no spread: all {len(counted):,} rounds with a weight have the reward {counted[0]:g}" if same else "")
 
 
 HEADER = ("estimator", "value", "95 % interval", "effective size", "clipped", "warning")

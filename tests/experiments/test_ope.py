@@ -285,3 +285,11 @@ def test_one_lucky_round_does_not_make_an_action_the_best() -> None:
     action = np.repeat([0, 1, 2], [1000, 120, 1])
     reward = np.r_[np.tile([1.0, 0.0], 500), np.tile([1.0, 1.0, 0.0, 1.0], 30), 1.0]
     assert most_clicked(BanditFeedback(np.zeros((1121, 0)), action, reward, np.full(1121, 0.5), 4)) == 1
+
+
+def test_rewards_that_do_not_vary_are_warned_of() -> None:
+    """Their bootstrap interval has no width, which is no certainty."""
+    log = BanditFeedback(np.zeros((400, 0)), np.arange(400) % 2, np.tile([0.0, 1.0], 200), np.full(400, 0.5), 2)
+    (found,) = evaluate_case(make_case(log, always(log, 0), np.zeros((400, 2))), {"IPS": ips})
+    assert found.estimate.ci95 == (0.0, 0.0)
+    assert found.warning == "no spread: all 200 rounds with a weight have the reward 0"
