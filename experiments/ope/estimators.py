@@ -105,7 +105,7 @@ def clipped_ips(case: Case, bound: float | None = None) -> Terms:
 
     Bound 0 leaves nothing, infinity leaves IPS.
     """
-    bound = clip_bound(case) if bound is None else bound
+    bound = clip_bound(case.weight) if bound is None else bound
     return _weighted(case, np.minimum(case.weight, bound))
 
 
@@ -150,9 +150,9 @@ WEIGHTING: dict[str, Estimator] = {"IPS": ips, "clipped IPS": clipped_ips, "SNIP
 """Those that need no reward model."""
 
 
-def clip_bound(case: Case) -> float:
+def clip_bound(weight: Floats) -> float:
     """sqrt(N), the bound of clipped IPS."""
-    return float(np.sqrt(len(case.weight)))
+    return float(np.sqrt(len(weight)))
 
 
 def shrunk(weight: Floats, shrinkage: float) -> Floats:

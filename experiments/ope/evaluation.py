@@ -66,10 +66,25 @@ def evaluate_policy(feedback: BanditFeedback, policy: Floats, folds: int = 3, ri
 def evaluate_case(case: Case, estimators: Mapping[str, Estimator] = ESTIMATORS, seed: int = 0,
                   bound: float | None = None) -> list[Evaluation]:
     """What each of ``estimators`` says; all from the same resamples of rounds. ``bound`` is that of clipping."""
-    bound = clip_bound(case) if bound is None else bound
     terms = {name: estimator(case) for name, estimator in estimators.items()}
+    return evaluate_terms(terms, case.weight, case.reward, seed, bound)
+
+
+def evaluate_terms(terms: Mapping[str, Terms], weight: Floats, reward: Floats | None = None, seed: int = 0,
+                   bound: float | None = None) -> list[Evaluation]:
+    """The same from terms.
+
+    Args:
+        terms: of each estimator, by its name.
+        weight: float64 ``[N]``, the importance weights of the log.
+        reward: float64 ``[N]``; None = not to be judged.
+        seed: of the bootstrap.
+        bound: above which weights count as clipped; None = sqrt(N).
+    """
     intervals = bootstrap(list(terms.values()), seed)
-    clipped, warning = float((case.weight > bound).mean()), _warning(case)
+    bound = clip_bound(weight) if bound is None else bound
+    clipped = float((weight > bound).mean())
+    warning = overlap_warning(weight) or ("" if reward is None else spread_warning(weight, reward))
     return [Evaluation(name, Estimate(t.value, interval), effective_size(t.weight), clipped, warning)
             for (name, t), interval in zip(terms.items(), intervals, strict=True)]
 
@@ -109,12 +124,12 @@ def overlap_warning(weight: Floats) -> str:
     return "little overlap: " + ", ".join(reasons) if reasons else ""
 
 
-def _warning(case: Case) -> str:
-    """That of overlap, or else of rewards that no resampling can vary."""
-    counted = case.reward[case.weight > 0.0]
-    same = len(counted) > 0 and counted.min() == counted.max()
-    return overlap_warning(case.weight) or (
-        f"no spread: all {len(counted):,} rounds with a weight have the reward {counted[0]:g}" if same else "")
+def spread_warning(weight: Floats, reward: Floats) -> str:
+    """That rewards ``[N]`` do not vary where weights ``[N]`` count, so that no resampling can tell an interval."""
+    counted = reward[weight > 0.0]
+    if len(counted) == 0 or counted.min() < counted.max():
+        return ""
+    return f"no spread: all {len(counted):,} rounds with a weight have the reward {counted[0]:g}"
 
 
 HEADER = ("estimator", "value", "95 % interval", "effective size", "clipped", "warning")

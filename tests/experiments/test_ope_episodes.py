@@ -1,0 +1,140 @@
+"""Episodes and slates, against enumerations of all that can happen and against the market's own propensities."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from interplay.envs.presets import find_preset
+from interplay.envs.types import InterplayError
+from interplay.experiments.ope import WEIGHTING, evaluate_case
+from interplay.experiments.ope.episodes import EpisodeFeedback, evaluate_episodes, fitted_q, per_decision_is
+from interplay.experiments.ope.slates import plackett_luce_log_probability, slate_case
+
+# Two states and two actions. Action 1 leads to state 1 with 3/4, action 0 with 1/4; state 1 pays 1, action 1 costs 1/4.
+LOGGER = np.array([[0.75, 0.25], [0.5, 0.5]])  # [state, action]
+TARGET = np.array([[0.25, 0.75], [0.0, 1.0]])
+GOES = np.array([0.25, 0.75])
+DISCOUNT = 0.5
+
+
+def reward(state: int, action: int) -> float:
+    return float(state) - 0.25 * action
+
+
+def value(state: int, steps: int) -> float:
+    """The target's return, by recursion."""
+    if steps == 0:
+        return 0.0
+    return sum(TARGET[state, a] * (reward(state, a) + DISCOUNT * (
+        GOES[a] * value(1, steps - 1) + (1.0 - GOES[a]) * value(0, steps - 1))) for a in (0, 1))
+
+
+def everything(steps: int) -> tuple[EpisodeFeedback, np.ndarray]:
+    """Every episode from state 0, each as often as its probability says: the log is the expectation itself."""
+    rows = []
+    for path in itertools.product((0, 1), repeat=2 * steps - 1):
+        actions, states = path[:steps], (0, *path[steps:])
+        chance = np.prod([LOGGER[s, a] for s, a in zip(states, actions, strict=True)])
+        chance *= np.prod([GOES[a] if s else 1.0 - GOES[a] for a, s in zip(actions, states[1:], strict=False)])
+        rows += [(states, actions)] * round(chance * 16**steps)
+    assert len(rows) == 16**steps, "all probabilities are sixteenths or coarser for each step"
+    states, actions = (np.array(column) for column in zip(*rows, strict=True))
+    rewards = states - 0.25 * actions
+    log = EpisodeFeedback(np.eye(2)[states], actions, rewards, LOGGER[states, actions], np.ones_like(states, bool), 2)
+    return log, TARGET[states]
+
+
+class TestEpisodes:
+    @pytest.mark.parametrize("steps", [1, 2, 3])
+    def test_per_decision_is_and_fitted_q_are_exact_in_expectation(self, steps: int) -> None:
+        log, policy = everything(steps)
+        truth = value(0, steps)
+        assert per_decision_is(log, policy, DISCOUNT).value == pytest.approx(truth, abs=1e-12)
+        assert fitted_q(log, policy, DISCOUNT).value == pytest.approx(truth, abs=1e-6)
+
+    def test_one_episode_by_hand(self) -> None:
+        log = EpisodeFeedback(np.eye(2)[[[0, 1, 1]]], np.array([[1, 0, 1]]), np.array([[2.0, 3.0, 5.0]]),
+                              np.array([[0.5, 0.25, 0.5]]), np.ones((1, 3), bool), 2)
+        policy = np.array([[[0.25, 0.75], [0.5, 0.5], [0.9, 0.1]]])
+        terms = per_decision_is(log, policy, 0.5)
+        assert terms.value == pytest.approx(1.5 * 2.0 + 0.5 * (1.5 * 2.0) * 3.0 + 0.25 * (1.5 * 2.0 * 0.2) * 5.0)
+        assert terms.weight.tolist() == pytest.approx([0.6])
+
+    def test_what_comes_after_the_end_does_not_count(self) -> None:
+        log, policy = everything(2)
+        longer = EpisodeFeedback(*(np.concatenate([x, x], axis=1) for x in (
+            log.features, log.action, log.reward, log.propensity)),
+            np.concatenate([log.valid, np.zeros_like(log.valid)], axis=1), 2)
+        twice = np.concatenate([policy, policy], axis=1)
+        for estimator in (per_decision_is, fitted_q):
+            assert estimator(longer, twice, DISCOUNT).value == pytest.approx(estimator(log, policy, DISCOUNT).value)
+
+    def test_what_is_done_later_adds_no_variance_to_what_was_earned_before(self) -> None:
+        log, policy = everything(3)
+        early = replace(log, reward=np.where(np.arange(3) == 0, 1.0 + log.action, 0.0))
+        terms = per_decision_is(early, policy, DISCOUNT)
+        whole = terms.weight * early.reward.sum(1)
+        assert whole.mean() == pytest.approx(terms.value)
+        assert terms.correction.std() < 0.8 * whole.std()
+
+    def test_in_one_table_with_the_rest(self) -> None:
+        log, policy = everything(2)
+        found = evaluate_episodes(log, policy, DISCOUNT)
+        assert [e.name for e in found] == ["per-decision IS", "fitted Q"]
+        assert found[0].estimate.ci95[0] < value(0, 2) < found[0].estimate.ci95[1]
+
+    def test_refusals(self) -> None:
+        log, policy = everything(2)
+        with pytest.raises(InterplayError, match="policy of shape"):
+            per_decision_is(log, policy[:, :1])
+        with pytest.raises(InterplayError, match="discount=2"):
+            fitted_q(log, policy, 2)
+        with pytest.raises(InterplayError, match="valid goes on after an end"):
+            EpisodeFeedback(log.features, log.action, log.reward, log.propensity, log.action * 0 > 0, 2)
+        with pytest.raises(InterplayError, match="reward has shape"):
+            EpisodeFeedback(log.features, log.action, log.reward[:, :1], log.propensity, log.valid, 2)
+
+
+class TestSlates:
+    def test_probabilities_of_all_slates_add_up_and_agree_with_a_hand(self) -> None:
+        score = np.log(np.array([[1.0, 2.0, 5.0, 8.0]]))
+        slates = np.array(list(itertools.permutations(range(4), 2)))
+        found = np.exp(plackett_luce_log_probability(np.repeat(score, len(slates), 0), slates))
+        assert found.sum() == pytest.approx(1.0)
+        assert dict(zip(map(tuple, slates.tolist()), found, strict=True))[2, 1] == pytest.approx(5 / 16 * 2 / 11)
+
+    def test_what_must_not_be_shown_and_empty_slots(self) -> None:
+        score = np.array([[0.0, 0.0, -np.inf], [0.0, -np.inf, -np.inf], [0.0, 0.0, 0.0]])
+        slate, valid = np.array([[2, 0], [0, 1], [1, 0]]), np.array([[True, True], [True, False], [True, True]])
+        assert plackett_luce_log_probability(score, slate, valid).tolist() == pytest.approx([-np.inf, 0.0, -np.log(6)])
+        with pytest.raises(InterplayError, match="stands in an earlier slot"):
+            plackett_luce_log_probability(score, np.array([[0, 1], [0, 1], [1, 1]]))
+
+    def test_agrees_with_what_the_market_keeps(self) -> None:
+        market = find_preset("town").market(torch.device("cpu"))
+        state = market.reset(range(3), seed=5)
+        score = state.user_vector @ state.population.item_vector.transpose(1, 2) / market.config.temperature
+        found = plackett_luce_log_probability(score.flatten(0, 1).numpy(), state.slate.items.flatten(0, 1).numpy())
+        assert found == pytest.approx(state.slate.log_propensity.flatten().numpy(), abs=1e-4)
+
+    def test_another_temperature_is_evaluated_from_this_ones_slates(self) -> None:
+        """Three items, slates of two, and what a slate earns is the number of its first item: all can be enumerated."""
+        rng, size = np.random.default_rng(0), 20_000
+        score, colder = np.array([[0.0, 0.5, 1.0]]), np.array([[0.0, 1.0, 2.0]])
+        slates = np.array(list(itertools.permutations(range(3), 2)))
+        logger, target = (plackett_luce_log_probability(np.repeat(s, 6, 0), slates) for s in (score, colder))
+        drawn = rng.choice(6, size=size, p=np.exp(logger))
+        truth = float((np.exp(target) * slates[:, 0]).sum())
+        found = evaluate_case(slate_case(slates[drawn, 0].astype(float), logger[drawn], target[drawn]), WEIGHTING)
+        for e in found:
+            assert e.estimate.mean == pytest.approx(truth, abs=0.03), e.name
+            assert e.estimate.ci95[0] < truth < e.estimate.ci95[1]
+
+    def test_a_platforms_slates_have_no_propensity(self) -> None:
+        with pytest.raises(InterplayError, match="log_propensity is nan in row 1"):
+            slate_case(np.ones(2), np.array([-1.0, np.nan]), np.zeros(2))
