@@ -15,6 +15,7 @@ import tyro
 from interplay.envs.types import InterplayError
 from interplay.experiments.benchmark import BenchmarkSettings, benchmark
 from interplay.experiments.evaluation import report
+from interplay.experiments.export import Recorder, check_export
 from interplay.experiments.ope.command import OpeSettings, ope
 from interplay.experiments.run import Run
 from interplay.experiments.settings import TrainSettings
@@ -45,20 +46,28 @@ def _train(settings: TrainSettings) -> None:
 
 
 def _evaluate(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | None = None,
-              device: Literal["auto", "cpu", "cuda"] = "auto") -> None:
+              device: Literal["auto", "cpu", "cuda"] = "auto", export: Path | None = None) -> None:
     """Load a run's checkpoint and repeat its evaluation.
 
     Args:
         run: folder that train wrote.
         eval_worlds: held-out worlds; by default as many as the run used.
         device: where to evaluate.
+        export: file NAME.market.parquet to write every step to: what users saw, were offered, took and got, and the
+            propensities of slates. It can be read as a log.
     """
     torch.set_num_threads(1)
+    if export is not None:
+        check_export(export)
     loaded = Run.load(run, device)
     if eval_worlds is not None:
         loaded.game = loaded.game._replace(training=replace(loaded.game.training, eval_worlds=eval_worlds))
-    found = report(loaded.game.held_out, loaded.cast, loaded.game.training.eval_worlds, loaded.settings.seed)
+    recorder = None if export is None else Recorder(loaded.game.held_out)
+    found = report(loaded.game.held_out, loaded.cast, loaded.game.training.eval_worlds, loaded.settings.seed, recorder)
     print(report_table(loaded, found))
+    if recorder is not None and export is not None:
+        recorder.write(export)
+        print(f"wrote {export}")
 
 
 def _benchmark(settings: BenchmarkSettings) -> int:

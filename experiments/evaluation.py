@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,15 +11,18 @@ from torch import Tensor
 
 from interplay.agents import Agent, Setting, find_agent
 from interplay.envs.market import Market
-from interplay.envs.types import Side, State
+from interplay.envs.types import Side, State, Step
 from interplay.experiments.cast import PLACKETT_LUCE, Cast
 from interplay.experiments.deviations import best_response_gap
 from interplay.experiments.oracles import Oracle, solve
-from interplay.experiments.play import Tally, advance, look
+from interplay.experiments.play import Moment, Tally, advance, look
 from interplay.experiments.statistics import Estimate, gini, mean_estimate
 
 HELD_OUT_SEED = (1 << 62) + 12_345
 """Seed of all evaluation worlds. Training may use any other seed."""
+
+Watch = Callable[[Moment, Step], None]
+"""Told of each step: the moment that it started from, and what happened."""
 
 BASELINES: dict[Side, tuple[str, ...]] = {"users": ("random", "popularity", "greedy"),
                                           "items": ("random", "rest", "greedy"),
@@ -124,13 +128,16 @@ class Report:
         return "users" if self.score.platform == PLACKETT_LUCE else "platform"
 
 
-def report(market: Market, cast: Cast, num_worlds: int, seed: int) -> Report:
-    """Evaluate ``cast`` and the baselines of each side that learns, of the platform if there is one, else of users."""
+def report(market: Market, cast: Cast, num_worlds: int, seed: int, watch: Watch | None = None) -> Report:
+    """Evaluate ``cast`` and the baselines of each side that learns, of the platform if there is one, else of users.
+
+    ``watch`` sees each step of ``cast`` itself, and none of a baseline.
+    """
     baselines = [evaluate(market, cast.replaced(side, _stand_in(market, side, name, seed)), num_worlds)
                  for side in _compared(cast) for name in BASELINES[side]]
     # What is exact is so for slates that the market draws.
     exact = (None, None) if cast.has_platform else (solve(market), best_response_gap(market, cast))
-    return Report(evaluate(market, cast, num_worlds), tuple(baselines), *exact)
+    return Report(evaluate(market, cast, num_worlds, watch), tuple(baselines), *exact)
 
 
 def _compared(cast: Cast) -> list[Side]:
@@ -148,13 +155,15 @@ def _stand_in(market: Market, side: Side, name: str, seed: int) -> Agent | None:
 
 
 @torch.no_grad()
-def evaluate(market: Market, cast: Cast, num_worlds: int) -> Score:
-    """Play one episode in each of the first ``num_worlds`` held-out worlds, exploration off."""
+def evaluate(market: Market, cast: Cast, num_worlds: int, watch: Watch | None = None) -> Score:
+    """Play one episode in each of the first ``num_worlds`` held-out worlds, exploration off; ``watch`` sees it."""
     now = look(market, cast, market.reset(range(num_worlds), HELD_OUT_SEED))
     tally = Tally.empty(now.state)
     for _ in range(market.config.horizon):
         after, step, _ = advance(market, cast, now, explore=False)
         tally = tally.add(market, now.state, step)
+        if watch is not None:
+            watch(now, step)
         now = after
     return _score(cast, tally, now.state)
 

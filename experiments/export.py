@@ -1,0 +1,119 @@
+"""A market's steps as a log: what each user saw, was offered, took and got, and how likely its slate was.
+
+What a market writes can be evaluated off-policy, since the slates' propensities are the true ones, and can be read
+back as a log to train on (``envs/data/market_log.py``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from interplay.envs.behaviour.logged import LoggedBehaviour
+from interplay.envs.data.market_log import SUFFIX
+from interplay.envs.market import Market
+from interplay.envs.types import InterplayError, Step
+from interplay.experiments.play import Moment
+
+
+class Recorder:
+    """Collects steps, one row for each world, step and user. Made for ``watch`` of ``evaluate``.
+
+    The columns, also those of the file:
+
+    ===================  =============================================================================================
+    world, step          int64; the step counts from 0
+    user                 text; ``world0/user_3``, or ``user_3`` where a log's users are the same in each world
+    item                 text, likewise; null where the user skipped
+    reward               float32, the user's own, unblended; the same as the response
+    response             float32
+    position             int64, the slot of the item, from 1; 0 = skipped. It is the user's action
+    active               bool, False for a user who has left and can only skip
+    slate                list of K int64, items by their number in the world; null for an empty slot
+    log_propensity       float32, log-probability of the slate in its order; null where a platform filled it
+    context              list of F float32, what the user saw: its own features, then those of each slot
+    ===================  =============================================================================================
+
+    Args:
+        market: whose steps these will be.
+    """
+
+    def __init__(self, market: Market) -> None:
+        # Items of two synthetic worlds with one number are two items.
+        self._shared = isinstance(market.behaviour, LoggedBehaviour)
+        self._frames: list[pl.DataFrame] = []
+
+    def __call__(self, now: Moment, step: Step) -> None:
+        """Take down one step, which started from ``now``."""
+        self._frames.append(_rows(now, step, len(self._frames)))
+
+    def frame(self) -> pl.DataFrame:
+        """All steps so far."""
+        if not self._frames:
+            raise InterplayError("export: no step was played: play one before it is written")
+        return pl.concat(self._frames).with_columns(self._name("user"), self._name("item"))
+
+    def write(self, path: Path) -> None:
+        """Write all steps as Parquet.
+
+        Raises:
+            InterplayError: the file cannot be written.
+        """
+        try:
+            self.frame().write_parquet(path)
+        except OSError as error:
+            raise InterplayError(f"export={str(path)!r} cannot be written ({str(error).splitlines()[0]}): give a file "
+                                 "in a folder that exists") from error
+
+    def _name(self, column: str) -> pl.Expr:
+        """Numbers as the names that agents have in the facade; null stays so."""
+        name = pl.lit(f"{column}_") + pl.col(column).cast(pl.String)
+        own = name if self._shared else pl.lit("world") + pl.col("world").cast(pl.String) + pl.lit("/") + name
+        return own.alias(column)
+
+
+def check_export(path: Path) -> None:
+    """Refuse, before anything is played, a file whose name would not tell what is in it, or that has no folder.
+
+    Raises:
+        InterplayError: with what it should be called.
+    """
+    if not path.name.endswith(SUFFIX):
+        raise InterplayError(f"export={str(path)!r}: a market's log is told by its name: call it NAME{SUFFIX}")
+    if not path.resolve().parent.is_dir():
+        raise InterplayError(f"export={str(path)!r}: there is no folder {str(path.resolve().parent)!r}: make it first")
+
+
+def _rows(now: Moment, step: Step, number: int) -> pl.DataFrame:
+    """One step of all users in all worlds, ``B * U`` rows."""
+    worlds, users = step.position.shape
+    slate, seen = now.state.slate, now.seen["users"]
+    position = _flat(step.position)
+    context = torch.cat([seen.own, seen.options.flatten(2)], dim=2)
+    return pl.DataFrame({
+        "world": np.repeat(np.arange(worlds), users), "step": np.full(worlds * users, number),
+        "user": np.tile(np.arange(users), worlds),
+        "item": pl.Series(_flat(step.chosen)).set(pl.Series(position == 0), None),
+        "reward": _flat(step.user_own), "response": _flat(step.response), "position": position,
+        "active": _flat(now.state.active),
+        "slate": _lists(torch.where(slate.valid, slate.items, -1), empty=-1),
+        "log_propensity": pl.Series(_flat(slate.log_propensity)).fill_nan(None),
+        "context": _lists(context)})
+
+
+def _flat(values: Tensor) -> NDArray[np.generic]:
+    """``[B, U, ...]`` to ``[B * U, ...]`` on the host."""
+    flat: NDArray[np.generic] = values.flatten(0, 1).cpu().numpy()
+    return flat
+
+
+def _lists(values: Tensor, empty: int | None = None) -> pl.Series:
+    """``[B, U, F]`` as lists of F, with null where the value is ``empty``."""
+    flat = pl.Series(_flat(values).reshape(-1))
+    flat = flat if empty is None else flat.set(flat == empty, None)
+    return flat.reshape((-1, values.shape[2])).arr.to_list()

@@ -1,0 +1,161 @@
+"""A market's log: whole, true, read back exactly, and good for off-policy evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from interplay.agents import Setting, find_agent
+from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_config
+from interplay.envs.data import ColumnNames, make_log, read_log
+from interplay.envs.market import Market
+from interplay.envs.presets import find_preset
+from interplay.envs.types import InterplayError
+from interplay.experiments.cast import Cast
+from interplay.experiments.cli import main
+from interplay.experiments.evaluation import HELD_OUT_SEED, Score, evaluate
+from interplay.experiments.export import Recorder
+from interplay.experiments.ope import WEIGHTING, evaluate_case
+from interplay.experiments.ope.slates import plackett_luce_log_probability, slate_case
+
+
+def cast(market: Market, users: str = "random", platform: str | None = None) -> Cast:
+    def player(side: str, name: str) -> object:
+        spec = market.platform_spec if side == "platform" else market.specs[side]  # type: ignore[index]
+        return find_agent(name)(spec, Setting(0, market.device))  # type: ignore[call-arg, arg-type]
+
+    named = {"users": users, "items": "rest"} | ({} if platform is None else {"platform": platform})
+    return Cast({side: player(side, name) for side, name in named.items()})  # type: ignore[misc]
+
+
+def played(market: Market, worlds: int, **players: str) -> tuple[Score, Recorder]:
+    recorder = Recorder(market)
+    return evaluate(market, cast(market, **players), worlds, recorder), recorder
+
+
+def town(**changes: object) -> Market:
+    return find_preset("town").market(torch.device("cpu"), **{"horizon": 12, "num_users": 9, "num_items": 7} | changes)
+
+
+class TestRecorder:
+    def test_every_step_of_every_user_is_there_and_adds_up_to_the_score(self) -> None:
+        score, recorder = played(town(), 3)
+        frame = recorder.frame()
+        assert frame.height == 3 * 12 * 9
+        assert frame.select("world", "step", "user").is_unique().all()
+        earned = frame.group_by("world").agg(pl.col("reward").sum())["reward"].mean()
+        assert earned == pytest.approx(score.user_return.mean, abs=1e-4)
+        clicks = frame.group_by("world", maintain_order=True).agg(
+            pl.col("response").sum() / (pl.col("position") > 0).sum())["response"]
+        assert clicks.mean() == pytest.approx(score.click_through.mean, abs=1e-6)
+
+    def test_items_are_those_of_the_slot_taken_and_context_is_what_was_seen(self) -> None:
+        market = town()
+        frame = played(market, 2)[1].frame()
+        for row in frame.iter_rows(named=True):
+            place = row["position"]
+            expected = f"world{row['world']}/item_{row['slate'][place - 1]}" if place else None
+            assert row["item"] == expected
+        first = frame.filter(step=0, world=1)
+        seen = market.observe(market.reset([0, 1], HELD_OUT_SEED), "users")
+        whole = torch.cat([seen.own, seen.options.flatten(2)], dim=2)[1]
+        assert first["context"].to_list() == whole.tolist()
+        assert first["user"].to_list() == [f"world1/user_{u}" for u in range(9)]
+
+    def test_empty_slots_are_null(self) -> None:
+        """Items that die leave slots empty: with upkeep 3 from a budget of 10 they soon do."""
+        frame = played(town(upkeep=3.0), 2)[1].frame()
+        late = frame.filter(step=11)
+        assert late["slate"].explode(empty_as_null=True, keep_nulls=True).null_count() > 0
+        assert frame.filter(step=0)["slate"].list.eval(pl.element().is_null()).list.any().sum() == 0
+
+    def test_who_watches_changes_nothing(self) -> None:
+        market = town()
+        assert played(market, 2)[0] == evaluate(market, cast(market), 2)
+
+    def test_a_platforms_slates_have_no_propensity(self) -> None:
+        frame = played(town(), 1, platform="random")[1].frame()
+        assert frame["log_propensity"].null_count() == frame.height
+
+    def test_nothing_played_is_refused(self) -> None:
+        with pytest.raises(InterplayError, match="no step was played"):
+            Recorder(town()).frame()
+
+
+class TestRoundTrip:
+    def test_rewards_and_pairs_agree_exactly(self, tmp_path: Path) -> None:
+        recorder = played(town(), 3)[1]
+        path = tmp_path / "a.market.parquet"
+        recorder.write(path)
+        assert pl.read_parquet(path).equals(recorder.frame())
+        log, rows = read_log(path), recorder.frame().filter(pl.col("position") > 0)
+        assert log.reward.tolist() == rows["reward"].to_list()
+        assert [log.user_ids[u] for u in log.user] == rows["user"].to_list()
+        assert [log.item_ids[i] for i in log.item] == rows["item"].to_list()
+        assert log.time is not None
+        assert log.time.tolist() == rows["step"].to_list()
+        assert log.dropped == {"in which a user took nothing": 3 * 12 * 9 - rows.height}
+
+    def test_a_logs_own_market_gives_back_the_logs_rewards(self, tmp_path: Path) -> None:
+        """Users and items have one name in all worlds there, and each pair the reward that the log has of it."""
+        pairs = [(u, i) for u in range(5) for i in range(6)]
+        source = make_log(pl.DataFrame({"user": [u for u, _ in pairs], "item": [i for _, i in pairs],
+                                        "reward": [float((2 * u + 3 * i) % 5) for u, i in pairs]}))
+        config = logged_market_config(source, horizon=8, slate_size=3, embedding_size=4, num_segments=2)
+        market = Market(config, LoggedBehaviour(source, source, config))
+        path = tmp_path / "b.market.parquet"
+        played(market, 4)[1].write(path)
+        log = read_log(path)
+        assert set(log.user_ids) == {f"user_{u}" for u in range(5)}
+        truth = dict(zip([(f"user_{u}", f"item_{i}") for u, i in pairs], source.scaled(source.reward), strict=True))
+        for u, i, reward in zip(log.user, log.item, log.reward, strict=True):
+            assert reward == truth[str(log.user_ids[u]), str(log.item_ids[i])]
+
+    def test_no_other_columns_can_be_named(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.market.parquet"
+        played(town(), 1)[1].write(path)
+        with pytest.raises(InterplayError, match="the columns of market-log are known"):
+            read_log(path, ColumnNames(reward="response"))
+
+
+def test_the_slates_of_another_temperature_are_evaluated_from_the_log() -> None:
+    """Town's first step: what the log says of a warmer draw of slates, beside a market that draws them so."""
+    sizes: dict[str, object] = {"horizon": 1, "num_users": 64, "num_items": 32}
+    market, warmer = town(**sizes), town(temperature=0.7, **sizes)
+    frame = played(market, 200, users="first")[1].frame()
+    state = market.reset(range(200), HELD_OUT_SEED)
+    taste = (state.user_vector @ state.population.item_vector.transpose(1, 2)).flatten(0, 1).double().numpy()
+    slate, reward = frame["slate"].list.to_array(4).to_numpy(), frame["reward"].to_numpy().astype(np.float64)
+    logged = frame["log_propensity"].to_numpy().astype(np.float64)
+    assert plackett_luce_log_probability(taste / 0.5, slate) == pytest.approx(logged, abs=1e-3)
+    case = slate_case(reward, logged, plackett_luce_log_probability(taste / 0.7, slate))
+    truth = float(played(warmer, 200, users="first")[1].frame()["reward"].cast(pl.Float64).mean())  # type: ignore[arg-type]
+    assert reward.mean() - truth > 0.02, "warmer slates are worse for who takes the first"
+    for found in evaluate_case(case, WEIGHTING):
+        assert found.estimate.ci95[0] - 0.01 < truth < found.estimate.ci95[1] + 0.01, found
+        assert abs(found.estimate.mean - truth) < 0.5 * (reward.mean() - truth), found
+
+
+class TestCommand:
+    def test_evaluate_writes_what_its_table_says(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        run = ["--preset", "kale", "--users", "random", "--items", "rest", "--episodes", "1", "--num-worlds", "1",
+               "--eval-worlds", "3", "--log-dir", str(tmp_path), "--name", "run"]
+        assert main(["train", *run]) == 0
+        path = tmp_path / "kale.market.parquet"
+        capsys.readouterr()
+        assert main(["evaluate", str(tmp_path / "run"), "--export", str(path)]) == 0
+        out = capsys.readouterr().out
+        assert f"wrote {path}" in out
+        earned = float(pl.read_parquet(path)["reward"].sum()) / 3
+        assert f"| random     | rest  | {earned:.3f} [" in out
+
+    @pytest.mark.parametrize(("name", "said"), [("a.parquet", "call it NAME.market.parquet"),
+                                                ("no/a.market.parquet", "there is no folder")])
+    def test_a_file_that_would_not_do_is_refused_before_anything_is_played(
+            self, name: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["evaluate", str(tmp_path / "no-run"), "--export", str(tmp_path / name)]) == 2
+        assert said in capsys.readouterr().err
