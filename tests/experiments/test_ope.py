@@ -67,6 +67,13 @@ class TestByHand:
         correction = weights[0] * 0.5 - weights[1] * 0.25 + weights[2] * 0.5 + weights[3] * 0.75
         assert shrunk_dr(CASE, 1.0).value == pytest.approx(0.40625 + correction / 4)
 
+    def test_mrdr_is_dr_with_the_model_of_its_own(self) -> None:
+        robust = np.tile([1.0, 0.5], (4, 1))
+        case = make_case(HAND, TARGET, MODEL, robust)
+        correction = 2.0 * 0.0 + 2 / 3 * -0.5 + 1.5 * 0.0 + 0.5 * 0.5
+        assert more_robust_dr(case).value == pytest.approx((0.75 + 0.75 + 0.875 + 0.875 + correction) / 4)
+        assert doubly_robust(case).value == doubly_robust(CASE).value
+
     def test_mrdr_weights(self) -> None:
         expected = [0.25 * 0.75 / 0.0625, 0.25 * 0.25 / 0.5625, 0.5625 * 0.5 / 0.25, 0.0625 * 0.5 / 0.25]
         assert mrdr_weight(HAND, TARGET).tolist() == pytest.approx(expected)
@@ -175,6 +182,15 @@ class TestModels:
         everything = context @ [[2.0], [-1.0]] + np.array([1.0, 5.0, -3.0])
         log = BanditFeedback(context, action, everything[np.arange(60), action], np.full(60, 1 / 3), 3)
         assert cross_fitted(log, ridge=1e-9) == pytest.approx(everything, abs=1e-5)
+
+    @pytest.mark.parametrize("binary", [True, False])
+    def test_a_great_ridge_leaves_the_mean(self, binary: bool) -> None:
+        """As the intercept has none. Two folds: each is told the other's mean."""
+        log, _, _ = skewed(400, 0)
+        log = log if binary else replace(log, reward=log.reward + 5.0)
+        found = cross_fitted(log, folds=2, ridge=1e5)
+        assert np.ptp(found[0]) < 1e-3
+        assert found[:, 0].mean() == pytest.approx(log.reward.mean(), abs=1e-3)
 
     def test_no_round_is_predicted_from_itself(self) -> None:
         log, _, _ = skewed(90, 0)

@@ -74,6 +74,13 @@ class TestEpisodes:
         for estimator in (per_decision_is, fitted_q):
             assert estimator(longer, twice, DISCOUNT).value == pytest.approx(estimator(log, policy, DISCOUNT).value)
 
+    def test_an_episode_that_ends_gets_nothing_of_one_that_goes_on(self) -> None:
+        """Two alike, of which the first ends after its first step: by a table, that is worth half of the second's."""
+        log = EpisodeFeedback(np.ones((2, 2, 1)), np.zeros((2, 2), np.int64), np.array([[1.0, 100.0], [1.0, 8.0]]),
+                              np.ones((2, 2)), np.array([[True, False], [True, True]]), 1)
+        assert fitted_q(log, np.ones((2, 2, 1))).value == pytest.approx(1.0 + 8.0 / 2, abs=1e-4)
+        assert per_decision_is(log, np.ones((2, 2, 1))).value == pytest.approx(1.0 + 8.0 / 2)
+
     def test_what_is_done_later_adds_no_variance_to_what_was_earned_before(self) -> None:
         log, policy = everything(3)
         early = replace(log, reward=np.where(np.arange(3) == 0, 1.0 + log.action, 0.0))
@@ -112,6 +119,8 @@ class TestSlates:
         score = np.array([[0.0, 0.0, -np.inf], [0.0, -np.inf, -np.inf], [0.0, 0.0, 0.0]])
         slate, valid = np.array([[2, 0], [0, 1], [1, 0]]), np.array([[True, True], [True, False], [True, True]])
         assert plackett_luce_log_probability(score, slate, valid).tolist() == pytest.approx([-np.inf, 0.0, -np.log(6)])
+        exhausted = plackett_luce_log_probability(np.array([[0.0, -np.inf]]), np.array([[0, 1]]))
+        assert exhausted.tolist() == [-np.inf], "nothing was left for the second slot"
         with pytest.raises(InterplayError, match="stands in an earlier slot"):
             plackett_luce_log_probability(score, np.array([[0, 1], [0, 1], [1, 1]]))
 
