@@ -17,6 +17,7 @@ from interplay.experiments.benchmark import BenchmarkSettings, benchmark
 from interplay.experiments.evaluation import report
 from interplay.experiments.export import Recorder, check_export
 from interplay.experiments.ope.command import OpeSettings, ope
+from interplay.experiments.representation.command import PretrainSettings, pretrain
 from interplay.experiments.run import Run
 from interplay.experiments.settings import TrainSettings
 from interplay.experiments.tables import report_table
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit status. Wrong input ends in one line on standard error."""
     sys.path.insert(0, os.getcwd())  # so that my_module:MyAgent is found where the user stands
     commands: dict[str, Callable[..., Any]] = {"train": _train, "evaluate": _evaluate, "benchmark": _benchmark,
-                                                "plot": _plot, "ope": _ope}
+                                                "plot": _plot, "ope": _ope, "pretrain": _pretrain}
     try:
         status = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="interplay",
                                                       config=(tyro.conf.OmitArgPrefixes,))
@@ -43,6 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _train(settings: TrainSettings) -> None:
     """Train users and items against each other, then evaluate them on held-out worlds."""
     train(settings)
+
+
+def _pretrain(settings: PretrainSettings) -> None:
+    """Train two towers on a log, beside what they have to beat."""
+    pretrain(settings)
 
 
 def _evaluate(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | None = None,

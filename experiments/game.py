@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_config
-from interplay.envs.data import (
-    ColumnNames,
-    InteractionLog,
-    centre_users,
-    find_log,
-    prepare,
-    read_features,
-    read_log,
-    split_log,
-)
 from interplay.envs.market import Market
 from interplay.envs.presets import Training, find_preset
 from interplay.experiments.cast import PLACKETT_LUCE
+from interplay.experiments.logs import logged_parts
 from interplay.experiments.settings import TrainSettings, parse_pairs, split_entrant
 
 LOGGED_TRAINING = Training(num_worlds=1, episodes=60, eval_worlds=8, discount=0.9, others="q-learning",
@@ -105,39 +95,12 @@ def make_game(settings: TrainSettings, device: torch.device) -> Game:
 
 def _logged_game(settings: TrainSettings, device: torch.device, changes: dict[str, object]) -> Game:
     assert settings.log is not None
-    log, notes = _log(settings, settings.log)
-    read = str(log.summary())
-    log, prepared = prepare(log, settings.preparation())
-    train, test = split_log(log, settings.held_out, settings.split, settings.seed)
-    if settings.scale_rewards == "user":
-        train, test, note = centre_users(train, test)
-        prepared.append(note)
+    log, train, test, summary = logged_parts(settings, settings.seed)
     config = logged_market_config(log, **changes)
     behaviour = LoggedBehaviour(train, train, config, settings.missing, seed=settings.seed)
     held_out = behaviour.answering(test)
-    parts = f"training part: {len(train.reward)} rows, held-out part: {len(test.reward)} rows"
-    left = [f"left       {len(log):,} rows, {log.num_users:,} users, {log.num_items:,} items"] if prepared else []
-    summary = "\n".join([read, *notes, *prepared, *left, parts])
     return Game(settings.log.resolve().stem, Market(config, behaviour, device), Market(config, held_out, device),
                 _training(settings), summary)
-
-
-def _log(settings: TrainSettings, path: Path) -> tuple[InteractionLog, list[str]]:
-    """The log with the features that the settings name, and a line for each table of those."""
-    columns = ColumnNames(settings.user_column, settings.item_column, settings.reward_column,
-                          settings.time_column, settings.propensity_column)
-    default = columns == ColumnNames()
-    log = read_log(find_log(path, settings.data_dir), None if default else columns)
-    notes = []
-    if settings.user_features is not None:
-        users = read_features(settings.user_features, columns.user, log.user_ids)
-        log = replace(log, user_features=users.values)
-        notes.append(users.note)
-    if settings.item_features is not None:
-        items = read_features(settings.item_features, columns.item, log.item_ids)
-        log = replace(log, item_features=items.values)
-        notes.append(items.note)
-    return log, notes
 
 
 def _training(settings: TrainSettings) -> Training:

@@ -25,7 +25,56 @@ _PATHS = ("log", "data_dir", "user_features", "item_features", "log_dir", "resum
 
 
 @dataclass(frozen=True)
-class TrainSettings:
+class LogSettings:
+    """Which log, what is done to it, and which part of it is held out."""
+
+    log: Path | None = None
+    """Log to take users, items and rewards from: a CSV or Parquet file, a data set's folder, or the name of a public
+    data set such as movielens-1m, which is downloaded (a wrong name lists all)."""
+    data_dir: Path | None = None
+    """Folder in which public data sets lie already; looked into before anything is downloaded."""
+    user_column: str = "user"
+    """Column of the log with the user's id."""
+    item_column: str = "item"
+    """Column of the log with the item's id."""
+    reward_column: str = "reward"
+    """Column of the log with the reward (a rating, a click)."""
+    time_column: str | None = None
+    """Column of the log with the time, if any."""
+    propensity_column: str | None = None
+    """Column of the log with the propensity, if any."""
+    user_features: Path | None = None
+    """Table of what else is known of users, a row for each, with their ids in the log's user column: numbers are
+    standardised, text becomes a column for each category. Taken in place of what a data set brings along."""
+    item_features: Path | None = None
+    """The same of items, with their ids in the log's item column."""
+    held_out: float = 0.2
+    """Part of the log that only the evaluation sees."""
+    split: Literal["random", "time", "global-time", "last", "own"] = "random"
+    """How the held-out part is chosen: at random, each user's newest pairs, the newest of all, each user's very last
+    one, or as the data set says."""
+    duplicates: Literal["keep", "mean", "sum", "first", "last"] = "keep"
+    """Rows of one pair: all kept, or one row in their place."""
+    clip_rewards: tuple[float, float] | None = None
+    """Lowest and highest reward of the log; what lies beyond is set to the nearer one."""
+    implicit_above: float | None = None
+    """Rewards above this become 1, all others 0."""
+    k_core: int = 0
+    """Keep only users and items that have at least this many pairs with each other."""
+    scale_rewards: Literal["none", "log", "range", "user"] = "none"
+    """Rewards of the log as they are, their log(1 + reward), mapped to [0, 1], or less each user's training mean."""
+
+    def preparation(self) -> Preparation:
+        """What is done to the log before it is split.
+
+        Raises:
+            InterplayError: one of its numbers is out of range.
+        """
+        return Preparation(self.duplicates, self.clip_rewards, self.implicit_above, self.k_core, self.scale_rewards)
+
+
+@dataclass(frozen=True)
+class TrainSettings(LogSettings):
     """Train users, items and platforms with and against each other, then evaluate them on held-out worlds."""
 
     preset: str = "town"
@@ -57,6 +106,8 @@ class TrainSettings:
     """Name of the run's own folder; by default the market, the agents, the seed and the time."""
     resume: Path | None = None
     """Folder of an interrupted run to go on with. All other settings come from there."""
+    missing: Literal["mask", "impute", "zero"] = "mask"
+    """Pairs that the log lacks: never offered, answered by a low-rank model of the training part, or answered 0."""
     market: Pairs = field(default_factory=tuple)
     """NAME=VALUE, changes a number of the market (see interplay.envs.config). May be repeated."""
     user_option: Pairs = field(default_factory=tuple)
@@ -65,44 +116,6 @@ class TrainSettings:
     """NAME=VALUE, sets a hyper-parameter of the items' agent. May be repeated."""
     platform_option: Pairs = field(default_factory=tuple)
     """NAME=VALUE, sets a hyper-parameter of the platform's agent. May be repeated."""
-
-    log: Path | None = None
-    """Log to take users, items and rewards from: a CSV or Parquet file, a data set's folder, or the name of a public
-    data set such as movielens-1m, which is downloaded (a wrong name lists all)."""
-    data_dir: Path | None = None
-    """Folder in which public data sets lie already; looked into before anything is downloaded."""
-    user_column: str = "user"
-    """Column of the log with the user's id."""
-    item_column: str = "item"
-    """Column of the log with the item's id."""
-    reward_column: str = "reward"
-    """Column of the log with the reward (a rating, a click)."""
-    time_column: str | None = None
-    """Column of the log with the time, if any."""
-    propensity_column: str | None = None
-    """Column of the log with the propensity, if any."""
-    user_features: Path | None = None
-    """Table of what else is known of users, a row for each, with their ids in the log's user column: numbers are
-    standardised, text becomes a column for each category. Taken in place of what a data set brings along."""
-    item_features: Path | None = None
-    """The same of items, with their ids in the log's item column."""
-    missing: Literal["mask", "impute", "zero"] = "mask"
-    """Pairs that the log lacks: never offered, answered by a low-rank model of the training part, or answered 0."""
-    held_out: float = 0.2
-    """Part of the log that only the evaluation sees."""
-    split: Literal["random", "time", "global-time", "last", "own"] = "random"
-    """How the held-out part is chosen: at random, each user's newest pairs, the newest of all, each user's very last
-    one, or as the data set says."""
-    duplicates: Literal["keep", "mean", "sum", "first", "last"] = "keep"
-    """Rows of one pair: all kept, or one row in their place."""
-    clip_rewards: tuple[float, float] | None = None
-    """Lowest and highest reward of the log; what lies beyond is set to the nearer one."""
-    implicit_above: float | None = None
-    """Rewards above this become 1, all others 0."""
-    k_core: int = 0
-    """Keep only users and items that have at least this many pairs with each other."""
-    scale_rewards: Literal["none", "log", "range", "user"] = "none"
-    """Rewards of the log as they are, their log(1 + reward), mapped to [0, 1], or less each user's training mean."""
 
     def check(self) -> None:
         """Check the numbers. Not done when they are set: the command line's parser would wrap the error in a box.
@@ -127,14 +140,6 @@ class TrainSettings:
                 raise InterplayError(f"{name}={getattr(self, name)!r} prepares a log: give one with --log, or leave "
                                      "it out")
         self.preparation()
-
-    def preparation(self) -> Preparation:
-        """What is done to the log before it is split.
-
-        Raises:
-            InterplayError: one of its numbers is out of range.
-        """
-        return Preparation(self.duplicates, self.clip_rewards, self.implicit_above, self.k_core, self.scale_rewards)
 
     def to_json(self) -> str:
         """The settings as text; paths become absolute, so that the run can be evaluated from anywhere."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from interplay.envs.data.base import DataSet
 from interplay.envs.data.columns import ColumnNames, open_table, read_numbers, read_propensities, read_times, refuse
+from interplay.envs.data.download import Download
 from interplay.envs.data.log import InteractionLog
 from interplay.envs.types import InterplayError
 
@@ -66,6 +67,12 @@ class OpenBandit(DataSet):
     """Recognised, so that whoever gives it as a market's log is told what it is for."""
 
     name: ClassVar[str] = "open-bandit"
+    source: ClassVar[str] = "ZOZO, Inc.; Saito et al., 'Open Bandit Dataset and Pipeline', arXiv:2008.07146; zr-obp"
+    licence: ClassVar[str] = "the small version: Apache-2.0 with its repository, which asks for citation"
+    rows: ClassVar[str] = "an impression: item, position, click, propensity, time; no user"
+    features: ClassVar[str] = "impressions: four hashed user features and past clicks on each item; items: four"
+    downloads: ClassVar[dict[str, Download]] = {"open-bandit": Download(
+        "open_bandit", None, files="{random,bts}/{all,men,women}/, each with its table and item_context.csv")}
 
     def matches(self, path: Path) -> bool:
         """A folder ``{campaign}`` with the two tables, or the table of impressions in it."""

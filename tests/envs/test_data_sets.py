@@ -33,7 +33,7 @@ def shares(log: InteractionLog) -> list[list[float]]:
     return np.round(log.item_topics, 3).tolist()
 
 
-@pytest.mark.parametrize("name", sorted(data_sets().keys() - {"table"}))
+@pytest.mark.parametrize("name", sorted(data_sets().keys() - {"table", "market-log"}))
 def test_a_public_data_set_says_what_it_is(name: str) -> None:
     kind = data_sets()[name]
     for said in (kind.source, kind.licence, kind.rows, kind.features):

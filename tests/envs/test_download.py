@@ -196,4 +196,4 @@ class TestFindLog:
     def test_every_public_data_set_has_a_name(self) -> None:
         assert {"coat", "jester", "lastfm", "kuairec", "kuairand-pure", "movielens-100k", "movielens-1m",
                 "movielens-25m", "movielens-32m"} <= set(downloads())
-        assert all(kind.downloads for kind in data_sets().values() if not kind.fallback)
+        assert all(kind.downloads for name, kind in data_sets().items() if name not in ("table", "market-log"))

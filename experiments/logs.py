@@ -1,0 +1,63 @@
+"""From settings to the two parts of a log: read, prepared, split, and told of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from interplay.envs.data import ColumnNames, InteractionLog, find_log, prepare, read_features, read_log, split_log
+from interplay.envs.data.prepare import centre_users
+from interplay.experiments.settings import LogSettings
+
+
+class Parts(NamedTuple):
+    """A log and what became of it.
+
+    Attributes:
+        whole: after its preparation.
+        train: what may be learnt from.
+        held_out: what only evaluations see; users and items are numbered alike in all three.
+        summary: lines that tell what was read, dropped and changed.
+    """
+
+    whole: InteractionLog
+    train: InteractionLog
+    held_out: InteractionLog
+    summary: str
+
+
+def logged_parts(settings: LogSettings, seed: int) -> Parts:
+    """Read, prepare and split the log that the settings name; ``seed`` is that of a random split.
+
+    Raises:
+        InterplayError: whatever is wrong with the log, its features or the numbers.
+    """
+    log, notes = _read(settings)
+    read = str(log.summary())
+    log, prepared = prepare(log, settings.preparation())
+    train, test = split_log(log, settings.held_out, settings.split, seed)
+    if settings.scale_rewards == "user":
+        train, test, note = centre_users(train, test)
+        prepared.append(note)
+    parts = f"training part: {len(train.reward)} rows, held-out part: {len(test.reward)} rows"
+    left = [f"left       {len(log):,} rows, {log.num_users:,} users, {log.num_items:,} items"] if prepared else []
+    return Parts(log, train, test, "\n".join([read, *notes, *prepared, *left, parts]))
+
+
+def _read(settings: LogSettings) -> tuple[InteractionLog, list[str]]:
+    """The log with the features that the settings name, and a line for each table of those."""
+    assert settings.log is not None, "checked"
+    columns = ColumnNames(settings.user_column, settings.item_column, settings.reward_column,
+                          settings.time_column, settings.propensity_column)
+    default = columns == ColumnNames()
+    log = read_log(find_log(settings.log, settings.data_dir), None if default else columns)
+    notes = []
+    if settings.user_features is not None:
+        users = read_features(settings.user_features, columns.user, log.user_ids)
+        log = replace(log, user_features=users.values)
+        notes.append(users.note)
+    if settings.item_features is not None:
+        items = read_features(settings.item_features, columns.item, log.item_ids)
+        log = replace(log, item_features=items.values)
+        notes.append(items.note)
+    return log, notes

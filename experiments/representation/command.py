@@ -1,0 +1,157 @@
+"""The command ``interplay pretrain``: representations from a log, beside what they have to beat."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from interplay.envs.data import InteractionLog, fit_factors
+from interplay.envs.types import InterplayError
+from interplay.experiments.logs import Parts, logged_parts
+from interplay.experiments.representation.baselines import ease, implicit_als, item_knn, popularity
+from interplay.experiments.representation.fitting import Fitted, Recipe, fit
+from interplay.experiments.representation.ranking import Floats, Ranker, interactions, rank
+from interplay.experiments.representation.responses import Responses, judge, probability_of
+from interplay.experiments.settings import LogSettings
+from interplay.experiments.tables import table
+
+MODEL, CONFIG, RESULTS = "model.pt", "config.json", "results.json"
+
+
+@dataclass(frozen=True)
+class PretrainSettings(LogSettings, Recipe):
+    """Train two towers on a log: what users take, or how they respond. Baselines are fitted on the same split."""
+
+    liked_above: float | None = None
+    """Rewards above this count as liked; by default the middle of the scale."""
+    k: int = 10
+    """Length of the lists that rankings are judged by."""
+    baselines: bool = True
+    """Whether to fit popularity, item-kNN, EASE and ALS on the same split."""
+    log_dir: Path = Path("runs")
+    """Folder in which the run's own folder is made."""
+    name: str | None = None
+    """Name of the run's own folder; by default the log, the encoder, the seed and the time."""
+
+
+def pretrain(settings: PretrainSettings) -> Path:
+    """Train, compare, print the table and write everything into the run's folder.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        InterplayError: whatever is wrong with the settings or the log.
+    """
+    if settings.log is None:
+        raise InterplayError("pretrain needs a log: give one with --log")
+    settings.check()
+    torch.set_num_threads(1)
+    parts = logged_parts(settings, settings.seed)
+    print(parts.summary)
+    folder = _make_folder(settings)
+    print(f"run: {folder}")
+    writer = SummaryWriter(str(folder))
+    try:
+        started = time.perf_counter()
+        fitted = fit(parts.train, _recipe(settings), _threshold(settings, parts.train),
+                     lambda name, value, epoch: writer.add_scalar(f"pretrain/{name}", value, epoch),
+                     "last" if settings.split == "last" else "random")
+        seconds = time.perf_counter() - started
+        found: dict[str, Any] = (_rankings(settings, parts, fitted) if settings.task == "ranking"
+                                 else _responses(settings, parts, fitted))
+        for name, value in found[_name(settings)].items():
+            writer.add_scalar(f"pretrain/held_out_{name}", value[0] if isinstance(value, tuple) else value,
+                              fitted.epochs)
+    finally:
+        writer.close()
+    _save(folder, settings, fitted, {"epochs": fitted.epochs, "seconds": round(seconds, 1), "models": found})
+    print(f"{fitted.epochs} epochs, {seconds:.0f} s\n{_table(found)}")
+    return folder
+
+
+def _recipe(settings: PretrainSettings) -> Recipe:
+    return Recipe(**{f.name: getattr(settings, f.name) for f in fields(Recipe)})
+
+
+def _threshold(settings: PretrainSettings, log: InteractionLog) -> float:
+    return sum(log.reward_range) / 2.0 if settings.liked_above is None else settings.liked_above
+
+
+def _name(settings: PretrainSettings) -> str:
+    return f"two-tower {settings.encoder}"
+
+
+def _rankings(settings: PretrainSettings, parts: Parts, fitted: Fitted) -> dict[str, Any]:
+    seen, held_out = interactions(parts.train), interactions(parts.held_out)
+    rankers: dict[str, Ranker] = {}
+    if settings.baselines:
+        rankers = {"popularity": popularity(seen), "item-knn": item_knn(seen), "ease": ease(seen),
+                   "implicit-als": implicit_als(seen)}
+    rankers[_name(settings)] = fitted.ranker
+    found = {name: rank(ranker, seen, held_out, settings.k) for name, ranker in rankers.items()}
+    return {name: {f"{label}@{settings.k}" if label not in ("mrr",) else label: value
+                   for label, value in ranking._asdict().items()} for name, ranking in found.items()}
+
+
+def _responses(settings: PretrainSettings, parts: Parts, fitted: Fitted) -> dict[str, Any]:
+    train, held_out, threshold = parts.train, parts.held_out, _threshold(settings, parts.train)
+    found: dict[str, Responses] = {}
+    sizes = {"biases": 0, "als": 10} if settings.baselines else {}
+    for name, size in sizes.items():
+        factors = fit_factors(train, size)
+        low, high = train.reward_range
+        known, wanted = (low + (high - low) * factors.predict(part.user, part.item) for part in (train, held_out))
+        found[name] = _judged(train, held_out, known, wanted, threshold)
+    known, wanted = (fitted.responses(part.user, part.item) for part in (train, held_out))
+    found[_name(settings)] = _judged(train, held_out, known, wanted, threshold)
+    return {name: responses._asdict() for name, responses in found.items()}
+
+
+def _judged(train: InteractionLog, held_out: InteractionLog, known: Floats, wanted: Floats,
+            threshold: float) -> Responses:
+    chance = probability_of(known, train.reward.astype(float), threshold, wanted)
+    low, high = train.reward_range
+    return judge(wanted.clip(low, high), held_out.reward.astype(float), threshold, chance)
+
+
+def _table(found: dict[str, Any]) -> str:
+    columns = list(next(iter(found.values())))
+    return table(["model", *columns], [[name, *(_cell(values[c]) for c in columns)] for name, values in found.items()])
+
+
+def _cell(value: Any) -> str:
+    return str(value) if isinstance(value, tuple) else f"{value:.3f}"
+
+
+def _make_folder(settings: PretrainSettings) -> Path:
+    """A new folder.
+
+    Raises:
+        InterplayError: it is there already, or cannot be made.
+    """
+    assert settings.log is not None
+    name = f"pretrain-{settings.log.stem}-{settings.encoder}-s{settings.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = settings.log_dir / (settings.name or name)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise InterplayError(f"{str(folder)!r} cannot be made ({error.strerror or error}): choose another with "
+                             "--name or --log-dir") from error
+    return folder
+
+
+def _save(folder: Path, settings: PretrainSettings, fitted: Fitted, results: dict[str, Any]) -> None:
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()}
+    (folder / CONFIG).write_text(json.dumps(plain, indent=2) + "\n")
+    torch.save({"model": fitted.model.state_dict(), "shape": asdict(fitted.model.shape)}, folder / MODEL)
+    models = {name: {label: value._asdict() if hasattr(value, "_asdict") else value for label, value in values.items()}
+              for name, values in results["models"].items()}
+    (folder / RESULTS).write_text(json.dumps({**results, "models": models}, indent=2) + "\n")
+

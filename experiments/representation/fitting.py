@@ -1,0 +1,233 @@
+"""Training a two-tower model: early stopping on a part of the training part, then once more on all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from interplay.envs.data import split_log
+from interplay.envs.data.features import standardised
+from interplay.envs.data.log import InteractionLog
+from interplay.envs.types import InterplayError
+from interplay.experiments.representation.histories import Batch, Histories
+from interplay.experiments.representation.losses import Loss, ranking_loss, response_logits, response_loss
+from interplay.experiments.representation.ranking import Ints, Ranker, interactions, rank
+from interplay.experiments.representation.two_tower import Encoder, Scorer, Shape, TwoTower, check_shape
+
+Task = Literal["ranking", "responses"]
+Note = Callable[[str, float, int], None]
+"""Takes a scalar's name, its value and the epoch."""
+
+_SCORED = 512  # users, or pairs, that are scored at once
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A two-tower model and how it is trained."""
+
+    task: Task = "ranking"
+    """What is learnt: which items a user takes (ranking), or how it responds to given ones (responses)."""
+    encoder: Encoder = "mlp"
+    """Of behaviour histories: mlp adds them up; cnn, gru and transformer read the last steps in their order."""
+    scorer: Scorer = "hadamard"
+    """How user and item meet: hadamard = W . (u * i) + b, concatenation = a layer over both."""
+    loss: Loss = "softmax"
+    """Of rankings: softmax over the catalogue, or bce for each item. Responses always have bce."""
+    num_negatives: int = 0
+    """Items drawn for a batch, by popularity, their logits corrected for that; 0 = the whole catalogue."""
+    size: int = 256
+    """Width of vectors and layers."""
+    history_length: int = 50
+    """Steps that cnn, gru and transformer read."""
+    dropout: float = 0.6
+    """Chance of each item of a history to be left out in training."""
+    learning_rate: float = 1e-3
+    """Adam's step."""
+    weight_decay: float = 3.0
+    """Decoupled decay of vectors and layers (Loshchilov and Hutter 2019), times the learning rate at each step."""
+    batch_size: int = 128
+    """Users (mlp), steps or pairs of a batch."""
+    epochs: int = 200
+    """Passes over the training part at most."""
+    patience: int = 10
+    """Epochs without a better validation figure before training stops."""
+    side_features: bool = False
+    """Whether side features of users and items, and topics, go in where the log has them."""
+    seed: int = 0
+    """Of the weights, the order and what is left out."""
+
+    def check(self) -> None:
+        """Check the numbers. Not done when they are set: the command line's parser would wrap the error in a box.
+
+        Raises:
+            InterplayError: one of them is out of range.
+        """
+        check_shape(self.encoder, self.scorer, self.size)
+        for name, choices in (("task", ("ranking", "responses")), ("loss", ("softmax", "bce"))):
+            if getattr(self, name) not in choices:
+                raise InterplayError(f"{name}={getattr(self, name)!r} is unknown: choose from {', '.join(choices)}")
+        for name in ("history_length", "batch_size", "epochs", "patience"):
+            if getattr(self, name) < 1:
+                raise InterplayError(f"{name}={getattr(self, name)} must be at least 1")
+        for name in ("num_negatives", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise InterplayError(f"{name}={getattr(self, name)} must not be below 0")
+        if not 0.0 <= self.dropout < 1.0 or self.learning_rate <= 0.0:
+            raise InterplayError(f"dropout={self.dropout}, learning_rate={self.learning_rate}: dropout must be at "
+                                 "least 0 and below 1, the learning rate above 0")
+
+
+class Fitted:
+    """A model with the histories that it was trained on.
+
+    Args:
+        model: the towers.
+        histories: of the training part.
+        log: the training part.
+        epochs: passes that it was trained for.
+    """
+
+    def __init__(self, model: TwoTower, histories: Histories, log: InteractionLog, epochs: int) -> None:
+        self.model, self.log, self.epochs = model, log, epochs
+        self._histories = histories
+        self._length = None if model.shape.encoder == "mlp" else histories.length
+
+    @torch.no_grad()
+    def scores(self, users: Ints) -> NDArray[np.float32]:
+        """Logits of all items, float32 ``[n, I]``."""
+        parts = [self.model.users(torch.from_numpy(part), self._histories.now(part, self._length))
+                 for part in np.array_split(users, -(-len(users) // _SCORED))]
+        found: NDArray[np.float32] = (self.model.logits(torch.cat(parts), self.model.items())
+                                      + self.model.item_bias).numpy()
+        return found
+
+    @property
+    def ranker(self) -> Ranker:
+        """For ``rank``."""
+        return self.scores
+
+    @torch.no_grad()
+    def responses(self, user: Ints, item: Ints) -> NDArray[np.float64]:
+        """Predicted responses to pairs int64 ``[N]`` each, in the log's units: float64 ``[N]``."""
+        parts = []
+        for at in np.array_split(np.arange(len(user)), -(-len(user) // _SCORED)):
+            history = self._histories.now(user[at], self._length)
+            batch = Batch(torch.from_numpy(user[at]), history, torch.from_numpy(item[at] + 1)[:, None],
+                          torch.zeros(len(at), 1))
+            parts.append(torch.sigmoid(response_logits(self.model, batch)).double().numpy())
+        low, high = self.log.reward_range
+        found: NDArray[np.float64] = low + (high - low) * np.concatenate(parts)
+        return found
+
+
+def fit(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | None = None,
+        how: Literal["random", "last"] = "random") -> Fitted:
+    """Train on ``log``: first on most of it until the rest is predicted no better, then for as long on all of it.
+
+    Args:
+        log: the training part.
+        recipe: what and how.
+        liked_above: responses above it are liked.
+        note: told of losses and validation figures.
+        how: how the validation part is chosen: like the held-out part was.
+
+    Raises:
+        InterplayError: the log is too short to be parted.
+    """
+    inner, validation = split_log(log, 0.1, how, recipe.seed)
+    best, epochs = -np.inf, 0
+    for epoch, fitted in enumerate(_epochs(inner, recipe, liked_above, note), start=1):
+        figure = _figure(fitted, inner, validation)
+        if note is not None:
+            note("validation", figure, epoch)
+        if figure > best:
+            best, epochs = figure, epoch
+        if epoch - epochs >= recipe.patience:
+            break
+    last = None
+    for epoch, fitted in enumerate(_epochs(log, recipe, liked_above, None), start=1):
+        last = fitted
+        if epoch == epochs:
+            break
+    assert last is not None
+    return last
+
+
+def _figure(fitted: Fitted, inner: InteractionLog, validation: InteractionLog) -> float:
+    """NDCG@10, or the negative root mean squared error: higher is better."""
+    if fitted.model.shape.user_ids:
+        error = fitted.responses(validation.user, validation.item) - validation.reward
+        return -float(np.sqrt(np.mean(error**2)))
+    return rank(fitted.ranker, interactions(inner), interactions(validation)).ndcg.mean
+
+
+def _epochs(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | None) -> Iterator[Fitted]:
+    """The model after each epoch."""
+    histories = Histories(log, liked_above, recipe.history_length)
+    model = make_model(log, recipe)
+    optimiser = torch.optim.AdamW(_groups(model, recipe.weight_decay), lr=recipe.learning_rate)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    chance = _chance(log)
+    for epoch in range(1, recipe.epochs + 1):
+        total, count = 0.0, 0
+        for batch in _batches(histories, recipe, generator):
+            loss = _loss(model, batch, recipe, chance, generator)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            total, count = total + float(loss.detach()), count + 1
+        if note is not None:
+            note("loss", total / max(1, count), epoch)
+        yield Fitted(model, histories, log, epoch)
+
+
+def make_model(log: InteractionLog, recipe: Recipe) -> TwoTower:
+    """An untrained model for the log's users and items."""
+    shape = Shape(log.num_users, log.num_items, recipe.encoder, recipe.scorer, recipe.size, recipe.history_length,
+                  user_ids=recipe.task == "responses")
+    users, items = (_features(values, count, recipe.side_features) for values, count in (
+        (log.user_features, log.num_users), (log.item_features, log.num_items)))
+    if recipe.side_features and log.item_topics is not None:
+        items = torch.cat([items, torch.from_numpy(log.item_topics).float()], dim=1)
+    return TwoTower(shape, users, items, recipe.seed)
+
+
+def _features(values: NDArray[np.float32] | None, count: int, wanted: bool) -> Tensor:
+    if values is None or not wanted:
+        return torch.zeros(count, 0)
+    return torch.from_numpy(np.asarray(standardised(values), dtype=np.float32))
+
+
+def _batches(histories: Histories, recipe: Recipe, generator: torch.Generator) -> Iterator[Batch]:
+    if recipe.task == "responses":
+        return histories.pairs(generator, recipe.batch_size, recipe.dropout)
+    if recipe.encoder == "mlp":
+        return histories.sets(generator, recipe.batch_size, recipe.dropout)
+    return histories.steps(generator, recipe.batch_size, recipe.dropout)
+
+
+def _loss(model: TwoTower, batch: Batch, recipe: Recipe, chance: Tensor, generator: torch.Generator) -> Tensor:
+    if recipe.task == "responses":
+        return response_loss(model, batch)
+    negatives = (torch.multinomial(chance, recipe.num_negatives, replacement=True, generator=generator)
+                 if recipe.num_negatives > 0 else None)
+    return ranking_loss(model, batch, recipe.loss, negatives, chance.log())
+
+
+def _chance(log: InteractionLog) -> Tensor:
+    """How likely a negative is each item: by its rows, and once more so that none is impossible."""
+    count = np.bincount(log.item, minlength=log.num_items) + 1.0
+    return torch.from_numpy(count / count.sum()).float()
+
+
+def _groups(model: nn.Module, decay: float) -> list[dict[str, object]]:
+    """Vectors and layers decay; biases and what weighs the product do not."""
+    heavy = [p for name, p in model.named_parameters() if p.dim() > 1 and name != "_weight"]
+    light = [p for name, p in model.named_parameters() if p.dim() == 1 or name == "_weight"]
+    return [{"params": heavy, "weight_decay": decay}, {"params": light, "weight_decay": 0.0}]

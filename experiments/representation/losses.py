@@ -1,0 +1,67 @@
+"""What two-tower models minimise: responses as the article has it, or a softmax over the catalogue."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from interplay.experiments.representation.histories import Batch
+from interplay.experiments.representation.two_tower import TwoTower
+
+Loss = Literal["softmax", "bce"]
+
+
+def response_loss(model: TwoTower, batch: Batch) -> Tensor:
+    """Cross-entropy of the responses to the targets: the article's equation in section 3.2."""
+    return nn.functional.binary_cross_entropy_with_logits(response_logits(model, batch), batch.response[:, 0])
+
+
+def response_logits(model: TwoTower, batch: Batch) -> Tensor:
+    """Of the single target of each example, with both biases: float32 ``[S]``."""
+    item = batch.target[:, 0] - 1
+    users = model.users(batch.user, batch.history)
+    return model.pair_logits(users, model.items()[item]) + model.item_bias[item] + model.user_bias[batch.user]
+
+
+def ranking_loss(model: TwoTower, batch: Batch, loss: Loss, negatives: Tensor | None, log_chance: Tensor) -> Tensor:
+    """Targets against the whole catalogue, or against sampled items.
+
+    Args:
+        model: what is trained.
+        batch: examples with one or more targets.
+        loss: ``"softmax"`` = multinomial likelihood (Liang et al., WWW 2018, equation 2), each example weighted by
+            1 / sqrt of its targets, so that the busiest do not drown the others; ``"bce"`` = each item by itself.
+        negatives: int64 ``[R]``, items drawn for the whole batch; None = all items.
+        log_chance: float32 ``[I]``, log-probability that a draw is the item. It is taken off the logits of what was
+            drawn and of targets, without which popular items would be pushed down for being drawn often (Bengio and
+            Senecal 2008; Yi et al., "Sampling-bias-corrected neural modeling", RecSys 2019, equation 3).
+    """
+    users, items = model.users(batch.user, batch.history), model.items()
+    there = batch.target > 0
+    count = there.sum(1, keepdim=True).float()
+    if negatives is None:
+        logits = model.logits(users, items) + model.item_bias
+        wanted = torch.zeros(len(users), 1 + len(items), device=logits.device)
+        wanted = wanted.scatter(1, batch.target, there.float())[:, 1:]
+    else:
+        logits, wanted = _sampled(model, users, items, batch.target, negatives, log_chance)
+    if loss == "bce":
+        cost = nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+        return (cost * logits.isfinite()).sum(1).div(count[:, 0].clamp(min=1.0)).mean()
+    found = torch.where(wanted > 0, logits.log_softmax(1), 0.0)
+    return -(found / count.clamp(min=1.0).sqrt()).sum(1).mean()
+
+
+def _sampled(model: TwoTower, users: Tensor, items: Tensor, target: Tensor, negatives: Tensor,
+             log_chance: Tensor) -> tuple[Tensor, Tensor]:
+    """Corrected logits of targets and negatives, and which of them are targets: ``[S, P + R]`` both."""
+    chosen = (target - 1).clamp(min=0)
+    own = model.pair_logits(users.unsqueeze(1), items[chosen]) + (model.item_bias - log_chance)[chosen]
+    others = model.logits(users, items[negatives]) + (model.item_bias - log_chance)[negatives]
+    # A negative that is a target by accident would be told to be both.
+    same = (negatives + 1 == target.unsqueeze(2)).any(1)
+    lowest = torch.finfo(own.dtype).min / 4
+    logits = torch.cat([own.masked_fill(target == 0, lowest), others.masked_fill(same, lowest)], dim=1)
+    return logits, torch.cat([(target > 0).float(), torch.zeros_like(others)], dim=1)

@@ -1,0 +1,104 @@
+"""How well responses are predicted: of the pairs that were held out, and of these alone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from interplay.envs.types import InterplayError
+
+Floats = NDArray[np.float64]
+
+_BINS = 10  # of the calibration error
+_CERTAIN = 1e-6  # probabilities are kept this far from 0 and 1 where their logarithm is needed
+
+
+class Responses(NamedTuple):
+    """Figures over the held-out pairs. "Liked" is a response above the threshold.
+
+    Attributes:
+        rmse: root mean squared error, in the log's own units.
+        accuracy, precision, recall, f1: of calling liked what is predicted above the threshold.
+        auc: chance that a liked pair is predicted higher than another; 0.5 = by chance.
+        log_loss: mean cross-entropy of the predicted probability of being liked, in nats.
+        calibration: expected calibration error (Naeini et al., AAAI 2015): mean gap between probability and frequency
+            over ten bins of probability.
+    """
+
+    rmse: float
+    accuracy: float
+    precision: float
+    recall: float
+    f1: float
+    auc: float
+    log_loss: float
+    calibration: float
+
+
+def judge(predicted: Floats, actual: Floats, liked_above: float, probability: Floats | None = None) -> Responses:
+    """Compare predictions with what happened.
+
+    Args:
+        predicted: float64 ``[N]``, in the log's units.
+        actual: float64 ``[N]``.
+        liked_above: responses above it are liked.
+        probability: float64 ``[N]``, of being liked, for the last two figures; where a model predicts only the
+            response, ``probability_of`` gives it.
+
+    Raises:
+        InterplayError: all or none of the pairs are liked, so that nothing can be told apart.
+    """
+    liked = actual > liked_above
+    if liked.all() or not liked.any():
+        raise InterplayError(f"liked_above={liked_above:g}: {int(liked.sum())} of {len(liked)} held-out responses are "
+                             "above it: choose a threshold that parts them")
+    said = predicted > liked_above
+    right = float((said & liked).sum())
+    precision, recall = right / max(1.0, float(said.sum())), right / float(liked.sum())
+    chance = np.clip(predicted if probability is None else probability, _CERTAIN, 1.0 - _CERTAIN)
+    return Responses(
+        rmse=float(np.sqrt(np.mean((predicted - actual) ** 2))), accuracy=float((said == liked).mean()),
+        precision=precision, recall=recall, f1=2.0 * precision * recall / max(1e-12, precision + recall),
+        auc=area_under_curve(predicted, liked),
+        log_loss=float(-np.where(liked, np.log(chance), np.log1p(-chance)).mean()),
+        calibration=calibration_error(chance, liked))
+
+
+def area_under_curve(score: Floats, liked: NDArray[np.bool_]) -> float:
+    """Mann and Whitney's statistic: ties count half."""
+    positive = int(liked.sum())
+    ranks = rankdata(score)[liked].sum()
+    return float((ranks - positive * (positive + 1) / 2.0) / (positive * (len(liked) - positive)))
+
+
+def calibration_error(chance: Floats, liked: NDArray[np.bool_]) -> float:
+    """Gap between mean probability and frequency in each of ten equal bins, weighted by their sizes."""
+    place = np.minimum((chance * _BINS).astype(np.int64), _BINS - 1)
+    gap = np.bincount(place, weights=chance - liked, minlength=_BINS)
+    return float(np.abs(gap).sum() / len(chance))
+
+
+def probability_of(predicted: Floats, actual: Floats, liked_above: float, wanted: Floats) -> Floats:
+    """Probabilities of being liked for predicted responses, by logistic regression on pairs that are known.
+
+    Platt, "Probabilistic outputs for support vector machines" (1999), without his smoothing of the labels.
+
+    Args:
+        predicted: float64 ``[N]``, of pairs that are known: never the held-out ones.
+        actual: float64 ``[N]``, their responses.
+        liked_above: responses above it are liked.
+        wanted: float64 ``[M]``, predictions to be translated.
+    """
+    centre, scale = predicted.mean(), max(1e-9, float(predicted.std()))
+    design = np.column_stack([np.ones_like(predicted), (predicted - centre) / scale])
+    liked = (actual > liked_above).astype(np.float64)
+    weight = np.zeros(2)
+    for _ in range(50):  # Newton's method, which a tiny ridge keeps finite where the two kinds part cleanly
+        chance = 1.0 / (1.0 + np.exp(-design @ weight))
+        slope = design.T @ (chance - liked) + 1e-6 * weight
+        curve = (design * (chance * (1.0 - chance))[:, None]).T @ design + 1e-6 * np.eye(2)
+        weight = weight - np.clip(np.linalg.solve(curve, slope), -5.0, 5.0)
+    return np.asarray(1.0 / (1.0 + np.exp(-(weight[0] + weight[1] * (wanted - centre) / scale))))
