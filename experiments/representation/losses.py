@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -46,7 +47,9 @@ def ranking_loss(model: TwoTower, batch: Batch, loss: Loss, negatives: Tensor | 
         wanted = torch.zeros(len(users), 1 + len(items), device=logits.device)
         wanted = wanted.scatter(1, batch.target, there.float())[:, 1:]
     else:
-        logits, wanted = _sampled(model, users, items, batch.target, negatives, log_chance)
+        # How often each is expected among the draws, so that bce is noise-contrastive (Gutmann and Hyvarinen 2010).
+        expected = log_chance + math.log(len(negatives))
+        logits, wanted = _sampled(model, users, items, batch.target, negatives, expected)
     if loss == "bce":
         cost = nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
         return (cost * logits.isfinite()).sum(1).div(count[:, 0].clamp(min=1.0)).mean()
@@ -55,11 +58,11 @@ def ranking_loss(model: TwoTower, batch: Batch, loss: Loss, negatives: Tensor | 
 
 
 def _sampled(model: TwoTower, users: Tensor, items: Tensor, target: Tensor, negatives: Tensor,
-             log_chance: Tensor) -> tuple[Tensor, Tensor]:
+             expected: Tensor) -> tuple[Tensor, Tensor]:
     """Corrected logits of targets and negatives, and which of them are targets: ``[S, P + R]`` both."""
     chosen = (target - 1).clamp(min=0)
-    own = model.pair_logits(users.unsqueeze(1), items[chosen]) + (model.item_bias - log_chance)[chosen]
-    others = model.logits(users, items[negatives]) + (model.item_bias - log_chance)[negatives]
+    own = model.pair_logits(users.unsqueeze(1), items[chosen]) + (model.item_bias - expected)[chosen]
+    others = model.logits(users, items[negatives]) + (model.item_bias - expected)[negatives]
     # A negative that is a target by accident would be told to be both.
     same = (negatives + 1 == target.unsqueeze(2)).any(1)
     lowest = torch.finfo(own.dtype).min / 4

@@ -1,0 +1,264 @@
+"""Metrics by hand, baselines by their equations, and two towers that find what is plainly there."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import polars
+import pytest
+import torch
+from scipy.sparse import csr_matrix
+
+from interplay.envs.data import ColumnNames, make_log, read_log, split_log
+from interplay.envs.types import InterplayError
+from interplay.experiments.cli import main
+from interplay.experiments.representation.baselines import ease, implicit_als, item_knn, popularity
+from interplay.experiments.representation.fitting import Recipe, fit, make_model
+from interplay.experiments.representation.histories import Batch, Histories
+from interplay.experiments.representation.losses import ranking_loss
+from interplay.experiments.representation.ranking import interactions, rank, top_k
+from interplay.experiments.representation.responses import (
+    area_under_curve,
+    calibration_error,
+    judge,
+    probability_of,
+)
+from interplay.experiments.representation.two_tower import History
+
+
+def log_of(rows):
+    """A log of (user, item, reward), in this order of time."""
+    users, items, rewards = zip(*rows, strict=True)
+    return make_log(polars.DataFrame({"user": users, "item": items, "reward": np.array(rewards, dtype=float),
+                                      "time": np.arange(len(rows), dtype=float)}),
+                    ColumnNames(time="time"))
+
+
+SCORES = np.array([[0.9, 0.1, 0.8, 0.7, 0.6], [0.5, 0.5, 0.5, 0.5, 0.5]])
+
+
+def test_ranking_metrics_by_hand():
+    """User 0 has seen item 0: its list is 2, 3. User 1's ties go by number: 0, 1. User 2 has nothing held out."""
+    seen = csr_matrix(np.array([[1, 0, 0, 0, 0], [0, 0, 0, 0, 0], [1, 1, 0, 0, 0]]))
+    held_out = csr_matrix(np.array([[0, 1, 0, 1, 0], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]]))
+    found = rank(lambda users: SCORES[users], seen, held_out, k=2)
+    second = 1.0 / np.log2(3.0)
+    assert found.recall.mean == pytest.approx((0.5 + 0.0) / 2)
+    assert found.ndcg.mean == pytest.approx(second / (1.0 + second) / 2)
+    assert found.hit_rate.mean == 0.5
+    assert found.mrr.mean == pytest.approx((1 / 2 + 1 / 5) / 2)
+    assert found.coverage == 4 / 5
+
+
+def test_a_perfect_list_scores_one_whatever_was_seen():
+    truth = np.eye(4, dtype=float)[[1, 2, 3]]
+    found = rank(lambda users: truth[users], csr_matrix((3, 4)), csr_matrix(truth), k=1)
+    assert [found.recall.mean, found.ndcg.mean, found.hit_rate.mean, found.mrr.mean] == [1.0] * 4
+
+
+def test_what_was_seen_is_never_listed_even_if_nothing_else_is_left():
+    seen, held_out = csr_matrix(np.array([[1, 1, 0]])), csr_matrix(np.array([[0, 0, 1]]))
+    found = rank(lambda users: np.array([[9.0, 8.0, -5.0]]), seen, held_out, k=3)
+    assert (found.ndcg.mean, found.coverage) == (1.0, 1 / 3)
+
+
+def test_lists_are_the_same_as_those_of_a_whole_sort():
+    scores = np.random.default_rng(0).integers(0, 5, (40, 30)).astype(float)
+    assert np.array_equal(top_k(scores, 7), np.argsort(-scores, axis=1, kind="stable")[:, :7])
+
+
+def test_nothing_held_out_is_refused():
+    with pytest.raises(InterplayError, match="k=10, 0 users with held-out rows"):
+        rank(lambda users: SCORES[users], csr_matrix((2, 5)), csr_matrix((2, 5)))
+
+
+def test_response_metrics_by_hand():
+    predicted, actual = np.array([4.5, 3.2, 2.0, 4.1]), np.array([5.0, 2.0, 4.0, 4.0])
+    found = judge(predicted, actual, 3.0, np.array([0.9, 0.6, 0.2, 0.8]))
+    assert found.rmse == pytest.approx(np.sqrt((0.25 + 1.44 + 4.0 + 0.01) / 4))
+    assert (found.accuracy, found.precision, found.recall) == (0.5, 2 / 3, 2 / 3)
+    assert found.f1 == pytest.approx(2 / 3)
+    assert found.auc == pytest.approx(2 / 3)  # of the three liked, two stand above the other
+    assert found.log_loss == pytest.approx(-np.log([0.9, 0.4, 0.2, 0.8]).mean())
+    assert found.calibration == pytest.approx((0.1 + 0.6 + 0.8 + 0.2) / 4)
+    with pytest.raises(InterplayError, match="liked_above=9: 0 of 4"):
+        judge(predicted, actual, 9.0)
+
+
+def test_ties_count_half_and_calibrated_chances_have_no_error():
+    assert area_under_curve(np.array([1.0, 1.0]), np.array([True, False])) == 0.5
+    assert calibration_error(np.array([0.5, 0.5]), np.array([True, False])) == 0.0
+
+
+def test_probabilities_are_those_that_made_the_data():
+    generator = np.random.default_rng(0)
+    score = generator.normal(3.0, 1.0, 20_000)
+    actual = np.where(generator.random(20_000) < 1.0 / (1.0 + np.exp(-(2.0 * score - 7.0))), 5.0, 1.0)
+    wanted = np.array([2.5, 3.5, 4.5])
+    assert probability_of(score, actual, 3.0, wanted) == pytest.approx(1.0 / (1.0 + np.exp(-(2.0 * wanted - 7.0))),
+                                                                       abs=0.02)
+    parted = probability_of(np.array([1.0, 5.0]), np.array([1.0, 5.0]), 3.0, np.array([1.0, 5.0]))
+    assert np.isfinite(parted).all()
+
+
+SEEN = csr_matrix(np.array([[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 0], [1, 0, 0, 1], [0, 0, 1, 1]], dtype=np.float32))
+
+
+def test_ease_solves_its_ridge_regression():
+    """No other weights with an empty diagonal have a lower cost."""
+    ridge, dense = 2.0, SEEN.toarray().astype(float)
+    weight = np.linalg.lstsq(dense, ease(SEEN, ridge)(np.arange(5)), rcond=None)[0]
+    gradient = dense.T @ (dense @ weight - dense) + ridge * weight
+    assert np.abs(np.diag(weight)).max() < 1e-8
+    assert np.abs(gradient - np.diag(np.diag(gradient))).max() < 1e-8
+
+
+def test_baselines_by_hand():
+    assert popularity(SEEN)(np.array([3])).tolist() == [[3.0, 3.0, 3.0, 2.0]]
+    similarity = 2 / (3 + 10.0)  # items 0 and 1 met by three each, by two both
+    assert item_knn(SEEN, shrink=10.0)(np.array([0]))[0, 0] == pytest.approx(similarity)
+    assert item_knn(SEEN, neighbours=1)(np.array([3]))[0].tolist().count(0.0) >= 2
+    scores = implicit_als(SEEN, size=3, weight=50.0, ridge=0.1)(np.arange(5))
+    assert scores[SEEN.toarray() > 0].min() > scores[SEEN.toarray() == 0].max()
+
+
+def circles(users=60, items=24, length=9):
+    """Everybody walks on by one item at each step, from a random start: the next item is plain to see."""
+    start = np.random.default_rng(0).integers(0, items, users)
+    return log_of([(u, int((start[u] + t) % items), 1.0 + (t % 2)) for u in range(users) for t in range(length)])
+
+
+SMALL = Recipe(size=32, history_length=6, batch_size=32, weight_decay=0.1, dropout=0.1, learning_rate=3e-3, epochs=40)
+
+
+@pytest.mark.parametrize("encoder", ["cnn", "gru", "transformer"])
+def test_sequence_encoders_find_what_follows(encoder):
+    log = circles()
+    train, held_out = split_log(log, 0.2, "last")
+    fitted = fit(train, replace(SMALL, encoder=encoder), 1.5, how="last")
+    seen, wanted = interactions(train), interactions(held_out)
+    assert rank(fitted.ranker, seen, wanted, 1).hit_rate.mean > 0.8
+    assert rank(popularity(seen), seen, wanted, 1).hit_rate.mean < 0.3
+
+
+def tastes(users=80, items=30):
+    """Two kinds of users and of items; whoever meets an item of its own kind likes it."""
+    generator = np.random.default_rng(1)
+    return log_of([(u, int(i), 5.0 if u % 2 == i % 2 else 1.0) for u in range(users)
+                   for i in generator.choice(items, 12, replace=False)])
+
+
+@pytest.mark.parametrize("scorer", ["hadamard", "concatenation"])
+@pytest.mark.parametrize("encoder", ["mlp", "gru"])
+def test_responses_are_told_from_what_else_a_user_liked(encoder, scorer):
+    train, held_out = split_log(tastes(), 0.2, "random", 0)
+    recipe = replace(SMALL, task="responses", encoder=encoder, scorer=scorer, history_length=12, epochs=25)
+    fitted = fit(train, recipe, 3.0)
+    predicted = fitted.responses(held_out.user, held_out.item)
+    assert judge(predicted, held_out.reward.astype(float), 3.0).auc > 0.95
+    assert predicted.min() >= 1.0
+    assert predicted.max() <= 5.0
+
+
+@pytest.mark.parametrize(("loss", "negatives"), [("softmax", 0), ("softmax", 64), ("bce", 0), ("bce", 64)])
+def test_every_loss_ranks_what_is_of_the_users_kind_first(loss, negatives):
+    liked = tastes()
+    train, held_out = split_log(liked.take(liked.reward > 3.0, "disliked"), 0.2, "random", 0)
+    fitted = fit(train, replace(SMALL, loss=loss, num_negatives=negatives, epochs=200, patience=60), 3.0)
+    seen = interactions(train)
+    scores = fitted.scores(np.arange(80))
+    top = top_k(np.where(seen.toarray() > 0, -np.inf, scores), 3)
+    assert (top % 2 == np.arange(80)[:, None] % 2).mean() > 0.95
+    assert len(held_out) > 0
+
+
+def test_a_response_is_never_in_its_own_history():
+    histories = Histories(tastes(), 3.0, 5)
+    generator = torch.Generator().manual_seed(0)
+    for batch in histories.pairs(generator, 64, 0.0):
+        assert not (batch.history.items == batch.target).any()
+        assert ((batch.history.items > 0).sum(1) == 11).all()
+    for batch in histories.steps(generator, 64, 0.0):
+        assert (batch.target > 0).all()
+        assert not (batch.history.items == batch.target).any()
+
+
+def test_histories_are_in_the_order_of_time_and_end_before_their_target():
+    log = log_of([("a", 3, 5.0), ("b", 7, 1.0), ("a", 1, 1.0), ("a", 9, 5.0), ("a", 7, 5.0)])
+    histories = Histories(log, 3.0, 2)
+    place = {item: number + 1 for number, item in enumerate(log.item_ids)}
+    now = histories.now(np.array([0, 1]), 2)
+    assert now.items.tolist() == [[place[9], place[7]], [0, place[7]]]
+    assert now.liked.tolist() == [[True, True], [False, False]]
+    found = {int(b.target): b.history.items[0].tolist() for b in histories.steps(torch.Generator(), 1, 0.0)}
+    assert found == {place[1]: [0, place[3]], place[9]: [place[3], place[1]], place[7]: [place[1], place[9]]}
+
+
+def test_sampled_softmax_with_every_item_once_is_the_full_one():
+    """Drawn once each with equal chances, the corrected loss differs from the full one by nothing."""
+    log = tastes()
+    model = make_model(log, replace(SMALL, encoder="mlp"))
+    history = History(torch.tensor([[1, 4, 0], [2, 6, 8]]), torch.tensor([[True, False, False], [True, True, False]]))
+    batch = Batch(torch.tensor([0, 1]), history, torch.tensor([[5], [9]]), torch.ones(2, 1))
+    uniform = torch.full((30,), -np.log(30.0), dtype=torch.float32)
+    full = ranking_loss(model, batch, "softmax", None, uniform)
+    sampled = ranking_loss(model, batch, "softmax", torch.arange(30), uniform)
+    assert sampled.item() == pytest.approx(full.item(), rel=1e-5)
+
+
+def write(log, path):
+    polars.DataFrame({"user": np.array(log.user_ids)[log.user], "item": np.array(log.item_ids)[log.item],
+                      "reward": log.reward, "time": log.time}).write_csv(path)
+
+
+@pytest.mark.parametrize("task", ["ranking", "responses"])
+def test_the_command_writes_what_it_promises(task, tmp_path, capsys):
+    write(tastes(), tmp_path / "tastes.csv")
+    arguments = ["pretrain", "--log", str(tmp_path / "tastes.csv"), "--task", task, "--size", "8", "--epochs", "3",
+                 "--log-dir", str(tmp_path / "runs"), "--name", "one"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    folder = tmp_path / "runs" / "one"
+    found = json.loads((folder / "results.json").read_text())["models"]
+    names = {"ranking": {"popularity", "item-knn", "ease", "implicit-als", "two-tower mlp"},
+             "responses": {"biases", "als", "two-tower mlp"}}[task]
+    assert set(found) == names
+    for name in names:
+        assert f"| {name} " in printed
+    assert torch.load(folder / "model.pt", weights_only=True)["shape"]["size"] == 8
+    assert list(folder.glob("events.*"))
+    assert main(arguments) == 2
+    assert "choose another with --name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ([], "pretrain needs a log: give one with --log"),
+    (["--log", "LOG", "--size", "6", "--encoder", "transformer"], "size=6 must be at least 1, and a multiple of 4"),
+    (["--log", "LOG", "--dropout", "1"], "dropout=1.0, learning_rate=0.001: dropout must be at least 0"),
+    (["--log", "LOG", "--batch-size", "0"], "batch_size=0 must be at least 1"),
+    (["--log", "LOG", "--k", "0", "--epochs", "1"], "k=0")])
+def test_wrong_settings_are_named(arguments, message, tmp_path, capsys):
+    write(tastes(), tmp_path / "tastes.csv")
+    arguments = [str(tmp_path / "tastes.csv") if word == "LOG" else word for word in arguments]
+    assert main(["pretrain", *arguments, "--log-dir", str(tmp_path / "runs")]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_runs_of_one_seed_are_equal(tmp_path):
+    train = tastes()
+    one, other = (fit(train, replace(SMALL, epochs=3), 3.0).scores(np.arange(5)) for _ in range(2))
+    assert np.array_equal(one, other)
+    before = torch.random.get_rng_state()
+    fit(train, replace(SMALL, epochs=1), 3.0)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_on_movielens_the_baseline_is_as_known(ml_100k):
+    """Random 80/20, full ranking: popularity NDCG@10 .217, EASE (ridge 200) .442, Recall@10 .243, means of splits."""
+    log = read_log(ml_100k)
+    figures = []
+    for seed in range(3):
+        train, held_out = (interactions(part) for part in split_log(log, 0.2, "random", seed))
+        easy, popular = (rank(kind(train), train, held_out) for kind in (ease, popularity))
+        figures.append([popular.ndcg.mean, easy.ndcg.mean, easy.recall.mean])
+    assert np.mean(figures, axis=0) == pytest.approx([0.217, 0.442, 0.243], abs=0.01)
