@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +19,7 @@ from interplay.envs.types import InterplayError
 from interplay.experiments.game import make_game, recommended, with_agents
 from interplay.experiments.jobs import STOPPED, Outcome, finished, folder_of, played
 from interplay.experiments.report import write_report
-from interplay.experiments.settings import Pairs, TrainSettings, make_options, parse_pairs, split_entrant
+from interplay.experiments.settings import Pairs, TrainSettings, make_options, parse_pairs, split_entrant, typed
 
 RUNS = "runs"
 
@@ -113,7 +112,7 @@ def benchmark(settings: BenchmarkSettings) -> int:
     except KeyboardInterrupt:
         print(f"stopped; the same command goes on. Its runs are in {settings.out / RUNS}")
         return 130
-    write_report(settings.out, [folder_of(job).name for job in jobs], problems, _command(), settings.scale)
+    write_report(settings.out, [folder_of(job).name for job in jobs], problems, typed("benchmark"), settings.scale)
     return 1 if problems else 0
 
 
@@ -179,9 +178,3 @@ def _tell(outcome: Outcome, done: int, count: int, seconds: float) -> None:
     left = seconds / done * (count - done) / 60.0
     said = f"[{done}/{count}] {outcome.name}: {outcome.problem or outcome.score}; about {left:.0f} min left"
     print(said, file=sys.stderr if outcome.problem else sys.stdout, flush=True)
-
-
-def _command() -> str:
-    """What was typed, for the report."""
-    words = sys.argv[2:] if sys.argv[1:2] == ["benchmark"] else sys.argv[1:]
-    return shlex.join(["python", "scripts/benchmark.py", *words])

@@ -18,6 +18,7 @@ from interplay.experiments.evaluation import report
 from interplay.experiments.export import Recorder, check_export
 from interplay.experiments.ope.command import OpeSettings, ope
 from interplay.experiments.representation.command import PretrainSettings, pretrain
+from interplay.experiments.representation.recommending import RecommendSettings, recommend
 from interplay.experiments.run import Run
 from interplay.experiments.settings import TrainSettings
 from interplay.experiments.tables import report_table
@@ -28,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit status. Wrong input ends in one line on standard error."""
     sys.path.insert(0, os.getcwd())  # so that my_module:MyAgent is found where the user stands
     commands: dict[str, Callable[..., Any]] = {"train": _train, "evaluate": _evaluate, "benchmark": _benchmark,
-                                                "plot": _plot, "ope": _ope, "pretrain": _pretrain}
+                                                "plot": _plot, "ope": _ope, "pretrain": _pretrain,
+                                                "recommend": _recommend}
     try:
         status = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="interplay",
                                                       config=(tyro.conf.OmitArgPrefixes,))
@@ -49,6 +51,11 @@ def _train(settings: TrainSettings) -> None:
 def _pretrain(settings: PretrainSettings) -> None:
     """Train two towers on a log, beside what they have to beat."""
     pretrain(settings)
+
+
+def _recommend(settings: RecommendSettings) -> None:
+    """Lists of items for users of a log, from what pretrain wrote."""
+    recommend(settings)
 
 
 def _evaluate(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | None = None,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import shlex
+import sys
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -174,6 +176,12 @@ class TrainSettings(LogSettings):
 
 def _default(f: Any) -> Any:
     return () if f.name in _PAIRS else f.default
+
+
+def typed(command: str) -> str:
+    """What was typed, as one of ``scripts/``, for reports that say what made them."""
+    words = sys.argv[2:] if sys.argv[1:2] == [command] else sys.argv[1:]
+    return shlex.join(["python", f"scripts/{command}.py", *words])
 
 
 def split_entrant(text: str) -> tuple[str, tuple[str, ...]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ from interplay.experiments.representation.baselines import ease, implicit_als, i
 from interplay.experiments.representation.fitting import Fitted, Recipe, fit
 from interplay.experiments.representation.ranking import Floats, Ranker, interactions, rank
 from interplay.experiments.representation.responses import Responses, judge, probability_of
-from interplay.experiments.settings import LogSettings
+from interplay.experiments.settings import LogSettings, typed
+from interplay.experiments.statistics import mean_estimate
 from interplay.experiments.tables import table
+
+_PATHS = ("log", "data_dir", "user_features", "item_features", "log_dir")
 
 MODEL, CONFIG, RESULTS = "model.pt", "config.json", "results.json"
 
@@ -32,6 +36,8 @@ class PretrainSettings(LogSettings, Recipe):
     """Rewards above this count as liked; by default the middle of the scale."""
     k: int = 10
     """Length of the lists that rankings are judged by."""
+    seeds: int = 1
+    """Repeats with other seeds, and so other random splits, from --seed on; summed up in report.md."""
     baselines: bool = True
     """Whether to fit popularity, item-kNN, EASE and ALS on the same split."""
     log_dir: Path = Path("runs")
@@ -39,12 +45,38 @@ class PretrainSettings(LogSettings, Recipe):
     name: str | None = None
     """Name of the run's own folder; by default the log, the encoder, the seed and the time."""
 
+    def recipe(self) -> Recipe:
+        """The model's part of the settings."""
+        return Recipe(**{f.name: getattr(self, f.name) for f in fields(Recipe)})
+
+    def threshold(self, log: InteractionLog) -> float:
+        """Above which a reward is liked."""
+        return sum(log.reward_range) / 2.0 if self.liked_above is None else self.liked_above
+
+    def to_json(self) -> str:
+        """The settings as text; paths become absolute, so that the run can be used from anywhere."""
+        values = asdict(self)
+        for name in _PATHS:
+            path = values[name]  # a log may also be the name of a public data set
+            values[name] = str(path.resolve()) if path is not None and path.exists() else path and str(path)
+        return json.dumps(values, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> PretrainSettings:
+        """The settings that ``to_json`` wrote."""
+        values = json.loads(text)
+        for name in _PATHS:
+            values[name] = None if values[name] is None else Path(values[name])
+        if values["clip_rewards"] is not None:
+            values["clip_rewards"] = tuple(values["clip_rewards"])
+        return cls(**values)
+
 
 def pretrain(settings: PretrainSettings) -> Path:
-    """Train, compare, print the table and write everything into the run's folder.
+    """One run, or one for each seed and a report of all.
 
     Returns:
-        The run's folder.
+        The folder.
 
     Raises:
         InterplayError: whatever is wrong with the settings or the log.
@@ -52,6 +84,37 @@ def pretrain(settings: PretrainSettings) -> Path:
     if settings.log is None:
         raise InterplayError("pretrain needs a log: give one with --log")
     settings.check()
+    if settings.seeds == 1:
+        return _one(settings)
+    if settings.seeds < 1:
+        raise InterplayError(f"seeds={settings.seeds} must be at least 1")
+    folder = _make_folder(settings)
+    seeds = range(settings.seed, settings.seed + settings.seeds)
+    for seed in seeds:
+        _one(replace(settings, seed=seed, seeds=1, log_dir=folder, name=f"s{seed}"))
+    report = _report([json.loads((folder / f"s{seed}" / RESULTS).read_text()) for seed in seeds])
+    (folder / "report.md").write_text(report)
+    print(report)
+    return folder
+
+
+def _report(runs: Sequence[dict[str, Any]]) -> str:
+    """Means over seeds, with the command that made them."""
+    models: dict[str, dict[str, Any]] = runs[0]["models"]
+    means = {model: {figure: mean_estimate([_number(run["models"][model][figure]) for run in runs])
+                     for figure in figures} for model, figures in models.items()}
+    epochs = ", ".join(str(run["epochs"]) for run in runs)
+    return (f"Made by `{typed('pretrain')}` with torch {torch.__version__.split('+')[0]}. Means over {len(runs)} seeds, "
+            "each with a split of its own where that is random; 95 % bootstrap intervals over seeds. Epochs trained: "
+            f"{epochs}.\n\n{_table(means)}\n")
+
+
+def _number(value: Any) -> float:
+    return float(value["mean"] if isinstance(value, dict) else value)
+
+
+def _one(settings: PretrainSettings) -> Path:
+    """Train, compare, print the table and write everything into the run's folder, which is returned."""
     torch.set_num_threads(1)
     parts = logged_parts(settings, settings.seed)
     print(parts.summary)
@@ -60,7 +123,7 @@ def pretrain(settings: PretrainSettings) -> Path:
     writer = SummaryWriter(str(folder))
     try:
         started = time.perf_counter()
-        fitted = fit(parts.train, _recipe(settings), _threshold(settings, parts.train),
+        fitted = fit(parts.train, settings.recipe(), settings.threshold(parts.train),
                      lambda name, value, epoch: writer.add_scalar(f"pretrain/{name}", value, epoch),
                      "last" if settings.split == "last" else "random")
         seconds = time.perf_counter() - started
@@ -74,14 +137,6 @@ def pretrain(settings: PretrainSettings) -> Path:
     _save(folder, settings, fitted, {"epochs": fitted.epochs, "seconds": round(seconds, 1), "models": found})
     print(f"{fitted.epochs} epochs, {seconds:.0f} s\n{_table(found)}")
     return folder
-
-
-def _recipe(settings: PretrainSettings) -> Recipe:
-    return Recipe(**{f.name: getattr(settings, f.name) for f in fields(Recipe)})
-
-
-def _threshold(settings: PretrainSettings, log: InteractionLog) -> float:
-    return sum(log.reward_range) / 2.0 if settings.liked_above is None else settings.liked_above
 
 
 def _name(settings: PretrainSettings) -> str:
@@ -101,7 +156,7 @@ def _rankings(settings: PretrainSettings, parts: Parts, fitted: Fitted) -> dict[
 
 
 def _responses(settings: PretrainSettings, parts: Parts, fitted: Fitted) -> dict[str, Any]:
-    train, held_out, threshold = parts.train, parts.held_out, _threshold(settings, parts.train)
+    train, held_out, threshold = parts.train, parts.held_out, settings.threshold(parts.train)
     found: dict[str, Responses] = {}
     sizes = {"biases": 0, "als": 10} if settings.baselines else {}
     for name, size in sizes.items():
@@ -148,8 +203,7 @@ def _make_folder(settings: PretrainSettings) -> Path:
 
 
 def _save(folder: Path, settings: PretrainSettings, fitted: Fitted, results: dict[str, Any]) -> None:
-    plain = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()}
-    (folder / CONFIG).write_text(json.dumps(plain, indent=2) + "\n")
+    (folder / CONFIG).write_text(settings.to_json() + "\n")
     torch.save({"model": fitted.model.state_dict(), "shape": asdict(fitted.model.shape)}, folder / MODEL)
     models = {name: {label: value._asdict() if hasattr(value, "_asdict") else value for label, value in values.items()}
               for name, values in results["models"].items()}

@@ -231,6 +231,85 @@ def test_the_command_writes_what_it_promises(task, tmp_path, capsys):
     assert "choose another with --name" in capsys.readouterr().err
 
 
+def test_seeds_are_summed_up(tmp_path, capsys):
+    write(tastes(), tmp_path / "tastes.csv")
+    assert main(["pretrain", "--log", str(tmp_path / "tastes.csv"), "--size", "8", "--epochs", "2", "--seeds", "3",
+                 "--log-dir", str(tmp_path), "--name", "all"]) == 0
+    report = (tmp_path / "all" / "report.md").read_text()
+    assert report.splitlines()[-1] in capsys.readouterr().out
+    found = [json.loads((tmp_path / "all" / f"s{seed}" / "results.json").read_text())["models"] for seed in range(3)]
+    mean = np.mean([models["ease"]["ndcg@10"]["mean"] for models in found])
+    row = next(line for line in report.splitlines() if line.startswith("| ease "))
+    assert f"| {mean:.3f} [" in row
+    assert len({models["ease"]["ndcg@10"]["mean"] for models in found}) == 3
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pretrained")
+    write(tastes(), folder / "tastes.csv")
+    assert main(["pretrain", "--log", str(folder / "tastes.csv"), "--time-column", "time", "--size", "16",
+                 "--epochs", "8", "--no-baselines", "--batch-size", "16", "--log-dir", str(folder),
+                 "--name", "run"]) == 0
+    return folder / "run"
+
+
+def recommended(run, capsys, *arguments):
+    capsys.readouterr()
+    assert main(["recommend", "--run", str(run), *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_lists_hold_the_best_that_a_user_has_not_met(pretrained, capsys):
+    found = json.loads(recommended(pretrained, capsys, "--user", "3", "7", "-k", "5", "--format", "json"))
+    assert [(line["user"], line["rank"]) for line in found] == [(u, r) for u in ("3", "7") for r in range(1, 6)]
+    log = tastes()
+    for user in (3, 7):
+        scores = [line["score"] for line in found if line["user"] == str(user)]
+        assert scores == sorted(scores, reverse=True)
+        met = {str(log.item_ids[i]) for i in log.item[log.user == list(log.user_ids).index(user)]}
+        assert not met & {line["item"] for line in found if line["user"] == str(user)}
+
+
+def test_everybody_gets_a_list_and_strangers_get_what_is_popular(pretrained, capsys, tmp_path):
+    rows = recommended(pretrained, capsys, "--format", "csv", "--k", "4").splitlines()
+    assert rows[0] == "user,rank,item,score,title,source"
+    assert len(rows) == 1 + 80 * 4
+    assert all(row.endswith(",model") for row in rows[1:])
+    printed = recommended(pretrained, capsys, "--user", "0", "stranger", "--k", "2")
+    assert "nothing is known of stranger: what is popular instead" in printed
+    assert printed.count("| popularity") == 2
+    count = np.bincount(tastes().item)
+    best = str(tastes().item_ids[int(count.argmax())])
+    assert next(line.split("|")[3].strip() for line in printed.splitlines() if "| stranger" in line) == best
+    assert recommended(pretrained, capsys, "--out", str(tmp_path / "all.txt")) == ""
+    assert (tmp_path / "all.txt").read_text().count("| model") == 80 * 10
+
+
+def test_lists_end_where_a_user_has_met_all_else(pretrained, capsys):
+    lines = json.loads(recommended(pretrained, capsys, "--user", "3", "-k", "99", "--format", "json"))
+    assert len(lines) == 30 - 12
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--run", "nowhere"], "'nowhere' is not a run of pretrain"),
+    (["--run", "RUN", "--k", "0"], "k=0 must be at least"),
+    (["--run", "RUN", "--out", "/nowhere/x"], "cannot be written")])
+def test_what_is_wrong_with_a_wish_is_said(arguments, message, pretrained, capsys):
+    arguments = [str(pretrained) if word == "RUN" else word for word in arguments]
+    assert main(["recommend", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_model_is_not_used_with_another_log(tmp_path, capsys):
+    write(tastes(), tmp_path / "log.csv")
+    assert main(["pretrain", "--log", str(tmp_path / "log.csv"), "--size", "4", "--epochs", "1", "--no-baselines",
+                 "--log-dir", str(tmp_path), "--name", "run"]) == 0
+    write(tastes(users=81), tmp_path / "log.csv")
+    assert main(["recommend", "--run", str(tmp_path / "run")]) == 2
+    assert "has 81 users and 30 items, it had 80 and 30; train again" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     ([], "pretrain needs a log: give one with --log"),
     (["--log", "LOG", "--size", "6", "--encoder", "transformer"], "size=6 must be at least 1, and a multiple of 4"),

@@ -1,0 +1,8 @@
+"""The same as ``interplay recommend``; see its ``--help``."""
+
+import sys
+
+from interplay.experiments.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["recommend", *sys.argv[1:]]))
