@@ -104,9 +104,9 @@ def _report(runs: Sequence[dict[str, Any]]) -> str:
     means = {model: {figure: mean_estimate([_number(run["models"][model][figure]) for run in runs])
                      for figure in figures} for model, figures in models.items()}
     epochs = ", ".join(str(run["epochs"]) for run in runs)
-    return (f"Made by `{typed('pretrain')}` with torch {torch.__version__.split('+')[0]}. Means over {len(runs)} seeds, "
-            "each with a split of its own where that is random; 95 % bootstrap intervals over seeds. Epochs trained: "
-            f"{epochs}.\n\n{_table(means)}\n")
+    return (f"Made by `{typed('pretrain')}` with torch {torch.__version__.split('+')[0]}. Means over {len(runs)} "
+            "seeds, each with a split of its own where that is random; 95 % bootstrap intervals over seeds. Epochs "
+            f"trained: {epochs}.\n\n{_table(means)}\n")
 
 
 def _number(value: Any) -> float:
