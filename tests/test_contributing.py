@@ -64,6 +64,12 @@ def test_the_agent_trains_on_either_side(side, outside):
     assert found["evaluation"][side.removeprefix("--")] == "my-agent"
 
 
+def test_the_agent_fills_slates_too(outside):
+    found = train(outside, "--preset", "feed", "--platform", "my_agent:MyAgent", "--episodes", "2", "--eval-worlds", "2",
+                  "--market", "num_users=6", "--market", "num_items=8", "--market", "horizon=20")
+    assert found["evaluation"]["platform"] == "my-agent"
+
+
 def test_the_agent_appears_in_a_benchmark_beside_others(outside):
     command = re.search(r"`python scripts/benchmark.py (--agents .*?)`", TEXT)[1].split()
     assert "my_agent:MyAgent" in command
