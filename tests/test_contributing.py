@@ -65,8 +65,8 @@ def test_the_agent_trains_on_either_side(side, outside):
 
 
 def test_the_agent_fills_slates_too(outside):
-    found = train(outside, "--preset", "feed", "--platform", "my_agent:MyAgent", "--episodes", "2", "--eval-worlds", "2",
-                  "--market", "num_users=6", "--market", "num_items=8", "--market", "horizon=20")
+    found = train(outside, "--preset", "feed", "--platform", "my_agent:MyAgent", "--episodes", "2",
+                  "--eval-worlds", "2", "--market", "num_users=6", "--market", "num_items=8", "--market", "horizon=20")
     assert found["evaluation"]["platform"] == "my-agent"
 
 
