@@ -76,8 +76,8 @@ class LogSettings:
 
 
 @dataclass(frozen=True)
-class TrainSettings(LogSettings):
-    """Train users, items and platforms with and against each other, then evaluate them on held-out worlds."""
+class RunSettings:
+    """Who plays which market, how long, and where it is written."""
 
     preset: str = "town"
     """Market to play: a name, or module:attribute for one of your own. Ignored with --log."""
@@ -108,6 +108,12 @@ class TrainSettings(LogSettings):
     """Name of the run's own folder; by default the market, the agents, the seed and the time."""
     resume: Path | None = None
     """Folder of an interrupted run to go on with. All other settings come from there."""
+
+
+@dataclass(frozen=True)
+class TrainSettings(LogSettings, RunSettings):
+    """Train users, items and platforms with and against each other, then evaluate them on held-out worlds."""
+
     missing: Literal["mask", "impute", "zero"] = "mask"
     """Pairs that the log lacks: never offered, answered by a low-rank model of the training part, or answered 0."""
     market: Pairs = field(default_factory=tuple)
