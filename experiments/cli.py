@@ -1,4 +1,4 @@
-"""The command line: ``interplay train``, ``evaluate``, ``benchmark``, ``plot`` and ``ope``."""
+"""The command line: ``interplay train``, ``evaluate``, ``benchmark``, ``plot``, ``ope``, ``fidelity`` ..."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from interplay.envs.types import InterplayError
 from interplay.experiments.benchmark import BenchmarkSettings, benchmark
 from interplay.experiments.evaluation import report
 from interplay.experiments.export import Recorder, check_export
+from interplay.experiments.fidelity.settings import FidelitySettings
 from interplay.experiments.ope.command import OpeSettings, ope
 from interplay.experiments.representation.command import PretrainSettings, pretrain
 from interplay.experiments.representation.recommending import RecommendSettings, recommend
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.path.insert(0, os.getcwd())  # so that my_module:MyAgent is found where the user stands
     commands: dict[str, Callable[..., Any]] = {"train": _train, "evaluate": _evaluate, "benchmark": _benchmark,
                                                 "plot": _plot, "ope": _ope, "pretrain": _pretrain,
-                                                "recommend": _recommend}
+                                                "recommend": _recommend, "fidelity": _fidelity}
     try:
         status = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="interplay",
                                                       config=(tyro.conf.OmitArgPrefixes,))
@@ -91,6 +92,13 @@ def _benchmark(settings: BenchmarkSettings) -> int:
 def _ope(settings: OpeSettings) -> None:
     """Estimate what a policy would have earned from what another policy did (off-policy evaluation)."""
     ope(settings)
+
+
+def _fidelity(settings: FidelitySettings) -> None:
+    """Play a market and say how like a log it is, and whether the difference is more than the log's own noise."""
+    from interplay.experiments.fidelity.command import fidelity  # here, because matplotlib takes a second to load
+
+    fidelity(settings)
 
 
 def _plot(folders: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path = Path()) -> None:

@@ -1,0 +1,137 @@
+"""The command ``interplay fidelity``: how like its log a simulated market is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+import torch
+
+from interplay.envs.data import find_log
+from interplay.envs.types import SIDES, InterplayError, Side
+from interplay.experiments.fidelity.aspects import comparable
+from interplay.experiments.fidelity.extras import read_extras
+from interplay.experiments.fidelity.judging import Finding, judge
+from interplay.experiments.fidelity.next_response import next_response
+from interplay.experiments.fidelity.picture import draw
+from interplay.experiments.fidelity.playing import Played, play
+from interplay.experiments.fidelity.report import markdown, rows, summary
+from interplay.experiments.fidelity.settings import FidelitySettings
+from interplay.experiments.fidelity.trace import Trace, log_trace, times_known
+from interplay.experiments.logs import Parts, logged_parts
+from interplay.experiments.run import Run
+
+REPORT, SCORES, PICTURE = "report.md", "fidelity.csv", "fidelity.png"
+
+
+class Compared(NamedTuple):
+    """The two traces and lines that say what they are."""
+
+    log: Trace
+    market: Trace
+    scale: tuple[float, float]
+    notes: list[str]
+
+
+def fidelity(settings: FidelitySettings) -> list[Finding]:
+    """Play, compare, print the table and write report, scores and picture.
+
+    Raises:
+        InterplayError: whatever is wrong with the settings or the log.
+    """
+    _check(settings)
+    torch.set_num_threads(1)
+    both = _compared(settings)
+    low, high = both.scale
+    liked = 0.5 if settings.liked_above is None else (settings.liked_above - low) / (high - low)
+    aspects, left_out = comparable(both.log, both.market)
+    predicting, why = next_response(both.log, both.market, liked, settings.seed)
+    if predicting is None:
+        left_out["next response"] = why
+    else:
+        aspects.append(predicting)
+    findings = judge(aspects, both.log, both.market, settings.resamples, settings.seed)
+    _write(settings.out, findings, left_out, both.notes)
+    return findings
+
+
+def _check(settings: FidelitySettings) -> None:
+    if settings.log is None:
+        raise InterplayError("fidelity needs a log: give one with --log")
+    if settings.scale_rewards == "user":
+        raise InterplayError("scale_rewards='user' would compare centred rewards with raw ones: use none, log or range")
+    if settings.most_worlds < 1:
+        raise InterplayError(f"most_worlds={settings.most_worlds} must be at least 1")
+    try:
+        settings.out.mkdir(parents=True, exist_ok=True)  # before anything is played
+    except OSError as error:
+        raise InterplayError(f"out={str(settings.out)!r} cannot be made ({error.strerror or error}): choose another "
+                             "folder") from error
+
+
+def _compared(settings: FidelitySettings) -> Compared:
+    assert settings.log is not None, "checked"
+    parts = logged_parts(settings, settings.seed)
+    scale = _scale(settings, parts)
+    extras = read_extras(find_log(settings.log, settings.data_dir), parts.whole, settings.position_column)
+    log = log_trace(parts.whole, scale, settings.gap, extras)
+    run = _trained(settings)
+    played = play(run.game.market, run.cast, len(log), settings.most_worlds, run.game.training.num_worlds)
+    notes = [parts.summary, _market_note(run, played, log), f"rewards  0 and 1 stand for {scale[0]:g} and {scale[1]:g}"]
+    market = played.trace
+    if extras.session is None and not times_known(parts.whole):
+        market = market.one_session_a_user()
+        notes.append("sessions are all responses of a user: the log does not have the time of every row")
+    else:
+        notes.append("sessions of the log: "
+                     + ("what a user took in one episode between coming and leaving" if extras.session is not None
+                        else f"no {settings.gap:g} s without a response") + "; of the market: one stay in an episode")
+    return Compared(log, market, scale, notes)
+
+
+def _scale(settings: FidelitySettings, parts: Parts) -> tuple[float, float]:
+    """The rewards that are 0 and 1 in the market: the log's range, but of a preset [0, 1] itself where the log fits."""
+    low, high = parts.whole.reward_range
+    return (0.0, 1.0) if settings.preset is not None and low >= 0.0 and high <= 1.0 else (low, high)
+
+
+def _trained(settings: FidelitySettings) -> Run:
+    """Who plays, trained if anybody learns."""
+    run = Run.start(settings.train_settings(), settings.out)
+    sides: tuple[Side, ...] = (*SIDES, "platform") if run.cast.has_platform else SIDES
+    if any(run.cast[side].learns for side in sides):
+        while not run.finished:
+            run.step()
+            if run.episode_ended:
+                run.next_episode()
+    return run
+
+
+def _market_note(run: Run, played: Played, log: Trace) -> str:
+    names, trace = run.cast.names(), played.trace
+    who = ", ".join(f"{side}: {name}" for side, name in names.items())
+    bound = "" if len(trace) >= len(log) else f"; fewer than the log's {len(log):,}, since most_worlds was reached"
+    return (f"market   {run.game.name} ({who}): {len(trace):,} responses in {played.num_worlds} episodes of "
+            f"{run.game.market.config.horizon} steps, {played.skipped:,} skips{bound}")
+
+
+def _write(out: Path, findings: list[Finding], left_out: dict[str, str], notes: list[str]) -> None:
+    shown = markdown(findings, left_out)
+    print("\n".join(notes), shown, summary(findings), sep="\n")
+    text = "\n".join(["# Fidelity", "", f"![{summary(findings)}]({PICTURE})", "", shown, "", summary(findings) + ".",
+                      "", _READING, "", "```", *notes, "```", ""])
+    draw(findings, summary(findings), out / PICTURE)
+    try:
+        (out / REPORT).write_text(text)
+        pl.DataFrame(rows(findings, left_out), infer_schema_length=None).write_csv(out / SCORES)
+    except OSError as error:
+        raise InterplayError(f"out={str(out)!r} cannot be written ({error}): choose another folder") from error
+    print(f"wrote {', '.join(str(out / name) for name in (REPORT, SCORES, PICTURE))}")
+
+
+_READING = """\
+A distance of 0 would be no difference at all. *Log against itself* is how far two resamples of the log, whole users
+drawn with replacement, are from each other: what chance alone does. A market whose distance lies above that interval
+differs by more. One verdict in about 40 calls a difference what is chance. *Next response* is the AUC, on half of the
+log's users, of a small model that was fitted to the other half or to the market (train on synthetic, test on real)."""

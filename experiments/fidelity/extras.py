@@ -1,0 +1,71 @@
+"""Positions and sessions, which some files say of their rows and a log does not keep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from interplay.envs.data.columns import open_table, read_numbers, refuse
+from interplay.envs.data.log import InteractionLog
+from interplay.envs.data.market_log import SUFFIX
+from interplay.envs.types import InterplayError
+from interplay.experiments.fidelity.trace import Extras
+
+_MARKET_COLUMNS = ["world", "step", "user", "item", "position", "active"]
+
+
+def read_extras(path: Path, log: InteractionLog, position_column: str | None) -> Extras:
+    """What the file of a log says beyond it.
+
+    A market's own log (``interplay evaluate --export``) has worlds, steps, positions and who was there, so that its
+    sessions are known as those of a market that is played. Of other tables the column with positions can be named.
+
+    Args:
+        path: of the log.
+        log: what was read from it, and may have been prepared.
+        position_column: of a table, with slots counted from 1.
+
+    Raises:
+        InterplayError: there is no such column, a value is no slot, or rows were dropped in the log's preparation, so
+            that positions cannot be matched.
+    """
+    if path.name.endswith(SUFFIX):
+        return _market_extras(path, log, position_column)
+    if position_column is None:
+        return Extras()
+    with open_table(path) as table:
+        names = table.collect_schema().names()
+        if position_column not in names:
+            raise InterplayError(f"position_column={position_column!r} is no column of {path.name}: choose from "
+                                 f"{', '.join(names)}")
+        column = table.select(position_column).collect()[position_column]
+    _same_rows(path, column.len(), log)
+    number = column.cast(pl.Float64, strict=False)
+    wrong = ~((number >= 1.0) & (number == number.floor())).fill_null(False)
+    refuse(wrong, column, "which is no slot: slots are whole numbers from 1", path.name)
+    return Extras(position=read_numbers(column, path.name).astype(np.int64))
+
+
+def _market_extras(path: Path, log: InteractionLog, position_column: str | None) -> Extras:
+    if position_column is not None:
+        raise InterplayError(f"position_column={position_column!r}: the columns of a market's log are known: leave it "
+                             "out")
+    with open_table(path) as table:
+        absent = [name for name in _MARKET_COLUMNS if name not in table.collect_schema().names()]
+        if absent:
+            raise InterplayError(f"{path}: has no column {absent[0]!r}: write it again with evaluate --export")
+        rows = table.select(_MARKET_COLUMNS).collect()
+    stay = (~pl.col("active")).cast(pl.Int64).cum_sum().over("world", "user").alias("stay")
+    taken = rows.with_columns(stay).filter(pl.col("item").is_not_null())
+    _same_rows(path, taken.height, log)
+    session = taken.select(pl.struct("world", "user", "stay").rank("dense").cast(pl.Int64)).to_series()
+    order = np.lexsort((taken["step"].to_numpy(), taken["world"].to_numpy()))
+    return Extras(taken["position"].to_numpy().astype(np.int64), session.to_numpy(), order)
+
+
+def _same_rows(path: Path, found: int, log: InteractionLog) -> None:
+    if found != len(log):
+        raise InterplayError(f"{path}: has {found:,} rows with an item and the prepared log {len(log):,}, so that "
+                             "positions cannot be matched: leave the preparation (or position_column) out")

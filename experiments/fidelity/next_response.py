@@ -1,0 +1,122 @@
+"""Next-response prediction: what a small model learns from the market, judged on the log.
+
+Esteban, Hyland and Rätsch, "Real-valued (medical) time series generation with recurrent conditional GANs"
+(arXiv:1706.02633): train on synthetic, test on real (TSTR). That direction is taken, and not train on the log and test
+on the market, because it is what a market is for: what is learnt there has to hold outside. A market that shows but a
+part of what people do passes the other test and fails this one.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from interplay.experiments.fidelity.aspects import Aspect, Distribution
+from interplay.experiments.fidelity.trace import Bools, Floats, Ints, Trace
+from interplay.experiments.representation.responses import area_under_curve
+
+_PRIOR_ROWS = 5.0  # rows at the mean reward that the means of users and items start from
+_RIDGE = 1e-3
+
+
+class _Examples(NamedTuple):
+    """Responses to be predicted: ``[N, F]``, liked or not ``[N]``, and whose ``[N]``."""
+
+    features: Floats
+    liked: Bools
+    user: Ints
+
+
+def next_response(log: Trace, market: Trace, liked_above: float, seed: int) -> tuple[Aspect | None, str]:
+    """The aspect for this log, or None with the reason why there is none.
+
+    Half of the log's users, drawn at random, are for testing. A logistic regression on the other half, or on the
+    market, predicts whether a response is liked from what came before it (``causal_features``); its AUC on the test
+    half is the one value of the distribution, and the distance is the difference of two AUCs. No id goes into the
+    seven weights, so that it does not matter that a log's market plays users of the test half too.
+
+    Args:
+        log: a trace.
+        market: the other one.
+        liked_above: rewards above it, on the scale of traces, are liked.
+        seed: of the halves.
+    """
+    test_user = np.random.default_rng(seed).permutation(log.num_users) < log.num_users // 2
+    real, made = (_examples(trace, liked_above) for trace in (log, market))
+    test = test_user[real.user]
+    for what, liked in (("test half of the log", real.liked[test]), ("other half of the log", real.liked[~test]),
+                        ("market", made.liked)):
+        if len(liked) == 0 or liked.all() or not liked.any():
+            return None, f"all or none of the {what} is above {liked_above:g}, so that nothing can be told apart"
+
+    def of(trace: Trace, weight: Ints) -> Distribution:
+        examples = real if trace is log else made
+        row = weight[examples.user] * (~test if trace is log else 1)
+        score = _fit(examples, row.astype(np.float64))(real.features[test])
+        return Distribution(np.array([area_under_curve(score, real.liked[test])]), np.ones(1))
+
+    return Aspect("next response", "AUC on the log's test users", of, ("AUC", lambda d: d.mean),
+                  "difference of AUC", lambda a, b: abs(a.mean - b.mean), "bars"), ""
+
+
+def causal_features(trace: Trace) -> Floats:
+    """What earlier rows say of each row, float64 ``[N, 6]``.
+
+    Mean reward of the user and of the item so far (drawn to the trace's mean while rows are few), log(1 + rows) of
+    both, the user's last reward, and whether the user took the item before.
+    """
+    mean = float(trace.reward.mean())
+    user_rows, user_sum, last = _before(trace.user, trace.reward, mean)
+    item_rows, item_sum, _ = _before(trace.item, trace.reward, mean)
+    return np.column_stack([
+        (user_sum + _PRIOR_ROWS * mean) / (user_rows + _PRIOR_ROWS),
+        (item_sum + _PRIOR_ROWS * mean) / (item_rows + _PRIOR_ROWS),
+        np.log1p(user_rows), np.log1p(item_rows), last, trace.repeated])
+
+
+def _before(group: Ints, reward: Floats, start: float) -> tuple[Floats, Floats, Floats]:
+    """Rows, summed reward and latest reward of earlier rows of the same group, ``[N]`` each."""
+    order = np.argsort(group, kind="stable")
+    ordered, paid = group[order], reward[order]
+    begins = np.r_[True, np.diff(ordered) != 0]
+    first = np.flatnonzero(begins)[np.cumsum(begins) - 1]
+    running = np.cumsum(paid) - paid
+    found = np.empty((3, len(group)))
+    found[:, order] = np.arange(len(group)) - first, running - running[first], np.where(begins, start, np.roll(paid, 1))
+    return found[0], found[1], found[2]
+
+
+def _examples(trace: Trace, liked_above: float) -> _Examples:
+    return _Examples(causal_features(trace), trace.reward > liked_above, trace.user)
+
+
+class _Model(NamedTuple):
+    """A logistic regression on standardised features."""
+
+    centre: Floats
+    scale: Floats
+    weight: Floats
+
+    def __call__(self, features: Floats) -> Floats:
+        return np.asarray(((features - self.centre) / self.scale) @ self.weight[1:] + self.weight[0])
+
+
+def _fit(examples: _Examples, row: Floats) -> _Model:
+    """Newton's method, in which row n counts ``row[n]`` times."""
+    used = row > 0.0
+    x, row, liked = examples.features[used], row[used], examples.liked[used].astype(np.float64)
+    centre = np.average(x, axis=0, weights=row)
+    scale = np.sqrt(np.average((x - centre) ** 2, axis=0, weights=row))
+    scale[scale < 1e-9] = 1.0  # a feature that never varies has weight 0 then
+    design = np.column_stack([np.ones(len(x)), (x - centre) / scale])
+    weight, row = np.zeros(design.shape[1]), row / row.sum()
+    for _ in range(25):
+        chance = 1.0 / (1.0 + np.exp(-np.clip(design @ weight, -30.0, 30.0)))
+        slope = design.T @ (row * (chance - liked)) + _RIDGE * weight
+        curve = (design * (row * chance * (1.0 - chance))[:, None]).T @ design + _RIDGE * np.eye(len(weight))
+        move = np.clip(np.linalg.solve(curve, slope), -3.0, 3.0)
+        weight = weight - move
+        if np.abs(move).max() < 1e-6:
+            break
+    return _Model(centre, scale, weight)

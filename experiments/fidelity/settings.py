@@ -1,0 +1,63 @@
+"""What ``interplay fidelity`` is asked for: one dataclass, which is the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Literal
+
+from interplay.experiments.settings import LogSettings, Pairs, TrainSettings
+
+
+@dataclass(frozen=True)
+class FidelitySettings(LogSettings):
+    """Play a market and say how like a log it is, and whether the difference is more than the log's own noise.
+
+    Unless told otherwise the market is made of the log, answers from its training part, and is played by users who
+    choose by chance among what they are offered, the better the likelier (conditional-logit): a log is of people who
+    know what they like and are not perfect at finding it. Items rest, since in a log nobody courts. Agents that learn
+    are trained first, as train does.
+    """
+
+    preset: str | None = None
+    """Play this preset's market instead of one made of the log."""
+    users: str = "conditional-logit"
+    """Agent that plays the users, as in train."""
+    items: str = "rest"
+    """Agent that plays the items, as in train."""
+    platform: str | None = None
+    """Agent that fills the slates, as in train; by default the market draws them."""
+    seed: int = 0
+    """Seed of the agents, of the split of the log and of all resampling."""
+    episodes: int | None = None
+    """Episodes of training, where an agent learns; by default what the market recommends."""
+    device: Literal["auto", "cpu", "cuda"] = "cpu"
+    """Where the market runs."""
+    missing: Literal["mask", "impute", "zero"] = "mask"
+    """Pairs that the log lacks, as in train."""
+    market: Pairs = field(default_factory=tuple)
+    """NAME=VALUE, changes a number of the market. May be repeated."""
+    user_option: Pairs = field(default_factory=tuple)
+    """NAME=VALUE, sets a hyper-parameter of the users' agent. May be repeated."""
+    item_option: Pairs = field(default_factory=tuple)
+    """NAME=VALUE, sets a hyper-parameter of the items' agent. May be repeated."""
+    platform_option: Pairs = field(default_factory=tuple)
+    """NAME=VALUE, sets a hyper-parameter of the platform's agent. May be repeated."""
+    position_column: str | None = None
+    """Column of the log with the slot of the item, from 1, if any; a market's own log has it."""
+    gap: float = 1800.0
+    """Seconds without a response after which a user's next session begins."""
+    liked_above: float | None = None
+    """Rewards above this, in the log's units, count as liked; by default the middle of the scale."""
+    most_worlds: int = 1000
+    """Episodes after which no more are played, though the log has more responses."""
+    resamples: int = 200
+    """Pairs of resamples of the log that tell what would be no difference."""
+    out: Path = Path("fidelity")
+    """Folder for the report, the scores and the picture."""
+
+    def train_settings(self) -> TrainSettings:
+        """Who plays what, as ``train`` takes it."""
+        own = {f.name for f in fields(self)} - ({f.name for f in fields(LogSettings)} if self.preset else set())
+        values = {name: getattr(self, name) for name in own & {f.name for f in fields(TrainSettings)}}
+        return TrainSettings(**{name: value for name, value in values.items() if value is not None})
