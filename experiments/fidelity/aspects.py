@@ -65,9 +65,15 @@ def _shares(d: Distribution, values: Floats) -> Floats:
 
 
 def _popularity(trace: Trace, weight: Ints) -> Distribution:
-    """Over the mean: catalogues and traces of other sizes then compare."""
-    count = np.bincount(trace.item, weights=weight[trace.user], minlength=trace.num_items)
-    return Distribution(count / count.mean(), np.ones(trace.num_items))
+    """Over the mean: catalogues and traces of other sizes then compare.
+
+    Where each world has items of its own, a world that counts twice has two items for one, not one with twice as much.
+    """
+    nested = trace.item_owner is not None
+    row = np.ones(len(trace)) if nested else weight[trace.user]
+    count = np.bincount(trace.item, weights=row, minlength=trace.num_items)
+    item = weight[trace.item_owner].astype(np.float64) if nested else np.ones(trace.num_items)
+    return Distribution(count / np.average(count, weights=item), item)
 
 
 def _activity(trace: Trace, weight: Ints) -> Distribution:

@@ -87,6 +87,7 @@ def _compared(settings: FidelitySettings) -> Compared:
         notes.append("sessions of the log: "
                      + ("what a user took in one episode between coming and leaving" if extras.session is not None
                         else f"no {settings.gap:g} s without a response") + "; of the market: one stay in an episode")
+    notes.append(f"resampled by {'user' if log.cluster is None else 'world, each with users and items of its own'}")
     return Compared(log, market, scale, notes)
 
 
@@ -131,7 +132,8 @@ def _write(out: Path, findings: list[Finding], left_out: dict[str, str], notes: 
 
 
 _READING = """\
-A distance of 0 would be no difference at all. *Log against itself* is how far two resamples of the log, whole users
-drawn with replacement, are from each other: what chance alone does. A market whose distance lies above that interval
-differs by more. One verdict in about 40 calls a difference what is chance. *Next response* is the AUC, on half of the
-log's users, of a small model that was fitted to the other half or to the market (train on synthetic, test on real)."""
+A distance of 0 would be no difference at all. *Log against itself* is how far two resamples of the log, whole users (or
+worlds) drawn with replacement, are from each other: what chance alone does. A market whose distance lies above that
+interval differs by more. One verdict in about 40 calls a difference what is chance. *Next response* is the AUC, on half
+of the log's users, of a small model that was fitted to the other half or to the market (train on synthetic, test on
+real)."""

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from interplay.envs.data.columns import open_table, read_numbers, refuse
 from interplay.envs.data.log import InteractionLog
 from interplay.envs.data.market_log import SUFFIX
 from interplay.envs.types import InterplayError
 from interplay.experiments.fidelity.trace import Extras
+
+_FEWEST_WORLDS = 10  # resamples of fewer say too little: then users are drawn one by one
 
 _MARKET_COLUMNS = ["world", "step", "user", "item", "position", "active"]
 
@@ -62,7 +65,14 @@ def _market_extras(path: Path, log: InteractionLog, position_column: str | None)
     _same_rows(path, taken.height, log)
     session = taken.select(pl.struct("world", "user", "stay").rank("dense").cast(pl.Int64)).to_series()
     order = np.lexsort((taken["step"].to_numpy(), taken["world"].to_numpy()))
-    return Extras(taken["position"].to_numpy().astype(np.int64), session.to_numpy(), order)
+    return Extras(taken["position"].to_numpy().astype(np.int64), session.to_numpy(), order, _worlds(taken))
+
+
+def _worlds(taken: pl.DataFrame) -> NDArray[np.int64] | None:
+    """The world of each row, if there are enough and none shares a user or an item with another."""
+    counts = [taken.select(pl.col("world").n_unique().over(who).max()).item() for who in ("user", "item")]
+    world = taken["world"].to_numpy().astype(np.int64)
+    return world if max(counts) == 1 and taken["world"].n_unique() >= _FEWEST_WORLDS else None
 
 
 def _same_rows(path: Path, found: int, log: InteractionLog) -> None:

@@ -45,8 +45,8 @@ def judge(aspects: Sequence[Aspect], log: Trace, market: Trace, resamples: int, 
 
     What would be no difference at all is measured on the log alone, by the cluster bootstrap (Field and Welsh,
     "Bootstrapping clustered data", JRSS B 2007): whole users are drawn with replacement, since rows of one user hang
-    together. One resample has as many users as the log, the other as many as the market, so that a small market is
-    allowed the noise of its size.
+    together, or whole worlds where the log was written by several (``Trace.cluster``). One resample has as many users
+    as the log, the other as many as the market, so that a small market is allowed the noise of its size.
 
     Args:
         aspects: that both have.
@@ -61,14 +61,17 @@ def judge(aspects: Sequence[Aspect], log: Trace, market: Trace, resamples: int, 
     if resamples < 20:
         raise InterplayError(f"resamples={resamples} must be at least 20: quantiles of fewer mean nothing")
     rng = np.random.default_rng(seed)
-    pairs = [(_drawn(log.num_users, log.num_users, rng), _drawn(log.num_users, market.num_users, rng))
-             for _ in range(resamples)]
+    share = market.num_users / log.num_users
+    pairs = [(_drawn(log, 1.0, rng), _drawn(log, share, rng)) for _ in range(resamples)]
     return [_finding(aspect, log, market, pairs) for aspect in aspects]
 
 
-def _drawn(num_users: int, count: int, rng: np.random.Generator) -> Ints:
-    """How often each user is among ``count`` draws, int64 ``[U]``."""
-    return np.bincount(rng.integers(0, num_users, count), minlength=num_users)
+def _drawn(log: Trace, share: float, rng: np.random.Generator) -> Ints:
+    """How often each user is in a resample with ``share`` times as many users (or worlds), int64 ``[U]``."""
+    cluster = np.arange(log.num_users) if log.cluster is None else log.cluster
+    number = int(cluster.max()) + 1
+    times = np.bincount(rng.integers(0, number, max(1, round(share * number))), minlength=number)
+    return times[cluster]
 
 
 def _finding(aspect: Aspect, log: Trace, market: Trace, pairs: Sequence[tuple[Ints, Ints]]) -> Finding:

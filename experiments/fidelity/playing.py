@@ -16,6 +16,9 @@ from interplay.experiments.evaluation import HELD_OUT_SEED
 from interplay.experiments.fidelity.trace import Floats, Ints, Trace
 from interplay.experiments.play import Moment, advance, look
 
+FIDELITY_SEED = HELD_OUT_SEED + 1
+"""Seed of the worlds. Not that of evaluations, or a log that they exported would be compared with itself."""
+
 
 class Played(NamedTuple):
     """What a market wrote.
@@ -44,7 +47,7 @@ class _Rows(NamedTuple):
 
 @torch.no_grad()
 def play(market: Market, cast: Cast, responses: int, most_worlds: int, batch: int = 1) -> Played:
-    """Whole episodes in held-out worlds, exploration off, until there are enough responses or worlds.
+    """Whole episodes in worlds that nobody has seen, exploration off, until there are enough responses or worlds.
 
     A session is what a user took between coming and leaving in one episode. People of a log are the same in all
     worlds; those of a synthetic behaviour, and their items, are others in each.
@@ -73,7 +76,7 @@ def play(market: Market, cast: Cast, responses: int, most_worlds: int, batch: in
 
 
 def _episode(market: Market, cast: Cast, worlds: range) -> tuple[_Rows, int]:
-    now = look(market, cast, market.reset(worlds, HELD_OUT_SEED))
+    now = look(market, cast, market.reset(worlds, FIDELITY_SEED))
     steps: list[tuple[NDArray[np.generic], ...]] = []
     for _ in range(market.config.horizon):
         after, step, _ = advance(market, cast, now, explore=False)
@@ -108,5 +111,5 @@ def _topics(market: Market, kinds: int) -> Floats | None:
     """Of the items of ``kinds`` worlds, ``[kinds * I, G]``."""
     if market.config.num_topics < 2:
         return None
-    topics = market.reset(range(kinds), HELD_OUT_SEED).population.topics
+    topics = market.reset(range(kinds), FIDELITY_SEED).population.topics
     return topics.flatten(0, 1).cpu().numpy().astype(np.float64)

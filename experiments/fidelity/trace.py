@@ -28,6 +28,9 @@ class Trace:
         num_users, num_items: U and I.
         position: int64 ``[N]``, the slot of the item, from 1; None where that is not known.
         topics: float64 ``[I, G]``, each row on the simplex; None where nothing tells items apart.
+        cluster: int64 ``[U]`` in ``0..``, users that are drawn as one when the trace is resampled: those of a world
+            with people and items of its own. None = each user alone.
+        item_owner: int64 ``[I]``, a user of the item's own world; None = all share one catalogue.
     """
 
     user: Ints
@@ -38,6 +41,8 @@ class Trace:
     num_items: int
     position: Ints | None = None
     topics: Floats | None = None
+    cluster: Ints | None = None
+    item_owner: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.user)
@@ -94,11 +99,13 @@ class Extras(NamedTuple):
         position: int64 ``[N]``, the slot, from 1.
         session: int64 ``[N]``, whatever tells sessions apart.
         order: int64 ``[N]``, the rows from the oldest to the newest.
+        world: int64 ``[N]``, the world of the row, where each has users and items of its own.
     """
 
     position: Ints | None = None
     session: Ints | None = None
     order: Ints | None = None
+    world: Ints | None = None
 
 
 def log_trace(log: InteractionLog, scale: tuple[float, float], gap: float,
@@ -131,8 +138,17 @@ def log_trace(log: InteractionLog, scale: tuple[float, float], gap: float,
         session = _sessions(log, gap) if times_known(log) else log.user
     position = None if extras.position is None else extras.position[order]
     topics = None if log.item_topics is None or log.num_topics < 2 else log.item_topics.astype(np.float64)
-    return Trace(log.user[order], log.item[order], ((log.reward.astype(np.float64) - low) / (high - low))[order],
-                 session[order], log.num_users, log.num_items, position, topics)
+    reward = (log.reward.astype(np.float64) - low) / (high - low)
+    cluster, owner = (None, None) if extras.world is None else _nested(log, extras.world)
+    return Trace(log.user[order], log.item[order], reward[order], session[order], log.num_users, log.num_items,
+                 position, topics, cluster, owner)
+
+
+def _nested(log: InteractionLog, world: Ints) -> tuple[Ints, Ints]:
+    """The world of each user and a user for each item: ``[U]`` and ``[I]``."""
+    cluster, owner = np.zeros(log.num_users, dtype=np.int64), np.zeros(log.num_items, dtype=np.int64)
+    cluster[log.user], owner[log.item] = np.unique(world, return_inverse=True)[1], log.user
+    return cluster, owner
 
 
 def times_known(log: InteractionLog) -> bool:
