@@ -15,8 +15,9 @@ class FidelitySettings(LogSettings):
 
     Unless told otherwise the market is made of the log, answers from its training part, and is played by users who
     choose by chance among what they are offered, the better the likelier (conditional-logit): a log is of people who
-    know what they like and are not perfect at finding it. Items rest, since in a log nobody courts. Agents that learn
-    are trained first, as train does.
+    know what they like and are not perfect at finding it. Where pairs that the log lacks are never offered, what is
+    offered was chosen once already, and users who choose at random may be nearer. Items rest, since in a log nobody
+    courts. Agents that learn are trained first, as train does.
     """
 
     preset: str | None = None
