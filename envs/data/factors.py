@@ -20,7 +20,7 @@ class Factors(NamedTuple):
     """``mean + user_bias[u] + item_bias[i] + <user_vector[u], item_vector[i]>``, on the scale [0, 1].
 
     Attributes:
-        mean: of the training rewards.
+        mean: of the training rewards, weighted as the fit was.
         user_bias, item_bias: float64 ``[U]`` and ``[I]``; 0 for who was never seen.
         user_vector, item_vector: float64 ``[U, D]`` and ``[I, D]``; 0 for who was never seen.
     """
@@ -39,12 +39,16 @@ class Factors(NamedTuple):
 
 
 def fit_factors(log: InteractionLog, size: int = 16, ridge: float = 0.33, iterations: int = 10,
-                seed: int = 0) -> Factors:
+                seed: int = 0, weight: Floats | None = None) -> Factors:
     """Fit the model to ``log``, which should be a training part.
 
     In turn each side's vectors and biases are the exact ridge solution for the other's. The penalty of a user or
     item with n rows is ``ridge * sqrt(n)``: between the fixed one, which lets the busy overfit, and the one in
     proportion to n, which keeps them from being learnt.
+
+    A row of weight w counts as w rows, in the error as in n. With inverse propensities as weights the error is that of
+    Schnabel et al., "Recommendations as treatments" (ICML 2016), equation 8, and unbiased for the error over all pairs;
+    n is then about alike for all, so that the penalty too is about the fixed one of that equation.
 
     Args:
         log: its rewards are scaled to [0, 1] first.
@@ -52,16 +56,20 @@ def fit_factors(log: InteractionLog, size: int = 16, ridge: float = 0.33, iterat
         ridge: 0.33 was the best of several on held-out MovieLens-100K ratings.
         iterations: rounds over both sides.
         seed: of the first item vectors; the fit follows from it exactly.
+        weight: float64 ``[N]``, at least 0, of each row; only their ratios matter, since they are divided by their mean
+            (self-normalised). None = all alike.
 
     Raises:
-        InterplayError: a number is out of its range, or all rewards are equal.
+        InterplayError: a number is out of its range, the weights are no weights of these rows, or all rewards are
+            equal.
     """
     if size < 0 or iterations < 1 or not ridge > 0.0:
         raise InterplayError(f"size={size}, iterations={iterations}, ridge={ridge}: give a size of at least 0, "
                              "iterations of at least 1 and a ridge above 0")
     reward = log.scaled(log.reward).astype(np.float64)
-    mean = float(reward.mean())
-    rows, rest = _sparse(log, np.ones_like(reward)), _sparse(log, reward - mean)
+    times = np.ones_like(reward) if weight is None else _self_normalised(weight, len(log))
+    mean = float((times * reward).mean())
+    rows, rest = _sparse(log, times), _sparse(log, times * (reward - mean))
     by_item = rows.T.tocsr(), rest.T.tocsr()
     item_vector = 0.1 * np.random.default_rng(seed).standard_normal((log.num_items, size))
     item_bias = np.zeros(log.num_items)
@@ -69,6 +77,18 @@ def fit_factors(log: InteractionLog, size: int = 16, ridge: float = 0.33, iterat
         user_vector, user_bias = _solve(rows, rest, item_vector, item_bias, ridge)
         item_vector, item_bias = _solve(*by_item, user_vector, user_bias, ridge)
     return Factors(mean, user_bias, item_bias, user_vector, item_vector)
+
+
+def _self_normalised(weight: Floats, count: int) -> Floats:
+    """Weights whose mean is 1, so that a ridge means the same whatever their scale."""
+    if weight.shape != (count,):
+        raise InterplayError(f"weight has shape {weight.shape} where the log has {count} rows: give one for each row")
+    wrong = weight[~(np.isfinite(weight) & (weight >= 0.0))]
+    if len(wrong) or not weight.any():
+        raise InterplayError(f"weight={wrong[0] if len(wrong) else 0.0:g}: give finite weights of at least 0, "
+                             "not all of them 0")
+    normalised: Floats = weight / weight.mean()
+    return normalised
 
 
 def _sparse(log: InteractionLog, value: Floats) -> csr_matrix:
@@ -81,8 +101,8 @@ def _solve(rows: csr_matrix, rest: csr_matrix, vector: Floats, bias: Floats,
     """Vectors and biases of one side, given the other's.
 
     Args:
-        rows: ``[N, J]``, how often each pair occurs.
-        rest: ``[N, J]``, each pair's sum of reward - mean.
+        rows: ``[N, J]``, how often each pair occurs, or the sum of its rows' weights.
+        rest: ``[N, J]``, each pair's sum of reward - mean, weighted.
         vector: ``[J, D]``, the other side's.
         bias: ``[J]``, the other side's.
         ridge: penalty for one row.
@@ -94,7 +114,8 @@ def _solve(rows: csr_matrix, rest: csr_matrix, vector: Floats, bias: Floats,
     width = design.shape[1]
     outer = (design[:, :, None] * design[:, None, :]).reshape(len(design), width * width)
     target = rest @ design - rows @ (bias[:, None] * design)
-    count = np.maximum(np.asarray(rows.sum(1)).ravel(), 1.0)
+    count = np.asarray(rows.sum(1)).ravel()
+    count[count == 0.0] = 1.0  # who has no rows keeps a penalty, and so a solution: 0
     chunk = max(1, _CHUNK // (width * width))
     solution = np.empty_like(target)
     for part in (slice(n, n + chunk) for n in range(0, len(target), chunk)):
