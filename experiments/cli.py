@@ -20,6 +20,7 @@ from interplay.experiments.fidelity.settings import FidelitySettings
 from interplay.experiments.ope.command import OpeSettings, ope
 from interplay.experiments.representation.command import PretrainSettings, pretrain
 from interplay.experiments.representation.recommending import RecommendSettings, recommend
+from interplay.experiments.representation.unbiased_command import UnbiasedSettings, unbiased
 from interplay.experiments.run import Run
 from interplay.experiments.settings import TrainSettings
 from interplay.experiments.tables import report_table
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.path.insert(0, os.getcwd())  # so that my_module:MyAgent is found where the user stands
     commands: dict[str, Callable[..., Any]] = {"train": _train, "evaluate": _evaluate, "benchmark": _benchmark,
                                                 "plot": _plot, "ope": _ope, "pretrain": _pretrain,
-                                                "recommend": _recommend, "fidelity": _fidelity}
+                                                "recommend": _recommend, "fidelity": _fidelity, "unbiased": _unbiased}
     try:
         status = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="interplay",
                                                       config=(tyro.conf.OmitArgPrefixes,))
@@ -57,6 +58,11 @@ def _pretrain(settings: PretrainSettings) -> None:
 def _recommend(settings: RecommendSettings) -> None:
     """Lists of items for users of a log, from what pretrain wrote."""
     recommend(settings)
+
+
+def _unbiased(settings: UnbiasedSettings) -> None:
+    """Compare what is learnt from a self-selected log with and without inverse propensities."""
+    unbiased(settings)
 
 
 def _evaluate(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | None = None,
