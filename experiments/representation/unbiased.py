@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interplay.envs.data import Factors, InteractionLog, fit_factors, split_log
+from interplay.envs.data.targets import inverse_propensity
 from interplay.envs.types import InterplayError
 from interplay.experiments.statistics import Estimate, mean_estimate
 
@@ -95,14 +96,14 @@ def known_propensities(clip: float) -> Weighting:
     def weight(log: InteractionLog) -> Floats:
         if log.propensity is None:
             raise InterplayError("the log has no propensities: name their column, or weight by popularity")
-        return inverse(log.propensity, clip)
+        return inverse_propensity(log.propensity, clip)
 
     return weight
 
 
 def popularity_propensities(clip: float) -> Weighting:
     """The inverse of what the log's own counts say, and ``clip`` at most; see ``popularity_propensity``."""
-    return lambda log: inverse(popularity_propensity(log), clip)
+    return lambda log: inverse_propensity(popularity_propensity(log), clip)
 
 
 def popularity_propensity(log: InteractionLog) -> Floats:
@@ -114,18 +115,6 @@ def popularity_propensity(log: InteractionLog) -> Floats:
     users, items = np.bincount(log.user), np.bincount(log.item)
     estimate: Floats = np.minimum(users[log.user] * items[log.item] / len(log), 1.0)
     return estimate
-
-
-def inverse(propensity: Floats, clip: float = np.inf) -> Floats:
-    """``min(1 / propensity, clip)``, float64 ``[N]``.
-
-    Raises:
-        InterplayError: ``clip`` is below 1, the weight of a pair that is always rated.
-    """
-    if not clip >= 1.0:
-        raise InterplayError(f"clip={clip} must be at least 1, the weight of a pair that is always rated")
-    weight: Floats = np.minimum(1.0 / propensity, clip)
-    return weight
 
 
 def compare(train: InteractionLog, held_out: InteractionLog, ways: Mapping[str, Weighting],
