@@ -47,3 +47,12 @@ def ml_100k() -> Path:
     if not (path / "u.data").is_file():
         pytest.skip("MovieLens-100K is not beside the checkout")
     return path
+
+
+@pytest.fixture
+def coat() -> Path:
+    """The folder of Coat Shopping."""
+    path = DATA / "coat"
+    if not (path / "train.ascii").is_file():
+        pytest.skip("Coat is not beside the checkout")
+    return path

@@ -81,7 +81,7 @@ def masked(reward: Array, known: Array) -> Targets[Array]:
 
 
 def replay(reward: Array, logged: Array, chosen: Array) -> Targets[Array]:
-    """Valid only where the action that is ``chosen`` is the ``logged`` one (Li et al., WSDM 2011, algorithm 3).
+    """Valid only where the action that is ``chosen`` is the ``logged`` one (Li et al., WSDM 2011).
 
     ``normalised_mean`` is then the value of the choice if actions were logged uniformly at random; with other
     propensities, weight what this gives by ``ips``.
@@ -108,7 +108,7 @@ def imputed(targets: Targets[Array], guess: Array) -> Targets[Array]:
 
 
 def ips(targets: Targets[Array], propensity: Array, clip: float = np.inf) -> Targets[Array]:
-    """Weights ``min(1 / propensity, clip)`` on what is valid (Schnabel et al., ICML 2016, equations 3 and 8).
+    """Weights ``min(1 / propensity, clip)`` on what is valid (Horvitz and Thompson 1952; Schnabel et al., ICML 2016).
 
     Args:
         targets: of ``masked``, then propensities are of being known; or of ``replay``, then of the logged action.
