@@ -149,7 +149,7 @@ def _rankings(settings: PretrainSettings, parts: Parts, fitted: Fitted) -> dict[
     if settings.baselines:
         rankers = {"popularity": popularity(seen), "item-knn": item_knn(seen), "ease": ease(seen),
                    "implicit-als": implicit_als(seen)}
-    rankers[_name(settings)] = fitted.ranker
+    rankers[_name(settings)] = fitted.scores
     found = {name: rank(ranker, seen, held_out, settings.k) for name, ranker in rankers.items()}
     return {name: {f"{label}@{settings.k}" if label not in ("mrr",) else label: value
                    for label, value in ranking._asdict().items()} for name, ranking in found.items()}

@@ -17,7 +17,7 @@ from interplay.envs.data.log import InteractionLog
 from interplay.envs.types import InterplayError
 from interplay.experiments.representation.histories import Batch, Histories
 from interplay.experiments.representation.losses import Loss, ranking_loss, response_logits, response_loss
-from interplay.experiments.representation.ranking import Ints, Ranker, interactions, rank
+from interplay.experiments.representation.ranking import Ints, interactions, rank
 from interplay.experiments.representation.two_tower import Encoder, Scorer, Shape, TwoTower, check_shape
 
 Task = Literal["ranking", "responses"]
@@ -101,17 +101,12 @@ class Fitted:
 
     @torch.no_grad()
     def scores(self, users: Ints) -> NDArray[np.float32]:
-        """Logits of all items, float32 ``[n, I]``."""
+        """Logits of all items, float32 ``[n, I]``: a ``Ranker``."""
         parts = [self.model.users(torch.from_numpy(part), self._histories.now(part, self._length))
                  for part in np.array_split(users, -(-len(users) // _SCORED))]
         found: NDArray[np.float32] = (self.model.logits(torch.cat(parts), self.model.items())
                                       + self.model.item_bias).numpy()
         return found
-
-    @property
-    def ranker(self) -> Ranker:
-        """For ``rank``."""
-        return self.scores
 
     @torch.no_grad()
     def responses(self, user: Ints, item: Ints) -> NDArray[np.float64]:
@@ -119,8 +114,7 @@ class Fitted:
         parts = []
         for at in np.array_split(np.arange(len(user)), -(-len(user) // _SCORED)):
             history = self._histories.now(user[at], self._length)
-            batch = Batch(torch.from_numpy(user[at]), history, torch.from_numpy(item[at] + 1)[:, None],
-                          torch.zeros(len(at), 1))
+            batch = Batch(torch.from_numpy(user[at]), history, torch.from_numpy(item[at] + 1)[:, None])
             parts.append(torch.sigmoid(response_logits(self.model, batch)).double().numpy())
         low, high = self.log.reward_range
         found: NDArray[np.float64] = low + (high - low) * np.concatenate(parts)
@@ -165,7 +159,7 @@ def _figure(fitted: Fitted, inner: InteractionLog, validation: InteractionLog) -
     if fitted.model.shape.user_ids:
         error = fitted.responses(validation.user, validation.item) - validation.reward
         return -float(np.sqrt(np.mean(error**2)))
-    return rank(fitted.ranker, interactions(inner), interactions(validation)).ndcg.mean
+    return rank(fitted.scores, interactions(inner), interactions(validation)).ndcg.mean
 
 
 def _epochs(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | None) -> Iterator[Fitted]:

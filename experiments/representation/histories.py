@@ -23,13 +23,13 @@ class Batch(NamedTuple):
         user: int64 ``[S]``.
         history: what each met, without the targets.
         target: int64 ``[S, P]``, 1 + the item that followed, padded with 0; or items whose response is to be told.
-        response: float32 ``[S, P]`` in [0, 1], the responses to them.
+        response: float32 ``[S]`` in [0, 1], to single targets, where responses are to be told.
     """
 
     user: Tensor
     history: History
     target: Tensor
-    response: Tensor
+    response: Tensor | None = None
 
 
 class Histories:
@@ -47,7 +47,7 @@ class Histories:
         self.user = log.user[order]
         self.length = length
         self._item, self._liked = log.item[order] + 1, log.reward[order] > liked_above
-        self._response = log.scaled(log.reward)[order]
+        self._log, self._order = log, order
         count = np.bincount(self.user, minlength=log.num_users)
         self._start, self._count = np.cumsum(count) - count, count
         self._place = np.arange(len(self.user)) - self._start[self.user]
@@ -69,9 +69,7 @@ class Histories:
         for part in _parts(users, generator, size):
             whole = self.now(part.numpy())
             kept = torch.rand(whole.items.shape, generator=generator) >= dropout
-            response = torch.from_numpy(self._at(self._response, part.numpy(), self._count[part.numpy()],
-                                                 self.longest)).float()
-            yield Batch(part, History(whole.items * kept, whole.liked & kept), whole.items, response)
+            yield Batch(part, History(whole.items * kept, whole.liked & kept), whole.items)
 
     def steps(self, generator: torch.Generator, size: int, dropout: float) -> Iterator[Batch]:
         """Each row but users' first once: from what came before to what followed (Hidasi et al., ICLR 2016).
@@ -87,7 +85,7 @@ class Histories:
             before = self._windows(self.user[at], self._place[at], self.length)
             kept = torch.rand(before.items.shape, generator=generator) >= dropout
             yield Batch(torch.from_numpy(self.user[at]), History(before.items * kept, before.liked & kept),
-                        torch.from_numpy(self._item[at])[:, None], torch.from_numpy(self._response[at])[:, None])
+                        torch.from_numpy(self._item[at])[:, None])
 
     def pairs(self, generator: torch.Generator, size: int, dropout: float) -> Iterator[Batch]:
         """Each row once, with all other rows of its user as the history: which never holds the answer.
@@ -97,13 +95,15 @@ class Histories:
             size: rows of a batch.
             dropout: chance of each item to be left out of the history.
         """
+        # Here and not for all: a log of nothing but clicks has items to rank, and no scale of responses.
+        response = torch.from_numpy(self._log.scaled(self._log.reward)[self._order])
         for part in _parts(torch.arange(len(self.user)), generator, size):
             at = part.numpy()
             whole = self.now(self.user[at])
             target = torch.from_numpy(self._item[at])[:, None]
             kept = (torch.rand(whole.items.shape, generator=generator) >= dropout) & (whole.items != target)
             yield Batch(torch.from_numpy(self.user[at]), History(whole.items * kept, whole.liked & kept), target,
-                        torch.from_numpy(self._response[at])[:, None])
+                        response[part])
 
     def _windows(self, user: Ints, end: Ints, length: int) -> History:
         """The ``length`` rows before each user's ``end``-th, the latest last."""

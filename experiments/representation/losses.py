@@ -16,7 +16,8 @@ Loss = Literal["softmax", "bce"]
 
 def response_loss(model: TwoTower, batch: Batch) -> Tensor:
     """Cross-entropy of the responses to the targets: the article's equation in section 3.2."""
-    return nn.functional.binary_cross_entropy_with_logits(response_logits(model, batch), batch.response[:, 0])
+    assert batch.response is not None, "pairs have them"
+    return nn.functional.binary_cross_entropy_with_logits(response_logits(model, batch), batch.response)
 
 
 def response_logits(model: TwoTower, batch: Batch) -> Tensor:

@@ -93,7 +93,7 @@ class Catalogue:
     def __init__(self, fitted: Fitted) -> None:
         self._log = fitted.log
         self._met = interactions(fitted.log)
-        self._rankers: dict[str, Ranker] = {"model": fitted.ranker, "popularity": popularity(self._met)}
+        self._rankers: dict[str, Ranker] = {"model": fitted.scores, "popularity": popularity(self._met)}
         self._number = {str(name): number for number, name in enumerate(self._log.user_ids)}
 
     @classmethod

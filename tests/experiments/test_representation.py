@@ -137,7 +137,7 @@ def test_sequence_encoders_find_what_follows(encoder):
     train, held_out = split_log(log, 0.2, "last")
     fitted = fit(train, replace(SMALL, encoder=encoder), 1.5, how="last")
     seen, wanted = interactions(train), interactions(held_out)
-    assert rank(fitted.ranker, seen, wanted, 1).hit_rate.mean > 0.8
+    assert rank(fitted.scores, seen, wanted, 1).hit_rate.mean > 0.8
     assert rank(popularity(seen), seen, wanted, 1).hit_rate.mean < 0.3
 
 
@@ -199,7 +199,7 @@ def test_sampled_softmax_with_every_item_once_is_the_full_one():
     log = tastes()
     model = make_model(log, replace(SMALL, encoder="mlp"))
     history = History(torch.tensor([[1, 4, 0], [2, 6, 8]]), torch.tensor([[True, False, False], [True, True, False]]))
-    batch = Batch(torch.tensor([0, 1]), history, torch.tensor([[5], [9]]), torch.ones(2, 1))
+    batch = Batch(torch.tensor([0, 1]), history, torch.tensor([[5], [9]]))
     uniform = torch.full((30,), -np.log(30.0), dtype=torch.float32)
     full = ranking_loss(model, batch, "softmax", None, uniform)
     sampled = ranking_loss(model, batch, "softmax", torch.arange(30), uniform)
@@ -229,6 +229,17 @@ def test_the_command_writes_what_it_promises(task, tmp_path, capsys):
     assert list(folder.glob("events.*"))
     assert main(arguments) == 2
     assert "choose another with --name" in capsys.readouterr().err
+
+
+def test_a_log_of_nothing_but_clicks_has_items_to_rank(tmp_path, capsys):
+    liked = tastes()
+    clicks = log_of([(u, i, 1.0) for u, i in zip(liked.user, liked.item, strict=True)])
+    write(clicks, tmp_path / "clicks.csv")
+    arguments = ["pretrain", "--log", str(tmp_path / "clicks.csv"), "--size", "8", "--epochs", "2", "--log-dir",
+                 str(tmp_path)]
+    assert main([*arguments, "--name", "one"]) == 0
+    assert main([*arguments, "--name", "two", "--task", "responses"]) == 2
+    assert "every reward is 1, so none is better than another" in capsys.readouterr().err
 
 
 def test_seeds_are_summed_up(tmp_path, capsys):
