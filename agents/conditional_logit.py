@@ -18,6 +18,7 @@ from torch import Tensor
 
 from interplay.agents.base import Agent
 from interplay.agents.parts.choosing import log_policy, sampled
+from interplay.agents.parts.schedules import check_above_zero
 from interplay.envs.types import InterplayError, Observation, Side
 
 
@@ -31,8 +32,7 @@ class ConditionalLogitOptions:
     """What taking nothing is worth, on the scale of z: 0 is worth an item that is liked half of the time."""
 
     def __post_init__(self) -> None:
-        if self.temperature <= 0.0:
-            raise InterplayError(f"temperature={self.temperature} must be above 0")
+        check_above_zero(self, "temperature")
 
 
 class ConditionalLogitAgent(Agent):

@@ -29,7 +29,7 @@ from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing
 from interplay.agents.parts.optimising import Optimiser
 from interplay.agents.parts.replay import PrioritisedReplay, Replay
 from interplay.agents.parts.returns import Experience, NStep, lean
-from interplay.agents.parts.schedules import Exploring, check_at_least_one, linear
+from interplay.agents.parts.schedules import Exploring, check_above_zero, check_at_least_one, linear
 from interplay.envs.noise import Stream
 from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
 
@@ -75,9 +75,7 @@ class DQNOptions(Exploring):
         super().__post_init__()
         check_sharing(self.sharing)
         check_at_least_one(self, "hidden", "batch_size", "updates_per_step", "capacity", "num_steps", "num_quantiles")
-        for name in ("learning_rate", "temperature"):
-            if getattr(self, name) <= 0.0:
-                raise InterplayError(f"{name}={getattr(self, name)} must be above 0")
+        check_above_zero(self, "learning_rate", "temperature")
         if self.munchausen > 0.0 and self.num_steps > 1:
             raise InterplayError(f"munchausen={self.munchausen} with num_steps={self.num_steps}: its bonus belongs to "
                                  "single steps, use num_steps=1")

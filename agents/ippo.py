@@ -25,7 +25,7 @@ from interplay.agents.parts.networks import draw_weights, linear_layer
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Rollout, shuffled
 from interplay.agents.parts.returns import lambda_returns, lean
-from interplay.agents.parts.schedules import check_at_least_one
+from interplay.agents.parts.schedules import check_above_zero, check_at_least_one
 from interplay.agents.parts.towers import Scoring, Towers, check_scoring
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec, TensorRecord, Transition
 
@@ -63,9 +63,7 @@ class IPPOOptions:
         check_at_least_one(self, "hidden", "rollout_length", "num_epochs", "num_minibatches")
         check_encoding(self.encoder, self.hidden)
         check_scoring(self.scorer)
-        for name in ("learning_rate", "clip", "max_norm"):
-            if getattr(self, name) <= 0.0:
-                raise InterplayError(f"{name}={getattr(self, name)} must be above 0")
+        check_above_zero(self, "learning_rate", "clip", "max_norm")
         if not 0.0 <= self.trace_decay <= 1.0:
             raise InterplayError(f"trace_decay={self.trace_decay} must lie between 0 and 1")
 

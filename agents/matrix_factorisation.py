@@ -22,7 +22,7 @@ from interplay.agents.base import Agent, Setting
 from interplay.agents.parts.arms import arms, num_arms, taken
 from interplay.agents.parts.choosing import best, epsilon_greedy
 from interplay.agents.parts.optimising import valid_mean
-from interplay.agents.parts.schedules import Exploring, check_at_least_one
+from interplay.agents.parts.schedules import Exploring, check_above_zero, check_at_least_one
 from interplay.envs.noise import Stream
 from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
 
@@ -41,8 +41,7 @@ class MatrixFactorisationOptions(Exploring):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least_one(self, "size")
-        if self.learning_rate <= 0.0:
-            raise InterplayError(f"learning_rate={self.learning_rate} must be above 0")
+        check_above_zero(self, "learning_rate")
         if self.penalty < 0.0:
             raise InterplayError(f"penalty={self.penalty} must be at least 0")
 

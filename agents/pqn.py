@@ -28,7 +28,7 @@ from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Rollout, shuffled
 from interplay.agents.parts.returns import lambda_returns, lean
-from interplay.agents.parts.schedules import Exploring, check_at_least_one
+from interplay.agents.parts.schedules import Exploring, check_above_zero, check_at_least_one
 from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
 
 
@@ -57,9 +57,7 @@ class PQNOptions(Exploring):
         super().__post_init__()
         check_sharing(self.sharing)
         check_at_least_one(self, "hidden", "rollout_length", "num_epochs", "num_minibatches")
-        for name in ("learning_rate", "max_norm"):
-            if getattr(self, name) <= 0.0:
-                raise InterplayError(f"{name}={getattr(self, name)} must be above 0")
+        check_above_zero(self, "learning_rate", "max_norm")
         if not 0.0 <= self.trace_decay <= 1.0:
             raise InterplayError(f"trace_decay={self.trace_decay} must lie between 0 and 1")
 

@@ -29,7 +29,7 @@ from interplay.agents.parts.networks import OptionScorer, follow
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Replay
 from interplay.agents.parts.returns import lean
-from interplay.agents.parts.schedules import Exploring, check_at_least_one
+from interplay.agents.parts.schedules import Exploring, check_above_zero, check_at_least_one
 from interplay.envs.noise import Stream
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec, Transition
 
@@ -58,8 +58,7 @@ class SlateQOptions(Exploring):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least_one(self, "hidden", "batch_size", "capacity")
-        if self.learning_rate <= 0.0:
-            raise InterplayError(f"learning_rate={self.learning_rate} must be above 0")
+        check_above_zero(self, "learning_rate")
         if self.optimiser not in ("greedy", "top-k"):
             raise InterplayError(f"optimiser={self.optimiser!r} is unknown: choose from greedy, top-k")
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from interplay.agents.base import Agent, Setting
 from interplay.agents.parts.optimising import valid_mean
-from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
+from interplay.agents.parts.schedules import check_above_zero
+from interplay.envs.types import Observation, SideSpec, Transition
 
 
 class Ridge:
@@ -118,8 +119,7 @@ class LinearOptions:
     """Penalty of the regression, the precision of its prior."""
 
     def __post_init__(self) -> None:
-        if self.ridge <= 0.0:
-            raise InterplayError(f"ridge={self.ridge} must be above 0")
+        check_above_zero(self, "ridge")
 
 
 class LinearBandit(Agent):

@@ -40,3 +40,10 @@ def check_at_least_one(options: object, *names: str) -> None:
     for name in names:
         if getattr(options, name) < 1:
             raise InterplayError(f"{name}={getattr(options, name)} must be at least 1")
+
+
+def check_above_zero(options: object, *names: str) -> None:
+    """Raise InterplayError unless the options of these names are above 0."""
+    for name in names:
+        if getattr(options, name) <= 0.0:
+            raise InterplayError(f"{name}={getattr(options, name)} must be above 0")

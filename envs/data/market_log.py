@@ -9,8 +9,8 @@ import polars as pl
 
 from interplay.envs.data.base import DataSet
 from interplay.envs.data.columns import ColumnNames, check_columns, open_table
+from interplay.envs.data.files import refuse_columns
 from interplay.envs.data.log import InteractionLog, make_log
-from interplay.envs.types import InterplayError
 
 SUFFIX = ".market.parquet"
 """What the file's name ends with."""
@@ -32,9 +32,7 @@ class MarketLog(DataSet):
 
     def read(self, path: Path, columns: ColumnNames | None) -> InteractionLog:
         """The rows with an item; the others are counted as dropped."""
-        if columns is not None:
-            raise InterplayError(f"{path}: the columns of {self.name} are known, but {columns} was given: leave "
-                                 "it out")
+        refuse_columns(columns, self.name, path)
         with open_table(path) as table:
             check_columns(table.collect_schema().names(), _COLUMNS, path.name)
             rows = table.select(_COLUMNS.used()).collect()
