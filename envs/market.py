@@ -27,7 +27,7 @@ from interplay.envs.observing import (
 from interplay.envs.responding import response_rate
 from interplay.envs.rules import Rules
 from interplay.envs.slates import build_slates, candidates_of, filled
-from interplay.envs.types import InterplayError, Observation, Population, Side, Slate, State, Step, take
+from interplay.envs.types import InterplayError, Observation, Population, Side, SideSpec, Slate, State, Step, take
 
 # Budgets and moods are sums of decimal fractions in float32: what should be exactly 0 may be off by rounding.
 TOLERANCE = 1e-4
@@ -127,6 +127,10 @@ class Market:
                 that may not be shown or stands in an earlier slot.
         """
         return replace(state, slate=filled(candidates_of(self._rules, state), slots))
+
+    def spec_of(self, side: Side) -> SideSpec:
+        """Shapes of what ``observe`` gives of a side."""
+        return self.platform_spec if side == "platform" else self.specs[side]
 
     def boosts(self, state: State) -> Tensor:
         """Factor of each item's boost that the current slates were built with, float32 ``[B, I]``; 1 = rest."""

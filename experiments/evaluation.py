@@ -151,7 +151,7 @@ def _stand_in(market: Market, side: Side, name: str, seed: int) -> Agent | None:
         return None
     kind = find_agent(name)
     assert issubclass(kind, Agent)
-    return kind(market.platform_spec if side == "platform" else market.specs[side], Setting(seed, market.device))
+    return kind(market.spec_of(side), Setting(seed, market.device))
 
 
 @torch.no_grad()

@@ -170,7 +170,7 @@ def _make_player(settings: TrainSettings, game: Game, sides: tuple[Side, ...]) -
     if issubclass(kind, JointAgent):
         return kind({side: game.market.specs[side] for side in sides}, setting, options)
     assert issubclass(kind, Agent)
-    return kind(game.market.platform_spec if side == "platform" else game.market.specs[side], setting, options)
+    return kind(game.market.spec_of(side), setting, options)
 
 
 def _named(settings: TrainSettings, side: Side) -> str:
