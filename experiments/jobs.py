@@ -137,6 +137,8 @@ def _play(job: TrainSettings, keep: bool) -> Outcome:
     except (Exception, SystemExit) as error:  # whatever an agent of the user's does wrong, the others go on
         return Outcome(folder.name, f"{type(error).__name__}: {(str(error).splitlines() or ['no reason'])[0]}")
     if not (folder / RESULTS).is_file():
+        if _stop is not None:
+            _stop.set()  # here too: this process may take its next job before the first one hears of Ctrl-C
         return Outcome(folder.name, STOPPED)
     if not keep:
         (folder / CHECKPOINT).unlink()
