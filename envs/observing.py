@@ -11,7 +11,7 @@ from interplay.envs.config import MarketConfig
 from interplay.envs.responding import response_rate, wearout_of
 from interplay.envs.rules import Rules
 from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means
-from interplay.envs.types import Observation, Side, SideSpec, State, take
+from interplay.envs.types import Observation, Population, Side, SideSpec, State, take
 
 FEATURE_BOUND = 4.0
 """Every feature lies in [-FEATURE_BOUND, FEATURE_BOUND]."""
@@ -87,17 +87,17 @@ def observe_users(rules: Rules, state: State, privileged: bool, ranked: bool = T
     position = torch.arange(1, items.shape[2] + 1, device=items.device) if ranked else torch.ones_like(items[0, 0])
     examination = (position.to(torch.float32) ** -config.position_bias).expand(items.shape)
     most = state.popularity.amax(1, keepdim=True).clamp(min=1.0)
-    scalars = torch.stack([
-        take(people.appeal, items), take(people.nutrition, items), wearout_of(state, items),
-        take(state.energy, items) / config.energy_max, take(state.popularity / most, items), examination], dim=3)
-    vector = take(people.item_vector, items)
-    vector = state.user_vector.unsqueeze(2) * vector if knows else vector
-    options = torch.cat([scalars, take(people.topics, items), vector, take(people.item_features, items)], dim=3)
+    changing = (wearout_of(state, items), take(state.energy / config.energy_max, items),
+                take(state.popularity / most, items), examination)
+    options = _option_rows(people, items, changing)
+    if knows:
+        first = options.shape[3] - people.item_features.shape[2] - config.embedding_size
+        options[..., first:first + config.embedding_size] *= state.user_vector.unsqueeze(2)
     expected = None
     if privileged:
         rate = response_rate(rules, state, items, position)
         expected = torch.cat([torch.zeros_like(rate[..., :1]), rate], dim=2)
-    options = options * state.slate.valid.unsqueeze(3)  # an empty slot has no features
+    options *= state.slate.valid.unsqueeze(3)  # an empty slot has no features
     return Observation(_bounded(own), _bounded(options), user_mask(state), items,
                        _exact_state(config, state, config.user_state, config.num_users), *_history(state), expected)
 
@@ -106,9 +106,7 @@ def observe_items(rules: Rules, state: State, privileged: bool) -> Observation:
     """The items' side; see ``Observation`` for shapes and ``side_specs`` for the columns."""
     config = rules.config
     people = state.population
-    own = torch.cat([torch.stack([state.energy / config.energy_max, people.margin, people.appeal,
-                                  people.nutrition], dim=2), people.topics, people.item_vector,
-                     people.item_features], dim=2)
+    own = torch.cat([(state.energy / config.energy_max).unsqueeze(2), people.item_rows], dim=2)
     mean, size = segment_means(rules, state)
     affinity = people.item_vector @ mean.transpose(1, 2)
     boost = log_boosts(rules, state).transpose(1, 2)
@@ -127,8 +125,7 @@ def _history(state: State) -> tuple[Tensor | None, Tensor | None]:
         return None, None
     people, taken = state.population, (state.taken > 0).unsqueeze(3)
     items = (state.taken - 1).clamp(min=0)
-    scalars = torch.stack([take(people.appeal, items), take(people.nutrition, items)], dim=3)
-    told = torch.cat([scalars, take(people.topics, items), take(people.item_vector, items)], dim=3)
+    told = take(people.item_rows, items)[..., 1:3 + people.topics.shape[2] + people.item_vector.shape[2]]
     rows = torch.cat([taken.to(torch.float32), state.responses.unsqueeze(3), told * taken], dim=3)
     return _bounded(rows), state.taken
 
@@ -156,8 +153,20 @@ def _expected_profit(rules: Rules, state: State, affinity: Tensor, boost: Tensor
     return torch.cat([resting, boosting.flatten(2)], dim=2)
 
 
+def _option_rows(people: Population, items: Tensor, changing: tuple[Tensor, ...]) -> Tensor:
+    """What is to be seen of ``items [B, U, K]``, written once: appeal, nutrition, what changes, and all the rest."""
+    rows = take(people.item_rows, items)
+    options = rows.new_empty(*items.shape, rows.shape[3] - 1 + len(changing))
+    options[..., :2] = rows[..., 1:3]
+    for column, values in enumerate(changing, start=2):
+        options[..., column] = values
+    options[..., 2 + len(changing):] = rows[..., 3:]
+    return options
+
+
 def _bounded(features: Tensor) -> Tensor:
-    return features.clamp(-FEATURE_BOUND, FEATURE_BOUND)
+    """The features, which nobody else holds, within their bounds."""
+    return features.clamp_(-FEATURE_BOUND, FEATURE_BOUND)
 
 
 def _num_states(config: MarketConfig, kind: str) -> int | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, Literal, Self, get_type_hints
 
 import torch
@@ -210,6 +211,19 @@ class Population(TensorRecord):
             if getattr(self, name) is NO_FEATURES:
                 object.__setattr__(self, name, vector.new_zeros(*vector.shape[:-1], 0))
 
+    @cached_property
+    def item_rows(self) -> Tensor:
+        """All that never changes of items, as one table, so that a step gathers once: float32 ``[B, I, 3 + G + D + Fi]``.
+
+        Columns: margin, appeal, nutrition, topics, vector, features. Where all worlds have the same people, it holds
+        them once.
+        """
+        worlds = 1 if self.item_vector.stride(0) == 0 else self.item_vector.shape[0]
+        scalars = torch.stack([self.margin, self.appeal, self.nutrition], dim=2)
+        rows = torch.cat([scalars[:worlds], self.topics[:worlds], self.item_vector[:worlds],
+                          self.item_features[:worlds]], dim=2)
+        return rows.expand(self.item_vector.shape[0], -1, -1)
+
     def expand(self, num_worlds: int) -> Population:
         """The same people in ``num_worlds`` worlds, without copying them."""
         return self.map(lambda table: table.expand(num_worlds, *table.shape[1:]))
@@ -307,6 +321,15 @@ class Step(TensorRecord):
 
 
 def take(table: Tensor, index: Tensor) -> Tensor:
-    """Rows of ``table [B, N, ...]`` at ``index [B, ...]``, world by world: ``[B, *index, ...]``."""
-    world = torch.arange(table.shape[0], device=table.device)
-    return table[world.view(-1, *[1] * (index.dim() - 1)), index]
+    """Rows of ``table [B, N]`` or ``[B, N, F]`` at ``index [B, ...]``, world by world: ``[B, ..., F]``.
+
+    Indexing with two tensors does the same, and takes two to six times as long.
+    """
+    if table.dim() == 2:
+        return table.gather(1, index.flatten(1)).view(index.shape)
+    if table.shape[0] == 1 or table.stride(0) == 0:  # the same people in every world
+        rows, flat = table[0], index
+    else:
+        first = torch.arange(table.shape[0], device=table.device) * table.shape[1]
+        rows, flat = table.flatten(0, 1), index + first.view(-1, *[1] * (index.dim() - 1))
+    return rows.index_select(0, flat.flatten()).view(*index.shape, table.shape[2])
