@@ -15,6 +15,8 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
+from interplay.envs import kernels
+
 _GOLDEN = -1640531527  # 2^32 / golden ratio, as a signed 32-bit integer: spreads consecutive counters
 _MULTIPLIER_1 = 0x7FEB352D
 _MULTIPLIER_2 = 0x846CA68B - (1 << 32)
@@ -71,6 +73,8 @@ def uniform(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...]
     Returns:
         float32 ``[B, *shape]``.
     """
+    if kernels.usable(key):
+        return kernels.uniform(key, step, stream, shape, offset)
     counter = _signed(step * _GOLDEN) if isinstance(step, int) else step * _GOLDEN
     first = _mix(key[:, 0] + counter + _signed(stream * 0x3C6EF372))
     second = _mix(key[:, 1] ^ first)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
+from interplay.envs import kernels
+from interplay.envs.kernels import top_k
 from interplay.envs.noise import Stream, gumbel
 from interplay.envs.rules import Rules
 from interplay.envs.types import Slate, State, take
@@ -27,7 +31,7 @@ def plackett_luce(score: Tensor, noise: Tensor, size: int) -> tuple[Tensor, Tens
         ``(index, valid, log_propensity)``: int64 ``[..., K]``, bool ``[..., K]`` (False where nothing was left
         to show) and float32 ``[...]``, the log-probability of the slate in its order.
     """
-    top, index = (score + noise).topk(size, dim=-1)
+    top, index = top_k(score + noise, size)
     valid = top > -torch.inf
     chosen = score.gather(-1, index)
     rest = score.scatter(-1, index, -torch.inf).logsumexp(-1, keepdim=True)
@@ -63,12 +67,37 @@ def build_slates(rules: Rules, state: State) -> Slate:
         return _fixed(rules, state)
     boosts = log_boosts(rules, state)
     retrieved = _retrieve(rules, state, boosts)
+    if kernels.usable(boosts) and rules.lists is None:
+        return _drawn(rules, state, boosts, retrieved)
     num_worlds, width = state.key.shape[0], num_candidates(rules)
     each = config.num_items if _dense(rules, width) else width * config.embedding_size
     chunk = max(1, _CHUNK // (num_worlds * each))
     parts = [_rank(rules, state, boosts, retrieved, slice(u, min(u + chunk, config.num_users)))
              for u in range(0, config.num_users, chunk)]
     return Slate(*(torch.cat(column, dim=1) for column in zip(*parts, strict=True)))
+
+
+def _drawn(rules: Rules, state: State, boosts: Tensor, retrieved: Tensor | None) -> Slate:
+    """The same slates by the kernel, but those that it leaves to torch."""
+    vector = state.population.item_vector
+    offset = boosts.masked_fill(~state.alive.unsqueeze(1), -torch.inf)
+    if retrieved is None:
+        ids, vectors = torch.arange(vector.shape[1]).expand(len(vector), 1, -1), vector.unsqueeze(1)
+    else:
+        ids, vectors, offset = retrieved, take(vector, retrieved), offset.gather(2, retrieved)
+    drawn = kernels.slates(state.key, state.time, Stream.SLATE, state.user_vector, state.population.segment,
+                           vectors.transpose(2, 3), ids, offset, rules.config.temperature, rules.config.slate_size)
+    for world, user in drawn.close.nonzero().tolist():
+        one = (state.map(partial(_world, number=world)), boosts[world:world + 1],
+               None if retrieved is None else retrieved[world:world + 1])
+        exact = _rank(rules, *one, slice(user, user + 1))
+        for column, values in zip(drawn, exact, strict=False):
+            column[world, user] = values[0, 0]
+    return Slate(*drawn[:3])
+
+
+def _world(table: Tensor, number: int) -> Tensor:
+    return table[number:number + 1]
 
 
 def num_candidates(rules: Rules) -> int:

@@ -213,10 +213,10 @@ class Population(TensorRecord):
 
     @cached_property
     def item_rows(self) -> Tensor:
-        """All that never changes of items, as one table, so that a step gathers once: float32 ``[B, I, 3 + G + D + Fi]``.
+        """All that never changes of items, as one table, so that a step gathers once.
 
-        Columns: margin, appeal, nutrition, topics, vector, features. Where all worlds have the same people, it holds
-        them once.
+        Float32 ``[B, I, 3 + G + D + Fi]``: margin, appeal, nutrition, topics, vector, features. Where all worlds have
+        the same people, it holds them once.
         """
         worlds = 1 if self.item_vector.stride(0) == 0 else self.item_vector.shape[0]
         scalars = torch.stack([self.margin, self.appeal, self.nutrition], dim=2)
