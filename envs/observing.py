@@ -7,11 +7,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from interplay.envs import kernels
 from interplay.envs.config import MarketConfig
 from interplay.envs.responding import response_rate, wearout_of
 from interplay.envs.rules import Rules
 from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means
-from interplay.envs.types import Observation, Population, Side, SideSpec, State, take
+from interplay.envs.types import Observation, Side, SideSpec, State, take
 
 FEATURE_BOUND = 4.0
 """Every feature lies in [-FEATURE_BOUND, FEATURE_BOUND]."""
@@ -85,20 +86,11 @@ def observe_users(rules: Rules, state: State, privileged: bool, ranked: bool = T
                        state.user_vector] if knows else [state.active.unsqueeze(2).to(torch.float32)])
     own = torch.cat([*self_knowledge, people.user_features], dim=2)
     position = torch.arange(1, items.shape[2] + 1, device=items.device) if ranked else torch.ones_like(items[0, 0])
-    examination = (position.to(torch.float32) ** -config.position_bias).expand(items.shape)
-    most = state.popularity.amax(1, keepdim=True).clamp(min=1.0)
-    changing = (wearout_of(state, items), take(state.energy / config.energy_max, items),
-                take(state.popularity / most, items), examination)
-    options = _option_rows(people, items, changing)
-    if knows:
-        first = options.shape[3] - people.item_features.shape[2] - config.embedding_size
-        options[..., first:first + config.embedding_size] *= state.user_vector.unsqueeze(2)
     expected = None
     if privileged:
         rate = response_rate(rules, state, items, position)
         expected = torch.cat([torch.zeros_like(rate[..., :1]), rate], dim=2)
-    options *= state.slate.valid.unsqueeze(3)  # an empty slot has no features
-    return Observation(_bounded(own), _bounded(options), user_mask(state), items,
+    return Observation(_bounded(own), _option_rows(rules, state, position), user_mask(state), items,
                        _exact_state(config, state, config.user_state, config.num_users), *_history(state), expected)
 
 
@@ -153,15 +145,27 @@ def _expected_profit(rules: Rules, state: State, affinity: Tensor, boost: Tensor
     return torch.cat([resting, boosting.flatten(2)], dim=2)
 
 
-def _option_rows(people: Population, items: Tensor, changing: tuple[Tensor, ...]) -> Tensor:
-    """What is to be seen of ``items [B, U, K]``, written once: appeal, nutrition, what changes, and all the rest."""
+def _option_rows(rules: Rules, state: State, position: Tensor) -> Tensor:
+    """What users see of the items in their slates, which stand in ``position [K]``: float32 ``[B, U, K, F]``."""
+    config, people, items, valid = rules.config, state.population, state.slate.items, state.slate.valid
+    examination = position.to(torch.float32) ** -config.position_bias
+    most = state.popularity.amax(1, keepdim=True).clamp(min=1.0)
+    energy, popularity = state.energy / config.energy_max, state.popularity / most
+    taste = state.user_vector if config.user_sees == "state" else state.user_vector[..., :0]
+    first = 6 + config.num_topics
+    if kernels.usable(energy):
+        changing = (state.wearout, energy, popularity, examination)
+        return kernels.options(people.once(people.item_rows), taste, first, items, valid, state.population.segment,
+                               changing, FEATURE_BOUND)
     rows = take(people.item_rows, items)
-    options = rows.new_empty(*items.shape, rows.shape[3] - 1 + len(changing))
+    options = rows.new_empty(*items.shape, rows.shape[3] + 3)
     options[..., :2] = rows[..., 1:3]
-    for column, values in enumerate(changing, start=2):
-        options[..., column] = values
-    options[..., 2 + len(changing):] = rows[..., 3:]
-    return options
+    options[..., 2], options[..., 3] = wearout_of(state, items), take(energy, items)
+    options[..., 4], options[..., 5] = take(popularity, items), examination
+    options[..., 6:] = rows[..., 3:]
+    options[..., first:first + taste.shape[2]] *= taste.unsqueeze(2)
+    options *= valid.unsqueeze(3)  # an empty slot has no features
+    return _bounded(options)
 
 
 def _bounded(features: Tensor) -> Tensor:

@@ -218,11 +218,13 @@ class Population(TensorRecord):
         Float32 ``[B, I, 3 + G + D + Fi]``: margin, appeal, nutrition, topics, vector, features. Where all worlds have
         the same people, it holds them once.
         """
-        worlds = 1 if self.item_vector.stride(0) == 0 else self.item_vector.shape[0]
-        scalars = torch.stack([self.margin, self.appeal, self.nutrition], dim=2)
-        rows = torch.cat([scalars[:worlds], self.topics[:worlds], self.item_vector[:worlds],
-                          self.item_features[:worlds]], dim=2)
-        return rows.expand(self.item_vector.shape[0], -1, -1)
+        scalars = [self.once(column).unsqueeze(2) for column in (self.margin, self.appeal, self.nutrition)]
+        rows = [self.once(table) for table in (self.topics, self.item_vector, self.item_features)]
+        return torch.cat([*scalars, *rows], dim=2).expand(self.item_vector.shape[0], -1, -1)
+
+    def once(self, table: Tensor) -> Tensor:
+        """The first world's rows of a table where all worlds have the same people, otherwise all."""
+        return table[:1] if self.item_vector.stride(0) == 0 else table
 
     def expand(self, num_worlds: int) -> Population:
         """The same people in ``num_worlds`` worlds, without copying them."""

@@ -100,6 +100,29 @@ def slates(key: Tensor, step: Tensor, stream: int, taste: Tensor, segment: Tenso
     return drawn
 
 
+def options(rows: Tensor, taste: Tensor, first: int, items: Tensor, valid: Tensor, segment: Tensor,
+            changing: tuple[Tensor, Tensor, Tensor, Tensor], bound: float) -> Tensor:
+    """What users see of ``items [B, U, K]``, float32 ``[B, U, K, F]``, within ``bound``; all 0 where not valid.
+
+    Columns: appeal, nutrition, the four that change, and the rest of ``rows``.
+
+    Args:
+        rows: float32 ``[B, I, 3 + ...]``, or one world's for all; see ``Population.item_rows``.
+        taste: float32 ``[B, U, D]``, multiplies D columns; ``[B, U, 0]`` multiplies none.
+        first: the first of these columns.
+        items: int64 ``[B, U, K]``.
+        valid: bool ``[B, U, K]``.
+        segment: int64 ``[B, U]``.
+        changing: wear-out ``[B, I, C]``, energy and popularity ``[B, I]`` as they are to be seen, examination ``[K]``.
+        bound: the largest number.
+    """
+    out = torch.empty(*items.shape, rows.shape[2] + 3)
+    given = (x.contiguous().numpy() for x in (items, valid, segment, *changing))
+    _loops(out.numel()).options(rows.contiguous().numpy(), taste.contiguous().numpy(), first, *given,
+                                np.float32(bound), out.numpy())
+    return out
+
+
 def _loops(count: int) -> ModuleType:
     """The compiled loops, set to as many threads as ``count`` numbers deserve, and torch may use."""
     from interplay.envs.kernels import loops  # here, since it imports numba

@@ -117,27 +117,38 @@ def _draw(first: Any, second: Any, index: Any) -> Any:
     return (np.float32(np.int32(bits >> uint32(9))) + np.float32(0.5)) * np.float32(2.0**-23)
 
 
-@_inlined
-def _take_highest(values: Any, top: Any, index: Any) -> None:
+@_reordered
+def _first_place(values: NDArray[np.float32], wanted: Any) -> Any:
+    """Where ``wanted`` first stands; the number of values if nowhere."""
+    first = np.int32(len(values))
+    for i in range(np.int32(len(values))):
+        here = np.int32(i) if values[i] == wanted else np.int32(len(values))
+        first = here if here < first else first
+    return first
+
+
+@_function
+def _take_highest(values: NDArray[np.float32], top: NDArray[np.float32], place: NDArray[np.int64]) -> None:
     """The highest, descending, and where they are, the first of equals first; they become -inf in ``values``.
 
     Looking for each anew takes less time than inserting into the highest so far, whose every branch is a surprise.
     """
     for k in range(len(top)):
         top[k] = _highest(values)
-        place = 0
-        while values[place] != top[k] or (top[k] == -np.inf and _among(place, index, k)):
-            place += 1
-        index[k] = place
-        values[place] = -np.inf
+        if top[k] > -np.inf:
+            place[k] = _first_place(values, top[k])
+            values[place[k]] = -np.inf
+        else:
+            place[k] = _unused(place, k)
 
 
-@_inlined
-def _among(place: int, index: Any, count: int) -> bool:
-    found = False
-    for k in range(count):
-        found |= index[k] == place
-    return found
+@_function
+def _unused(place: NDArray[np.int64], count: int) -> int:
+    """The lowest place that is not among the first ``count``: what is all -inf is given once, too."""
+    lowest = 0
+    while (place[:count] == lowest).any():
+        lowest += 1
+    return lowest
 
 
 @_compiled
@@ -221,3 +232,32 @@ def slates(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, taste: 
             for slot in range(slots):
                 items[world, user, slot] = ids[world, group, place[slot]]
                 valid[world, user, slot] = top[slot] > -np.inf
+
+
+@_compiled
+def options(rows: NDArray[np.float32], taste: NDArray[np.float32], first: int, items: NDArray[np.int64],
+            valid: NDArray[np.bool_], segment: NDArray[np.int64], wearout: NDArray[np.float32],
+            energy: NDArray[np.float32], popularity: NDArray[np.float32], examination: NDArray[np.float32],
+            bound: np.float32, out: NDArray[np.float32]) -> None:
+    """What users see of ``items [B, U, K]``; see ``kernels.options``."""
+    worlds, users, slots = items.shape
+    blocks = (users + _USERS - 1) // _USERS
+    for part in prange(worlds * blocks):
+        world, block = part // blocks, part % blocks
+        people = rows[world % len(rows)]
+        for user in range(block * _USERS, min(users, (block + 1) * _USERS)):
+            for slot in range(slots):
+                row = out[world, user, slot]
+                if not valid[world, user, slot]:
+                    row[:] = np.float32(0.0)
+                    continue
+                item = items[world, user, slot]
+                row[0], row[1] = people[item, 1], people[item, 2]
+                row[2] = wearout[world, item, segment[world, user]]
+                row[3], row[4] = energy[world, item], popularity[world, item]
+                row[5] = examination[slot]
+                row[6:] = people[item, 3:]
+                for d in range(taste.shape[2]):
+                    row[first + d] *= taste[world, user, d]
+                for column in range(len(row)):
+                    row[column] = min(max(row[column], -bound), bound)
