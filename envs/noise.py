@@ -18,6 +18,7 @@ from torch import Tensor
 from interplay.envs import kernels
 
 _GOLDEN = -1640531527  # 2^32 / golden ratio, as a signed 32-bit integer: spreads consecutive counters
+_STREAM = 0x85EBCA6B  # odd, spreads streams; any would do, since what it makes is hashed
 _MULTIPLIER_1 = 0x7FEB352D
 _MULTIPLIER_2 = 0x846CA68B - (1 << 32)
 
@@ -76,7 +77,8 @@ def uniform(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...]
     if kernels.usable(key):
         return kernels.uniform(key, step, stream, shape, offset)
     counter = _signed(step * _GOLDEN) if isinstance(step, int) else step * _GOLDEN
-    first = _mix(key[:, 0] + counter + _signed(stream * 0x3C6EF372))
+    # Stream and step each go through the hash: as a sum, one stream would be another one some steps later.
+    first = _mix(_mix(key[:, 0] + _signed(stream * _STREAM)) + counter)
     second = _mix(key[:, 1] ^ first)
     index = torch.arange(offset, offset + math.prod(shape), dtype=torch.int32, device=key.device)
     bits = index * _GOLDEN + first[:, None]

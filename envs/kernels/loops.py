@@ -103,8 +103,8 @@ def _highest(values: NDArray[np.float32]) -> Any:
 def _first_and_second(key: Any, step: Any, stream: int, world: int) -> Any:
     """The two words that a world's draws of this step and stream are hashed with."""
     counter = uint32(uint32(step[world % len(step)]) * uint32(0x9E3779B9))
-    first = uint32(uint32(key[world, 0]) + counter)
-    first = _mix(uint32(first + uint32(stream * 0x3C6EF372)))
+    first = _mix(uint32(uint32(key[world, 0]) + uint32(stream * 0x85EBCA6B)))
+    first = _mix(uint32(first + counter))
     return first, _mix(uint32(key[world, 1]) ^ first)
 
 
