@@ -11,11 +11,12 @@ import tyro
 
 from interplay.envs.data.open_bandit import read_open_bandit
 from interplay.envs.types import InterplayError
+from interplay.experiments.ope.accuracy import accuracy_table
 from interplay.experiments.ope.evaluation import Evaluation, evaluate_policy, evaluation_table
 from interplay.experiments.ope.feedback import BanditFeedback, Floats
 from interplay.experiments.ope.open_bandit import open_bandit_feedback
 from interplay.experiments.ope.policies import always, most_clicked, uniform
-from interplay.experiments.ope.synthetic import SyntheticBandit, accuracy_table, judge
+from interplay.experiments.ope.synthetic import SyntheticBandit, judge
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ class EpisodeFeedback:
         valid: bool ``[E, T]``, False for what comes after an episode's end. What is in such steps is not read, but
             must be in range.
         num_actions: A.
+        unit: int64 ``[E]``, what was drawn independently, as in ``BanditFeedback``; None = each episode.
     """
 
     features: Floats
@@ -33,8 +34,12 @@ class EpisodeFeedback:
     propensity: Floats
     valid: NDArray[np.bool_]
     num_actions: int
+    unit: Integers | None = None
 
     def __post_init__(self) -> None:
+        if self.unit is not None and len(self.unit) != len(self):
+            raise InterplayError(f"episodes: unit has {len(self.unit)} rows where {len(self)} are needed: make them "
+                                 "agree")
         for name in ("features", "reward", "propensity", "valid"):
             shape = getattr(self, name).shape[:2]
             if shape != self.action.shape:
@@ -63,15 +68,15 @@ def evaluate_episodes(feedback: EpisodeFeedback, policy: Floats, discount: float
         feedback: the log.
         policy: float64 ``[E, T, A]``, the target's probability of each action in each step.
         discount: gamma in [0, 1].
-        seed: of the bootstrap over episodes. It fits nothing again: the interval of fitted Q evaluation holds the
-            luck of first states alone.
+        seed: of the bootstrap over episodes, or their units. It fits nothing again: the interval of fitted Q evaluation
+            holds the luck of first states alone.
 
     Raises:
         InterplayError: ``policy`` is no policy for these episodes, or the discount is out of range.
     """
     terms = {"per-decision IS": per_decision_is(feedback, policy, discount),
              "fitted Q": fitted_q(feedback, policy, discount)}
-    return evaluate_terms(terms, terms["per-decision IS"].weight, seed=seed)
+    return evaluate_terms(terms, terms["per-decision IS"].weight, seed=seed, unit=feedback.unit)
 
 
 def per_decision_is(feedback: EpisodeFeedback, policy: Floats, discount: float = 1.0) -> Terms:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from interplay.experiments.ope.estimators import ESTIMATORS, Case, Estimator, Terms, clip_bound, make_case, mrdr_weight
-from interplay.experiments.ope.feedback import BanditFeedback, Floats
+from interplay.experiments.ope.feedback import BanditFeedback, Floats, Integers, units_of
 from interplay.experiments.ope.reward_models import cross_fitted
 from interplay.experiments.statistics import Estimate
 from interplay.experiments.tables import table
@@ -28,9 +28,9 @@ class Evaluation(NamedTuple):
 
     Attributes:
         name: of the estimator.
-        estimate: the value, in units of the reward, and its 95 % percentile-bootstrap interval over rounds. The
-            reward model is not fitted again in each resample, so that its own error is in the interval only where
-            the rounds' corrections show it: never for DM.
+        estimate: the value, in units of the reward, and its 95 % percentile-bootstrap interval over rounds, or over
+            units of rounds that were drawn together. The reward model is not fitted again in each resample, so that
+            its own error is in the interval only where the rounds' corrections show it: never for DM.
         effective_size: (sum w)^2 / sum w^2 of the weights as used, in rounds (Kish 1965); DM's are the log's.
         clipped: share of rounds whose weight is above the bound of clipped IPS, whatever the estimator does to it.
         warning: why the log says too little of the target; empty if it does not.
@@ -60,18 +60,18 @@ def evaluate_policy(feedback: BanditFeedback, policy: Floats, folds: int = 3, ri
     """
     model = cross_fitted(feedback, folds, ridge, seed)
     robust = cross_fitted(feedback, folds, ridge, seed, mrdr_weight(feedback, policy))
-    return evaluate_case(make_case(feedback, policy, model, robust), estimators, seed)
+    return evaluate_case(make_case(feedback, policy, model, robust), estimators, seed, unit=feedback.unit)
 
 
 def evaluate_case(case: Case, estimators: Mapping[str, Estimator] = ESTIMATORS, seed: int = 0,
-                  bound: float | None = None) -> list[Evaluation]:
-    """What each of ``estimators`` says; all from the same resamples of rounds. ``bound`` is that of clipping."""
+                  bound: float | None = None, unit: Integers | None = None) -> list[Evaluation]:
+    """What each of ``estimators`` says; all from the same resamples. See ``evaluate_terms``."""
     terms = {name: estimator(case) for name, estimator in estimators.items()}
-    return evaluate_terms(terms, case.weight, case.reward, seed, bound)
+    return evaluate_terms(terms, case.weight, case.reward, seed, bound, unit)
 
 
 def evaluate_terms(terms: Mapping[str, Terms], weight: Floats, reward: Floats | None = None, seed: int = 0,
-                   bound: float | None = None) -> list[Evaluation]:
+                   bound: float | None = None, unit: Integers | None = None) -> list[Evaluation]:
     """The same from terms.
 
     Args:
@@ -80,8 +80,9 @@ def evaluate_terms(terms: Mapping[str, Terms], weight: Floats, reward: Floats | 
         reward: float64 ``[N]``; None = not to be judged.
         seed: of the bootstrap.
         bound: above which weights count as clipped; None = sqrt(N).
+        unit: int64 ``[N]``, what is resampled, as in ``BanditFeedback.unit``; None = each row.
     """
-    intervals = bootstrap(list(terms.values()), seed)
+    intervals = bootstrap(list(terms.values()), seed, unit)
     bound = clip_bound(weight) if bound is None else bound
     clipped = float((weight > bound).mean())
     warning = overlap_warning(weight) or ("" if reward is None else spread_warning(weight, reward))
@@ -89,14 +90,17 @@ def evaluate_terms(terms: Mapping[str, Terms], weight: Floats, reward: Floats | 
             for (name, t), interval in zip(terms.items(), intervals, strict=True)]
 
 
-def bootstrap(all_terms: list[Terms], seed: int) -> list[tuple[float, float]]:
-    """95 % percentile intervals, over resamples of rounds with replacement."""
-    columns = np.column_stack([column for t in all_terms for column in (t.direct, t.correction, t.normaliser)])
-    rng, size = np.random.default_rng(seed), len(columns)
-    sums = np.stack([np.bincount(rng.integers(size, size=size), minlength=size) @ columns for _ in range(_RESAMPLES)])
-    direct, correction, total = np.moveaxis(sums.reshape(_RESAMPLES, len(all_terms), 3), 2, 0)
+def bootstrap(all_terms: list[Terms], seed: int, unit: Integers | None = None) -> list[tuple[float, float]]:
+    """95 % percentile intervals, over resamples with replacement of rounds, or of units with all their rounds."""
+    columns = [column for t in all_terms for column in (t.direct, t.correction, t.normaliser)]
+    number, size = units_of(unit, len(columns[0]))
+    columns.append(np.ones_like(columns[0]))
+    totals = np.column_stack(columns if unit is None else [np.bincount(number, column) for column in columns])
+    rng = np.random.default_rng(seed)
+    sums = np.stack([np.bincount(rng.integers(size, size=size), minlength=size) @ totals for _ in range(_RESAMPLES)])
+    direct, correction, total = np.moveaxis(sums[:, :-1].reshape(_RESAMPLES, len(all_terms), 3), 2, 0)
     # A resample without any weight corrects nothing, as in Terms.value.
-    values = direct / size + np.divide(correction, total, out=np.zeros_like(total), where=total > 0.0)
+    values = direct / sums[:, -1:] + np.divide(correction, total, out=np.zeros_like(total), where=total > 0.0)
     low, high = np.quantile(values, [0.025, 0.975], axis=0)
     return list(zip(low.tolist(), high.tolist(), strict=True))
 

@@ -28,6 +28,8 @@ class BanditFeedback:
         num_actions: A.
         position: int64 ``[N]``, the place in which the action was shown, from 0; None where there is but one.
         action_features: float64 ``[A, Fa]``, what is known of actions, or None.
+        unit: int64 ``[N]``, a number for what was drawn independently, such as a world in which many act: its rounds
+            stay together in folds and resamples. None = every round was drawn by itself.
     """
 
     context: Floats
@@ -37,6 +39,7 @@ class BanditFeedback:
     num_actions: int
     position: Integers | None = None
     action_features: Floats | None = None
+    unit: Integers | None = None
 
     def __post_init__(self) -> None:
         if self.context.ndim != 2 or len(self.action) == 0:
@@ -53,7 +56,7 @@ class BanditFeedback:
         _refuse(~finite, self.context, "context", "which is not finite: fill in what is missing")
 
     def _check_sizes(self) -> None:
-        sizes = {**dict.fromkeys(("context", "reward", "propensity", "position"), len(self.action)),
+        sizes = {**dict.fromkeys(("context", "reward", "propensity", "position", "unit"), len(self.action)),
                  "action_features": self.num_actions}
         for name, size in sizes.items():
             value = getattr(self, name)
@@ -86,6 +89,14 @@ def check_policy(policy: Floats, feedback: BanditFeedback) -> None:
                              "for each round and action")
     wrong = ~((policy >= 0.0).all(1) & (np.abs(policy.sum(1) - 1.0) < _SUM_TOLERANCE))
     _refuse(wrong, policy.sum(1), "policy's sum", "or one probability below 0: give a distribution in each round")
+
+
+def units_of(unit: Integers | None, rounds: int) -> tuple[Integers, int]:
+    """Units numbered from 0 without gaps, int64 ``[N]``, and how many: see ``BanditFeedback.unit``."""
+    if unit is None:
+        return np.arange(rounds), rounds
+    known, number = np.unique(unit, return_inverse=True)
+    return number, len(known)
 
 
 def _check_range(number: Integers, size: int, name: str) -> None:

@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from interplay.envs.types import InterplayError
-from interplay.experiments.ope.feedback import BanditFeedback, Floats, Integers
+from interplay.experiments.ope.feedback import BanditFeedback, Floats, Integers, units_of
 
 Fit = Callable[[sp.csr_matrix, Floats, Floats, float], Floats]
 """Design ``[N, P]`` with the intercept first, reward ``[N]``, sample weight ``[N]`` and ridge to coefficients
@@ -30,7 +30,7 @@ def cross_fitted(feedback: BanditFeedback, folds: int = 3, ridge: float = 1.0, s
 
     Args:
         feedback: the log. Rewards of nothing but 0 and 1 get a logistic model, others a linear one.
-        folds: parts of the log, at least 2.
+        folds: parts of the log, at least 2. Rounds of one unit are in one part.
         ridge: penalty of the squared coefficients, in units of one round; the intercept has none.
         seed: of the split into folds.
         weight: float64 ``[N]``, the rounds' weights in a weighted least-squares fit; None = a likelihood fit with all
@@ -40,14 +40,16 @@ def cross_fitted(feedback: BanditFeedback, folds: int = 3, ridge: float = 1.0, s
         float64 ``[N, A]``.
 
     Raises:
-        InterplayError: there are not as many rounds as folds, or fewer than two folds.
+        InterplayError: there are not as many rounds, or units, as folds, or fewer than two folds.
     """
-    if not 2 <= folds <= len(feedback):
-        raise InterplayError(f"folds={folds} for {len(feedback)} rounds: give at least 2, and no more than rounds")
+    unit, count = units_of(feedback.unit, len(feedback))
+    if not 2 <= folds <= count:
+        what = "rounds" if feedback.unit is None else "units"
+        raise InterplayError(f"folds={folds} for {count} {what}: give at least 2, and no more than {what}")
     design, binary = _design(feedback), weight is None and bool(np.isin(feedback.reward, (0.0, 1.0)).all())
     fit, link = (fit_logistic, expit) if binary else (fit_linear, np.asarray)
     weight = np.ones(len(feedback)) if weight is None else weight
-    fold = np.random.default_rng(seed).permutation(len(feedback)) % folds
+    fold = (np.random.default_rng(seed).permutation(count) % folds)[unit]
     predicted = np.empty((len(feedback), feedback.num_actions))
     for k in range(folds):
         seen, own = np.flatnonzero(fold != k), np.flatnonzero(fold == k)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit, softmax
 
 from interplay.envs.types import InterplayError
+from interplay.experiments.ope.accuracy import Accuracy, accuracies
 from interplay.experiments.ope.evaluation import Evaluation, evaluate_policy
 from interplay.experiments.ope.feedback import BanditFeedback, Floats
-from interplay.experiments.tables import table
 
 _CONTEXTS_OF_TRUTH = 400_000  # the target's value is their mean: its standard error is below 0.001 of itself
 
@@ -89,32 +88,6 @@ class SyntheticBandit:
         return logits
 
 
-class Accuracy(NamedTuple):
-    """How an estimator did over many logs of one bandit.
-
-    Attributes:
-        name: of the estimator.
-        relative_error: mean of the absolute value of (estimate - truth) / truth.
-        bias: mean of (estimate - truth) / truth.
-        covered: intervals that hold the truth.
-        repeats: logs.
-        width: mean width of the intervals, in units of the truth.
-        effective_size: mean, in rounds.
-        clipped: mean share of weights above the bound of clipping.
-        warned: logs with a warning.
-    """
-
-    name: str
-    relative_error: float
-    bias: float
-    covered: int
-    repeats: int
-    width: float
-    effective_size: float
-    clipped: float
-    warned: int
-
-
 def judge(bandit: SyntheticBandit, rounds: int = 10_000, repeats: int = 100, folds: int = 3) -> list[Accuracy]:
     """How every estimator does over ``repeats`` logs.
 
@@ -124,32 +97,10 @@ def judge(bandit: SyntheticBandit, rounds: int = 10_000, repeats: int = 100, fol
     if repeats < 1 or rounds < 1:
         raise InterplayError(f"repeats={repeats} and rounds={rounds} must be at least 1")
     truth = bandit.truth()
-    by_estimator = zip(*_evaluations(bandit, rounds, repeats, folds), strict=True)
-    return [_accuracy(list(column), truth) for column in by_estimator]
+    return accuracies(_evaluations(bandit, rounds, repeats, folds), truth)
 
 
 def _evaluations(bandit: SyntheticBandit, rounds: int, repeats: int, folds: int) -> Iterator[list[Evaluation]]:
     for repeat in range(repeats):
         log = bandit.log(rounds, repeat)
         yield evaluate_policy(log, bandit.target(log.context), folds, seed=repeat)
-
-
-def _accuracy(found: list[Evaluation], truth: float) -> Accuracy:
-    """One estimator's."""
-    off = np.array([e.estimate.mean for e in found]) / truth - 1.0
-    low, high = np.array([e.estimate.ci95 for e in found]).T
-    return Accuracy(found[0].name, float(np.abs(off).mean()), float(off.mean()),
-                    int(((low <= truth) & (truth <= high)).sum()), len(found), float((high - low).mean() / truth),
-                    float(np.mean([e.effective_size for e in found])), float(np.mean([e.clipped for e in found])),
-                    sum(e.warning != "" for e in found))
-
-
-ACCURACY_HEADER = ("estimator", "relative error", "bias", "covered", "interval width", "effective size", "clipped",
-                   "warned")
-
-
-def accuracy_table(found: list[Accuracy]) -> str:
-    """One row for each estimator, in Markdown."""
-    return table(ACCURACY_HEADER, [
-        [a.name, f"{a.relative_error:.2%}", f"{a.bias:+.2%}", f"{a.covered} of {a.repeats}", f"{a.width:.2%}",
-         f"{a.effective_size:,.0f}", f"{a.clipped:.2%}", f"{a.warned} of {a.repeats}"] for a in found])

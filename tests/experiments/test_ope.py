@@ -10,7 +10,15 @@ import pytest
 from scipy.special import expit, logit
 
 from interplay.envs.types import InterplayError
-from interplay.experiments.ope import ESTIMATORS, BanditFeedback, Case, cross_fitted, evaluate_policy, make_case
+from interplay.experiments.ope import (
+    ESTIMATORS,
+    WEIGHTING,
+    BanditFeedback,
+    Case,
+    cross_fitted,
+    evaluate_policy,
+    make_case,
+)
 from interplay.experiments.ope.estimators import (
     clipped_ips,
     direct_method,
@@ -265,6 +273,42 @@ class TestEvaluation:
     def test_warnings(self, weight: np.ndarray, said: str) -> None:
         assert said in overlap_warning(weight)
         assert bool(said) == bool(overlap_warning(weight))
+
+
+class TestUnits:
+    """Rounds that were drawn together, here as 40 units of five."""
+
+    UNIT = np.arange(200) // 5
+
+    def test_rounds_that_say_the_same_count_once(self) -> None:
+        few = random_case(size=40)
+        many = Case(*(np.repeat(column, 5) for column in few))
+        for one, same, naive in zip(evaluate_case(few, WEIGHTING), evaluate_case(many, WEIGHTING, unit=self.UNIT),
+                                    evaluate_case(many, WEIGHTING), strict=True):
+            if one.name != "clipped IPS":  # whose bound is that of more rounds
+                assert same.estimate.ci95 == pytest.approx(one.estimate.ci95)
+            assert np.ptp(naive.estimate.ci95) < 0.6 * np.ptp(same.estimate.ci95)
+
+    def test_units_of_many_sizes_weigh_as_many_rounds(self) -> None:
+        """The value is a mean over rounds, so that resamples must be too: rounds of big units are worth 1 here."""
+        unit = np.r_[np.zeros(90), np.arange(1, 11)].astype(np.int64)
+        reward, ones, none = np.r_[np.ones(90), np.zeros(10)], np.ones(100), np.zeros(100)
+        (found,) = evaluate_case(Case(ones, reward, none, none, none, none), {"IPS": ips}, unit=unit)
+        assert found.estimate.mean == pytest.approx(0.9)
+        assert found.estimate.ci95[0] == 0.0, "some resamples lack the big unit"
+        assert found.estimate.ci95[1] == pytest.approx(270 / 278), "and some have it three times of eleven"
+
+    def test_no_unit_is_predicted_from_itself(self) -> None:
+        log = replace(skewed(200, 0)[0], unit=self.UNIT)
+        changed = log.reward.copy()
+        changed[37] = 1.0 - changed[37]
+        before, after = cross_fitted(log), cross_fitted(replace(log, reward=changed))
+        assert (before[35:40] == after[35:40]).all()
+        assert (before != after).any()
+
+    def test_folds_must_fit_units(self) -> None:
+        with pytest.raises(InterplayError, match="folds=41 for 40 units"):
+            cross_fitted(replace(skewed(200, 0)[0], unit=self.UNIT), folds=41)
 
 
 class TestRefusals:
