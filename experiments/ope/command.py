@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import polars as pl
+import torch
 import tyro
 
 from interplay.envs.data.open_bandit import read_open_bandit
+from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
 from interplay.experiments.ope.accuracy import accuracy_table
 from interplay.experiments.ope.evaluation import Evaluation, evaluate_policy, evaluation_table
 from interplay.experiments.ope.feedback import BanditFeedback, Floats
+from interplay.experiments.ope.market import LoggedMarket
+from interplay.experiments.ope.market_judging import FRESH_WORLDS, judge_market
 from interplay.experiments.ope.open_bandit import open_bandit_feedback
 from interplay.experiments.ope.policies import always, most_clicked, uniform
 from interplay.experiments.ope.synthetic import SyntheticBandit, judge
@@ -31,17 +35,21 @@ class OpeSettings:
     folds: int = 3
     """Folds of the log that the reward models of DM, DR and their relatives are cross-fitted on."""
     seed: int = 0
-    """Seed of folds and bootstrap, and of the synthetic bandit."""
+    """Seed of folds and bootstrap, and of the synthetic bandit or the market's worlds."""
     csv: Path | None = None
     """File to write the table to as well."""
     synthetic: bool = False
     """Instead of a log, judge the estimators on a synthetic bandit of 30 actions whose truth is known."""
+    preset: str | None = None
+    """Instead of a log, judge them in this market, such as town, where playing tells the truth."""
     repeats: int = 100
-    """Logs of the synthetic bandit."""
+    """Logs to judge the estimators by."""
     rounds: int = 10_000
-    """Rounds of each log of the synthetic bandit."""
+    """Rounds of each of these logs. In a market a round is a user in its last step, and worlds are whole."""
+    steps: int = 10
+    """Steps of each log of a market."""
     temperature: float = 1.0
-    """Temperature of the synthetic bandit's policies: smaller means greedier, and less overlap."""
+    """Temperature of the policies of bandit or market: smaller means greedier, and less overlap."""
 
 
 class Question(NamedTuple):
@@ -56,15 +64,20 @@ def ope(settings: OpeSettings) -> None:
     """Print the table, and write it if that is asked for.
 
     Raises:
-        InterplayError: neither a path nor ``synthetic`` is given, or both, or whatever is wrong with the log.
+        InterplayError: not exactly one of path, ``synthetic`` and ``preset`` is given, or whatever is wrong with the
+            log or the numbers.
     """
-    if settings.synthetic == (settings.path is not None):
-        raise InterplayError(f"path={settings.path and str(settings.path)!r} and synthetic={settings.synthetic}: give "
-                             "either the folder of a log, such as obd/bts/men, or --synthetic")
-    if settings.path is None:
-        _judge(settings)
+    path = settings.path
+    if (path is not None) + settings.synthetic + (settings.preset is not None) != 1:
+        raise InterplayError(f"path={path and str(path)!r}, synthetic={settings.synthetic} and preset="
+                             f"{settings.preset!r}: give either the folder of a log, such as obd/bts/men, or "
+                             "--synthetic, or --preset town")
+    if path is not None:
+        _estimate(settings, path)
+    elif settings.preset is not None:
+        _judge_market(settings, settings.preset)
     else:
-        _estimate(settings, settings.path)
+        _judge(settings)
 
 
 def _estimate(settings: OpeSettings, path: Path) -> None:
@@ -106,6 +119,23 @@ def _judge(settings: OpeSettings) -> None:
           f"that earns {bandit.truth(bandit.logger):.5f}")
     print(accuracy_table(found))
     _write(settings.csv, [a._asdict() for a in found])
+
+
+def _judge_market(settings: OpeSettings, preset: str) -> None:
+    torch.set_num_threads(1)
+    market = LoggedMarket(find_preset(preset), settings.steps, settings.temperature, settings.seed)
+    num_users = market.preset.config.num_users
+    worlds = -(-settings.rounds // num_users)
+    found = judge_market(market, worlds, settings.repeats, settings.folds)
+    print(f"{preset}: {settings.repeats} logs of {worlds:,} worlds with {num_users} users and {settings.steps} steps; "
+          f"temperature {settings.temperature:g}, truth from {FRESH_WORLDS:,} other worlds")
+    for question, (truth, accuracy) in found.items():
+        print(f"\n{question}: truth {truth.value:.4f} (standard error {truth.error:.4f}), the logger earns "
+              f"{truth.logged:.4f}\n{accuracy_table(accuracy)}")
+    if not market.draws_slates:
+        print(f"\nslate: not asked, since {preset} shows what it shows in a fixed order or retrieves it first")
+    _write(settings.csv, [{"question": question} | a._asdict() for question, answer in found.items()
+                          for a in answer.accuracy])
 
 
 def _write(path: Path | None, rows: list[dict[str, Any]]) -> None:

@@ -68,8 +68,8 @@ def evaluate_episodes(feedback: EpisodeFeedback, policy: Floats, discount: float
         feedback: the log.
         policy: float64 ``[E, T, A]``, the target's probability of each action in each step.
         discount: gamma in [0, 1].
-        seed: of the bootstrap over episodes, or their units. It fits nothing again: the interval of fitted Q evaluation
-            holds the luck of first states alone.
+        seed: of the bootstrap over episodes, or their units. The interval of fitted Q evaluation has the fit's error in
+            it, but not that of values which are not linear.
 
     Raises:
         InterplayError: ``policy`` is no policy for these episodes, or the discount is out of range.
@@ -96,27 +96,68 @@ def fitted_q(feedback: EpisodeFeedback, policy: Floats, discount: float = 1.0, r
 
     Q of each step is, for each action, linear in the features, fitted to ``r + gamma sum_a pi(a) Q'(a)`` of the step
     after. With a single 1 in each row of features it is a table. What the log never shows is worth 0. ``Terms`` has
-    a row for each episode: what it is worth in its first state; the weights are those of ``per_decision_is``.
+    a row for each episode: what it is worth in its first state; the weights are those of ``per_decision_is``. The
+    corrections are what each episode adds to the estimate by having been fitted to. They add up to nothing (but for
+    the ridge), and resampled they give the fit's own error.
     """
     weight = _ratios(feedback, policy, discount).prod(1)
-    later = np.zeros(len(feedback))
+    fits, later, surprise = [], np.zeros(len(feedback)), np.zeros(feedback.action.shape)
     for t in reversed(range(feedback.action.shape[1])):
-        here = feedback.valid[:, t]
-        target = feedback.reward[:, t] + discount * later
-        values = _q(feedback.features[:, t], feedback.action[:, t], target, here, feedback.num_actions, ridge)
+        here, rows = feedback.valid[:, t], np.arange(len(feedback))
+        target = np.where(here, feedback.reward[:, t] + discount * later, 0.0)
+        fits.append(_Fit(feedback.features[:, t], feedback.action[:, t], here, feedback.num_actions, ridge))
+        values = fits[-1].values(target)
+        surprise[:, t] = np.where(here, target - values[rows, feedback.action[:, t]], 0.0)
         later = np.where(here, (policy[:, t] * values).sum(1), 0.0)
-    none = np.zeros_like(later)
-    return Terms(later, none, np.ones_like(none), weight)
+    influence = _influence(fits[::-1], policy, discount)
+    return Terms(later, (influence * surprise).sum(1), np.ones_like(later), weight)
 
 
-def _q(features: Floats, action: Integers, target: Floats, here: NDArray[np.bool_], num_actions: int,
-       ridge: float) -> Floats:
-    """Every action's ridge regression on the rows in which it was taken, asked for all rows: ``[E, A]``."""
-    values = np.empty((len(features), num_actions))
-    for a in range(num_actions):
-        x, y = features[here & (action == a)], target[here & (action == a)]
-        values[:, a] = features @ np.linalg.solve(x.T @ x + ridge * np.eye(x.shape[1]), x.T @ y)
-    return values
+def _influence(fits: list[_Fit], policy: Floats, discount: float) -> Floats:
+    """How much each step's target moves the sum of first states' values, ``[E, T]``.
+
+    The estimate is linear in the targets: a value of the first step moves by what its fit makes of them, and those
+    contain the next step's values. These are the weights to which fitted Q with linear functions is equal (Duan, Jia
+    and Wang, "Minimax-optimal off-policy evaluation with linear function approximation", ICML 2020, section 4).
+    """
+    moved = np.zeros(policy.shape[:2])
+    asked = np.ones(len(policy))
+    for t, fit in enumerate(fits):
+        moved[:, t] = fit.influence(np.where(fit.here, asked, 0.0)[:, None] * policy[:, t])
+        asked = discount * moved[:, t]
+    return moved
+
+
+class _Fit:
+    """Every action's ridge regression on the rows in which it was taken.
+
+    Args:
+        features: ``[E, F]``.
+        action: ``[E]``.
+        here: bool ``[E]``, rows to fit to.
+        num_actions: A.
+        ridge: the penalty.
+    """
+
+    def __init__(self, features: Floats, action: Integers, here: NDArray[np.bool_], num_actions: int,
+                 ridge: float) -> None:
+        self.features, self.here = features, here
+        self._rows = [np.flatnonzero(here & (action == a)) for a in range(num_actions)]
+        penalty = ridge * np.eye(features.shape[1])
+        self._grams = [features[r].T @ features[r] + penalty for r in self._rows]
+
+    def values(self, target: Floats) -> Floats:
+        """Of every action in all rows, ``[E, A]``, from targets ``[E]``."""
+        solved = [np.linalg.solve(gram, self.features[rows].T @ target[rows])
+                  for gram, rows in zip(self._grams, self._rows, strict=True)]
+        return self.features @ np.stack(solved, axis=1)
+
+    def influence(self, asked: Floats) -> Floats:
+        """What 1 more in a row's target adds to the sum of values, of which ``asked [E, A]`` says how many: ``[E]``."""
+        moved = np.zeros(len(self.features))
+        for a, (gram, rows) in enumerate(zip(self._grams, self._rows, strict=True)):
+            moved[rows] = self.features[rows] @ np.linalg.solve(gram, self.features.T @ asked[:, a])
+        return moved
 
 
 def _ratios(feedback: EpisodeFeedback, policy: Floats, discount: float) -> Floats:

@@ -117,13 +117,17 @@ def _played(market: LoggedMarket, policy: Policy, fresh: int, other_slates: bool
 
 
 def _sums(market: LoggedMarket, moments: Iterator[Moment]) -> tuple[Tensor, Tensor, Tensor]:
-    total: Tensor | None = None
+    """Expected rewards of the last step, of all, and of the last one if the target chose: each ``[B, U]``."""
+    total = torch.zeros(())
     for now in moments:
-        assert now.seen.expected is not None
-        earned = (now.chances.exp() * now.seen.expected).sum(2)
-        total = earned if total is None else total + earned
-    assert total is not None
-    return earned, total, (market.target(now.seen).exp() * now.seen.expected).sum(2)
+        earned, total = _expected(now, now.chances), total + _expected(now, now.chances)
+        last = _expected(now, market.target(now.seen))
+    return earned, total, last
+
+
+def _expected(now: Moment, chances: Tensor) -> Tensor:
+    assert now.seen.expected is not None
+    return (chances.exp() * now.seen.expected).sum(2)
 
 
 def _truth(values: Floats, logged: Floats) -> Truth:

@@ -49,8 +49,12 @@ def test_the_most_clicked_item_is_not_judged_by_what_chose_it(campaign: Path) ->
 
 
 @pytest.mark.parametrize(("arguments", "said"), [
-    ([], "path=None and synthetic=False: give either"),
-    (["x", "--synthetic"], "path='x' and synthetic=True: give either"),
+    ([], "path=None, synthetic=False and preset=None: give either"),
+    (["x", "--synthetic"], "path='x', synthetic=True and preset=None: give either"),
+    (["--preset", "town", "--synthetic"], "synthetic=True and preset='town': give either"),
+    (["--preset", "village"], "village"), (["--preset", "town", "--steps", "101"], "steps=101: give at least 1"),
+    (["--preset", "town", "--temperature", "0"], "temperature=0.0"), (["--preset", "town", "--rounds", "0"], "worlds=0"),
+    (["--preset", "town", "--repeats", "0"], "repeats=0"),
     (["no-such"], "is no campaign of Open Bandit"), (["--synthetic", "--repeats", "0"], "repeats=0"),
     (["--synthetic", "--temperature", "0"], "temperature=0.0"),
     (["--synthetic", "--repeats", "1", "--rounds", "2"], "folds=3 for 2 rounds"),
