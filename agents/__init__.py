@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from functools import cache
 
-from interplay.agents.base import Agent, JointAgent, Player, Setting
+from interplay.agents.base import Agent, JointAgent, Offer, Player, Setting
 from interplay.envs.discovery import discover, resolve
 from interplay.envs.types import InterplayError
 
@@ -28,4 +28,4 @@ def find_agent(name: str) -> type[Player]:
     return agent
 
 
-__all__ = ["Agent", "JointAgent", "Player", "Setting", "agents", "find_agent"]
+__all__ = ["Agent", "JointAgent", "Offer", "Player", "Setting", "agents", "find_agent"]

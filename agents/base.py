@@ -81,10 +81,24 @@ class Player(ABC):
         self._draws, self.learned = state["draws"], state["learned"]
 
 
+class Offer(NamedTuple):
+    """Slates that a platform filled.
+
+    Attributes:
+        slots: int64 ``[B, N, K]``, the candidate in each slot, from 1; 0 = left empty.
+        log_propensity: float32 ``[B, N]``, log-probability of these slots, in their order, given what the platform saw
+            and has learnt; None where it does not know. With it a log can be used for off-policy evaluation.
+    """
+
+    slots: Tensor
+    log_propensity: Tensor | None = None
+
+
 class Agent(Player):
     """Plays one side of the market for all its agents in all worlds at once, or fills the slates of a platform.
 
-    Must be overridden: ``name`` and ``act``. May be overridden: ``slate``, and the rest as ``Player`` says.
+    Must be overridden: ``name`` and ``act``. May be overridden: ``slate`` and ``offer``, and the rest as ``Player``
+    says.
 
     Args:
         spec: the side's shapes.
@@ -113,6 +127,10 @@ class Agent(Player):
             slots.append(self.act(replace(observation, mask=mask), explore))
             mask = mask.scatter(-1, slots[-1].unsqueeze(-1), False)
         return torch.stack(slots, dim=-1)
+
+    def offer(self, observation: Observation, size: int, explore: bool) -> Offer:
+        """As a platform: what ``slate`` gives, and how likely that was, where it is known."""
+        return Offer(self.slate(observation, size, explore))
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """Learn from one step; give named scalars to be logged, left on the device."""

@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from interplay.agents.base import Agent
-from interplay.agents.parts.choosing import any_allowed
+from interplay.agents.base import Agent, Offer
+from interplay.agents.parts.choosing import any_allowed, any_slate_log_propensity
 from interplay.envs.types import Observation
 
 
@@ -17,3 +17,7 @@ class RandomAgent(Agent):
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """See ``Agent.act``; ``explore`` makes no difference."""
         return any_allowed(self, observation.mask)
+
+    def offer(self, observation: Observation, size: int, explore: bool) -> Offer:
+        """See ``Agent.offer``: all slates are as likely."""
+        return Offer(self.slate(observation, size, explore), any_slate_log_propensity(observation.mask, size))

@@ -23,8 +23,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from interplay.agents.base import Agent, Setting, something
-from interplay.agents.parts.choosing import best
+from interplay.agents.base import Agent, Offer, Setting, something
+from interplay.agents.parts.choosing import any_slate_log_propensity, best
 from interplay.agents.parts.networks import OptionScorer, follow
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Replay
@@ -87,15 +87,22 @@ class SlateQAgent(Agent):
         """The candidate that alone makes the best slate."""
         return self.slate(observation, 1, explore).squeeze(-1)
 
-    @torch.no_grad()
     def slate(self, observation: Observation, size: int, explore: bool) -> Tensor:
         """The best slate, or with probability epsilon any: see ``Agent.slate``."""
-        found = self._best_slate(observation, size)
-        if explore:
-            anything = self._filled(self.draw(*observation.mask.shape), observation.mask, size)
-            explores = self.draw(*observation.mask.shape[:2]) < self.options.epsilon(self.progress)
-            found = torch.where(explores.unsqueeze(-1), anything, found)
-        return found
+        return self.offer(observation, size, explore).slots
+
+    @torch.no_grad()
+    def offer(self, observation: Observation, size: int, explore: bool) -> Offer:
+        """See ``Agent.offer``; who does not explore is certain of its slate."""
+        found, mask = self._best_slate(observation, size), observation.mask
+        if not explore:
+            return Offer(found, torch.zeros(mask.shape[:2], device=mask.device))
+        epsilon = self.options.epsilon(self.progress)
+        anything = self._filled(self.draw(*mask.shape), mask, size)
+        explores = self.draw(*mask.shape[:2]) < epsilon
+        slots = torch.where(explores.unsqueeze(-1), anything, found)
+        chance = epsilon * any_slate_log_propensity(mask, size).exp() + (1.0 - epsilon) * (slots == found).all(-1)
+        return Offer(slots, chance.log())
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """Remember what users took of their slates, then update from memory."""

@@ -118,15 +118,17 @@ class Market:
         build = {"users": observe_users, "items": observe_items, "platform": observe_platform}[side]
         return build(self._rules, state, privileged)
 
-    def offer(self, state: State, slots: Tensor) -> State:
+    def offer(self, state: State, slots: Tensor, log_propensity: Tensor | None = None) -> State:
         """The worlds with slates that a platform filled, in place of the market's own.
 
         Args:
             state: the worlds, of which the platform saw ``observe(state, "platform")``.
             slots: int64 ``[B, U, K]``, the candidate in each slot, from 1; 0 leaves it empty, and so does a candidate
                 that may not be shown or stands in an earlier slot.
+            log_propensity: float32 ``[B, U]``, log-probability of these slots; None where the platform does not know.
         """
-        return replace(state, slate=filled(candidates_of(self._rules, state), slots))
+        slate = filled(candidates_of(self._rules, state), slots)
+        return replace(state, slate=slate if log_propensity is None else replace(slate, log_propensity=log_propensity))
 
     def spec_of(self, side: Side) -> SideSpec:
         """Shapes of what ``observe`` gives of a side."""

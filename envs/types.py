@@ -239,7 +239,7 @@ class Slate(TensorRecord):
         items: int64 ``[B, U, K]``, the item in each slot.
         valid: bool ``[B, U, K]``, False for a slot with nothing in it (its item is then meaningless).
         log_propensity: float32 ``[B, U]``, log-probability of this slate, in this order, given the state; NaN where a
-            platform filled it.
+            platform filled it that does not know.
     """
 
     items: Tensor

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from interplay.agents import Agent, JointAgent, Player
+from interplay.agents import Agent, JointAgent, Offer, Player
 from interplay.envs.types import SIDES, InterplayError, Observation, Side, Transition
 
 PLACKETT_LUCE = "plackett-luce"
@@ -44,11 +44,11 @@ class Cast:
         """Actions of both sides, each decided from what that side sees."""
         return {side: _act(self._players[side], side, seen[side], explore) for side in SIDES}
 
-    def slate(self, seen: Observation, size: int, explore: bool) -> Tensor:
-        """What the platform fills slates of ``size`` with, int64 ``[B, U, size]``; see ``Agent.slate``."""
+    def offer(self, seen: Observation, size: int, explore: bool) -> Offer:
+        """What the platform fills slates of ``size`` with; see ``Agent.offer``."""
         platform = self._players["platform"]
         assert isinstance(platform, Agent)
-        return platform.slate(seen, size, explore)
+        return platform.offer(seen, size, explore)
 
     def learn(self, transitions: Mapping[Side, Transition]) -> dict[str, Tensor]:
         """Let learners learn; their metrics by name: ``users/loss`` and so on, ``both/loss`` of a joint agent."""

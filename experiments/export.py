@@ -35,7 +35,8 @@ class Recorder:
     position             int64, the slot of the item, from 1; 0 = skipped. It is the user's action
     active               bool, False for a user who has left and can only skip
     slate                list of K int64, items by their number in the world; null for an empty slot
-    log_propensity       float32, log-probability of the slate in its order; null where a platform filled it
+    log_propensity       float32, log-probability of the slate in its order; null where a platform filled it that
+                         does not know
     context              list of F float32, what the user saw: its own features, then those of each slot
     ===================  =============================================================================================
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from interplay.agents import Offer
 from interplay.envs.market import Market
 from interplay.envs.types import SIDES, Observation, Side, State, Step, TensorRecord, Transition
 from interplay.experiments.cast import Cast
@@ -37,13 +38,14 @@ def look(market: Market, cast: Cast, state: State, explore: bool = False, slots:
         cast: who plays.
         state: the worlds.
         explore: whether the platform explores.
-        slots: what it had filled the slates with, where that was decided before.
+        slots: what it had filled the slates of ``state`` with, where that was decided before.
     """
     seen: dict[Side, Observation] = {}
     if cast.has_platform:
         seen["platform"] = market.observe(state, "platform", cast["platform"].privileged)
-        slots = cast.slate(seen["platform"], market.config.slate_size, explore) if slots is None else slots
-        state = market.offer(state, slots)
+        offer = (cast.offer(seen["platform"], market.config.slate_size, explore) if slots is None
+                 else Offer(slots, state.slate.log_propensity))
+        slots, state = offer.slots, market.offer(state, *offer)
     return Moment(state, seen | {side: market.observe(state, side, cast[side].privileged) for side in SIDES}, slots)
 
 

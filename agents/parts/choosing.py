@@ -18,6 +18,17 @@ def any_allowed(agent: Player, mask: Tensor) -> Tensor:
     return best(agent.draw(*mask.shape), mask)
 
 
+def any_slate_log_propensity(mask: Tensor, size: int) -> Tensor:
+    """Log-probability of a slate whose every slot takes any candidate that is left, float32 ``[B, N]``.
+
+    Args:
+        mask: bool ``[B, N, 1 + M]``, of which action 0 is to leave a slot empty, where nothing is left.
+        size: K.
+    """
+    left = mask[..., 1:].sum(-1, keepdim=True) - torch.arange(size, device=mask.device)
+    return -left.clamp(min=1).log().sum(-1)
+
+
 def log_policy(scores: Tensor, mask: Tensor, temperature: float = 1.0) -> Tensor:
     """Log-softmax over allowed actions, ``[..., A]``; finite but very low for the others."""
     return (scores / temperature).masked_fill(~mask, torch.finfo(scores.dtype).min / 4).log_softmax(-1)

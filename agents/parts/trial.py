@@ -96,12 +96,15 @@ class Trial:
         call = f"slate(explore={explore}) on {len(seen.mask)} worlds"
         with self._watching(call, seen):
             assert isinstance(player, Agent)
-            slots = player.slate(seen, SLATE_SIZE, explore)
+            slots, chance = player.offer(seen, SLATE_SIZE, explore)
         self._check_action(call, slots, seen.mask, SLATE_SIZE)
         if seen.mask.device != META:
             twice = ((slots[..., 1:] == slots[..., :1]) & (slots[..., 1:] > 0)).any(2)
             self.require(not bool(twice.any()), f"{call} gave {slots.tolist()}, with a candidate twice in a slate at "
                                                 f"[world, agent] {twice.nonzero().tolist()}")
+            self.require(chance is None or (chance.shape == slots.shape[:2] and bool((chance <= 0.0).all())),
+                         f"offer(explore={explore}) gave log_propensity {chance}, must give log-probabilities [B, N], "
+                         "of at most 0, or None")
         return slots
 
     def _check_action(self, call: str, action: Any, mask: Tensor, *slots: int) -> None:

@@ -54,11 +54,12 @@ def slate_case(reward: Floats, log_propensity: Floats, log_probability: Floats) 
         log_probability: float64 ``[N]``, of the same slate under the target.
 
     Raises:
-        InterplayError: a slate has no propensity, since a platform filled it.
+        InterplayError: a slate has no propensity, since a platform filled it that does not know.
     """
     unknown = ~np.isfinite(log_propensity)
     if unknown.any():
         raise InterplayError(f"slates: log_propensity is {log_propensity[unknown.argmax()]} in row {unknown.argmax()}: "
-                             "take slates that the market drew, since a platform's have no propensity")
+                             "the platform that filled it does not know its own; take slates of the market, of "
+                             "`random` or of `slateq`, or give the platform's agent an `offer`")
     none = np.zeros_like(reward)
     return Case(np.exp(log_probability - log_propensity), reward, none, none, none, none)

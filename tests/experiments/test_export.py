@@ -77,9 +77,17 @@ class TestRecorder:
         market = town()
         assert played(market, 2)[0] == evaluate(market, cast(market), 2)
 
-    def test_a_platforms_slates_have_no_propensity(self) -> None:
-        frame = played(town(), 1, platform="random")[1].frame()
+    def test_slates_have_the_propensity_of_a_platform_that_knows_it(self) -> None:
+        frame = played(town(), 1, platform="random")[1].frame().filter(step=0)
+        assert frame["log_propensity"].to_list() == pytest.approx([-np.log(7 * 6 * 5 * 4)] * 9)
+        certain = played(town(), 1, platform="slateq")[1].frame()
+        assert (certain["log_propensity"] == 0.0).all()
+
+    def test_and_none_of_one_that_does_not(self) -> None:
+        frame = played(town(), 1, platform="dqn")[1].frame()
         assert frame["log_propensity"].null_count() == frame.height
+        with pytest.raises(InterplayError, match=r"log_propensity is nan in row 0: the platform .* does not know"):
+            slate_case(np.ones(frame.height), frame["log_propensity"].to_numpy(), np.zeros(frame.height))
 
     def test_nothing_played_is_refused(self) -> None:
         with pytest.raises(InterplayError, match="no step was played"):
