@@ -84,9 +84,9 @@ def ask_log(log: MarketLog, folds: int, seed: int) -> dict[str, list[Evaluation]
 def find_truths(market: LoggedMarket, fresh: int = FRESH_WORLDS) -> dict[str, Truth]:
     """By playing ``fresh`` worlds, which are in no log; rewards are expected ones, not drawn."""
     one, all_steps, target = _played(market, market.logger, fresh)
-    alone = _played(market, deviation(market), fresh)[1][:, 0]
+    alone = _played(market, deviation(market), fresh)[1][:, -1]
     # The deviator beside itself in the same world as it was logged: less chance than in what it earns.
-    gained = alone - all_steps[:, 0]
+    gained = alone - all_steps[:, -1]
     truths = {"step": _truth(target.mean(1), one.mean(1)),
               "episode": _truth(gained + all_steps.mean(1), all_steps.mean(1))}
     if market.draws_slates:
@@ -102,8 +102,13 @@ def all_deviate(market: LoggedMarket, fresh: int = FRESH_WORLDS) -> Truth:
 
 
 def deviation(market: LoggedMarket) -> Policy:
-    """User 0 as the target, everybody else as the logger. Which user it is makes no difference: all are drawn alike."""
-    return lambda seen: torch.cat([market.target(seen)[:, :1], market.logger(seen)[:, 1:]], dim=1)
+    """The last user as the target, everybody else as the logger.
+
+    Users are drawn alike, so that it should not matter who it is. But as long as uses of noise share draws at other
+    steps (``envs/noise.py``: stream s at step t is stream s + 1 at step t - 2), the first slates of user 0 go by the
+    topics of items, and those of its neighbours by what they drew elsewhere.
+    """
+    return lambda seen: torch.cat([market.logger(seen)[:, :-1], market.target(seen)[:, -1:]], dim=1)
 
 
 def _played(market: LoggedMarket, policy: Policy, fresh: int, other_slates: bool = False) -> tuple[Floats, ...]:

@@ -66,6 +66,19 @@ def test_wrong_input_ends_in_one_line(arguments: list[str], said: str, capsys: p
     assert error.count("\n") == 1
 
 
+def test_a_market_is_asked_what_it_can_be_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Kale has one user and a fixed order, and so no slates to ask about."""
+    file = tmp_path / "out.csv"
+    assert main(["ope", "--preset", "kale", "--steps", "2", "--repeats", "2", "--rounds", "300", "--csv",
+                 str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "2 logs of 300 worlds with 1 users and 2 steps" in out
+    assert "slate: not asked" in out
+    found = pl.read_csv(file)
+    assert found["question"].to_list() == ["step"] * len(ESTIMATORS) + ["episode"] * 2
+    assert found["repeats"].unique().to_list() == [2]
+
+
 class TestSynthetic:
     BANDIT = SyntheticBandit(num_actions=6, num_features=2, seed=3)
 

@@ -89,6 +89,20 @@ class TestEpisodes:
         assert whole.mean() == pytest.approx(terms.value)
         assert terms.correction.std() < 0.8 * whole.std()
 
+    def test_the_interval_of_fitted_q_is_as_wide_as_its_values_are_spread(self) -> None:
+        """All start in one state, so that all chance is in what was fitted."""
+        log, policy = everything(3)
+        rng, values, widths = np.random.default_rng(0), [], []
+        for _ in range(60):
+            rows = rng.integers(len(log), size=300)
+            some = EpisodeFeedback(*(x[rows] for x in (log.features, log.action, log.reward, log.propensity,
+                                                       log.valid)), 2)
+            assert fitted_q(some, policy[rows], DISCOUNT).correction.sum() == pytest.approx(0.0, abs=1e-4)
+            estimate = evaluate_episodes(some, policy[rows], DISCOUNT)[1].estimate
+            values.append(estimate.mean)
+            widths.append(np.ptp(estimate.ci95))
+        assert np.mean(widths) / 3.92 == pytest.approx(np.std(values), rel=0.25)
+
     def test_in_one_table_with_the_rest(self) -> None:
         log, policy = everything(2)
         found = evaluate_episodes(log, policy, DISCOUNT)
@@ -105,6 +119,8 @@ class TestEpisodes:
             EpisodeFeedback(log.features, log.action, log.reward, log.propensity, log.action * 0 > 0, 2)
         with pytest.raises(InterplayError, match="reward has shape"):
             EpisodeFeedback(log.features, log.action, log.reward[:, :1], log.propensity, log.valid, 2)
+        with pytest.raises(InterplayError, match="unit has 1 rows"):
+            replace(log, unit=np.zeros(1, np.int64))
 
 
 class TestSlates:
