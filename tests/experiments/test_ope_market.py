@@ -74,7 +74,7 @@ def test_the_truth_of_an_episode_is_what_one_who_deviates_alone_earns() -> None:
     assert float(torch.as_tensor(earned).mean()) == pytest.approx(truth.value, abs=0.06)
     assert truth.error < 0.02
     together = all_deviate(market, 2_000)
-    assert together.value < truth.value - 0.1, "who wear out the same items earn less together"
+    assert together.value < truth.value - 0.01, "who wear out the same items earn less together"
 
 
 def test_one_who_deviates_leaves_the_others_choices_as_they_are() -> None:
