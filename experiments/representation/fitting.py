@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -24,7 +25,8 @@ Task = Literal["ranking", "responses"]
 Note = Callable[[str, float, int], None]
 """Takes a scalar's name, its value and the epoch."""
 
-_SCORED = 512  # users, or pairs, that are scored at once
+_SCORED = 512  # users whose histories are read at once
+_PAIRS = 1 << 16  # pairs that are scored at once
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,15 @@ class Recipe:
     history_length: int = 50
     """Steps that cnn, gru and transformer read."""
     dropout: float = 0.6
-    """Chance of each item of a history to be left out in training."""
+    """Chance of each item of a history to be left out in training; responses are told of what is left out, and so
+    need it above 0."""
     learning_rate: float = 1e-3
     """Adam's step."""
     weight_decay: float = 2.0
     """Decoupled decay of all weights (Loshchilov and Hutter 2019), times the learning rate at each step. Sums of many
     vectors need much of it, encoders that read in order little: 0.1 suits them."""
     batch_size: int = 128
-    """Users (mlp), steps or pairs of a batch."""
+    """Users of a batch; steps where rankings are learnt by an encoder that reads in order."""
     epochs: int = 400
     """Passes over the training part at most."""
     patience: int = 30
@@ -82,6 +85,9 @@ class Recipe:
         if not 0.0 <= self.dropout < 1.0 or self.learning_rate <= 0.0:
             raise InterplayError(f"dropout={self.dropout}, learning_rate={self.learning_rate}: dropout must be at "
                                  "least 0 and below 1, the learning rate above 0")
+        if self.task == "responses" and self.dropout == 0.0:
+            raise InterplayError("dropout=0.0: responses are told of what is left out of histories: give a dropout "
+                                 "above 0")
 
 
 class Fitted:
@@ -102,23 +108,25 @@ class Fitted:
     @torch.no_grad()
     def scores(self, users: Ints) -> NDArray[np.float32]:
         """Logits of all items, float32 ``[n, I]``: a ``Ranker``."""
-        parts = [self.model.users(torch.from_numpy(part), self._histories.now(part, self._length))
-                 for part in np.array_split(users, -(-len(users) // _SCORED))]
-        found: NDArray[np.float32] = (self.model.logits(torch.cat(parts), self.model.items())
+        found: NDArray[np.float32] = (self.model.logits(self._codes(users), self.model.items())
                                       + self.model.item_bias).numpy()
         return found
 
     @torch.no_grad()
     def responses(self, user: Ints, item: Ints) -> NDArray[np.float64]:
         """Predicted responses to pairs int64 ``[N]`` each, in the log's units: float64 ``[N]``."""
-        parts = []
-        for at in np.array_split(np.arange(len(user)), -(-len(user) // _SCORED)):
-            history = self._histories.now(user[at], self._length)
-            batch = Batch(torch.from_numpy(user[at]), history, torch.from_numpy(item[at] + 1)[:, None])
-            parts.append(torch.sigmoid(response_logits(self.model, batch)).double().numpy())
+        distinct, place = np.unique(user, return_inverse=True)
+        codes = self._codes(distinct)
+        logits = [response_logits(self.model, codes[place[at]], torch.from_numpy(user[at]), torch.from_numpy(item[at]))
+                  for at in np.array_split(np.arange(len(user)), -(-len(user) // _PAIRS))]
         low, high = self.log.reward_range
-        found: NDArray[np.float64] = low + (high - low) * np.concatenate(parts)
+        found: NDArray[np.float64] = low + (high - low) * torch.sigmoid(torch.cat(logits)).double().numpy()
         return found
+
+    def _codes(self, users: Ints) -> Tensor:
+        """f1 of all that users ``[n]`` met: float32 ``[n, E]``."""
+        return torch.cat([self.model.users(torch.from_numpy(part), self._histories.now(part, self._length))
+                          for part in np.array_split(users, -(-len(users) // _SCORED))])
 
 
 def fit(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | None = None,
@@ -185,12 +193,18 @@ def _epochs(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note 
 def make_model(log: InteractionLog, recipe: Recipe) -> TwoTower:
     """An untrained model for the log's users and items."""
     shape = Shape(log.num_users, log.num_items, recipe.encoder, recipe.scorer, recipe.size, recipe.history_length,
-                  user_ids=recipe.task == "responses")
+                  user_ids=recipe.task == "responses", base=_base(log) if recipe.task == "responses" else 0.0)
     users, items = (_features(values, count, recipe.side_features) for values, count in (
         (log.user_features, log.num_users), (log.item_features, log.num_items)))
     if recipe.side_features and log.item_topics is not None:
         items = torch.cat([items, torch.from_numpy(log.item_topics).float()], dim=1)
     return TwoTower(shape, users, items, recipe.seed)
+
+
+def _base(log: InteractionLog) -> float:
+    """The logit of the mean response, kept finite where all are at one end of the scale."""
+    mean = float(np.clip(log.scaled(log.reward).mean(dtype=np.float64), 1e-3, 1.0 - 1e-3))
+    return math.log(mean / (1.0 - mean))
 
 
 def _features(values: NDArray[np.float32] | None, count: int, wanted: bool) -> Tensor:
@@ -201,7 +215,8 @@ def _features(values: NDArray[np.float32] | None, count: int, wanted: bool) -> T
 
 def _batches(histories: Histories, recipe: Recipe, generator: torch.Generator) -> Iterator[Batch]:
     if recipe.task == "responses":
-        return histories.pairs(generator, recipe.batch_size, recipe.dropout)
+        length = None if recipe.encoder == "mlp" else histories.length
+        return histories.halves(generator, recipe.batch_size, recipe.dropout, length)
     if recipe.encoder == "mlp":
         return histories.sets(generator, recipe.batch_size, recipe.dropout)
     return histories.steps(generator, recipe.batch_size, recipe.dropout)

@@ -22,8 +22,8 @@ class Batch(NamedTuple):
     Attributes:
         user: int64 ``[S]``.
         history: what each met, without the targets.
-        target: int64 ``[S, P]``, 1 + the item that followed, padded with 0; or items whose response is to be told.
-        response: float32 ``[S]`` in [0, 1], to single targets, where responses are to be told.
+        target: int64 ``[S, P]``, 1 + the item that followed, or whose response is to be told; padded with 0.
+        response: float32 ``[S, P]`` in [0, 1], to the targets, where responses are to be told.
     """
 
     user: Tensor
@@ -48,6 +48,7 @@ class Histories:
         self.length = length
         self._item, self._liked = log.item[order] + 1, log.reward[order] > liked_above
         self._log, self._order = log, order
+        self._pair = np.unique(log.pair_key[order], return_inverse=True)[1]
         count = np.bincount(self.user, minlength=log.num_users)
         self._start, self._count = np.cumsum(count) - count, count
         self._place = np.arange(len(self.user)) - self._start[self.user]
@@ -87,23 +88,30 @@ class Histories:
             yield Batch(torch.from_numpy(self.user[at]), History(before.items * kept, before.liked & kept),
                         torch.from_numpy(self._item[at])[:, None])
 
-    def pairs(self, generator: torch.Generator, size: int, dropout: float) -> Iterator[Batch]:
-        """Each row once, with all other rows of its user as the history: which never holds the answer.
+    def halves(self, generator: torch.Generator, size: int, dropout: float, length: int | None = None) -> \
+            Iterator[Batch]:
+        """Each user with rows once: from part of what it met to its responses to the rest.
+
+        No history holds an answer, for all rows of a pair have one fate; and each is read once for many answers.
 
         Args:
             generator: of the order and of what is left out.
-            size: rows of a batch.
-            dropout: chance of each item to be left out of the history.
+            size: users of a batch.
+            dropout: chance of each pair to be left out of the history, and so to be told.
+            length: steps of the history at most, the latest; None = all.
         """
         # Here and not for all: a log of nothing but clicks has items to rank, and no scale of responses.
-        response = torch.from_numpy(self._log.scaled(self._log.reward)[self._order])
-        for part in _parts(torch.arange(len(self.user)), generator, size):
-            at = part.numpy()
-            whole = self.now(self.user[at])
-            target = torch.from_numpy(self._item[at])[:, None]
-            kept = (torch.rand(whole.items.shape, generator=generator) >= dropout) & (whole.items != target)
-            yield Batch(torch.from_numpy(self.user[at]), History(whole.items * kept, whole.liked & kept), target,
-                        response[part])
+        response = self._log.scaled(self._log.reward)[self._order]
+        fate = torch.rand(int(self._pair.max()) + 1, generator=generator).numpy()[self._pair]
+        for part in _parts(torch.from_numpy(np.flatnonzero(self._count)), generator, size):
+            user = part.numpy()
+            whole = self.now(user)
+            told, drawn = (torch.from_numpy(self._at(column, user, self._count[user], self.longest))
+                           for column in (response, fate))
+            kept = drawn >= dropout
+            latest = slice(-(length or self.longest), None)
+            history = History((whole.items * kept)[:, latest], (whole.liked & kept)[:, latest])
+            yield Batch(part, history, whole.items * ~kept, told)
 
     def _windows(self, user: Ints, end: Ints, length: int) -> History:
         """The ``length`` rows before each user's ``end``-th, the latest last."""

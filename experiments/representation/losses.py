@@ -15,16 +15,27 @@ Loss = Literal["softmax", "bce"]
 
 
 def response_loss(model: TwoTower, batch: Batch) -> Tensor:
-    """Cross-entropy of the responses to the targets: the article's equation in section 3.2."""
-    assert batch.response is not None, "pairs have them"
-    return nn.functional.binary_cross_entropy_with_logits(response_logits(model, batch), batch.response)
+    """Mean cross-entropy of the responses to the targets: the article's equation in section 3.2."""
+    assert batch.response is not None, "halves have them"
+    example, place = batch.target.nonzero(as_tuple=True)
+    if len(example) == 0:  # by chance nothing was left out: nothing is to be learnt
+        return model.item_bias.sum() * 0.0
+    users, item = model.users(batch.user, batch.history), batch.target[example, place] - 1
+    logits = response_logits(model, users[example], batch.user[example], item)
+    return nn.functional.binary_cross_entropy_with_logits(logits, batch.response[example, place])
 
 
-def response_logits(model: TwoTower, batch: Batch) -> Tensor:
-    """Of the single target of each example, with both biases: float32 ``[S]``."""
-    item = batch.target[:, 0] - 1
-    users = model.users(batch.user, batch.history)
-    return model.pair_logits(users, model.items()[item]) + model.item_bias[item] + model.user_bias[batch.user]
+def response_logits(model: TwoTower, code: Tensor, user: Tensor, item: Tensor) -> Tensor:
+    """Pair by pair, with both biases and the base: float32 ``[N]``.
+
+    Args:
+        model: whose items and biases are meant.
+        code: float32 ``[N, E]``, of the users, with what they met in it.
+        user: int64 ``[N]``.
+        item: int64 ``[N]``.
+    """
+    logits = model.pair_logits(code, model.items()[item]) + model.item_bias[item] + model.user_bias[user]
+    return logits + model.shape.base
 
 
 def ranking_loss(model: TwoTower, batch: Batch, loss: Loss, negatives: Tensor | None, log_chance: Tensor) -> Tensor:

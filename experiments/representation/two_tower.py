@@ -48,6 +48,7 @@ class Shape:
         size: E, of vectors and layers.
         history_length: H of ``cnn``, ``gru`` and ``transformer``; ``mlp`` takes any.
         user_ids: whether each user has a vector of its own besides, and a bias.
+        base: what logits of responses start from, and what decay draws them to.
     """
 
     num_users: int
@@ -57,6 +58,7 @@ class Shape:
     size: int = 256
     history_length: int = 50
     user_ids: bool = False
+    base: float = 0.0
 
 
 class TwoTower(nn.Module):

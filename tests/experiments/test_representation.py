@@ -148,11 +148,13 @@ def tastes(users=80, items=30):
                    for i in generator.choice(items, 12, replace=False)])
 
 
-@pytest.mark.parametrize("scorer", ["hadamard", "concatenation"])
-@pytest.mark.parametrize("encoder", ["mlp", "gru"])
-def test_responses_are_told_from_what_else_a_user_liked(encoder, scorer):
+@pytest.mark.parametrize(("encoder", "scorer", "length"), [
+    ("mlp", "hadamard", 12), ("mlp", "concatenation", 12), ("gru", "hadamard", 12), ("gru", "concatenation", 12),
+    ("transformer", "hadamard", 9)])
+def test_responses_are_told_from_what_else_a_user_liked(encoder, scorer, length):
     train, held_out = split_log(tastes(), 0.2, "random", 0)
-    recipe = replace(SMALL, task="responses", encoder=encoder, scorer=scorer, history_length=12, epochs=25)
+    recipe = replace(SMALL, task="responses", encoder=encoder, scorer=scorer, history_length=length,
+                     epochs=80, dropout=0.4)
     fitted = fit(train, recipe, 3.0)
     predicted = fitted.responses(held_out.user, held_out.item)
     assert judge(predicted, held_out.reward.astype(float), 3.0).auc > 0.95
@@ -173,11 +175,19 @@ def test_every_loss_ranks_what_is_of_the_users_kind_first(loss, negatives):
 
 
 def test_a_response_is_never_in_its_own_history():
-    histories = Histories(tastes(), 3.0, 5)
+    log = tastes()
+    histories = Histories(log, 3.0, 5)
     generator = torch.Generator().manual_seed(0)
-    for batch in histories.pairs(generator, 64, 0.0):
-        assert not (batch.history.items == batch.target).any()
-        assert ((batch.history.items > 0).sum(1) == 11).all()
+    scale = {(u, i + 1): (r - 1.0) / 4.0 for u, i, r in zip(log.user, log.item, log.reward, strict=True)}
+    for batch in histories.halves(generator, 64, 0.4):
+        history, target = batch.history.items, batch.target
+        assert ((history > 0) ^ (target > 0)).all()  # the two together are all twelve rows
+        told = {(int(batch.user[s]), int(target[s, p])): float(batch.response[s, p]) for s, p in target.nonzero()}
+        assert told == {pair: scale[pair] for pair in told}
+        assert 0.3 < (target > 0).float().mean() < 0.5
+    latest = next(histories.halves(torch.Generator().manual_seed(0), 80, 0.4, length=5)).history.items
+    whole = next(histories.halves(torch.Generator().manual_seed(0), 80, 0.4)).history.items
+    assert torch.equal(latest, whole[:, -5:])
     for batch in histories.steps(generator, 64, 0.0):
         assert (batch.target > 0).all()
         assert not (batch.history.items == batch.target).any()
