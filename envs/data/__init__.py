@@ -1,6 +1,7 @@
 """Data: logs, where they come from, and what can be fitted to them. One file for each data set.
 
-``find_log`` finds or downloads a public data set by its name; ``read_log`` finds the reader for a path;
+``find_log`` finds or downloads a public data set by its name; ``read_log`` finds the reader for a path, ``find_folds``
+its official folds;
 ``read_features`` reads what else is known of users and items; ``prepare`` cleans a log; ``split_log`` parts it;
 ``fit_factors`` turns it into vectors.
 """
@@ -66,17 +67,36 @@ def read_log(path: Path | str, columns: ColumnNames | None = None) -> Interactio
         InterplayError: there is no such path, no data set knows it, or what is inside cannot be used.
     """
     path = Path(path)
+    return _reader(path).read(path, columns)
+
+
+def find_folds(path: Path | str) -> tuple[Path, ...]:
+    """The official folds of the public data set at ``path``: paths of logs whose held-out parts are each one's own.
+
+    Raises:
+        InterplayError: the data set has none, or some of them are missing.
+    """
+    path = Path(path)
+    reader = _reader(path)
+    folds = reader.folds(path)
+    if not folds:
+        raise InterplayError(f"{path}: {reader.name} comes without folds: repeat random splits with --seeds instead")
+    return folds
+
+
+def _reader(path: Path) -> DataSet:
+    """The first data set that knows ``path``."""
     if not path.exists():
         raise InterplayError(f"{path}: there is no such file or folder: check the path")
     readers = sorted((kind() for kind in data_sets().values()), key=lambda reader: reader.fallback)
     for reader in readers:
         if reader.matches(path):
-            return reader.read(path, columns)
+            return reader
     known = ", ".join(reader.name for reader in readers)
     raise InterplayError(f"{path}: no data set knows this (asked: {known}): give its folder, or a table as "
                          ".csv, .tsv or .parquet")
 
 
 __all__ = ["ColumnNames", "DataSet", "Factors", "Features", "InteractionLog", "LogSummary", "Preparation",
-           "centre_users", "data_sets", "downloads", "find_log", "fit_factors", "make_log", "prepare", "read_features",
-           "read_log", "split_log"]
+           "centre_users", "data_sets", "downloads", "find_folds", "find_log", "fit_factors", "make_log", "prepare",
+           "read_features", "read_log", "split_log"]

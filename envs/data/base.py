@@ -16,7 +16,7 @@ class DataSet(ABC):
     """A format in which logs come. A new one is a new file in this package with a subclass in it.
 
     Must be overridden: ``name``, ``matches`` and ``read``. May be overridden: the rest; a public data set says all of
-    ``source``, ``licence``, ``rows``, ``features`` and ``own_split``.
+    ``source``, ``licence``, ``rows``, ``features`` and ``own_split``, and which ``folds`` it comes with.
     """
 
     name: ClassVar[str]
@@ -48,6 +48,17 @@ class DataSet(ABC):
 
         What is inside is for ``read`` to judge.
         """
+
+    def folds(self, path: Path) -> tuple[Path, ...]:
+        """The publisher's folds for cross-validation: each a path for ``read``, with its own held-out part.
+
+        Args:
+            path: exists, and ``matches`` said yes to it.
+
+        Raises:
+            InterplayError: some of the folds are missing.
+        """
+        return ()
 
     @abstractmethod
     def read(self, path: Path, columns: ColumnNames | None) -> InteractionLog:

@@ -28,6 +28,7 @@ GENRES = ("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy",
 
 _COLUMNS = ColumnNames("user", "item", "rating", "time")
 _FOLD = re.compile(r"u[1-5ab]\.(base|test)")
+_FIFTHS = ("u1", "u2", "u3", "u4", "u5")
 _FIRST_FLAG = 5  # fields of u.item before the flags: id, title, date, video date, link
 
 
@@ -43,7 +44,7 @@ class MovieLens100K(DataSet):
     licence: ClassVar[str] = "research use; no redistribution and no commercial use without permission"
     rows: ClassVar[str] = "a rating, 1 to 5 stars, with its time"
     features: ClassVar[str] = "users: age, gender, occupation; items: title, and genres as topics in equal shares"
-    own_split: ClassVar[str] = "the folds u1 to u5, ua and ub, when one of their files is given as the path"
+    own_split: ClassVar[str] = "u1 to u5 as folds; one of these, ua or ub, when one of its files is given as the path"
     downloads: ClassVar[dict[str, Download]] = {"movielens-100k": Download(
         "ml-100k", "https://files.grouplens.org/datasets/movielens/ml-100k.zip",
         "md5:0e33842e24a9c977be4e0107933c0723")}  # the publisher's; the archive was not at hand
@@ -52,6 +53,15 @@ class MovieLens100K(DataSet):
         """``u.data``, a folder with one, or a file of a fold."""
         file = path / "u.data" if path.is_dir() else path
         return (file.name == "u.data" or _FOLD.fullmatch(file.name) is not None) and file.is_file()
+
+    def folds(self, path: Path) -> tuple[Path, ...]:
+        """u1 to u5, of which every row is held out in one."""
+        folder = path if path.is_dir() else path.parent
+        found = tuple(folder / f"{name}.base" for name in _FIFTHS)
+        for file in found:
+            if not file.is_file():
+                raise InterplayError(f"{file}: there is no such file, but the folds need it: get the folder again")
+        return found
 
     def read(self, path: Path, columns: ColumnNames | None) -> InteractionLog:
         """Ratings; titles and topics too where ``u.item`` lies beside them, users' features where ``u.user`` does."""

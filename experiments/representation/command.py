@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from interplay.envs.data import InteractionLog, fit_factors
+from interplay.envs.data import InteractionLog, find_folds, find_log
 from interplay.envs.types import InterplayError
 from interplay.experiments.logs import Parts, logged_parts
 from interplay.experiments.representation.baselines import ease, implicit_als, item_knn, popularity
-from interplay.experiments.representation.fitting import Fitted, Recipe, fit
+from interplay.experiments.representation.factorisation import SIZES, factorise
+from interplay.experiments.representation.fitting import Fitted, Recipe, fit, inner_parts
+from interplay.experiments.representation.folders import new_folder
 from interplay.experiments.representation.ranking import Floats, Ranker, interactions, rank
+from interplay.experiments.representation.repeats import figures_table, summed_up
 from interplay.experiments.representation.responses import Responses, judge, probability_of
-from interplay.experiments.settings import LogSettings, typed
-from interplay.experiments.statistics import mean_estimate
-from interplay.experiments.tables import table
+from interplay.experiments.settings import LogSettings
 
 _PATHS = ("log", "data_dir", "user_features", "item_features", "log_dir")
 
@@ -38,8 +38,10 @@ class PretrainSettings(LogSettings, Recipe):
     """Length of the lists that rankings are judged by."""
     seeds: int = 1
     """Repeats with other seeds, and so other random splits, from --seed on; summed up in report.md."""
+    folds: bool = False
+    """One run for each of the data set's official folds (--split own), summed up in report.md."""
     baselines: bool = True
-    """Whether to fit popularity, item-kNN, EASE and ALS on the same split."""
+    """Whether to fit popularity, item-kNN, EASE and ALS, or biases and ALS for responses, on the same split."""
     log_dir: Path = Path("runs")
     """Folder in which the run's own folder is made."""
     name: str | None = None
@@ -52,6 +54,27 @@ class PretrainSettings(LogSettings, Recipe):
     def threshold(self, log: InteractionLog) -> float:
         """Above which a reward is liked."""
         return sum(log.reward_range) / 2.0 if self.liked_above is None else self.liked_above
+
+    @property
+    def inner(self) -> Literal["random", "last"]:
+        """How the training part is parted once more: like the held-out part was, where that is its users' last."""
+        return "last" if self.split == "last" else "random"
+
+    def check(self) -> None:
+        """Check the numbers, as ``Recipe.check`` does.
+
+        Raises:
+            InterplayError: one of them is out of range, or they do not go together.
+        """
+        super().check()
+        if self.log is None:
+            raise InterplayError("pretrain needs a log: give one with --log")
+        for name in ("k", "seeds"):
+            if getattr(self, name) < 1:
+                raise InterplayError(f"{name}={getattr(self, name)} must be at least 1")
+        if self.folds and (self.split != "own" or self.seeds > 1):
+            raise InterplayError(f"folds=True, split={self.split!r}, seeds={self.seeds}: folds are splits of the data "
+                                 "set's own, each run once: take them with --split own and without --seeds")
 
     def to_json(self) -> str:
         """The settings as text; paths become absolute, so that the run can be used from anywhere."""
@@ -73,7 +96,7 @@ class PretrainSettings(LogSettings, Recipe):
 
 
 def pretrain(settings: PretrainSettings) -> Path:
-    """One run, or one for each seed and a report of all.
+    """One run, or one for each seed or fold and a report of all.
 
     Returns:
         The folder.
@@ -81,36 +104,31 @@ def pretrain(settings: PretrainSettings) -> Path:
     Raises:
         InterplayError: whatever is wrong with the settings or the log.
     """
-    if settings.log is None:
-        raise InterplayError("pretrain needs a log: give one with --log")
     settings.check()
-    if settings.seeds == 1:
+    runs = _repeats(settings)
+    if not runs:
         return _one(settings)
-    if settings.seeds < 1:
-        raise InterplayError(f"seeds={settings.seeds} must be at least 1")
-    folder = _make_folder(settings)
-    seeds = range(settings.seed, settings.seed + settings.seeds)
-    for seed in seeds:
-        _one(replace(settings, seed=seed, seeds=1, log_dir=folder, name=f"s{seed}"))
-    report = _report([json.loads((folder / f"s{seed}" / RESULTS).read_text()) for seed in seeds])
-    (folder / "report.md").write_text(report)
-    print(report)
+    with new_folder(_folder(settings), RESULTS) as folder:
+        done: dict[str, Any] = {}
+        try:
+            for name, run in runs.items():
+                done[name] = json.loads((_one(replace(run, log_dir=folder, name=name)) / RESULTS).read_text())
+        finally:  # what is finished is told of, even if the rest fails or is stopped
+            if done:
+                report = summed_up(done, len(runs), "folds" if settings.folds else "seeds")
+                (folder / "report.md").write_text(report)
+                print(report)
     return folder
 
 
-def _report(runs: Sequence[dict[str, Any]]) -> str:
-    """Means over seeds, with the command that made them."""
-    models: dict[str, dict[str, Any]] = runs[0]["models"]
-    means = {model: {figure: mean_estimate([_number(run["models"][model][figure]) for run in runs])
-                     for figure in figures} for model, figures in models.items()}
-    epochs = ", ".join(str(run["epochs"]) for run in runs)
-    return (f"Made by `{typed('pretrain')}` with torch {torch.__version__.split('+')[0]}. Means over {len(runs)} "
-            "seeds, each with a split of its own where that is random; 95 % bootstrap intervals over seeds. Epochs "
-            f"trained: {epochs}.\n\n{_table(means)}\n")
-
-
-def _number(value: Any) -> float:
-    return float(value["mean"] if isinstance(value, dict) else value)
+def _repeats(settings: PretrainSettings) -> dict[str, PretrainSettings]:
+    """The runs that the settings ask for, by name; none if they are one themselves."""
+    if settings.folds:
+        assert settings.log is not None, "checked"
+        folds = find_folds(find_log(settings.log, settings.data_dir))
+        return {fold.stem: replace(settings, log=fold, folds=False) for fold in folds}
+    seeds = range(settings.seed, settings.seed + settings.seeds) if settings.seeds > 1 else ()
+    return {f"s{seed}": replace(settings, seed=seed, seeds=1) for seed in seeds}
 
 
 def _one(settings: PretrainSettings) -> Path:
@@ -118,25 +136,30 @@ def _one(settings: PretrainSettings) -> Path:
     torch.set_num_threads(1)
     parts = logged_parts(settings, settings.seed)
     print(parts.summary)
-    folder = _make_folder(settings)
-    print(f"run: {folder}")
+    with new_folder(_folder(settings), RESULTS) as folder:
+        print(f"run: {folder}")
+        started = time.perf_counter()
+        fitted, found = _trained(settings, parts, folder)
+        seconds = time.perf_counter() - started
+        _save(folder, settings, fitted, {"epochs": fitted.epochs, "seconds": round(seconds, 1), **found})
+    print(f"{fitted.epochs} epochs, {seconds:.0f} s\n{figures_table(found['models'])}")
+    return folder
+
+
+def _trained(settings: PretrainSettings, parts: Parts, folder: Path) -> tuple[Fitted, dict[str, Any]]:
+    """The model, and what it and the baselines came to; curves go to the folder."""
     writer = SummaryWriter(str(folder))
     try:
-        started = time.perf_counter()
         fitted = fit(parts.train, settings.recipe(), settings.threshold(parts.train),
-                     lambda name, value, epoch: writer.add_scalar(f"pretrain/{name}", value, epoch),
-                     "last" if settings.split == "last" else "random")
-        seconds = time.perf_counter() - started
+                     lambda name, value, epoch: writer.add_scalar(f"pretrain/{name}", value, epoch), settings.inner)
         found: dict[str, Any] = (_rankings(settings, parts, fitted) if settings.task == "ranking"
                                  else _responses(settings, parts, fitted))
-        for name, value in found[_name(settings)].items():
+        for name, value in found["models"][_name(settings)].items():
             writer.add_scalar(f"pretrain/held_out_{name}", value[0] if isinstance(value, tuple) else value,
                               fitted.epochs)
     finally:
         writer.close()
-    _save(folder, settings, fitted, {"epochs": fitted.epochs, "seconds": round(seconds, 1), "models": found})
-    print(f"{fitted.epochs} epochs, {seconds:.0f} s\n{_table(found)}")
-    return folder
+    return fitted, found
 
 
 def _name(settings: PretrainSettings) -> str:
@@ -151,55 +174,35 @@ def _rankings(settings: PretrainSettings, parts: Parts, fitted: Fitted) -> dict[
                    "implicit-als": implicit_als(seen)}
     rankers[_name(settings)] = fitted.scores
     found = {name: rank(ranker, seen, held_out, settings.k) for name, ranker in rankers.items()}
-    return {name: {f"{label}@{settings.k}" if label not in ("mrr",) else label: value
-                   for label, value in ranking._asdict().items()} for name, ranking in found.items()}
+    return {"models": {name: {f"{label}@{settings.k}" if label not in ("mrr",) else label: value
+                              for label, value in ranking._asdict().items()} for name, ranking in found.items()}}
 
 
 def _responses(settings: PretrainSettings, parts: Parts, fitted: Fitted) -> dict[str, Any]:
-    train, held_out, threshold = parts.train, parts.held_out, settings.threshold(parts.train)
-    found: dict[str, Responses] = {}
-    sizes = {"biases": 0, "als": 10} if settings.baselines else {}
-    for name, size in sizes.items():
-        factors = fit_factors(train, size)
-        low, high = train.reward_range
-        known, wanted = (low + (high - low) * factors.predict(part.user, part.item) for part in (train, held_out))
-        found[name] = _judged(train, held_out, known, wanted, threshold)
-    known, wanted = (fitted.responses(part.user, part.item) for part in (train, held_out))
-    found[_name(settings)] = _judged(train, held_out, known, wanted, threshold)
-    return {name: responses._asdict() for name, responses in found.items()}
+    train, held_out = parts.train, parts.held_out
+    inner, validation = inner_parts(train, settings.seed, settings.inner)
+    factors = {name: factorise(inner, validation, train, held_out, size)
+               for name, size in (SIZES if settings.baselines else {}).items()}
+    assert fitted.validation is not None, "responses have it"
+    guesses = {**{name: (found.validation, found.held_out) for name, found in factors.items()},
+               _name(settings): (fitted.validation, fitted.responses(held_out.user, held_out.item))}
+    models = {name: _judged(validation, held_out, *guess, settings.threshold(train))._asdict()
+              for name, guess in guesses.items()}
+    return {"models": models, "ridges": {name: found.ridge for name, found in factors.items()}}
 
 
-def _judged(train: InteractionLog, held_out: InteractionLog, known: Floats, wanted: Floats,
+def _judged(validation: InteractionLog, held_out: InteractionLog, known: Floats, wanted: Floats,
             threshold: float) -> Responses:
-    chance = probability_of(known, train.reward.astype(float), threshold, wanted)
-    low, high = train.reward_range
+    """Figures of ``wanted``; chances are calibrated on ``known`` of the validation part, which was not learnt from."""
+    chance = probability_of(known, validation.reward.astype(float), threshold, wanted)
+    low, high = held_out.reward_range
     return judge(wanted.clip(low, high), held_out.reward.astype(float), threshold, chance)
 
 
-def _table(found: dict[str, Any]) -> str:
-    columns = list(next(iter(found.values())))
-    return table(["model", *columns], [[name, *(_cell(values[c]) for c in columns)] for name, values in found.items()])
-
-
-def _cell(value: Any) -> str:
-    return str(value) if isinstance(value, tuple) else f"{value:.3f}"
-
-
-def _make_folder(settings: PretrainSettings) -> Path:
-    """A new folder.
-
-    Raises:
-        InterplayError: it is there already, or cannot be made.
-    """
-    assert settings.log is not None
+def _folder(settings: PretrainSettings) -> Path:
+    assert settings.log is not None, "checked"
     name = f"pretrain-{settings.log.stem}-{settings.encoder}-s{settings.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder = settings.log_dir / (settings.name or name)
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise InterplayError(f"{str(folder)!r} cannot be made ({error.strerror or error}): choose another with "
-                             "--name or --log-dir") from error
-    return folder
+    return settings.log_dir / (settings.name or name)
 
 
 def _save(folder: Path, settings: PretrainSettings, fitted: Fitted, results: dict[str, Any]) -> None:

@@ -25,6 +25,9 @@ Task = Literal["ranking", "responses"]
 Note = Callable[[str, float, int], None]
 """Takes a scalar's name, its value and the epoch."""
 
+VALIDATION = 0.1
+"""Share of the training part's pairs that epochs and ridges are chosen on, and chances calibrated."""
+
 _SCORED = 512  # users whose histories are read at once
 _PAIRS = 1 << 16  # pairs that are scored at once
 
@@ -98,10 +101,15 @@ class Fitted:
         histories: of the training part.
         log: the training part.
         epochs: passes that it was trained for.
+
+    Attributes:
+        validation: float64 ``[V]``, what was predicted of the inner validation part, as ``inner_parts`` draws it, by
+            the model that had not seen it; None where nothing was, as with rankings.
     """
 
     def __init__(self, model: TwoTower, histories: Histories, log: InteractionLog, epochs: int) -> None:
         self.model, self.log, self.epochs = model, log, epochs
+        self.validation: NDArray[np.float64] | None = None
         self._histories = histories
         self._length = None if model.shape.encoder == "mlp" else histories.length
 
@@ -143,14 +151,14 @@ def fit(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | No
     Raises:
         InterplayError: the log is too short to be parted.
     """
-    inner, validation = split_log(log, 0.1, how, recipe.seed)
-    best, epochs = -np.inf, 0
+    inner, validation = inner_parts(log, recipe.seed, how)
+    best, epochs, predicted = -np.inf, 0, None
     for epoch, fitted in enumerate(_epochs(inner, recipe, liked_above, note), start=1):
-        figure = _figure(fitted, inner, validation)
+        figure, found = _figure(fitted, inner, validation)
         if note is not None:
             note("validation", figure, epoch)
         if figure > best:
-            best, epochs = figure, epoch
+            best, epochs, predicted = figure, epoch, found
         if epoch - epochs >= recipe.patience:
             break
     last = None
@@ -159,15 +167,23 @@ def fit(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | No
         if epoch == epochs:
             break
     assert last is not None
+    last.validation = predicted
     return last
 
 
-def _figure(fitted: Fitted, inner: InteractionLog, validation: InteractionLog) -> float:
-    """NDCG@10, or the negative root mean squared error: higher is better."""
+def inner_parts(log: InteractionLog, seed: int, how: Literal["random", "last"] = "random") -> \
+        tuple[InteractionLog, InteractionLog]:
+    """The training part, parted once more: what is learnt from while numbers are chosen, and what chooses them."""
+    return split_log(log, VALIDATION, how, seed)
+
+
+def _figure(fitted: Fitted, inner: InteractionLog, validation: InteractionLog) -> \
+        tuple[float, NDArray[np.float64] | None]:
+    """NDCG@10, or the negative root mean squared error with the predictions: higher is better."""
     if fitted.model.shape.user_ids:
-        error = fitted.responses(validation.user, validation.item) - validation.reward
-        return -float(np.sqrt(np.mean(error**2)))
-    return rank(fitted.scores, interactions(inner), interactions(validation)).ndcg.mean
+        predicted = fitted.responses(validation.user, validation.item)
+        return -float(np.sqrt(np.mean((predicted - validation.reward) ** 2))), predicted
+    return rank(fitted.scores, interactions(inner), interactions(validation)).ndcg.mean, None
 
 
 def _epochs(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | None) -> Iterator[Fitted]:

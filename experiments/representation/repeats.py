@@ -1,0 +1,70 @@
+"""Several runs of pretrain as one report: what each model comes to, and by how much two towers differ from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+
+from interplay.experiments.settings import typed
+from interplay.experiments.statistics import Estimate, mean_estimate
+from interplay.experiments.tables import table
+
+Over = Literal["seeds", "folds"]
+
+_SPLITS: dict[Over, str] = {"seeds": "seeds, each with a split of its own where that is random",
+                            "folds": "of the data set's own folds"}
+
+
+def summed_up(runs: Mapping[str, Mapping[str, Any]], planned: int, over: Over) -> str:
+    """Means over runs, with the command that made them.
+
+    Args:
+        runs: name of each finished run, and what its ``results.json`` holds.
+        planned: how many there should be.
+        over: what the runs differ in.
+    """
+    names, results = ", ".join(runs), list(runs.values())
+    stopped = "" if len(runs) == planned else f" Stopped before the others of {planned} were finished."
+    lines = [f"Made by `{typed('pretrain')}` with torch {torch.__version__.split('+')[0]}. Means over {len(runs)} "
+             f"{_SPLITS[over]} ({names}); 95 % bootstrap intervals over {over}.{stopped} Epochs trained: "
+             f"{', '.join(str(run['epochs']) for run in results)}.{_ridges(results)}", "",
+             figures_table(_means(results)), ""]
+    if len(results[0]["models"]) > 1:
+        own = list(results[0]["models"])[-1]
+        lines += [f"{own} less each, paired by {over.rstrip('s')}:", "", figures_table(_differences(results, own)), ""]
+    return "\n".join(lines)
+
+
+def figures_table(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """Models by figures."""
+    columns = list(next(iter(found.values())))
+    return table(["model", *columns], [[name, *(_cell(values[c]) for c in columns)] for name, values in found.items()])
+
+
+def _cell(value: Any) -> str:
+    return str(value) if isinstance(value, tuple) else f"{value:.3f}"
+
+
+def _ridges(results: list[Mapping[str, Any]]) -> str:
+    """Which ridges were chosen, if any were."""
+    chosen = {name: ", ".join(f"{run['ridges'][name]:g}" for run in results) for name in results[0].get("ridges", ())}
+    told = "; ".join(f"{name} {values}" for name, values in chosen.items())
+    return f" Ridges chosen on a part of the training part: {told}." if told else ""
+
+
+def _means(results: list[Mapping[str, Any]]) -> dict[str, dict[str, Estimate]]:
+    return {model: {figure: mean_estimate([_number(run["models"][model][figure]) for run in results])
+                    for figure in figures} for model, figures in results[0]["models"].items()}
+
+
+def _differences(results: list[Mapping[str, Any]], own: str) -> dict[str, dict[str, Estimate]]:
+    """Of the figures of model ``own`` and each other's, within each run."""
+    return {model: {figure: mean_estimate([_number(run["models"][own][figure]) - _number(run["models"][model][figure])
+                                           for run in results])
+                    for figure in figures} for model, figures in results[0]["models"].items() if model != own}
+
+
+def _number(value: Any) -> float:
+    return float(value["mean"] if isinstance(value, dict) else value)
