@@ -156,7 +156,7 @@ def tastes(users=80, items=30):
 def test_responses_are_told_from_what_else_a_user_liked(encoder, scorer, length):
     train, held_out = split_log(tastes(), 0.2, "random", 0)
     recipe = replace(SMALL, task="responses", encoder=encoder, scorer=scorer, history_length=length,
-                     epochs=80, dropout=0.4)
+                     epochs=25, batch_size=8, dropout=0.4, learning_rate=1e-2)
     fitted = fit(train, recipe, 3.0)
     predicted = fitted.responses(held_out.user, held_out.item)
     assert judge(predicted, held_out.reward.astype(float), 3.0).auc > 0.95
