@@ -66,14 +66,14 @@ class BetaBernoulliAgent(Agent):
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """Count a success or a failure for each agent."""
         self.learned += 1
-        reward, valid = transition.reward, transition.valid
+        reward, valid, weight = transition.reward, transition.valid, transition.weight.double().flatten()
         self.range = _widened(self.range, reward.masked_fill(~valid, 0.0))  # which always holds 0
         chance = (reward - self.range[0]) / (self.range[1] - self.range[0])
         won = self.draw(*reward.shape) < chance
         cell = taken(self._cells(transition.observation), transition.action).flatten()
-        self.success.view(-1).index_add_(0, cell, (won & valid).double().flatten())
-        self.failure.view(-1).index_add_(0, cell, (~won & valid).double().flatten())
-        return {"chance": valid_mean(chance, valid)}
+        self.success.view(-1).index_add_(0, cell, (won & valid).flatten() * weight)
+        self.failure.view(-1).index_add_(0, cell, (~won & valid).flatten() * weight)
+        return {"chance": valid_mean(chance * transition.weight, valid)}
 
     def _cells(self, seen: Observation) -> Tensor:
         """Place of each action in the flattened counts, int64 ``[B, N, A]``."""

@@ -134,8 +134,8 @@ class DQNAgent(Agent):
         values = self.online(sample.observation.own, sample.observation.options, who)
         value = _of(values, sample.action)
         error = self._targets(sample, who).unsqueeze(-2) - value.unsqueeze(-1)
-        weight = sample.valid.float() * self._correction(index, error, sample.valid)
-        loss = (self._loss(error) * weight).sum() / weight.sum().clamp(min=1.0)
+        share = sample.valid.float() * self._correction(index, error, sample.valid)
+        loss = (self._loss(error) * sample.weight * share).sum() / share.sum().clamp(min=1.0)
         self._optimiser.step(loss, self.progress)
         follow(self.target, self.online, self.options.target_rate)
         return {"loss": loss.detach(), "value": value.detach().mean()}

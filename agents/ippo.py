@@ -24,7 +24,7 @@ from interplay.agents.parts.encoders import Encoding, check_encoding
 from interplay.agents.parts.networks import draw_weights, linear_layer
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Rollout, shuffled
-from interplay.agents.parts.returns import lambda_returns, lean
+from interplay.agents.parts.returns import cut_off, lambda_returns, lean
 from interplay.agents.parts.schedules import check_above_zero, check_at_least_one
 from interplay.agents.parts.towers import Scoring, Towers, check_scoring
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec, TensorRecord, Transition
@@ -128,7 +128,8 @@ class IPPOAgent(JointAgent):
         batches: dict[Side, Batch] = {}
         for side, step in rollouts.items():
             discount = torch.where(step.terminated, 0.0, self.setting.discount)
-            returns = lambda_returns(rewards[side], discount, step.truncated, ahead[side], self.options.trace_decay)
+            returns = lambda_returns(rewards[side], discount, cut_off(step), ahead[side],
+                                     self.options.trace_decay)
             done = self.network.log_policy(side, step.observation).gather(-1, step.action.unsqueeze(-1)).squeeze(-1)
             batch = Batch(step, done, _standardised(returns - value[side], step.valid), returns)
             batches[side] = batch.map(lambda x: x.flatten(0, 1))
@@ -151,8 +152,8 @@ class IPPOAgent(JointAgent):
         gain = torch.minimum(ratio * batch.advantage, clipped * batch.advantage)
         error = nn.functional.smooth_l1_loss(value, batch.returns, reduction="none")
         entropy = -(policy.exp() * policy.masked_fill(~batch.step.observation.mask, 0.0)).sum(-1)
-        valid = batch.step.valid
-        return -valid_mean(gain, valid), valid_mean(error, valid), valid_mean(entropy, valid)
+        valid, weight = batch.step.valid, batch.step.weight
+        return -valid_mean(gain * weight, valid), valid_mean(error * weight, valid), valid_mean(entropy, valid)
 
     def _critic_inputs(self) -> int:
         """How many embeddings the critic reads: an agent's own."""

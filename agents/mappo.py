@@ -28,7 +28,10 @@ class MAPPOAgent(IPPOAgent):
         return 2
 
     def _rewards(self, rollouts: Mapping[Side, Transition]) -> dict[Side, Tensor]:
-        """What all earn on average, for everybody: float32 ``[T, B, N]``."""
+        """What all earn on average, for everybody: float32 ``[T, B, N]``.
+
+        Without weights: an agent's own steps count by theirs in the loss, and what others earned is no doing of its.
+        """
         team = torch.cat([step.reward * step.valid for step in rollouts.values()], dim=-1).mean(-1, keepdim=True)
         return {side: team.expand_as(step.reward) for side, step in rollouts.items()}
 

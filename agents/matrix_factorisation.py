@@ -82,16 +82,18 @@ class MatrixFactorisationAgent(Agent):
         guess = (mine[..., :-1] * theirs[..., :-1]).sum(-1) + mine[..., -1] + theirs[..., -1]
         error = torch.where(transition.valid, transition.reward - guess, 0.0)
         ones = torch.ones_like(mine[..., -1:])
-        self._move(self.agent, who, torch.cat([theirs[..., :-1], ones], dim=-1), error, transition.valid)
-        self._move(self.arm, arm, torch.cat([mine[..., :-1], ones], dim=-1), error, transition.valid)
-        return {"loss": valid_mean(error.square(), transition.valid),
+        self._move(self.agent, who, torch.cat([theirs[..., :-1], ones], dim=-1), error, transition)
+        self._move(self.arm, arm, torch.cat([mine[..., :-1], ones], dim=-1), error, transition)
+        return {"loss": valid_mean(error.square() * transition.weight, transition.valid),
                 "epsilon": torch.tensor(self.options.epsilon(self.progress))}
 
-    def _move(self, table: Tensor, row: Tensor, slope: Tensor, error: Tensor, valid: Tensor) -> None:
+    def _move(self, table: Tensor, row: Tensor, slope: Tensor, error: Tensor, done: Transition) -> None:
         """Move the rows of ``table`` at ``row [B, N]``; those of agents who have gone stay."""
         o, flat = self.options, row.flatten()
-        step = (error.unsqueeze(-1) * slope - o.penalty * table[row]) * valid.unsqueeze(-1)
-        count = torch.zeros_like(table[:, 0]).index_add(0, flat, valid.float().flatten())
+        # A heavier step moves further, but not past what would take the error away.
+        share = done.valid * done.weight.clamp(max=max(1.0, 1.0 / o.learning_rate))
+        step = (error.unsqueeze(-1) * slope - o.penalty * table[row]) * share.unsqueeze(-1)
+        count = torch.zeros_like(table[:, 0]).index_add(0, flat, done.valid.float().flatten())
         total = torch.zeros_like(table).index_add(0, flat, step.flatten(0, 1))
         table += o.learning_rate * total / count.clamp(min=1.0).unsqueeze(1)
 

@@ -27,7 +27,7 @@ from interplay.agents.parts.choosing import best, epsilon_greedy
 from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Rollout, shuffled
-from interplay.agents.parts.returns import lambda_returns, lean
+from interplay.agents.parts.returns import cut_off, lambda_returns, lean
 from interplay.agents.parts.schedules import Exploring, check_above_zero, check_at_least_one
 from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
 
@@ -104,7 +104,8 @@ class PQNAgent(Agent):
     def _fit(self, rows: Transition, returns: Tensor) -> dict[str, Tensor]:
         """One step of the optimiser, which moves what was done in ``R`` rows towards its returns ``[R, N]``."""
         value = self._values(rows.observation).gather(-1, rows.action.unsqueeze(-1)).squeeze(-1)
-        loss = valid_mean(nn.functional.smooth_l1_loss(value, returns, reduction="none"), rows.valid)
+        error = nn.functional.smooth_l1_loss(value, returns, reduction="none")
+        loss = valid_mean(error * rows.weight, rows.valid)
         self._optimiser.step(loss, self.progress)
         return {"loss": loss.detach(), "value": valid_mean(value.detach(), rows.valid)}
 
@@ -114,7 +115,7 @@ class PQNAgent(Agent):
         after = rollout.next_observation
         ahead = self._values(after).masked_fill(~after.mask, -torch.inf).amax(-1)
         discount = torch.where(rollout.terminated, 0.0, self.setting.discount)
-        return lambda_returns(rollout.reward, discount, rollout.truncated, ahead, self.options.trace_decay)
+        return lambda_returns(rollout.reward, discount, cut_off(rollout), ahead, self.options.trace_decay)
 
     def _values(self, seen: Observation) -> Tensor:
         """Values of all actions, float32 ``[..., N, A]``."""

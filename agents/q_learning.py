@@ -127,11 +127,12 @@ class QLearningAgent(Agent):
         error = transition.reward + self.setting.discount * ahead - table[cell]
         error = torch.where(transition.valid, error, 0.0)
         # Agents and worlds that hit one cell at once move it by the mean of their errors, not by the sum.
-        flat, weight = cell.flatten(), transition.valid.float().flatten()
-        batch.index_add_(0, flat, weight)
-        visits.index_add_(0, flat, weight)
+        flat, one = cell.flatten(), transition.valid.float().flatten()
+        batch.index_add_(0, flat, one)
+        visits.index_add_(0, flat, one)
         rate = visits[cell].clamp(min=1.0).pow(-0.6).clamp(min=self.options.learning_rate)
         rate = rate * torch.where(error < 0.0, self.options.bad_news, 1.0)
+        rate = (rate * transition.weight).clamp(max=1.0)  # heavier steps move further, but not past their target
         table.index_add_(0, flat, (rate * error / batch[cell].clamp(min=1.0)).flatten())
         batch.index_fill_(0, flat, 0.0)
         return error

@@ -169,19 +169,24 @@ class SharedCriticAgent(JointAgent):
         for found in judged.values():
             target = found.sample.reward + found.sample.discount * found.ahead
             error = nn.functional.smooth_l1_loss(found.value, target, reduction="none")
-            losses.append(valid_mean(error, found.sample.valid))
+            losses.append(valid_mean(error * found.sample.weight, found.sample.valid))
         return torch.stack(losses).mean()
 
     def _mixed_loss(self, judged: Mapping[Side, _Judged]) -> Tensor:
-        """What all agents of a world earn together, each side's agents side by side."""
-        values = torch.cat([j.value * j.sample.valid for j in judged.values()], dim=1)
+        """What all agents of a world earn together, each side's agents side by side.
+
+        A world has one loss for all its agents, so that weights enter what is summed, values and rewards alike; by
+        their roots, since the loss squares them.
+        """
+        share = torch.cat([j.sample.valid * j.sample.weight.sqrt() for j in judged.values()], dim=1)
+        values = torch.cat([j.value for j in judged.values()], dim=1) * share
         agents = torch.cat([j.seen.agent for j in judged.values()], dim=1).detach()
         with torch.no_grad():
-            reward = torch.cat([j.sample.reward * j.sample.valid for j in judged.values()], dim=1).mean(1)
+            reward = (torch.cat([j.sample.reward for j in judged.values()], dim=1) * share).mean(1)
             discount = torch.cat([j.sample.discount * j.sample.valid for j in judged.values()], dim=1)
             # One discount for the world; who has gone is worth nothing from here on.
             most = discount.amax(1)
-            ahead = torch.cat([j.ahead for j in judged.values()], dim=1) * (discount > 0.0)
+            ahead = torch.cat([j.ahead for j in judged.values()], dim=1) * (discount > 0.0) * share
             after = torch.cat([j.after for j in judged.values()], dim=1)
             target = reward + most * self.target.mixed(ahead, after)
         return nn.functional.smooth_l1_loss(self.online.mixed(values, agents), target)
@@ -192,7 +197,7 @@ class SharedCriticAgent(JointAgent):
         slot = (users.sample.action - 1).clamp(min=0)
         loss = nn.functional.binary_cross_entropy_with_logits(
             logit.gather(-1, slot.unsqueeze(-1)).squeeze(-1), users.sample.response, reduction="none")
-        return valid_mean(loss, users.sample.valid & (users.sample.action > 0))
+        return valid_mean(loss * users.sample.weight, users.sample.valid & (users.sample.action > 0))
 
     def state_dict(self) -> dict[str, Any]:
         """Networks, optimiser and memories."""

@@ -118,7 +118,7 @@ class SlateQAgent(Agent):
         chosen = sample.action.unsqueeze(-1)
         value = self._values(self.online, sample.observation).gather(-1, chosen).squeeze(-1)
         error = nn.functional.smooth_l1_loss(value, self._targets(sample), reduction="none")
-        value_loss = valid_mean(error, sample.valid)
+        value_loss = valid_mean(error * sample.weight, sample.valid)
         self._optimisers["value"].step(value_loss, self.progress)
         follow(self.target, self.online, self.options.target_rate)
         choice_loss = valid_mean(self._surprise(sample), sample.valid)

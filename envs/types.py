@@ -144,6 +144,16 @@ class Observation(TensorRecord):
     expected: Tensor | None = None
 
 
+ALL_ALIKE = torch.empty(0)
+"""Stands for weights that steps were not given; it makes ones of them."""
+
+
+def count_alike(record: Any) -> None:
+    """Weights of 1 for a record of steps that has not been given others."""
+    if record.weight is ALL_ALIKE:
+        object.__setattr__(record, "weight", torch.ones_like(record.reward))
+
+
 @dataclass(frozen=True)
 class Transition(TensorRecord):
     """One step of one side, as a learner gets it.
@@ -158,7 +168,10 @@ class Transition(TensorRecord):
         terminated: bool ``[B, N]``, the agent is gone for good: nothing follows.
         truncated: bool ``[B, N]``, the episode was cut off here: what comes next is another episode's.
         valid: bool ``[B, N]``, False for agents that had already gone for good; who is away but may return is valid.
+            False too where there is no target of learning, because a log does not say what the action was worth.
         slate: int64 ``[B, N, K]``, for a platform alone: the candidate in each slot, from 1; 0 = the slot was empty.
+        weight: float32 ``[B, N]``, at least 0: how much the step counts among others, in the loss of whoever heeds it.
+            About 1 on average, and 1 everywhere unless a log's selection is to be undone.
     """
 
     observation: Observation
@@ -170,6 +183,10 @@ class Transition(TensorRecord):
     truncated: Tensor
     valid: Tensor
     slate: Tensor | None = None
+    weight: Tensor = ALL_ALIKE
+
+    def __post_init__(self) -> None:
+        count_alike(self)
 
 
 NO_FEATURES = torch.empty(0)

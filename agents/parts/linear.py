@@ -75,21 +75,21 @@ class Ridge:
         """Of values of every row under every model, ``[B, N, 1 + M, K]``, one for each action, ``[B, N, A]``."""
         return torch.cat([values[:, :, :1, 0], values[:, :, 1:, 1:].flatten(2)], dim=2)
 
-    def update(self, seen: Observation, action: Tensor, reward: Tensor, valid: Tensor) -> Tensor:
+    def update(self, seen: Observation, action: Tensor, reward: Tensor, weight: Tensor) -> Tensor:
         """Add what was done and what it earned.
 
         Args:
             seen: where it was done.
             action: int64 ``[B, N]``.
             reward: ``[B, N]``.
-            valid: bool ``[B, N]``; other agents' rows are left out.
+            weight: ``[B, N]``, how many rows each counts as; 0 leaves it out.
 
         Returns:
             Reward less what was expected of it before, float64 ``[B, N]``.
         """
         row, model = self._taken(self.rows(seen), action)
         error = reward - (row * self.weights()[model]).sum(2)
-        member = torch.nn.functional.one_hot(model, len(self.moment)).double() * valid.unsqueeze(2)
+        member = torch.nn.functional.one_hot(model, len(self.moment)).double() * weight.unsqueeze(2)
         self.precision += torch.einsum("bnk,bnf,bng->kfg", member, row, row)
         self.moment += torch.einsum("bnk,bnf,bn->kf", member, row, reward.double())
         return error
@@ -135,8 +135,8 @@ class LinearBandit(Agent):
         """Add the step to the regression."""
         self.learned += 1
         t = transition
-        error = self.ridge.update(t.observation, t.action, t.reward, t.valid)
-        return {"loss": valid_mean(error.square(), t.valid)}
+        error = self.ridge.update(t.observation, t.action, t.reward, t.valid * t.weight)
+        return {"loss": valid_mean(error.square() * t.weight, t.valid)}
 
     def state_dict(self) -> dict[str, Any]:
         """The regression's sums."""

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from interplay.envs.types import Observation, TensorRecord, Transition
+from interplay.envs.types import ALL_ALIKE, Observation, TensorRecord, Transition, count_alike
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Experience(TensorRecord):
         discount: float32 ``[..., N]``, of the value there; 0 where the agent had gone.
         response: float32 ``[..., N]``, of the first step.
         valid: bool ``[..., N]``.
+        weight: float32 ``[..., N]``, of the first step.
     """
 
     observation: Observation
@@ -37,10 +38,17 @@ class Experience(TensorRecord):
     discount: Tensor
     response: Tensor
     valid: Tensor
+    weight: Tensor = ALL_ALIKE
+
+    def __post_init__(self) -> None:
+        count_alike(self)
 
 
 class NStep:
     """Joins n steps to one (Sutton 1988; in deep Q-learning Hessel et al., "Rainbow", 2018, section "Multi-step").
+
+    A step is joined to those before it only if its own reward is known. Its weight is not: with weights, more than one
+    step is an approximation.
 
     Args:
         num_steps: n; fewer where an episode ends earlier.
@@ -63,11 +71,13 @@ class NStep:
         after = first.next_observation
         for step in self._window:
             # Nobody looks at the host to see whether an episode ended: what lies beyond its end is masked out.
+            going = going & (step.valid if step is not first else True)
             reward = reward + torch.where(going, discount * step.reward, 0.0)
             after = _where(going, step.next_observation, after)
             discount = torch.where(going, torch.where(step.terminated, 0.0, discount * self._discount), discount)
             going = going & ~step.terminated & ~step.truncated
-        return Experience(first.observation, first.action, reward, after, discount, first.response, first.valid)
+        return Experience(first.observation, first.action, reward, after, discount, first.response, first.valid,
+                          first.weight)
 
     def state_dict(self) -> dict[str, Any]:
         """The steps that still wait for others."""
@@ -100,6 +110,13 @@ def lambda_returns(reward: Tensor, discount: Tensor, truncated: Tensor, ahead: T
         later = reward[t] + discount[t] * mixed
         returns.append(later)
     return torch.stack(returns[::-1])
+
+
+def cut_off(rollout: Transition) -> Tensor:
+    """Where returns go no further and bootstrap, bool ``[T, B, N]``: at the end of an episode that was cut off, and
+    before a step whose own reward is not known."""
+    unknown = torch.cat([~rollout.valid[1:], torch.zeros_like(rollout.valid[:1])])
+    return rollout.truncated | unknown
 
 
 def lean(transition: Transition, history: bool = False) -> Transition:
