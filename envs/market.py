@@ -14,6 +14,7 @@ from torch import Tensor
 
 from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.config import MarketConfig
+from interplay.envs.data.targets import Targets
 from interplay.envs.noise import Stream, normal, uniform, world_key
 from interplay.envs.observing import (
     item_mask,
@@ -24,7 +25,7 @@ from interplay.envs.observing import (
     side_specs,
     user_mask,
 )
-from interplay.envs.responding import response_rate
+from interplay.envs.responding import position_factor, response_rate, state_shift
 from interplay.envs.rules import Rules
 from interplay.envs.slates import build_slates, candidates_of, filled
 from interplay.envs.types import InterplayError, Observation, Population, Side, SideSpec, Slate, State, Step, take
@@ -117,6 +118,12 @@ class Market:
         """What one side sees. ``privileged`` adds the expected rewards that only oracle baselines may know."""
         build = {"users": observe_users, "items": observe_items, "platform": observe_platform}[side]
         return build(self._rules, state, privileged)
+
+    def targets(self, state: State, step: Step) -> Targets[Tensor] | None:
+        """What the choices made in ``state`` were worth, ``[B, U]``, to whoever learns; None = what users were paid."""
+        shift = state_shift(self._rules, state, step.chosen.unsqueeze(2)).squeeze(2)
+        return self.behaviour.targets(step.chosen, step.position > 0, step.response, shift,
+                                      position_factor(self._rules, step.position))
 
     def offer(self, state: State, slots: Tensor, log_propensity: Tensor | None = None) -> State:
         """The worlds with slates that a platform filled, in place of the market's own.

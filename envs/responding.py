@@ -22,9 +22,12 @@ def response_rate(rules: Rules, state: State, items: Tensor, position: Tensor) -
         float32 ``[B, U, K]`` in [0, 1].
     """
     rate = rules.behaviour.response(state, items, state_shift(rules, state, items))
-    if rules.config.position_bias == 0.0:
-        return rate
-    return rate * position.clamp(min=1).to(torch.float32) ** -rules.config.position_bias
+    return rate if rules.config.position_bias == 0.0 else rate * position_factor(rules, position)
+
+
+def position_factor(rules: Rules, position: Tensor) -> Tensor:
+    """rho_k of slots k, float32 of the same shape."""
+    return position.clamp(min=1).to(torch.float32) ** -rules.config.position_bias
 
 
 def state_shift(rules: Rules, state: State, items: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_config
+from interplay.envs.data.propensity import thinned
 from interplay.envs.market import Market
 from interplay.envs.presets import Training, find_preset
 from interplay.experiments.cast import PLACKETT_LUCE
@@ -30,6 +31,7 @@ class Game(NamedTuple):
         held_out: for evaluation; the same market, except that a log answers from its held-out part.
         training: the preset's recommendation with the settings' own numbers in place.
         summary: lines that tell what was read; empty for presets.
+        rewards: what a log's missing pairs are worth and what is learnt from, in a line; empty for presets.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Game(NamedTuple):
     held_out: Market
     training: Training
     summary: str
+    rewards: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -97,10 +100,12 @@ def _logged_game(settings: TrainSettings, device: torch.device, changes: dict[st
     assert settings.log is not None
     log, train, test, summary = logged_parts(settings, settings.seed)
     config = logged_market_config(log, **changes)
-    behaviour = LoggedBehaviour(train, train, config, settings.missing, seed=settings.seed)
+    train = thinned(train, log)
+    behaviour = LoggedBehaviour(train, train, config, settings.missing, targets=settings.targets,
+                                clip=settings.clip_weights or np.inf, seed=settings.seed)
     held_out = behaviour.answering(test)
     return Game(settings.log.resolve().stem, Market(config, behaviour, device), Market(config, held_out, device),
-                _training(settings), summary)
+                _training(settings), f"{summary}\n{behaviour.told()}", behaviour.told())
 
 
 def _training(settings: TrainSettings) -> Training:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from interplay.agents import Offer
+from interplay.envs.data.targets import Targets
 from interplay.envs.market import Market
 from interplay.envs.types import SIDES, Observation, Side, State, Step, TensorRecord, Transition
 from interplay.experiments.cast import Cast
@@ -66,10 +67,13 @@ def iterate(market: Market, cast: Cast, now: Moment) -> tuple[Moment, Step, dict
     after, step, action = advance(market, cast, now, explore=True)
     returning = market.config.return_rate > 0.0
     moved = {side: _transition(side, now, action[side], step, after, returning) for side in SIDES}
+    targets = market.targets(now.state, step)
+    moved["users"] = _aimed(moved["users"], targets)
     if now.slots is not None:
         taken = now.slots.gather(2, (step.position - 1).clamp(min=0).unsqueeze(2)).squeeze(2)
         taken = torch.where(step.position > 0, taken, 0)
-        moved["platform"] = replace(_transition("platform", now, taken, step, after, returning), slate=now.slots)
+        seen = _transition("platform", now, taken, step, after, returning)
+        moved["platform"] = replace(_aimed(seen, targets), slate=now.slots)
     return after, step, cast.learn(moved)
 
 
@@ -85,6 +89,13 @@ def _transition(side: Side, now: Moment, action: Tensor, step: Step, after: Mome
     response = step.response if users else step.item_response
     cut = step.truncated.unsqueeze(1).expand_as(gone)
     return Transition(now.seen[side], action, reward, after.seen[side], response, gone, cut, present)
+
+
+def _aimed(transition: Transition, targets: Targets[Tensor] | None) -> Transition:
+    """The step with targets of learning in place of what was paid; what happened stays as it is."""
+    if targets is None:
+        return transition
+    return replace(transition, reward=targets.reward, valid=transition.valid & targets.valid, weight=targets.weight)
 
 
 @dataclass(frozen=True)

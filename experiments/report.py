@@ -34,7 +34,7 @@ def write_report(out: Path, names: Sequence[str], problems: Mapping[str, str], c
     rows = collect(out / "runs", names)
     write_rows(rows, out / SCORES)
     write_curves(out / "runs", rows, names, out)
-    text = _text(rows, _options(out / "runs", names), problems, command, scale)
+    text = _text(rows, _rewards(out / "runs", names), _options(out / "runs", names), problems, command, scale)
     (out / REPORT).write_text(text)
     print(text)
     if rows:
@@ -43,7 +43,8 @@ def write_report(out: Path, names: Sequence[str], problems: Mapping[str, str], c
         plot_folders([out], out)
 
 
-def _text(rows: Sequence[Row], options: Sequence[str], problems: Mapping[str, str], command: str, scale: float) -> str:
+def _text(rows: Sequence[Row], rewards: Sequence[str], options: Sequence[str], problems: Mapping[str, str],
+          command: str, scale: float) -> str:
     markets = list(dict.fromkeys(row.market for row in rows))
     parts = [f"Made by `{command}` with torch {torch.__version__.split('+')[0]} on {os.cpu_count()} cores "
              f"({platform.machine()}).",
@@ -52,6 +53,7 @@ def _text(rows: Sequence[Row], options: Sequence[str], problems: Mapping[str, st
              "Held-out worlds, exploration off. Intervals are 95 %, by bootstrap over training seeds. IQM is the "
              "interquartile mean; normalised is 0 for random users and 1 at the optimum; where no optimum is known, 1 "
              "is what greedy users get; where platforms are compared, 0 is a random one and 1 the market's own slates.",
+             *(f"Rewards of the log: {line}." for line in rewards),
              *(_market(rows, market) for market in markets), _aggregate(rows, markets)]
     if options:
         parts.append(f"Options that differ from the agents' defaults, as markets recommend: {'; '.join(options)}.")
@@ -115,6 +117,12 @@ def _aggregate(rows: Sequence[Row], markets: Sequence[str]) -> str:
 def _chance(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> str:
     found = probability_of_improvement(list(zip(one, other, strict=True)))
     return f"{found.mean:.2f} [{found.ci95[0]:.2f}, {found.ci95[1]:.2f}]"
+
+
+def _rewards(runs: Path, names: Sequence[str]) -> list[str]:
+    """What logs' missing pairs were worth and what was learnt from, once each."""
+    found = [json.loads((runs / name / RESULTS).read_text()) for name in names if (runs / name / RESULTS).is_file()]
+    return list(dict.fromkeys(result["rewards"] for result in found if "rewards" in result))
 
 
 def _options(runs: Path, names: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import torch
 import tyro
 
+from interplay.envs.behaviour.logged import WEIGHTED, TargetsOf
 from interplay.envs.data import Preparation
 from interplay.envs.types import InterplayError, Side
 
@@ -116,6 +117,12 @@ class TrainSettings(LogSettings, RunSettings):
 
     missing: Literal["mask", "impute", "zero"] = "mask"
     """Pairs that the log lacks: never offered, answered by a low-rank model of the training part, or answered 0."""
+    targets: TargetsOf = "actual"
+    """What learners of a log take choices to have been worth: the responses, those of logged pairs alone (replay), a
+    model's guess elsewhere (imputed), logged ones by inverse propensities (ips), or guesses that these correct
+    (doubly-robust). Markets are played and evaluated by responses all the same."""
+    clip_weights: float | None = None
+    """Highest inverse propensity of ips and doubly-robust; by default none is cut off."""
     market: Pairs = field(default_factory=tuple)
     """NAME=VALUE, changes a number of the market (see interplay.envs.config). May be repeated."""
     user_option: Pairs = field(default_factory=tuple)
@@ -147,7 +154,16 @@ class TrainSettings(LogSettings, RunSettings):
             if name in self.changed():
                 raise InterplayError(f"{name}={getattr(self, name)!r} prepares a log: give one with --log, or leave "
                                      "it out")
+        self._check_targets()
         self.preparation()
+
+    def _check_targets(self) -> None:
+        if self.targets != "actual" and self.log is None:
+            raise InterplayError(f"targets={self.targets!r} needs a log: give it with --log; presets have responses to "
+                                 "everything")
+        if self.clip_weights is not None and self.targets not in WEIGHTED:
+            raise InterplayError(f"clip_weights={self.clip_weights:g} with targets={self.targets!r}: there are no "
+                                 f"weights to clip; choose targets from {', '.join(WEIGHTED)}, or leave it out")
 
     def to_json(self) -> str:
         """The settings as text; paths become absolute, so that the run can be evaluated from anywhere."""

@@ -36,6 +36,7 @@ def report_table(run: Run, report: Report) -> str:
         last += f"\nbest-response gap (what one agent could gain by deviating): {report.best_response_gap:.3f}"
     worlds = (f"{run.game.training.eval_worlds} held-out worlds, exploration off; the last agents are the run's; "
               "clicks = responses for each item taken, stay = users who never left, alive = items at the end")
+    worlds += f"\n{run.game.rewards}" if run.game.rewards else ""
     return f"{worlds}\n{table(header, rows)}{last}"
 
 

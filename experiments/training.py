@@ -150,6 +150,7 @@ def results(run: Run, found: Report) -> dict[str, Any]:
     return {
         "preset": run.game.name,
         **{name: getattr(run.settings, name) for side, option in OPTION_OF.items() for name in (side, option)},
+        **({"rewards": run.game.rewards} if run.game.rewards else {}),
         "seed": run.settings.seed, "device": run.game.market.device.type,
         "env_steps": run.env_steps, "agent_steps": run.agent_steps, "wall_seconds": round(run.wall_seconds, 3),
         "evaluation": found.score.as_dict(),

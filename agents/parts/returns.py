@@ -113,8 +113,10 @@ def lambda_returns(reward: Tensor, discount: Tensor, truncated: Tensor, ahead: T
 
 
 def cut_off(rollout: Transition) -> Tensor:
-    """Where returns go no further and bootstrap, bool ``[T, B, N]``: at the end of an episode that was cut off, and
-    before a step whose own reward is not known."""
+    """Where returns go no further and bootstrap, bool ``[T, B, N]``.
+
+    That is at the end of an episode that was cut off, and before a step whose own reward is not known.
+    """
     unknown = torch.cat([~rollout.valid[1:], torch.zeros_like(rollout.valid[:1])])
     return rollout.truncated | unknown
 

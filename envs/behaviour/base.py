@@ -7,14 +7,15 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from interplay.envs.data.targets import Targets
 from interplay.envs.types import Population, State
 
 
 class Behaviour(ABC):
     """Decides who lives in a world, and how likely a user is to respond to an item.
 
-    Must be overridden: ``populate`` and ``response``. May be overridden: ``candidates``. The market owns all
-    the rest: state, noise, slates, rewards.
+    Must be overridden: ``populate`` and ``response``. May be overridden: ``candidates`` and ``targets``. The market
+    owns all the rest: state, noise, slates, rewards.
     """
 
     name: ClassVar[str]
@@ -41,5 +42,20 @@ class Behaviour(ABC):
 
         Returns:
             ``(items, valid)``: int64 and bool ``[U, M]``, rows padded with valid = False.
+        """
+        return None
+
+    def targets(self, items: Tensor, took: Tensor, response: Tensor, shift: Tensor,
+                bias: Tensor) -> Targets[Tensor] | None:
+        """What users' choices were worth, as targets of learning; None = their responses, as everywhere but in logs.
+
+        Nobody plays by them: states, metrics and evaluations go by responses. No check may read a value here.
+
+        Args:
+            items: int64 ``[B, U]``, the item that each user took.
+            took: bool ``[B, U]``, False for skips, which are worth 0 and leave nothing unknown.
+            response: float32 ``[B, U]``, the responses.
+            shift: float32 ``[B, U]``, as in ``response``.
+            bias: float32 ``[B, U]``, what the position in the slate multiplies responses by.
         """
         return None

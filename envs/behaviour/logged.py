@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from dataclasses import fields, replace
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -18,9 +18,18 @@ from interplay.envs.config import MarketConfig
 from interplay.envs.data.factors import Factors, fit_factors
 from interplay.envs.data.features import num_features, standardised
 from interplay.envs.data.log import InteractionLog
+from interplay.envs.data.propensity import pair_weights
+from interplay.envs.data.targets import Targets
 from interplay.envs.types import InterplayError, Population, State
 
 Missing = Literal["mask", "impute", "zero"]
+TargetsOf = Literal["actual", "replay", "imputed", "ips", "doubly-robust"]
+
+WEIGHTED: tuple[TargetsOf, ...] = ("ips", "doubly-robust")
+"""Targets that go by inverse propensities."""
+
+_SENSIBLE: dict[Missing, tuple[TargetsOf, ...]] = {
+    "mask": ("actual", "ips"), "zero": get_args(TargetsOf), "impute": ("actual", "replay", "ips", "doubly-robust")}
 
 _PRIOR_ROWS = 5.0  # rows at the mean reward that every item's own mean starts from
 _CERTAIN = 0.01  # rewards are kept this far from 0 and 1 where their logit is needed
@@ -34,6 +43,8 @@ class Tables(NamedTuple):
         key: int64 ``[P]``, ``user * I + item`` of the pairs that have an answer, ascending.
         answer: float32 ``[P]``, their mean rewards in [0, 1].
         user_factor, item_factor: float32 ``[U, D + 1]`` and ``[I, D + 1]``; a pair's product is the model's guess.
+        weight: float32 ``[P]``, of the pairs in targets of learning; ones where those do not ask for weights.
+        certain: float32 ``[]``, the weight of what is known whatever the log says: a skip.
     """
 
     people: Population
@@ -41,6 +52,8 @@ class Tables(NamedTuple):
     answer: Tensor
     user_factor: Tensor
     item_factor: Tensor
+    weight: Tensor
+    certain: Tensor
 
     def to(self, device: torch.device) -> Tables:
         """The same on ``device``."""
@@ -68,34 +81,54 @@ class LoggedBehaviour(Behaviour):
         missing: what a pair without an answer is worth. ``"mask"`` = nothing, and it is never offered: users
             choose among what the log has of them. ``"zero"`` = nothing, though it may be offered. ``"impute"``
             = what a low-rank model of ``train`` predicts.
+        targets: what learners are told that choices were worth (``envs/data/targets.py``); the market itself is played
+            by responses. ``"actual"`` = the response. ``"replay"`` = the response, and nothing at all of pairs without
+            an answer. ``"ips"`` = the same, weighted by inverse propensities of having one; their mean over the log's
+            pairs is made 1, for a common scale would only change the step. ``"imputed"`` = what the model predicts
+            where there is no answer. ``"doubly-robust"`` = its prediction, corrected by what is known; the targets may
+            lie far outside [0, 1], and are right in the mean alone: see ``huber`` of ``dqn``.
+        clip: highest inverse propensity.
         reward_range: rewards that become 0 and 1; None = the log's lowest and highest.
         seed: of the model's start and the segments'.
 
     Raises:
-        InterplayError: logs and config disagree on sizes, or the rewards on the range.
+        InterplayError: logs and config disagree on sizes, the rewards on the range, or targets with what is missing.
     """
 
     name: ClassVar[str] = "logged"
 
     def __init__(self, train: InteractionLog, answers: InteractionLog, config: MarketConfig,
-                 missing: Missing = "mask", *, reward_range: tuple[float, float] | None = None,
+                 missing: Missing = "mask", *, targets: TargetsOf = "actual", clip: float = np.inf,
+                 reward_range: tuple[float, float] | None = None,
                  seed: int = 0) -> None:
         if missing not in ("mask", "impute", "zero"):
             raise InterplayError(f"missing={missing!r} is not known: choose 'mask', 'impute' or 'zero'")
+        _check_targets(targets, missing, config)
         _check_sizes(train, config)
         self._train = replace(train, reward_range=reward_range or train.reward_range)
         self._config = config
-        self.missing = missing
+        self.missing, self.targets_of = missing, targets
+        self.weights = pair_weights(answers, clip) if targets in WEIGHTED else None
         factors = fit_factors(self._train, config.embedding_size - 1, seed=seed)
         people = _people(self._train, factors, config, np.random.default_rng(seed))
         self._set_answers(answers, people, *_guess_tables(factors))
 
     def answering(self, answers: InteractionLog) -> LoggedBehaviour:
-        """The same people, known the same way, who now answer from another part of the log."""
+        """The same people, known the same way, who now answer from another part of the log, and teach nobody."""
         other = copy.copy(self)
+        other.targets_of, other.weights = "actual", None
         old = self._tables
         other._set_answers(answers, old.people, old.user_factor, old.item_factor)
         return other
+
+    def told(self) -> str:
+        """What pairs without an answer are worth, and what is learnt from, in a line."""
+        said = f"missing pairs: {self.missing}; targets of learning: {self.targets_of}"
+        if self.weights is None:
+            return said
+        w = self.weights
+        return (f"{said}, with propensities {w.source}, weights of {w.weight.min():.3g} to {w.weight.max():.3g}, "
+                f"{w.clipped:.1%} of them clipped, effective sample {w.effective:.0%}")
 
     def populate(self, key: Tensor) -> Population:
         """The log's people, the same in every world."""
@@ -104,12 +137,28 @@ class LoggedBehaviour(Behaviour):
     def response(self, state: State, items: Tensor, shift: Tensor) -> Tensor:
         """The log's reward of each pair, moved by ``shift``."""
         tables = self._on(items.device)
-        known, rate = _look_up(tables, items)
+        known, place = _look_up(tables, items)
+        rate = torch.where(known, tables.answer[place], 0.0)
         if self.missing == "impute":
             rate = torch.where(known, rate, _guess(tables, items))
             known = torch.ones_like(known)
-        moved = torch.sigmoid(torch.logit(rate, _CERTAIN) + shift)
-        return torch.where(known & (shift != 0.0), moved, rate)
+        return torch.where(known, _moved(rate, shift), rate)
+
+    def targets(self, items: Tensor, took: Tensor, response: Tensor, shift: Tensor,
+                bias: Tensor) -> Targets[Tensor] | None:
+        """As the constructor's ``targets`` says."""
+        if self.targets_of == "actual":
+            return None
+        tables = self._on(items.device)
+        logged, place = (table.squeeze(2) for table in _look_up(tables, items.unsqueeze(2)))
+        known = Targets.known(response, logged | ~took)
+        if self.targets_of == "replay":
+            return known
+        weight = torch.where(took, tables.weight[place], tables.certain)
+        if self.targets_of == "ips":
+            return known.weighted(weight)
+        guess = _moved(_guess(tables, items.unsqueeze(2)).squeeze(2), shift) * bias
+        return known.filled(guess) if self.targets_of == "imputed" else known.corrected(guess * took, weight)
 
     def candidates(self) -> tuple[Tensor, Tensor] | None:
         """The items that each user has an answer for, if all others are masked."""
@@ -131,8 +180,17 @@ class LoggedBehaviour(Behaviour):
             raise InterplayError("train and answers number other users or items: make both with one split_log")
         pairs = replace(answers, reward_range=self._train.reward_range).pairs()
         answer = torch.from_numpy(self._train.scaled(pairs.reward))
-        self._tables = Tables(people, torch.from_numpy(pairs.key), answer, user_factor, item_factor)
+        self._tables = Tables(people, torch.from_numpy(pairs.key), answer, user_factor, item_factor,
+                              *self._pair_weights(len(answer)))
         self._moved = {answer.device: self._tables}
+
+    def _pair_weights(self, num_pairs: int) -> tuple[Tensor, Tensor]:
+        """Weights of the pairs in targets, and of what is certain."""
+        if self.weights is None:
+            return torch.ones(num_pairs), torch.ones(())
+        # Doubly robust targets hold the weight in their value, where its scale matters.
+        scale = self.weights.weight.mean() if self.targets_of == "ips" else 1.0
+        return _float32(self.weights.weight / scale), torch.tensor(1.0 / scale, dtype=torch.float32)
 
     def _on(self, device: torch.device) -> Tables:
         """The tables on a device; copied there the first time that they are needed."""
@@ -171,6 +229,18 @@ def _sizes(log: InteractionLog) -> dict[str, int]:
             "num_item_features": num_features(log.item_features)}
 
 
+def _check_targets(targets: TargetsOf, missing: Missing, config: MarketConfig) -> None:
+    if targets not in get_args(TargetsOf):
+        raise InterplayError(f"targets={targets!r} is not known: choose {', '.join(map(repr, get_args(TargetsOf)))}")
+    if targets not in _SENSIBLE[missing]:
+        why = ("what is offered has answers, all of it" if missing == "mask" else "responses are imputed already")
+        raise InterplayError(f"targets={targets!r} with missing={missing!r}: {why}; choose "
+                             f"{', '.join(map(repr, _SENSIBLE[missing]))}, or another missing")
+    if targets != "actual" and config.team > 0.0:
+        raise InterplayError(f"targets={targets!r} with team={config.team:g}: what all earn together has no target; "
+                             "use team=0")
+
+
 def _check_sizes(log: InteractionLog, config: MarketConfig) -> None:
     for name, found in _sizes(log).items():
         expected = getattr(config, name)
@@ -180,13 +250,17 @@ def _check_sizes(log: InteractionLog, config: MarketConfig) -> None:
 
 
 def _look_up(tables: Tables, items: Tensor) -> tuple[Tensor, Tensor]:
-    """Which pairs have an answer, and it (0 where there is none): bool and float32 ``[B, U, K]``."""
+    """Which pairs have an answer, and their places in the tables (any, where not): bool and int64 ``[B, U, K]``."""
     num_users, num_items = tables.user_factor.shape[0], tables.item_factor.shape[0]
     user = torch.arange(num_users, device=items.device).unsqueeze(1)
     wanted = (user * num_items + items).contiguous()
     place = torch.searchsorted(tables.key, wanted).clamp(max=tables.key.shape[0] - 1)
-    known = tables.key[place] == wanted
-    return known, torch.where(known, tables.answer[place], 0.0)
+    return tables.key[place] == wanted, place
+
+
+def _moved(rate: Tensor, shift: Tensor) -> Tensor:
+    """Rates in [0, 1] moved on the logit scale; exactly as they were where ``shift`` is 0."""
+    return torch.where(shift != 0.0, torch.sigmoid(torch.logit(rate, _CERTAIN) + shift), rate)
 
 
 def _guess(tables: Tables, items: Tensor) -> Tensor:

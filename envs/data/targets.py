@@ -4,7 +4,8 @@ A log knows the reward of what was done alone. Three functions say what that cov
 ``replay``), and three make up for the rest (``imputed``, ``ips``, ``doubly_robust``). They compose:
 ``ips(replay(reward, logged, chosen), propensity)``. All are pure and elementwise, take numpy arrays or torch tensors of
 one shape, and keep their kind. Invalid places may hold anything, NaN too: it goes nowhere. Checks read values, so that
-on a GPU they wait for it: make targets when a log is read, not in a step.
+on a GPU they wait for it: the functions are for logs that are read, and in the steps of a market the methods of
+``Targets``, which check nothing, do the same.
 
 These are what learners fit, never what a market plays. An inverse-propensity target is right in the mean over logs and
 no response that a user could give (it may be 400 times a click): states have to move by actual responses.
@@ -38,6 +39,23 @@ class Targets(Generic[Array]):
     reward: Array
     valid: Array
     weight: Array
+
+    @classmethod
+    def known(cls, reward: Array, valid: Array) -> Targets[Array]:
+        """What ``masked`` gives, unchecked."""
+        return cls(_where(valid, reward, 0.0), valid, _where(valid, _ones(reward), 0.0))
+
+    def filled(self, guess: Array) -> Targets[Array]:
+        """What ``imputed`` gives, unchecked."""
+        return _everywhere(_where(self.valid, self.reward, guess))
+
+    def weighted(self, weight: Array) -> Targets[Array]:
+        """Times ``weight``, which is not read where there is no target."""
+        return replace(self, weight=_where(self.valid, self.weight * weight, 0.0))
+
+    def corrected(self, guess: Array, weight: Array) -> Targets[Array]:
+        """``guess + valid * weight * (reward - guess)``: what ``doubly_robust`` gives, unchecked."""
+        return _everywhere(guess + self.weighted(weight).weight * (self.reward - guess))
 
     def mean(self) -> float:
         """``sum(weight * reward) / places``, the value of these actions.
@@ -74,10 +92,10 @@ def masked(reward: Array, known: Array) -> Targets[Array]:
     _check_like(known, reward, "known")
     if str(known.dtype).removeprefix("torch.") != "bool":
         raise InterplayError(f"known is of {known.dtype}: give bool, True where the log has a reward")
-    clean = _where(known, reward, 0.0)
-    if not _finite(clean):
+    targets = Targets.known(reward, known)
+    if not _finite(targets.reward):
         raise InterplayError("reward is not finite at a place that is known: leave such places out of known")
-    return Targets(clean, known, _where(known, _ones(clean), 0.0))
+    return targets
 
 
 def replay(reward: Array, logged: Array, chosen: Array) -> Targets[Array]:
@@ -101,10 +119,10 @@ def imputed(targets: Targets[Array], guess: Array) -> Targets[Array]:
         InterplayError: shapes differ, or a guess that is needed is not finite.
     """
     _check_like(guess, targets.reward, "guess")
-    filled = _where(targets.valid, targets.reward, guess)
-    if not _finite(filled):
+    filled = targets.filled(guess)
+    if not _finite(filled.reward):
         raise InterplayError("guess is not finite where there is no reward: fit the model on finite rewards")
-    return Targets(filled, _ones(filled) == 1.0, _ones(filled))
+    return filled
 
 
 def ips(targets: Targets[Array], propensity: Array, clip: float = np.inf) -> Targets[Array]:
@@ -118,7 +136,7 @@ def ips(targets: Targets[Array], propensity: Array, clip: float = np.inf) -> Tar
     Raises:
         InterplayError: shapes differ, a propensity that is needed lies outside (0, 1], or ``clip`` is below 1.
     """
-    return replace(targets, weight=targets.weight * _inverse(targets, propensity, clip))
+    return targets.weighted(_inverse(targets, propensity, clip))
 
 
 def doubly_robust(targets: Targets[Array], guess: Array, propensity: Array, clip: float = np.inf) -> Targets[Array]:
@@ -134,9 +152,7 @@ def doubly_robust(targets: Targets[Array], guess: Array, propensity: Array, clip
     _check_like(guess, targets.reward, "guess")
     if not _finite(guess):
         raise InterplayError("guess is not finite: doubly robust targets need one for every place")
-    weight = targets.weight * _inverse(targets, propensity, clip)
-    reward = guess + weight * (targets.reward - guess)
-    return Targets(reward, _ones(reward) == 1.0, _ones(reward))
+    return targets.corrected(guess, _inverse(targets, propensity, clip))
 
 
 def inverse_propensity(propensity: Array, clip: float = np.inf) -> Array:
@@ -156,6 +172,10 @@ def inverse_propensity(propensity: Array, clip: float = np.inf) -> Array:
 def _inverse(targets: Targets[Array], propensity: Array, clip: float) -> Array:
     _check_like(propensity, targets.reward, "propensity")
     return inverse_propensity(_where(targets.valid, propensity, 1.0), clip)
+
+
+def _everywhere(reward: Array) -> Targets[Array]:
+    return Targets(reward, _ones(reward) == 1.0, _ones(reward))
 
 
 def _check_like(value: Array, reward: Array, name: str) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interplay.envs.data import Factors, InteractionLog, fit_factors, split_log
+from interplay.envs.data.propensity import popularity_propensity
 from interplay.envs.data.targets import inverse_propensity
 from interplay.envs.types import InterplayError
 from interplay.experiments.statistics import Estimate, mean_estimate
@@ -104,17 +105,6 @@ def known_propensities(clip: float) -> Weighting:
 def popularity_propensities(clip: float) -> Weighting:
     """The inverse of what the log's own counts say, and ``clip`` at most; see ``popularity_propensity``."""
     return lambda log: inverse_propensity(popularity_propensity(log), clip)
-
-
-def popularity_propensity(log: InteractionLog) -> Floats:
-    """Estimates from the log alone: the chance of each row's pair if users and items are met independently.
-
-    ``rows of the user * rows of the item / rows``, 1 at most: float64 ``[N]``. It knows that popular items are rated
-    more, and not that liked ones are: an item's propensity is the same for all users who rate as much.
-    """
-    users, items = np.bincount(log.user), np.bincount(log.item)
-    estimate: Floats = np.minimum(users[log.user] * items[log.item] / len(log), 1.0)
-    return estimate
 
 
 def compare(train: InteractionLog, held_out: InteractionLog, ways: Mapping[str, Weighting],

@@ -1,4 +1,4 @@
-"""Weights of steps, in every learner: what one action earned is 1 with weight 3 and 0 with weight 1, so 0.75 is right."""
+"""Weights of steps, in every learner: of one action that earns 1 with weight 3 and 0 with weight 1, 0.75 is right."""
 
 from dataclasses import replace
 
@@ -9,6 +9,7 @@ from interplay.agents import JointAgent, Setting, agents, find_agent
 from interplay.agents.parts.lives import ANY_SIDES, ONE_SIDE, life
 from interplay.agents.parts.returns import NStep, cut_off
 from interplay.envs.types import Transition
+from interplay.experiments.settings import parse_pairs, split_entrant
 
 STEPS = 400
 OPTIONS = {
@@ -33,7 +34,7 @@ WORTH = {
 
 
 def test_every_learner_is_listed():
-    assert {name.split(",")[0] for name in WORTH} == {name for name, kind in agents().items() if kind.learns}
+    assert {split_entrant(name)[0] for name in WORTH} == {name for name, kind in agents().items() if kind.learns}
 
 
 def lesson(moved, side):
@@ -44,16 +45,17 @@ def lesson(moved, side):
 
 
 def taught(name, spec, moved):
-    name, mixes = name.split(",")[0], "vdn" in name
+    worth, (name, pairs) = WORTH[name], split_entrant(name)
     kind = find_agent(name)
     side = "platform" if kind.plays == ("platform",) else "users"
-    setting, options = Setting(total_steps=STEPS, discount=0.5), kind.Options(**OPTIONS.get(name, {}) | ({"mixing": "vdn"} if mixes else {}))
+    setting = Setting(total_steps=STEPS, discount=0.5)
+    options = kind.Options(**OPTIONS.get(name, {}), **parse_pairs(pairs, "options"))
     spec = replace(spec, side=side, num_agents=1)
     agent = kind({side: spec}, setting, options) if issubclass(kind, JointAgent) else kind(spec, setting, options)
     step = lesson(moved, side)
     for _ in range(STEPS):
         agent.learn({side: step} if issubclass(kind, JointAgent) else step)
-    return WORTH[name](agent, step.observation)
+    return worth(agent, step.observation)
 
 
 @pytest.mark.parametrize("name", WORTH)

@@ -7,6 +7,7 @@ import polars
 import pytest
 
 from interplay.envs.data import fit_factors, make_log, read_log, split_log
+from interplay.envs.data.propensity import popularity_propensity
 from interplay.envs.types import InterplayError
 from interplay.experiments.cli import main
 from interplay.experiments.representation.unbiased import (
@@ -18,7 +19,6 @@ from interplay.experiments.representation.unbiased import (
     known_propensities,
     naive,
     popularity_propensities,
-    popularity_propensity,
 )
 
 WAYS = {"naive": naive, "IPS": known_propensities(np.inf), "popularity": popularity_propensities(np.inf)}
