@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
@@ -18,8 +19,8 @@ from interplay.envs.config import MarketConfig
 from interplay.envs.data.factors import Factors, fit_factors
 from interplay.envs.data.features import num_features, standardised
 from interplay.envs.data.log import InteractionLog
-from interplay.envs.data.propensity import pair_weights
-from interplay.envs.data.targets import Targets
+from interplay.envs.data.propensity import pair_weights, row_propensity
+from interplay.envs.data.targets import Targets, inverse_propensity
 from interplay.envs.types import InterplayError, Population, State
 
 Missing = Literal["mask", "impute", "zero"]
@@ -32,6 +33,7 @@ _SENSIBLE: dict[Missing, tuple[TargetsOf, ...]] = {
     "mask": ("actual", "ips"), "zero": get_args(TargetsOf), "impute": ("actual", "replay", "ips", "doubly-robust")}
 
 _PRIOR_ROWS = 5.0  # rows at the mean reward that every item's own mean starts from
+_FOLDS = 4  # of cross-fitted guesses; each model has seen three quarters of the pairs
 _CERTAIN = 0.01  # rewards are kept this far from 0 and 1 where their logit is needed
 
 
@@ -42,7 +44,8 @@ class Tables(NamedTuple):
         people: one world's population, a leading axis of 1.
         key: int64 ``[P]``, ``user * I + item`` of the pairs that have an answer, ascending.
         answer: float32 ``[P]``, their mean rewards in [0, 1].
-        user_factor, item_factor: float32 ``[U, D + 1]`` and ``[I, D + 1]``; a pair's product is the model's guess.
+        user_factor, item_factor: float32 ``[F, U, D + 1]`` and ``[F, I, D + 1]``; a pair's product is the model's
+            guess, that of fold ``(user + item) % F`` where there are several models.
         weight: float32 ``[P]``, of the pairs in targets of learning; ones where those do not ask for weights.
         certain: float32 ``[]``, the weight of what is known whatever the log says: a skip.
     """
@@ -85,8 +88,9 @@ class LoggedBehaviour(Behaviour):
             by responses. ``"actual"`` = the response. ``"replay"`` = the response, and nothing at all of pairs without
             an answer. ``"ips"`` = the same, weighted by inverse propensities of having one; their mean over the log's
             pairs is made 1, for a common scale would only change the step. ``"imputed"`` = what the model predicts
-            where there is no answer. ``"doubly-robust"`` = its prediction, corrected by what is known; the targets may
-            lie far outside [0, 1], and are right in the mean alone: see ``huber`` of ``dqn``.
+            where there is no answer. ``"doubly-robust"`` = the prediction of one that is fitted with these
+            weights and without the pair (cross-fitted: Chernozhukov et al. 2018), corrected by what is known; the
+            targets may lie far outside [0, 1], and are right in the mean alone: see ``huber`` of ``dqn``.
         clip: highest inverse propensity.
         reward_range: rewards that become 0 and 1; None = the log's lowest and highest.
         seed: of the model's start and the segments'.
@@ -111,7 +115,8 @@ class LoggedBehaviour(Behaviour):
         self.weights = pair_weights(answers, clip) if targets in WEIGHTED else None
         factors = fit_factors(self._train, config.embedding_size - 1, seed=seed)
         people = _people(self._train, factors, config, np.random.default_rng(seed))
-        self._set_answers(answers, people, *_guess_tables(factors))
+        guesses = self._folds(clip, seed) if targets == "doubly-robust" else [factors]
+        self._set_answers(answers, people, *_guess_tables(guesses))
 
     def answering(self, answers: InteractionLog) -> LoggedBehaviour:
         """The same people, known the same way, who now answer from another part of the log, and teach nobody."""
@@ -184,6 +189,17 @@ class LoggedBehaviour(Behaviour):
                               *self._pair_weights(len(answer)))
         self._moved = {answer.device: self._tables}
 
+    def _folds(self, clip: float, seed: int) -> list[Factors]:
+        """Models of which each has not seen the pairs of its fold.
+
+        A guess that knows whether its pair was logged is corrected by too little, whatever the propensities. And what
+        is fitted with weights has less to be corrected.
+        """
+        log, size = self._train, self._config.embedding_size - 1
+        weight, fold = inverse_propensity(row_propensity(log), clip), (log.user + log.item) % _FOLDS
+        parts = [fold != number for number in range(_FOLDS)]
+        return [fit_factors(log.take(part, "of a fold"), size, seed=seed, weight=weight[part]) for part in parts]
+
     def _pair_weights(self, num_pairs: int) -> tuple[Tensor, Tensor]:
         """Weights of the pairs in targets, and of what is certain."""
         if self.weights is None:
@@ -251,7 +267,7 @@ def _check_sizes(log: InteractionLog, config: MarketConfig) -> None:
 
 def _look_up(tables: Tables, items: Tensor) -> tuple[Tensor, Tensor]:
     """Which pairs have an answer, and their places in the tables (any, where not): bool and int64 ``[B, U, K]``."""
-    num_users, num_items = tables.user_factor.shape[0], tables.item_factor.shape[0]
+    num_users, num_items = tables.user_factor.shape[1], tables.item_factor.shape[1]
     user = torch.arange(num_users, device=items.device).unsqueeze(1)
     wanted = (user * num_items + items).contiguous()
     place = torch.searchsorted(tables.key, wanted).clamp(max=tables.key.shape[0] - 1)
@@ -265,11 +281,18 @@ def _moved(rate: Tensor, shift: Tensor) -> Tensor:
 
 def _guess(tables: Tables, items: Tensor) -> Tensor:
     """The model's rewards, float32 ``[B, U, K]`` in [0, 1]."""
-    return (tables.user_factor.unsqueeze(1) * tables.item_factor[items]).sum(-1).clamp(0.0, 1.0)
+    user = torch.arange(tables.user_factor.shape[1], device=items.device).unsqueeze(1)
+    fold = (user + items) % len(tables.user_factor)
+    return (tables.user_factor[fold, user] * tables.item_factor[fold, items]).sum(-1).clamp(0.0, 1.0)
 
 
-def _guess_tables(factors: Factors) -> tuple[Tensor, Tensor]:
-    """The model as one product: biases become coordinates that meet a 1 on the other side."""
+def _guess_tables(models: Sequence[Factors]) -> tuple[Tensor, Tensor]:
+    """The models as one product each: biases become coordinates that meet a 1 on the other side."""
+    users, items = zip(*map(_as_product, models), strict=True)
+    return torch.stack(users), torch.stack(items)
+
+
+def _as_product(factors: Factors) -> tuple[Tensor, Tensor]:
     user_bias, item_bias = factors.mean + factors.user_bias, factors.item_bias
     user = np.column_stack([factors.user_vector, user_bias, np.ones_like(user_bias)])
     item = np.column_stack([factors.item_vector, np.ones_like(item_bias), item_bias])

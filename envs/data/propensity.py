@@ -41,12 +41,17 @@ def pair_weights(log: InteractionLog, clip: float = np.inf) -> PairWeights:
     Raises:
         InterplayError: ``clip`` is below 1, the weight of what is certain.
     """
-    known = log.propensity is not None
-    propensity = log.propensity if log.propensity is not None else popularity_propensity(log)
+    propensity = row_propensity(log)
     _, pair, rows = np.unique(log.pair_key, return_inverse=True, return_counts=True)
     mean = np.minimum(np.bincount(pair, propensity) / rows, 1.0)  # which rounding may carry beyond 1
     weight = inverse_propensity(mean, clip)
-    return PairWeights(weight, float((1.0 / mean > clip).mean()), "the log's own" if known else "by popularity")
+    source = "by popularity" if log.propensity is None else "of the log"
+    return PairWeights(weight, float((1.0 / mean > clip).mean()), source)
+
+
+def row_propensity(log: InteractionLog) -> Floats:
+    """The log's own propensities, or else estimates from its counts: float64 ``[N]``."""
+    return popularity_propensity(log) if log.propensity is None else log.propensity
 
 
 def popularity_propensity(log: InteractionLog) -> Floats:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
@@ -23,7 +24,8 @@ from interplay.experiments.representation.unbiased import (
     naive,
     popularity_propensities,
 )
-from interplay.experiments.settings import LogSettings
+from interplay.experiments.representation.unbiased_agents import World, compare_agents
+from interplay.experiments.settings import LogSettings, typed
 from interplay.experiments.tables import table
 
 REPORT = "report.md"
@@ -44,6 +46,11 @@ class UnbiasedSettings(LogSettings):
     """How many seeds, from 0 on; each starts the fits and draws the validation part."""
     clip: float = 50.0
     """Highest weight of a row where weights are clipped."""
+    agents: tuple[str, ...] = ()
+    """Agents to train instead, in worlds that are made and whose selection is known (no --log): by name, with
+    ,OPTION=VALUE behind it."""
+    episodes: int = 10
+    """Episodes of their training."""
     out: Path | None = None
     """Folder to write report.md to; by default nothing is written."""
 
@@ -52,11 +59,14 @@ def unbiased(settings: UnbiasedSettings) -> dict[str, Errors]:
     """Fit, print the tables, and write them where that is asked for.
 
     Returns:
-        What each way of weighting came to.
+        What each way of weighting came to; nothing where agents were trained.
 
     Raises:
         InterplayError: whatever is wrong with the settings or the log.
     """
+    if settings.agents:
+        _with_agents(settings)
+        return {}
     if settings.log is None:
         raise InterplayError("unbiased needs a log: give one with --log")
     grid = Grid(settings.sizes, settings.ridges, settings.seeds)
@@ -68,6 +78,17 @@ def unbiased(settings: UnbiasedSettings) -> dict[str, Errors]:
     if settings.out is not None:
         _write(settings.out, text)
     return found
+
+
+def _with_agents(settings: UnbiasedSettings) -> None:
+    if settings.log is not None:
+        raise InterplayError(f"agents={' '.join(settings.agents)!r} are trained in worlds whose truth is known: leave "
+                             "--log out")
+    torch.set_num_threads(1)
+    text = compare_agents(settings.agents, World(), settings.seeds, settings.episodes)
+    print(text)
+    if settings.out is not None:
+        _write(settings.out, f"Made by `{typed('unbiased')}`.\n\n{text}")
 
 
 def ways(log: InteractionLog, clip: float) -> dict[str, Weighting]:
