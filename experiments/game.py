@@ -101,8 +101,9 @@ def _logged_game(settings: TrainSettings, device: torch.device, changes: dict[st
     log, train, test, summary = logged_parts(settings, settings.seed)
     config = logged_market_config(log, **changes)
     train = thinned(train, log)
-    behaviour = LoggedBehaviour(train, train, config, settings.missing, targets=settings.targets,
-                                clip=np.inf if settings.clip_weights is None else settings.clip_weights, seed=settings.seed)
+    clip = np.inf if settings.clip_weights is None else settings.clip_weights
+    behaviour = LoggedBehaviour(train, train, config, settings.missing, targets=settings.targets, clip=clip,
+                                seed=settings.seed)
     held_out = behaviour.answering(test)
     return Game(settings.log.resolve().stem, Market(config, behaviour, device), Market(config, held_out, device),
                 _training(settings), f"{summary}\n{behaviour.told()}", behaviour.told())
