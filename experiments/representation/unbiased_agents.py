@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from interplay.agents import Agent, Setting, find_agent
+from interplay.agents import Agent, JointAgent, Setting, find_agent
 from interplay.envs.behaviour.logged import LoggedBehaviour, Missing, TargetsOf, logged_market_config
 from interplay.envs.data import InteractionLog, make_log
 from interplay.envs.market import Market
@@ -158,6 +158,7 @@ def _cast(agent: str, market: Market, setting: Setting) -> Cast:
     items = rest(market.specs["items"], setting)
     if issubclass(kind, Agent):
         return Cast({"users": kind(market.specs["users"], setting, options), "items": items})
+    assert issubclass(kind, JointAgent)
     return Cast({"users": kind({"users": market.specs["users"]}, setting, options), "items": items})
 
 
