@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,18 @@ import torch
 from interplay.agents import agents, find_agent
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
-from interplay.experiments.game import make_game, recommended, with_agents
+from interplay.experiments.game import make_game, name_of, recommended, with_agents
 from interplay.experiments.jobs import STOPPED, Outcome, finished, folder_of, played
 from interplay.experiments.report import write_report
-from interplay.experiments.settings import Pairs, TrainSettings, make_options, parse_pairs, split_entrant, typed
+from interplay.experiments.settings import (
+    LogSettings,
+    Pairs,
+    TrainSettings,
+    make_options,
+    parse_pairs,
+    split_entrant,
+    typed,
+)
 
 RUNS = "runs"
 
@@ -30,13 +38,14 @@ _QUICK: dict[str, Any] = {"presets": ("kale", "viability", "contest"), "agents":
 
 
 @dataclass(frozen=True)
-class BenchmarkSettings:
+class BenchmarkSettings(LogSettings):
     """Train agents on markets with many seeds; write a report, scores, learning curves and a picture."""
 
     presets: tuple[str, ...] = ("kale", "kale-null", "kale-partial", "viability", "contest", "town", "feed")
-    """Markets to play. Each says which side is compared and who plays the other."""
-    log: Path | None = None
-    """A log to play instead of presets."""
+    """Markets to play. Each says which side is compared and who plays the other. Ignored with --log."""
+    encoder: Path | None = None
+    """Folder that pretrain --seeds wrote on the log: the log is played twice, as two markets, with the vectors that it
+    has anyway and with those of each seed's towers."""
     agents: tuple[str, ...] = ()
     """Agents to compare, by name or as module:Class, either with ,OPTION=VALUE behind it; by default those whom each
     market recommends."""
@@ -123,11 +132,14 @@ def planned(settings: BenchmarkSettings) -> list[TrainSettings]:
 
 def _markets(settings: BenchmarkSettings) -> Iterator[TrainSettings]:
     """Settings of each market, which is built once, so that what is wrong with it is said once."""
-    for market in ("",) if settings.log is not None else settings.presets:
-        base = TrainSettings(preset=market or "town", log=settings.log, market=settings.market, device="cpu",
-                             log_dir=settings.out / RUNS)
-        make_game(base, torch.device("cpu"))
-        yield base
+    whole = TrainSettings(**{f.name: getattr(settings, f.name) for f in fields(LogSettings)}, encoder=settings.encoder,
+                          market=settings.market, device="cpu", log_dir=settings.out / RUNS)
+    markets = [replace(whole, preset=preset) for preset in settings.presets]
+    if settings.log is not None:
+        markets = [whole] if settings.encoder is None else [replace(whole, encoder=None), whole]
+    for market in markets:
+        make_game(market, torch.device("cpu"))
+        yield market
 
 
 def _make_usable(out: Path) -> None:
@@ -145,7 +157,7 @@ def _make_usable(out: Path) -> None:
 def _jobs(settings: BenchmarkSettings, base: TrainSettings) -> Iterator[TrainSettings]:
     """A training for each agent and seed."""
     training = recommended(base)
-    label = base.log.resolve().stem if base.log is not None else base.preset
+    label = name_of(base) if base.log is not None else base.preset
     preset = find_preset(base.preset) if base.log is None else None
     every = tuple(name for name, kind in agents().items() if kind.learns)
     for agent in settings.agents or (preset.entrants if preset is not None else ()) or every:

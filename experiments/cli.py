@@ -18,8 +18,9 @@ from interplay.experiments.evaluation import report
 from interplay.experiments.export import Recorder, check_export
 from interplay.experiments.fidelity.settings import FidelitySettings
 from interplay.experiments.ope.command import OpeSettings, ope
-from interplay.experiments.representation.command import PretrainSettings, pretrain
+from interplay.experiments.representation.command import pretrain
 from interplay.experiments.representation.recommending import RecommendSettings, recommend
+from interplay.experiments.representation.settings import PretrainSettings
 from interplay.experiments.representation.unbiased_command import UnbiasedSettings, unbiased
 from interplay.experiments.run import Run
 from interplay.experiments.settings import TrainSettings

@@ -10,11 +10,14 @@ import numpy as np
 import torch
 
 from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_config
+from interplay.envs.data import InteractionLog
 from interplay.envs.data.propensity import thinned
 from interplay.envs.market import Market
 from interplay.envs.presets import Training, find_preset
 from interplay.experiments.cast import PLACKETT_LUCE
 from interplay.experiments.logs import logged_parts
+from interplay.experiments.representation.fitting import Fitted
+from interplay.experiments.representation.pretrained import encoder_of
 from interplay.experiments.settings import TrainSettings, parse_pairs, split_entrant
 
 LOGGED_TRAINING = Training(num_worlds=1, episodes=60, eval_worlds=8, discount=0.9, others="q-learning",
@@ -32,6 +35,7 @@ class Game(NamedTuple):
         training: the preset's recommendation with the settings' own numbers in place.
         summary: lines that tell what was read; empty for presets.
         rewards: what a log's missing pairs are worth and what is learnt from, in a line; empty for presets.
+        pretrained: the towers that a log's vectors come from, if any.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Game(NamedTuple):
     training: Training
     summary: str
     rewards: str = ""
+    pretrained: Fitted | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -96,17 +101,36 @@ def make_game(settings: TrainSettings, device: torch.device) -> Game:
     return Game(preset.name, market, market, _training(settings), "")
 
 
-def _logged_game(settings: TrainSettings, device: torch.device, changes: dict[str, object]) -> Game:
+def name_of(settings: TrainSettings) -> str:
+    """What reports call the market of a log: another one where other vectors decide on slates."""
     assert settings.log is not None
+    log = settings.log.resolve().stem
+    return log if settings.encoder is None else f"{log}+{settings.encoder.resolve().name}"
+
+
+def _logged_game(settings: TrainSettings, device: torch.device, changes: dict[str, object]) -> Game:
     log, train, test, summary = logged_parts(settings, settings.seed)
-    config = logged_market_config(log, **changes)
+    fitted, note = _pretrained(settings, train)
+    vectors = None if fitted is None else fitted.vectors()
+    sizes = {} if vectors is None else {"embedding_size": vectors.embedding_size}
+    config = logged_market_config(log, **(sizes | changes))
     train = thinned(train, log)
     clip = np.inf if settings.clip_weights is None else settings.clip_weights
     behaviour = LoggedBehaviour(train, train, config, settings.missing, targets=settings.targets, clip=clip,
-                                seed=settings.seed)
+                                vectors=vectors, seed=settings.seed)
     held_out = behaviour.answering(test)
-    return Game(settings.log.resolve().stem, Market(config, behaviour, device), Market(config, held_out, device),
-                _training(settings), f"{summary}\n{behaviour.told()}", behaviour.told())
+    return Game(name_of(settings), Market(config, behaviour, device), Market(config, held_out, device),
+                _training(settings), f"{summary}{note}\n{behaviour.told()}", behaviour.told(), fitted)
+
+
+def _pretrained(settings: TrainSettings, train: InteractionLog) -> tuple[Fitted | None, str]:
+    """The towers that the settings name, and a line that tells of them."""
+    if settings.encoder is None:
+        return None, ""
+    saved = encoder_of(settings, train)
+    shape = saved.model.shape
+    return saved.on(train), (f"\nvectors    from {saved.folder} ({saved.settings.task}, {shape.encoder}): {shape.size} "
+                             "numbers and a bias")
 
 
 def _training(settings: TrainSettings) -> Training:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -42,6 +43,14 @@ def logged_parts(settings: LogSettings, seed: int) -> Parts:
     parts = f"training part: {len(train.reward)} rows, held-out part: {len(test.reward)} rows"
     left = [f"left       {len(log):,} rows, {log.num_users:,} users, {log.num_items:,} items"] if prepared else []
     return Parts(log, train, test, "\n".join([read, *notes, *prepared, *left, parts]))
+
+
+def digest(log: InteractionLog) -> str:
+    """Of all that can be learnt from a log's rows: equal for equal rows with equal ids, in the same order."""
+    found = hashlib.sha256(repr((log.user_ids, log.item_ids, log.reward_range)).encode())
+    for column in (log.user, log.item, log.reward, log.time):
+        found.update(b"" if column is None else column.tobytes())
+    return found.hexdigest()
 
 
 def _read(settings: LogSettings) -> tuple[InteractionLog, list[str]]:

@@ -24,7 +24,7 @@ OPTION_OF: dict[Side, str] = {"users": "user_option", "items": "item_option", "p
 
 _PAIRS = ("market", *OPTION_OF.values())
 _PREPARATION = ("duplicates", "clip_rewards", "implicit_above", "k_core", "scale_rewards")
-_PATHS = ("log", "data_dir", "user_features", "item_features", "log_dir", "resume")
+_PATHS = ("log", "data_dir", "user_features", "item_features", "log_dir", "resume", "encoder")
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,9 @@ class RunSettings:
 class TrainSettings(LogSettings, RunSettings):
     """Train users, items and platforms with and against each other, then evaluate them on held-out worlds."""
 
+    encoder: Path | None = None
+    """Folder that pretrain wrote from the same training part of the log, or that of its --seeds: the log's users and
+    items get their vectors from its towers, and shared-critic starts from what fits of them."""
     missing: Literal["mask", "impute", "zero"] = "mask"
     """Pairs that the log lacks: never offered, answered by a low-rank model of the training part, or answered 0."""
     targets: TargetsOf = "actual"
@@ -146,6 +149,9 @@ class TrainSettings(LogSettings, RunSettings):
             raise InterplayError(f"seed={self.seed} must lie between 0 and 2^32 - 1")
         if self.discount is not None and not 0.0 <= self.discount < 1.0:
             raise InterplayError(f"discount={self.discount} must be at least 0 and below 1")
+        if self.encoder is not None and self.log is None:
+            raise InterplayError(f"encoder={str(self.encoder)!r} was trained on a log: give that with --log, or leave "
+                                 "the encoder out")
         for name in ("user_features", "item_features"):
             if getattr(self, name) is not None and self.log is None:
                 raise InterplayError(f"{name}={str(getattr(self, name))!r} needs a log that has these {name[:4]}s: "

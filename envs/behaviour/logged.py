@@ -32,6 +32,7 @@ WEIGHTED: tuple[TargetsOf, ...] = ("ips", "doubly-robust")
 _SENSIBLE: dict[Missing, tuple[TargetsOf, ...]] = {
     "mask": ("actual", "ips"), "zero": get_args(TargetsOf), "impute": ("actual", "replay", "ips", "doubly-robust")}
 
+_EMBEDDING_SIZE = 16  # of markets whose vectors come from the low-rank model
 _PRIOR_ROWS = 5.0  # rows at the mean reward that every item's own mean starts from
 _FOLDS = 4  # of cross-fitted guesses; each model has seen three quarters of the pairs
 _CERTAIN = 0.01  # rewards are kept this far from 0 and 1 where their logit is needed
@@ -64,6 +65,24 @@ class Tables(NamedTuple):
         return Tables(people, *(table.to(device) for table in self[1:]))
 
 
+class Vectors(NamedTuple):
+    """Vectors whose product, with the items' biases, ranks items for each user.
+
+    Attributes:
+        user_vector, item_vector: float64 ``[U, E]`` and ``[I, E]``.
+        item_bias: float64 ``[I]``.
+    """
+
+    user_vector: NDArray[np.float64]
+    item_vector: NDArray[np.float64]
+    item_bias: NDArray[np.float64]
+
+    @property
+    def embedding_size(self) -> int:
+        """D of a market that has them: one more than E, for the bias."""
+        return int(self.item_vector.shape[1]) + 1
+
+
 class LoggedBehaviour(Behaviour):
     """Responses are a log's rewards, scaled so that its reward range becomes [0, 1].
 
@@ -93,17 +112,20 @@ class LoggedBehaviour(Behaviour):
             targets may lie far outside [0, 1], and are right in the mean alone: see ``huber`` of ``dqn``.
         clip: highest inverse propensity.
         reward_range: rewards that become 0 and 1; None = the log's lowest and highest.
+        vectors: tastes and item vectors that were learnt elsewhere, from nothing but ``train``; None = those of the
+            low-rank model. What missing pairs are worth does not depend on them.
         seed: of the model's start and the segments'.
 
     Raises:
-        InterplayError: logs and config disagree on sizes, the rewards on the range, or targets with what is missing.
+        InterplayError: logs, vectors and config disagree on sizes, the rewards on the range, or targets with what is
+            missing.
     """
 
     name: ClassVar[str] = "logged"
 
     def __init__(self, train: InteractionLog, answers: InteractionLog, config: MarketConfig,
                  missing: Missing = "mask", *, targets: TargetsOf = "actual", clip: float = np.inf,
-                 reward_range: tuple[float, float] | None = None,
+                 reward_range: tuple[float, float] | None = None, vectors: Vectors | None = None,
                  seed: int = 0) -> None:
         if missing not in ("mask", "impute", "zero"):
             raise InterplayError(f"missing={missing!r} is not known: choose 'mask', 'impute' or 'zero'")
@@ -113,9 +135,12 @@ class LoggedBehaviour(Behaviour):
         self._config = config
         self.missing, self.targets_of = missing, targets
         self.weights = pair_weights(answers, clip) if targets in WEIGHTED else None
-        factors = fit_factors(self._train, config.embedding_size - 1, seed=seed)
-        people = _people(self._train, factors, config, np.random.default_rng(seed))
-        guesses = self._folds(clip, seed) if targets == "doubly-robust" else [factors]
+        size = (config.embedding_size if vectors is None else _EMBEDDING_SIZE) - 1
+        factors = fit_factors(self._train, size, seed=seed)
+        own = Vectors(factors.user_vector, factors.item_vector, factors.item_bias) if vectors is None else vectors
+        _check_vectors(own, config)
+        people = _people(self._train, own, factors.mean, config, np.random.default_rng(seed))
+        guesses = self._folds(size, clip, seed) if targets == "doubly-robust" else [factors]
         self._set_answers(answers, people, *_guess_tables(guesses))
 
     def answering(self, answers: InteractionLog) -> LoggedBehaviour:
@@ -189,13 +214,13 @@ class LoggedBehaviour(Behaviour):
                               *self._pair_weights(len(answer)))
         self._moved = {answer.device: self._tables}
 
-    def _folds(self, clip: float, seed: int) -> list[Factors]:
+    def _folds(self, size: int, clip: float, seed: int) -> list[Factors]:
         """Models of which each has not seen the pairs of its fold.
 
         A guess that knows whether its pair was logged is corrected by too little, whatever the propensities. And what
         is fitted with weights has less to be corrected.
         """
-        log, size = self._train, self._config.embedding_size - 1
+        log = self._train
         weight, fold = inverse_propensity(row_propensity(log), clip), (log.user + log.item) % _FOLDS
         parts = [fold != number for number in range(_FOLDS)]
         return [fit_factors(log.take(part, "of a fold"), size, seed=seed, weight=weight[part]) for part in parts]
@@ -233,7 +258,7 @@ def logged_market_config(log: InteractionLog, **changes: Any) -> MarketConfig:
         if name not in known:
             raise InterplayError(f"unknown market option {name!r}: choose from {', '.join(known)}")
     values: dict[str, Any] = dict(
-        **_sizes(log), slate_size=5, embedding_size=16, num_segments=4, horizon=20,
+        **_sizes(log), slate_size=5, embedding_size=_EMBEDDING_SIZE, num_segments=4, horizon=20,
         response_mode="mean", temperature=0.5, boost_levels=(2.0, 4.0), boost_cost=0.05)
     return MarketConfig(**(values | changes))
 
@@ -263,6 +288,16 @@ def _check_sizes(log: InteractionLog, config: MarketConfig) -> None:
         if found != expected:
             raise InterplayError(f"{name}={expected}, but the log has {found}: make the config with "
                                  "logged_market_config(log)")
+
+
+def _check_vectors(vectors: Vectors, config: MarketConfig) -> None:
+    if vectors.embedding_size != config.embedding_size:
+        raise InterplayError(f"embedding_size={config.embedding_size}, but the vectors and a bias make "
+                             f"{vectors.embedding_size}: leave it out")
+    rows = (len(vectors.user_vector), len(vectors.item_vector), len(vectors.item_bias))
+    if rows != (config.num_users, config.num_items, config.num_items):
+        raise InterplayError(f"vectors of {rows[0]} users and {rows[1]} items, but the log has {config.num_users} and "
+                             f"{config.num_items}: learn them from the same log")
 
 
 def _look_up(tables: Tables, items: Tensor) -> tuple[Tensor, Tensor]:
@@ -299,14 +334,15 @@ def _as_product(factors: Factors) -> tuple[Tensor, Tensor]:
     return _float32(user), _float32(item)
 
 
-def _people(log: InteractionLog, factors: Factors, config: MarketConfig, rng: np.random.Generator) -> Population:
-    """One world of the training part's people."""
-    taste, vector = _market_vectors(factors)
+def _people(log: InteractionLog, vectors: Vectors, mean: float, config: MarketConfig,
+            rng: np.random.Generator) -> Population:
+    """One world of the training part's people; ``mean`` is that of its rewards, scaled."""
+    taste, vector = _market_vectors(vectors)
     count = np.bincount(log.item, minlength=log.num_items)
     topics = np.ones((log.num_items, 1)) if log.item_topics is None else log.item_topics
     ones, zeros = np.ones(log.num_items), np.zeros(log.num_items)
     segment = torch.from_numpy(_segments(taste, config.num_segments, rng))
-    rows = Population(_float32(taste), segment, _float32(vector), _float32(_appeal(log, factors.mean)),
+    rows = Population(_float32(taste), segment, _float32(vector), _float32(_appeal(log, mean)),
                       _float32(topics), _float32(zeros), _float32(ones), _float32(count),
                       torch.ones(config.embedding_size), _features(log.user_features, log.num_users),
                       _features(log.item_features, log.num_items))
@@ -317,20 +353,20 @@ def _features(values: NDArray[np.float32] | None, count: int) -> Tensor:
     return torch.zeros(count, 0) if values is None else _float32(standardised(values))
 
 
-def _market_vectors(factors: Factors) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _market_vectors(vectors: Vectors) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Tastes of length 1 and item vectors whose product ranks items, for each user, exactly as the model does.
 
     An item's bias is its last coordinate and meets a constant on the users' side, as large as a typical taste;
     a user's bias moves no ranking and is left out. So who was never seen ranks by bias alone, and an item that
-    was never seen is the zero vector. Item vectors have one common scale, at which 99% of their numbers lie in
-    [-1, 1].
+    was never seen is the zero vector, where the model knows nothing else of them. Item vectors have one common scale,
+    at which 99% of their numbers lie in [-1, 1].
 
     Returns:
         ``[U, D]`` and ``[I, D]``, with D one more than the model's.
     """
-    typical = float(np.sqrt((factors.user_vector**2).sum(1).mean())) or 1.0
-    taste = np.column_stack([factors.user_vector, np.full(len(factors.user_bias), typical)])
-    vector = np.column_stack([factors.item_vector, factors.item_bias / typical])
+    typical = float(np.sqrt((vectors.user_vector**2).sum(1).mean())) or 1.0
+    taste = np.column_stack([vectors.user_vector, np.full(len(vectors.user_vector), typical)])
+    vector = np.column_stack([vectors.item_vector, vectors.item_bias / typical])
     scale = float(np.quantile(np.abs(vector), 0.99)) or 1.0
     return taste / np.linalg.norm(taste, axis=1, keepdims=True), vector / scale
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from interplay.envs.behaviour.logged import Vectors
 from interplay.envs.data import split_log
 from interplay.envs.data.features import standardised
 from interplay.envs.data.log import InteractionLog
@@ -119,6 +120,16 @@ class Fitted:
         found: NDArray[np.float32] = (self.model.logits(self._codes(users), self.model.items())
                                       + self.model.item_bias).numpy()
         return found
+
+    @torch.no_grad()
+    def vectors(self) -> Vectors:
+        """All users and items as vectors whose product ranks as ``scores`` does.
+
+        Raises:
+            InterplayError: the model's ranking is no product.
+        """
+        items, users = self.model.item_factors(), self._codes(np.arange(self.log.num_users))
+        return Vectors(*(part.double().numpy() for part in (users, items, self.model.item_bias)))
 
     @torch.no_grad()
     def responses(self, user: Ints, item: Ints) -> NDArray[np.float64]:

@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
-import torch
 import tyro
 
 from interplay.envs.types import InterplayError
 from interplay.experiments.logs import logged_parts
 from interplay.experiments.representation.baselines import popularity
-from interplay.experiments.representation.command import CONFIG, MODEL, PretrainSettings
-from interplay.experiments.representation.fitting import Fitted, make_model
-from interplay.experiments.representation.histories import Histories
+from interplay.experiments.representation.fitting import Fitted
+from interplay.experiments.representation.pretrained import Saved
 from interplay.experiments.representation.ranking import Floats, Ints, Ranker, interactions, top_k
 from interplay.experiments.tables import table
 
@@ -103,19 +101,8 @@ class Catalogue:
         Raises:
             InterplayError: it is not there, or its log has changed.
         """
-        if not (run / CONFIG).is_file() or not (run / MODEL).is_file():
-            raise InterplayError(f"{str(run)!r} is not a run of pretrain: it has no {CONFIG} and {MODEL}; give a "
-                                 "folder that pretrain wrote")
-        settings = PretrainSettings.from_json((run / CONFIG).read_text())
-        log = logged_parts(settings, settings.seed).whole
-        model = make_model(log, settings.recipe())
-        saved = torch.load(run / MODEL, map_location="cpu", weights_only=True)
-        if saved["shape"] != vars(model.shape):
-            raise InterplayError(f"{str(run)!r} was trained on another log: {settings.log} has {log.num_users} users "
-                                 f"and {log.num_items} items, it had {saved['shape']['num_users']} and "
-                                 f"{saved['shape']['num_items']}; train again")
-        model.load_state_dict(saved["model"])
-        return cls(Fitted(model, Histories(log, settings.threshold(log), settings.history_length), log, 0))
+        saved = Saved.load(run)
+        return cls(saved.on(logged_parts(saved.settings, saved.settings.seed).whole))
 
     def lists(self, users: Sequence[str], k: int) -> Iterator[Recommendation]:
         """Lists of ``k`` for these ids, or for everybody; those of whom nothing is known get what is popular."""

@@ -112,6 +112,17 @@ class TwoTower(nn.Module):
         code: Tensor = self._item(torch.arange(self.shape.num_items, device=self.item_bias.device))
         return code if self._item_side is None else code + self._item_side(self.item_features)
 
+    def item_factors(self) -> Tensor:
+        """f2 of the whole catalogue with W in it, so that a user's product with it is the logit: float32 ``[I, E]``.
+
+        Raises:
+            InterplayError: user and item meet in no product.
+        """
+        if self.shape.scorer != "hadamard":
+            raise InterplayError(f"scorer={self.shape.scorer!r} ranks by no product of vectors: pretrain with --scorer "
+                                 "hadamard")
+        return self.items() * self._weight
+
     def logits(self, users: Tensor, items: Tensor) -> Tensor:
         """Every user ``[S, E]`` with every item ``[I, E]``, without biases: float32 ``[S, I]``."""
         if self.shape.scorer == "hadamard":

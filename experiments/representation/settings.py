@@ -1,0 +1,84 @@
+"""Settings of the command ``interplay pretrain``, which are also what its runs are read back by."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from interplay.envs.data import InteractionLog
+from interplay.envs.types import InterplayError
+from interplay.experiments.representation.fitting import Recipe
+from interplay.experiments.settings import LogSettings
+
+_PATHS = ("log", "data_dir", "user_features", "item_features", "log_dir")
+
+MODEL, CONFIG, RESULTS = "model.pt", "config.json", "results.json"
+
+
+@dataclass(frozen=True)
+class PretrainSettings(LogSettings, Recipe):
+    """Train two towers on a log: what users take, or how they respond. Baselines are fitted on the same split."""
+
+    liked_above: float | None = None
+    """Rewards above this count as liked; by default the middle of the scale."""
+    k: int = 10
+    """Length of the lists that rankings are judged by."""
+    seeds: int = 1
+    """Repeats with other seeds, and so other random splits, from --seed on; summed up in report.md."""
+    folds: bool = False
+    """One run for each of the data set's official folds (--split own), summed up in report.md."""
+    baselines: bool = True
+    """Whether to fit popularity, item-kNN, EASE and ALS, or biases and ALS for responses, on the same split."""
+    log_dir: Path = Path("runs")
+    """Folder in which the run's own folder is made."""
+    name: str | None = None
+    """Name of the run's own folder; by default the log, the encoder, the seed and the time."""
+
+    def recipe(self) -> Recipe:
+        """The model's part of the settings."""
+        return Recipe(**{f.name: getattr(self, f.name) for f in fields(Recipe)})
+
+    def threshold(self, log: InteractionLog) -> float:
+        """Above which a reward is liked."""
+        return sum(log.reward_range) / 2.0 if self.liked_above is None else self.liked_above
+
+    @property
+    def inner(self) -> Literal["random", "last"]:
+        """How the training part is parted once more: like the held-out part was, where that is its users' last."""
+        return "last" if self.split == "last" else "random"
+
+    def check(self) -> None:
+        """Check the numbers, as ``Recipe.check`` does.
+
+        Raises:
+            InterplayError: one of them is out of range, or they do not go together.
+        """
+        super().check()
+        if self.log is None:
+            raise InterplayError("pretrain needs a log: give one with --log")
+        for name in ("k", "seeds"):
+            if getattr(self, name) < 1:
+                raise InterplayError(f"{name}={getattr(self, name)} must be at least 1")
+        if self.folds and (self.split != "own" or self.seeds > 1):
+            raise InterplayError(f"folds=True, split={self.split!r}, seeds={self.seeds}: folds are splits of the data "
+                                 "set's own, each run once: take them with --split own and without --seeds")
+
+    def to_json(self) -> str:
+        """The settings as text; paths become absolute, so that the run can be used from anywhere."""
+        values = asdict(self)
+        for name in _PATHS:
+            path = values[name]  # a log may also be the name of a public data set
+            values[name] = str(path.resolve()) if path is not None and path.exists() else path and str(path)
+        return json.dumps(values, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> PretrainSettings:
+        """The settings that ``to_json`` wrote."""
+        values = json.loads(text)
+        for name in _PATHS:
+            values[name] = None if values[name] is None else Path(values[name])
+        if values["clip_rewards"] is not None:
+            values["clip_rewards"] = tuple(values["clip_rewards"])
+        return cls(**values)
