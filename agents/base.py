@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from interplay.envs.noise import Stream, uniform, world_key
-from interplay.envs.types import SIDES, Observation, Side, SideSpec, Transition
+from interplay.envs.types import SIDES, InterplayError, Observation, Side, SideSpec, Transition
 
 # Players of one run have different numbers, so that they draw different noise.
 _NUMBERS: dict[Side, int] = {"users": 0, "items": 1, "platform": 3}
@@ -97,8 +97,8 @@ class Offer(NamedTuple):
 class Agent(Player):
     """Plays one side of the market for all its agents in all worlds at once, or fills the slates of a platform.
 
-    Must be overridden: ``name`` and ``act``. May be overridden: ``slate`` and ``offer``, and the rest as ``Player``
-    says.
+    Must be overridden: ``name`` and ``act``. May be overridden: ``slate``, ``offer`` and ``scores``, and the rest as
+    ``Player`` says.
 
     Args:
         spec: the side's shapes.
@@ -113,6 +113,21 @@ class Agent(Player):
     @abstractmethod
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """Actions for all agents, int64 ``[B, N]``. ``explore=False`` asks for the best that it knows."""
+
+    def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
+        """What each action is worth to it, the more the better: ``[B, N, 1 + M * L]``, whatever the mask.
+
+        Without exploration ``act`` takes the best of them. Whoever overrides it can be asked for lists of any items:
+        there may be more options than ``spec`` says, and rows of some agents alone.
+
+        Args:
+            observation: of all agents, or of those in ``who``.
+            who: int64 ``[N']``, whose rows these are; None = everybody's.
+
+        Raises:
+            InterplayError: it has none, or has not learnt any yet.
+        """
+        raise InterplayError(f"{self.name!r} gives actions no scores: override Agent.scores")
 
     def slate(self, observation: Observation, size: int, explore: bool) -> Tensor:
         """As a platform: the candidate in each slot, from 1, int64 ``[B, N, K]``; 0 leaves it empty.
@@ -145,7 +160,7 @@ def something(mask: Tensor) -> Tensor:
 class JointAgent(Player):
     """Plays one side or both with one brain: learns from all that it plays, acts from what each side sees.
 
-    Must be overridden: ``name``, ``act`` and ``learn``. May be overridden: the rest, as ``Player`` says.
+    Must be overridden: ``name``, ``act`` and ``learn``. May be overridden: ``scores``, and the rest as ``Player`` says.
 
     Args:
         specs: shapes of the sides that it plays.
@@ -163,6 +178,10 @@ class JointAgent(Player):
     @abstractmethod
     def act(self, side: Side, observation: Observation, explore: bool) -> Tensor:
         """Actions for all agents of one side, int64 ``[B, N]``, decided from what that side sees alone."""
+
+    def scores(self, side: Side, observation: Observation, who: Tensor | None = None) -> Tensor:
+        """What each action of one side is worth to it, ``[B, N, 1 + M * L]``; see ``Agent.scores``."""
+        raise InterplayError(f"{self.name!r} gives actions no scores: override JointAgent.scores")
 
     @abstractmethod
     def learn(self, transitions: Mapping[Side, Transition]) -> Mapping[str, Tensor]:

@@ -57,11 +57,18 @@ class BetaBernoulliAgent(Agent):
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """See ``Agent.act``."""
+        if not explore:
+            return best(self.scores(observation), observation.mask)
         cell = self._cells(observation)
-        success, failure = self.success.view(-1)[cell], self.failure.view(-1)[cell]
-        if explore:
-            success, failure = (gamma(count, self.draw(2, _CANDIDATES, *cell.shape)) for count in (success, failure))
+        success, failure = (gamma(count.view(-1)[cell], self.draw(2, _CANDIDATES, *cell.shape))
+                            for count in (self.success, self.failure))
         return best(success / (success + failure), observation.mask)
+
+    def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
+        """Mean success rates; see ``Agent.scores``."""
+        cell = self._cells(observation, who)
+        success, failure = self.success.view(-1)[cell], self.failure.view(-1)[cell]
+        return success / (success + failure)
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """Count a success or a failure for each agent."""
@@ -75,9 +82,10 @@ class BetaBernoulliAgent(Agent):
         self.failure.view(-1).index_add_(0, cell, (~won & valid).flatten() * weight)
         return {"chance": valid_mean(chance * transition.weight, valid)}
 
-    def _cells(self, seen: Observation) -> Tensor:
+    def _cells(self, seen: Observation, who: Tensor | None = None) -> Tensor:
         """Place of each action in the flattened counts, int64 ``[B, N, A]``."""
-        return self._owner.unsqueeze(1) * self.success.shape[1] + arms(self.spec, seen)
+        owner = self._owner if who is None else self._owner[who]
+        return owner.unsqueeze(1) * self.success.shape[1] + arms(self.spec, seen)
 
     def state_dict(self) -> dict[str, Any]:
         """Counts, and the range of rewards."""

@@ -112,11 +112,18 @@ class DQNAgent(Agent):
     @torch.no_grad()
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """Epsilon-greedy on the online network."""
-        values = self.online(observation.own, observation.options,
-                             self._everybody.expand(observation.own.shape[:2])).mean(-1)
+        values = self.scores(observation)
         if explore:
             return epsilon_greedy(self, values, observation.mask, self.options.epsilon(self.progress))
         return best(values, observation.mask)
+
+    @torch.no_grad()
+    def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
+        """The online network's values; see ``Agent.scores``."""
+        who = self._everybody if who is None else who
+        values: Tensor = self.online.of(who)(observation.own, observation.options,
+                                             who.expand(observation.own.shape[:2])).mean(-1)
+        return values
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """Remember the step, then update from memory."""

@@ -103,6 +103,11 @@ class IPPOAgent(JointAgent):
         policy = self.network.log_policy(side, observation)
         return sampled(self, policy) if explore else best(policy, observation.mask)
 
+    @torch.no_grad()
+    def scores(self, side: Side, observation: Observation, who: Tensor | None = None) -> Tensor:
+        """Log-probabilities; see ``JointAgent.scores``."""
+        return self.network.log_policy(side, observation)
+
     def learn(self, transitions: Mapping[Side, Transition]) -> Mapping[str, Tensor]:
         """Remember the step; at the end of a rollout, update."""
         self.learned += 1

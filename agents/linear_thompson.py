@@ -44,9 +44,10 @@ class LinearThompsonAgent(LinearBandit):
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """See ``Agent.act``."""
+        if not explore:
+            return best(self.scores(observation), observation.mask)
         rows = self.ridge.rows(observation)
-        weights = self.drawn(*rows.shape[:2]) if explore else self.ridge.weights()
-        return best(self.ridge.by_action(rows @ weights.mT), observation.mask)
+        return best(self.ridge.by_action(rows @ self.drawn(*rows.shape[:2]).mT), observation.mask)
 
     def drawn(self, num_worlds: int, num_agents: int) -> Tensor:
         """Weights from the posterior for each agent of each world, float64 ``[B, N, 1 + L, F]``."""

@@ -47,8 +47,8 @@ class LinUCBAgent(LinearBandit):
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """See ``Agent.act``."""
-        rows = self.ridge.rows(observation)
-        values = rows @ self.ridge.weights().T
+        values = self.scores(observation)
         if explore:
-            values = values + self.options.alpha * self.ridge.deviation(rows)
-        return best(self.ridge.by_action(values), observation.mask)
+            deviation = self.ridge.deviation(self.ridge.rows(observation))
+            values = values + self.options.alpha * self.ridge.by_action(deviation)
+        return best(values, observation.mask)

@@ -67,11 +67,16 @@ class MatrixFactorisationAgent(Agent):
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """Epsilon-greedy on the guesses."""
-        arm = self.arm[arms(self.spec, observation)]
-        values = (self.agent[:, :-1].unsqueeze(1) * arm[..., :-1]).sum(-1) + arm[..., -1]
+        values = self.scores(observation)
         if explore:
             return epsilon_greedy(self, values, observation.mask, self.options.epsilon(self.progress))
         return best(values, observation.mask)
+
+    def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
+        """The guesses, without the agents' own biases, which move no choice; see ``Agent.scores``."""
+        arm, agent = self.arm[arms(self.spec, observation)], self.agent if who is None else self.agent[who]
+        values: Tensor = (agent[:, :-1].unsqueeze(1) * arm[..., :-1]).sum(-1) + arm[..., -1]
+        return values
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """A gradient step on the errors of all agents; what is hit twice at once moves by the mean."""

@@ -17,9 +17,13 @@ class PopularityAgent(Agent):
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """See ``Agent.act``."""
+        return best(self.scores(observation), observation.mask)
+
+    def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
+        """How large each crowd is, -1 for doing nothing; see ``Agent.scores``."""
         column = "segment_share" if self.spec.side == "items" else "popularity"
         crowd = observation.options[..., self.spec.option_features.index(column)]
         values = torch.full(observation.mask.shape, -1.0, device=crowd.device)
         if self.spec.num_levels > 0:
             values[..., 1 :: self.spec.num_levels] = crowd
-        return best(values, observation.mask)
+        return values

@@ -81,10 +81,18 @@ class PQNAgent(Agent):
     @torch.no_grad()
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """Epsilon-greedy."""
-        values = self._values(observation)
+        values = self.scores(observation)
         if explore:
             return epsilon_greedy(self, values, observation.mask, self.options.epsilon(self.progress))
         return best(values, observation.mask)
+
+    @torch.no_grad()
+    def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
+        """The network's values; see ``Agent.scores``."""
+        who = self._everybody if who is None else who
+        values: Tensor = self.network.of(who)(observation.own, observation.options,
+                                              who.expand(observation.own.shape[:2])).squeeze(-1)
+        return values
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """Remember the step; at the end of a rollout, learn from all of it and forget it."""

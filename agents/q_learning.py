@@ -80,10 +80,17 @@ class QLearningAgent(Agent):
         """Epsilon-greedy on the tables' mean; at random while the clusters have not been fitted."""
         if not self._abstraction.ready:
             return any_allowed(self, observation.mask)
-        values = self.table.view(-1)[self._cells(observation)].mean(0)
+        values = self.scores(observation)
         if explore:
             return epsilon_greedy(self, values, observation.mask, self.options.epsilon(self.progress))
         return best(values, observation.mask)
+
+    def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
+        """The tables' mean, alike for all options of a kind; see ``Agent.scores``."""
+        if not self._abstraction.ready:
+            raise InterplayError(f"'q-learning' has no scores before {self.options.fit_steps} steps: train longer, or "
+                                 "with fewer fit_steps")
+        return self.table.view(-1)[self._cells(observation, who)].mean(0)
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """One update of every agent in every world."""
@@ -97,10 +104,11 @@ class QLearningAgent(Agent):
         error = self._move(cell, ahead, transition)
         return {"loss": error.square().mean(), "epsilon": torch.tensor(self.options.epsilon(self.progress))}
 
-    def _cells(self, observation: Observation) -> Tensor:
+    def _cells(self, observation: Observation, who: Tensor | None = None) -> Tensor:
         """Place of each action in the flattened tables: int64 ``[tables, B, N, A]``."""
         tables, owners, states, columns = self.table.shape
-        row = self._owner * states + self._abstraction.state(observation)
+        owner = self._owner if who is None else self._owner[who]
+        row = owner * states + self._abstraction.state(observation)
         one = row.unsqueeze(2) * columns + self._abstraction.columns(observation)
         return one + torch.arange(tables, device=one.device).view(-1, 1, 1, 1) * (owners * states * columns)
 

@@ -113,11 +113,16 @@ class SharedCriticAgent(JointAgent):
     @torch.no_grad()
     def act(self, side: Side, observation: Observation, explore: bool) -> Tensor:
         """Epsilon-greedy on the online critic."""
-        towers = self.online.towers
-        values = towers.scores(side, towers.embed(side, observation))
+        values = self.scores(side, observation)
         if explore:
             return epsilon_greedy(self, values, observation.mask, self.options.epsilon(self.progress))
         return best(values, observation.mask)
+
+    @torch.no_grad()
+    def scores(self, side: Side, observation: Observation, who: Tensor | None = None) -> Tensor:
+        """The online critic's values; see ``JointAgent.scores``."""
+        towers = self.online.towers
+        return towers.scores(side, towers.embed(side, observation))
 
     def learn(self, transitions: Mapping[Side, Transition]) -> Mapping[str, Tensor]:
         """Remember the step of each side, then update from memory."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -57,6 +58,7 @@ def check_agent(kind: type[Player], options: Any = None, *, device_steps: int = 
         trained = _check_repeats(trial, lived[:STEPS])
         _check_acting(trial, trained, num_worlds=1)
         _check_acting(trial, trained, num_worlds=5)
+        _check_scores(trial, trained)
         _check_resumes(trial, trained, lived[STEPS:])
         _check_copies(trial, trained, lived[STEPS:])
         _check_gone(trial)
@@ -99,6 +101,23 @@ def _check_best(trial: Trial, player: Player, side: Side, seen: Observation) -> 
         second = trial.act(player, side, seen, False)
         trial.require(torch.equal(first, second), "act(explore=False) gave another action the second time, and drew no "
                       "noise: it must depend on what is seen and on what state_dict() keeps, and on nothing else")
+
+
+def _check_scores(trial: Trial, player: Player) -> None:
+    """Scores, where there are any, are what it acts by, and an agent's own depend on nobody else's row."""
+    if type(player).scores in (Agent.scores, JointAgent.scores):  # type: ignore[attr-defined]
+        return
+    for side, spec in trial.specs.items():
+        seen = observation(spec, 5, 5, trial.kind.privileged)
+        scores = trial.scores(player, side, seen)
+        if side != "platform":
+            taken = scores.masked_fill(~seen.mask, -torch.inf).argmax(-1)
+            trial.require(torch.equal(taken, trial.act(player, side, seen, False)), "act(explore=False) did not take "
+                          "the action of the highest score: let it choose with parts.choosing.best from self.scores")
+        who = torch.tensor([spec.num_agents - 1])
+        alone = trial.scores(player, side, seen.map(itemgetter((slice(None), who))), who)
+        trial.require(torch.allclose(scores[:, who], alone, rtol=1e-4, atol=1e-4), "scores gave the last agent other "
+                      "values when it was asked alone: who says whose rows are there")
 
 
 def _check_idle(trial: Trial, lived: Life) -> None:

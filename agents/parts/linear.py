@@ -131,6 +131,10 @@ class LinearBandit(Agent):
         super().__init__(spec, setting, options)
         self.ridge = Ridge(spec, self.options.ridge, setting.device)
 
+    def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
+        """Expected rewards; see ``Agent.scores``. The regression does not ask who it is."""
+        return self.ridge.by_action(self.ridge.rows(observation) @ self.ridge.weights().T)
+
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """Add the step to the regression."""
         self.learned += 1

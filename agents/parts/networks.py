@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Literal
 
 import torch
@@ -37,7 +38,7 @@ class OptionScorer(nn.Module):
         super().__init__()
         own, option, levels = len(spec.own_features), len(spec.option_features), spec.num_levels
         copies = spec.num_agents if sharing == "independent" else 0
-        self._num_outputs = num_outputs
+        self._num_outputs, self._copies = num_outputs, copies
         self._who = (undrawn(nn.Embedding, spec.num_agents, _EMBEDDING, device=device) if sharing == "embedding"
                      else None)
         self._own = linear_layer(own + _EMBEDDING * (sharing == "embedding"), hidden, device, copies)
@@ -54,6 +55,16 @@ class OptionScorer(nn.Module):
         self._nothing_head = head(1)
         self._value_head = head(1) if dueling else None
         draw_weights(self, seed)
+
+    def of(self, who: Tensor) -> OptionScorer:
+        """The network of the agents int64 ``[N']``: itself, unless each has one of its own and some are left out."""
+        if self._copies in (0, len(who)):
+            return self
+        chosen = copy.deepcopy(self)
+        for layer in chosen.modules():
+            if isinstance(layer, StackedLinear):
+                layer.weight, layer.bias = nn.Parameter(layer.weight[who]), nn.Parameter(layer.bias[who])
+        return chosen
 
     def forward(self, own: Tensor, options: Tensor, agent: Tensor | None = None) -> Tensor:
         """Score all actions.

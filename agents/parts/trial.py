@@ -92,6 +92,19 @@ class Trial:
         self._check_action(call, action, seen.mask)
         return action
 
+    def scores(self, player: Player, side: Side, seen: Observation, who: Tensor | None = None) -> Tensor:
+        """Its scores, ``[B, N, A]``."""
+        call = f"scores on {len(seen.mask)} worlds"
+        with self._watching(call, seen):
+            if isinstance(player, JointAgent):
+                scores = player.scores(side, seen, who)
+            else:
+                assert isinstance(player, Agent)
+                scores = player.scores(seen, who)
+        self.require(scores.shape == seen.mask.shape, f"{call} gave shape {list(scores.shape)}, must give [B, N, A] = "
+                                                      f"{list(seen.mask.shape)}")
+        return scores
+
     def _slate(self, player: Player, seen: Observation, explore: bool) -> Tensor:
         call = f"slate(explore={explore}) on {len(seen.mask)} worlds"
         with self._watching(call, seen):
