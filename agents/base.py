@@ -127,7 +127,8 @@ class Agent(Player):
         Raises:
             InterplayError: it has none, or has not learnt any yet.
         """
-        raise InterplayError(f"{self.name!r} gives actions no scores: override Agent.scores")
+        raise InterplayError(f"{self.name!r} gives what it may choose no scores: take an agent that does, such as "
+                             "dqn, or override Agent.scores")
 
     def slate(self, observation: Observation, size: int, explore: bool) -> Tensor:
         """As a platform: the candidate in each slot, from 1, int64 ``[B, N, K]``; 0 leaves it empty.
@@ -181,7 +182,8 @@ class JointAgent(Player):
 
     def scores(self, side: Side, observation: Observation, who: Tensor | None = None) -> Tensor:
         """What each action of one side is worth to it, ``[B, N, 1 + M * L]``; see ``Agent.scores``."""
-        raise InterplayError(f"{self.name!r} gives actions no scores: override JointAgent.scores")
+        raise InterplayError(f"{self.name!r} gives what it may choose no scores: take an agent that does, such as "
+                             "shared-critic, or override JointAgent.scores")
 
     @abstractmethod
     def learn(self, transitions: Mapping[Side, Transition]) -> Mapping[str, Tensor]:

@@ -18,6 +18,7 @@ from interplay.envs.data.targets import Targets
 from interplay.envs.noise import Stream, normal, uniform, world_key
 from interplay.envs.observing import (
     item_mask,
+    observe_all,
     observe_items,
     observe_platform,
     observe_users,
@@ -118,6 +119,10 @@ class Market:
         """What one side sees. ``privileged`` adds the expected rewards that only oracle baselines may know."""
         build = {"users": observe_users, "items": observe_items, "platform": observe_platform}[side]
         return build(self._rules, state, privileged)
+
+    def observe_all(self, state: State, who: Tensor) -> Observation:
+        """What the users ``who``, int64 ``[N']``, would see of the whole catalogue: ``[B, N', I, ...]``."""
+        return observe_all(self._rules, state, who)
 
     def targets(self, state: State, step: Step) -> Targets[Tensor] | None:
         """What the choices made in ``state`` were worth, ``[B, U]``, to whoever learns; None = what users were paid."""

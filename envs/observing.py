@@ -12,7 +12,7 @@ from interplay.envs.config import MarketConfig
 from interplay.envs.responding import response_rate, wearout_of
 from interplay.envs.rules import Rules
 from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means
-from interplay.envs.types import Observation, Side, SideSpec, State, take
+from interplay.envs.types import Observation, Side, SideSpec, Slate, State, take
 
 FEATURE_BOUND = 4.0
 """Every feature lies in [-FEATURE_BOUND, FEATURE_BOUND]."""
@@ -74,6 +74,21 @@ def observe_platform(rules: Rules, state: State, privileged: bool) -> Observatio
     return replace(seen, state=None)
 
 
+def observe_all(rules: Rules, state: State, who: Tensor) -> Observation:
+    """The view of the users ``who``, int64 ``[N']``, of all items, each as if it stood in the first slot.
+
+    Unlike ``observe_platform`` it leaves out no item that a user may not be offered, as logs may have it.
+    """
+    people = state.population
+    some = {name: getattr(state, name)[:, who] for name in
+            ("user_vector", "satiation", "mood", "active", "taken", "responses")}
+    own = {name: getattr(people, name)[:, who] for name in ("user_vector", "segment", "user_features")}
+    items = torch.arange(rules.config.num_items, device=who.device).expand(*own["segment"].shape, -1)
+    slate = Slate(items, take(state.alive, items), torch.full_like(some["mood"], torch.nan))
+    shown = replace(state, population=replace(people, **own), slate=slate, **some)
+    return replace(observe_users(rules, shown, privileged=False, ranked=False), state=None)
+
+
 def observe_users(rules: Rules, state: State, privileged: bool, ranked: bool = True) -> Observation:
     """The users' side; see ``Observation`` for shapes and ``side_specs`` for the columns.
 
@@ -91,7 +106,7 @@ def observe_users(rules: Rules, state: State, privileged: bool, ranked: bool = T
         rate = response_rate(rules, state, items, position)
         expected = torch.cat([torch.zeros_like(rate[..., :1]), rate], dim=2)
     return Observation(_bounded(own), _option_rows(rules, state, position), user_mask(state), items,
-                       _exact_state(config, state, config.user_state, config.num_users), *_history(state), expected)
+                       _exact_state(config, state, config.user_state, items.shape[1]), *_history(state), expected)
 
 
 def observe_items(rules: Rules, state: State, privileged: bool) -> Observation:

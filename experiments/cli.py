@@ -57,7 +57,7 @@ def _pretrain(settings: PretrainSettings) -> None:
 
 
 def _recommend(settings: RecommendSettings) -> None:
-    """Lists of items for users of a log, from what pretrain wrote."""
+    """Lists of items for users of a log, from what pretrain or train wrote."""
     recommend(settings)
 
 

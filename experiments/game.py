@@ -15,7 +15,7 @@ from interplay.envs.data.propensity import thinned
 from interplay.envs.market import Market
 from interplay.envs.presets import Training, find_preset
 from interplay.experiments.cast import PLACKETT_LUCE
-from interplay.experiments.logs import logged_parts
+from interplay.experiments.logs import Parts, logged_parts
 from interplay.experiments.representation.fitting import Fitted
 from interplay.experiments.representation.pretrained import encoder_of
 from interplay.experiments.settings import TrainSettings, parse_pairs, split_entrant
@@ -35,6 +35,7 @@ class Game(NamedTuple):
         training: the preset's recommendation with the settings' own numbers in place.
         summary: lines that tell what was read; empty for presets.
         rewards: what a log's missing pairs are worth and what is learnt from, in a line; empty for presets.
+        parts: of the log; None for presets.
         pretrained: the towers that a log's vectors come from, if any.
     """
 
@@ -44,6 +45,7 @@ class Game(NamedTuple):
     training: Training
     summary: str
     rewards: str = ""
+    parts: Parts | None = None
     pretrained: Fitted | None = None
 
     @property
@@ -109,7 +111,8 @@ def name_of(settings: TrainSettings) -> str:
 
 
 def _logged_game(settings: TrainSettings, device: torch.device, changes: dict[str, object]) -> Game:
-    log, train, test, summary = logged_parts(settings, settings.seed)
+    parts = logged_parts(settings, settings.seed)
+    log, train, test, summary = parts
     fitted, note = _pretrained(settings, train)
     vectors = None if fitted is None else fitted.vectors()
     sizes = {} if vectors is None else {"embedding_size": vectors.embedding_size}
@@ -120,7 +123,7 @@ def _logged_game(settings: TrainSettings, device: torch.device, changes: dict[st
                                 vectors=vectors, seed=settings.seed)
     held_out = behaviour.answering(test)
     return Game(name_of(settings), Market(config, behaviour, device), Market(config, held_out, device),
-                _training(settings), f"{summary}{note}\n{behaviour.told()}", behaviour.told(), fitted)
+                _training(settings), f"{summary}{note}\n{behaviour.told()}", behaviour.told(), parts, fitted)
 
 
 def _pretrained(settings: TrainSettings, train: InteractionLog) -> tuple[Fitted | None, str]:

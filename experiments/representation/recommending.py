@@ -1,4 +1,4 @@
-"""The command ``interplay recommend``: lists for one, many or all users from a pretrained model."""
+"""The command ``interplay recommend``: lists for one, many or all users, from a pretrained model or a trained agent."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import tyro
+from numpy.typing import NDArray
 
+from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
 from interplay.experiments.logs import logged_parts
 from interplay.experiments.representation.baselines import popularity
-from interplay.experiments.representation.fitting import Fitted
+from interplay.experiments.representation.preferences import Preferences
 from interplay.experiments.representation.pretrained import Saved
 from interplay.experiments.representation.ranking import Floats, Ints, Ranker, interactions, top_k
+from interplay.experiments.representation.settings import MODEL
+from interplay.experiments.run import CHECKPOINT
 from interplay.experiments.tables import table
 
 _AT_ONCE = 1024  # users whose scores are held at once
@@ -29,7 +33,7 @@ class RecommendSettings:
     """Lists of items for users of a log, the best first, without what they have met."""
 
     run: Path
-    """Folder that pretrain wrote."""
+    """Folder that pretrain wrote, or train on a log: then by the scores of the agent that plays the users."""
     user: tuple[str, ...] = ()
     """Ids of users, as in the log; by default all."""
     k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 10
@@ -47,9 +51,9 @@ class Recommendation(NamedTuple):
         user: id.
         rank: from 1.
         item: id.
-        score: the model's, whatever its scale; of popularity, how many met the item.
+        score: the model's or the agent's, whatever its scale; of popularity, how many met the item.
         title: of the item; empty where the data has none.
-        source: ``model``, or ``popularity`` for a user of whom nothing is known.
+        source: ``model`` or ``agent``, or ``popularity`` for a user of whom nothing is known.
     """
 
     user: str
@@ -68,7 +72,7 @@ def recommend(settings: RecommendSettings) -> list[Recommendation]:
     """
     if settings.k < 1:
         raise InterplayError(f"k={settings.k} must be at least 1")
-    lists = list(Catalogue.load(settings.run).lists(settings.user, settings.k))
+    lists = list(_catalogue(settings.run).lists(settings.user, settings.k))
     text = _written(lists, settings.format)
     if settings.out is None:
         print(text, end="")
@@ -81,49 +85,60 @@ def recommend(settings: RecommendSettings) -> list[Recommendation]:
     return lists
 
 
+def _catalogue(run: Path) -> Catalogue:
+    """With the model or agent that is in a run's folder."""
+    if (run / CHECKPOINT).is_file():
+        agent = Preferences.load(run)
+        return Catalogue(agent.parts.whole, "agent", agent.scores, agent.known)
+    if not (run / MODEL).is_file():
+        raise InterplayError(f"{str(run)!r} is not a run of pretrain or train: it has no {MODEL} and no {CHECKPOINT}; "
+                             "give a folder that one of them wrote (benchmark keeps checkpoints with "
+                             "--keep-checkpoints)")
+    saved = Saved.load(run)
+    log = logged_parts(saved.settings, saved.settings.seed).whole
+    return Catalogue(log, "model", saved.on(log).scores, np.bincount(log.user, minlength=log.num_users) > 0)
+
+
 class Catalogue:
-    """A pretrained model with all that its log says of users: what they met in its held-out part too.
+    """A ranking with all that its log says of users: what they met in its held-out part too.
 
     Args:
-        fitted: the model, with histories of the whole log.
+        log: the whole.
+        source: what ``scores`` are of.
+        scores: of all items for users.
+        known: bool ``[U]``, of whom the scores know something.
     """
 
-    def __init__(self, fitted: Fitted) -> None:
-        self._log = fitted.log
-        self._met = interactions(fitted.log)
-        self._rankers: dict[str, Ranker] = {"model": fitted.scores, "popularity": popularity(self._met)}
+    def __init__(self, log: InteractionLog, source: str, scores: Ranker, known: NDArray[np.bool_]) -> None:
+        self._log, self._source, self._scores, self._known = log, source, scores, known
+        self._met = interactions(log)
         self._number = {str(name): number for number, name in enumerate(self._log.user_ids)}
-
-    @classmethod
-    def load(cls, run: Path) -> Catalogue:
-        """The model that pretrain wrote.
-
-        Raises:
-            InterplayError: it is not there, or its log has changed.
-        """
-        saved = Saved.load(run)
-        return cls(saved.on(logged_parts(saved.settings, saved.settings.seed).whole))
 
     def lists(self, users: Sequence[str], k: int) -> Iterator[Recommendation]:
         """Lists of ``k`` for these ids, or for everybody; those of whom nothing is known get what is popular."""
         names = list(users) or [str(name) for name in self._log.user_ids]
-        met = np.diff(self._met.indptr)
-        known = [name for name in names if name in self._number and met[self._number[name]] > 0]
-        rows = {name: row for name, row in zip(known, self._rows(known, k), strict=True)}
-        nobody = self._top(np.array(self._rankers["popularity"](np.zeros(1, np.int64)), dtype=float), k)[0]
+        numbered = [name for name in names if name in self._number]
+        known = {name for name in numbered if self._known[self._number[name]]}
+        crowd = popularity(self._met)
+        rows = self._rows([name for name in numbered if name in known], self._scores, k)
+        rows |= self._rows([name for name in numbered if name not in known], crowd, k)
+        nobody = self._top(np.array(crowd(np.zeros(1, np.int64)), dtype=float), k)[0]
         for name in names:
-            source = "model" if name in rows else "popularity"
+            source = self._source if name in known else "popularity"
             for place, (item, score) in enumerate(rows.get(name, nobody), start=1):
                 title = "" if self._log.titles is None else self._log.titles[item]
                 yield Recommendation(name, place, str(self._log.item_ids[item]), score, title, source)
 
-    def _rows(self, names: Sequence[str], k: int) -> Iterator[list[tuple[int, float]]]:
+    def _rows(self, names: Sequence[str], ranker: Ranker, k: int) -> dict[str, list[tuple[int, float]]]:
+        """The list of each, without what it has met."""
         numbers: Ints = np.array([self._number[name] for name in names], dtype=np.int64)
+        rows: list[list[tuple[int, float]]] = []
         for part in np.split(numbers, range(_AT_ONCE, len(numbers), _AT_ONCE)):
             if len(part):
-                scores = np.array(self._rankers["model"](part), dtype=float)
+                scores = np.array(ranker(part), dtype=float)
                 scores[self._met[part].toarray() > 0] = -np.inf
-                yield from self._top(scores, k)
+                rows += self._top(scores, k)
+        return dict(zip(names, rows, strict=True))
 
     @staticmethod
     def _top(scores: Floats, k: int) -> list[list[tuple[int, float]]]:
