@@ -1,0 +1,244 @@
+"""What was learnt from a log is used: markets with its vectors, and lists by what agents made of them."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import polars
+import pytest
+import torch
+
+from interplay.envs.behaviour.logged import LoggedBehaviour, Vectors, logged_market_config
+from interplay.envs.data import make_log
+from interplay.envs.market import Market
+from interplay.envs.types import InterplayError
+from interplay.experiments.benchmark import BenchmarkSettings, planned
+from interplay.experiments.cli import main
+from interplay.experiments.representation.fitting import Recipe, fit
+from interplay.experiments.representation.preferences import Preferences
+from interplay.experiments.representation.pretrained import Saved
+from interplay.experiments.run import Run
+
+USERS, ITEMS = 24, 18
+
+
+def tastes():
+    """Each user rates 9 items, those of its own half highly."""
+    generator = np.random.default_rng(0)
+    rows = [{"user": u, "item": i, "reward": 5.0 if i % 2 == u % 2 else 1.0 + float(i % 3)}
+            for u in range(USERS) for i in generator.permutation(ITEMS)[:9]]
+    return polars.DataFrame(rows)
+
+
+def pretrain(folder, *arguments):
+    return main(["pretrain", "--log", str(folder / "log.csv"), "--size", "4", "--epochs", "4", "--batch-size", "8",
+                 "--no-baselines", "--log-dir", str(folder), *arguments])
+
+
+def train(folder, *arguments):
+    return main(["train", "--log", str(folder / "log.csv"), "--episodes", "1", "--eval-worlds", "1", "--items", "rest",
+                 "--users", "dqn,warm_up=100,batch_size=16", "--market", "horizon=6", "--log-dir", str(folder),
+                 *arguments])
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A log, a run of pretrain on it, and a run of train with its vectors."""
+    folder = tmp_path_factory.mktemp("home")
+    tastes().write_csv(folder / "log.csv")
+    assert pretrain(folder, "--name", "towers") == 0
+    assert train(folder, "--encoder", str(folder / "towers"), "--name", "run") == 0
+    return folder
+
+
+def orders(scores):
+    return np.argsort(-scores, axis=1, kind="stable")
+
+
+@pytest.mark.parametrize(("task", "encoder"), [("ranking", "mlp"), ("ranking", "gru"), ("responses", "mlp")])
+def test_the_markets_vectors_rank_as_the_towers_do(task, encoder):
+    log = make_log(tastes())
+    fitted = fit(log, Recipe(task=task, encoder=encoder, size=8, epochs=3, batch_size=8), 3.0)
+    vectors, scores = fitted.vectors(), fitted.scores(np.arange(USERS))
+    product = vectors.user_vector @ vectors.item_vector.T + vectors.item_bias
+    np.testing.assert_allclose(product, scores, atol=1e-5)
+    people = LoggedBehaviour(log, log, logged_market_config(log, embedding_size=9),
+                             vectors=vectors).populate(torch.zeros(1, 2, dtype=torch.int32))
+    ranked = (people.user_vector[0].double() @ people.item_vector[0].double().T).numpy()
+    # Ties of the market's float32 may fall otherwise: what it ranks first is as good by the towers.
+    best = np.take_along_axis(scores, orders(ranked), 1)
+    np.testing.assert_allclose(best, -np.sort(-scores, axis=1), atol=1e-4)
+    assert torch.allclose(people.user_vector.norm(dim=2), torch.ones(1, USERS))
+
+
+def test_what_ranks_by_no_product_gives_no_vectors():
+    fitted = fit(make_log(tastes()), Recipe(scorer="concatenation", size=4, epochs=1), 3.0)
+    with pytest.raises(InterplayError, match="scorer='concatenation' ranks by no product of vectors: pretrain with"):
+        fitted.vectors()
+
+
+def test_vectors_change_what_agents_see_and_nothing_that_they_are_paid():
+    log = make_log(tastes())
+    generator = np.random.default_rng(1)
+    vectors = Vectors(generator.normal(size=(USERS, 3)), generator.normal(size=(ITEMS, 3)), np.zeros(ITEMS))
+    plain = LoggedBehaviour(log, log, logged_market_config(log), "impute")
+    other = LoggedBehaviour(log, log, logged_market_config(log, embedding_size=4), "impute", vectors=vectors)
+    everything = torch.arange(ITEMS).expand(1, USERS, ITEMS)
+    states = [Market(logged_market_config(log, embedding_size=d), b).reset([0]) for d, b in ((16, plain), (4, other))]
+    paid = [b.response(state, everything, torch.zeros(1)) for b, state in zip((plain, other), states, strict=True)]
+    assert torch.equal(*paid)
+    assert states[1].population.item_vector.shape == (1, ITEMS, 4)
+
+
+@pytest.mark.parametrize(("size", "rows", "message"), [
+    (5, ITEMS, "embedding_size=5, but the vectors and a bias make 4: leave it out"),
+    (4, ITEMS - 1, "vectors of 24 users and 17 items, but the log has 24 and 18")])
+def test_vectors_that_do_not_fit_are_refused(size, rows, message):
+    log = make_log(tastes())
+    vectors = Vectors(np.ones((USERS, 3)), np.ones((rows, 3)), np.ones(rows))
+    with pytest.raises(InterplayError, match=message):
+        LoggedBehaviour(log, log, logged_market_config(log, embedding_size=size), vectors=vectors)
+
+
+def test_a_run_with_an_encoder_is_loaded_and_goes_on_with_it(home, capsys):
+    config = json.loads((home / "run" / "config.json").read_text())
+    assert config["encoder"] == str((home / "towers").resolve())
+    run = Run.load(home / "run")
+    assert run.game.market.config.embedding_size == 5
+    vectors = Saved.load(home / "towers").on(run.game.parts.train).vectors()
+    taste = run.now.state.population.user_vector[0, :, :-1]
+    length = np.linalg.norm(vectors.user_vector, axis=1)
+    cosine = (taste * torch.from_numpy(vectors.user_vector)).sum(1) / taste.norm(dim=1) / torch.from_numpy(length)
+    assert torch.allclose(cosine, torch.ones(USERS).double(), atol=1e-5)
+    found = json.loads((home / "run" / "results.json").read_text())
+    assert found["preset"] == "log+towers"
+    capsys.readouterr()
+    assert main(["evaluate", str(home / "run")]) == 0
+    assert f"{found['evaluation']['user_return']['mean']:.1f}" in capsys.readouterr().out
+    assert main(["train", "--resume", str(home / "run")]) == 0
+    assert "vectors    from" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--held-out", "0.3"], "held-out ones may leak: held_out=0.2 there, 0.3 here; pretrain with the same"),
+    (["--seed", "1"], "seed=0 there, 1 here; pretrain with the same"),
+    (["--implicit-above", "3"], "implicit_above=None there, 3.0 here; pretrain"),
+    (["--market", "embedding_size=16"], "embedding_size=16, but the vectors and a bias make 5"),
+    (["--encoder", "nowhere"], "'nowhere' is not a run of pretrain")])
+def test_towers_that_saw_other_rows_are_refused(arguments, message, home, capsys):
+    assert train(home, "--encoder", str(home / "towers"), *arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_log_that_has_changed_is_noticed(home, tmp_path, capsys):
+    tastes().with_columns(polars.col("reward").reverse()).write_csv(tmp_path / "log.csv")
+    before = (home / "towers" / "config.json").read_text()
+    (tmp_path / "towers").mkdir()
+    (tmp_path / "towers" / "config.json").write_text(before.replace(str(home / "log.csv"), str(tmp_path / "log.csv")))
+    (tmp_path / "towers" / "model.pt").write_bytes((home / "towers" / "model.pt").read_bytes())
+    assert train(tmp_path, "--encoder", str(tmp_path / "towers")) == 2
+    assert "the log has changed, or the run is of an older version; pretrain again" in capsys.readouterr().err
+
+
+def test_an_encoder_needs_its_log(capsys):
+    assert main(["train", "--preset", "kale", "--encoder", "runs/films"]) == 2
+    assert "was trained on a log: give that with --log" in capsys.readouterr().err
+
+
+def test_a_benchmark_plays_a_log_with_and_without_the_vectors_of_each_seed(home, tmp_path):
+    assert pretrain(home, "--seeds", "2", "--held-out", "0.25", "--name", "seeds") == 0
+    settings = BenchmarkSettings(log=home / "log.csv", encoder=home / "seeds", held_out=0.25, agents=("dqn",), seeds=2,
+                                 workers=1, out=tmp_path)
+    jobs = planned(settings.checked())
+    assert [job.name for job in jobs] == ["log-dqn-s0", "log-dqn-s1", "log+seeds-dqn-s0", "log+seeds-dqn-s1"]
+    assert [job.encoder for job in jobs] == [None, None, home / "seeds", home / "seeds"]
+    assert {job.held_out for job in jobs} == {0.25}
+    for job in jobs[2:]:
+        run = Run.start(replace(job, episodes=1), tmp_path)
+        own = Saved.load(home / "seeds" / f"s{job.seed}").on(run.game.parts.train).vectors()
+        assert np.array_equal(run.game.pretrained.vectors().item_vector, own.item_vector)
+
+
+def recommended(run, capsys, *arguments):
+    capsys.readouterr()
+    assert main(["recommend", "--run", str(run), "--format", "json", *arguments]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_an_agents_lists_are_what_it_scores_highest_of_what_is_new(home, capsys):
+    lines = recommended(home / "run", capsys, "--user", "3", "7", "-k", "4")
+    assert [(line["user"], line["rank"], line["source"]) for line in lines] == [
+        (user, rank, "agent") for user in ("3", "7") for rank in range(1, 5)]
+    run = Run.load(home / "run")
+    everybody = run.game.market.observe_all(run.game.market.reset([0]), torch.arange(USERS))
+    values = run.cast["users"].scores(everybody)[0, :, 1:]
+    for user in (3, 7):
+        met = tastes().filter(polars.col("user") == user)["item"].to_list()
+        values[user, met] = -torch.inf
+        best = values[user].topk(4)
+        mine = [line for line in lines if line["user"] == str(user)]
+        assert [int(line["item"]) for line in mine] == best.indices.tolist()
+        assert [line["score"] for line in mine] == pytest.approx(best.values.tolist(), rel=1e-4)
+
+
+def test_everybody_gets_an_agents_list_and_strangers_what_is_popular(home, capsys):
+    lines = recommended(home / "run", capsys, "-k", "2")
+    assert len(lines) == USERS * 2
+    assert {line["source"] for line in lines} == {"agent"}
+    stranger = recommended(home / "run", capsys, "--user", "nobody", "-k", "1")[0]
+    count = np.bincount(tastes()["item"].to_numpy())
+    assert (stranger["source"], stranger["item"]) == ("popularity", str(int(count.argmax())))
+
+
+def test_whoever_has_held_out_rows_alone_gets_what_is_popular_and_new(tmp_path, capsys):
+    """By time, the newest row of all is held out: that of a user who has no other."""
+    rows = tastes().with_row_index("time")
+    count = np.bincount(rows["item"].to_numpy())
+    late = polars.DataFrame({"time": [9999], "user": [99], "item": [int(count.argmax())], "reward": [3.0]})
+    polars.concat([rows.with_columns(polars.col("time").cast(polars.Int64)), late.select(rows.columns)]).write_csv(
+        tmp_path / "log.csv")
+    assert train(tmp_path, "--time-column", "time", "--split", "global-time", "--users", "popularity", "--name",
+                 "run") == 0
+    line = recommended(tmp_path / "run", capsys, "--user", "99", "-k", "1")[0]
+    assert line["source"] == "popularity"
+    assert count[int(line["item"])] == sorted(count)[-2]
+    assert int(line["item"]) != int(count.argmax())
+
+
+def test_users_are_scored_alike_alone_and_together(home):
+    agent = Preferences.load(home / "run")
+    together = agent.scores(np.arange(USERS))
+    np.testing.assert_allclose(agent.scores(np.array([5, 2])), together[[5, 2]], rtol=1e-5)
+
+
+def test_all_items_are_seen_as_a_platform_sees_its_candidates():
+    log = make_log(tastes())
+    config = logged_market_config(log)
+    market = Market(config, LoggedBehaviour(log, log, config, "zero"))
+    state = market.reset([0, 1])
+    who = torch.tensor([4, 1])
+    some, whole = market.observe_all(state, who), market.observe(state, "platform")
+    for name in ("own", "options", "mask", "ids"):
+        assert torch.equal(getattr(some, name), getattr(whole, name)[:, who]), name
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--preset", "kale", "--users", "q-learning"], "played the preset 'kale', which has no users or items that lists"),
+    (["--log", "LOG", "--users", "greedy"], "'greedy' gives what it may choose no scores: take an agent that does"),
+    (["--log", "LOG", "--users", "q-learning,fit_steps=999"], "'q-learning' has no scores before 999 steps")])
+def test_runs_that_can_give_no_lists_are_refused(arguments, message, home, tmp_path, capsys):
+    words = [str(home / "log.csv") if word == "LOG" else word for word in arguments]
+    assert main(["train", *words, "--items", "rest", "--episodes", "1", "--eval-worlds", "1", "--num-worlds", "1",
+                 "--log-dir", str(tmp_path), "--name", "run"]) == 0
+    assert main(["recommend", "--run", str(tmp_path / "run")]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("agent", ["matrix-factorisation", "linucb", "linear-thompson", "beta-bernoulli", "pqn",
+                                   "q-learning,fit_steps=3,num_kinds=2,num_clusters=2", "shared-critic", "ippo", "dqn,sharing=independent"])
+def test_every_learner_of_a_log_gives_lists(agent, home, tmp_path, capsys):
+    assert train(home, "--users", agent, "--log-dir", str(tmp_path), "--name", "run") == 0
+    lines = recommended(tmp_path / "run", capsys, "--user", "5", "11", "-k", "3")
+    assert [line["source"] for line in lines] == ["agent"] * 6
+    scores = [line["score"] for line in lines]
+    assert scores[:3] == sorted(scores[:3], reverse=True)
