@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from interplay.agents.parts.encoders import Pretrained
 from interplay.envs.noise import Stream, uniform, world_key
 from interplay.envs.types import SIDES, InterplayError, Observation, Side, SideSpec, Transition
 
@@ -71,6 +72,10 @@ class Player(ABC):
         """The player's own noise: uniform in (0, 1), float32 of this shape, new at each call."""
         self._draws += 1
         return uniform(self._key, self._draws, stream, shape)[0]
+
+    def begin(self, pretrained: Pretrained) -> str:
+        """Start from what fits of this, before the first step; says what was taken and what was not, and why."""
+        return ""
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on bit for bit."""

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from interplay.agents.base import JointAgent, Setting
 from interplay.agents.parts.choosing import best, epsilon_greedy
-from interplay.agents.parts.encoders import Encoding, check_encoding
+from interplay.agents.parts.encoders import Encoding, Pretrained, check_encoding
 from interplay.agents.parts.mixing import Mixing, make_mixer
 from interplay.agents.parts.networks import follow
 from interplay.agents.parts.optimising import Optimiser, valid_mean
@@ -109,6 +109,12 @@ class SharedCriticAgent(JointAgent):
         self._row = {side: spec.num_agents if o.mixing != "none" else 1 for side, spec in specs.items()}
         num_rows = min(o.capacity // row for row in self._row.values())
         self._replay: dict[Side, Replay[Experience]] = {side: Replay(Experience, max(1, num_rows)) for side in specs}
+
+    def begin(self, pretrained: Pretrained) -> str:
+        """Both networks from the same towers; see ``Player.begin``."""
+        note = self.online.towers.begin(pretrained)
+        self.target.load_state_dict(self.online.state_dict())
+        return note
 
     @torch.no_grad()
     def act(self, side: Side, observation: Observation, explore: bool) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from interplay.agents import Agent, JointAgent, Offer, Player
+from interplay.agents.parts.encoders import Pretrained
 from interplay.envs.types import SIDES, InterplayError, Observation, Side, Transition
 
 PLACKETT_LUCE = "plackett-luce"
@@ -66,6 +67,11 @@ class Cast:
         """The same cast, but for one side; None takes the platform away."""
         others: dict[Side, Player] = {s: player for s, player in self._players.items() if s != side}
         return Cast(others if stand_in is None else {**others, side: stand_in})
+
+    def begin(self, pretrained: Pretrained) -> list[str]:
+        """Let every player start from what fits of it; a line from each that has something to say."""
+        notes = [(type(player).name, player.begin(pretrained)) for _, _, player in self._groups()]
+        return [f"{name} starts from the encoder's towers: {note}" for name, note in notes if note]
 
     def state_dict(self) -> dict[str, Any]:
         """Of every player, by side; a joint agent's once."""

@@ -35,6 +35,7 @@ class Run:
         episode: finished episodes.
         time: steps taken in the episode under way.
         wall_seconds: time spent training, over all resumptions.
+        notes: lines on what players started from.
     """
 
     settings: TrainSettings
@@ -46,6 +47,7 @@ class Run:
     episode: int = 0
     time: int = 0
     wall_seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def start(cls, settings: TrainSettings, folder: Path) -> Self:
@@ -53,8 +55,9 @@ class Run:
         settings = with_agents(settings)
         game = make_game(settings, find_device(settings.device))
         cast = make_cast(settings, game)
+        notes = () if game.pretrained is None else tuple(cast.begin(game.pretrained.pretrained()))
         now = _first_moment(settings, game, cast, 0)
-        return cls(settings, folder, game, cast, now, Tally.empty(now.state))
+        return cls(settings, folder, game, cast, now, Tally.empty(now.state), notes=notes)
 
     @classmethod
     def load(cls, folder: Path, device: str | None = None) -> Self:

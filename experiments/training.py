@@ -39,7 +39,7 @@ def train(settings: TrainSettings) -> Path:
     torch.set_num_threads(max(1, settings.threads))
     run = _resumed(settings) if settings.resume is not None else _started(settings)
     if run.game.summary:
-        print(run.game.summary)
+        print("\n".join([run.game.summary, *run.notes]))
     print(f"run: {run.folder}")
     tracker = Tracker(run)
     try:

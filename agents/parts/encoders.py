@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,7 @@ class HistoryEncoder(nn.Module):
     def __init__(self, kind: Encoding, num_features: int, length: int, num_ids: int, size: int,
                  device: torch.device) -> None:
         super().__init__()
-        self.kind = kind
+        self.kind, self.length = kind, length
         self._feature = linear_layer(num_features, size, device)
         self._id = undrawn(nn.Embedding, num_ids + 1, size, device=device) if num_ids > 0 else None
         if kind == "mlp":
@@ -50,6 +51,21 @@ class HistoryEncoder(nn.Module):
         else:
             self._place = nn.Parameter(torch.empty(length, size, device=device))
             self._body = _Attention(size, device)
+
+    def begin(self, other: HistoryEncoder, columns: Sequence[int]) -> None:
+        """Take the weights of one of the same kind, ids and size, which reads no more than this does.
+
+        Args:
+            other: what to start as.
+            columns: where its features stand among these; all others count for nothing at first.
+        """
+        state = other.state_dict()
+        weight = torch.zeros_like(self.state_dict()["_feature.weight"])
+        weight[:, list(columns)] = state["_feature.weight"].to(weight.device)
+        state["_feature.weight"] = weight
+        if "_place" in state:  # the latest step is the last place
+            state["_place"] = state["_place"][-self.length:]
+        self.load_state_dict(state)
 
     def forward(self, history: Tensor, ids: Tensor) -> Tensor:
         """Encode; leading axes stay as they are."""
@@ -75,6 +91,19 @@ class HistoryEncoder(nn.Module):
     def _transformer(self, rows: Tensor) -> Tensor:
         code: Tensor = self._body(rows + self._place)
         return code
+
+
+class Pretrained(NamedTuple):
+    """What was learnt from a log of the same items before any training, for agents to start from.
+
+    Attributes:
+        item_vector: float32 ``[I, E]``.
+        encoder: of histories, which reads whether something was taken, whether it was liked, and its id; None where
+            histories were not read in their order.
+    """
+
+    item_vector: Tensor
+    encoder: HistoryEncoder | None
 
 
 class _Attention(nn.Module):

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from interplay.agents.parts.encoders import Encoding, HistoryEncoder
+from interplay.agents.parts.encoders import Encoding, HistoryEncoder, Pretrained
 from interplay.agents.parts.networks import draw_weights, linear_layer, undrawn
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec
 
@@ -49,11 +49,15 @@ class Towers(nn.Module):
         super().__init__()
         columns = _item_columns(specs)
         self._item = _tower(len(columns), hidden, device)
+        self._hidden = hidden
         self._encoder: HistoryEncoder | None = None
+        self._id: nn.Module | None = None
+        self._remembered: tuple[str, ...] = ()
         if "users" in specs:
             users = specs["users"]
             self._see("users", users.option_features, columns, device)
             ids = users.num_ids if embed_ids else 0
+            self._remembered = users.history_features
             if encoder != "none" and users.history_length > 0:
                 self._encoder = HistoryEncoder(encoder, len(users.history_features), users.history_length, ids,
                                                hidden, device)
@@ -68,6 +72,44 @@ class Towers(nn.Module):
                                       for side, spec in specs.items() if spec.num_levels > 0})
         self._nothing = nn.ModuleDict({_of(side): linear_layer(hidden, 1, device) for side in specs})
         draw_weights(self, seed)
+
+    def begin(self, pretrained: Pretrained) -> str:
+        """Take what fits of what was learnt from a log: items' vectors, and the encoder of histories.
+
+        Features of histories that the encoder did not know count for nothing at first, and a response is to it what
+        being liked was.
+
+        Returns:
+            What was taken and what was not, with the mend.
+        """
+        missing = {"item vectors": self._no_vectors(pretrained), "history encoder": self._no_encoder(pretrained)}
+        if not missing["item vectors"]:
+            self.load_state_dict({"_id.weight": pretrained.item_vector}, strict=False)
+        if not missing["history encoder"]:
+            assert self._encoder is not None
+            assert pretrained.encoder is not None
+            self._encoder.begin(pretrained.encoder, [self._remembered.index(name) for name in ("taken", "response")])
+        return "; ".join(f"its {name}: {f'not taken, {why}' if why else 'taken'}" for name, why in missing.items())
+
+    def _no_vectors(self, pretrained: Pretrained) -> str:
+        """Why the vectors of items do not fit, "" if they do."""
+        size = pretrained.item_vector.shape[1]
+        if self._id is not None and self._hidden == size:
+            return ""
+        return f"which takes embed_ids=true and hidden={size}"
+
+    def _no_encoder(self, pretrained: Pretrained) -> str:
+        """Why the encoder does not fit, "" if it does."""
+        theirs, own = pretrained.encoder, self._encoder
+        if theirs is None:
+            return "since it adds up what was met in no order: pretrain with --encoder gru, cnn or transformer"
+        if not self._remembered:
+            return f"since the market keeps no histories: --market history_length={theirs.length}"
+        if own is None or own.kind != theirs.kind or self._no_vectors(pretrained):
+            return f"which takes encoder={theirs.kind}, embed_ids=true and hidden={pretrained.item_vector.shape[1]}"
+        if theirs.kind == "transformer" and own.length > theirs.length:
+            return f"which takes --market history_length={theirs.length} at most"
+        return ""
 
     def embed(self, side: Side, observation: Observation) -> Embedded:
         """Who acts and what it may choose from."""

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from interplay.agents.parts.encoders import Pretrained
 from interplay.envs.behaviour.logged import Vectors
 from interplay.envs.data import split_log
 from interplay.envs.data.features import standardised
@@ -130,6 +131,11 @@ class Fitted:
         """
         items, users = self.model.item_factors(), self._codes(np.arange(self.log.num_users))
         return Vectors(*(part.double().numpy() for part in (users, items, self.model.item_bias)))
+
+    @torch.no_grad()
+    def pretrained(self) -> Pretrained:
+        """What agents can start from."""
+        return Pretrained(self.model.items(), self.model.history_encoder)
 
     @torch.no_grad()
     def responses(self, user: Ints, item: Ints) -> NDArray[np.float64]:

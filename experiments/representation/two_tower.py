@@ -89,7 +89,8 @@ class TwoTower(nn.Module):
         if shape.encoder == "mlp":
             self._met = nn.Parameter(torch.empty(1 + 2 * shape.num_items, size, device=device))
         else:
-            self._encoder = HistoryEncoder(shape.encoder, 2, shape.history_length, shape.num_items, size, device)
+            self._encoder: HistoryEncoder = HistoryEncoder(shape.encoder, 2, shape.history_length, shape.num_items,
+                                                           size, device)
         if shape.scorer == "concatenation":
             self._of_user, self._of_item = (linear_layer(size, size, device) for _ in range(2))
         self._weight = nn.Parameter(torch.empty(1, size, device=device))
@@ -111,6 +112,11 @@ class TwoTower(nn.Module):
         """f2 of the whole catalogue: float32 ``[I, E]``."""
         code: Tensor = self._item(torch.arange(self.shape.num_items, device=self.item_bias.device))
         return code if self._item_side is None else code + self._item_side(self.item_features)
+
+    @property
+    def history_encoder(self) -> HistoryEncoder | None:
+        """The one that reads histories in their order; None for ``mlp``."""
+        return None if self.shape.encoder == "mlp" else self._encoder
 
     def item_factors(self) -> Tensor:
         """f2 of the whole catalogue with W in it, so that a user's product with it is the logit: float32 ``[I, E]``.

@@ -8,6 +8,8 @@ import polars
 import pytest
 import torch
 
+from interplay.agents import Setting
+from interplay.agents.shared_critic import SharedCriticAgent, SharedCriticOptions
 from interplay.envs.behaviour.logged import LoggedBehaviour, Vectors, logged_market_config
 from interplay.envs.data import make_log
 from interplay.envs.market import Market
@@ -234,11 +236,54 @@ def test_runs_that_can_give_no_lists_are_refused(arguments, message, home, tmp_p
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("agent", ["matrix-factorisation", "linucb", "linear-thompson", "beta-bernoulli", "pqn",
-                                   "q-learning,fit_steps=3,num_kinds=2,num_clusters=2", "shared-critic", "ippo", "dqn,sharing=independent"])
+@pytest.mark.parametrize("agent", [
+    "matrix-factorisation", "linucb", "linear-thompson", "beta-bernoulli", "pqn", "shared-critic", "ippo",
+    "q-learning,fit_steps=3,num_kinds=2,num_clusters=2", "dqn,sharing=independent"])
 def test_every_learner_of_a_log_gives_lists(agent, home, tmp_path, capsys):
     assert train(home, "--users", agent, "--log-dir", str(tmp_path), "--name", "run") == 0
     lines = recommended(tmp_path / "run", capsys, "--user", "5", "11", "-k", "3")
     assert [line["source"] for line in lines] == ["agent"] * 6
     scores = [line["score"] for line in lines]
     assert scores[:3] == sorted(scores[:3], reverse=True)
+
+
+@pytest.mark.parametrize("encoder", ["cnn", "gru", "transformer"])
+def test_a_shared_critic_starts_as_the_towers_left_off(encoder):
+    """It reads a history as they did, whatever else it will see of it, and has their vectors of items."""
+    log = make_log(tastes())
+    fitted = fit(log, Recipe(encoder=encoder, size=4, history_length=5, epochs=1, batch_size=8), 3.0)
+    config = logged_market_config(log, history_length=5)
+    market = Market(config, LoggedBehaviour(log, log, config))
+    agent = SharedCriticAgent(market.specs, Setting(), SharedCriticOptions(encoder=encoder, hidden=4, embed_ids=True))
+    before = market.reset([0])
+    assert agent.begin(fitted.pretrained()) == "its item vectors: taken; its history encoder: taken"
+    assert torch.equal(agent.online.towers._id.weight, fitted.model.items())
+    assert all(torch.equal(one, other) for one, other in zip(agent.online.parameters(), agent.target.parameters(),
+                                                             strict=True))
+    liked = torch.rand(1, USERS, 5, generator=torch.Generator().manual_seed(0)).round()
+    taken = torch.arange(USERS * 5).view(1, USERS, 5) % ITEMS + 1
+    seen = market.observe(replace(before, taken=taken, responses=liked), "users")
+    theirs = fitted.model.history_encoder(torch.stack([torch.ones_like(liked), liked], dim=-1), taken)
+    own = agent.online.towers._encoder(seen.history, seen.history_ids)
+    assert bool((theirs != 0.0).any())
+    torch.testing.assert_close(own, theirs)
+
+
+@pytest.mark.parametrize(("encoder", "options", "market", "message"), [
+    ("gru", "embed_ids=true,hidden=4", "history_length=3", "its item vectors: taken; its history encoder: taken"),
+    ("gru", "embed_ids=true,hidden=4", "horizon=3",
+     "vectors: taken; its history encoder: not taken, since the market keeps no histories: --market history_length=50"),
+    ("gru", "embed_ids=true,hidden=8", "history_length=3", "its item vectors: not taken, which takes embed_ids=true "
+     "and hidden=4; its history encoder: not taken, which takes encoder=gru, embed_ids=true and hidden=4"),
+    ("gru", "embed_ids=true,hidden=4,encoder=cnn", "history_length=3", "which takes encoder=gru, embed_ids=true and"),
+    ("mlp", "embed_ids=true,hidden=4", "history_length=3", "not taken, since it adds up what was met in no order"),
+    ("transformer", "embed_ids=true,hidden=4,encoder=transformer", "history_length=51",
+     "not taken, which takes --market history_length=50 at most")])
+def test_what_a_shared_critic_takes_is_said(encoder, options, market, message, home, tmp_path, capsys):
+    assert pretrain(home, "--encoder", encoder, "--log-dir", str(tmp_path), "--epochs", "1", "--name", "towers") == 0
+    agent = f"shared-critic,{options},warm_up=100,batch_size=16"
+    assert train(home, "--encoder", str(tmp_path / "towers"), "--users", agent, "--market", market,
+                 "--log-dir", str(tmp_path), "--name", "run") == 0
+    printed = capsys.readouterr().out
+    assert message in next(line for line in printed.splitlines() if line.startswith("shared-critic starts from the"))
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
