@@ -164,6 +164,23 @@ def test_acting_changes_nothing(change, words):
     fails(acts(change), words)
 
 
+def rated(change):
+    """An agent with scores that are changed: ``change(scores, who)``."""
+    def scores(self, seen, who=None):
+        table = self.table if who is None else self.table[who]
+        return change(table.expand(seen.mask.shape), who)
+    return but(scores=scores)
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda scores, who: -scores, r"act\(explore=False\) did not take the action of the highest score"),
+    (lambda scores, who: scores if who is None else scores + 1.0, "scores gave the last agent other values when"),
+    (lambda scores, who: scores[..., 1:], r"scores on 5 worlds gave shape \[5, 3, 2\], must give .* \[5, 3, 3\]")])
+def test_scores_are_what_an_agent_acts_by(change, words):
+    check_agent(rated(lambda scores, who: scores))
+    fails(rated(change), words)
+
+
 def untidy(self, metrics, step):
     step.reward.add_(1.0)
     return metrics
