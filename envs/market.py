@@ -126,6 +126,8 @@ class Market:
 
     def targets(self, state: State, step: Step) -> Targets[Tensor] | None:
         """What the choices made in ``state`` were worth, ``[B, U]``, to whoever learns; None = what users were paid."""
+        if not self.behaviour.has_targets:
+            return None
         shift = state_shift(self._rules, state, step.chosen.unsqueeze(2)).squeeze(2)
         return self.behaviour.targets(step.chosen, step.position > 0, step.response, shift,
                                       position_factor(self._rules, step.position))

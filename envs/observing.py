@@ -170,7 +170,7 @@ def _option_rows(rules: Rules, state: State, position: Tensor) -> Tensor:
     first = 6 + config.num_topics
     if kernels.usable(energy):
         changing = (state.wearout, energy, popularity, examination)
-        return kernels.options(people.once(people.item_rows), taste, first, items, valid, state.population.segment,
+        return kernels.options(people.item_rows, taste, first, items, valid, state.population.segment,
                                changing, FEATURE_BOUND)
     rows = take(people.item_rows, items)
     options = rows.new_empty(*items.shape, rows.shape[3] + 3)

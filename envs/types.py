@@ -233,15 +233,13 @@ class Population(TensorRecord):
         """All that never changes of items, as one table, so that a step gathers once.
 
         Float32 ``[B, I, 3 + G + D + Fi]``: margin, appeal, nutrition, topics, vector, features. Where all worlds have
-        the same people, it holds them once.
+        the same items, it holds them once, expanded.
         """
-        scalars = [self.once(column).unsqueeze(2) for column in (self.margin, self.appeal, self.nutrition)]
-        rows = [self.once(table) for table in (self.topics, self.item_vector, self.item_features)]
-        return torch.cat([*scalars, *rows], dim=2).expand(self.item_vector.shape[0], -1, -1)
-
-    def once(self, table: Tensor) -> Tensor:
-        """The first world's rows of a table where all worlds have the same people, otherwise all."""
-        return table[:1] if self.item_vector.stride(0) == 0 else table
+        columns = [column.unsqueeze(2) for column in (self.margin, self.appeal, self.nutrition)]
+        tables = [*columns, self.topics, self.item_vector, self.item_features]
+        same = all(table.stride(0) == 0 or table.shape[2] == 0 for table in tables)
+        rows = torch.cat([table[:1] if same else table for table in tables], dim=2)
+        return rows.expand(len(self.item_vector), -1, -1)
 
     def expand(self, num_worlds: int) -> Population:
         """The same people in ``num_worlds`` worlds, without copying them."""

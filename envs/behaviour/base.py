@@ -14,8 +14,8 @@ from interplay.envs.types import Population, State
 class Behaviour(ABC):
     """Decides who lives in a world, and how likely a user is to respond to an item.
 
-    Must be overridden: ``populate`` and ``response``. May be overridden: ``candidates`` and ``targets``. The market
-    owns all the rest: state, noise, slates, rewards.
+    Must be overridden: ``populate`` and ``response``. May be overridden: ``candidates``, and ``has_targets`` with
+    ``targets``. The market owns all the rest: state, noise, slates, rewards.
     """
 
     name: ClassVar[str]
@@ -45,9 +45,14 @@ class Behaviour(ABC):
         """
         return None
 
+    @property
+    def has_targets(self) -> bool:
+        """Whether ``targets`` says anything."""
+        return False
+
     def targets(self, items: Tensor, took: Tensor, response: Tensor, shift: Tensor,
-                bias: Tensor) -> Targets[Tensor] | None:
-        """What users' choices were worth, as targets of learning; None = their responses, as everywhere but in logs.
+                bias: Tensor) -> Targets[Tensor]:
+        """What users' choices were worth, as targets of learning; asked only of a behaviour that ``has_targets``.
 
         Nobody plays by them: states, metrics and evaluations go by responses. No check may read a value here.
 
@@ -58,4 +63,4 @@ class Behaviour(ABC):
             shift: float32 ``[B, U]``, as in ``response``.
             bias: float32 ``[B, U]``, what the position in the slate multiplies responses by.
         """
-        return None
+        raise NotImplementedError

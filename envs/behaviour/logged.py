@@ -174,11 +174,13 @@ class LoggedBehaviour(Behaviour):
             known = torch.ones_like(known)
         return torch.where(known, _moved(rate, shift), rate)
 
-    def targets(self, items: Tensor, took: Tensor, response: Tensor, shift: Tensor,
-                bias: Tensor) -> Targets[Tensor] | None:
+    @property
+    def has_targets(self) -> bool:
+        """Whether learners are told anything but responses."""
+        return self.targets_of != "actual"
+
+    def targets(self, items: Tensor, took: Tensor, response: Tensor, shift: Tensor, bias: Tensor) -> Targets[Tensor]:
         """As the constructor's ``targets`` says."""
-        if self.targets_of == "actual":
-            return None
         tables = self._on(items.device)
         logged, place = (table.squeeze(2) for table in _look_up(tables, items.unsqueeze(2)))
         known = Targets.known(response, logged | ~took)

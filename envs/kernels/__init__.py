@@ -107,7 +107,7 @@ def options(rows: Tensor, taste: Tensor, first: int, items: Tensor, valid: Tenso
     Columns: appeal, nutrition, the four that change, and the rest of ``rows``.
 
     Args:
-        rows: float32 ``[B, I, 3 + ...]``, or one world's for all; see ``Population.item_rows``.
+        rows: float32 ``[B, I, 3 + ...]``; see ``Population.item_rows``.
         taste: float32 ``[B, U, D]``, multiplies D columns; ``[B, U, 0]`` multiplies none.
         first: the first of these columns.
         items: int64 ``[B, U, K]``.
@@ -117,8 +117,9 @@ def options(rows: Tensor, taste: Tensor, first: int, items: Tensor, valid: Tenso
         bound: the largest number.
     """
     out = torch.empty(*items.shape, rows.shape[2] + 3)
+    once = rows[:1] if rows.stride(0) == 0 else rows
     given = (x.contiguous().numpy() for x in (items, valid, segment, *changing))
-    _loops(out.numel()).options(rows.contiguous().numpy(), taste.contiguous().numpy(), first, *given,
+    _loops(out.numel()).options(once.contiguous().numpy(), taste.contiguous().numpy(), first, *given,
                                 np.float32(bound), out.numpy())
     return out
 

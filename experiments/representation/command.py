@@ -12,7 +12,6 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from interplay.envs.data import InteractionLog, find_folds, find_log
-from interplay.envs.types import InterplayError
 from interplay.experiments.logs import Parts, digest, logged_parts
 from interplay.experiments.representation.baselines import ease, implicit_als, item_knn, popularity
 from interplay.experiments.representation.factorisation import SIZES, factorise
@@ -22,6 +21,7 @@ from interplay.experiments.representation.ranking import Floats, Ranker, interac
 from interplay.experiments.representation.repeats import figures_table, summed_up
 from interplay.experiments.representation.responses import Responses, judge, probability_of
 from interplay.experiments.representation.settings import CONFIG, MODEL, RESULTS, PretrainSettings
+
 
 def pretrain(settings: PretrainSettings) -> Path:
     """One run, or one for each seed or fold and a report of all.

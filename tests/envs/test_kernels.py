@@ -135,3 +135,15 @@ def test_kernels_can_be_switched_off_and_need_numba(monkeypatch: pytest.MonkeyPa
     kernels.available.cache_clear()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert not kernels.usable(torch.zeros(1))
+
+
+@pytest.mark.parametrize(("preset", "changes"), [
+    ("town", {}), ("town", {"user_sees": "history", "history_length": 3}), ("kale", {}), ("viability", {})])
+def test_users_see_the_same_bits(preset: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    market = find_preset(preset).market(**changes)
+    state = market.reset(range(3))
+    for step in range(10):
+        seen, expected = (market.observe(state, "users"),
+                          without(monkeypatch, market.observe, state, "users"))
+        assert all(torch.equal(a, b) for a, b in zip(seen.tensors(), expected.tensors(), strict=True))
+        state, _ = market.step(state, *random_actions(market, state, step))

@@ -307,3 +307,12 @@ def test_the_articles_worked_example_with_the_right_values():
     logit = preference(weight, u, i, torch.tensor([0.1, 0.2]))
     close(logit, [0.495, 0.375])
     assert torch.sigmoid(logit[0]).item() == pytest.approx(0.621, abs=5e-4)
+
+
+def test_one_table_of_items_holds_what_differs_between_worlds():
+    """Shared vectors do not make other tables shared: here appeal alone differs."""
+    people = find_preset("kale").market().reset(range(2)).population
+    assert len(people.item_rows) == 2
+    other = replace(people, appeal=torch.tensor([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]]))
+    assert other.item_rows[..., 1].tolist() == other.appeal.tolist()
+    assert torch.equal(other.item_rows[..., 0], people.margin)
