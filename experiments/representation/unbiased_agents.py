@@ -79,23 +79,23 @@ def _log(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Interacti
     return replace(make_log(frame), reward_range=(0.0, 1.0))
 
 
-def compare_agents(agents: Sequence[str], world: World, seeds: int, episodes: int) -> str:
-    """The report: every agent, by every way, in ``seeds`` worlds.
+def compare_agents(agents: Sequence[str], world: World, seeds: range, episodes: int) -> str:
+    """The report: every agent, by every way, in the worlds of ``seeds``.
 
     Raises:
         InterplayError: an unknown agent or option, or no seed or episode.
     """
-    if seeds < 1 or episodes < 1:
-        raise InterplayError(f"seeds={seeds} and episodes={episodes} must be at least 1")
+    if not seeds or episodes < 1:
+        raise InterplayError(f"seeds={len(seeds)} and episodes={episodes} must be at least 1")
     low, high = world.niche[::-1]
     parts = [f"{world.num_users} users, {world.num_items} items, {world.hits:.0%} of them hits. A hit's opinion is "
              f"logged with chance {world.hit:g}; a niche item's with {high:g} if it is liked and {low:g} if not. "
-             f"{episodes} episodes in each of {seeds} worlds; user return in the market of all opinions, exploration "
+             f"{episodes} episodes in each of {len(seeds)} worlds (seeds from {seeds.start} on); user return in the market of all opinions, exploration "
              "off; nothing that users do changes what comes later, so that greedy users, who know the truth, are the "
              "optimum. Intervals are 95 % over worlds; differences are paired."]
     for agent in agents:
         found = []
-        for seed in range(seeds):
+        for seed in seeds:
             found.append(returns(agent, world, seed, episodes))
             print(f"{agent}, seed {seed}: " + ", ".join(f"{k} {v:.1f}" for k, v in found[-1].items()), flush=True)
         parts.append(f"## {agent}\n\n{_tell(found)}")

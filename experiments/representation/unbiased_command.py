@@ -44,6 +44,8 @@ class UnbiasedSettings(LogSettings):
     """Penalties to try."""
     seeds: int = Grid.seeds
     """How many seeds, from 0 on; each starts the fits and draws the validation part."""
+    first_seed: int = 0
+    """The first seed of worlds that are made (--agents)."""
     clip: float = 50.0
     """Highest weight of a row where weights are clipped."""
     agents: tuple[str, ...] = ()
@@ -85,7 +87,8 @@ def _with_agents(settings: UnbiasedSettings) -> None:
         raise InterplayError(f"agents={' '.join(settings.agents)!r} are trained in worlds whose truth is known: leave "
                              "--log out")
     torch.set_num_threads(1)
-    text = compare_agents(settings.agents, World(), settings.seeds, settings.episodes)
+    text = compare_agents(settings.agents, World(), range(settings.first_seed, settings.first_seed + settings.seeds),
+                          settings.episodes)
     print(text)
     if settings.out is not None:
         _write(settings.out, f"Made by `{typed('unbiased')}`.\n\n{text}")
