@@ -14,7 +14,7 @@ from interplay.envs.market import Market
 from interplay.envs.types import Side, State, Step
 from interplay.experiments.cast import PLACKETT_LUCE, Cast
 from interplay.experiments.deviations import best_response_gap
-from interplay.experiments.oracles import Oracle, solve
+from interplay.experiments.oracles import Oracle, greedy_is_optimal, solve
 from interplay.experiments.play import Moment, Tally, advance, look
 from interplay.experiments.statistics import Estimate, gini, mean_estimate
 
@@ -82,12 +82,14 @@ class Report:
         baselines: with baselines in the place of one side.
         oracle: the exact answer, where there is one.
         best_response_gap: what the agent who could gain most would gain by deviating, where it is known.
+        greedy_is_optimal: whether nobody can do better than greedy users from the slates that they are shown.
     """
 
     score: Score
     baselines: tuple[Score, ...]
     oracle: Oracle | None
     best_response_gap: float | None
+    greedy_is_optimal: bool
 
     @property
     def reference(self) -> tuple[str, float]:
@@ -99,7 +101,7 @@ class Report:
         if self.oracle is not None:
             return self.oracle.name, self.oracle.user_return
         name = "greedy" if self._side == "users" else PLACKETT_LUCE
-        return name, self._of(name)
+        return "optimum (greedy)" if self.greedy_is_optimal else name, self._of(name)
 
     @property
     def random(self) -> float:
@@ -137,7 +139,9 @@ def report(market: Market, cast: Cast, num_worlds: int, seed: int, watch: Watch 
                  for side in _compared(cast) for name in BASELINES[side]]
     # What is exact is so for slates that the market draws.
     exact = (None, None) if cast.has_platform else (solve(market), best_response_gap(market, cast))
-    return Report(evaluate(market, cast, num_worlds, watch), tuple(baselines), *exact)
+    unnoticed = not cast.has_platform and cast.names()["items"] == "rest"
+    return Report(evaluate(market, cast, num_worlds, watch), tuple(baselines), *exact,
+                  unnoticed and greedy_is_optimal(market))
 
 
 def _compared(cast: Cast) -> list[Side]:

@@ -52,6 +52,16 @@ def solve(market: Market) -> Oracle | None:
     return None if game is None else game.oracle()
 
 
+def greedy_is_optimal(market: Market) -> bool:
+    """Whether nothing that users do now changes what they could earn later, as long as items take no notice of it.
+
+    Then every step is a contextual bandit, and who takes the best response now does as well as anybody can.
+    """
+    c = market.config
+    moving = (c.satiation_weight, c.mood_weight, c.wearout_weight, c.drift_rate)
+    return not (any(moving) or c.budgets or c.leaving)
+
+
 def _people(market: Market) -> Population | None:
     """One world's people, where they respond by the formula and are the same in all worlds."""
     if not isinstance(market.behaviour, SyntheticBehaviour):

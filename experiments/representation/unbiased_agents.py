@@ -90,8 +90,9 @@ def compare_agents(agents: Sequence[str], world: World, seeds: range, episodes: 
     low, high = world.niche[::-1]
     parts = [f"{world.num_users} users, {world.num_items} items, {world.hits:.0%} of them hits. A hit's opinion is "
              f"logged with chance {world.hit:g}; a niche item's with {high:g} if it is liked and {low:g} if not. "
-             f"{episodes} episodes in each of {len(seeds)} worlds (seeds from {seeds.start} on); user return in the market of all opinions, exploration "
-             "off; nothing that users do changes what comes later, so that greedy users, who know the truth, are the "
+             f"{episodes} episodes in each of {len(seeds)} worlds (seeds from {seeds.start} on); user return in the "
+             "market of all opinions, exploration off; nothing that users do changes what comes later, so that greedy "
+             "users, who know the truth, are the "
              "optimum. Intervals are 95 % over worlds; differences are paired."]
     for agent in agents:
         found = []

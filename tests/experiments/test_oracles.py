@@ -11,7 +11,7 @@ from interplay.envs.market import Market
 from interplay.envs.presets import find_preset
 from interplay.experiments.cast import Cast
 from interplay.experiments.evaluation import evaluate
-from interplay.experiments.oracles import SingleUserGame, solve, uniform_items
+from interplay.experiments.oracles import SingleUserGame, greedy_is_optimal, solve, uniform_items
 
 
 def exactly(value):
@@ -138,3 +138,12 @@ def test_the_core_plays_what_the_oracle_computes(preset, users):
 
 def test_myopic_users_of_the_core_let_an_item_die():
     assert scored(find_preset("viability").market(), "greedy", 1).mean == pytest.approx(288.8, abs=1e-3)
+
+
+@pytest.mark.parametrize(("changes", "expected"), [
+    ({}, True), ({"satiation_weight": 0.5}, False), ({"mood_weight": 0.1}, False), ({"wearout_weight": 0.1}, False),
+    ({"drift_rate": 0.1}, False), ({"drift_noise": 0.1}, True), ({"budgets": True}, False), ({"leaving": True}, False)])
+def test_greedy_is_optimal_where_choices_have_no_consequences(changes, expected):
+    bandit = dict(satiation_weight=0.0, mood_weight=0.0, wearout_weight=0.0, drift_rate=0.0, drift_noise=0.0,
+                  budgets=False, leaving=False)
+    assert greedy_is_optimal(find_preset("town").market(**(bandit | changes))) == expected
