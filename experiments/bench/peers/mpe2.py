@@ -4,7 +4,7 @@ from protocol import Game, main
 
 
 def set_up(threads: int) -> Game:
-    """Whole episodes of 25 steps; pure Python and NumPy on vectors of two, which use one thread."""
+    """A piece is an episode of 25 steps; pure Python and NumPy on vectors of two, which use one thread."""
     from mpe2 import simple_spread_v3
 
     env = simple_spread_v3.parallel_env(N=3, max_cycles=25)
