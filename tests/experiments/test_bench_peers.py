@@ -48,7 +48,7 @@ def fake(tmp_path):
     """The script of a peer called `fake` and, elsewhere, the simulator of that name."""
     (tmp_path / "peers").mkdir()
     (tmp_path / "peers" / "protocol.py").write_text((PEERS / "protocol.py").read_text())
-    (tmp_path / "fake.py").write_text("WHO = 'the simulator'\n")
+    (tmp_path / "fake.py").write_text("print('Welcome!')\nWHO = 'the simulator'\n")
 
     def play(*arguments, distribution="numpy"):
         script = tmp_path / "peers" / "fake.py"

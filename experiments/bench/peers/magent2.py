@@ -1,4 +1,4 @@
-"""MAgent2 (Zheng et al. 2018, arXiv:1712.00600), its C++ engine: two armies on one grid, through arrays for each army."""
+"""MAgent2 (Zheng et al. 2018, arXiv:1712.00600), its C++ engine: two armies on a grid, each with arrays."""
 
 import itertools
 
@@ -44,8 +44,8 @@ def set_up(threads: int) -> Game:
         world.clear_dead()
         return units
 
-    return Game(f"battle, 1 world of {AGENTS:,} agents at the start, with observations as arrays, random actions, reset "
-                f"every {EPISODE} steps", "agent-steps/s", play)
+    return Game(f"battle, 1 world of {AGENTS:,} agents at the start, with observations as arrays, random actions, "
+                f"reset every {EPISODE} steps", "agent-steps/s", play)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ def set_up(threads: int) -> Game:
         env.step({agent: env.action_space(agent).sample() for agent in env.agents})
         return units
 
-    return Game(f"battle_v4, 1 world of {many:,} agents at the start, with observations as dicts, random actions, reset "
-                f"every {EPISODE} steps", "agent-steps/s", play)
+    return Game(f"battle_v4, 1 world of {many:,} agents at the start, with observations as dicts, random actions, "
+                f"reset every {EPISODE} steps", "agent-steps/s", play)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ def set_up(threads: int) -> Game:
             env.step({agent: env.action_space(agent).sample() for agent in env.agents})
         return units
 
-    return Game("simple_spread_v3, 1 world of 3 agents, with observations as dicts, random actions, reset every 25 steps",
-                "agent-steps/s", play)
+    return Game("simple_spread_v3, 1 world of 3 agents, with observations as dicts, random actions, "
+                "reset every 25 steps", "agent-steps/s", play)
 
 
 if __name__ == "__main__":

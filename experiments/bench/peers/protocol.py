@@ -12,6 +12,7 @@ off the path, and only then, so that the number of threads is set before a libra
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -57,8 +58,9 @@ def main(peer: str, distribution: str, set_up: Callable[[int], Game]) -> None:
         raise SystemExit(MISSING) from None
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(options.threads)))
     sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
-    game = set_up(options.threads)
-    rates = measured(game.play, options.seconds)
+    with contextlib.redirect_stdout(sys.stderr):  # simulators greet
+        game = set_up(options.threads)
+        rates = measured(game.play, options.seconds)
     print(json.dumps({"peer": peer, "version": found, "what": game.what, "unit": game.unit,
                       "rate": statistics.median(rates), "rates": rates, "peak_bytes": peak_bytes()}), flush=True)
 

@@ -29,7 +29,7 @@ def set_up(threads: int) -> Game:
     network = network_lib.Network(variables=story)
 
     @tf.function
-    def episode():  # type: ignore[no-untyped-def]
+    def episode():
         last = runtime.TFRuntime(network=network).execute(num_steps=HORIZON - 1)
         _, reward = network_lib.find_unique_field(last, field_name="cumulative_reward")
         _, choice = network_lib.find_unique_field(last, field_name="choice")
