@@ -21,7 +21,7 @@ import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import Callable, Iterator, NamedTuple, TextIO
 
 REPEATS = 5
 MISSING = 3
@@ -58,11 +58,11 @@ def main(peer: str, distribution: str, set_up: Callable[[int], Game]) -> None:
         raise SystemExit(MISSING) from None
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(options.threads)))
     sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
-    with contextlib.redirect_stdout(sys.stderr):  # simulators greet
+    with _line_alone() as line:
         game = set_up(options.threads)
         rates = measured(game.play, options.seconds)
-    print(json.dumps({"peer": peer, "version": found, "what": game.what, "unit": game.unit,
-                      "rate": statistics.median(rates), "rates": rates, "peak_bytes": peak_bytes()}), flush=True)
+        print(json.dumps({"peer": peer, "version": found, "what": game.what, "unit": game.unit,
+                          "rate": statistics.median(rates), "rates": rates, "peak_bytes": peak_bytes()}), file=line)
 
 
 def parsed(peer: str) -> argparse.Namespace:
@@ -95,6 +95,17 @@ def peak_bytes() -> int:
     """The most memory that this process has held; Linux counts it in KiB, macOS in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+@contextlib.contextmanager
+def _line_alone() -> Iterator[TextIO]:
+    """The standard output, which simulators greet on; what they write goes to stderr, be it from C.
+
+    `contextlib.redirect_stdout` isn't enough: to import JaxMARL sets `sys.stdout` back.
+    """
+    with os.fdopen(os.dup(1), "w") as line:
+        os.dup2(2, 1)
+        yield line
 
 
 def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
