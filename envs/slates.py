@@ -49,8 +49,8 @@ def log_boosts(rules: Rules, state: State) -> Tensor:
 
 def segment_means(rules: Rules, state: State) -> tuple[Tensor, Tensor]:
     """Mean taste and size of each segment: float32 ``[B, C, D]`` and ``[B, C]``."""
-    segment = state.population.segment
-    member = torch.nn.functional.one_hot(segment, rules.config.num_segments).to(torch.float32)
+    segment = torch.arange(rules.config.num_segments, device=state.mood.device)
+    member = (state.population.segment.unsqueeze(2) == segment).to(torch.float32)
     size = member.sum(1)
     return torch.einsum("buc,bud->bcd", member, state.user_vector) / size.clamp(min=1.0).unsqueeze(-1), size
 

@@ -13,6 +13,7 @@ import torch
 import tyro
 
 from interplay.envs.types import InterplayError
+from interplay.experiments.bench.command import BenchSettings, bench
 from interplay.experiments.benchmark import BenchmarkSettings, benchmark
 from interplay.experiments.evaluation import report
 from interplay.experiments.export import Recorder, check_export
@@ -33,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.path.insert(0, os.getcwd())  # so that my_module:MyAgent is found where the user stands
     commands: dict[str, Callable[..., Any]] = {"train": _train, "evaluate": _evaluate, "benchmark": _benchmark,
                                                 "plot": _plot, "ope": _ope, "pretrain": _pretrain,
-                                                "recommend": _recommend, "fidelity": _fidelity, "unbiased": _unbiased}
+                                                "recommend": _recommend, "fidelity": _fidelity, "unbiased": _unbiased,
+                                                "bench": _bench}
     try:
         status = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="interplay",
                                                       config=(tyro.conf.OmitArgPrefixes,))
@@ -94,6 +96,11 @@ def _evaluate(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | Non
 def _benchmark(settings: BenchmarkSettings) -> int:
     """Train agents on markets with many seeds; write a report, scores, learning curves and a picture."""
     return benchmark(settings)
+
+
+def _bench(settings: BenchSettings) -> int:
+    """Measure the speed of the market, its facades and training, beside peers and the machine's own limit."""
+    return bench(settings)
 
 
 def _ope(settings: OpeSettings) -> None:

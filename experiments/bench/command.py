@@ -1,0 +1,172 @@
+"""The command ``interplay bench``: ours and peers in turn, each in a process of its own, and one report."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from interplay.envs.types import InterplayError
+from interplay.experiments.bench.cases import cases, find_case
+from interplay.experiments.bench.peers import protocol
+from interplay.experiments.bench.report import Measured, write_bench
+from interplay.experiments.settings import Pairs, typed
+
+_PEERS = Path(protocol.__file__).parent
+_LONGEST = 900  # seconds of one process
+
+
+@dataclass(frozen=True)
+class BenchSettings:
+    """Measure the speed of the market, its facades and training, beside peers and the machine's own limit."""
+
+    only: tuple[str, ...] = ()
+    """Cases to measure; by default all (a wrong name lists them)."""
+    peers: bool = False
+    """Measure the peers that this Python has, too (pip install interplay[peers])."""
+    peer_python: Pairs = field(default_factory=tuple)
+    """NAME=PATH, measures a peer with the Python of another environment. May be repeated."""
+    threads: tuple[int, ...] = (1, 2)
+    """Numbers of threads to measure with."""
+    repeats: int = 3
+    """Times that everything is measured in turn; figures are medians."""
+    seconds: float = 5.0
+    """Of each measurement, without its warm-up."""
+    profile: Path | None = None
+    """Folder for a trace of a few pieces of each case, which TensorBoard and Perfetto open."""
+    out: Path = Path("bench")
+    """Folder of bench.json, bench.md and bench.png."""
+
+    def check(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            InterplayError: one is out of range, or a case or peer does not exist.
+        """
+        for name in self.only:
+            find_case(name)
+        if not self.threads or min(self.threads) < 1 or self.repeats < 1:
+            raise InterplayError(f"threads={self.threads}, repeats={self.repeats}: give at least 1 of each")
+        if self.seconds <= 0.0:
+            raise InterplayError(f"seconds={self.seconds} must be above 0")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing to measure with one number of threads.
+
+    Attributes:
+        name: of the case or peer.
+        threads: that it may use.
+        command: the process that prints a line of JSON.
+    """
+
+    name: str
+    threads: int
+    command: tuple[str, ...]
+
+
+def bench(settings: BenchSettings) -> int:
+    """Measure and report.
+
+    Returns:
+        The exit status: 1 if a case, or a peer that was named, could not be measured.
+
+    Raises:
+        InterplayError: wrong settings, or a folder that cannot be used.
+    """
+    settings.check()
+    entries = list(_entries(settings))
+    try:
+        settings.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InterplayError(f"out={str(settings.out)!r} cannot be made ({error.strerror or error}): choose another "
+                             "with --out") from error
+    found: dict[tuple[str, int], Measured] = {}
+    problems: dict[str, str] = {}
+    for turn in range(settings.repeats):
+        for entry in entries:
+            if entry.name not in problems:
+                print(f"[{turn + 1}/{settings.repeats}] {entry.name}, {entry.threads} threads: ", end="", flush=True)
+                print(_tried(entry, found, problems), flush=True)
+        write_bench(settings.out, list(found.values()), problems, typed("bench"))
+    print(f"report: {settings.out / 'bench.md'}")
+    named = {pair.partition("=")[0] for pair in settings.peer_python}
+    # Of all peers, nobody has each in one environment.
+    return 1 if any(name in named or name not in peers() for name in problems) else 0
+
+
+def _tried(entry: Entry, found: dict[tuple[str, int], Measured], problems: dict[str, str]) -> str:
+    """Measure once more, and say in a few words how that went."""
+    try:
+        one = _measure(entry)
+    except InterplayError as error:
+        problems[entry.name] = str(error)
+        return str(error)
+    known = found.get((entry.name, entry.threads))
+    found[entry.name, entry.threads] = one if known is None else _joined(known, one)
+    return f"{one.rate:,.0f} {one.unit}"
+
+
+def _entries(settings: BenchSettings) -> Iterator[Entry]:
+    """Ours and peers in turn, so that a change of the machine's load hits both."""
+    elsewhere = dict(_pair(pair) for pair in settings.peer_python)
+    here = peers() if settings.peers else []
+    pythons = {**dict.fromkeys(here, sys.executable), **elsewhere}
+    for threads in settings.threads:
+        for name in settings.only or cases():
+            own = (sys.executable, "-m", "interplay.experiments.bench.child", name)
+            trace = () if settings.profile is None else ("--profile", str(settings.profile / f"{name}-{threads}"))
+            yield Entry(name, threads, (*own, *_options(settings, threads), *trace))
+        for name, python in pythons.items():
+            yield Entry(name, threads, (python, str(_PEERS / f"{name}.py"), *_options(settings, threads)))
+
+
+def _options(settings: BenchSettings, threads: int) -> tuple[str, ...]:
+    return ("--threads", str(threads), "--seconds", str(settings.seconds))
+
+
+def peers() -> list[str]:
+    """Names of the peers that there is a script for."""
+    return sorted(file.stem for file in _PEERS.glob("*.py") if file.stem not in ("__init__", "protocol"))
+
+
+def _pair(pair: str) -> tuple[str, str]:
+    name, equals, python = pair.partition("=")
+    if not equals or name not in peers():
+        raise InterplayError(f"--peer-python {pair!r}: give NAME=PATH with a name of {', '.join(peers())}")
+    if not Path(python).is_file():
+        raise InterplayError(f"--peer-python {pair!r}: there is no such Python")
+    return name, python
+
+
+def _measure(entry: Entry) -> Measured:
+    """Run the process and read its line.
+
+    Raises:
+        InterplayError: it failed, took too long or printed something else.
+    """
+    environment = {**os.environ, **dict.fromkeys(protocol.THREAD_VARIABLES, str(entry.threads))}
+    try:
+        done = subprocess.run(entry.command, capture_output=True, text=True, env=environment, timeout=_LONGEST,
+                              check=False)
+    except subprocess.TimeoutExpired:
+        raise InterplayError(f"{entry.name} took longer than {_LONGEST} s") from None
+    lines = done.stdout.strip().splitlines()
+    if done.returncode != 0 or not lines:
+        said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+        raise InterplayError(f"{entry.name} failed with status {done.returncode} and said: {said}")
+    line: dict[str, Any] = json.loads(lines[-1])
+    return Measured(entry.name, entry.threads, line["what"], line["version"], line["unit"], tuple(line["rates"]),
+                    line["peak_bytes"], line.get("users"), line.get("agents"), line.get("bytes_per_agent"))
+
+
+def _joined(one: Measured, other: Measured) -> Measured:
+    return replace(one, rates=one.rates + other.rates, peak_bytes=max(one.peak_bytes, other.peak_bytes))
+
+

@@ -1,0 +1,143 @@
+"""What the benchmark found, as JSON, a table, the targets and a picture."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from interplay.envs import kernels
+from interplay.experiments.tables import table
+
+USERS, AGENTS = "user-interactions/s", "agent-steps/s"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One case or peer with one number of threads.
+
+    Attributes:
+        name: of the case or peer.
+        threads: that it was given.
+        what: its sizes, in words.
+        version: of its package.
+        unit: of ``rates``.
+        rates: of all repeats.
+        peak_bytes: the most memory that its process held.
+        users: of ours, users who answer a slate in a piece.
+        agents: of ours, agents who take a step in a piece.
+        bytes_per_agent: of a state and its observations, where that was weighed.
+    """
+
+    name: str
+    threads: int
+    what: str
+    version: str
+    unit: str
+    rates: tuple[float, ...]
+    peak_bytes: int
+    users: int | None = None
+    agents: int | None = None
+    bytes_per_agent: float | None = None
+
+    @property
+    def rate(self) -> float:
+        """The median, which one disturbed repeat does not move."""
+        return statistics.median(self.rates)
+
+    def per_second(self, unit: str) -> float | None:
+        """The rate in this unit; None where it has none."""
+        if unit == self.unit:
+            return self.rate
+        if self.users is None or self.agents is None:
+            return None
+        share = self.users / self.agents
+        return self.rate * (share if unit == USERS else 1.0 / share)
+
+
+class Target(NamedTuple):
+    """What a rate should be: at least ``factor`` times that of another, or ``least``."""
+
+    case: str
+    unit: str
+    factor: float
+    other: str | None = None
+    least: float = 0.0
+
+
+TARGETS = (
+    Target("core-2000", USERS, 3.0, "recsim_ng"),
+    Target("core-16x2000", USERS, 3.0, "recsim_ng"),
+    Target("core-kale", AGENTS, 2.0, "vmas"),
+    Target("core-12800", AGENTS, 3.0, "magent2"),
+    Target("pettingzoo-1000", AGENTS, 1.0, least=1e6),
+    Target("pettingzoo-10000", AGENTS, 1.0, least=1e6),
+    Target("core-100000", USERS, 0.5, "core-2000"),
+    Target("core-100000", USERS, 0.25, "roofline-100000"),
+    Target("train-dqn-town", USERS, 20.0, "single-dqn-town"),
+    Target("train-pqn-town", USERS, 20.0, "single-dqn-town"),
+)
+
+
+def write_bench(out: Path, found: Sequence[Measured], problems: Mapping[str, str], command: str) -> None:
+    """Write ``bench.json``, ``bench.md`` and ``bench.png`` into ``out``."""
+    (out / "bench.json").write_text(json.dumps({"command": command, "machine": _machine(), "problems": dict(problems),
+                                                "measured": [asdict(one) for one in found]}, indent=1) + "\n")
+    (out / "bench.md").write_text(_text(found, problems, command))
+    from interplay.experiments.bench.picture import draw  # here, because matplotlib takes a second to load
+
+    draw(found, out / "bench.png")
+
+
+def _text(found: Sequence[Measured], problems: Mapping[str, str], command: str) -> str:
+    lost = "".join(f"\n- {problem}" for problem in problems.values())
+    parts = [f"Made by `{command}` on {_machine()}. Medians of repeats; warm-up is left out; random actions are "
+             "drawn within what is timed. The machine is shared, so compare rates of one report only.",
+             "## Rates", _rates(found), "## Targets", _targets(found),
+             *([f"## Not measured\n{lost}"] if lost else [])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _rates(found: Sequence[Measured]) -> str:
+    rows = [[one.name, str(one.threads), _number(one.per_second(USERS)), _number(one.per_second(AGENTS)),
+             f"{min(one.rates) / one.rate:.2f} to {max(one.rates) / one.rate:.2f}",
+             f"{one.peak_bytes / 2**20:,.0f}",
+             "" if one.bytes_per_agent is None else f"{one.bytes_per_agent:,.0f}", f"{one.what} ({one.version})"]
+            for one in found]
+    return table(["case", "threads", USERS, AGENTS, "repeats / median", "peak MiB", "bytes an agent", "what"], rows)
+
+
+def _targets(found: Sequence[Measured]) -> str:
+    rows = [row for threads in sorted({one.threads for one in found}) for row in _targets_with(found, threads)]
+    return table(["case", "threads", "unit", "is", "of", "wanted", "met"], rows) if rows else "None could be compared."
+
+
+def _targets_with(found: Sequence[Measured], threads: int) -> Iterator[list[str]]:
+    here = {one.name: one for one in found if one.threads == threads}
+    for target in TARGETS:
+        own = here[target.case].per_second(target.unit) if target.case in here else None
+        base = 1.0 if target.other is None else (
+            here[target.other].per_second(target.unit) if target.other in here else None)
+        if own is None or base is None:
+            continue
+        wanted = target.least if target.other is None else target.factor
+        shown = f"{own / base:,.2f}" if target.other is not None else f"{own:,.0f}"
+        yield [target.case, str(threads), target.unit, shown, target.other or "", f"{wanted:,.2f}",
+               "yes" if own / base >= wanted else "no"]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"
+
+
+def _machine() -> str:
+    with_kernels = "with kernels" if kernels.available() else "without kernels"
+    return (f"{os.cpu_count()} cores of {platform.machine()}, Python {platform.python_version()}, torch "
+            f"{torch.__version__.split('+')[0]}, {with_kernels}")

@@ -1,0 +1,93 @@
+"""The speed benchmark measures what it says, reports what failed, and compares with the right thing."""
+
+import json
+import sys
+
+import pytest
+
+from interplay.envs.types import InterplayError
+from interplay.experiments.bench.cases import Core, cases, find_case
+from interplay.experiments.bench.command import BenchSettings, Entry, _tried, bench
+from interplay.experiments.bench.report import AGENTS, USERS, Measured, _targets_with
+from interplay.experiments.bench.roofline import Roofline
+
+QUICK = {"threads": (1,), "seconds": 0.02}
+HEAVY = {"core-100000", "roofline-100000"}
+
+
+@pytest.mark.parametrize("name", sorted(set(cases()) - HEAVY))
+def test_every_case_plays(name):
+    play = find_case(name).make()
+    for _ in range(2):
+        play()
+
+
+def test_the_core_plays_past_its_horizon_and_knows_its_size():
+    core = Core("viability", 3)
+    case = core.case("small", "three small worlds")
+    play = case.make()
+    for _ in range(205):
+        play()
+    assert (case.users, case.agents) == (12, 18)
+    assert case.held() > 4 * 2  # at least two floats each
+
+
+def test_the_roofline_moves_what_a_step_moves():
+    market, state = Core("town", 1, num_candidates=8).state()
+    roofline = Roofline(market, state)
+    roofline.play()
+    assert sum(x.numel() for x in roofline._source[::2]) >= state.user_vector.numel()
+
+
+def measured(name, rate, threads=1, users=None, agents=None, unit=AGENTS):
+    return Measured(name, threads, "what", "1", unit, (rate, rate, 9 * rate), 1, users, agents)
+
+
+def test_a_report_has_rates_targets_and_a_picture(tmp_path, capsys):
+    settings = BenchSettings(only=("core-2000", "single-dqn-kale"), repeats=2, out=tmp_path / "out", **QUICK)
+    assert bench(settings) == 0
+    found = json.loads((tmp_path / "out" / "bench.json").read_text())
+    assert [(one["name"], one["threads"], len(one["rates"])) for one in found["measured"]] == [
+        ("core-2000", 1, 10), ("single-dqn-kale", 1, 10)]
+    assert all(rate > 0 for one in found["measured"] for rate in one["rates"])
+    assert "one town of 2,000 users x 50 items" in (tmp_path / "out" / "bench.md").read_text()
+    assert (tmp_path / "out" / "bench.png").stat().st_size > 1000
+    assert "[2/2] core-2000" in capsys.readouterr().out
+
+
+def test_what_fails_is_told_and_not_tried_again(tmp_path):
+    found, problems = {}, {}
+    said = _tried(Entry("broken", 1, (sys.executable, "-c", "raise SystemExit('no such luck')")), found, problems)
+    assert "no such luck" in said
+    assert problems == {"broken": said}
+    assert not found
+
+
+def test_the_exit_status_tells_of_our_own_cases_and_of_named_peers(tmp_path, monkeypatch):
+    command = "interplay.experiments.bench.command"
+    broken = (sys.executable, "-c", "raise SystemExit(3)")
+    for name, named, status in (("vmas", (), 0), ("vmas", (f"vmas={sys.executable}",), 1), ("core-2000", (), 1)):
+        monkeypatch.setattr(f"{command}._entries", lambda settings, name=name: iter([Entry(name, 1, broken)]))
+        settings = BenchSettings(repeats=1, peer_python=named, out=tmp_path, **QUICK)
+        assert bench(settings) == status
+    assert "core-2000 failed with status 3" in (tmp_path / "bench.md").read_text()
+
+
+def test_targets_compare_like_with_like():
+    found = [measured("core-2000", 4100.0, users=2000, agents=2050), measured("recsim_ng", 1000.0, unit=USERS),
+             measured("core-kale", 100.0, users=1, agents=5), measured("vmas", 60.0),
+             measured("pettingzoo-1000", 2e6, users=900, agents=1000), measured("vmas", 1.0, threads=2)]
+    rows = {(row[0], row[4]): row for row in _targets_with(found, 1)}
+    assert rows["core-2000", "recsim_ng"][3:] == ["4.00", "recsim_ng", "3.00", "yes"]
+    assert rows["core-kale", "vmas"][3:] == ["1.67", "vmas", "2.00", "no"]
+    assert rows["pettingzoo-1000", ""][-1] == "yes"
+    assert len(rows) == 3
+
+
+@pytest.mark.parametrize(("settings", "said"), [
+    ({"only": ("core",)}, "choose from core-2000"), ({"threads": ()}, "at least 1"), ({"repeats": 0}, "at least 1"),
+    ({"seconds": 0.0}, "above 0"), ({"peer_python": ("vmas",)}, "NAME=PATH"),
+    ({"peer_python": ("vmas=/nowhere/python",)}, "no such Python"), ({"peer_python": ("chess=x",)}, "recsim_ng")])
+def test_wrong_settings_are_refused(settings, said, tmp_path):
+    with pytest.raises(InterplayError, match=said):
+        bench(BenchSettings(out=tmp_path, **settings))
