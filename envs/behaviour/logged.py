@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
 from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.config import MarketConfig
 from interplay.envs.data.factors import Factors, fit_factors
-from interplay.envs.data.features import num_features, standardised
+from interplay.envs.data.features import num_features
 from interplay.envs.data.log import InteractionLog
+from interplay.envs.data.people import CERTAIN, Vectors, float32, people_of
 from interplay.envs.data.propensity import pair_weights, row_propensity
 from interplay.envs.data.targets import Targets, inverse_propensity
 from interplay.envs.types import InterplayError, Population, State
@@ -33,9 +31,7 @@ _SENSIBLE: dict[Missing, tuple[TargetsOf, ...]] = {
     "mask": ("actual", "ips"), "zero": get_args(TargetsOf), "impute": ("actual", "replay", "ips", "doubly-robust")}
 
 _EMBEDDING_SIZE = 16  # of markets whose vectors come from the low-rank model
-_PRIOR_ROWS = 5.0  # rows at the mean reward that every item's own mean starts from
 _FOLDS = 4  # of cross-fitted guesses; each model has seen three quarters of the pairs
-_CERTAIN = 0.01  # rewards are kept this far from 0 and 1 where their logit is needed
 
 
 class Tables(NamedTuple):
@@ -63,24 +59,6 @@ class Tables(NamedTuple):
         """The same on ``device``."""
         people = self.people.map(lambda table: table.to(device))
         return Tables(people, *(table.to(device) for table in self[1:]))
-
-
-class Vectors(NamedTuple):
-    """Vectors whose product, with the items' biases, ranks items for each user.
-
-    Attributes:
-        user_vector, item_vector: float64 ``[U, E]`` and ``[I, E]``.
-        item_bias: float64 ``[I]``.
-    """
-
-    user_vector: NDArray[np.float64]
-    item_vector: NDArray[np.float64]
-    item_bias: NDArray[np.float64]
-
-    @property
-    def embedding_size(self) -> int:
-        """D of a market that has them: one more than E, for the bias."""
-        return int(self.item_vector.shape[1]) + 1
 
 
 class LoggedBehaviour(Behaviour):
@@ -138,8 +116,7 @@ class LoggedBehaviour(Behaviour):
         size = (config.embedding_size if vectors is None else _EMBEDDING_SIZE) - 1
         factors = fit_factors(self._train, size, seed=seed)
         own = Vectors(factors.user_vector, factors.item_vector, factors.item_bias) if vectors is None else vectors
-        _check_vectors(own, config)
-        people = _people(self._train, own, factors.mean, config, np.random.default_rng(seed))
+        people = people_of(self._train, own, factors.mean, config, np.random.default_rng(seed))
         guesses = self._folds(size, clip, seed) if targets == "doubly-robust" else [factors]
         self._set_answers(answers, people, *_guess_tables(guesses))
 
@@ -233,7 +210,7 @@ class LoggedBehaviour(Behaviour):
             return torch.ones(num_pairs), torch.ones(())
         # Doubly robust targets hold the weight in their value, where its scale matters.
         scale = self.weights.weight.mean() if self.targets_of == "ips" else 1.0
-        return _float32(self.weights.weight / scale), torch.tensor(1.0 / scale, dtype=torch.float32)
+        return float32(self.weights.weight / scale), torch.tensor(1.0 / scale, dtype=torch.float32)
 
     def _on(self, device: torch.device) -> Tables:
         """The tables on a device; copied there the first time that they are needed."""
@@ -292,16 +269,6 @@ def _check_sizes(log: InteractionLog, config: MarketConfig) -> None:
                                  "logged_market_config(log)")
 
 
-def _check_vectors(vectors: Vectors, config: MarketConfig) -> None:
-    if vectors.embedding_size != config.embedding_size:
-        raise InterplayError(f"embedding_size={config.embedding_size}, but the vectors and a bias make "
-                             f"{vectors.embedding_size}: leave it out")
-    rows = (len(vectors.user_vector), len(vectors.item_vector), len(vectors.item_bias))
-    if rows != (config.num_users, config.num_items, config.num_items):
-        raise InterplayError(f"vectors of {rows[0]} users and {rows[1]} items, but the log has {config.num_users} and "
-                             f"{config.num_items}: learn them from the same log")
-
-
 def _look_up(tables: Tables, items: Tensor) -> tuple[Tensor, Tensor]:
     """Which pairs have an answer, and their places in the tables (any, where not): bool and int64 ``[B, U, K]``."""
     num_users, num_items = tables.user_factor.shape[1], tables.item_factor.shape[1]
@@ -313,7 +280,7 @@ def _look_up(tables: Tables, items: Tensor) -> tuple[Tensor, Tensor]:
 
 def _moved(rate: Tensor, shift: Tensor) -> Tensor:
     """Rates in [0, 1] moved on the logit scale; exactly as they were where ``shift`` is 0."""
-    return torch.where(shift != 0.0, torch.sigmoid(torch.logit(rate, _CERTAIN) + shift), rate)
+    return torch.where(shift != 0.0, torch.sigmoid(torch.logit(rate, CERTAIN) + shift), rate)
 
 
 def _guess(tables: Tables, items: Tensor) -> Tensor:
@@ -333,63 +300,4 @@ def _as_product(factors: Factors) -> tuple[Tensor, Tensor]:
     user_bias, item_bias = factors.mean + factors.user_bias, factors.item_bias
     user = np.column_stack([factors.user_vector, user_bias, np.ones_like(user_bias)])
     item = np.column_stack([factors.item_vector, np.ones_like(item_bias), item_bias])
-    return _float32(user), _float32(item)
-
-
-def _people(log: InteractionLog, vectors: Vectors, mean: float, config: MarketConfig,
-            rng: np.random.Generator) -> Population:
-    """One world of the training part's people; ``mean`` is that of its rewards, scaled."""
-    taste, vector = _market_vectors(vectors)
-    count = np.bincount(log.item, minlength=log.num_items)
-    topics = np.ones((log.num_items, 1)) if log.item_topics is None else log.item_topics
-    ones, zeros = np.ones(log.num_items), np.zeros(log.num_items)
-    segment = torch.from_numpy(_segments(taste, config.num_segments, rng))
-    rows = Population(_float32(taste), segment, _float32(vector), _float32(_appeal(log, mean)),
-                      _float32(topics), _float32(zeros), _float32(ones), _float32(count),
-                      torch.ones(config.embedding_size), _features(log.user_features, log.num_users),
-                      _features(log.item_features, log.num_items))
-    return rows.map(lambda table: table.unsqueeze(0))
-
-
-def _features(values: NDArray[np.float32] | None, count: int) -> Tensor:
-    return torch.zeros(count, 0) if values is None else _float32(standardised(values))
-
-
-def _market_vectors(vectors: Vectors) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Tastes of length 1 and item vectors whose product ranks items, for each user, exactly as the model does.
-
-    An item's bias is its last coordinate and meets a constant on the users' side, as large as a typical taste;
-    a user's bias moves no ranking and is left out. So who was never seen ranks by bias alone, and an item that
-    was never seen is the zero vector, where the model knows nothing else of them. Item vectors have one common scale,
-    at which 99% of their numbers lie in [-1, 1].
-
-    Returns:
-        ``[U, D]`` and ``[I, D]``, with D one more than the model's.
-    """
-    typical = float(np.sqrt((vectors.user_vector**2).sum(1).mean())) or 1.0
-    taste = np.column_stack([vectors.user_vector, np.full(len(vectors.user_vector), typical)])
-    vector = np.column_stack([vectors.item_vector, vectors.item_bias / typical])
-    scale = float(np.quantile(np.abs(vector), 0.99)) or 1.0
-    return taste / np.linalg.norm(taste, axis=1, keepdims=True), vector / scale
-
-
-def _appeal(log: InteractionLog, mean: float) -> NDArray[np.float64]:
-    """The logit of each item's mean reward, drawn to the log's mean where rows are few: float64 ``[I]``."""
-    count = np.bincount(log.item, minlength=log.num_items)
-    total = np.bincount(log.item, weights=log.scaled(log.reward), minlength=log.num_items)
-    rate = np.clip((total + _PRIOR_ROWS * mean) / (count + _PRIOR_ROWS), _CERTAIN, 1.0 - _CERTAIN)
-    logit: NDArray[np.float64] = np.log(rate / (1.0 - rate))
-    return logit
-
-
-def _segments(taste: NDArray[np.float64], num_segments: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Users by k-means on their tastes, int64 ``[U]``; a segment may stay empty."""
-    clusters = min(num_segments, len(np.unique(taste, axis=0)))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="One of the clusters is empty")
-        _, segment = kmeans2(taste, clusters, minit="++", seed=rng)
-    return np.asarray(segment, dtype=np.int64)
-
-
-def _float32(values: NDArray[Any]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+    return float32(user), float32(item)

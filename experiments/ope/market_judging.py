@@ -102,12 +102,7 @@ def all_deviate(market: LoggedMarket, fresh: int = FRESH_WORLDS) -> Truth:
 
 
 def deviation(market: LoggedMarket) -> Policy:
-    """The last user as the target, everybody else as the logger.
-
-    Users are drawn alike, so that it should not matter who it is. But as long as uses of noise share draws at other
-    steps (``envs/noise.py``: stream s at step t is stream s + 1 at step t - 2), the first slates of user 0 go by the
-    topics of items, and those of its neighbours by what they drew elsewhere.
-    """
+    """The last user as the target, everybody else as the logger: users are drawn alike, so that any would do."""
     return lambda seen: torch.cat([market.logger(seen)[:, :-1], market.target(seen)[:, -1:]], dim=1)
 
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from interplay.agents.parts.encoders import Pretrained
-from interplay.envs.behaviour.logged import Vectors
 from interplay.envs.data import split_log
 from interplay.envs.data.features import standardised
 from interplay.envs.data.log import InteractionLog
+from interplay.envs.data.people import Vectors
 from interplay.envs.types import InterplayError
 from interplay.experiments.representation.histories import Batch, Histories
 from interplay.experiments.representation.losses import Loss, ranking_loss, response_logits, response_loss
