@@ -62,11 +62,11 @@ def test_masked_market_pays_exactly_what_the_log_says(part: str) -> None:
     answers = train if part == "train" else test
     expected, made, paid = worth(answers), market(train, answers), set()
     for slot in (1, 2, 3):
-        state = made.reset(range(4))
+        state = made.reset(range(12))
         for _ in range(made.config.horizon):
             offered = state.slate
-            action = torch.full((4, 12), slot)
-            state, step = made.step(state, action, torch.zeros(4, 15, dtype=torch.int64))
+            action = torch.full((12, 12), slot)
+            state, step = made.step(state, action, torch.zeros(12, 15, dtype=torch.int64))
             taken = offered.valid[..., slot - 1]
             assert torch.equal(step.position > 0, taken)
             for world, user in taken.nonzero().tolist():

@@ -10,8 +10,9 @@ import torch
 
 from interplay.agents import Setting
 from interplay.agents.shared_critic import SharedCriticAgent, SharedCriticOptions
-from interplay.envs.behaviour.logged import LoggedBehaviour, Vectors, logged_market_config
+from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_config
 from interplay.envs.data import make_log
+from interplay.envs.data.people import Vectors
 from interplay.envs.market import Market
 from interplay.envs.types import InterplayError
 from interplay.experiments.benchmark import BenchmarkSettings, planned
