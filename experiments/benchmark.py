@@ -20,7 +20,7 @@ from interplay.experiments.game import make_game, name_of, recommended, with_age
 from interplay.experiments.jobs import STOPPED, Outcome, finished, folder_of, played
 from interplay.experiments.report import write_report
 from interplay.experiments.settings import (
-    LogSettings,
+    LoggedMarketSettings,
     Pairs,
     TrainSettings,
     make_options,
@@ -38,17 +38,16 @@ _QUICK: dict[str, Any] = {"presets": ("kale", "viability", "contest"), "agents":
 
 
 @dataclass(frozen=True)
-class BenchmarkSettings(LogSettings):
+class BenchmarkSettings(LoggedMarketSettings):
     """Train agents on markets with many seeds; write a report, scores, learning curves and a picture."""
 
     presets: tuple[str, ...] = ("kale", "kale-null", "kale-partial", "viability", "contest", "town", "feed")
     """Markets to play. Each says which side is compared and who plays the other. Ignored with --log."""
-    encoder: Path | None = None
-    """Folder that pretrain --seeds wrote on the log: the log is played twice, as two markets, with the vectors that it
-    has anyway and with those of each seed's towers."""
     agents: tuple[str, ...] = ()
     """Agents to compare, by name or as module:Class, either with ,OPTION=VALUE behind it; by default those whom each
     market recommends."""
+    others: str | None = None
+    """Agent of the side that is not compared; by default whom each market recommends."""
     seeds: int | None = None
     """Seeds 0, 1, ... of each pair; by default as many as each market recommends."""
     scale: float = 1.0
@@ -132,8 +131,8 @@ def planned(settings: BenchmarkSettings) -> list[TrainSettings]:
 
 def _markets(settings: BenchmarkSettings) -> Iterator[TrainSettings]:
     """Settings of each market, which is built once, so that what is wrong with it is said once."""
-    whole = TrainSettings(**{f.name: getattr(settings, f.name) for f in fields(LogSettings)}, encoder=settings.encoder,
-                          market=settings.market, device="cpu", log_dir=settings.out / RUNS)
+    logged = {f.name: getattr(settings, f.name) for f in fields(LoggedMarketSettings)}
+    whole = TrainSettings(**logged, market=settings.market, device="cpu", log_dir=settings.out / RUNS)
     markets = [replace(whole, preset=preset) for preset in settings.presets]
     if settings.log is not None:
         markets = [whole] if settings.encoder is None else [replace(whole, encoder=None), whole]
@@ -163,6 +162,8 @@ def _jobs(settings: BenchmarkSettings, base: TrainSettings) -> Iterator[TrainSet
     for agent in settings.agents or (preset.entrants if preset is not None else ()) or every:
         for seed in range(settings.seeds or (preset.seeds if preset is not None else _SEEDS)):
             named = base.played_by(training.side, agent)
+            if settings.others is not None:
+                named = named.played_by("items" if training.side == "users" else "users", settings.others)
             yield with_agents(replace(named, seed=seed, name=f"{label}-{agent}-s{seed}".replace(":", "."),
                                       episodes=max(1, round(settings.scale * training.episodes))))
 

@@ -77,6 +77,24 @@ class LogSettings:
 
 
 @dataclass(frozen=True)
+class LoggedMarketSettings(LogSettings):
+    """How a log becomes a market, and what is learnt there."""
+
+    encoder: Path | None = None
+    """Folder that pretrain wrote from the same training part of the log, or that of its --seeds: the log's users and
+    items get their vectors from its towers, and shared-critic starts from what fits of them. A benchmark plays the log
+    twice, as it is anyway and so."""
+    missing: Literal["mask", "impute", "zero"] = "mask"
+    """Pairs that the log lacks: never offered, answered by a low-rank model of the training part, or answered 0."""
+    targets: TargetsOf = "actual"
+    """What learners of a log take choices to have been worth: the responses, those of logged pairs alone (replay), a
+    model's guess elsewhere (imputed), logged ones by inverse propensities (ips), or guesses that these correct
+    (doubly-robust). Markets are played and evaluated by responses all the same."""
+    clip_weights: float | None = None
+    """Highest inverse propensity of ips and doubly-robust; by default none is cut off."""
+
+
+@dataclass(frozen=True)
 class RunSettings:
     """Who plays which market, how long, and where it is written."""
 
@@ -112,20 +130,9 @@ class RunSettings:
 
 
 @dataclass(frozen=True)
-class TrainSettings(LogSettings, RunSettings):
+class TrainSettings(LoggedMarketSettings, RunSettings):
     """Train users, items and platforms with and against each other, then evaluate them on held-out worlds."""
 
-    encoder: Path | None = None
-    """Folder that pretrain wrote from the same training part of the log, or that of its --seeds: the log's users and
-    items get their vectors from its towers, and shared-critic starts from what fits of them."""
-    missing: Literal["mask", "impute", "zero"] = "mask"
-    """Pairs that the log lacks: never offered, answered by a low-rank model of the training part, or answered 0."""
-    targets: TargetsOf = "actual"
-    """What learners of a log take choices to have been worth: the responses, those of logged pairs alone (replay), a
-    model's guess elsewhere (imputed), logged ones by inverse propensities (ips), or guesses that these correct
-    (doubly-robust). Markets are played and evaluated by responses all the same."""
-    clip_weights: float | None = None
-    """Highest inverse propensity of ips and doubly-robust; by default none is cut off."""
     market: Pairs = field(default_factory=tuple)
     """NAME=VALUE, changes a number of the market (see interplay.envs.config). May be repeated."""
     user_option: Pairs = field(default_factory=tuple)

@@ -289,3 +289,15 @@ def test_rows_are_read_as_they_were_written(tmp_path):
     assert read_rows(tmp_path / "scores.csv") == rows
     assert agents_of(rows, "m", "baseline", "learner") == ["a"]
     assert scores(rows[:1], "m", "a", "normalised") == [0.25]
+
+
+def test_the_other_side_and_what_is_learnt_of_logs_can_be_chosen(tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text("user,item,reward\n" + "".join(f"{u},{i},{(u * i) % 3}\n" for u in range(8) for i in range(6)))
+    settings = BenchmarkSettings(log=log, agents=("dqn",), others="rest", missing="zero", targets="ips",
+                                 clip_weights=9.0, seeds=2, out=tmp_path)
+    jobs = planned(settings.checked())
+    assert [(job.users, job.items, job.targets, job.clip_weights, job.missing) for job in jobs] == [
+        ("dqn", "rest", "ips", 9.0, "zero")] * 2
+    feed = planned(BenchmarkSettings(presets=("feed",), others="random", seeds=1, out=tmp_path).checked())
+    assert {(job.users, job.items) for job in feed} == {("random", "rest")}
