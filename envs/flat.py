@@ -17,6 +17,9 @@ from interplay.envs.observing import FEATURE_BOUND
 from interplay.envs.presets import Preset, find_preset
 from interplay.envs.types import InterplayError, Observation, SideSpec, State
 
+ACTION_BOUNDS = (-1, 2**31)
+"""What lies beyond is in no mask either, and int64 may not hold it."""
+
 _LISTED = 8  # agents that a text names before it goes on with "..."
 
 
@@ -87,7 +90,8 @@ def as_action(agent: str, action: object) -> int:
         number = operator.index(action)  # type: ignore[arg-type]  # whatever a client sent
     except TypeError as error:
         raise InterplayError(f"action of {agent} is {action!r}: give one integer, such as int(action)") from error
-    return min(max(number, -1), 2**31)
+    lowest, highest = ACTION_BOUNDS
+    return min(max(number, lowest), highest)
 
 
 def describe(state: State, response: Tensor, horizon: int, world: int = 0) -> str:

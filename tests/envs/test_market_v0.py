@@ -225,7 +225,7 @@ def play_with_deaths(env: MarketParallelEnv, seed: int) -> tuple[set[str], bool]
 def test_deaths_are_for_good() -> None:
     env = market_v0.parallel_env(**HARSH_TOWN | dict(energy_start=8.0, return_rate=0.9), deaths=True)
     assert env.market.config.return_rate == 0.0
-    ends = [play_with_deaths(env, seed) for seed in range(6)]
+    ends = [play_with_deaths(env, seed) for seed in range(20)]
     assert {agent[:4] for gone, _ in ends for agent in gone} == {"user", "item"}
     assert all(full == (len(gone) < len(env.possible_agents)) for gone, full in ends)
     assert {full for _, full in ends} == {False, True}
@@ -326,3 +326,23 @@ def test_agent_by_agent_gives_the_same_game() -> None:
             aec.step(1)
         assert_same({agent: aec.observe(agent) for agent in aec.agents}, told)
         assert_same(aec.rewards, rewards)
+
+
+@pytest.mark.parametrize("kind", [int, np.int32, np.int64, np.uint8, np.array, bool])
+def test_integers_of_any_kind_act_alike(kind):
+    one, other = (market_v0.parallel_env("kale") for _ in range(2))
+    for env in (one, other):
+        env.reset(seed=3)
+    given = {agent: 1 if agent.startswith("user") else 0 for agent in one.agents}
+    expected = one.step(given)
+    found = other.step({agent: kind(action) for agent, action in given.items()})
+    assert found[1] == expected[1]
+    assert other.illegal_actions == one.illegal_actions == {"forbidden": 0, "missing": 0, "dead": 0}
+
+
+@pytest.mark.parametrize("wrong", [-7, 10**30, -(10**30), 2**40])
+def test_integers_beyond_every_range_are_forbidden(wrong):
+    env = market_v0.parallel_env("kale")
+    env.reset(seed=3)
+    env.step(dict.fromkeys(env.agents, 0) | {"user_0": wrong})
+    assert env.illegal_actions["forbidden"] == 1
