@@ -1,6 +1,7 @@
-"""Loops that a CPU runs in one pass where torch needs many: optional, and the same in every bit.
+"""Loops that a CPU runs in one pass where torch needs many: optional, and worlds go the same way with them.
 
-With numba installed (``pip install interplay[fast]``) noise and slates come from here on a CPU. Without it, on a GPU,
+With numba installed (``pip install interplay[fast]``) noise, slates and what users see of them come from here on a CPU,
+the same bits but for the last digits of log-propensities, which move nothing. Without it, on a GPU,
 while torch traces or compiles, or with ``INTERPLAY_KERNELS=0`` in the environment, the torch code does the work that
 calls these, and it is the reference that tests compare them with.
 """
