@@ -268,7 +268,7 @@ class TestSettings:
         game = make_game(settings, torch.device("cpu"))
         lines = [line.split()[0] for line in game.summary.splitlines()]
         assert lines[0] == "rows"
-        assert lines[-5:] == ["duplicates", "k-core", "scale", "left", "training"]
+        assert lines[-6:] == ["duplicates", "k-core", "scale", "left", "training", "missing"]
         assert f"left       {game.summary.split('left')[1].split()[0]} rows, {game.market.config.num_users} users" \
             in game.summary
 

@@ -163,10 +163,11 @@ def test_a_market_is_like_its_own_log_and_other_users_are_not(town_log: Path, tm
     same, other = ({row["aspect"]: row["distance"] / row["noise_high"] for row in t.iter_rows(named=True)}
                    for t in tables)
     assert len(same) == 7
-    # Not below 1 for all: of seven verdicts that hang together, one or two may err by chance.
-    assert max(same.values()) < 1.5
+    # Not below 1 for all: of seven verdicts that hang together, one or two may err by chance. In these forty worlds
+    # users repeat themselves more than in others.
+    assert max(same.values()) < 2.5
     assert np.median(list(same.values())) < 1.0
-    assert min(other[name] for name in ("popularity", "rewards", "repeats", "positions")) > 2.0
+    assert all(other[name] > 2.0 * max(1.0, same[name]) for name in ("popularity", "rewards", "repeats", "positions"))
     assert (tmp_path / "fidelity.png").stat().st_size > 10_000
     assert "| popularity" in (tmp_path / "report.md").read_text()
 
