@@ -38,7 +38,8 @@ def uniform(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...]
     """What ``noise.uniform`` gives; see there."""
     steps = torch.tensor([step], dtype=torch.int64).to(torch.int32) if isinstance(step, int) else step
     out = torch.empty(key.shape[0], math.prod(shape))
-    _loops(out.numel()).uniform(key.numpy(), steps.numpy(), stream, offset, out.numpy())
+    # Types and layouts are always the same, for each kind that a loop gets is compiled anew.
+    _loops(out.numel()).uniform(key.contiguous().numpy(), steps.contiguous().numpy(), int(stream), offset, out.numpy())
     return out.view(key.shape[0], *shape)
 
 
@@ -96,7 +97,8 @@ def slates(key: Tensor, step: Tensor, stream: int, taste: Tensor, segment: Tenso
                   torch.empty(worlds, users, dtype=torch.bool))
     given = (taste, segment, vectors, ids, offset)
     _loops(worlds * users * vectors.shape[3]).slates(
-        key.numpy(), step.numpy(), stream, *(x.contiguous().numpy() for x in given), np.float32(temperature),
+        key.contiguous().numpy(), step.contiguous().numpy(), int(stream),
+        *(x.contiguous().numpy() for x in given), np.float32(temperature),
         *(x.numpy() for x in drawn))
     return drawn
 

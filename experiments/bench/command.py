@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,11 +95,16 @@ def bench(settings: BenchSettings) -> int:
             if entry.name not in problems:
                 print(f"[{turn + 1}/{settings.repeats}] {entry.name}, {entry.threads} threads: ", end="", flush=True)
                 print(_tried(entry, found, problems), flush=True)
-        write_bench(settings.out, list(found.values()), problems, typed("bench"))
+        write_bench(settings.out, list(found.values()), problems, _shown(typed("bench")))
     print(f"report: {settings.out / 'bench.md'}")
     named = {pair.partition("=")[0] for pair in settings.peer_python}
     # Of all peers, nobody has each in one environment.
     return 1 if any(name in named or name not in peers() for name in problems) else 0
+
+
+def _shown(command: str) -> str:
+    """The command without the places of other Pythons, which are nobody else's."""
+    return re.sub(r"(--peer-python[ =]\w+)=\S+", r"\1=PATH", command)
 
 
 def _tried(entry: Entry, found: dict[tuple[str, int], Measured], problems: dict[str, str]) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from interplay.envs.types import InterplayError
 from interplay.experiments.bench.cases import Core, cases, find_case
-from interplay.experiments.bench.command import BenchSettings, Entry, _tried, bench
+from interplay.experiments.bench.command import BenchSettings, Entry, _shown, _tried, bench
 from interplay.experiments.bench.report import AGENTS, USERS, Measured, _targets_with
 from interplay.experiments.bench.roofline import Roofline
 
@@ -91,3 +91,8 @@ def test_targets_compare_like_with_like():
 def test_wrong_settings_are_refused(settings, said, tmp_path):
     with pytest.raises(InterplayError, match=said):
         bench(BenchSettings(out=tmp_path, **settings))
+
+
+def test_reports_do_not_tell_where_other_pythons_are():
+    typed = "python scripts/bench.py --peer-python vmas=/a/b/python --peer-python recsim_ng=/c/python --out here"
+    assert _shown(typed) == "python scripts/bench.py --peer-python vmas=PATH --peer-python recsim_ng=PATH --out here"
