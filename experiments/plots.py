@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from interplay.experiments.curves import CURVES, Floats, read_curves
 from interplay.experiments.scores import SCORES, Row, agents_of, read_rows, scores
@@ -95,6 +96,7 @@ def _scores_panel(axis: Axes, rows: Sequence[Row], market: str, colours: dict[st
     axis.grid(axis="x", color="#e6e6e6")
     axis.set_axisbelow(True)
     axis.set_xlabel(_measure(rows, market), fontsize=8)
+    axis.xaxis.set_major_locator(MaxNLocator(4))  # returns of many users are long numbers
     axis.set_title(market, fontsize=10, loc="left")
 
 
