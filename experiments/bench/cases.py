@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,30 +51,29 @@ class Core:
 
     def __init__(self, preset: str, num_worlds: int, **changes: Any) -> None:
         self.preset, self.num_worlds, self.changes = preset, num_worlds, changes
-        config = find_preset(preset).market(device="meta", **changes).config
+        config = replace(find_preset(preset).config, **changes)
         self.users, self.items = num_worlds * config.num_users, num_worlds * config.num_items
 
     def make(self) -> Play:
         """See ``Case``."""
-        market = self._market()
+        market, state = self.state()
         players = {side: RandomAgent(market.specs[side], Setting(0, market.device, 1, 0.9)) for side in SIDES}
-        state, episode = market.reset(range(self.num_worlds)), 0
+        steps = 0
 
         def play() -> None:
-            nonlocal state, episode
+            nonlocal state, steps
             action = {side: player.act(market.observe(state, side), True) for side, player in players.items()}
             state, _ = market.step(state, action["users"], action["items"])
-            episode += 1
-            if episode % market.config.horizon == 0:
-                first = episode // market.config.horizon * self.num_worlds
+            steps += 1
+            if steps % market.config.horizon == 0:
+                first = steps // market.config.horizon * self.num_worlds
                 state = market.reset(range(first, first + self.num_worlds))
 
         return play
 
     def bytes_per_agent(self) -> float:
         """Of a state and both sides' observations."""
-        market = self._market()
-        state = market.reset(range(self.num_worlds))
+        market, state = self.state()
         seen = [market.observe(state, side) for side in SIDES]
         held = {x.untyped_storage().data_ptr(): x.untyped_storage().nbytes()
                 for record in (state, *seen) for x in record.tensors()}
@@ -86,11 +85,8 @@ class Core:
 
     def state(self) -> tuple[Market, State]:
         """The market and its first state."""
-        market = self._market()
+        market = find_preset(self.preset).market(**self.changes)
         return market, market.reset(range(self.num_worlds))
-
-    def _market(self) -> Market:
-        return find_preset(self.preset).market(**self.changes)
 
 
 def _facade(num_users: int, num_items: int) -> Case:
