@@ -79,14 +79,15 @@ def build_slates(rules: Rules, state: State) -> Slate:
 
 def _drawn(rules: Rules, state: State, boosts: Tensor, retrieved: Tensor | None) -> Slate:
     """The same slates by the kernel, but those that it leaves to torch."""
-    vector = state.population.item_vector
+    people = state.population
     offset = boosts.masked_fill(~state.alive.unsqueeze(1), -torch.inf)
     if retrieved is None:
-        ids, vectors = torch.arange(vector.shape[1]).expand(len(vector), 1, -1), vector.unsqueeze(1)
+        ids, vectors = torch.arange(rules.config.num_items).view(1, 1, -1), people.item_columns.unsqueeze(1)
     else:
-        ids, vectors, offset = retrieved, take(vector, retrieved), offset.gather(2, retrieved)
-    drawn = kernels.slates(state.key, state.time, Stream.SLATE, state.user_vector, state.population.segment,
-                           vectors.transpose(2, 3), ids, offset, rules.config.temperature, rules.config.slate_size)
+        ids, offset = retrieved, offset.gather(2, retrieved)
+        vectors = take(people.item_vector, retrieved).transpose(2, 3)
+    drawn = kernels.slates(state.key, state.time, Stream.SLATE, state.user_vector, people.by_segment, vectors, ids,
+                           offset, rules.config.temperature, rules.config.slate_size)
     for world, user in drawn.close.nonzero().tolist():
         one = (state.map(partial(_world, number=world)), boosts[world:world + 1],
                None if retrieved is None else retrieved[world:world + 1])

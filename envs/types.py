@@ -241,6 +241,24 @@ class Population(TensorRecord):
         rows = torch.cat([table[:1] if same else table for table in tables], dim=2)
         return rows.expand(len(self.item_vector), -1, -1)
 
+    @cached_property
+    def item_columns(self) -> Tensor:
+        """``item_vector`` with items last, ``[B, D, I]``; held once where all worlds have the same items."""
+        shared = self.item_vector.stride(0) == 0
+        columns = self.item_vector[:1 if shared else None].transpose(1, 2).contiguous()
+        return columns.expand(len(self.item_vector), -1, -1)
+
+    @cached_property
+    def by_segment(self) -> tuple[Tensor, Tensor]:
+        """Users in the order of their segments, int64 ``[B, U]``, and where each segment starts, ``[B, C + 1]``.
+
+        The last start is ``U``. Held once, ``[1, ...]``, where all worlds have the same users.
+        """
+        segment = self.segment[:1] if self.segment.stride(0) == 0 else self.segment
+        ordered, order = segment.sort(dim=1, stable=True)
+        first = torch.arange(int(segment.max()) + 2, device=segment.device).expand(len(segment), -1)
+        return order, torch.searchsorted(ordered, first.contiguous())
+
     def expand(self, num_worlds: int) -> Population:
         """The same people in ``num_worlds`` worlds, without copying them."""
         return self.map(lambda table: table.expand(num_worlds, *table.shape[1:]))

@@ -72,8 +72,8 @@ class Drawn(NamedTuple):
     close: Tensor
 
 
-def slates(key: Tensor, step: Tensor, stream: int, taste: Tensor, segment: Tensor, vectors: Tensor, ids: Tensor,
-           offset: Tensor, temperature: float, size: int) -> Drawn:
+def slates(key: Tensor, step: Tensor, stream: int, taste: Tensor, by_segment: tuple[Tensor, Tensor], vectors: Tensor,
+           ids: Tensor, offset: Tensor, temperature: float, size: int) -> Drawn:
     """Draw the slates of all users at once: scores, noise, the highest and their log-propensity in one pass.
 
     Where two values lie so close that another rounding could order them otherwise (``close``; about one slate in
@@ -84,23 +84,28 @@ def slates(key: Tensor, step: Tensor, stream: int, taste: Tensor, segment: Tenso
         step: its step.
         stream: its stream.
         taste: float32 ``[B, U, D]``.
-        segment: int64 ``[B, U]``.
+        by_segment: see ``Population.by_segment``.
         vectors: float32 ``[B, G, D, M]``, the candidates of each segment, or of all with G = 1.
         ids: int64 ``[B, G, M]``, their numbers.
         offset: float32 ``[B, C, M]``, what is added to each segment's scores: log-boosts, -inf for the dead.
         temperature: that products are divided by.
         size: K, at most M.
     """
-    worlds, users = segment.shape
+    worlds, users = taste.shape[:2]
     drawn = Drawn(torch.empty(worlds, users, size, dtype=torch.int64),
                   torch.empty(worlds, users, size, dtype=torch.bool), torch.empty(worlds, users),
                   torch.empty(worlds, users, dtype=torch.bool))
-    given = (taste, segment, vectors, ids, offset)
+    given = (once(taste), *by_segment, once(vectors), once(ids), offset)
     _loops(worlds * users * vectors.shape[3]).slates(
         key.contiguous().numpy(), step.contiguous().numpy(), int(stream),
         *(x.contiguous().numpy() for x in given), np.float32(temperature),
         *(x.numpy() for x in drawn))
     return drawn
+
+
+def once(table: Tensor) -> Tensor:
+    """The table ``[B, ...]`` as ``[1, ...]`` where all worlds share it, so that it need not be copied for each."""
+    return table[:1] if table.stride(0) == 0 else table
 
 
 def options(rows: Tensor, taste: Tensor, first: int, items: Tensor, valid: Tensor, segment: Tensor,
@@ -120,9 +125,8 @@ def options(rows: Tensor, taste: Tensor, first: int, items: Tensor, valid: Tenso
         bound: the largest number.
     """
     out = torch.empty(*items.shape, rows.shape[2] + 3)
-    once = rows[:1] if rows.stride(0) == 0 else rows
     given = (x.contiguous().numpy() for x in (items, valid, segment, *changing))
-    _loops(out.numel()).options(once.contiguous().numpy(), taste.contiguous().numpy(), first, *given,
+    _loops(out.numel()).options(once(rows).contiguous().numpy(), taste.contiguous().numpy(), first, *given,
                                 np.float32(bound), out.numpy())
     return out
 

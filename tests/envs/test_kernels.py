@@ -70,7 +70,8 @@ def test_top_k_is_the_same_and_leaves_its_input_alone(size: int) -> None:
 
 @pytest.mark.parametrize("changes", [
     {}, {"num_users": 500, "num_items": 300, "slate_size": 5, "num_candidates": 20}, {"slate_size": 32},
-    {"slate_size": 1, "num_items": 2}, {"temperature": 0.01}])
+    {"slate_size": 1, "num_items": 2}, {"temperature": 0.01}, {"num_users": 3000, "num_items": 600},
+    {"num_users": 7, "num_segments": 9, "embedding_size": 5}])
 def test_slates_are_the_same(changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     market = town(**changes)
     state = market.reset(range(3))
@@ -96,13 +97,13 @@ def test_slates_that_rounding_could_change_are_left_to_torch(monkeypatch: pytest
 def test_slates_whose_values_tie_are_marked() -> None:
     """Two candidates whose values another rounding could swap: found by moving one score on to the other."""
     key, ones = world_key(0, torch.arange(1)), torch.ones(1, 1, 1)
-    time, segment = torch.zeros(1, dtype=torch.int32), torch.zeros(1, 1, dtype=torch.int64)
+    time, by_segment = torch.zeros(1, dtype=torch.int32), (torch.tensor([[0]]), torch.tensor([[0, 1]]))
     noise = -(-uniform(key, time, 1, (1, 3)).log()).log()[0, 0]
     scores = torch.stack([torch.zeros(()), noise[0] - noise[1], torch.tensor(-9.0)])
 
     def close(shift: float) -> bool:
         scores_now = (scores + torch.tensor([0.0, shift, 0.0])).view(1, 1, 3)
-        drawn = kernels.slates(key, time, 1, ones, segment, torch.zeros(1, 1, 1, 3), torch.arange(3).view(1, 1, 3),
+        drawn = kernels.slates(key, time, 1, ones, by_segment, torch.zeros(1, 1, 1, 3), torch.arange(3).view(1, 1, 3),
                                scores_now, 1.0, 2)
         return bool(drawn.close)
 

@@ -3,7 +3,7 @@
 import io
 import itertools
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -169,7 +169,7 @@ def random_actions(market, state, seed):
 
 
 def assert_equal(one, other, world):
-    for name, value in vars(one).items():
+    for name, value in ((field.name, getattr(one, field.name)) for field in fields(one)):
         if isinstance(value, TensorRecord):
             assert_equal(value, getattr(other, name), world)
         elif value.dtype.is_floating_point:
