@@ -12,9 +12,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from interplay.envs import kernels
 from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.config import MarketConfig
 from interplay.envs.data.targets import Targets
+from interplay.envs.kernels import edges
 from interplay.envs.noise import Stream, normal, uniform, world_key
 from interplay.envs.observing import (
     item_mask,
@@ -26,13 +28,10 @@ from interplay.envs.observing import (
     side_specs,
     user_mask,
 )
-from interplay.envs.responding import position_factor, response_rate, state_shift
-from interplay.envs.rules import Rules
+from interplay.envs.responding import position_factor, responses, state_shift
+from interplay.envs.rules import TOLERANCE, Rules
 from interplay.envs.slates import build_slates, candidates_of, filled
-from interplay.envs.types import InterplayError, Observation, Population, Side, SideSpec, Slate, State, Step, take
-
-# Budgets and moods are sums of decimal fractions in float32: what should be exactly 0 may be off by rounding.
-TOLERANCE = 1e-4
+from interplay.envs.types import InterplayError, Observation, Population, Side, SideSpec, Slate, State, Step, take, unit
 
 
 class Choice(NamedTuple):
@@ -154,21 +153,28 @@ class Market:
 
     def _choose(self, state: State, action: Tensor) -> Choice:
         """Actions that the mask forbids become a skip, and are counted."""
+        if kernels.usable(state.mood):
+            position, item, forbidden = edges.choose(state, action)
+            return Choice(position, item, forbidden.sum(1))
         position, illegal = _legal(action, user_mask(state))
         item = state.slate.items.gather(2, (position - 1).clamp(min=0).unsqueeze(2)).squeeze(2)
         return Choice(position, item, illegal)
 
     def _respond(self, state: State, choice: Choice) -> Tensor:
         """The responses y, float32 ``[B, U]``."""
-        rate = response_rate(self._rules, state, choice.item.unsqueeze(2), choice.position.unsqueeze(2)).squeeze(2)
-        rate = torch.where(choice.position > 0, rate, 0.0)
-        if self.config.response_mode == "mean":
-            return rate
-        draw = uniform(state.key, state.time, Stream.RESPONSE, (self.config.num_users,))
-        return (draw < rate).to(torch.float32)
+        if not (self._rules.formula and kernels.usable(state.mood)):
+            return responses(self._rules, state, choice.item, choice.position)
+        response, close = edges.respond(self._rules, state, choice.item, choice.position)
+        for world, user in close:
+            one = state.of_one(world, user)
+            here = (slice(world, world + 1), slice(user, user + 1))
+            response[here] = responses(self._rules, one, choice.item[here], choice.position[here], first=user)
+        return response
 
     def _update_users(self, state: State, choice: Choice, response: Tensor) -> State:
         """Satiation, mood, taste; who leaves and who returns."""
+        if kernels.usable(response):
+            return edges.update_users(self._rules, state, choice.item, choice.position, response, self._noise(state))
         c, people, y = self.config, state.population, response.unsqueeze(2)
         satiation = c.satiation_decay * state.satiation + c.satiation_gain * y * take(people.topics, choice.item)
         satiation = (satiation - c.satiation_recovery).clamp(0.0, c.satiation_max)
@@ -187,16 +193,21 @@ class Market:
                        active=active)
 
     def _drift(self, state: State, towards: Tensor, y: Tensor) -> Tensor:
-        c = self.config
+        c, noise = self.config, self._noise(state)
         taste = (1.0 - c.drift_rate * y) * state.user_vector + c.drift_rate * y * towards
-        if c.drift_noise > 0.0:
-            shape = (c.num_users, c.embedding_size)
-            taste = taste + c.drift_noise * normal(state.key, state.time, Stream.DRIFT, shape)
-        return torch.nn.functional.normalize(taste, dim=-1)
+        return unit(taste if noise is None else taste + c.drift_noise * noise)
+
+    def _noise(self, state: State) -> Tensor | None:
+        """What tastes drift by: standard normal ``[B, U, D]``."""
+        c = self.config
+        shape = (c.num_users, c.embedding_size)
+        return normal(state.key, state.time, Stream.DRIFT, shape) if c.drift_noise > 0.0 else None
 
     def _update_items(self, state: State, after: State, choice: Choice,
                       response: Tensor) -> tuple[State, Tensor, Tensor]:
         """Responses reach the items; boosts that were served are paid for; budgets, deaths, wear-out."""
+        if self._rules.formula and kernels.usable(response):
+            return edges.update_items(self._rules, state, after, choice.item, response)
         c, segment = self.config, state.population.segment
         by_segment = torch.zeros_like(state.wearout).flatten(1)
         by_segment = by_segment.scatter_add(1, choice.item * c.num_segments + segment, response)
@@ -208,13 +219,16 @@ class Market:
             energy = (energy - c.upkeep - cost + clicks).clamp(0.0, c.energy_max)
             energy = torch.where(alive & (energy > TOLERANCE), energy, 0.0)
             alive = energy > 0.0
-        size = torch.zeros_like(by_segment[:, 0]).scatter_add(1, segment, torch.ones_like(response))
+        size = state.population.members(c.num_segments)[1]
         wearout = c.wearout_decay * state.wearout + by_segment / size.clamp(min=1.0).unsqueeze(1)
         after = replace(after, energy=energy, alive=alive, wearout=wearout, popularity=state.popularity + clicks)
         return after, clicks, cost
 
     def _place_boosts(self, state: State, after: State, action: Tensor) -> tuple[State, Tensor]:
         """What items do now courts users in the next step; an item that has just died courts nobody."""
+        if kernels.usable(state.energy):
+            after, forbidden = edges.place_boosts(self._rules, state, after, action)
+            return after, forbidden.sum(1)
         action, illegal = _legal(action, item_mask(self._rules, state))
         action = torch.where(after.alive, action, 0)
         levels = max(1, len(self.config.boost_levels))
@@ -230,11 +244,14 @@ class Market:
         """Rewards of both sides, and who is gone for good."""
         c = self.config
         item_own = state.population.margin * clicks - cost
-        welfare = (response.sum(1) + item_own.sum(1)) / (c.num_users + c.num_items)
         gone = state.active & ~after.active if c.return_rate == 0.0 else torch.zeros_like(after.active)
+        user_reward, item_reward = response, item_own
+        if c.team > 0.0:
+            welfare = ((response.sum(1) + item_own.sum(1)) / (c.num_users + c.num_items)).unsqueeze(1)
+            user_reward, item_reward = ((1.0 - c.team) * own + c.team * welfare for own in (response, item_own))
         return Step(
-            user_reward=(1.0 - c.team) * response + c.team * welfare.unsqueeze(1),
-            item_reward=(1.0 - c.team) * item_own + c.team * welfare.unsqueeze(1),
+            user_reward=user_reward,
+            item_reward=item_reward,
             user_own=response,
             item_own=item_own,
             chosen=choice.item,

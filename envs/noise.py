@@ -97,5 +97,5 @@ def gumbel(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...],
 
 def normal(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...]) -> Tensor:
     """Standard normal draws by Box and Muller's transform, arguments as for ``uniform``."""
-    pair = uniform(key, step, stream, (2, *shape))
-    return (-2.0 * pair[:, 0].log()).sqrt() * (2.0 * math.pi * pair[:, 1]).cos()
+    radius, angle = uniform(key, step, stream, (2, *shape)).unbind(1)
+    return angle.mul_(2.0 * math.pi).cos_().mul_(radius.log_().mul_(-2.0).sqrt_())

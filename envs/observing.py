@@ -9,13 +9,11 @@ from torch import Tensor
 
 from interplay.envs import kernels
 from interplay.envs.config import MarketConfig
+from interplay.envs.kernels import edges
 from interplay.envs.responding import response_rate, wearout_of
 from interplay.envs.rules import Rules
 from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means
-from interplay.envs.types import Observation, Side, SideSpec, Slate, State, take
-
-FEATURE_BOUND = 4.0
-"""Every feature lies in [-FEATURE_BOUND, FEATURE_BOUND]."""
+from interplay.envs.types import FEATURE_BOUND, Observation, Side, SideSpec, Slate, State, take
 
 _BUDGET_STEP = 0.5  # tabular agents see budgets in steps of this
 
@@ -79,14 +77,10 @@ def observe_all(rules: Rules, state: State, who: Tensor) -> Observation:
 
     Unlike ``observe_platform`` it leaves out no item that a user may not be offered, as logs may have it.
     """
-    people = state.population
-    some = {name: getattr(state, name)[:, who] for name in
-            ("user_vector", "satiation", "mood", "active", "taken", "responses")}
-    own = {name: getattr(people, name)[:, who] for name in ("user_vector", "segment", "user_features")}
-    items = torch.arange(rules.config.num_items, device=who.device).expand(*own["segment"].shape, -1)
-    slate = Slate(items, take(state.alive, items), torch.full_like(some["mood"], torch.nan))
-    shown = replace(state, population=replace(people, **own), slate=slate, **some)
-    return replace(observe_users(rules, shown, privileged=False, ranked=False), state=None)
+    shown = state.of_users(who)
+    items = torch.arange(rules.config.num_items, device=who.device).expand(*shown.mood.shape, -1)
+    slate = Slate(items, take(state.alive, items), torch.full_like(shown.mood, torch.nan))
+    return replace(observe_users(rules, replace(shown, slate=slate), privileged=False, ranked=False), state=None)
 
 
 def observe_users(rules: Rules, state: State, privileged: bool, ranked: bool = True) -> Observation:
@@ -94,36 +88,70 @@ def observe_users(rules: Rules, state: State, privileged: bool, ranked: bool = T
 
     Unless ``ranked``, every option counts as standing in the first slot.
     """
-    config = rules.config
-    people, items = state.population, state.slate.items
-    knows = config.user_sees == "state"
-    self_knowledge = ([(state.mood / config.mood_max).unsqueeze(2), state.satiation / config.satiation_max,
-                       state.user_vector] if knows else [state.active.unsqueeze(2).to(torch.float32)])
-    own = torch.cat([*self_knowledge, people.user_features], dim=2)
+    config, items = rules.config, state.slate.items
     position = torch.arange(1, items.shape[2] + 1, device=items.device) if ranked else torch.ones_like(items[0, 0])
     expected = None
     if privileged:
         rate = response_rate(rules, state, items, position)
         expected = torch.cat([torch.zeros_like(rate[..., :1]), rate], dim=2)
-    return Observation(_bounded(own), _option_rows(rules, state, position), user_mask(state), items,
+    examination = position.to(torch.float32) ** -config.position_bias
+    view = edges.see_users if kernels.usable(state.mood) else _user_view
+    return Observation(*view(rules, state, examination), items,
                        _exact_state(config, state, config.user_state, items.shape[1]), *_history(state), expected)
+
+
+def _user_view(rules: Rules, state: State, examination: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """``Observation.own``, ``options`` and ``mask`` of users whose slots are examined so often, ``[K]``."""
+    config, people, items, valid = rules.config, state.population, state.slate.items, state.slate.valid
+    knows = config.user_sees == "state"
+    self_knowledge = ([(state.mood / config.mood_max).unsqueeze(2), state.satiation / config.satiation_max,
+                       state.user_vector] if knows else [state.active.unsqueeze(2).to(torch.float32)])
+    own = torch.cat([*self_knowledge, people.user_features], dim=2)
+    most = state.popularity.amax(1, keepdim=True).clamp(min=1.0)
+    rows = take(people.item_rows, items)
+    options = rows.new_empty(*items.shape, rows.shape[3] + 3)
+    options[..., :2] = rows[..., 1:3]
+    options[..., 2], options[..., 3] = wearout_of(state, items), take(state.energy / config.energy_max, items)
+    options[..., 4], options[..., 5] = take(state.popularity / most, items), examination
+    options[..., 6:] = rows[..., 3:]
+    if knows:
+        first = 6 + config.num_topics
+        options[..., first:first + config.embedding_size] *= state.user_vector.unsqueeze(2)
+    options *= valid.unsqueeze(3)  # an empty slot has no features
+    return _bounded(own), _bounded(options), user_mask(state)
 
 
 def observe_items(rules: Rules, state: State, privileged: bool) -> Observation:
     """The items' side; see ``Observation`` for shapes and ``side_specs`` for the columns."""
-    config = rules.config
-    people = state.population
-    own = torch.cat([(state.energy / config.energy_max).unsqueeze(2), people.item_rows], dim=2)
+    config, people = rules.config, state.population
     mean, size = segment_means(rules, state)
     affinity = people.item_vector @ mean.transpose(1, 2)
-    boost = log_boosts(rules, state).transpose(1, 2)
-    rivals = (boost.sum(1, keepdim=True) - boost) / max(1, config.num_items - 1)
-    share = (size / config.num_users).unsqueeze(1).expand_as(affinity)
-    options = torch.stack([share, affinity, state.wearout, boost, rivals], dim=3)
-    expected = _expected_profit(rules, state, affinity, boost, size) if privileged else None
+    boosts = log_boosts(rules, state)
+    view = edges.see_items if kernels.usable(state.energy) else _item_view
+    seen = view(rules, state, size / config.num_users, affinity, boosts)
+    expected = _expected_profit(rules, state, affinity, boosts.transpose(1, 2), size) if privileged else None
     segments = torch.arange(config.num_segments, device=affinity.device).expand_as(affinity)
-    return Observation(_bounded(own), _bounded(options), item_mask(rules, state), segments,
-                       _exact_state(config, state, config.item_state, config.num_items), expected=expected)
+    return Observation(*seen, segments, _exact_state(config, state, config.item_state, config.num_items),
+                       expected=expected)
+
+
+def _item_view(rules: Rules, state: State, share: Tensor, affinity: Tensor,
+               boosts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """``Observation.own``, ``options`` and ``mask`` of items.
+
+    Args:
+        rules: the market's.
+        state: the worlds.
+        share: float32 ``[B, C]``, part of the users in each segment.
+        affinity: float32 ``[B, I, C]``, of items and segments' mean tastes.
+        boosts: float32 ``[B, C, I]``, the logarithms of boosts.
+    """
+    config = rules.config
+    own = torch.cat([(state.energy / config.energy_max).unsqueeze(2), state.population.item_rows], dim=2)
+    rivals = (boosts.sum(2, keepdim=True) - boosts) / max(1, config.num_items - 1)
+    options = torch.stack([share.unsqueeze(1).expand_as(affinity), affinity, state.wearout, boosts.transpose(1, 2),
+                           rivals.transpose(1, 2)], dim=3)
+    return _bounded(own), _bounded(options), item_mask(rules, state)
 
 
 def _history(state: State) -> tuple[Tensor | None, Tensor | None]:
@@ -158,29 +186,6 @@ def _expected_profit(rules: Rules, state: State, affinity: Tensor, boost: Tensor
     resting = income[..., 0].sum(2, keepdim=True)
     boosting = resting.unsqueeze(3) + income[..., 1:] - income[..., :1] - rules.cost[1:]
     return torch.cat([resting, boosting.flatten(2)], dim=2)
-
-
-def _option_rows(rules: Rules, state: State, position: Tensor) -> Tensor:
-    """What users see of the items in their slates, which stand in ``position [K]``: float32 ``[B, U, K, F]``."""
-    config, people, items, valid = rules.config, state.population, state.slate.items, state.slate.valid
-    examination = position.to(torch.float32) ** -config.position_bias
-    most = state.popularity.amax(1, keepdim=True).clamp(min=1.0)
-    energy, popularity = state.energy / config.energy_max, state.popularity / most
-    taste = state.user_vector if config.user_sees == "state" else state.user_vector[..., :0]
-    first = 6 + config.num_topics
-    if kernels.usable(energy):
-        changing = (state.wearout, energy, popularity, examination)
-        return kernels.options(people.item_rows, taste, first, items, valid, state.population.segment,
-                               changing, FEATURE_BOUND)
-    rows = take(people.item_rows, items)
-    options = rows.new_empty(*items.shape, rows.shape[3] + 3)
-    options[..., :2] = rows[..., 1:3]
-    options[..., 2], options[..., 3] = wearout_of(state, items), take(energy, items)
-    options[..., 4], options[..., 5] = take(popularity, items), examination
-    options[..., 6:] = rows[..., 3:]
-    options[..., first:first + taste.shape[2]] *= taste.unsqueeze(2)
-    options *= valid.unsqueeze(3)  # an empty slot has no features
-    return _bounded(options)
 
 
 def _bounded(features: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from interplay.envs.noise import Stream, uniform
 from interplay.envs.rules import Rules
 from interplay.envs.types import State, take
 
@@ -23,6 +24,23 @@ def response_rate(rules: Rules, state: State, items: Tensor, position: Tensor) -
     """
     rate = rules.behaviour.response(state, items, state_shift(rules, state, items))
     return rate if rules.config.position_bias == 0.0 else rate * position_factor(rules, position)
+
+
+def responses(rules: Rules, state: State, item: Tensor, position: Tensor, first: int = 0) -> Tensor:
+    """The responses y, float32 ``[B, U]``, to the items that users took: drawn, or what is expected of them.
+
+    Args:
+        rules: the market's.
+        state: the worlds.
+        item: int64 ``[B, U]``.
+        position: int64 ``[B, U]``, the slot it is in; 0 = skipped, and there is no response.
+        first: number of the first of these users, by which each has noise of its own.
+    """
+    rate = response_rate(rules, state, item.unsqueeze(2), position.unsqueeze(2)).squeeze(2)
+    rate = torch.where(position > 0, rate, 0.0)
+    if rules.config.response_mode == "mean":
+        return rate
+    return (uniform(state.key, state.time, Stream.RESPONSE, item.shape[1:], first) < rate).to(torch.float32)
 
 
 def position_factor(rules: Rules, position: Tensor) -> Tensor:

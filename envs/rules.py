@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from interplay.envs import kernels
 from interplay.envs.behaviour.base import Behaviour
+from interplay.envs.behaviour.synthetic import SyntheticBehaviour
 from interplay.envs.config import MarketConfig
+
+# Budgets and moods are sums of decimal fractions in float32: what should be exactly 0 may be off by rounding.
+TOLERANCE = 1e-4
 
 
 class Rules(NamedTuple):
@@ -19,14 +24,22 @@ class Rules(NamedTuple):
         behaviour: who responds and how.
         factor: float32 ``[1 + L]``, xi by level, 1 for rest.
         cost: float32 ``[1 + L]``, what each level costs.
+        log_factor: float32 ``[1 + L]``.
+        examination: float32 ``[1 + K]``, rho_k of each slot, 1 for a skip.
         lists: the behaviour's ``candidates()`` on the device, or None.
+        numbers: those of the config, and ``TOLERANCE``, as kernels read them.
+        formula: whether responses are drawn by the preference formula, which kernels know.
     """
 
     config: MarketConfig
     behaviour: Behaviour
     factor: Tensor
     cost: Tensor
+    log_factor: Tensor
+    examination: Tensor
     lists: tuple[Tensor, Tensor] | None
+    numbers: Any
+    formula: bool
 
     @classmethod
     def make(cls, config: MarketConfig, behaviour: Behaviour, device: torch.device) -> Rules:
@@ -34,4 +47,9 @@ class Rules(NamedTuple):
         factor = torch.tensor((1.0, *config.boost_levels), device=device)
         lists = behaviour.candidates()
         on_device = None if lists is None else (lists[0].to(device), lists[1].to(device))
-        return cls(config, behaviour, factor, config.boost_cost * (factor - 1.0), on_device)
+        slot = torch.arange(1 + config.slate_size, device=device).clamp(min=1)
+        known = kernels.numbers(config, tolerance=TOLERANCE, mood_floor=TOLERANCE - config.mood_max)
+        formula = (config.response_mode == "sampled"
+                   and type(behaviour).response is SyntheticBehaviour.response)
+        return cls(config, behaviour, factor, config.boost_cost * (factor - 1.0), factor.log(),
+                   slot.to(torch.float32) ** -config.position_bias, on_device, known, formula)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import Tensor
 
@@ -42,17 +40,14 @@ def plackett_luce(score: Tensor, noise: Tensor, size: int) -> tuple[Tensor, Tens
 
 def log_boosts(rules: Rules, state: State) -> Tensor:
     """log x_i[c], float32 ``[B, C, I]``: 0 except in the segment that the item courts."""
-    segment = torch.arange(rules.config.num_segments, device=state.energy.device)
-    courted = state.boost_segment.unsqueeze(1) == segment[:, None]
-    return torch.where(courted, rules.factor.log()[state.boost_level].unsqueeze(1), 0.0)
+    boosts = state.energy.new_zeros(len(state.energy), rules.config.num_segments, state.energy.shape[1])
+    return boosts.scatter_(1, state.boost_segment.unsqueeze(1), rules.log_factor[state.boost_level].unsqueeze(1))
 
 
 def segment_means(rules: Rules, state: State) -> tuple[Tensor, Tensor]:
     """Mean taste and size of each segment: float32 ``[B, C, D]`` and ``[B, C]``."""
-    segment = torch.arange(rules.config.num_segments, device=state.mood.device)
-    member = (state.population.segment.unsqueeze(2) == segment).to(torch.float32)
-    size = member.sum(1)
-    return torch.einsum("buc,bud->bcd", member, state.user_vector) / size.clamp(min=1.0).unsqueeze(-1), size
+    member, size = state.population.members(rules.config.num_segments)
+    return member.transpose(1, 2) @ state.user_vector / size.clamp(min=1.0).unsqueeze(-1), size
 
 
 def build_slates(rules: Rules, state: State) -> Slate:
@@ -65,10 +60,10 @@ def build_slates(rules: Rules, state: State) -> Slate:
     config = rules.config
     if config.slate_order == "fixed":
         return _fixed(rules, state)
+    if rules.lists is None and kernels.usable(state.energy):
+        return _drawn(rules, state)
     boosts = log_boosts(rules, state)
     retrieved = _retrieve(rules, state, boosts)
-    if kernels.usable(boosts) and rules.lists is None:
-        return _drawn(rules, state, boosts, retrieved)
     num_worlds, width = state.key.shape[0], num_candidates(rules)
     each = config.num_items if _dense(rules, width) else width * config.embedding_size
     chunk = max(1, _CHUNK // (num_worlds * each))
@@ -77,28 +72,24 @@ def build_slates(rules: Rules, state: State) -> Slate:
     return Slate(*(torch.cat(column, dim=1) for column in zip(*parts, strict=True)))
 
 
-def _drawn(rules: Rules, state: State, boosts: Tensor, retrieved: Tensor | None) -> Slate:
+def _drawn(rules: Rules, state: State) -> Slate:
     """The same slates by the kernel, but those that it leaves to torch."""
     people = state.population
-    offset = boosts.masked_fill(~state.alive.unsqueeze(1), -torch.inf)
+    retrieved = _retrieve(rules, state, log_boosts(rules, state)) if _retrieves(rules) else None
     if retrieved is None:
         ids, vectors = torch.arange(rules.config.num_items).view(1, 1, -1), people.item_columns.unsqueeze(1)
     else:
-        ids, offset = retrieved, offset.gather(2, retrieved)
-        vectors = take(people.item_vector, retrieved).transpose(2, 3)
+        ids, vectors = retrieved, take(people.item_vector, retrieved).transpose(2, 3)
     drawn = kernels.slates(state.key, state.time, Stream.SLATE, state.user_vector, people.by_segment, vectors, ids,
-                           offset, rules.config.temperature, rules.config.slate_size)
-    for world, user in drawn.close.nonzero().tolist():
-        one = (state.map(partial(_world, number=world)), boosts[world:world + 1],
-               None if retrieved is None else retrieved[world:world + 1])
-        exact = _rank(rules, *one, slice(user, user + 1))
-        for column, values in zip(drawn, exact, strict=False):
+                           state.alive, (rules.log_factor, state.boost_level, state.boost_segment),
+                           rules.config.temperature, rules.config.slate_size)
+    for world, user in drawn.close:
+        one = state.of_one(world)
+        exact = _rank(rules, one, log_boosts(rules, one), None if retrieved is None else retrieved[world:world + 1],
+                      slice(user, user + 1))
+        for column, values in zip(drawn.slates, exact, strict=True):
             column[world, user] = values[0, 0]
-    return Slate(*drawn[:3])
-
-
-def _world(table: Tensor, number: int) -> Tensor:
-    return table[number:number + 1]
+    return Slate(*drawn.slates)
 
 
 def num_candidates(rules: Rules) -> int:

@@ -24,6 +24,10 @@ SIDES: tuple[Side, Side] = ("users", "items")
 in between."""
 
 
+FEATURE_BOUND = 4.0
+"""Every feature of an observation lies in [-FEATURE_BOUND, FEATURE_BOUND]."""
+
+
 class InterplayError(ValueError):
     """Wrong input, said in one line: the thing, the value and the mend."""
 
@@ -242,6 +246,13 @@ class Population(TensorRecord):
         return rows.expand(len(self.item_vector), -1, -1)
 
     @cached_property
+    def shown_rows(self) -> Tensor:
+        """``item_rows`` within the bounds of what agents see."""
+        rows = self.item_rows
+        shared = rows.stride(0) == 0
+        return rows[:1 if shared else None].clamp(-FEATURE_BOUND, FEATURE_BOUND).expand(len(rows), -1, -1)
+
+    @cached_property
     def item_columns(self) -> Tensor:
         """``item_vector`` with items last, ``[B, D, I]``; held once where all worlds have the same items."""
         shared = self.item_vector.stride(0) == 0
@@ -258,6 +269,15 @@ class Population(TensorRecord):
         ordered, order = segment.sort(dim=1, stable=True)
         first = torch.arange(int(segment.max()) + 2, device=segment.device).expand(len(segment), -1)
         return order, torch.searchsorted(ordered, first.contiguous())
+
+    def members(self, num_segments: int) -> tuple[Tensor, Tensor]:
+        """Who belongs to each segment, float32 ``[B, U, C]`` of 0 and 1, and how many that are, ``[B, C]``."""
+        known: dict[int, tuple[Tensor, Tensor]] = self.__dict__.setdefault("_members", {})
+        if num_segments not in known:
+            segments = torch.arange(num_segments, device=self.segment.device)
+            member = (self.segment.unsqueeze(2) == segments).to(torch.float32)
+            known[num_segments] = member, member.sum(1)
+        return known[num_segments]
 
     def expand(self, num_worlds: int) -> Population:
         """The same people in ``num_worlds`` worlds, without copying them."""
@@ -320,6 +340,19 @@ class State(TensorRecord):
     responses: Tensor
     slate: Slate
 
+    def of_users(self, who: Tensor | slice) -> State:
+        """The state with the users ``who``, int64 ``[N']``, alone; items know nothing of it."""
+        some = {name: getattr(self, name)[:, who] for name in
+                ("user_vector", "satiation", "mood", "active", "taken", "responses")}
+        own = {name: getattr(self.population, name)[:, who] for name in ("user_vector", "segment", "user_features")}
+        slate = Slate(*(table[:, who] for table in self.slate.tensors()))
+        return replace(self, population=replace(self.population, **own), slate=slate, **some)
+
+    def of_one(self, world: int, user: int | None = None) -> State:
+        """One world of the batch, with all its users or one."""
+        one = self.map(lambda table: table[world:world + 1])
+        return one if user is None else one.of_users(slice(user, user + 1))
+
 
 @dataclass(frozen=True)
 class Step(TensorRecord):
@@ -368,3 +401,21 @@ def take(table: Tensor, index: Tensor) -> Tensor:
         first = torch.arange(table.shape[0], device=table.device) * table.shape[1]
         rows, flat = table.flatten(0, 1), index + first.view(-1, *[1] * (index.dim() - 1))
     return rows.index_select(0, flat.flatten()).view(*index.shape, table.shape[2])
+
+
+def unit(vector: Tensor) -> Tensor:
+    """The vectors ``[..., D]`` scaled to length 1.
+
+    Squares are added up in one order, halves first, so that kernels can give the same bits.
+    """
+    squares = vector * vector
+    while squares.shape[-1] > 1:
+        half = squares.shape[-1] // 2
+        pairs, rest = squares[..., :half] + squares[..., half:2 * half], squares[..., 2 * half:]
+        squares = torch.cat([pairs, rest], dim=-1) if rest.shape[-1] else pairs
+    return scaled(vector, squares)
+
+
+def scaled(vector: Tensor, squares: Tensor) -> Tensor:
+    """The vectors ``[..., D]`` by the roots of ``squares [..., 1]``; nothing is divided by less than 1e-12."""
+    return vector / squares.sqrt().clamp(min=1e-12)

@@ -6,11 +6,7 @@ import torch
 from torch import Tensor
 
 from interplay.agents.base import Player
-
-
-def best(values: Tensor, mask: Tensor) -> Tensor:
-    """The allowed action of highest value, the first of equals: ``[B, N, A]`` to int64 ``[B, N]``."""
-    return values.masked_fill(~mask, -torch.inf).argmax(-1)
+from interplay.envs.kernels import best as best
 
 
 def any_allowed(agent: Player, mask: Tensor) -> Tensor:

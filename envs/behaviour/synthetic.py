@@ -11,7 +11,7 @@ from torch import Tensor
 from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.config import MarketConfig
 from interplay.envs.noise import Stream, normal, uniform
-from interplay.envs.types import Population, State, take
+from interplay.envs.types import Population, State, take, unit
 
 
 def preference(weight: Tensor, user: Tensor, item: Tensor, bias: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class TownPeople:
     def __call__(self, key: Tensor) -> Population:
         """Draw the worlds of these keys."""
         c = self._config
-        centres = _unit(normal(key, 0, Stream.POPULATION, (c.num_topics, c.embedding_size)))
+        centres = unit(normal(key, 0, Stream.POPULATION, (c.num_topics, c.embedding_size)))
         user_topic = self._topic(key, 1, c.num_users)
         item_topic = self._topic(key, 2, c.num_items)
         lean = torch.nn.functional.one_hot(item_topic, c.num_topics).float()
@@ -122,9 +122,4 @@ class TownPeople:
 
     def _around(self, key: Tensor, step: int, centre: Tensor) -> Tensor:
         noise = normal(key, step, Stream.POPULATION, tuple(centre.shape[1:]))
-        return _unit(centre + self._spread * noise / self._config.embedding_size**0.5)
-
-
-def _unit(vector: Tensor) -> Tensor:
-    """Scale to length 1."""
-    return torch.nn.functional.normalize(vector, dim=-1)
+        return unit(centre + self._spread * noise / self._config.embedding_size**0.5)

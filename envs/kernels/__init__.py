@@ -8,15 +8,18 @@ calls these, and it is the reference that tests compare them with.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import math
 import os
+from dataclasses import fields
 from functools import cache
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 _SMALL = 1 << 14  # numbers below which a second thread costs more than it brings
@@ -36,10 +39,10 @@ def usable(tensor: Tensor) -> bool:
 
 def uniform(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...], offset: int) -> Tensor:
     """What ``noise.uniform`` gives; see there."""
-    steps = torch.tensor([step], dtype=torch.int64).to(torch.int32) if isinstance(step, int) else step
+    steps = np.array([step]).astype(np.int32) if isinstance(step, int) else step.contiguous().numpy()
     out = torch.empty(key.shape[0], math.prod(shape))
     # Types and layouts are always the same, for each kind that a loop gets is compiled anew.
-    _loops(out.numel()).uniform(key.contiguous().numpy(), steps.contiguous().numpy(), int(stream), offset, out.numpy())
+    _loops(out.numel()).uniform(key.contiguous().numpy(), steps, int(stream), offset, out.numpy())
     return out.view(key.shape[0], *shape)
 
 
@@ -63,17 +66,38 @@ def top_k(values: Tensor, size: int) -> tuple[Tensor, Tensor]:
     return top.view(shape), index.view(shape)
 
 
-class Drawn(NamedTuple):
-    """Slates as ``slates`` draws them; the fields are those of ``Slate``, and ``close`` is bool ``[B, U]``."""
+def best(values: Tensor, mask: Tensor) -> Tensor:
+    """The place of the highest value that ``mask`` allows, the first of equals; what ``argmax`` gives.
 
-    items: Tensor
-    valid: Tensor
-    log_propensity: Tensor
-    close: Tensor
+    Args:
+        values: float32 ``[..., A]``.
+        mask: bool ``[..., A]``, of which something is True.
+
+    Returns:
+        int64 ``[...]``.
+    """
+    if not usable(values) or values.requires_grad or values.dtype != torch.float32 or values.shape != mask.shape:
+        return values.masked_fill(~mask, -torch.inf).argmax(-1)
+    place = torch.empty(values.shape[:-1], dtype=torch.int64)
+    shape = (-1, values.shape[-1])
+    _loops(values.numel()).best(values.reshape(shape).numpy(), mask.reshape(shape).numpy(), place.view(-1).numpy())
+    return place
+
+
+class Drawn(NamedTuple):
+    """Slates as ``slates`` draws them.
+
+    Attributes:
+        slates: items, valid and log-propensities, as in ``Slate``.
+        close: the world and the user of each close call.
+    """
+
+    slates: tuple[Tensor, Tensor, Tensor]
+    close: list[list[int]]
 
 
 def slates(key: Tensor, step: Tensor, stream: int, taste: Tensor, by_segment: tuple[Tensor, Tensor], vectors: Tensor,
-           ids: Tensor, offset: Tensor, temperature: float, size: int) -> Drawn:
+           ids: Tensor, alive: Tensor, boosts: tuple[Tensor, Tensor, Tensor], temperature: float, size: int) -> Drawn:
     """Draw the slates of all users at once: scores, noise, the highest and their log-propensity in one pass.
 
     Where two values lie so close that another rounding could order them otherwise (``close``; about one slate in
@@ -87,20 +111,22 @@ def slates(key: Tensor, step: Tensor, stream: int, taste: Tensor, by_segment: tu
         by_segment: see ``Population.by_segment``.
         vectors: float32 ``[B, G, D, M]``, the candidates of each segment, or of all with G = 1.
         ids: int64 ``[B, G, M]``, their numbers.
-        offset: float32 ``[B, C, M]``, what is added to each segment's scores: log-boosts, -inf for the dead.
+        alive: bool ``[B, I]``, who may be shown.
+        boosts: log-boost of each level float32 ``[1 + L]``, and of each item the level and the segment it courts,
+            int64 ``[B, I]``.
         temperature: that products are divided by.
         size: K, at most M.
     """
     worlds, users = taste.shape[:2]
-    drawn = Drawn(torch.empty(worlds, users, size, dtype=torch.int64),
-                  torch.empty(worlds, users, size, dtype=torch.bool), torch.empty(worlds, users),
-                  torch.empty(worlds, users, dtype=torch.bool))
-    given = (once(taste), *by_segment, once(vectors), once(ids), offset)
-    _loops(worlds * users * vectors.shape[3]).slates(
+    drawn = (torch.empty(worlds, users, size, dtype=torch.int64),
+             torch.empty(worlds, users, size, dtype=torch.bool), torch.empty(worlds, users))
+    close = torch.empty(worlds, users, dtype=torch.bool)
+    given = (once(taste), *by_segment, once(vectors), once(ids), alive, *boosts)
+    unsure = _loops(worlds * users * vectors.shape[3]).slates(
         key.contiguous().numpy(), step.contiguous().numpy(), int(stream),
         *(x.contiguous().numpy() for x in given), np.float32(temperature),
-        *(x.numpy() for x in drawn))
-    return drawn
+        *(x.numpy() for x in (*drawn, close)))
+    return Drawn(drawn, close.nonzero().tolist() if unsure else [])
 
 
 def once(table: Tensor) -> Tensor:
@@ -108,32 +134,26 @@ def once(table: Tensor) -> Tensor:
     return table[:1] if table.stride(0) == 0 else table
 
 
-def options(rows: Tensor, taste: Tensor, first: int, items: Tensor, valid: Tensor, segment: Tensor,
-            changing: tuple[Tensor, Tensor, Tensor, Tensor], bound: float) -> Tensor:
-    """What users see of ``items [B, U, K]``, float32 ``[B, U, K, F]``, within ``bound``; all 0 where not valid.
+@cache
+def compiled(name: str) -> ModuleType:
+    """The module of this package with that name, all of whose loops numba compiles: imported when it is needed."""
+    return importlib.import_module(f"interplay.envs.kernels.{name}")
 
-    Columns: appeal, nutrition, the four that change, and the rest of ``rows``.
 
-    Args:
-        rows: float32 ``[B, I, 3 + ...]``; see ``Population.item_rows``.
-        taste: float32 ``[B, U, D]``, multiplies D columns; ``[B, U, 0]`` multiplies none.
-        first: the first of these columns.
-        items: int64 ``[B, U, K]``.
-        valid: bool ``[B, U, K]``.
-        segment: int64 ``[B, U]``.
-        changing: wear-out ``[B, I, C]``, energy and popularity ``[B, I]`` as they are to be seen, examination ``[K]``.
-        bound: the largest number.
-    """
-    out = torch.empty(*items.shape, rows.shape[2] + 3)
-    given = (x.contiguous().numpy() for x in (items, valid, segment, *changing))
-    _loops(out.numel()).options(once(rows).contiguous().numpy(), taste.contiguous().numpy(), first, *given,
-                                np.float32(bound), out.numpy())
-    return out
+def threads(count: int) -> None:
+    """Let the next loops run on as many threads as ``count`` numbers deserve, and torch may use."""
+    compiled("parts").use_threads(torch.get_num_threads() if count > _SMALL else 1)
+
+
+def numbers(config: Any, **more: float) -> NDArray[np.void]:
+    """The numbers of ``config``, and ``more``, as one record ``[1]`` that loops read by name; floats become float32."""
+    kinds = {float: np.float32, int: np.int64, bool: np.bool_}
+    found = {f.name: getattr(config, f.name) for f in fields(config)} | more
+    known = {name: value for name, value in found.items() if type(value) in kinds}
+    return np.array([tuple(known.values())], [(name, kinds[type(value)]) for name, value in known.items()])
 
 
 def _loops(count: int) -> ModuleType:
-    """The compiled loops, set to as many threads as ``count`` numbers deserve, and torch may use."""
-    from interplay.envs.kernels import loops  # here, since it imports numba
-
-    loops.use_threads(torch.get_num_threads() if count > _SMALL else 1)
-    return loops
+    """The compiled loops, on as many threads as ``count`` numbers deserve."""
+    threads(count)
+    return compiled("loops")

@@ -1,97 +1,31 @@
-"""The loops, as numba compiles them. The first call of each takes seconds; the result is cached on disk.
-
-``uint32`` wraps around as torch's ``int32`` does, and its right shifts bring in zeros, which torch needs masks for.
-"""
+"""The loops of noise and slates, as numba compiles them: at the first call of each, for seconds, and then from disk."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
 from numba import prange, uint32
 from numpy.typing import NDArray
 
-Loop = TypeVar("Loop", bound=Callable[..., Any])
+from interplay.envs.kernels.parts import (
+    USERS,
+    draw,
+    exp,
+    finite,
+    first_and_second,
+    inlined,
+    log,
+    loop,
+    reordered,
+    routine,
+)
 
 _BLOCK = 4096  # draws that a thread makes at a time
-_USERS = 64  # users whose options a thread writes at a time
 _LANES = 128  # users whose slates a thread draws side by side
 
 
-def _compiled(loop: Loop) -> Loop:
-    # Without checks for a division by zero, so that loops that divide become vector instructions.
-    compiled: Loop = numba.njit(loop, parallel=True, cache=True, error_model="numpy")
-    return compiled
-
-
-def _inlined(function: Loop) -> Loop:
-    compiled: Loop = numba.njit(function, inline="always", error_model="numpy")
-    return compiled
-
-
-def _function(function: Loop) -> Loop:
-    compiled: Loop = numba.njit(function, error_model="numpy")
-    return compiled
-
-
-def _reordered(function: Loop) -> Loop:
-    """For what may be added up or compared in any order, and so side by side; no NaN may be among it."""
-    compiled: Loop = numba.njit(function, fastmath={"reassoc", "contract", "nnan", "nsz"}, error_model="numpy")
-    return compiled
-
-
-def _ordinary(function: Loop) -> Loop:
-    """For what is never NaN, so that the higher of two numbers is one instruction."""
-    compiled: Loop = numba.njit(function, fastmath={"contract", "nnan", "nsz"}, error_model="numpy")
-    return compiled
-
-
-def use_threads(count: int) -> None:
-    """How many threads the next loops run on; never more than numba started with."""
-    most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # it is made when numba starts
-    numba.set_num_threads(min(count, most))
-
-
-@_inlined
-def _mix(x: Any) -> Any:
-    x ^= x >> uint32(16)
-    x = uint32(x * uint32(0x7FEB352D))
-    x ^= x >> uint32(15)
-    x = uint32(x * uint32(0x846CA68B))
-    return x ^ (x >> uint32(16))
-
-
-@_inlined
-def _log(x: Any) -> Any:
-    """Natural logarithm of a positive normal number, to 1e-7 of itself: ln m = 2 artanh((m - 1) / (m + 1)) as a series.
-
-    Every integer is cast: numba would widen it, and vector instructions would hold half as many.
-    """
-    bits = np.float32(x).view(np.int32)
-    power = np.int32(np.int32(bits - np.int32(0x3F3504F3)) >> np.int32(23))  # so that m lies in [0.707, 1.414]
-    m = np.int32(bits - np.int32(power << np.int32(23))).view(np.float32)
-    s = (m - np.float32(1.0)) / (m + np.float32(1.0))
-    t = s * s
-    series = np.float32(2 / 7) + t * np.float32(2 / 9)
-    series = np.float32(2.0) + t * (np.float32(2 / 3) + t * (np.float32(2 / 5) + t * series))
-    return s * series + np.float32(0.6931471805599453) * np.float32(power)
-
-
-@_inlined
-def _exp(x: Any) -> Any:
-    """e to the ``x <= 0``, to 3e-7 of itself; what is below 1e-37 counts as that."""
-    x = max(x, np.float32(-85.0))
-    power = np.int32(np.float32(x * np.float32(1.4426950408889634)) - np.float32(0.5))
-    # The logarithm of 2 in two parts, of which the first is so short that products with it are exact.
-    r = (x - np.float32(power) * np.float32(0.693359375)) + np.float32(power) * np.float32(2.12194440e-4)
-    series = np.float32(1 / 24) + r * (np.float32(1 / 120) + r * np.float32(1 / 720))
-    series = np.float32(1.0) + r * (np.float32(1.0) + r * (np.float32(0.5) + r * (np.float32(1 / 6) + r * series)))
-    return series * np.int32(np.int32(power + np.int32(127)) << np.int32(23)).view(np.float32)
-
-
-@_reordered
+@reordered
 def _highest(values: NDArray[np.float32]) -> Any:
     highest = np.float32(-np.inf)
     for value in values:
@@ -99,25 +33,7 @@ def _highest(values: NDArray[np.float32]) -> Any:
     return highest
 
 
-@_inlined
-def _first_and_second(key: Any, step: Any, stream: int, world: int) -> Any:
-    """The two words that a world's draws of this step and stream are hashed with."""
-    counter = uint32(uint32(step[world % len(step)]) * uint32(0x9E3779B9))
-    first = _mix(uint32(uint32(key[world, 0]) + uint32(stream * 0x85EBCA6B)))
-    first = _mix(uint32(first + counter))
-    return first, _mix(uint32(key[world, 1]) ^ first)
-
-
-@_inlined
-def _draw(first: Any, second: Any, index: Any) -> Any:
-    """Draw number ``index``, in (0, 1)."""
-    bits = uint32(uint32(uint32(index) * uint32(0x9E3779B9)) + first)
-    bits ^= bits >> uint32(15)
-    bits = _mix(uint32(bits * uint32(0x7FEB352D)) ^ second)
-    return (np.float32(np.int32(bits >> uint32(9))) + np.float32(0.5)) * np.float32(2.0**-23)
-
-
-@_reordered
+@reordered
 def _first_place(values: NDArray[np.float32], wanted: Any) -> Any:
     """Where ``wanted`` first stands; the number of values if nowhere."""
     first = np.int32(len(values))
@@ -127,7 +43,7 @@ def _first_place(values: NDArray[np.float32], wanted: Any) -> Any:
     return first
 
 
-@_function
+@routine
 def _take_highest(values: NDArray[np.float32], top: NDArray[np.float32], place: NDArray[np.int64]) -> None:
     """The highest, descending, and where they are, the first of equals first; they become -inf in ``values``.
 
@@ -142,7 +58,7 @@ def _take_highest(values: NDArray[np.float32], top: NDArray[np.float32], place: 
             place[k] = _unused(place, k)
 
 
-@_function
+@routine
 def _unused(place: NDArray[np.int64], count: int) -> int:
     """The lowest place that is not among the first ``count``: what is all -inf is given once, too."""
     lowest = 0
@@ -151,7 +67,13 @@ def _unused(place: NDArray[np.int64], count: int) -> int:
     return lowest
 
 
-@_compiled
+@routine
+def _fill(first: Any, second: Any, start: Any, out: NDArray[np.float32]) -> None:
+    for i in range(np.int32(len(out))):
+        out[i] = draw(first, second, uint32(start + uint32(i)))
+
+
+@loop
 def uniform(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, offset: int,
             out: NDArray[np.float32]) -> None:
     """Fill ``out [B, n]``; see ``noise.uniform``, whose every line is here."""
@@ -159,32 +81,46 @@ def uniform(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, offset
     blocks = (count + _BLOCK - 1) // _BLOCK
     for part in prange(worlds * blocks):
         world, block = part // blocks, part % blocks
-        first, second = _first_and_second(key, step, stream, world)
-        for i in range(block * _BLOCK, min(count, (block + 1) * _BLOCK)):
-            out[world, i] = _draw(first, second, offset + i)
+        first, second = first_and_second(key, step, stream, world)
+        start = block * _BLOCK
+        _fill(first, second, uint32(offset + start), out[world, start:min(count, start + _BLOCK)])
 
 
-@_compiled
+@loop
 def top_k(values: NDArray[np.float32], top: NDArray[np.float32], index: NDArray[np.int64]) -> None:
     """The highest of each row of ``values [R, M]``, descending, into ``top`` and ``index [R, K]``."""
     for row in prange(len(values)):
         _take_highest(values[row].copy(), top[row], index[row])
 
 
-@_reordered
+@loop
+def best(values: NDArray[np.float32], mask: NDArray[np.bool_], place: NDArray[np.int64]) -> None:
+    """The ``place [R]`` of the highest of ``values [R, A]`` that the mask allows; NaN counts as the highest."""
+    rows, count = values.shape
+    for block in prange((rows + USERS - 1) // USERS):
+        for row in range(block * USERS, min(rows, (block + 1) * USERS)):
+            highest, where = np.float32(-np.inf), 0
+            for i in range(count):
+                value = values[row, i]
+                if mask[row, i] and (value > highest or (value != value and highest == highest)):
+                    highest, where = value, i
+            place[row] = where
+
+
+@reordered
 def _add_products(first: Any, second: Any, third: Any, fourth: Any, a: Any, b: Any, c: Any, d: Any, out: Any) -> None:
     """Four at a time, so that ``out`` is read and written a fourth as often."""
     for i in range(len(out)):
         out[i] += a * first[i] + b * second[i] + c * third[i] + d * fourth[i]
 
 
-@_reordered
+@reordered
 def _add_product(values: Any, factor: Any, out: Any) -> None:
     for i in range(len(out)):
         out[i] += factor * values[i]
 
 
-@_function
+@routine
 def _score(taste: Any, vectors: Any, offset: Any, score: Any) -> None:
     """Scores ``[M, N]`` of candidates with ``vectors [D, M]`` for users with ``taste [D, N]``."""
     whole = len(taste) - len(taste) % 4
@@ -197,19 +133,19 @@ def _score(taste: Any, vectors: Any, offset: Any, score: Any) -> None:
             _add_product(taste[d], vectors[d, i], score[i])
 
 
-@_inlined
+@inlined
 def _ordered(bits: Any) -> Any:
     """Bits of floats as integers of the same order, and back: vector instructions compare integers alone."""
     return np.int32(bits ^ np.int32(np.int32(bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
 
 
-@_function
+@routine
 def _raise(highest: NDArray[np.int32], values: NDArray[np.float32]) -> None:
     for n in range(np.int32(len(values))):
         highest[n] = np.int32(max(highest[n], _ordered(np.float32(values[n]).view(np.int32))))
 
 
-@_function
+@routine
 def _highest_of_each(score: NDArray[np.float32], work: NDArray[np.int32], highest: NDArray[np.float32]) -> None:
     """The highest score of each user."""
     work[:] = np.int32(-0x7FFFFFFF)
@@ -219,29 +155,29 @@ def _highest_of_each(score: NDArray[np.float32], work: NDArray[np.int32], highes
         highest[n] = _ordered(work[n]).view(np.float32)
 
 
-@_ordinary
+@finite
 def _to_weight(score: NDArray[np.float32], highest: NDArray[np.float32]) -> None:
     """The exponential in place of the score."""
     for n in range(len(score)):
-        score[n] = _exp(score[n] - highest[n])
+        score[n] = exp(score[n] - highest[n])
 
 
-@_ordinary
+@finite
 def _add(values: NDArray[np.float32], total: NDArray[np.float64]) -> None:
     for n in range(len(values)):
         total[n] += np.float64(values[n])
 
 
-@_ordinary
+@finite
 def _arrive(first: Any, second: Any, start: Any, candidate: Any, low: Any, weight: Any, arrival: Any) -> None:
     """When the candidate comes to each user, at a speed of ``weight``: bits of a float, its number in the ``low``."""
     for n in range(np.int32(len(weight))):
-        draw = _draw(first, second, uint32(start[n] + uint32(candidate)))
-        bits = np.float32(-_log(draw) / weight[n]).view(np.int32)
+        drawn = draw(first, second, uint32(start[n] + uint32(candidate)))
+        bits = np.float32(-log(drawn) / weight[n]).view(np.int32)
         arrival[n] = np.int32(np.int32(bits & ~low) | np.int32(candidate))
 
 
-@_function
+@routine
 def _let_in(arrival: NDArray[np.int32], earliest: NDArray[np.int32]) -> None:
     """Keep the earlier of each two in ``earliest``, and the later in ``arrival``."""
     for n in range(np.int32(len(arrival))):
@@ -249,7 +185,7 @@ def _let_in(arrival: NDArray[np.int32], earliest: NDArray[np.int32]) -> None:
         earliest[n], arrival[n] = np.int32(min(one, other)), np.int32(max(one, other))
 
 
-@_function
+@routine
 def _race(first: Any, second: Any, start: Any, weight: Any, low: Any, arrival: Any, earliest: Any) -> None:
     """Who comes first to each user, if the time each takes is exponential: those ``earliest [W, N]``, ascending.
 
@@ -263,14 +199,14 @@ def _race(first: Any, second: Any, start: Any, weight: Any, low: Any, arrival: A
             _let_in(arrival, earliest[k])
 
 
-@_function
+@routine
 def _settle(first: Any, second: Any, start: Any, weight: Any, n: int, margin: Any, shown: int, place: Any,
             times: Any) -> bool:
     """The places of user ``n`` to the last bit of the times, and whether another rounding could still change them."""
     times[:] = np.float32(np.inf)
     for candidate in range(len(weight)):
-        draw = _draw(first, second, uint32(start + uint32(candidate)))
-        time, here = -_log(draw) / weight[candidate, n], np.int32(candidate)
+        drawn = draw(first, second, uint32(start + uint32(candidate)))
+        time, here = -log(drawn) / weight[candidate, n], np.int32(candidate)
         for k in range(len(times)):
             if time < times[k]:
                 times[k], time = time, times[k]
@@ -281,7 +217,7 @@ def _settle(first: Any, second: Any, start: Any, weight: Any, n: int, margin: An
     return close
 
 
-@_function
+@routine
 def _rest(weight: NDArray[np.float32], n: int, place: NDArray[np.int32], slots: int) -> Any:
     """What the candidates weigh for user ``n`` that are in none of the slots."""
     rest = np.float64(0.0)
@@ -294,14 +230,14 @@ def _rest(weight: NDArray[np.float32], n: int, place: NDArray[np.int32], slots: 
     return rest
 
 
-@_ordinary
+@finite
 def _add_log_chances(chosen: Any, left: Any, log_chance: Any) -> None:
     for n in range(len(chosen)):
         left[n] += np.float64(chosen[n])
-        log_chance[n] += _log(np.float32(chosen[n] / left[n]))
+        log_chance[n] += log(np.float32(chosen[n] / left[n]))
 
 
-@_ordinary
+@finite
 def _margins(earliest: Any, highest: Any, margin: Any) -> None:
     """Relative differences of times that float32 sums of score and noise may get wrong, raised to ``margin``."""
     for n in range(np.int32(len(highest))):
@@ -310,7 +246,7 @@ def _margins(earliest: Any, highest: Any, margin: Any) -> None:
         margin[n] = here if here > margin[n] else margin[n]
 
 
-@_function
+@routine
 def _chunk(starts: NDArray[np.int64], lanes: int, number: int) -> tuple[int, int, int]:
     """The segment of a chunk of at most ``lanes`` users, the first and the last but one; no users if none is left."""
     for segment in range(len(starts) - 1):
@@ -322,27 +258,37 @@ def _chunk(starts: NDArray[np.int64], lanes: int, number: int) -> tuple[int, int
     return 0, 0, 0
 
 
-@_compiled
+@loop
 def slates(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, taste: NDArray[np.float32],
            order: NDArray[np.int64], starts: NDArray[np.int64], vectors: NDArray[np.float32], ids: NDArray[np.int64],
-           offset: NDArray[np.float32], temperature: np.float32, items: NDArray[np.int64],
-           valid: NDArray[np.bool_], log_propensity: NDArray[np.float32], close: NDArray[np.bool_]) -> None:
-    """Draw every user's slate; see ``kernels.slates``. Chunks of users of one segment go side by side."""
+           alive: NDArray[np.bool_], log_factor: NDArray[np.float32], level: NDArray[np.int64],
+           courted: NDArray[np.int64], temperature: np.float32, items: NDArray[np.int64], valid: NDArray[np.bool_],
+           log_propensity: NDArray[np.float32], close: NDArray[np.bool_]) -> int:
+    """Draw every user's slate, and count the close calls; see ``kernels.slates``.
+
+    Chunks of users of one segment go side by side.
+    """
     worlds, users, slots = items.shape
     count, segments = vectors.shape[3], starts.shape[1] - 1
     lanes = max(8, min(_LANES, _BLOCK * 4 // count))
     chunks = users // lanes + segments
     wanted = min(slots + 1, count)  # one more than is shown, to see how narrowly it was left out
     low = np.int32((1 << _bits(count)) - 1)
+    calls = 0
     for part in prange(worlds * chunks):
         world = part // chunks
         own, begin, end = _chunk(starts[world % len(starts)], lanes, part % chunks)
         size = end - begin
         who = order[world % len(order), begin:end]
         group = own % vectors.shape[1]
-        some = offset[world, own]
-        shown = min(slots, (some > np.float32(-np.inf)).sum())
-        first, second = _first_and_second(key, step, stream, world)
+        offset, shown = np.empty(count, np.float32), 0
+        for candidate in range(count):
+            item = ids[world % len(ids), group, candidate]
+            boost = log_factor[level[world, item]] if courted[world, item] == own else np.float32(0.0)
+            offset[candidate] = boost if alive[world, item] else np.float32(-np.inf)
+            shown += alive[world, item]
+        shown = min(slots, shown)
+        first, second = first_and_second(key, step, stream, world)
         weight, own_taste = np.empty((count, size), np.float32), np.empty((taste.shape[2], size), np.float32)
         highest, margin = np.empty(size, np.float32), np.zeros(size, np.float32)
         work, earliest = np.empty(size, np.int32), np.empty((wanted, size), np.int32)
@@ -354,7 +300,7 @@ def slates(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, taste: 
             for d in range(len(own_taste)):
                 own_taste[d, n] = taste[world % len(taste), who[n], d] / temperature
         if shown > 0:
-            _score(own_taste, vectors[world % len(vectors), group], some, weight)
+            _score(own_taste, vectors[world % len(vectors), group], offset, weight)
             _highest_of_each(weight, work, highest)
             for candidate in range(count):
                 _to_weight(weight[candidate], highest)
@@ -380,45 +326,18 @@ def slates(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, taste: 
                 unsure |= chosen[k, n] < np.float32(2e-22)
             total[n] = left if left > total[n] * 1e-8 else _rest(weight, n, place, slots)
             close[world, who[n]] = unsure
+            calls += unsure
         for k in range(shown - 1, -1, -1):
             _add_log_chances(chosen[k], total, log_chance)
         for n in range(size):
             log_propensity[world, who[n]] = log_chance[n]
+    return calls
 
 
-@_function
+@routine
 def _bits(count: int) -> int:
     """Bits that hold every number below ``count``."""
     bits = 0
     while (1 << bits) < count:
         bits += 1
     return bits
-
-
-@_compiled
-def options(rows: NDArray[np.float32], taste: NDArray[np.float32], first: int, items: NDArray[np.int64],
-            valid: NDArray[np.bool_], segment: NDArray[np.int64], wearout: NDArray[np.float32],
-            energy: NDArray[np.float32], popularity: NDArray[np.float32], examination: NDArray[np.float32],
-            bound: np.float32, out: NDArray[np.float32]) -> None:
-    """What users see of ``items [B, U, K]``; see ``kernels.options``."""
-    worlds, users, slots = items.shape
-    blocks = (users + _USERS - 1) // _USERS
-    for part in prange(worlds * blocks):
-        world, block = part // blocks, part % blocks
-        people = rows[world % len(rows)]
-        for user in range(block * _USERS, min(users, (block + 1) * _USERS)):
-            for slot in range(slots):
-                row = out[world, user, slot]
-                if not valid[world, user, slot]:
-                    row[:] = np.float32(0.0)
-                    continue
-                item = items[world, user, slot]
-                row[0], row[1] = people[item, 1], people[item, 2]
-                row[2] = wearout[world, item, segment[world, user]]
-                row[3], row[4] = energy[world, item], popularity[world, item]
-                row[5] = examination[slot]
-                row[6:] = people[item, 3:]
-                for d in range(taste.shape[2]):
-                    row[first + d] *= taste[world, user, d]
-                for column in range(len(row)):
-                    row[column] = min(max(row[column], -bound), bound)

@@ -1,6 +1,7 @@
 """Kernels give what torch gives; without numba, or when they are told not to, torch works alone."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,11 +9,13 @@ import torch
 from torch import Tensor
 
 from interplay.envs import kernels
+from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPeople
+from interplay.envs.kernels import edges
 from interplay.envs.market import Market
 from interplay.envs.noise import Stream, uniform, world_key
 from interplay.envs.presets import find_preset
 from interplay.envs.slates import build_slates
-from interplay.envs.types import Slate, State
+from interplay.envs.types import SIDES, Slate, State
 
 pytest.importorskip("numba")
 
@@ -87,7 +90,8 @@ def test_slates_that_rounding_could_change_are_left_to_torch(monkeypatch: pytest
 
     def wrong(*arguments: Any) -> kernels.Drawn:
         drawn = draw(*arguments)
-        return drawn._replace(items=drawn.items * 0, close=torch.ones_like(drawn.close))
+        items, *rest = drawn.slates
+        return kernels.Drawn((items * 0, *rest), [[w, u] for w in range(2) for u in range(64)])
 
     expected = build_slates(market._rules, state)
     monkeypatch.setattr(kernels, "slates", wrong)
@@ -100,30 +104,98 @@ def test_slates_whose_values_tie_are_marked() -> None:
     time, by_segment = torch.zeros(1, dtype=torch.int32), (torch.tensor([[0]]), torch.tensor([[0, 1]]))
     noise = -(-uniform(key, time, 1, (1, 3)).log()).log()[0, 0]
     scores = torch.stack([torch.zeros(()), noise[0] - noise[1], torch.tensor(-9.0)])
+    rest = (torch.zeros(1), torch.zeros(1, 3, dtype=torch.int64), torch.zeros(1, 3, dtype=torch.int64))
 
     def close(shift: float) -> bool:
-        scores_now = (scores + torch.tensor([0.0, shift, 0.0])).view(1, 1, 3)
-        drawn = kernels.slates(key, time, 1, ones, by_segment, torch.zeros(1, 1, 1, 3), torch.arange(3).view(1, 1, 3),
-                               scores_now, 1.0, 2)
-        return bool(drawn.close)
+        scores_now = (scores + torch.tensor([0.0, shift, 0.0])).view(1, 1, 1, 3)
+        drawn = kernels.slates(key, time, 1, ones, by_segment, scores_now, torch.arange(3).view(1, 1, 3),
+                               torch.ones(1, 3, dtype=torch.bool), rest, 1.0, 2)
+        return drawn.close == [[0, 0]]
 
     assert close(0.0)
     assert close(2e-6)
     assert not close(1e-3)
 
 
-@pytest.mark.parametrize("preset", ["town", "contest", "kale", "feed"])
-def test_worlds_go_the_same_way(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def played() -> list[Tensor]:
-        market = find_preset(preset).market()
-        state = market.reset(range(3), seed=4)
-        rewards = []
-        for step in range(30):
-            state, happened = market.step(state, *random_actions(market, state, step))
-            rewards += [happened.user_reward, happened.item_reward]
-        return rewards
+REMEMBERING = {"user_sees": "history", "history_length": 3, "user_state": "none"}
 
-    assert all(torch.equal(a, b) for a, b in zip(played(), without(monkeypatch, played), strict=True))
+
+@pytest.mark.parametrize(("preset", "changes"), [
+    ("town", {}), ("town", REMEMBERING), ("town", {"embedding_size": 5, "num_topics": 3, "team": 0.5}),
+    ("town", {"num_candidates": 8, "drift_noise": 0.0, "num_users": 300}), ("town", {"drift_rate": 0.0}),
+    ("town", {"response_mode": "mean"}), ("town", {"boost_levels": ()}), ("town", {"return_rate": 0.0}),
+    ("town", {"budgets": False}), ("contest", {}), ("viability", {}), ("kale", {}), ("kale-partial", {}), ("feed", {})])
+def test_worlds_go_the_same_way(preset: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every bit of states, steps and what both sides see, but log-propensities, which move nothing."""
+    def played() -> list[Tensor]:
+        market = find_preset(preset).market(**changes)
+        state = market.reset(range(3), seed=4)
+        told = []
+        for step in range(40):
+            state, happened = market.step(state, *random_actions(market, state, step))
+            slate = replace(state.slate, items=state.slate.items * state.slate.valid,
+                            log_propensity=torch.zeros(()))  # an empty slot's item means nothing
+            seen = [replace(market.observe(state, side), ids=torch.zeros(())) for side in SIDES]
+            told += [tensor for record in (replace(state, slate=slate), happened, *seen) for tensor in record.tensors()]
+        return told
+
+    told, expected = played(), without(monkeypatch, played)
+    assert all(torch.equal(a, b) for a, b in zip(told, expected, strict=True))
+
+
+def test_forbidden_actions_become_nothing_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    def played() -> list[Tensor]:
+        market = town(energy_start=1.0, mood_max=1.0)
+        state = market.reset(range(3))
+        told = []
+        for step in range(20):
+            generator = torch.Generator().manual_seed(step)
+            actions = [torch.randint(-2, market.specs[side].num_actions + 3, (3, market.specs[side].num_agents),
+                                     generator=generator) for side in SIDES]
+            state, happened = market.step(state, *actions)
+            told += [happened.illegal_users, happened.illegal_items, happened.position, happened.cost]
+        return told
+
+    told, expected = played(), without(monkeypatch, played)
+    assert sum(tensor.sum() for tensor in told[::4]) > 0
+    assert all(torch.equal(a, b) for a, b in zip(told, expected, strict=True))
+
+
+def test_responses_that_rounding_could_change_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    market = town()
+    state = market.reset(range(2))
+    action = torch.ones(2, 64, dtype=torch.int64)
+    respond, rest = edges.respond, torch.zeros(2, 32, dtype=torch.int64)
+
+    def wrong(*arguments: Any) -> tuple[Tensor, list[list[int]]]:
+        response, _ = respond(*arguments)
+        return 1.0 - response, [[world, user] for world in range(2) for user in range(64)]
+
+    expected = market.step(state, action, rest)[1].response
+    monkeypatch.setattr(edges, "respond", wrong)
+    assert torch.equal(market.step(state, action, rest)[1].response, expected)
+
+
+def test_a_behaviour_of_its_own_is_asked_for_its_responses(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Eager(SyntheticBehaviour):
+        def response(self, state: State, items: Tensor, shift: Tensor) -> Tensor:
+            return torch.ones_like(shift)
+
+    config = find_preset("town").config
+    market = Market(config, Eager(TownPeople(config)))
+    state = market.reset(range(1))
+    _, happened = market.step(state, torch.ones(1, 64, dtype=torch.int64), torch.zeros(1, 32, dtype=torch.int64))
+    assert (happened.response == (happened.position > 0)).all() or config.position_bias > 0.0
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 7, 3), (300, 9)])
+def test_the_best_is_what_argmax_gives(shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randint(-3, 3, shape, generator=generator).float()  # many are equal
+    mask = torch.rand(shape, generator=generator) < 0.7
+    mask[..., 0] = True
+    values[..., -1] = torch.where(torch.rand(shape[:-1], generator=generator) < 0.2, torch.nan, values[..., -1])
+    assert torch.equal(kernels.best(values, mask), values.masked_fill(~mask, -torch.inf).argmax(-1))
 
 
 def test_kernels_can_be_switched_off_and_need_numba(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,15 +208,3 @@ def test_kernels_can_be_switched_off_and_need_numba(monkeypatch: pytest.MonkeyPa
     kernels.available.cache_clear()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert not kernels.usable(torch.zeros(1))
-
-
-@pytest.mark.parametrize(("preset", "changes"), [
-    ("town", {}), ("town", {"user_sees": "history", "history_length": 3}), ("kale", {}), ("viability", {})])
-def test_users_see_the_same_bits(preset: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    market = find_preset(preset).market(**changes)
-    state = market.reset(range(3))
-    for step in range(10):
-        seen, expected = (market.observe(state, "users"),
-                          without(monkeypatch, market.observe, state, "users"))
-        assert all(torch.equal(a, b) for a, b in zip(seen.tensors(), expected.tensors(), strict=True))
-        state, _ = market.step(state, *random_actions(market, state, step))

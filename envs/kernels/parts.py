@@ -1,0 +1,115 @@
+"""What loops are made of: ways to compile them, noise, and logarithms and exponentials that vector instructions can do.
+
+``uint32`` wraps around as torch's ``int32`` does, and its right shifts bring in zeros, which torch needs masks for.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+from numba import uint32
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+USERS = 64
+"""Users whom a thread serves at a time."""
+
+_set = threading.local()
+_MOST_THREADS: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # it is made when numba starts
+
+
+def loop(function: Function) -> Function:
+    """For what Python calls: on all threads, and kept on disk once it is compiled."""
+    # Without checks for a division by zero, so that loops that divide become vector instructions.
+    compiled: Function = numba.njit(function, parallel=True, cache=True, error_model="numpy")
+    return compiled
+
+
+def inlined(function: Function) -> Function:
+    """For formulas: their lines become lines of whoever calls them."""
+    compiled: Function = numba.njit(function, inline="always", error_model="numpy")
+    return compiled
+
+
+def routine(function: Function) -> Function:
+    """For all that loops call and whose bits matter."""
+    compiled: Function = numba.njit(function, error_model="numpy")
+    return compiled
+
+
+def finite(function: Function) -> Function:
+    """For what is never NaN, so that the higher of two numbers is one instruction."""
+    compiled: Function = numba.njit(function, fastmath={"contract", "nnan", "nsz"}, error_model="numpy")
+    return compiled
+
+
+def reordered(function: Function) -> Function:
+    """For what is never NaN, and may be added up or compared in any order, and so side by side."""
+    compiled: Function = numba.njit(function, fastmath={"reassoc", "contract", "nnan", "nsz"}, error_model="numpy")
+    return compiled
+
+
+def use_threads(count: int) -> None:
+    """How many threads this thread's next loops run on; never more than numba started with."""
+    if getattr(_set, "count", None) != count:  # numba takes its time to say how many it uses
+        numba.set_num_threads(min(count, _MOST_THREADS))
+        _set.count = count
+
+
+@inlined
+def _mix(x: Any) -> Any:
+    x ^= x >> uint32(16)
+    x = uint32(x * uint32(0x7FEB352D))
+    x ^= x >> uint32(15)
+    x = uint32(x * uint32(0x846CA68B))
+    return x ^ (x >> uint32(16))
+
+
+@inlined
+def log(x: Any) -> Any:
+    """Natural logarithm of a positive normal number, to 1e-7 of itself: ln m = 2 artanh((m - 1) / (m + 1)) as a series.
+
+    Every integer is cast: numba would widen it, and vector instructions would hold half as many.
+    """
+    bits = np.float32(x).view(np.int32)
+    power = np.int32(np.int32(bits - np.int32(0x3F3504F3)) >> np.int32(23))  # so that m lies in [0.707, 1.414]
+    m = np.int32(bits - np.int32(power << np.int32(23))).view(np.float32)
+    s = (m - np.float32(1.0)) / (m + np.float32(1.0))
+    t = s * s
+    series = np.float32(2 / 7) + t * np.float32(2 / 9)
+    series = np.float32(2.0) + t * (np.float32(2 / 3) + t * (np.float32(2 / 5) + t * series))
+    return s * series + np.float32(0.6931471805599453) * np.float32(power)
+
+
+@inlined
+def exp(x: Any) -> Any:
+    """e to the ``x <= 0``, to 3e-7 of itself; what is below 1e-37 counts as that."""
+    x = max(x, np.float32(-85.0))
+    power = np.int32(np.float32(x * np.float32(1.4426950408889634)) - np.float32(0.5))
+    # The logarithm of 2 in two parts, of which the first is so short that products with it are exact.
+    r = (x - np.float32(power) * np.float32(0.693359375)) + np.float32(power) * np.float32(2.12194440e-4)
+    series = np.float32(1 / 24) + r * (np.float32(1 / 120) + r * np.float32(1 / 720))
+    series = np.float32(1.0) + r * (np.float32(1.0) + r * (np.float32(0.5) + r * (np.float32(1 / 6) + r * series)))
+    return series * np.int32(np.int32(power + np.int32(127)) << np.int32(23)).view(np.float32)
+
+
+@inlined
+def first_and_second(key: Any, step: Any, stream: int, world: int) -> Any:
+    """The two words that a world's draws of this step and stream are hashed with."""
+    counter = uint32(uint32(step[world % len(step)]) * uint32(0x9E3779B9))
+    first = _mix(uint32(uint32(key[world, 0]) + uint32(stream * 0x85EBCA6B)))
+    first = _mix(uint32(first + counter))
+    return first, _mix(uint32(key[world, 1]) ^ first)
+
+
+@inlined
+def draw(first: Any, second: Any, index: Any) -> Any:
+    """Draw number ``index``, in (0, 1)."""
+    bits = uint32(uint32(uint32(index) * uint32(0x9E3779B9)) + first)
+    bits ^= bits >> uint32(15)
+    bits = _mix(uint32(bits * uint32(0x7FEB352D)) ^ second)
+    return (np.float32(np.int32(bits >> uint32(9))) + np.float32(0.5)) * np.float32(2.0**-23)
