@@ -105,7 +105,15 @@ class Market:
 
         Returns:
             The new state and what happened.
+
+        Raises:
+            InterplayError: actions of another shape.
         """
+        for side, action, expected in (("user", user_action, state.mood.shape),
+                                       ("item", item_action, state.energy.shape)):
+            if action.shape != expected:
+                raise InterplayError(f"{side}_action of shape {tuple(action.shape)}: give {tuple(expected)}, an action "
+                                     "for each agent of each world")
         choice = self._choose(state, user_action)
         response = self._respond(state, choice)
         after = self._update_users(state, choice, response)

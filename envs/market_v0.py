@@ -32,7 +32,7 @@ from interplay.envs.flat import (
 )
 from interplay.envs.market import Market
 from interplay.envs.presets import Preset
-from interplay.envs.types import SIDES, InterplayError, Side, SideSpec, State, Step
+from interplay.envs.types import SIDES, InterplayError, SideSpec, State
 
 ActionMask = Literal["info", "obs", "none"]
 RenderMode = Literal["human", "ansi"]
@@ -122,9 +122,8 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
             self._seed, self._world = secrets.randbits(62) if seed is None else int(seed), 0
         self.agents = self.possible_agents[:]
         state = self.market.reset([self._world], self._seed)
-        self._response = torch.zeros_like(state.mood)
-        self._look(state)
-        return self._observations(self.agents), self._infos(self.agents)
+        self._state, self._response = state, torch.zeros_like(state.mood)
+        return self._told(self.agents)
 
     def step(self, actions: Mapping[str, Any]) -> tuple[
             dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
@@ -139,15 +138,18 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         if not self.agents:
             raise InterplayError("step() while agents=[]: the episode is over or not begun, call reset() first")
         state, happened = self.market.step(self._begun("step"), *self._tensors(actions))
-        self._response = happened.response
+        self._state, self._response = state, happened.response
         self.illegal_actions["forbidden"] += int(happened.illegal_users + happened.illegal_items)
-        self._look(state)
         acted, over = self.agents, int(state.time[0]) >= self.max_cycles
         reward = self._keep(_joined(happened.user_reward, happened.item_reward), acted)
-        terminated = self._terminated(happened, acted)
-        truncated = {agent: over and not gone for agent, gone in terminated.items()}
-        self.agents = [] if over else [agent for agent in acted if not terminated[agent]]
-        return self._observations(acted), reward, terminated, truncated, self._infos(acted)
+        observations, infos = self._told(acted)
+        terminated, truncated = dict.fromkeys(acted, False), dict.fromkeys(acted, over)
+        self.agents = [] if over else acted[:]
+        if self.deaths and (happened.user_terminated.any() or happened.item_terminated.any()):
+            terminated = self._keep(_joined(happened.user_terminated, happened.item_terminated), acted)
+            truncated = {agent: over and not gone for agent, gone in terminated.items()}
+            self.agents = [agent for agent in self.agents if not terminated[agent]]
+        return observations, reward, terminated, truncated, infos
 
     def observation_space(self, agent: str) -> Box | Dict:
         """The same object at each call, one for all users and one for all items."""
@@ -159,8 +161,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
 
     def state(self) -> NDArray[np.float32]:
         """The whole world: the observations of all possible agents in their order, one flat float32 vector."""
-        self._begun("state")
-        return np.concatenate([self._seen[side].features.ravel() for side in SIDES])
+        return np.concatenate([seen.features.ravel() for seen in self._seen(self._begun("state"))])
 
     def render(self) -> str | None:
         """The world as a short text: returned with ``render_mode="ansi"``, printed with ``"human"``."""
@@ -193,10 +194,9 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
             raise InterplayError(f"{call}() before the first reset(): call reset() first")
         return self._state
 
-    def _look(self, state: State) -> None:
-        """Keep the state and what agents see of it; callers get copies, since they write into them."""
-        self._state = state
-        self._seen: dict[Side, Flat] = {side: flatten(self.market.observe(state, side)) for side in SIDES}
+    def _seen(self, state: State) -> list[Flat]:
+        """What both sides see, in new arrays: callers write into what they get."""
+        return [flatten(self.market.observe(state, side)) for side in SIDES]
 
     def _tensors(self, actions: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
         """Actions as the core takes them: int64 ``[1, U]`` and ``[1, I]``."""
@@ -227,26 +227,17 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         self.illegal_actions["missing"] += missing
         return row
 
-    def _terminated(self, happened: Step, acted: list[str]) -> dict[str, bool]:
-        if not self.deaths:
-            return dict.fromkeys(acted, False)
-        return self._keep(_joined(happened.user_terminated, happened.item_terminated), acted)
-
-    def _observations(self, agents: list[str]) -> dict[str, Any]:
-        rows = self._keep(self._rows("features"), agents)
-        if self.action_mask != "obs":
-            return rows
-        masks = self._keep(self._rows("mask"), agents)
-        return {agent: {"observation": row, "action_mask": masks[agent]} for agent, row in rows.items()}
-
-    def _infos(self, agents: list[str]) -> dict[str, dict[str, Any]]:
-        if self.action_mask != "info":
-            return {agent: {} for agent in agents}
-        return {agent: {"action_mask": row} for agent, row in self._keep(self._rows("mask"), agents).items()}
-
-    def _rows(self, what: Literal["features", "mask"]) -> list[NDArray[Any]]:
-        """A fresh row for each possible agent: each side is copied as a whole and then only cut."""
-        return [row for side in SIDES for row in getattr(self._seen[side], what)[0].copy()]
+    def _told(self, agents: list[str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        """Observations and infos of ``agents``: each side's arrays are only cut into rows."""
+        seen = self._seen(self._begun("step"))
+        rows = self._keep([row for flat in seen for row in flat.features[0]], agents)
+        if self.action_mask == "none":
+            return rows, {agent: {} for agent in agents}
+        masks = self._keep([row for flat in seen for row in flat.mask[0]], agents)
+        if self.action_mask == "info":
+            return rows, {agent: {"action_mask": row} for agent, row in masks.items()}
+        return ({agent: {"observation": row, "action_mask": masks[agent]} for agent, row in rows.items()},
+                {agent: {} for agent in agents})
 
     def _keep(self, values: Iterable[Value], agents: list[str]) -> dict[str, Value]:
         """Values of all possible agents by name, of which only those of ``agents`` are kept."""

@@ -1,9 +1,12 @@
 """Loops that a CPU runs in one pass where torch needs many: optional, and worlds go the same way with them.
 
-With numba installed (``pip install interplay[fast]``) noise, slates and what users see of them come from here on a CPU,
-the same bits but for the last digits of log-propensities, which move nothing. Without it, on a GPU,
+With numba installed (``pip install interplay[fast]``) noise, slates, every edge of a step and what both sides see come
+from here on a CPU, the same bits but for the last digits of log-propensities, which move nothing. Without it, on a GPU,
 while torch traces or compiles, or with ``INTERPLAY_KERNELS=0`` in the environment, the torch code does the work that
 calls these, and it is the reference that tests compare them with.
+
+What is exact in any order (products, sums in one order, comparisons) the loops do themselves. Where they round in
+another way than torch, they say which draws are so close that rounding decides, and torch decides those.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def update_items(rules: Rules, state: State, after: State, item: Tensor,
     clicks, cost = torch.empty_like(energy), torch.empty_like(energy)
     people = state.population
     sizes = people.members(rules.config.num_segments)[1]
-    _loops(1).update_items(
+    _loops(item.numel() if len(item) > 1 else 1).update_items(  # worlds are what goes side by side
         rules.numbers, *_arrays(item, response), *_shared(people.segment, sizes),
         *_arrays(rules.cost, state.boost_level, state.energy, state.alive, state.wearout, state.popularity,
                  clicks, cost, energy, alive, wearout, popularity))

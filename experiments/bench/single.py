@@ -12,6 +12,7 @@ from itertools import pairwise
 import gymnasium
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 import interplay  # noqa: F401  # registers the environment
@@ -26,6 +27,9 @@ class SingleWorldDQN:
 
     Args:
         preset: the market.
+
+    Attributes:
+        count: steps taken.
     """
 
     def __init__(self, preset: str) -> None:
@@ -45,31 +49,36 @@ class SingleWorldDQN:
         self._masks = np.zeros((_CAPACITY, self._num_actions), np.bool_)
         self._actions, self._rewards = np.zeros(_CAPACITY, np.int64), np.zeros(_CAPACITY, np.float32)
         self._ended = np.zeros(_CAPACITY, np.float32)
-        self._count = 0
+        self.count = 0
         self._seen, self._info = self._env.reset(seed=0)
 
     def play(self) -> None:
         """One step of the environment, remembered, and an update."""
         action = self._act()
         seen, reward, terminated, truncated, info = self._env.step(action)
-        at = self._count % _CAPACITY
+        at = self.count % _CAPACITY
         self._before[at], self._after[at], self._actions[at] = self._seen, seen, action
         self._rewards[at], self._ended[at], self._masks[at] = reward, terminated, info["action_mask"]
-        self._count += 1
+        self.count += 1
         self._seen, self._info = self._env.reset() if terminated or truncated else (seen, info)
-        if self._count >= _WARM_UP:
+        if self.count >= _WARM_UP:
             self._update()
+
+    def best(self, seen: NDArray[np.float32], mask: NDArray[np.int8]) -> NDArray[np.int64]:
+        """The actions of highest value, int64 ``[N]``, for rows ``seen [N, F]`` and their masks ``[N, 1 + K]``."""
+        with torch.no_grad():
+            values = self._online(torch.from_numpy(seen)).numpy()
+        choice: NDArray[np.int64] = np.argmax(np.where(mask, values, -np.inf), axis=-1)
+        return choice
 
     def _act(self) -> int:
         mask = self._info["action_mask"]
         if self._rng.random() < _EPSILON:
             return int(np.argmax(self._rng.random(len(mask)) * mask))
-        with torch.no_grad():
-            values = self._online(torch.from_numpy(self._seen)).numpy()
-        return int(np.argmax(np.where(mask, values, -np.inf)))
+        return int(self.best(self._seen, mask))
 
     def _update(self) -> None:
-        rows = self._rng.integers(0, min(self._count, _CAPACITY), _BATCH)
+        rows = self._rng.integers(0, min(self.count, _CAPACITY), _BATCH)
         before, after, masks, actions, rewards, ended = (torch.from_numpy(table[rows]) for table in (
             self._before, self._after, self._masks, self._actions, self._rewards, self._ended))
         with torch.no_grad():

@@ -3,6 +3,7 @@
 import io
 import itertools
 import math
+import re
 from dataclasses import fields, replace
 
 import pytest
@@ -156,6 +157,14 @@ def test_the_horizon_truncates_everybody_at_once():
     state, first = play(market, ((0, 0), (0, 0)))
     assert not first.truncated.any()
     assert act(market, state, (0, 0))[1].truncated.all()
+
+
+@pytest.mark.parametrize(("users", "items", "told"), [((1, 3), (1, 2), "user_action of shape (1, 3): give (1, 2)"),
+                                                      ((1, 2), (2, 2), "item_action of shape (2, 2): give (1, 2)")])
+def test_actions_of_another_shape_are_refused(users, items, told):
+    market = pair()
+    with pytest.raises(InterplayError, match=re.escape(told)):
+        market.step(market.reset([0]), torch.zeros(users, dtype=torch.int64), torch.zeros(items, dtype=torch.int64))
 
 
 def random_actions(market, state, seed):
