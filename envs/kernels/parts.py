@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numba
 import numpy as np
+import torch
 from numba import uint32
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -20,6 +21,20 @@ USERS = 64
 
 _set = threading.local()
 _MOST_THREADS: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # it is made when numba starts
+
+
+def _start_threads() -> None:
+    """Have numba start its threads, and leave torch as many as it had.
+
+    Both may share one OpenMP, where numba's start would set torch's number, too: one thread would become all, which
+    is slow beside others at work, and adds numbers up in another order.
+    """
+    before = torch.get_num_threads()
+    numba.set_num_threads(_MOST_THREADS)
+    torch.set_num_threads(before)
+
+
+_start_threads()
 
 
 def loop(function: Function) -> Function:

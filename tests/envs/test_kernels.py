@@ -1,5 +1,8 @@
 """Kernels give what torch gives; without numba, or when they are told not to, torch works alone."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -208,3 +211,16 @@ def test_kernels_can_be_switched_off_and_need_numba(monkeypatch: pytest.MonkeyPa
     kernels.available.cache_clear()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert not kernels.usable(torch.zeros(1))
+
+
+def test_torch_keeps_its_threads() -> None:
+    """In a process of its own, for numba starts its threads once."""
+    told = subprocess.run([sys.executable, "-c", """
+import torch
+from interplay.envs.presets import find_preset
+torch.set_num_threads(1)
+market = find_preset("town").market()
+market.observe(market.reset([0]), "users")
+print(torch.get_num_threads())
+"""], capture_output=True, text=True, check=True, env={**os.environ, "NUMBA_NUM_THREADS": "2"})
+    assert told.stdout.strip() == "1"
