@@ -24,6 +24,7 @@ from interplay.envs.kernels.parts import (
 
 _BLOCK = 4096  # draws that a thread makes at a time
 _LANES = 128  # users whose slates a thread draws side by side
+_SCORES = 1 << 14  # what they hold at most at once: 64 KiB of float32
 
 
 @reordered
@@ -264,7 +265,10 @@ def _furthest(vectors: NDArray[np.float32], offset: NDArray[np.float32]) -> Any:
 
 @routine
 def _chunk(starts: NDArray[np.int64], lanes: int, number: int) -> tuple[int, int, int]:
-    """The segment of a chunk of at most ``lanes`` users, the first and the last but one; no users if none is left."""
+    """The segment of a chunk of at most ``lanes`` users, its first user, and the one behind its last.
+
+    Users count in the order of their segments. There are more chunks than are needed: the last hold nobody.
+    """
     for segment in range(len(starts) - 1):
         chunks = (starts[segment + 1] - starts[segment] + lanes - 1) // lanes
         if number < chunks:
@@ -272,6 +276,76 @@ def _chunk(starts: NDArray[np.int64], lanes: int, number: int) -> tuple[int, int
             return segment, begin, min(begin + lanes, starts[segment + 1])
         number -= chunks
     return 0, 0, 0
+
+
+@routine
+def _bits(count: int) -> int:
+    """Bits that hold every number below ``count``."""
+    bits = 0
+    while (1 << bits) < count:
+        bits += 1
+    return bits
+
+
+@routine
+def _offer(ids: NDArray[np.int64], alive: NDArray[np.bool_], log_factor: NDArray[np.float32], level: NDArray[np.int64],
+           courted: NDArray[np.int64], segment: int, offset: NDArray[np.float32]) -> int:
+    """What boosts add to candidates' scores in the segment, -inf for the dead; how many are alive."""
+    count = 0
+    for candidate in range(len(ids)):
+        item = ids[candidate]
+        boost = log_factor[level[item]] if courted[item] == segment else np.float32(0.0)
+        offset[candidate] = boost if alive[item] else np.float32(-np.inf)
+        count += alive[item]
+    return count
+
+
+@routine
+def _ready(who: NDArray[np.int64], taste: NDArray[np.float32], temperature: np.float32, longest: Any, largest: Any,
+           columns: NDArray[np.float32], reach: NDArray[np.float32]) -> None:
+    """Tastes of the chunk's users, by temperature, as columns; how far from 0 their scores can be."""
+    for n in range(len(who)):
+        squares = np.float32(0.0)
+        for d in range(len(columns)):
+            columns[d, n] = taste[who[n], d] / temperature
+            squares += columns[d, n] * columns[d, n]
+        reach[n] = largest + longest * np.float32(math.sqrt(squares))
+
+
+@routine
+def _weigh(weight: NDArray[np.float32], work: NDArray[np.int32], highest: NDArray[np.float32],
+           total: NDArray[np.float64]) -> None:
+    """Scores become exponentials, of which the highest of each user is 1, and are summed up."""
+    _highest_of_each(weight, work, highest)
+    for candidate in range(len(weight)):
+        _to_weight(weight[candidate], highest)
+        _add(weight[candidate], total)
+
+
+@routine
+def _fill_slots(earliest: NDArray[np.int32], n: int, low: Any, margin: Any, shown: int,
+                place: NDArray[np.int32]) -> bool:
+    """Where the candidates stand that came to user ``n`` first; whether times are too near to tell by their bits."""
+    near = False
+    for k in range(len(place)):
+        place[k] = earliest[k, n] & low
+    for k in range(min(shown, len(place) - 1)):
+        apart = np.float32(earliest[k + 1, n] - earliest[k, n] - low) * np.float32(2.0**-24)
+        near |= apart < margin
+    return near
+
+
+@routine
+def _take_out(weight: NDArray[np.float32], n: int, place: NDArray[np.int32], shown: int, slots: int,
+              chosen: NDArray[np.float32], total: NDArray[np.float64]) -> bool:
+    """Weights of what user ``n`` is shown leave the ``total``; whether one is so small that its bits may be lost."""
+    left, lost = total[n], False
+    for k in range(shown):
+        chosen[k, n] = weight[place[k], n]
+        left -= np.float64(chosen[k, n])
+        lost |= chosen[k, n] < np.float32(2e-22)
+    total[n] = left if left > total[n] * 1e-8 else _rest(weight, n, place, slots)
+    return lost
 
 
 @loop
@@ -285,80 +359,48 @@ def slates(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, taste: 
     Chunks of users of one segment go side by side.
     """
     worlds, users, slots = items.shape
-    count, segments = vectors.shape[3], starts.shape[1] - 1
-    lanes = max(8, min(_LANES, _BLOCK * 4 // count))
-    chunks = users // lanes + segments
+    count, size = vectors.shape[3], taste.shape[2]
+    lanes = max(8, min(_LANES, _SCORES // count))
+    chunks = users // lanes + starts.shape[1] - 1
     wanted = min(slots + 1, count)  # one more than is shown, to see how narrowly it was left out
     low = np.int32((1 << _bits(count)) - 1)
     calls = 0
     for part in prange(worlds * chunks):
         world = part // chunks
-        own, begin, end = _chunk(starts[world % len(starts)], lanes, part % chunks)
-        size = end - begin
+        segment, begin, end = _chunk(starts[world % len(starts)], lanes, part % chunks)
         who = order[world % len(order), begin:end]
-        group = own % vectors.shape[1]
-        offset, shown = np.empty(count, np.float32), 0
-        for candidate in range(count):
-            item = ids[world % len(ids), group, candidate]
-            boost = log_factor[level[world, item]] if courted[world, item] == own else np.float32(0.0)
-            offset[candidate] = boost if alive[world, item] else np.float32(-np.inf)
-            shown += alive[world, item]
-        shown = min(slots, shown)
+        lanes_here = len(who)
+        group = segment % vectors.shape[1]
+        some, own_ids = vectors[world % len(vectors), group], ids[world % len(ids), group]
+        offset, place = np.empty(count, np.float32), np.zeros(wanted, np.int32)
+        shown = min(slots, _offer(own_ids, alive[world], log_factor, level[world], courted[world], segment, offset))
+        weight, columns = np.empty((count, lanes_here), np.float32), np.empty((size, lanes_here), np.float32)
+        reach, margin = np.empty(lanes_here, np.float32), np.zeros(lanes_here, np.float32)
+        highest, total = np.empty(lanes_here, np.float32), np.zeros(lanes_here, np.float64)
+        work, earliest = np.empty(lanes_here, np.int32), np.zeros((wanted, lanes_here), np.int32)
+        chosen, log_chance = np.zeros((slots, lanes_here), np.float32), np.zeros(lanes_here, np.float32)
+        times = np.empty(wanted, np.float32)
         first, second = first_and_second(key, step, stream, world)
-        weight, own_taste = np.empty((count, size), np.float32), np.empty((taste.shape[2], size), np.float32)
-        longest, largest = _furthest(vectors[world % len(vectors), group], offset)
-        reach, highest = np.empty(size, np.float32), np.empty(size, np.float32)
-        margin = np.zeros(size, np.float32)
-        work, earliest = np.empty(size, np.int32), np.empty((wanted, size), np.int32)
-        total, log_chance = np.zeros(size, np.float64), np.zeros(size, np.float32)
-        chosen, start = np.zeros((slots, size), np.float32), np.empty(size, np.uint32)
-        place, times = np.zeros(wanted, np.int32), np.empty(wanted, np.float32)
-        for n in range(size):
-            start[n] = uint32(uint32(who[n]) * uint32(count))
-            squares = np.float32(0.0)
-            for d in range(len(own_taste)):
-                own_taste[d, n] = taste[world % len(taste), who[n], d] / temperature
-                squares += own_taste[d, n] * own_taste[d, n]
-            reach[n] = largest + longest * np.float32(math.sqrt(squares))
+        start = (who * count).astype(np.uint32)
         if shown > 0:
-            _score(own_taste, vectors[world % len(vectors), group], offset, weight)
-            _highest_of_each(weight, work, highest)
-            for candidate in range(count):
-                _to_weight(weight[candidate], highest)
-                _add(weight[candidate], total)
+            longest, largest = _furthest(some, offset)
+            _ready(who, taste[world % len(taste)], temperature, longest, largest, columns, reach)
+            _score(columns, some, offset, weight)
+            _weigh(weight, work, highest, total)
             _race(first, second, start, weight, low, work, earliest)
             for k in range(shown):
                 _margins(earliest[k], reach, margin)
-        for n in range(size):
-            unsure, left = False, total[n]
-            for k in range(wanted):
-                place[k] = earliest[k, n] & low if shown > 0 else k
-            for k in range(min(shown, wanted - 1)):
-                apart = np.float32(earliest[k + 1, n] - earliest[k, n] - low) * np.float32(2.0**-24)
-                unsure |= apart < margin[n]
+        for n in range(lanes_here):
+            unsure = _fill_slots(earliest, n, low, margin[n], shown, place)
             if unsure:
                 unsure = _settle(first, second, start[n], weight, n, margin[n], shown, place, times)
+            unsure |= _take_out(weight, n, place, shown, slots, chosen, total)
             for k in range(slots):
-                items[world, who[n], k] = ids[world % len(ids), group, place[k]]
-                valid[world, who[n], k] = k < shown
-            for k in range(shown):
-                chosen[k, n] = weight[place[k], n]
-                left -= np.float64(chosen[k, n])
-                unsure |= chosen[k, n] < np.float32(2e-22)
-            total[n] = left if left > total[n] * 1e-8 else _rest(weight, n, place, slots)
+                items[world, who[n], k], valid[world, who[n], k] = own_ids[place[k]], k < shown
             close[world, who[n]] = unsure
             calls += unsure
         for k in range(shown - 1, -1, -1):
             _add_log_chances(chosen[k], total, log_chance)
-        for n in range(size):
+        for n in range(lanes_here):
             log_propensity[world, who[n]] = log_chance[n]
     return calls
-
-
-@routine
-def _bits(count: int) -> int:
-    """Bits that hold every number below ``count``."""
-    bits = 0
-    while (1 << bits) < count:
-        bits += 1
-    return bits
