@@ -34,6 +34,12 @@ def available() -> bool:
     return os.environ.get("INTERPLAY_KERNELS", "1") != "0" and importlib.util.find_spec("numba") is not None
 
 
+def leave_behind() -> None:
+    """Do without kernels from now on, in a process that was forked from one whose threads it did not get."""
+    os.environ["INTERPLAY_KERNELS"] = "0"
+    available.cache_clear()
+
+
 def usable(tensor: Tensor) -> bool:
     """Whether kernels can work on such tensors: real ones in the CPU's memory, which nothing traces."""
     return (not torch.compiler.is_compiling() and type(tensor) is Tensor and tensor.device.type == "cpu"

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -13,6 +15,8 @@ import numba
 import numpy as np
 import torch
 from numba import uint32
+
+from interplay.envs.kernels import leave_behind
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -32,6 +36,8 @@ def _start_threads() -> None:
     before = torch.get_num_threads()
     numba.set_num_threads(_MOST_THREADS)
     torch.set_num_threads(before)
+    if sys.platform != "win32":
+        os.register_at_fork(after_in_child=leave_behind)  # OpenMP would end a forked process that asks for its threads
 
 
 _start_threads()

@@ -224,3 +224,23 @@ market.observe(market.reset([0]), "users")
 print(torch.get_num_threads())
 """], capture_output=True, text=True, check=True, env={**os.environ, "NUMBA_NUM_THREADS": "2"})
     assert told.stdout.strip() == "1"
+
+
+def test_a_forked_process_does_without_kernels() -> None:
+    """As vector environments of Gymnasium fork them; OpenMP ends a child that uses the threads of its parent."""
+    told = subprocess.run([sys.executable, "-c", """
+import os
+import torch
+from interplay.envs.presets import find_preset
+torch.set_num_threads(1)
+market = find_preset("town").market()
+state = market.reset([0])
+actions = torch.ones(1, 64, dtype=torch.int64), torch.zeros(1, 32, dtype=torch.int64)
+child = os.fork()
+earned = market.step(state, *actions)[1].user_reward.sum().item()
+if child == 0:
+    os._exit(int(earned))
+print(int(earned), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""], capture_output=True, text=True, check=True, timeout=100)
+    parent, forked = told.stdout.split()
+    assert parent == forked != "0"
