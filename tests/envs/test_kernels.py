@@ -127,7 +127,8 @@ REMEMBERING = {"user_sees": "history", "history_length": 3, "user_state": "none"
     ("town", {}), ("town", REMEMBERING), ("town", {"embedding_size": 5, "num_topics": 3, "team": 0.5}),
     ("town", {"num_candidates": 8, "drift_noise": 0.0, "num_users": 300}), ("town", {"drift_rate": 0.0}),
     ("town", {"response_mode": "mean"}), ("town", {"boost_levels": ()}), ("town", {"return_rate": 0.0}),
-    ("town", {"budgets": False}), ("contest", {}), ("viability", {}), ("kale", {}), ("kale-partial", {}), ("feed", {})])
+    ("town", {"budgets": False}), ("town", {"mood_max": 4, "temperature": 1, "upkeep": 1}),
+    ("contest", {}), ("viability", {}), ("kale", {}), ("kale-partial", {}), ("feed", {})])
 def test_worlds_go_the_same_way(preset: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Every bit of states, steps and what both sides see, but log-propensities, which move nothing."""
     def played() -> list[Tensor]:
