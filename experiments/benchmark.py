@@ -19,6 +19,7 @@ from interplay.envs.types import InterplayError
 from interplay.experiments.game import make_game, name_of, recommended, with_agents
 from interplay.experiments.jobs import STOPPED, Outcome, finished, folder_of, played
 from interplay.experiments.report import write_report
+from interplay.experiments.representation.pretrained import run_for
 from interplay.experiments.settings import (
     LoggedMarketSettings,
     Pairs,
@@ -161,6 +162,8 @@ def _jobs(settings: BenchmarkSettings, base: TrainSettings) -> Iterator[TrainSet
     every = tuple(name for name, kind in agents().items() if kind.learns)
     for agent in settings.agents or (preset.entrants if preset is not None else ()) or every:
         for seed in range(settings.seeds or (preset.seeds if preset is not None else _SEEDS)):
+            if base.encoder is not None:
+                run_for(base.encoder, seed)  # before anything is played
             named = base.played_by(training.side, agent)
             if settings.others is not None:
                 named = named.played_by("items" if training.side == "users" else "users", settings.others)

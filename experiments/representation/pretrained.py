@@ -70,6 +70,22 @@ class Saved(NamedTuple):
         return Fitted(self.model, histories, log, 0)
 
 
+def run_for(encoder: Path, seed: int) -> Path:
+    """The folder of the run for this seed among those of ``pretrain --seeds``, or ``encoder``, if it is a run itself.
+
+    Raises:
+        InterplayError: there are runs for other seeds alone.
+    """
+    own = encoder / f"s{seed}"
+    if own.is_dir() or (encoder / CONFIG).is_file():
+        return own if own.is_dir() else encoder
+    others = sorted(int(folder.name[1:]) for folder in encoder.glob("s*") if folder.name[1:].isdigit())
+    if others:
+        raise InterplayError(f"encoder={str(encoder)!r} has runs for the seeds {', '.join(map(str, others))}, none for "
+                             f"{seed}: pretrain with --seeds {seed + 1}, or name one of them")
+    return encoder
+
+
 def encoder_of(settings: TrainSettings, train: InteractionLog) -> Saved:
     """What ``--encoder`` names: a run, or the one for the settings' seed among those of ``pretrain --seeds``.
 
@@ -82,8 +98,7 @@ def encoder_of(settings: TrainSettings, train: InteractionLog) -> Saved:
             the training to come, which would then be known beforehand.
     """
     assert settings.encoder is not None, "checked"
-    own = settings.encoder / f"s{settings.seed}"
-    saved = Saved.load(own if own.is_dir() else settings.encoder)
+    saved = Saved.load(run_for(settings.encoder, settings.seed))
     if saved.trained_on != digest(train):
         raise InterplayError(f"encoder={str(saved.folder)!r} was trained on other rows than this run would be, so that "
                              f"held-out ones may leak: {_differences(saved.settings, settings)}")

@@ -160,6 +160,8 @@ def test_a_benchmark_plays_a_log_with_and_without_the_vectors_of_each_seed(home,
         run = Run.start(replace(job, episodes=1), tmp_path)
         own = Saved.load(home / "seeds" / f"s{job.seed}").on(run.game.parts.train).vectors()
         assert np.array_equal(run.game.pretrained.vectors().item_vector, own.item_vector)
+    with pytest.raises(InterplayError, match=r"has runs for the seeds 0, 1, none for 2: pretrain with --seeds 3"):
+        planned(replace(settings, seeds=3).checked())
 
 
 def recommended(run, capsys, *arguments):
