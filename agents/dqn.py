@@ -23,8 +23,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from interplay.agents.base import Agent, Setting
-from interplay.agents.parts.choosing import best, epsilon_greedy, log_policy
+from interplay.agents.base import Setting
+from interplay.agents.parts.choosing import best, log_policy
+from interplay.agents.parts.exploring import EpsilonGreedy
 from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing, follow
 from interplay.agents.parts.optimising import Optimiser
 from interplay.agents.parts.replay import PrioritisedReplay, Replay
@@ -84,7 +85,7 @@ class DQNOptions(Exploring):
                                  "single steps, use num_steps=1")
 
 
-class DQNAgent(Agent):
+class DQNAgent(EpsilonGreedy):
     """DQN with masks, on whatever device the market lives."""
 
     name: ClassVar[str] = "dqn"
@@ -108,14 +109,6 @@ class DQNAgent(Agent):
             else Replay(Experience, o.capacity // self._row))
         self._everybody = torch.arange(spec.num_agents, device=device)
         self._middle = (torch.arange(o.num_quantiles, device=device) + 0.5) / o.num_quantiles
-
-    @torch.no_grad()
-    def act(self, observation: Observation, explore: bool) -> Tensor:
-        """Epsilon-greedy on the online network."""
-        values = self.scores(observation)
-        if explore:
-            return epsilon_greedy(self, values, observation.mask, self.options.epsilon(self.progress))
-        return best(values, observation.mask)
 
     @torch.no_grad()
     def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:

@@ -18,9 +18,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from interplay.agents.base import Agent, Setting
+from interplay.agents.base import Setting
 from interplay.agents.parts.arms import arms, num_arms, taken
-from interplay.agents.parts.choosing import best, epsilon_greedy
+from interplay.agents.parts.exploring import EpsilonGreedy
 from interplay.agents.parts.optimising import valid_mean
 from interplay.agents.parts.schedules import Exploring, check_above_zero, check_at_least_one
 from interplay.envs.noise import Stream
@@ -46,7 +46,7 @@ class MatrixFactorisationOptions(Exploring):
             raise InterplayError(f"penalty={self.penalty} must be at least 0")
 
 
-class MatrixFactorisationAgent(Agent):
+class MatrixFactorisationAgent(EpsilonGreedy):
     """A vector and a bias for each agent and for each arm."""
 
     name: ClassVar[str] = "matrix-factorisation"
@@ -64,13 +64,6 @@ class MatrixFactorisationAgent(Agent):
         """Small vectors, and a bias of 0 as the last column."""
         vectors = 0.2 * (self.draw(count, size, stream=Stream.WEIGHTS) - 0.5)
         return torch.cat([vectors, torch.zeros_like(vectors[:, :1])], dim=1)
-
-    def act(self, observation: Observation, explore: bool) -> Tensor:
-        """Epsilon-greedy on the guesses."""
-        values = self.scores(observation)
-        if explore:
-            return epsilon_greedy(self, values, observation.mask, self.options.epsilon(self.progress))
-        return best(values, observation.mask)
 
     def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
         """The guesses, without the agents' own biases, which move no choice; see ``Agent.scores``."""

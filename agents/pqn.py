@@ -22,8 +22,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from interplay.agents.base import Agent, Setting
-from interplay.agents.parts.choosing import best, epsilon_greedy
+from interplay.agents.base import Setting
+from interplay.agents.parts.exploring import EpsilonGreedy
 from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Rollout, shuffled
@@ -62,7 +62,7 @@ class PQNOptions(Exploring):
             raise InterplayError(f"trace_decay={self.trace_decay} must lie between 0 and 1")
 
 
-class PQNAgent(Agent):
+class PQNAgent(EpsilonGreedy):
     """Masked Q(lambda) on the rollout that was just played."""
 
     name: ClassVar[str] = "pqn"
@@ -77,14 +77,6 @@ class PQNAgent(Agent):
         self._optimiser = Optimiser(self.network, o.learning_rate, o.max_norm)
         self._rollout = Rollout(Transition, o.rollout_length)
         self._everybody = torch.arange(spec.num_agents, device=setting.device)
-
-    @torch.no_grad()
-    def act(self, observation: Observation, explore: bool) -> Tensor:
-        """Epsilon-greedy."""
-        values = self.scores(observation)
-        if explore:
-            return epsilon_greedy(self, values, observation.mask, self.options.epsilon(self.progress))
-        return best(values, observation.mask)
 
     @torch.no_grad()
     def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:

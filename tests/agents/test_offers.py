@@ -27,8 +27,16 @@ def slateq(epsilon: float) -> Agent:
     return SlateQAgent(SPEC, Setting(3), SlateQOptions(epsilon_start=epsilon))
 
 
-@pytest.mark.parametrize(("agent", "different"), [(find_agent("random")(SPEC, Setting(3)), 12), (slateq(0.4), 12),
-                                                  (slateq(0.0), 1)])
+def exploring(name: str, epsilon: float) -> Agent:
+    kind = find_agent(name)
+    agent = kind(SPEC, Setting(3), kind.Options(epsilon_start=epsilon))
+    assert isinstance(agent, Agent)
+    return agent
+
+
+@pytest.mark.parametrize(("agent", "different"), [
+    (find_agent("random")(SPEC, Setting(3)), 12), (slateq(0.4), 12), (slateq(0.0), 1), (exploring("dqn", 0.4), 12),
+    (exploring("dqn", 0.0), 1), (exploring("pqn", 0.4), 12), (exploring("matrix-factorisation", 0.4), 12)])
 @pytest.mark.parametrize("allowed", [(1, 2, 3, 5)])
 def test_slates_come_as_often_as_is_said(agent: Agent, different: int, allowed: tuple[int, ...]) -> None:
     offer = agent.offer(seen(*allowed), 2, explore=True)
@@ -59,6 +67,6 @@ def test_slates_of_one_who_does_not_explore_are_certain() -> None:
 
 
 def test_who_does_not_say_does_not_know() -> None:
-    agent = find_agent("dqn")(SPEC, Setting(3))
+    agent = find_agent("linucb")(SPEC, Setting(3))
     assert isinstance(agent, Agent)
     assert agent.offer(seen(1, 2), 2, explore=True).log_propensity is None
