@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
@@ -53,6 +53,8 @@ class Player(ABC):
     """True for oracle baselines, which are shown ``Observation.expected``."""
     plays: ClassVar[tuple[Side, ...]] = ("users", "items", "platform")
     """Whom it can play."""
+    certain: ClassVar[bool] = False
+    """True for who leaves nothing to chance, exploring or not: what it sees and has learnt says what it does."""
     Options: ClassVar[type] = NoOptions
     """Dataclass of the agent's hyper-parameters; the command line sets them by name."""
 
@@ -99,11 +101,36 @@ class Offer(NamedTuple):
     log_propensity: Tensor | None = None
 
 
+def filled(mask: Tensor, size: int, take: Callable[[Tensor], tuple[Tensor, Tensor | None]]) -> Offer:
+    """Slates of one slot after the other, each of what those before it have left.
+
+    Args:
+        mask: bool ``[B, N, 1 + M]``, of which action 0 leaves a slot empty, where nothing is left.
+        size: K.
+        take: of a mask, the candidates that it chooses, int64 ``[B, N]``, and the log-probability of that, if known.
+    """
+    slots: list[Tensor] = []
+    chances: list[Tensor] = []
+    for _ in range(size):
+        mask = something(mask)
+        slot, chance = take(mask)
+        slots.append(slot)
+        if chance is not None:
+            chances.append(chance)
+        mask = mask.scatter(-1, slot.unsqueeze(-1), False)
+    return Offer(torch.stack(slots, dim=-1), torch.stack(chances).sum(0) if chances else None)
+
+
+def something(mask: Tensor) -> Tensor:
+    """The mask ``[..., 1 + M]`` without action 0, but where there is no other."""
+    return torch.cat([~mask[..., 1:].any(-1, keepdim=True), mask[..., 1:]], dim=-1)
+
+
 class Agent(Player):
     """Plays one side of the market for all its agents in all worlds at once, or fills the slates of a platform.
 
-    Must be overridden: ``name`` and ``act``. May be overridden: ``slate``, ``offer`` and ``scores``, and the rest as
-    ``Player`` says.
+    Must be overridden: ``name`` and ``act``. May be overridden: ``offer`` and ``scores``, and the rest as ``Player``
+    says.
 
     Args:
         spec: the side's shapes.
@@ -135,32 +162,24 @@ class Agent(Player):
         raise InterplayError(f"{self.name!r} gives what it may choose no scores: take an agent that does, such as "
                              "dqn, or override Agent.scores")
 
-    def slate(self, observation: Observation, size: int, explore: bool) -> Tensor:
-        """As a platform: the candidate in each slot, from 1, int64 ``[B, N, K]``; 0 leaves it empty.
+    def offer(self, observation: Observation, size: int, explore: bool) -> Offer:
+        """As a platform: slates of ``size`` candidates, and how likely they were, where it is known.
 
         Unless overridden, it acts for one slot after the other, each time without what it has taken. So whoever scores
-        options fills slates with those of the highest scores.
+        options fills slates with those of the highest scores. Without exploration, who has ``scores`` is certain of
+        that; how likely a slate is to come of an exploration is for the agent to say.
         """
-        slots: list[Tensor] = []
-        mask = observation.mask
-        for _ in range(size):
-            mask = something(mask)
-            slots.append(self.act(replace(observation, mask=mask), explore))
-            mask = mask.scatter(-1, slots[-1].unsqueeze(-1), False)
-        return torch.stack(slots, dim=-1)
+        certain = self.certain or (not explore and type(self).scores is not Agent.scores)
 
-    def offer(self, observation: Observation, size: int, explore: bool) -> Offer:
-        """As a platform: what ``slate`` gives, and how likely that was, where it is known."""
-        return Offer(self.slate(observation, size, explore))
+        def take(mask: Tensor) -> tuple[Tensor, Tensor | None]:
+            slot = self.act(replace(observation, mask=mask), explore)
+            return slot, torch.zeros(slot.shape, device=slot.device) if certain else None
+
+        return filled(observation.mask, size, take)
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """Learn from one step; give named scalars to be logged, left on the device."""
         return {}
-
-
-def something(mask: Tensor) -> Tensor:
-    """The mask ``[..., 1 + M]`` without action 0, but where there is no other."""
-    return torch.cat([~mask[..., 1:].any(-1, keepdim=True), mask[..., 1:]], dim=-1)
 
 
 class JointAgent(Player):

@@ -39,6 +39,7 @@ class LinUCBAgent(LinearBandit):
     """Takes the action of highest upper confidence bound; without exploration, of highest estimate."""
 
     name: ClassVar[str] = "linucb"
+    certain: ClassVar[bool] = True
     Options: ClassVar[type] = LinUCBOptions
 
     def __init__(self, spec: SideSpec, setting: Setting, options: LinUCBOptions | None = None) -> None:

@@ -14,6 +14,7 @@ class PopularityAgent(Agent):
     """Follows the crowd; items do it at their lowest level."""
 
     name: ClassVar[str] = "popularity"
+    certain: ClassVar[bool] = True
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """See ``Agent.act``."""

@@ -21,9 +21,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from interplay.agents.base import Agent, Setting
+from interplay.agents.base import Offer, Setting
 from interplay.agents.parts.abstraction import Abstraction
-from interplay.agents.parts.choosing import any_allowed, best, epsilon_greedy
+from interplay.agents.parts.choosing import any_allowed, any_slate
+from interplay.agents.parts.exploring import EpsilonGreedy
 from interplay.agents.parts.schedules import Exploring, check_at_least_one
 from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
 
@@ -57,7 +58,7 @@ class QLearningOptions(Exploring):
         check_at_least_one(self, "num_clusters", "num_kinds", "fit_steps")
 
 
-class QLearningAgent(Agent):
+class QLearningAgent(EpsilonGreedy):
     """A table for each agent; states and columns as ``Abstraction`` says."""
 
     name: ClassVar[str] = "q-learning"
@@ -78,12 +79,13 @@ class QLearningAgent(Agent):
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """Epsilon-greedy on the tables' mean; at random while the clusters have not been fitted."""
+        return super().act(observation, explore) if self._abstraction.ready else any_allowed(self, observation.mask)
+
+    def offer(self, observation: Observation, size: int, explore: bool) -> Offer:
+        """See ``Agent.offer``; any slate while the clusters have not been fitted."""
         if not self._abstraction.ready:
-            return any_allowed(self, observation.mask)
-        values = self.scores(observation)
-        if explore:
-            return epsilon_greedy(self, values, observation.mask, self.options.epsilon(self.progress))
-        return best(values, observation.mask)
+            return any_slate(self, observation.mask, size)
+        return super().offer(observation, size, explore)
 
     def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
         """The tables' mean, alike for all options of a kind; see ``Agent.scores``."""

@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from interplay.agents.base import Agent, Offer
-from interplay.agents.parts.choosing import any_allowed, any_slate_log_propensity
+from interplay.agents.parts.choosing import any_allowed, any_slate
 from interplay.envs.types import Observation
 
 
@@ -20,4 +20,4 @@ class RandomAgent(Agent):
 
     def offer(self, observation: Observation, size: int, explore: bool) -> Offer:
         """See ``Agent.offer``: all slates are as likely."""
-        return Offer(self.slate(observation, size, explore), any_slate_log_propensity(observation.mask, size))
+        return any_slate(self, observation.mask, size)

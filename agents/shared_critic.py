@@ -24,8 +24,9 @@ import torch
 from torch import Tensor, nn
 
 from interplay.agents.base import JointAgent, Setting
-from interplay.agents.parts.choosing import best, epsilon_greedy
+from interplay.agents.parts.choosing import best
 from interplay.agents.parts.encoders import Encoding, Pretrained, check_encoding
+from interplay.agents.parts.exploring import choose
 from interplay.agents.parts.mixing import Mixing, make_mixer
 from interplay.agents.parts.networks import follow
 from interplay.agents.parts.optimising import Optimiser, valid_mean
@@ -119,10 +120,7 @@ class SharedCriticAgent(JointAgent):
     @torch.no_grad()
     def act(self, side: Side, observation: Observation, explore: bool) -> Tensor:
         """Epsilon-greedy on the online critic."""
-        values = self.scores(side, observation)
-        if explore:
-            return epsilon_greedy(self, values, observation.mask, self.options.epsilon(self.progress))
-        return best(values, observation.mask)
+        return choose(self, self.scores(side, observation), observation.mask, explore)
 
     @torch.no_grad()
     def scores(self, side: Side, observation: Observation, who: Tensor | None = None) -> Tensor:

@@ -85,15 +85,11 @@ class SlateQAgent(Agent):
     @torch.no_grad()
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """The candidate that alone makes the best slate."""
-        return self.slate(observation, 1, explore).squeeze(-1)
-
-    def slate(self, observation: Observation, size: int, explore: bool) -> Tensor:
-        """The best slate, or with probability epsilon any: see ``Agent.slate``."""
-        return self.offer(observation, size, explore).slots
+        return self.offer(observation, 1, explore).slots.squeeze(-1)
 
     @torch.no_grad()
     def offer(self, observation: Observation, size: int, explore: bool) -> Offer:
-        """See ``Agent.offer``; who does not explore is certain of its slate."""
+        """The best slate, or with probability epsilon any: see ``Agent.offer``."""
         found, mask = self._best_slate(observation, size), observation.mask
         if not explore:
             return Offer(found, torch.zeros(mask.shape[:2], device=mask.device))

@@ -87,7 +87,10 @@ def _check_acting(trial: Trial, player: Player, num_worlds: int) -> None:
     """Act on what was never seen, in another number of worlds than the steps that were learned from."""
     for side, spec in trial.specs.items():
         seen = observation(spec, num_worlds, num_worlds, trial.kind.privileged)
+        before = trial.saved(player)["draws"]
         trial.act(player, side, seen, True)
+        trial.require(not trial.kind.certain or before == trial.saved(player)["draws"], "act(explore=True) drew noise, "
+                      "but certain is True: leave certain out, so that nobody takes its slates for certain")
         _check_best(trial, player, side, seen)
 
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from interplay.agents.base import Player
+from interplay.agents.base import Offer, Player, filled
 from interplay.envs.kernels import best as best
 
 
 def any_allowed(agent: Player, mask: Tensor) -> Tensor:
     """A uniformly random allowed action, int64 ``[B, N]``."""
     return best(agent.draw(*mask.shape), mask)
+
+
+def any_slate(agent: Player, mask: Tensor, size: int) -> Offer:
+    """Slates whose every slot takes any candidate that is left, with their chances."""
+    return filled(mask, size, lambda left: (any_allowed(agent, left), -left.sum(-1).log()))
 
 
 def any_slate_log_propensity(mask: Tensor, size: int) -> Tensor:

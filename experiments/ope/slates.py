@@ -59,7 +59,7 @@ def slate_case(reward: Floats, log_propensity: Floats, log_probability: Floats) 
     unknown = ~np.isfinite(log_propensity)
     if unknown.any():
         raise InterplayError(f"slates: log_propensity is {log_propensity[unknown.argmax()]} in row {unknown.argmax()}: "
-                             "the platform that filled it does not know its own; take slates of the market, of "
-                             "`random` or of `slateq`, or give the platform's agent an `offer`")
+                             "the platform that filled it does not know its own; take slates of the market or of a "
+                             "platform that does, such as `dqn`, or give the platform's agent an `offer`")
     none = np.zeros_like(reward)
     return Case(np.exp(log_probability - log_propensity), reward, none, none, none, none)

@@ -58,10 +58,10 @@ def test_the_value_of_a_slate_is_the_mean_of_its_items_by_the_chance_of_being_ta
 def test_greedy_finds_the_best_slate_where_top_k_does_not(agent):
     agent.said = {"online": VALUES, "choice": LOGITS}
     best = max(permutations(range(1, 6), 2), key=worth)
-    found = agent.slate(seen(), 2, False)[0, 0].tolist()
+    found = agent.offer(seen(), 2, False).slots[0, 0].tolist()
     assert worth(found) == pytest.approx(worth(best), rel=1e-5)
     agent.options = SlateQOptions(optimiser="top-k")
-    top = agent.slate(seen(), 2, False)[0, 0].tolist()
+    top = agent.offer(seen(), 2, False).slots[0, 0].tolist()
     assert set(top) == {4, 2}  # those of the largest v * Q, of which 4 keeps users from what is worth more
     assert worth(top) < worth(found)
 
@@ -70,8 +70,9 @@ def test_slates_hold_what_is_allowed_and_are_filled_while_there_is_something(age
     agent.said = {"online": VALUES, "choice": LOGITS}
     for optimiser in ("greedy", "top-k"):
         agent.options = SlateQOptions(optimiser=optimiser)
-        assert set(agent.slate(seen((True, False, True, False, True, False)), 3, False)[0, 0].tolist()) == {2, 4, 0}
-        assert agent.slate(seen((True,) + (False,) * 5), 3, False)[0, 0].tolist() == [0, 0, 0]
+        few, none = seen((True, False, True, False, True, False)), seen((True,) + (False,) * 5)
+        assert set(agent.offer(few, 3, False).slots[0, 0].tolist()) == {2, 4, 0}
+        assert agent.offer(none, 3, False).slots[0, 0].tolist() == [0, 0, 0]
 
 
 def test_the_target_is_the_reward_and_the_value_of_the_best_slate_that_follows(agent):

@@ -9,12 +9,13 @@ import polars as pl
 import pytest
 import torch
 
-from interplay.agents import Setting, find_agent
+from interplay.agents import Agent, Setting, find_agent
+from interplay.agents.parts.choosing import any_allowed
 from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_config
 from interplay.envs.data import ColumnNames, make_log, read_log
 from interplay.envs.market import Market
 from interplay.envs.presets import find_preset
-from interplay.envs.types import InterplayError
+from interplay.envs.types import InterplayError, Observation
 from interplay.experiments.cast import Cast
 from interplay.experiments.cli import main
 from interplay.experiments.evaluation import HELD_OUT_SEED, Score, evaluate
@@ -39,6 +40,15 @@ def played(market: Market, worlds: int, **players: str) -> tuple[Score, Recorder
 
 def town(**changes: object) -> Market:
     return find_preset("town").market(torch.device("cpu"), **{"horizon": 12, "num_users": 9, "num_items": 7} | changes)
+
+
+class SilentAgent(Agent):
+    """Fills slates at random and does not say how likely they are."""
+
+    name = "silent"
+
+    def act(self, observation: Observation, explore: bool) -> torch.Tensor:
+        return any_allowed(self, observation.mask)
 
 
 class TestRecorder:
@@ -84,7 +94,7 @@ class TestRecorder:
         assert (certain["log_propensity"] == 0.0).all()
 
     def test_and_none_of_one_that_does_not(self) -> None:
-        frame = played(town(), 1, platform="dqn")[1].frame()
+        frame = played(town(), 1, platform=f"{__name__}:SilentAgent")[1].frame()
         assert frame["log_propensity"].null_count() == frame.height
         with pytest.raises(InterplayError, match=r"log_propensity is nan in row 0: the platform .* does not know"):
             slate_case(np.ones(frame.height), frame["log_propensity"].to_numpy(), np.zeros(frame.height))
