@@ -15,7 +15,7 @@ import tyro
 from interplay.envs.types import InterplayError
 from interplay.experiments.bench.command import BenchSettings, bench
 from interplay.experiments.benchmark import BenchmarkSettings, benchmark
-from interplay.experiments.evaluation import report
+from interplay.experiments.evaluation import evaluate, report
 from interplay.experiments.export import Recorder, check_export
 from interplay.experiments.fidelity.settings import FidelitySettings
 from interplay.experiments.ope.command import OpeSettings, ope
@@ -69,7 +69,8 @@ def _unbiased(settings: UnbiasedSettings) -> None:
 
 
 def _evaluate(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | None = None,
-              device: Literal["auto", "cpu", "cuda"] = "auto", export: Path | None = None) -> None:
+              device: Literal["auto", "cpu", "cuda"] = "auto", export: Path | None = None,
+              explore: bool = False) -> None:
     """Load a run's checkpoint and repeat its evaluation.
 
     Args:
@@ -78,17 +79,25 @@ def _evaluate(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | Non
         device: where to evaluate.
         export: file NAME.market.parquet to write every step to: what users saw, were offered, took and got, and the
             propensities of slates. It can be read as a log.
+        explore: write steps of agents that explore, as they did at the end of training, which is what off-policy
+            evaluation needs of a platform; the evaluation is without.
     """
     torch.set_num_threads(1)
     if export is not None:
         check_export(export)
+    elif explore:
+        raise InterplayError("--explore says which steps --export writes: name a file with it, as in --export "
+                             "run.market.parquet")
     loaded = Run.load(run, device)
     if eval_worlds is not None:
         loaded.game = loaded.game._replace(training=replace(loaded.game.training, eval_worlds=eval_worlds))
-    recorder = None if export is None else Recorder(loaded.game.held_out)
-    found = report(loaded.game.held_out, loaded.cast, loaded.game.training.eval_worlds, loaded.settings.seed, recorder)
+    market, worlds = loaded.game.held_out, loaded.game.training.eval_worlds
+    recorder = None if export is None else Recorder(market)
+    found = report(market, loaded.cast, worlds, loaded.settings.seed, None if explore else recorder)
     print(report_table(loaded, found))
     if recorder is not None and export is not None:
+        if explore:
+            evaluate(market, loaded.cast, worlds, recorder, explore=True)
         recorder.write(export)
         print(f"wrote {export}")
 

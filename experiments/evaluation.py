@@ -159,12 +159,15 @@ def _stand_in(market: Market, side: Side, name: str, seed: int) -> Agent | None:
 
 
 @torch.no_grad()
-def evaluate(market: Market, cast: Cast, num_worlds: int, watch: Watch | None = None) -> Score:
-    """Play one episode in each of the first ``num_worlds`` held-out worlds, exploration off; ``watch`` sees it."""
-    now = look(market, cast, market.reset(range(num_worlds), HELD_OUT_SEED))
+def evaluate(market: Market, cast: Cast, num_worlds: int, watch: Watch | None = None, explore: bool = False) -> Score:
+    """Play one episode in each of the first ``num_worlds`` held-out worlds; ``watch`` sees it.
+
+    Scores are of agents that do not explore; logs for off-policy evaluation are better of those who do.
+    """
+    now = look(market, cast, market.reset(range(num_worlds), HELD_OUT_SEED), explore)
     tally = Tally.empty(now.state)
     for _ in range(market.config.horizon):
-        after, step, _ = advance(market, cast, now, explore=False)
+        after, step, _ = advance(market, cast, now, explore)
         tally = tally.add(market, now.state, step)
         if watch is not None:
             watch(now, step)

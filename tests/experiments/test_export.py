@@ -171,6 +171,26 @@ class TestCommand:
         earned = float(pl.read_parquet(path)["reward"].sum()) / 3
         assert f"| random     | rest  | {earned:.3f} [" in out
 
+    def test_a_platform_that_explores_writes_slates_of_chance(
+            self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """With half of its slots left to chance; its evaluation stays without exploration."""
+        run = ["--preset", "feed", "--platform", "q-learning", "--platform-option", "epsilon_end=0.5", "--episodes",
+               "1", "--num-worlds", "1", "--eval-worlds", "1", "--log-dir", str(tmp_path), "--name", "run"]
+        assert main(["train", *run]) == 0
+        told = []
+        for flags in ([], ["--explore"]):
+            path = tmp_path / f"feed{len(flags)}.market.parquet"
+            capsys.readouterr()
+            assert main(["evaluate", str(tmp_path / "run"), "--export", str(path), *flags]) == 0
+            told.append((capsys.readouterr().out.replace(str(path), ""), pl.read_parquet(path)["log_propensity"]))
+        assert told[0][0] == told[1][0]
+        assert (told[0][1] == 0.0).all()
+        assert (told[1][1] < 0.0).all()
+
+    def test_exploring_is_for_what_is_written(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["evaluate", str(tmp_path), "--explore"]) == 2
+        assert "--explore says which steps --export writes: name a file" in capsys.readouterr().err
+
     @pytest.mark.parametrize(("name", "said"), [("a.parquet", "call it NAME.market.parquet"),
                                                 ("no/a.market.parquet", "there is no folder")])
     def test_a_file_that_would_not_do_is_refused_before_anything_is_played(
