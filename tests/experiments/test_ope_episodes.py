@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,13 @@ import torch
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
 from interplay.experiments.ope import WEIGHTING, evaluate_case
-from interplay.experiments.ope.episodes import EpisodeFeedback, evaluate_episodes, fitted_q, per_decision_is
+from interplay.experiments.ope.episodes import (
+    EpisodeFeedback,
+    doubly_robust,
+    evaluate_episodes,
+    fitted_q,
+    per_decision_is,
+)
 from interplay.experiments.ope.slates import plackett_luce_log_probability, slate_case
 
 # Two states and two actions. Action 1 leads to state 1 with 3/4, action 0 with 1/4; state 1 pays 1, action 1 costs 1/4.
@@ -51,11 +58,22 @@ def everything(steps: int) -> tuple[EpisodeFeedback, np.ndarray]:
 
 class TestEpisodes:
     @pytest.mark.parametrize("steps", [1, 2, 3])
-    def test_per_decision_is_and_fitted_q_are_exact_in_expectation(self, steps: int) -> None:
+    def test_all_are_exact_in_expectation(self, steps: int) -> None:
         log, policy = everything(steps)
         truth = value(0, steps)
         assert per_decision_is(log, policy, DISCOUNT).value == pytest.approx(truth, abs=1e-12)
-        assert fitted_q(log, policy, DISCOUNT).value == pytest.approx(truth, abs=1e-6)
+        assert doubly_robust(log, policy, DISCOUNT).value == pytest.approx(truth, abs=1e-6)
+        for weighted in (False, True):
+            assert fitted_q(log, policy, DISCOUNT, weighted).value == pytest.approx(truth, abs=1e-6)
+
+    @pytest.mark.parametrize("steps", [2, 3])
+    def test_where_values_cannot_be_fitted_weights_get_them_right_nevertheless(self, steps: int) -> None:
+        """The features do not tell the states apart, so that one number has to do for both."""
+        log, policy = everything(steps)
+        blind, truth = replace(log, features=np.ones((*log.action.shape, 1))), value(0, steps)
+        assert abs(fitted_q(blind, policy, DISCOUNT).value - truth) > 0.04
+        assert doubly_robust(blind, policy, DISCOUNT).value == pytest.approx(truth, abs=1e-6)
+        assert fitted_q(blind, policy, DISCOUNT, weighted=True).value == pytest.approx(truth, abs=1e-6)
 
     def test_one_episode_by_hand(self) -> None:
         log = EpisodeFeedback(np.eye(2)[[[0, 1, 1]]], np.array([[1, 0, 1]]), np.array([[2.0, 3.0, 5.0]]),
@@ -71,7 +89,7 @@ class TestEpisodes:
             log.features, log.action, log.reward, log.propensity)),
             np.concatenate([log.valid, np.zeros_like(log.valid)], axis=1), 2)
         twice = np.concatenate([policy, policy], axis=1)
-        for estimator in (per_decision_is, fitted_q):
+        for estimator in (per_decision_is, fitted_q, doubly_robust, partial(fitted_q, weighted=True)):
             assert estimator(longer, twice, DISCOUNT).value == pytest.approx(estimator(log, policy, DISCOUNT).value)
 
     def test_an_episode_that_ends_gets_nothing_of_one_that_goes_on(self) -> None:
@@ -89,16 +107,19 @@ class TestEpisodes:
         assert whole.mean() == pytest.approx(terms.value)
         assert terms.correction.std() < 0.8 * whole.std()
 
-    def test_the_interval_of_fitted_q_is_as_wide_as_its_values_are_spread(self) -> None:
-        """All start in one state, so that all chance is in what was fitted."""
+    @pytest.mark.parametrize("name", ["DR", "fitted Q", "weighted fitted Q"])
+    def test_intervals_are_as_wide_as_values_are_spread(self, name: str) -> None:
+        """All start in one state, so that all chance is in what was fitted, and in the weights."""
         log, policy = everything(3)
         rng, values, widths = np.random.default_rng(0), [], []
         for _ in range(60):
             rows = rng.integers(len(log), size=300)
             some = EpisodeFeedback(*(x[rows] for x in (log.features, log.action, log.reward, log.propensity,
                                                        log.valid)), 2)
-            assert fitted_q(some, policy[rows], DISCOUNT).correction.sum() == pytest.approx(0.0, abs=1e-4)
-            estimate = evaluate_episodes(some, policy[rows], DISCOUNT)[1].estimate
+            for weighted in (False, True):
+                assert fitted_q(some, policy[rows], DISCOUNT, weighted).correction.sum() == pytest.approx(0.0, abs=1e-4)
+            found = {e.name: e.estimate for e in evaluate_episodes(some, policy[rows], DISCOUNT)}
+            estimate = found[name]
             values.append(estimate.mean)
             widths.append(np.ptp(estimate.ci95))
         assert np.mean(widths) / 3.92 == pytest.approx(np.std(values), rel=0.25)
@@ -106,7 +127,7 @@ class TestEpisodes:
     def test_in_one_table_with_the_rest(self) -> None:
         log, policy = everything(2)
         found = evaluate_episodes(log, policy, DISCOUNT)
-        assert [e.name for e in found] == ["per-decision IS", "fitted Q"]
+        assert [e.name for e in found] == ["per-decision IS", "DR", "fitted Q", "weighted fitted Q"]
         assert found[0].estimate.ci95[0] < value(0, 2) < found[0].estimate.ci95[1]
 
     def test_refusals(self) -> None:

@@ -101,7 +101,7 @@ def test_the_model_errs_most_and_the_others_hold_the_truth() -> None:
     assert step["DM"].relative_error > 1.5 * max(a.relative_error for n, a in step.items() if n != "DM")
     assert step["DM"].covered <= 1
     others = [a for q in found.values() for a in q.accuracy if a.name != "DM"]
-    assert len(others) == 7 + 2 + 3
+    assert len(others) == 7 + 4 + 3
     for a in others:
         assert a.covered >= 6, a
         assert abs(a.bias) < 0.025, a
