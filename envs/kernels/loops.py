@@ -338,29 +338,22 @@ def _weigh(weight: NDArray[np.float32], work: NDArray[np.int32], highest: NDArra
 
 
 @routine
-def _fill_slots(earliest: NDArray[np.int32], n: int, low: Any, margin: Any, shown: int,
-                place: NDArray[np.int32]) -> bool:
-    """Where the candidates stand that came to user ``n`` first; whether times are too near to tell by their bits."""
-    near = False
-    for k in range(len(place)):
-        place[k] = earliest[k, n] & low
-    for k in range(min(shown, len(place) - 1)):
-        apart = np.float32(earliest[k + 1, n] - earliest[k, n] - low) * np.float32(2.0**-24)
-        near |= apart < margin
-    return near
+def _mark_near(earlier: NDArray[np.int32], later: NDArray[np.int32], low: Any, margin: NDArray[np.float32],
+               near: NDArray[np.bool_]) -> None:
+    """Mark users of whom two candidates come at times too near to tell by their bits."""
+    for n in range(np.int32(len(near))):
+        near[n] |= np.float32(np.int32(later[n] - earlier[n]) - low) * np.float32(2.0**-24) < margin[n]
 
 
 @routine
-def _take_out(weight: NDArray[np.float32], n: int, place: NDArray[np.int32], shown: int, slots: int,
-              chosen: NDArray[np.float32], total: NDArray[np.float64]) -> bool:
-    """Weights of what user ``n`` is shown leave the ``total``; whether one is so small that its bits may be lost."""
-    left, lost = total[n], False
-    for k in range(shown):
-        chosen[k, n] = weight[place[k], n]
-        left -= np.float64(chosen[k, n])
-        lost |= chosen[k, n] < np.float32(2e-22)
-    total[n] = left if left > total[n] * 1e-8 else _rest(weight, n, place, slots)
-    return lost
+def _take_out(weight: NDArray[np.float32], place: NDArray[np.int32], chosen: NDArray[np.float32],
+              left: NDArray[np.float64], unsure: NDArray[np.bool_]) -> None:
+    """Weights of what each user is shown in a slot leave those ``left``; those so small that bits are lost are marked.
+    """
+    for n in range(len(place)):
+        chosen[n] = weight[place[n], n]
+        left[n] -= np.float64(chosen[n])
+        unsure[n] |= chosen[n] < np.float32(2e-22)
 
 
 @loop
@@ -387,11 +380,12 @@ def slates(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, taste: 
         lanes_here = len(who)
         group = segment % vectors.shape[1]
         some, own_ids = vectors[world % len(vectors), group], ids[world % len(ids), group]
-        offset, place = np.empty(count, np.float32), np.zeros(wanted, np.int32)
+        offset, place = np.empty(count, np.float32), np.empty((wanted, lanes_here), np.int32)
         shown = min(slots, _offer(own_ids, alive[world], log_factor, level[world], courted[world], segment, offset))
         weight, columns = np.empty((count, lanes_here), np.float32), np.empty((size, lanes_here), np.float32)
         reach, margin = np.empty(lanes_here, np.float32), np.zeros(lanes_here, np.float32)
-        highest, total = np.empty(lanes_here, np.float32), np.zeros(lanes_here, np.float64)
+        highest, unsure = np.empty(lanes_here, np.float32), np.empty(lanes_here, np.bool_)
+        total, left = np.zeros(lanes_here, np.float64), np.empty(lanes_here, np.float64)
         work, earliest = np.empty(lanes_here, np.int32), np.zeros((wanted, lanes_here), np.int32)
         chosen, log_chance = np.zeros((slots, lanes_here), np.float32), np.zeros(lanes_here, np.float32)
         value, error = np.empty(wanted, np.float64), np.empty(wanted, np.float64)
@@ -405,18 +399,25 @@ def slates(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, taste: 
             _race(first, second, start, weight, low, work, earliest)
             for k in range(shown):
                 _margins(earliest[k], reach, margin)
+        place[:], unsure[:] = earliest & low, False
+        for k in range(min(shown, wanted - 1)):
+            _mark_near(earliest[k], earliest[k + 1], low, margin, unsure)
         for n in range(lanes_here):
-            unsure = _fill_slots(earliest, n, low, margin[n], shown, place)
-            if unsure:
-                unsure = _settle(first, second, start[n], taste[world % len(taste), who[n]], temperature, some, offset,
-                                 shown, place, value, error)
-            unsure |= _take_out(weight, n, place, shown, slots, chosen, total)
+            if unsure[n]:
+                unsure[n] = _settle(first, second, start[n], taste[world % len(taste), who[n]], temperature, some,
+                                    offset, shown, place[:, n], value, error)
+        left[:] = total
+        for k in range(shown):
+            _take_out(weight, place[k], chosen[k], left, unsure)
+        for n in range(lanes_here):
+            if left[n] <= total[n] * 1e-8:
+                left[n] = _rest(weight, n, place[:, n], slots)
             for k in range(slots):
-                items[world, who[n], k], valid[world, who[n], k] = own_ids[place[k]], k < shown
-            close[world, who[n]] = unsure
-            calls += unsure
+                items[world, who[n], k], valid[world, who[n], k] = own_ids[place[k, n]], k < shown
+            close[world, who[n]] = unsure[n]
+            calls += unsure[n]
         for k in range(shown - 1, -1, -1):
-            _add_log_chances(chosen[k], total, log_chance)
+            _add_log_chances(chosen[k], left, log_chance)
         for n in range(lanes_here):
             log_propensity[world, who[n]] = log_chance[n]
     return calls
