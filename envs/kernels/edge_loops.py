@@ -2,6 +2,8 @@
 
 Every sum, product and comparison is done in float32 and in the order in which torch does it in the reference, so that
 the bits are the same. ``numbers`` are the market's, as one record; see ``Rules.numbers``.
+
+Places that are sums are unsigned, since numba looks at signed ones whether they are below 0, and counts from the end.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import prange
+from numba import prange, uint64
 from numpy.typing import NDArray
 
 from interplay.envs.kernels.parts import USERS, draw, first_and_second, inlined, loop, routine
@@ -61,7 +63,8 @@ def respond(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], strea
             response: NDArray[np.float32], close: NDArray[np.bool_]) -> int:
     """Draw every user's response; how many of the draws lie ``close`` to the rate that decides them."""
     worlds, users = item.shape
-    topics, size = satiation.shape[2], taste.shape[2]
+    topics, size = uint64(satiation.shape[2]), uint64(taste.shape[2])
+    three, tastes = uint64(3), uint64(3) + topics
     blocks = (users + USERS - 1) // USERS
     unsure = 0
     for part in prange(worlds * blocks):
@@ -78,12 +81,12 @@ def respond(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], strea
             term = np.float64(c.mood_weight * mood[world, user])
             logit, terms = term + np.float64(row[1]), abs(term) + abs(np.float64(row[1]))
             for d in range(size):
-                term = np.float64(own_weight[d] * own[d] * row[3 + topics + d])
+                term = np.float64(own_weight[d] * own[d] * row[tastes + d])
                 logit, terms = logit + term, terms + abs(term)
             tired = np.float64(0.0)
             if c.satiation_weight > 0.0:
                 for topic in range(topics):
-                    tired += np.float64(satiation[world, user, topic] * row[3 + topic])
+                    tired += np.float64(satiation[world, user, topic] * row[three + topic])
             term = c.satiation_weight * tired
             term += c.wearout_weight * wearout[world, taken, segment[world % len(segment), user]]
             logit, terms = logit - term, terms + abs(term)
@@ -108,7 +111,8 @@ def update_users(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], 
                  new_taken: NDArray[np.int64], new_responses: NDArray[np.float32]) -> None:
     """Satiation, mood, taste with its sum of squares, who leaves and returns, and what users remember."""
     worlds, users, topics = satiation.shape
-    history, size = taken.shape[2], new_taste.shape[2]
+    history, size = taken.shape[2], uint64(new_taste.shape[2])
+    three, tastes = uint64(3), uint64(3 + topics)
     blocks = (users + USERS - 1) // USERS
     zero, one = np.float32(0.0), np.float32(1.0)
     for part in prange(worlds * blocks):
@@ -119,8 +123,8 @@ def update_users(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], 
         for user in range(block * USERS, min(users, (block + 1) * USERS)):
             y, row = response[world, user], rows[world % len(rows), item[world, user]]
             gain = c.satiation_gain * y
-            for topic in range(topics):
-                more = c.satiation_decay * satiation[world, user, topic] + gain * row[3 + topic]
+            for topic in range(uint64(topics)):
+                more = c.satiation_decay * satiation[world, user, topic] + gain * row[three + topic]
                 new_satiation[world, user, topic] = _clamped(more - c.satiation_recovery, zero, c.satiation_max)
             mood_now = _clamped(c.mood_decay * mood[world, user] + y * row[2], -c.mood_max, c.mood_max)
             stays = active[world, user]
@@ -131,7 +135,7 @@ def update_users(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], 
             new_mood[world, user], new_active[world, user] = mood_now, stays
             pull = c.drift_rate * y
             for d in range(size):
-                drifted = (one - pull) * taste[world % len(taste), user, d] + pull * row[3 + topics + d]
+                drifted = (one - pull) * taste[world % len(taste), user, d] + pull * row[tastes + d]
                 if noise.shape[2] > 0:
                     drifted += c.drift_noise * noise[world, user, d]
                 new_taste[world, user, d] = drifted
@@ -223,7 +227,8 @@ def see_users(numbers: Any, rows: NDArray[np.float32], shown: NDArray[np.float32
     """What users see of themselves and of their slates."""
     worlds, users, slots = items.shape
     topics, size, known = satiation.shape[2], taste.shape[2], own.shape[2] - features.shape[2]
-    columns = options.shape[3]
+    three, first, behind = uint64(3), uint64(3 + topics), uint64(3 + topics + size)
+    one, tastes, last = uint64(1), uint64(1 + topics), uint64(rows.shape[2])
     blocks = (users + USERS - 1) // USERS
     for part in prange(worlds * blocks):
         world, block = part // blocks, part % blocks
@@ -231,38 +236,38 @@ def see_users(numbers: Any, rows: NDArray[np.float32], shown: NDArray[np.float32
         w, w_taste, w_segment = world % len(rows), world % len(taste), world % len(segment)
         top = max(most[world], np.float32(1.0))
         for user in range(block * USERS, min(users, (block + 1) * USERS)):
+            here, own_taste = own[world, user], taste[w_taste, user]
             if knows:
-                own[world, user, 0] = _bounded(mood[world, user] / c.mood_max, bound)
-                for topic in range(topics):
-                    tired = satiation[world, user, topic] / c.satiation_max
-                    own[world, user, 1 + topic] = _bounded(tired, bound)
-                for d in range(size):
-                    own[world, user, 1 + topics + d] = _bounded(taste[w_taste, user, d], bound)
+                here[0] = _bounded(mood[world, user] / c.mood_max, bound)
+                for topic in range(uint64(topics)):
+                    here[one + topic] = _bounded(satiation[world, user, topic] / c.satiation_max, bound)
+                for d in range(uint64(size)):
+                    here[tastes + d] = _bounded(own_taste[d], bound)
             else:
-                own[world, user, 0] = np.float32(1.0) if active[world, user] else np.float32(0.0)
+                here[0] = np.float32(1.0) if active[world, user] else np.float32(0.0)
             for f in range(features.shape[2]):
-                own[world, user, known + f] = _bounded(features[world % len(features), user, f], bound)
+                here[known + f] = _bounded(features[world % len(features), user, f], bound)
             mask[world, user, 0] = True
             for slot in range(slots):
-                there = valid[world, user, slot]
+                there, seen = valid[world, user, slot], options[world, user, slot]
                 mask[world, user, 1 + slot] = there and active[world, user]
                 if not there:
-                    for column in range(columns):
-                        options[world, user, slot, column] = np.float32(0.0)
+                    seen[:] = np.float32(0.0)
                     continue
                 item = items[world, user, slot]
-                options[world, user, slot, 0], options[world, user, slot, 1] = shown[w, item, 1], shown[w, item, 2]
-                worn = wearout[world, item, segment[w_segment, user]]
-                options[world, user, slot, 2] = _bounded(worn, bound)
-                options[world, user, slot, 3] = _bounded(energy[world, item] / c.energy_max, bound)
-                options[world, user, slot, 4] = _bounded(popularity[world, item] / top, bound)
-                options[world, user, slot, 5] = _bounded(examination[slot], bound)
-                for column in range(6, columns):
-                    options[world, user, slot, column] = shown[w, item, column - 3]
-                if knows:
-                    for d in range(size):
-                        match = rows[w, item, 3 + topics + d] * taste[w_taste, user, d]
-                        options[world, user, slot, 6 + topics + d] = _bounded(match, bound)
+                row, told = rows[w, item], shown[w, item]
+                seen[0], seen[1] = told[1], told[2]
+                seen[2] = _bounded(wearout[world, item, segment[w_segment, user]], bound)
+                seen[3] = _bounded(energy[world, item] / c.energy_max, bound)
+                seen[4] = _bounded(popularity[world, item] / top, bound)
+                seen[5] = _bounded(examination[slot], bound)
+                for column in range(three, first):
+                    seen[three + column] = told[column]
+                for column in range(first, behind):
+                    match = row[column] * own_taste[column - first]
+                    seen[three + column] = _bounded(match, bound) if knows else told[column]
+                for column in range(behind, last):
+                    seen[three + column] = told[column]
 
 
 @loop
