@@ -241,23 +241,20 @@ class Population(TensorRecord):
         """
         columns = [column.unsqueeze(2) for column in (self.margin, self.appeal, self.nutrition)]
         tables = [*columns, self.topics, self.item_vector, self.item_features]
-        same = all(table.stride(0) == 0 or table.shape[2] == 0 for table in tables)
-        rows = torch.cat([table[:1] if same else table for table in tables], dim=2)
-        return rows.expand(len(self.item_vector), -1, -1)
+        if all(table.shape[2] == 0 or len(once(table)) == 1 for table in tables):
+            tables = [table[:1] for table in tables]
+        return torch.cat(tables, dim=2).expand(len(self.item_vector), -1, -1)
 
     @cached_property
     def shown_rows(self) -> Tensor:
         """``item_rows`` within the bounds of what agents see."""
         rows = self.item_rows
-        shared = rows.stride(0) == 0
-        return rows[:1 if shared else None].clamp(-FEATURE_BOUND, FEATURE_BOUND).expand(len(rows), -1, -1)
+        return once(rows).clamp(-FEATURE_BOUND, FEATURE_BOUND).expand(len(rows), -1, -1)
 
     @cached_property
     def item_columns(self) -> Tensor:
         """``item_vector`` with items last, ``[B, D, I]``; held once where all worlds have the same items."""
-        shared = self.item_vector.stride(0) == 0
-        columns = self.item_vector[:1 if shared else None].transpose(1, 2).contiguous()
-        return columns.expand(len(self.item_vector), -1, -1)
+        return once(self.item_vector).transpose(1, 2).contiguous().expand(len(self.item_vector), -1, -1)
 
     @cached_property
     def by_segment(self) -> tuple[Tensor, Tensor]:
@@ -265,7 +262,7 @@ class Population(TensorRecord):
 
         The last start is ``U``. Held once, ``[1, ...]``, where all worlds have the same users.
         """
-        segment = self.segment[:1] if self.segment.stride(0) == 0 else self.segment
+        segment = once(self.segment)
         ordered, order = segment.sort(dim=1, stable=True)
         first = torch.arange(int(segment.max()) + 2, device=segment.device).expand(len(segment), -1)
         return order, torch.searchsorted(ordered, first.contiguous())
@@ -386,6 +383,11 @@ class Step(TensorRecord):
     truncated: Tensor
     illegal_users: Tensor
     illegal_items: Tensor
+
+
+def once(table: Tensor) -> Tensor:
+    """The table ``[B, ...]`` as ``[1, ...]`` where all worlds share it, so that it need not be copied for each."""
+    return table[:1] if table.stride(0) == 0 else table
 
 
 def take(table: Tensor, index: Tensor) -> Tensor:

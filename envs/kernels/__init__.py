@@ -25,6 +25,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from interplay.envs.types import once
+
 _SMALL = 1 << 14  # numbers below which a second thread costs more than it brings
 
 
@@ -136,11 +138,6 @@ def slates(key: Tensor, step: Tensor, stream: int, taste: Tensor, by_segment: tu
         *(x.contiguous().numpy() for x in given), np.float32(temperature),
         *(x.numpy() for x in (*drawn, close)))
     return Drawn(drawn, close.nonzero().tolist() if unsure else [])
-
-
-def once(table: Tensor) -> Tensor:
-    """The table ``[B, ...]`` as ``[1, ...]`` where all worlds share it, so that it need not be copied for each."""
-    return table[:1] if table.stride(0) == 0 else table
 
 
 @cache

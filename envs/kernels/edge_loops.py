@@ -12,7 +12,7 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import prange, uint64
+from numba import prange
 from numpy.typing import NDArray
 
 from interplay.envs.kernels.parts import USERS, draw, first_and_second, inlined, loop, routine
@@ -63,8 +63,8 @@ def respond(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], strea
             response: NDArray[np.float32], close: NDArray[np.bool_]) -> int:
     """Draw every user's response; how many of the draws lie ``close`` to the rate that decides them."""
     worlds, users = item.shape
-    topics, size = uint64(satiation.shape[2]), uint64(taste.shape[2])
-    three, tastes = uint64(3), uint64(3) + topics
+    topics, size = np.uint64(satiation.shape[2]), np.uint64(taste.shape[2])
+    three, tastes = np.uint64(3), np.uint64(3) + topics
     blocks = (users + USERS - 1) // USERS
     unsure = 0
     for part in prange(worlds * blocks):
@@ -111,8 +111,8 @@ def update_users(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], 
                  new_taken: NDArray[np.int64], new_responses: NDArray[np.float32]) -> None:
     """Satiation, mood, taste with its sum of squares, who leaves and returns, and what users remember."""
     worlds, users, topics = satiation.shape
-    history, size = taken.shape[2], uint64(new_taste.shape[2])
-    three, tastes = uint64(3), uint64(3 + topics)
+    history, size = taken.shape[2], np.uint64(new_taste.shape[2])
+    three, tastes = np.uint64(3), np.uint64(3 + topics)
     blocks = (users + USERS - 1) // USERS
     zero, one = np.float32(0.0), np.float32(1.0)
     for part in prange(worlds * blocks):
@@ -123,7 +123,7 @@ def update_users(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], 
         for user in range(block * USERS, min(users, (block + 1) * USERS)):
             y, row = response[world, user], rows[world % len(rows), item[world, user]]
             gain = c.satiation_gain * y
-            for topic in range(uint64(topics)):
+            for topic in range(np.uint64(topics)):
                 more = c.satiation_decay * satiation[world, user, topic] + gain * row[three + topic]
                 new_satiation[world, user, topic] = _clamped(more - c.satiation_recovery, zero, c.satiation_max)
             mood_now = _clamped(c.mood_decay * mood[world, user] + y * row[2], -c.mood_max, c.mood_max)
@@ -227,8 +227,8 @@ def see_users(numbers: Any, rows: NDArray[np.float32], shown: NDArray[np.float32
     """What users see of themselves and of their slates."""
     worlds, users, slots = items.shape
     topics, size, known = satiation.shape[2], taste.shape[2], own.shape[2] - features.shape[2]
-    three, first, behind = uint64(3), uint64(3 + topics), uint64(3 + topics + size)
-    one, tastes, last = uint64(1), uint64(1 + topics), uint64(rows.shape[2])
+    three, first, behind = np.uint64(3), np.uint64(3 + topics), np.uint64(3 + topics + size)
+    one, tastes, last = np.uint64(1), np.uint64(1 + topics), np.uint64(rows.shape[2])
     blocks = (users + USERS - 1) // USERS
     for part in prange(worlds * blocks):
         world, block = part // blocks, part % blocks
@@ -239,9 +239,9 @@ def see_users(numbers: Any, rows: NDArray[np.float32], shown: NDArray[np.float32
             here, own_taste = own[world, user], taste[w_taste, user]
             if knows:
                 here[0] = _bounded(mood[world, user] / c.mood_max, bound)
-                for topic in range(uint64(topics)):
+                for topic in range(np.uint64(topics)):
                     here[one + topic] = _bounded(satiation[world, user, topic] / c.satiation_max, bound)
-                for d in range(uint64(size)):
+                for d in range(np.uint64(size)):
                     here[tastes + d] = _bounded(own_taste[d], bound)
             else:
                 here[0] = np.float32(1.0) if active[world, user] else np.float32(0.0)

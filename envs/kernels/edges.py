@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from interplay.envs.kernels import compiled, once, threads
+from interplay.envs.kernels import compiled, threads
 from interplay.envs.noise import Stream
 from interplay.envs.rules import Rules
-from interplay.envs.types import FEATURE_BOUND, State, scaled
+from interplay.envs.types import FEATURE_BOUND, State, once, scaled
 
 _NOTHING = torch.empty(0, 0, 0)
 

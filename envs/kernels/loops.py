@@ -348,8 +348,7 @@ def _mark_near(earlier: NDArray[np.int32], later: NDArray[np.int32], low: Any, m
 @routine
 def _take_out(weight: NDArray[np.float32], place: NDArray[np.int32], chosen: NDArray[np.float32],
               left: NDArray[np.float64], unsure: NDArray[np.bool_]) -> None:
-    """Weights of what each user is shown in a slot leave those ``left``; those so small that bits are lost are marked.
-    """
+    """Weights of what users are shown in a slot leave those ``left``; those so small that bits are lost are marked."""
     for n in range(len(place)):
         chosen[n] = weight[place[n], n]
         left[n] -= np.float64(chosen[n])
