@@ -14,7 +14,8 @@ from torch import Tensor
 
 from interplay.envs.market import Market
 from interplay.envs.presets import Preset, find_preset
-from interplay.envs.types import FEATURE_BOUND, InterplayError, Observation, SideSpec, State
+from interplay.envs.types import FEATURE_BOUND, InterplayError, Observation, SideSpec
+from interplay.envs.world import State
 
 ACTION_BOUNDS = (-1, 2**31)
 """What lies beyond is in no mask either, and int64 may not hold it."""

@@ -31,7 +31,8 @@ from interplay.envs.observing import (
 from interplay.envs.responding import position_factor, responses, state_shift
 from interplay.envs.rules import TOLERANCE, Rules
 from interplay.envs.slates import build_slates, candidates_of, filled
-from interplay.envs.types import InterplayError, Observation, Population, Side, SideSpec, Slate, State, Step, take, unit
+from interplay.envs.types import InterplayError, Observation, Side, SideSpec
+from interplay.envs.world import Population, Slate, State, Step, take, unit
 
 
 class Choice(NamedTuple):

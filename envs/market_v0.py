@@ -32,7 +32,8 @@ from interplay.envs.flat import (
 )
 from interplay.envs.market import Market
 from interplay.envs.presets import Preset
-from interplay.envs.types import SIDES, InterplayError, SideSpec, State
+from interplay.envs.types import SIDES, InterplayError, SideSpec
+from interplay.envs.world import State
 
 ActionMask = Literal["info", "obs", "none"]
 RenderMode = Literal["human", "ansi"]

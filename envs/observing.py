@@ -13,7 +13,8 @@ from interplay.envs.kernels import edges
 from interplay.envs.responding import response_rate, wearout_of
 from interplay.envs.rules import Rules
 from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means
-from interplay.envs.types import FEATURE_BOUND, Observation, Side, SideSpec, Slate, State, take
+from interplay.envs.types import FEATURE_BOUND, Observation, Side, SideSpec
+from interplay.envs.world import Slate, State, take
 
 _BUDGET_STEP = 0.5  # tabular agents see budgets in steps of this
 

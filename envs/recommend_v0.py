@@ -22,7 +22,8 @@ from interplay.envs.flat import as_action, check_choice, describe, feature_box, 
 from interplay.envs.market import Market
 from interplay.envs.noise import Stream, uniform
 from interplay.envs.presets import Preset
-from interplay.envs.types import InterplayError, State, TensorRecord
+from interplay.envs.types import InterplayError, TensorRecord
+from interplay.envs.world import State
 
 Others = Literal["random", "first"]
 Items = Literal["rest", "random"]

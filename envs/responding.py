@@ -7,7 +7,7 @@ from torch import Tensor
 
 from interplay.envs.noise import Stream, uniform
 from interplay.envs.rules import Rules
-from interplay.envs.types import State, take
+from interplay.envs.world import State, take
 
 
 def response_rate(rules: Rules, state: State, items: Tensor, position: Tensor) -> Tensor:

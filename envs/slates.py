@@ -9,7 +9,7 @@ from interplay.envs import kernels
 from interplay.envs.kernels import top_k
 from interplay.envs.noise import Stream, gumbel
 from interplay.envs.rules import Rules
-from interplay.envs.types import Slate, State, take
+from interplay.envs.world import Slate, State, take
 
 _CHUNK = 1 << 22  # scores held at once while users are ranked: 16 MiB of float32
 

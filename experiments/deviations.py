@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from interplay.envs.market import Market
 from interplay.envs.noise import Stream, uniform
-from interplay.envs.types import Side, State
+from interplay.envs.types import Side
+from interplay.envs.world import State
 from interplay.experiments.cast import Cast
 from interplay.experiments.oracles import (
     BUDGET_UNIT,

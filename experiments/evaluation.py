@@ -11,7 +11,8 @@ from torch import Tensor
 
 from interplay.agents import Agent, Setting, find_agent
 from interplay.envs.market import Market
-from interplay.envs.types import Side, State, Step
+from interplay.envs.types import Side
+from interplay.envs.world import State, Step
 from interplay.experiments.cast import PLACKETT_LUCE, Cast
 from interplay.experiments.deviations import best_response_gap
 from interplay.experiments.oracles import Oracle, greedy_is_optimal, solve

@@ -17,7 +17,8 @@ from torch import Tensor
 from interplay.envs.behaviour.logged import LoggedBehaviour
 from interplay.envs.data.market_log import SUFFIX
 from interplay.envs.market import Market
-from interplay.envs.types import InterplayError, Step
+from interplay.envs.types import InterplayError
+from interplay.envs.world import Step
 from interplay.experiments.play import Moment
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from interplay.agents import Offer
 from interplay.envs.data.targets import Targets
 from interplay.envs.market import Market
-from interplay.envs.types import SIDES, Observation, Side, State, Step, TensorRecord, Transition
+from interplay.envs.types import SIDES, Observation, Side, TensorRecord, Transition
+from interplay.envs.world import State, Step
 from interplay.experiments.cast import Cast
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from interplay.envs.data.targets import Targets
-from interplay.envs.types import Population, State
+from interplay.envs.world import Population, State
 
 
 class Behaviour(ABC):

@@ -19,7 +19,8 @@ from interplay.envs.data.log import InteractionLog
 from interplay.envs.data.people import CERTAIN, Vectors, float32, people_of
 from interplay.envs.data.propensity import pair_weights, row_propensity
 from interplay.envs.data.targets import Targets, inverse_propensity
-from interplay.envs.types import InterplayError, Population, State
+from interplay.envs.types import InterplayError
+from interplay.envs.world import Population, State
 
 Missing = Literal["mask", "impute", "zero"]
 TargetsOf = Literal["actual", "replay", "imputed", "ips", "doubly-robust"]

@@ -11,7 +11,7 @@ from torch import Tensor
 from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.config import MarketConfig
 from interplay.envs.noise import Stream, normal, uniform
-from interplay.envs.types import Population, State, take, unit
+from interplay.envs.world import Population, State, take, unit
 
 
 def preference(weight: Tensor, user: Tensor, item: Tensor, bias: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from interplay.envs.types import once
+from interplay.envs.world import once
 
 _SMALL = 1 << 14  # numbers below which a second thread costs more than it brings
 

@@ -16,7 +16,8 @@ from torch import Tensor
 from interplay.envs.kernels import compiled, threads
 from interplay.envs.noise import Stream
 from interplay.envs.rules import Rules
-from interplay.envs.types import FEATURE_BOUND, State, once, scaled
+from interplay.envs.types import FEATURE_BOUND
+from interplay.envs.world import State, once, scaled
 
 _NOTHING = torch.empty(0, 0, 0)
 

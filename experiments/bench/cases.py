@@ -16,7 +16,8 @@ from interplay.agents.random import RandomAgent
 from interplay.envs import market_v0
 from interplay.envs.market import Market
 from interplay.envs.presets import find_preset
-from interplay.envs.types import SIDES, InterplayError, State
+from interplay.envs.types import SIDES, InterplayError
+from interplay.envs.world import State
 from interplay.experiments.bench.roofline import Roofline
 from interplay.experiments.bench.single import SingleWorldDQN
 from interplay.experiments.run import Run

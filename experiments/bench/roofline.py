@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from interplay.envs.market import Market
-from interplay.envs.types import SIDES, State
+from interplay.envs.types import SIDES
+from interplay.envs.world import State
 
 
 class Roofline:

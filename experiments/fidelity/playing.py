@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from interplay.envs.behaviour.logged import LoggedBehaviour
 from interplay.envs.market import Market
-from interplay.envs.types import InterplayError, Step
+from interplay.envs.types import InterplayError
+from interplay.envs.world import Step
 from interplay.experiments.cast import Cast
 from interplay.experiments.evaluation import HELD_OUT_SEED
 from interplay.experiments.fidelity.trace import Floats, Ints, Trace

@@ -20,7 +20,8 @@ from interplay.agents.parts.choosing import log_policy
 from interplay.envs.market import Market
 from interplay.envs.noise import Stream, gumbel
 from interplay.envs.presets import Preset
-from interplay.envs.types import InterplayError, Observation, State, Step
+from interplay.envs.types import InterplayError, Observation
+from interplay.envs.world import State, Step
 from interplay.experiments.ope.episodes import EpisodeFeedback
 from interplay.experiments.ope.estimators import Case
 from interplay.experiments.ope.feedback import BanditFeedback, Floats

@@ -18,7 +18,8 @@ from interplay.envs.market import Market
 from interplay.envs.noise import Stream, uniform, world_key
 from interplay.envs.presets import find_preset
 from interplay.envs.slates import build_slates
-from interplay.envs.types import SIDES, Slate, State
+from interplay.envs.types import SIDES
+from interplay.envs.world import Slate, State
 
 pytest.importorskip("numba")
 

@@ -1,0 +1,243 @@
+"""What a market holds: who lives there, what they are offered, how they are, and what happened in a step.
+
+``B``, ``U``, ``I``, ``K``, ``D``, ``G`` and ``C`` are sizes as in ``types``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from interplay.envs.types import FEATURE_BOUND, TensorRecord
+
+NO_FEATURES = torch.empty(0)
+"""Stands for features that a ``Population`` was not given; it makes zero columns of them."""
+
+
+@dataclass(frozen=True)
+class Population(TensorRecord):
+    """Who lives in each world: what a behaviour decides before the first step.
+
+    Attributes:
+        user_vector: float32 ``[B, U, D]``, tastes at the start, of length 1.
+        segment: int64 ``[B, U]``, the segment each user belongs to, in ``0..C-1``.
+        item_vector: float32 ``[B, I, D]``.
+        appeal: float32 ``[B, I]``, b_i.
+        topics: float32 ``[B, I, G]``, each row on the simplex.
+        nutrition: float32 ``[B, I]`` in [-1, 1], what a response does to the user's mood.
+        margin: float32 ``[B, I]``, what an item earns from one response.
+        popularity: float32 ``[B, I]``, responses that each item had before the episode.
+        weight: float32 ``[B, D]``, w of the preference formula.
+        user_features, item_features: float32 ``[B, U, Fu]`` and ``[B, I, Fi]``, what else is known of users and
+            items; no columns unless given.
+    """
+
+    user_vector: Tensor
+    segment: Tensor
+    item_vector: Tensor
+    appeal: Tensor
+    topics: Tensor
+    nutrition: Tensor
+    margin: Tensor
+    popularity: Tensor
+    weight: Tensor
+    user_features: Tensor = NO_FEATURES
+    item_features: Tensor = NO_FEATURES
+
+    def __post_init__(self) -> None:
+        for name, vector in (("user_features", self.user_vector), ("item_features", self.item_vector)):
+            if getattr(self, name) is NO_FEATURES:
+                object.__setattr__(self, name, vector.new_zeros(*vector.shape[:-1], 0))
+
+    @cached_property
+    def item_rows(self) -> Tensor:
+        """All that never changes of items, as one table, so that a step gathers once.
+
+        Float32 ``[B, I, 3 + G + D + Fi]``: margin, appeal, nutrition, topics, vector, features. Where all worlds have
+        the same items, it holds them once, expanded.
+        """
+        columns = [column.unsqueeze(2) for column in (self.margin, self.appeal, self.nutrition)]
+        tables = [*columns, self.topics, self.item_vector, self.item_features]
+        if all(table.shape[2] == 0 or len(once(table)) == 1 for table in tables):
+            tables = [table[:1] for table in tables]
+        return torch.cat(tables, dim=2).expand(len(self.item_vector), -1, -1)
+
+    @cached_property
+    def shown_rows(self) -> Tensor:
+        """``item_rows`` within the bounds of what agents see."""
+        rows = self.item_rows
+        return once(rows).clamp(-FEATURE_BOUND, FEATURE_BOUND).expand(len(rows), -1, -1)
+
+    @cached_property
+    def item_columns(self) -> Tensor:
+        """``item_vector`` with items last, ``[B, D, I]``; held once where all worlds have the same items."""
+        return once(self.item_vector).transpose(1, 2).contiguous().expand(len(self.item_vector), -1, -1)
+
+    @cached_property
+    def by_segment(self) -> tuple[Tensor, Tensor]:
+        """Users in the order of their segments, int64 ``[B, U]``, and where each segment starts, ``[B, C + 1]``.
+
+        The last start is ``U``. Held once, ``[1, ...]``, where all worlds have the same users.
+        """
+        segment = once(self.segment)
+        ordered, order = segment.sort(dim=1, stable=True)
+        first = torch.arange(int(segment.max()) + 2, device=segment.device).expand(len(segment), -1)
+        return order, torch.searchsorted(ordered, first.contiguous())
+
+    def members(self, num_segments: int) -> tuple[Tensor, Tensor]:
+        """Who belongs to each segment, float32 ``[B, U, C]`` of 0 and 1, and how many that are, ``[B, C]``."""
+        known: dict[int, tuple[Tensor, Tensor]] = self.__dict__.setdefault("_members", {})
+        if num_segments not in known:
+            segments = torch.arange(num_segments, device=self.segment.device)
+            member = (self.segment.unsqueeze(2) == segments).to(torch.float32)
+            known[num_segments] = member, member.sum(1)
+        return known[num_segments]
+
+    def expand(self, num_worlds: int) -> Population:
+        """The same people in ``num_worlds`` worlds, without copying them."""
+        return self.map(lambda table: table.expand(num_worlds, *table.shape[1:]))
+
+
+@dataclass(frozen=True)
+class Slate(TensorRecord):
+    """What each user is offered.
+
+    Attributes:
+        items: int64 ``[B, U, K]``, the item in each slot.
+        valid: bool ``[B, U, K]``, False for a slot with nothing in it (its item is then meaningless).
+        log_propensity: float32 ``[B, U]``, log-probability of this slate, in this order, given the state; NaN where a
+            platform filled it that does not know.
+    """
+
+    items: Tensor
+    valid: Tensor
+    log_propensity: Tensor
+
+
+@dataclass(frozen=True)
+class State(TensorRecord):
+    """All that a world is at one moment: from it, and from actions, the future follows exactly.
+
+    Attributes:
+        key: int32 ``[B, 2]``, the world's noise key, from the seed and the number of the world.
+        time: int32 ``[B]``, steps taken.
+        population: what does not change during the episode.
+        user_vector: float32 ``[B, U, D]``, p_u.
+        satiation: float32 ``[B, U, G]``, s_u in [0, S].
+        mood: float32 ``[B, U]``, h_u in [-H, H].
+        active: bool ``[B, U]``, False for users who have left.
+        wearout: float32 ``[B, I, C]``, f_i.
+        energy: float32 ``[B, I]``, the budget e_i in [0, E].
+        alive: bool ``[B, I]``.
+        boost_segment: int64 ``[B, I]``, whom the item's last action courts.
+        boost_level: int64 ``[B, I]``, how hard: 0 = rest, l = the l-th level.
+        popularity: float32 ``[B, I]``, responses so far.
+        taken: int64 ``[B, U, H]``, 1 + the item taken in each of the last H steps, 0 for none, the latest last.
+        responses: float32 ``[B, U, H]``, the responses to those.
+        slate: what users choose from now.
+    """
+
+    key: Tensor
+    time: Tensor
+    population: Population
+    user_vector: Tensor
+    satiation: Tensor
+    mood: Tensor
+    active: Tensor
+    wearout: Tensor
+    energy: Tensor
+    alive: Tensor
+    boost_segment: Tensor
+    boost_level: Tensor
+    popularity: Tensor
+    taken: Tensor
+    responses: Tensor
+    slate: Slate
+
+    def of_users(self, who: Tensor | slice) -> State:
+        """The state with the users ``who``, int64 ``[N']``, alone; items know nothing of it."""
+        some = {name: getattr(self, name)[:, who] for name in
+                ("user_vector", "satiation", "mood", "active", "taken", "responses")}
+        own = {name: getattr(self.population, name)[:, who] for name in ("user_vector", "segment", "user_features")}
+        slate = Slate(*(table[:, who] for table in self.slate.tensors()))
+        return replace(self, population=replace(self.population, **own), slate=slate, **some)
+
+    def of_one(self, world: int, user: int | None = None) -> State:
+        """One world of the batch, with all its users or one."""
+        one = self.map(lambda table: table[world:world + 1])
+        return one if user is None else one.of_users(slice(user, user + 1))
+
+
+@dataclass(frozen=True)
+class Step(TensorRecord):
+    """What happened in one step.
+
+    Attributes:
+        user_reward, item_reward: float32 ``[B, U]`` and ``[B, I]``, what learners are paid: the agent's own
+            reward blended with welfare as the market's ``team`` says.
+        user_own, item_own: float32 ``[B, U]`` and ``[B, I]``, the unblended rewards, which evaluations sum.
+        chosen: int64 ``[B, U]``, the item each user took; meaningless where ``position`` is 0.
+        position: int64 ``[B, U]``, the slot it was in, from 1; 0 = skipped.
+        response: float32 ``[B, U]``, y.
+        item_response: float32 ``[B, I]``, the responses that each item got.
+        cost: float32 ``[B, I]``, what the boosts served in this step cost.
+        user_terminated, item_terminated: bool ``[B, U]`` and ``[B, I]``, gone for good in this step.
+        truncated: bool ``[B]``, the horizon is reached.
+        illegal_users, illegal_items: int64 ``[B]``, actions that the mask forbade and that became action 0.
+    """
+
+    user_reward: Tensor
+    item_reward: Tensor
+    user_own: Tensor
+    item_own: Tensor
+    chosen: Tensor
+    position: Tensor
+    response: Tensor
+    item_response: Tensor
+    cost: Tensor
+    user_terminated: Tensor
+    item_terminated: Tensor
+    truncated: Tensor
+    illegal_users: Tensor
+    illegal_items: Tensor
+
+
+def once(table: Tensor) -> Tensor:
+    """The table ``[B, ...]`` as ``[1, ...]`` where all worlds share it, so that it need not be copied for each."""
+    return table[:1] if table.stride(0) == 0 else table
+
+
+def take(table: Tensor, index: Tensor) -> Tensor:
+    """Rows of ``table [B, N]`` or ``[B, N, F]`` at ``index [B, ...]``, world by world: ``[B, ..., F]``.
+
+    Indexing with two tensors does the same, and takes two to six times as long.
+    """
+    if table.dim() == 2:
+        return table.gather(1, index.flatten(1)).view(index.shape)
+    if table.shape[0] == 1 or table.stride(0) == 0:  # the same people in every world
+        rows, flat = table[0], index
+    else:
+        first = torch.arange(table.shape[0], device=table.device) * table.shape[1]
+        rows, flat = table.flatten(0, 1), index + first.view(-1, *[1] * (index.dim() - 1))
+    return rows.index_select(0, flat.flatten()).view(*index.shape, table.shape[2])
+
+
+def unit(vector: Tensor) -> Tensor:
+    """The vectors ``[..., D]`` scaled to length 1.
+
+    Squares are added up in one order, halves first, so that kernels can give the same bits.
+    """
+    squares = vector * vector
+    while squares.shape[-1] > 1:
+        half = squares.shape[-1] // 2
+        pairs, rest = squares[..., :half] + squares[..., half:2 * half], squares[..., 2 * half:]
+        squares = torch.cat([pairs, rest], dim=-1) if rest.shape[-1] else pairs
+    return scaled(vector, squares)
+
+
+def scaled(vector: Tensor, squares: Tensor) -> Tensor:
+    """The vectors ``[..., D]`` by the roots of ``squares [..., 1]``; nothing is divided by less than 1e-12."""
+    return vector / squares.sqrt().clamp(min=1e-12)
