@@ -36,7 +36,9 @@ class QLearningOptions(Exploring):
     exploration_fraction: float = 0.6
     """Part of the training over which the share of random actions falls."""
     learning_rate: float = 0.01
-    """Smallest step of an update; a cell's first updates step by visits ** -0.6."""
+    """Smallest step of an update; a cell's first updates step by visits ** -rate_power."""
+    rate_power: float = 0.6
+    """How fast steps get smaller: 1 averages over all that a cell has seen, less forgets the oldest sooner."""
     bad_news: float = 1.0
     """Factor of the step where the error is below 0."""
     double: bool = False
@@ -52,7 +54,7 @@ class QLearningOptions(Exploring):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("learning_rate", "bad_news"):
+        for name in ("learning_rate", "rate_power", "bad_news"):
             if not 0.0 < getattr(self, name) <= 1.0:
                 raise InterplayError(f"{name}={getattr(self, name)} must lie above 0 and at most at 1")
         check_at_least_one(self, "num_clusters", "num_kinds", "fit_steps")
@@ -140,7 +142,7 @@ class QLearningAgent(EpsilonGreedy):
         flat, one = cell.flatten(), transition.valid.float().flatten()
         batch.index_add_(0, flat, one)
         visits.index_add_(0, flat, one)
-        rate = visits[cell].clamp(min=1.0).pow(-0.6).clamp(min=self.options.learning_rate)
+        rate = visits[cell].clamp(min=1.0).pow(-self.options.rate_power).clamp(min=self.options.learning_rate)
         rate = rate * torch.where(error < 0.0, self.options.bad_news, 1.0)
         rate = (rate * transition.weight).clamp(max=1.0)  # heavier steps move further, but not past their target
         table.index_add_(0, flat, (rate * error / batch[cell].clamp(min=1.0)).flatten())

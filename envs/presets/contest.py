@@ -24,7 +24,8 @@ CONTEST = Preset(
     _behaviour,
     Training(num_worlds=16, episodes=200, eval_worlds=64, discount=0.9, side="items", others="first",
              measure="mean_boost",
-             # Small enough to average over what the others tried: with 0.01 they chase each other round in cycles.
-             options={"q-learning": {"learning_rate": 0.001}}),
+             # Rewards of a step are noisy beside what tells one boost from the next, so that a cell has to average over
+             # nearly all that it saw: with steps of 0.01 agents chase each other round in cycles.
+             options={"q-learning": {"learning_rate": 0.0003, "rate_power": 1.0}}),
     "four equal items buy attention: each alone gains by it, together they burn most of it",
     ("q-learning", "dqn,sharing=independent", "pqn,sharing=independent", "dqn"), seeds=10)
