@@ -75,7 +75,7 @@ def test_a_market_is_asked_what_it_can_be_asked(tmp_path: Path, capsys: pytest.C
     assert "2 logs of 300 worlds with 1 users and 2 steps" in out
     assert "slate: not asked" in out
     found = pl.read_csv(file)
-    assert found["question"].to_list() == ["step"] * len(ESTIMATORS) + ["episode"] * 2
+    assert found["question"].to_list() == ["step"] * len(ESTIMATORS) + ["episode"] * 4
     assert found["repeats"].unique().to_list() == [2]
 
 
