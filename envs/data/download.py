@@ -147,4 +147,17 @@ def _extract(archive: Path, into: Path) -> None:
             packed.extractall(into)
     else:
         with tarfile.open(archive) as packed_tar:
-            packed_tar.extractall(into, filter="data")
+            for member in packed_tar:
+                _extract_member(packed_tar, member, into)
+
+
+def _extract_member(packed: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> None:
+    """Files alone, and only inside; ``extractall`` is as careful from Python 3.11.4 on, and before that not at all."""
+    goal = (into / member.name).resolve()
+    source = packed.extractfile(member) if member.isfile() else None
+    if not goal.is_relative_to(into.resolve()) or not (member.isdir() or source is not None):
+        raise tarfile.TarError(f"{member.name!r} in it is no file inside the folder")
+    if source is not None:
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        with source, goal.open("wb") as out:
+            shutil.copyfileobj(source, out)

@@ -113,6 +113,15 @@ class TestObtain:
         assert not (tmp_path / "outside.txt").exists()
         assert list(cache.iterdir()) == []
 
+    def test_a_link_in_a_tar_is_refused(self, tmp_path: Path, cache: Path) -> None:
+        link = tarfile.TarInfo("set/ratings.dat")
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "elsewhere.txt")
+        with tarfile.open(tmp_path / "set.tar.gz", "w:gz") as packed:
+            packed.addfile(link)
+        with pytest.raises(InterplayError, match=r"cannot be unpacked \('set/ratings.dat' in it is no file inside"):
+            obtain("s", Download("set", "https://data.example/set.tar.gz"), tmp_path)
+        assert list(cache.iterdir()) == []
+
     def test_a_damaged_archive_leaves_no_folder(self, archive: Path, cache: Path) -> None:
         archive.write_bytes(archive.read_bytes()[:40])
         with pytest.raises(InterplayError, match=r"ml-1m.zip: cannot be unpacked .* remove it and get it again"):
