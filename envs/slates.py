@@ -73,7 +73,11 @@ def build_slates(rules: Rules, state: State) -> Slate:
 
 
 def _drawn(rules: Rules, state: State) -> Slate:
-    """The same slates by the kernel, but those that it leaves to torch."""
+    """The same slates by the kernel, but those that it leaves to torch.
+
+    These are drawn for one user at a time. Torch may add up products of one user in another order than those of all,
+    so that where two values are within a rounding of each other, all at once could still have given the other.
+    """
     people = state.population
     retrieved = _retrieve(rules, state, log_boosts(rules, state)) if _retrieves(rules) else None
     if retrieved is None:

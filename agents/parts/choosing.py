@@ -16,7 +16,8 @@ def any_allowed(agent: Player, mask: Tensor) -> Tensor:
 
 def any_slate(agent: Player, mask: Tensor, size: int) -> Offer:
     """Slates whose every slot takes any candidate that is left, with their chances."""
-    return filled(mask, size, lambda left: (any_allowed(agent, left), -left.sum(-1).log()))
+    slots = filled(mask, size, lambda left: (any_allowed(agent, left), None)).slots
+    return Offer(slots, any_slate_log_propensity(mask, size))
 
 
 def any_slate_log_propensity(mask: Tensor, size: int) -> Tensor:

@@ -112,7 +112,8 @@ def slates(key: Tensor, step: Tensor, stream: int, taste: Tensor, by_segment: tu
     """Draw the slates of all users at once: scores, noise, the highest and their log-propensity in one pass.
 
     Where two values lie so close that another rounding could order them otherwise (``close``; about one slate in
-    100,000), whoever wants what torch gives has to ask torch. Log-propensities, which move nothing, agree to 1e-5.
+    40,000 in town), whoever wants what torch gives has to ask torch. Log-propensities, which move nothing, agree to
+    1e-5.
 
     Args:
         key: int32 ``[B, 2]``, of the noise.

@@ -25,7 +25,7 @@ def _clamped(x: Any, low: Any, high: Any) -> Any:
 
 @routine
 def _sum_by_halves(values: NDArray[np.float32]) -> Any:
-    """in the order of ``world.unit``; the values are lost."""
+    """In the order of ``world.unit``; the values are lost."""
     count = len(values)
     while count > 1:
         half = count // 2

@@ -208,8 +208,7 @@ def _settle(first: Any, second: Any, start: Any, taste: Any, temperature: Any, v
 
     Values are score + Gumbel noise, of those in ``place`` and of the best one behind them. ``error`` is how far from
     them a float32 reckoning may be: by half of 2^-23 of each intermediate result, where the terms of a product are
-    added up in any order, but at least four side by side or with fused multiplications. It hardly ever is by more than
-    a tenth of that, and two values are never so at once.
+    added up in any order, but at least four side by side or with fused multiplications.
     """
     value[:] = -np.inf
     for candidate in range(len(offset)):
@@ -230,7 +229,7 @@ def _settle(first: Any, second: Any, start: Any, taste: Any, temperature: Any, v
                 place[k], here = here, place[k]
     close = False
     for k in range(min(shown, len(value) - 1)):
-        close |= value[k + 1] > -np.inf and value[k] - value[k + 1] <= max(error[k], error[k + 1])
+        close |= value[k + 1] > -np.inf and value[k] - value[k + 1] <= error[k] + error[k + 1]
     return close
 
 

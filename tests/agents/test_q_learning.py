@@ -18,12 +18,13 @@ def make(spec):
     return agent
 
 
-def test_it_makes_the_textbook_update(make, moved):
-    agent = make()
+@pytest.mark.parametrize(("options", "power"), [({}, 0.6), ({"rate_power": 1.0}, 1.0)])
+def test_it_makes_the_textbook_update(make, moved, options, power):
+    agent = make(**options)
     for visit in range(30):  # the step falls with visits, down to learning_rate
         before = agent.table[0, 0, 0, 2].item()
         agent.learn(moved([[0, 2]], [[2, 0]], [[1.0, 3.0]], [[1, 1]], mask=(True, True, False)))
-        rate = max(0.25, (visit + 1) ** -0.6)
+        rate = max(0.25, (visit + 1) ** -power)
         assert agent.table[0, 0, 0, 2].item() == pytest.approx(before + rate * (1.0 + 0.5 * 4.0 - before))
     assert agent.table[0, 1, 2, 0].item() == pytest.approx(5.0, abs=1e-3)
     assert agent.table[0, 1, 0].abs().sum() == 0.0  # tables are independent

@@ -117,7 +117,7 @@ def test_slates_whose_values_tie_are_marked() -> None:
         return drawn.close == [[0, 0]]
 
     assert close(0.0)
-    assert close(3e-7)
+    assert close(1e-6)
     assert not close(1e-3)
 
 
