@@ -134,7 +134,8 @@ def slates(key: Tensor, step: Tensor, stream: int, taste: Tensor, by_segment: tu
              torch.empty(worlds, users, size, dtype=torch.bool), torch.empty(worlds, users))
     close = torch.empty(worlds, users, dtype=torch.bool)
     given = (once(taste), *by_segment, once(vectors), once(ids), alive, *boosts)
-    unsure = _loops(worlds * users * vectors.shape[3]).slates(
+    threads(worlds * users * vectors.shape[3])
+    unsure = compiled("slate_loops").slates(
         key.contiguous().numpy(), step.contiguous().numpy(), int(stream),
         *(x.contiguous().numpy() for x in given), np.float32(temperature),
         *(x.numpy() for x in (*drawn, close)))

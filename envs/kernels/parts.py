@@ -118,6 +118,15 @@ def exp(x: Any) -> Any:
     return series * np.int32(np.int32(power + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
+@reordered
+def highest_of(values: Any) -> Any:
+    """The highest of some numbers, -inf if there are none."""
+    highest = np.float32(-np.inf)
+    for value in values:
+        highest = max(highest, value)
+    return highest
+
+
 @inlined
 def first_and_second(key: Any, step: Any, stream: int, world: int) -> Any:
     """The two words that a world's draws of this step and stream are hashed with."""

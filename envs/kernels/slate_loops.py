@@ -1,0 +1,379 @@
+"""The loops that draw slates, as numba compiles them: many users side by side, as vector instructions would have it.
+
+A pass over a row is a function of its own: so few arrays meet in it that the compiler can tell that none is another.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import prange, uint32
+from numpy.typing import NDArray
+
+from interplay.envs.kernels.parts import (
+    draw,
+    exp,
+    finite,
+    first_and_second,
+    highest_of,
+    inlined,
+    log,
+    loop,
+    reordered,
+    routine,
+)
+
+_LANES = 256  # users whose slates a thread draws side by side
+_SCORES = 1 << 15  # what they hold at most at once: 128 KiB of float32
+_TOGETHER = 8  # dimensions that one pass adds up
+_LEVELS = 4  # places of a slate that one pass keeps
+_FAR = np.float32(20.0)  # from 0: e to the twice is what float32 can well hold
+
+
+@reordered
+def _add_products(taste: Any, a: Any, b: Any, i: int, one: Any, other: Any) -> None:
+    """What ``_TOGETHER`` dimensions add to the scores of two candidates, so that tastes are read half as often."""
+    p, q, r, s, t, u, v, w = taste[0], taste[1], taste[2], taste[3], taste[4], taste[5], taste[6], taste[7]
+    a0, a1, a2, a3, a4, a5, a6, a7 = a[0, i], a[1, i], a[2, i], a[3, i], a[4, i], a[5, i], a[6, i], a[7, i]
+    b0, b1, b2, b3, b4, b5, b6, b7 = b[0, i], b[1, i], b[2, i], b[3, i], b[4, i], b[5, i], b[6, i], b[7, i]
+    for n in range(np.int32(len(one))):
+        one[n] += (a0 * p[n] + a1 * q[n] + a2 * r[n] + a3 * s[n] + a4 * t[n] + a5 * u[n] + a6 * v[n] + a7 * w[n])
+        other[n] += (b0 * p[n] + b1 * q[n] + b2 * r[n] + b3 * s[n] + b4 * t[n] + b5 * u[n] + b6 * v[n] + b7 * w[n])
+
+
+@routine
+def _score(taste: Any, vectors: Any, offset: Any, score: Any) -> None:
+    """Scores ``[M, N]`` of candidates with ``vectors [D, M]`` for users with ``taste [D, N]``; all but N are padded."""
+    for i in range(0, len(score), 2):
+        score[i][:], score[i + 1][:] = offset[i], offset[i + 1]
+        for d in range(0, len(taste), _TOGETHER):
+            some = vectors[d:d + _TOGETHER]
+            _add_products(taste[d:d + _TOGETHER], some, some[:, 1:], i, score[i], score[i + 1])
+
+
+@inlined
+def _ordered(bits: Any) -> Any:
+    """Bits of floats as integers of the same order, and back: vector instructions compare integers alone."""
+    return np.int32(bits ^ np.int32(np.int32(bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
+
+
+@routine
+def _raise(highest: NDArray[np.int32], values: NDArray[np.float32]) -> None:
+    for n in range(np.int32(len(values))):
+        highest[n] = np.int32(max(highest[n], _ordered(np.float32(values[n]).view(np.int32))))
+
+
+@routine
+def _level(score: NDArray[np.float32], reach: NDArray[np.float32], work: NDArray[np.int32],
+           level: NDArray[np.float32]) -> None:
+    """What to take off each user's scores, so that no exponential is above 1, and not all of them vanish.
+
+    That is the most that they can be, ``reach``, or where that may be too far from what they are, the highest.
+    """
+    furthest = highest_of(reach)
+    level[:] = reach
+    if furthest > _FAR:
+        work[:] = np.int32(-0x7FFFFFFF)
+        for i in range(len(score)):
+            _raise(work, score[i])
+        for n in range(np.int32(len(level))):
+            level[n] = _ordered(work[n]).view(np.float32)
+
+
+@finite
+def _add(values: NDArray[np.float32], total: NDArray[np.float64]) -> None:
+    for n in range(len(values)):
+        total[n] += np.float64(values[n])
+
+
+@finite
+def _arrive(first: Any, second: Any, start: Any, candidate: Any, low: Any, level: Any, weight: Any,
+            arrival: Any) -> None:
+    """When the candidate comes to each user: bits of a float, its number in the ``low``.
+
+    Its speed is the exponential of the score less ``level``, and takes the score's place in ``weight``.
+    """
+    for n in range(np.int32(len(weight))):
+        speed = exp(weight[n] - level[n])
+        weight[n] = speed
+        drawn = draw(first, second, uint32(start[n] + uint32(candidate)))
+        bits = np.float32(-log(drawn) / speed).view(np.int32)
+        arrival[n] = np.int32(np.int32(bits & ~low) | np.int32(candidate))
+
+
+@routine
+def _let_in(arrival: NDArray[np.int32], a: Any, b: Any, c: Any, d: Any) -> None:
+    """Keep the earliest of five in ``a``, the next in ``b``, ``c`` and ``d``, and the latest in ``arrival``."""
+    for n in range(np.int32(len(arrival))):
+        late = arrival[n]
+        early, late = np.int32(min(late, a[n])), np.int32(max(late, a[n]))
+        a[n] = early
+        early, late = np.int32(min(late, b[n])), np.int32(max(late, b[n]))
+        b[n] = early
+        early, late = np.int32(min(late, c[n])), np.int32(max(late, c[n]))
+        c[n] = early
+        early, late = np.int32(min(late, d[n])), np.int32(max(late, d[n]))
+        d[n], arrival[n] = early, late
+
+
+@routine
+def _race(first: Any, second: Any, start: Any, low: Any, level: Any, weight: Any, total: Any, arrival: Any,
+          earliest: Any) -> None:
+    """Who comes first to each user, if the time each takes is exponential: those ``earliest [W, N]``, ascending.
+
+    That is the order of score + Gumbel noise, which is minus the logarithm of the time, but takes one logarithm in
+    place of two. Scores become weights, which are summed up in ``total``.
+    """
+    earliest[:] = np.int32(0x7FFFFFFF)
+    for candidate in range(len(weight)):
+        _arrive(first, second, start, candidate, low, level, weight[candidate], arrival)
+        _add(weight[candidate], total)
+        for k in range(0, len(earliest), _LEVELS):
+            _let_in(arrival, earliest[k], earliest[k + 1], earliest[k + 2], earliest[k + 3])
+
+
+@routine
+def _settle(first: Any, second: Any, start: Any, taste: Any, temperature: Any, vectors: Any, offset: Any, shown: int,
+            place: Any, value: Any, error: Any) -> bool:
+    """A user's places as float64 has them, and whether float32 may have them otherwise.
+
+    Values are score + Gumbel noise, of those in ``place`` and of the best one behind them. ``error`` is how far from
+    them a float32 reckoning may be: by half of 2^-23 of each intermediate result, where the terms of a product are
+    added up in any order, but at least four side by side or with fused multiplications.
+    """
+    value[:] = -np.inf
+    for candidate in range(len(offset)):
+        if offset[candidate] == -np.inf:
+            continue
+        score, terms = 0.0, 0.0
+        for d in range(len(vectors)):
+            term = np.float64(taste[d]) * np.float64(vectors[d, candidate]) / np.float64(temperature)
+            score, terms = score + term, terms + abs(term)
+        score += np.float64(offset[candidate])
+        noise = -math.log(-math.log(np.float64(draw(first, second, uint32(start + uint32(candidate))))))
+        here, now = np.int32(candidate), score + noise
+        off = 2.0**-24 * (terms * (3.0 + 0.25 * len(vectors)) + 2.0 * abs(score) + abs(now) + 3.0 * abs(noise) + 4.0)
+        for k in range(len(value)):
+            if now > value[k]:
+                value[k], now = now, value[k]
+                error[k], off = off, error[k]
+                place[k], here = here, place[k]
+    close = False
+    for k in range(min(shown, len(value) - 1)):
+        close |= value[k + 1] > -np.inf and value[k] - value[k + 1] <= error[k] + error[k + 1]
+    return close
+
+
+@routine
+def _rest(weight: NDArray[np.float32], n: int, place: NDArray[np.int32], slots: int) -> Any:
+    """What the candidates weigh for user ``n`` that are in none of the slots."""
+    rest = np.float64(0.0)
+    for candidate in range(len(weight)):
+        shown = False
+        for k in range(slots):
+            shown |= place[k] == candidate
+        if not shown:
+            rest += np.float64(weight[candidate, n])
+    return rest
+
+
+@finite
+def _add_log_chances(chosen: Any, left: Any, log_chance: Any) -> None:
+    for n in range(len(chosen)):
+        left[n] += np.float64(chosen[n])
+        log_chance[n] += log(np.float32(chosen[n] / left[n]))
+
+
+@finite
+def _margins(earliest: Any, reach: Any, margin: Any) -> None:
+    """Relative differences of times that float32 sums of score and noise may get wrong, raised to ``margin``.
+
+    No score is further from 0 than ``reach``; a sum of ten such terms is off by 6e-7 of it at most.
+    """
+    for n in range(np.int32(len(reach))):
+        power = abs(np.float32(np.int32(earliest[n] >> np.int32(23)) - np.int32(127)))
+        here = np.float32(5e-7) * (np.float32(4.0) + power + np.float32(2.0) * reach[n])
+        margin[n] = here if here > margin[n] else margin[n]
+
+
+@finite
+def _furthest(vectors: NDArray[np.float32], offset: NDArray[np.float32]) -> Any:
+    """The length of the longest of the ``vectors [D, M]``, and the largest offset."""
+    longest, largest = np.float32(0.0), np.float32(0.0)
+    for candidate in range(len(offset)):
+        squares = np.float32(0.0)
+        for d in range(len(vectors)):
+            squares += vectors[d, candidate] * vectors[d, candidate]
+        longest, largest = max(longest, squares), max(largest, offset[candidate])
+    return np.float32(math.sqrt(longest)), largest
+
+
+@routine
+def _chunk(starts: NDArray[np.int64], lanes: int, number: int) -> tuple[int, int, int]:
+    """The segment of a chunk of at most ``lanes`` users, its first user, and the one behind its last.
+
+    Users count in the order of their segments. There are more chunks than are needed: the last hold nobody.
+    """
+    for segment in range(len(starts) - 1):
+        chunks = (starts[segment + 1] - starts[segment] + lanes - 1) // lanes
+        if number < chunks:
+            begin = starts[segment] + number * lanes
+            return segment, begin, min(begin + lanes, starts[segment + 1])
+        number -= chunks
+    return 0, 0, 0
+
+
+@routine
+def _padded(count: int, step: int) -> int:
+    """The lowest multiple of ``step`` that is not below ``count``."""
+    return (count + step - 1) // step * step
+
+
+@routine
+def _bits(count: int) -> int:
+    """Bits that hold every number below ``count``."""
+    bits = 0
+    while (1 << bits) < count:
+        bits += 1
+    return bits
+
+
+@routine
+def _offer(ids: NDArray[np.int64], alive: NDArray[np.bool_], log_factor: NDArray[np.float32], level: NDArray[np.int64],
+           courted: NDArray[np.int64], segment: int, offset: NDArray[np.float32]) -> int:
+    """What boosts add to candidates' scores in the segment, -inf for the dead; how many are alive."""
+    count = 0
+    for candidate in range(len(ids)):
+        item = ids[candidate]
+        boost = log_factor[level[item]] if courted[item] == segment else np.float32(0.0)
+        offset[candidate] = boost if alive[item] else np.float32(-np.inf)
+        count += alive[item]
+    return count
+
+
+@routine
+def _ready(who: NDArray[np.int64], taste: NDArray[np.float32], temperature: np.float32, longest: Any, largest: Any,
+           columns: NDArray[np.float32], reach: NDArray[np.float32]) -> None:
+    """Tastes of the chunk's users, by temperature, as columns; how far from 0 their scores can be."""
+    for n in range(np.uint64(len(who))):
+        own, squares = taste[np.uint64(who[n])], np.float32(0.0)
+        for d in range(np.uint64(len(own))):
+            columns[d, n] = own[d] / temperature
+            squares += columns[d, n] * columns[d, n]
+        reach[n] = largest + longest * np.float32(math.sqrt(squares))
+
+
+@routine
+def _mark_near(earlier: NDArray[np.int32], later: NDArray[np.int32], low: Any, margin: NDArray[np.float32],
+               near: NDArray[np.bool_]) -> None:
+    """Mark users of whom two candidates come at times too near to tell by their bits."""
+    for n in range(np.int32(len(near))):
+        near[n] |= np.float32(np.int32(later[n] - earlier[n]) - low) * np.float32(2.0**-24) < margin[n]
+
+
+@routine
+def _take_out(weight: NDArray[np.float32], place: NDArray[np.int32], chosen: NDArray[np.float32],
+              left: NDArray[np.float64], unsure: NDArray[np.bool_]) -> None:
+    """Weights of what users are shown in a slot leave those ``left``; those so small that bits are lost are marked."""
+    for n in range(np.uint64(len(place))):
+        chosen[n] = weight[np.uint64(place[n]), n]
+        left[n] -= np.float64(chosen[n])
+        unsure[n] |= chosen[n] < np.float32(2e-22)
+
+
+@routine
+def _count_anew(weight: NDArray[np.float32], place: NDArray[np.int32], slots: int, total: NDArray[np.float64],
+                left: NDArray[np.float64]) -> None:
+    """What is left, where next to nothing is, so that the difference of two sums does not tell how little."""
+    for n in range(len(left)):
+        if left[n] <= total[n] * 1e-8:
+            left[n] = _rest(weight, n, place[:, n], slots)
+
+
+@routine
+def _hand_over(who: NDArray[np.int64], place: NDArray[np.int32], ids: NDArray[np.int64], shown: int,
+               unsure: NDArray[np.bool_], items: NDArray[np.int64], valid: NDArray[np.bool_],
+               close: NDArray[np.bool_]) -> int:
+    """Slates, from columns to the rows of their users; how many are close calls."""
+    calls = 0
+    for n in range(np.uint64(len(who))):
+        user = np.uint64(who[n])
+        for k in range(np.uint64(items.shape[1])):
+            items[user, k], valid[user, k] = ids[np.uint64(place[k, n])], k < shown
+        close[user] = unsure[n]
+        calls += unsure[n]
+    return calls
+
+
+@routine
+def _scatter(values: NDArray[np.float32], who: NDArray[np.int64], out: NDArray[np.float32]) -> None:
+    for n in range(np.uint64(len(who))):
+        out[np.uint64(who[n])] = values[n]
+
+
+@loop
+def slates(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, taste: NDArray[np.float32],
+           order: NDArray[np.int64], starts: NDArray[np.int64], vectors: NDArray[np.float32], ids: NDArray[np.int64],
+           alive: NDArray[np.bool_], log_factor: NDArray[np.float32], level: NDArray[np.int64],
+           courted: NDArray[np.int64], temperature: np.float32, items: NDArray[np.int64], valid: NDArray[np.bool_],
+           log_propensity: NDArray[np.float32], close: NDArray[np.bool_]) -> int:
+    """Draw every user's slate, and count the close calls; see ``kernels.slates``.
+
+    Chunks of users of one segment go side by side.
+    """
+    worlds, users, slots = items.shape
+    count, size = vectors.shape[3], taste.shape[2]
+    lanes = max(8, min(_LANES, _SCORES // count))
+    chunks = users // lanes + starts.shape[1] - 1
+    wanted = min(slots + 1, count)  # one more than is shown, to see how narrowly it was left out
+    pairs, levels = _padded(count, 2), _padded(wanted, _LEVELS)
+    low = np.int32((1 << _bits(count)) - 1)
+    calls = 0
+    for part in prange(worlds * chunks):
+        world = part // chunks
+        segment, begin, end = _chunk(starts[world % len(starts)], lanes, part % chunks)
+        who = order[world % len(order), begin:end]
+        lanes_here = len(who)
+        group = segment % vectors.shape[1]
+        some, own_ids = vectors[world % len(vectors), group], ids[world % len(ids), group]
+        table = np.zeros((_padded(size, _TOGETHER), pairs), np.float32)
+        table[:size, :count] = some
+        offset, place = np.empty(pairs, np.float32), np.empty((wanted, lanes_here), np.int32)
+        offset[-1] = np.float32(-np.inf)
+        shown = min(slots, _offer(own_ids, alive[world], log_factor, level[world], courted[world], segment, offset))
+        scores, columns = np.empty((pairs, lanes_here), np.float32), np.zeros((len(table), lanes_here), np.float32)
+        weight = scores[:count]
+        reach, margin = np.empty(lanes_here, np.float32), np.zeros(lanes_here, np.float32)
+        highest, unsure = np.empty(lanes_here, np.float32), np.empty(lanes_here, np.bool_)
+        total, left = np.zeros(lanes_here, np.float64), np.empty(lanes_here, np.float64)
+        work, earliest = np.empty(lanes_here, np.int32), np.zeros((levels, lanes_here), np.int32)
+        chosen, log_chance = np.zeros((slots, lanes_here), np.float32), np.zeros(lanes_here, np.float32)
+        value, error = np.empty(wanted, np.float64), np.empty(wanted, np.float64)
+        first, second = first_and_second(key, step, stream, world)
+        start = (who * count).astype(np.uint32)
+        if shown > 0:
+            longest, largest = _furthest(some, offset)
+            _ready(who, taste[world % len(taste)], temperature, longest, largest, columns, reach)
+            _score(columns, table, offset, scores)
+            _level(weight, reach, work, highest)
+            _race(first, second, start, low, highest, weight, total, work, earliest)
+            for k in range(shown):
+                _margins(earliest[k], reach, margin)
+        place[:], unsure[:] = earliest[:wanted] & low, False
+        for k in range(min(shown, wanted - 1)):
+            _mark_near(earliest[k], earliest[k + 1], low, margin, unsure)
+        for n in range(lanes_here):
+            if unsure[n]:
+                unsure[n] = _settle(first, second, start[n], taste[world % len(taste), who[n]], temperature, some,
+                                    offset[:count], shown, place[:, n], value, error)
+        left[:] = total
+        for k in range(shown):
+            _take_out(weight, place[k], chosen[k], left, unsure)
+        _count_anew(weight, place, slots, total, left)
+        calls += _hand_over(who, place, own_ids, shown, unsure, items[world], valid[world], close[world])
+        for k in range(shown - 1, -1, -1):
+            _add_log_chances(chosen[k], left, log_chance)
+        _scatter(log_chance, who, log_propensity[world])
+    return calls
