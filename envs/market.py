@@ -115,11 +115,9 @@ class Market:
             if action.shape != expected:
                 raise InterplayError(f"{side}_action of shape {tuple(action.shape)}: give {tuple(expected)}, an action "
                                      "for each agent of each world")
-        choice = self._choose(state, user_action)
-        response = self._respond(state, choice)
+        choice, response = self._respond(state, user_action)
         after = self._update_users(state, choice, response)
-        after, clicks, cost = self._update_items(state, after, choice, response)
-        after, illegal_items = self._place_boosts(state, after, item_action)
+        after, clicks, cost, illegal_items = self._update_items(state, after, choice, response, item_action)
         after = self._update_slates(replace(after, time=state.time + 1))
         return after, self._account(state, after, choice, response, clicks, cost, illegal_items)
 
@@ -160,25 +158,19 @@ class Market:
         """Factor of each item's boost that the current slates were built with, float32 ``[B, I]``; 1 = rest."""
         return self._rules.factor[state.boost_level]
 
-    def _choose(self, state: State, action: Tensor) -> Choice:
-        """Actions that the mask forbids become a skip, and are counted."""
-        if kernels.usable(state.mood):
-            position, item, forbidden = edges.choose(state, action)
-            return Choice(position, item, forbidden.sum(1))
-        position, illegal = _legal(action, user_mask(state))
-        item = state.slate.items.gather(2, (position - 1).clamp(min=0).unsqueeze(2)).squeeze(2)
-        return Choice(position, item, illegal)
-
-    def _respond(self, state: State, choice: Choice) -> Tensor:
-        """The responses y, float32 ``[B, U]``."""
-        if not (self._rules.formula and kernels.usable(state.mood)):
-            return responses(self._rules, state, choice.item, choice.position)
-        response, close = edges.respond(self._rules, state, choice.item, choice.position)
+    def _respond(self, state: State, action: Tensor) -> tuple[Choice, Tensor]:
+        """What users take, and the responses y, float32 ``[B, U]``. Forbidden actions become a skip."""
+        if not kernels.usable(state.mood):
+            choice = _chosen(state, action)
+            return choice, responses(self._rules, state, choice.item, choice.position)
+        position, item, forbidden, response, close = edges.respond(self._rules, state, action)
+        if not self._rules.formula:
+            response = responses(self._rules, state, item, position)
         for world, user in close:
             one = state.of_one(world, user)
             here = (slice(world, world + 1), slice(user, user + 1))
-            response[here] = responses(self._rules, one, choice.item[here], choice.position[here], first=user)
-        return response
+            response[here] = responses(self._rules, one, item[here], position[here], first=user)
+        return Choice(position, item, forbidden.sum(1)), response
 
     def _update_users(self, state: State, choice: Choice, response: Tensor) -> State:
         """Satiation, mood, taste; who leaves and who returns."""
@@ -212,15 +204,18 @@ class Market:
         shape = (c.num_users, c.embedding_size)
         return normal(state.key, state.time, Stream.DRIFT, shape) if c.drift_noise > 0.0 else None
 
-    def _update_items(self, state: State, after: State, choice: Choice,
-                      response: Tensor) -> tuple[State, Tensor, Tensor]:
-        """Responses reach the items; boosts that were served are paid for; budgets, deaths, wear-out."""
-        if self._rules.formula and kernels.usable(response):
-            return edges.update_items(self._rules, state, after, choice.item, response)
-        c, segment = self.config, state.population.segment
-        by_segment = torch.zeros_like(state.wearout).flatten(1)
-        by_segment = by_segment.scatter_add(1, choice.item * c.num_segments + segment, response)
-        by_segment = by_segment.view_as(state.wearout)
+    def _update_items(self, state: State, after: State, choice: Choice, response: Tensor,
+                      action: Tensor) -> tuple[State, Tensor, Tensor, Tensor]:
+        """Responses reach the items; served boosts are paid for; budgets, deaths, wear-out; whom items court next.
+
+        Returns:
+            The worlds, clicks and costs, float32 ``[B, I]``, and how many actions were forbidden, int64 ``[B]``.
+        """
+        if kernels.usable(response):
+            heard = None if self._rules.formula else self._heard(state, choice, response)
+            moved = edges.update_items(self._rules, state, after, choice.item, response, action, heard)
+            return *moved[:3], moved[3].sum(1)
+        c, by_segment = self.config, self._heard(state, choice, response)
         clicks = by_segment.sum(2)
         cost = self._rules.cost[state.boost_level]
         energy, alive = state.energy, state.alive
@@ -231,13 +226,16 @@ class Market:
         size = state.population.members(c.num_segments)[1]
         wearout = c.wearout_decay * state.wearout + by_segment / size.clamp(min=1.0).unsqueeze(1)
         after = replace(after, energy=energy, alive=alive, wearout=wearout, popularity=state.popularity + clicks)
-        return after, clicks, cost
+        after, illegal = self._place_boosts(state, after, action)
+        return after, clicks, cost, illegal
+
+    def _heard(self, state: State, choice: Choice, response: Tensor) -> Tensor:
+        """Responses to each item from each segment, float32 ``[B, I, C]``."""
+        cell = choice.item * self.config.num_segments + state.population.segment
+        return torch.zeros_like(state.wearout).flatten(1).scatter_add_(1, cell, response).view_as(state.wearout)
 
     def _place_boosts(self, state: State, after: State, action: Tensor) -> tuple[State, Tensor]:
         """What items do now courts users in the next step; an item that has just died courts nobody."""
-        if kernels.usable(state.energy):
-            after, forbidden = edges.place_boosts(self._rules, state, after, action)
-            return after, forbidden.sum(1)
         action, illegal = _legal(action, item_mask(self._rules, state))
         action = torch.where(after.alive, action, 0)
         levels = max(1, len(self.config.boost_levels))
@@ -289,6 +287,13 @@ class Market:
             if found != (num_worlds, *shape):
                 raise InterplayError(f"behaviour {self.behaviour.name!r} gave {name} of shape {found}, but the "
                                      f"config asks for {(num_worlds, *shape)}: make them agree")
+
+
+def _chosen(state: State, action: Tensor) -> Choice:
+    """Actions that the mask forbids become a skip, and are counted."""
+    position, illegal = _legal(action, user_mask(state))
+    item = state.slate.items.gather(2, (position - 1).clamp(min=0).unsqueeze(2)).squeeze(2)
+    return Choice(position, item, illegal)
 
 
 def _remember(state: State, choice: Choice, response: Tensor) -> State:

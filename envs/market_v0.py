@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import chain
 from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
@@ -231,21 +232,25 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
     def _told(self, agents: list[str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         """Observations and infos of ``agents``: each side's arrays are only cut into rows."""
         seen = self._seen(self._begun("step"))
-        rows = self._keep([row for flat in seen for row in flat.features[0]], agents)
+        rows = self._keep(chain.from_iterable(flat.features[0] for flat in seen), agents)
         if self.action_mask == "none":
             return rows, {agent: {} for agent in agents}
-        masks = self._keep([row for flat in seen for row in flat.mask[0]], agents)
+        masks = self._kept(chain.from_iterable(flat.mask[0] for flat in seen), agents)
         if self.action_mask == "info":
-            return rows, {agent: {"action_mask": row} for agent, row in masks.items()}
-        return ({agent: {"observation": row, "action_mask": masks[agent]} for agent, row in rows.items()},
+            return rows, {agent: {"action_mask": row} for agent, row in masks}
+        return ({agent: {"observation": rows[agent], "action_mask": row} for agent, row in masks},
                 {agent: {} for agent in agents})
 
     def _keep(self, values: Iterable[Value], agents: list[str]) -> dict[str, Value]:
         """Values of all possible agents by name, of which only those of ``agents`` are kept."""
-        everybody = dict(zip(self.possible_agents, values, strict=True))
-        if len(agents) == len(everybody):
+        return dict(self._kept(values, agents))
+
+    def _kept(self, values: Iterable[Value], agents: list[str]) -> Iterable[tuple[str, Value]]:
+        everybody = zip(self.possible_agents, values, strict=True)
+        if len(agents) == len(self.possible_agents):
             return everybody
-        return {agent: everybody[agent] for agent in agents}
+        live = set(agents)
+        return (pair for pair in everybody if pair[0] in live)
 
 
 def _joined(users: torch.Tensor, items: torch.Tensor) -> list[Any]:

@@ -27,7 +27,7 @@ class Rules(NamedTuple):
         log_factor: float32 ``[1 + L]``.
         examination: float32 ``[1 + K]``, rho_k of each slot, 1 for a skip.
         lists: the behaviour's ``candidates()`` on the device, or None.
-        numbers: those of the config, and ``TOLERANCE``, as kernels read them.
+        numbers: those of the config, ``TOLERANCE`` and ``formula``, as kernels read them.
         formula: whether responses are drawn by the preference formula, which kernels know.
     """
 
@@ -48,8 +48,8 @@ class Rules(NamedTuple):
         lists = behaviour.candidates()
         on_device = None if lists is None else (lists[0].to(device), lists[1].to(device))
         slot = torch.arange(1 + config.slate_size, device=device).clamp(min=1)
-        known = kernels.numbers(config, tolerance=TOLERANCE, mood_floor=TOLERANCE - config.mood_max)
         formula = (config.response_mode == "sampled"
                    and type(behaviour).response is SyntheticBehaviour.response)
+        known = kernels.numbers(config, tolerance=TOLERANCE, mood_floor=TOLERANCE - config.mood_max, formula=formula)
         return cls(config, behaviour, factor, config.boost_cost * (factor - 1.0), factor.log(),
                    slot.to(torch.float32) ** -config.position_bias, on_device, known, formula)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from interplay.envs.types import FEATURE_BOUND, TensorRecord
@@ -95,6 +97,13 @@ class Population(TensorRecord):
             member = (self.segment.unsqueeze(2) == segments).to(torch.float32)
             known[num_segments] = member, member.sum(1)
         return known[num_segments]
+
+    def array(self, name: str) -> NDArray[Any]:
+        """A table as numpy has it, for loops that read it in every step; held once where all worlds share it."""
+        known: dict[str, NDArray[Any]] = self.__dict__.setdefault("_arrays", {})
+        if name not in known:
+            known[name] = once(getattr(self, name)).contiguous().numpy()
+        return known[name]
 
     def expand(self, num_worlds: int) -> Population:
         """The same people in ``num_worlds`` worlds, without copying them."""

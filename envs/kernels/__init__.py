@@ -153,12 +153,12 @@ def threads(count: int) -> None:
     compiled("parts").use_threads(torch.get_num_threads() if count > _SMALL else 1)
 
 
-def numbers(config: Any, **more: float) -> NDArray[np.void]:
+def numbers(config: Any, **more: float | bool) -> NDArray[np.void]:
     """The numbers of ``config``, and ``more``, as one record ``[1]`` that loops read by name; floats become float32."""
     kinds = {float: np.float32, int: np.int64, bool: np.bool_}
     # By the default: an integer will do where a number is asked for, but loops would reckon on in float64.
     found = {f.name: (getattr(config, f.name), kinds[type(f.default)]) for f in fields(config)
-             if type(f.default) in kinds} | {name: (value, np.float32) for name, value in more.items()}
+             if type(f.default) in kinds} | {name: (value, kinds[type(value)]) for name, value in more.items()}
     return np.array([tuple(value for value, _ in found.values())], [(name, kind) for name, (_, kind) in found.items()])
 
 

@@ -37,42 +37,48 @@ def _sum_by_halves(values: NDArray[np.float32]) -> Any:
     return values[0]
 
 
-@loop
-def choose(action: NDArray[np.int64], items: NDArray[np.int64], valid: NDArray[np.bool_], active: NDArray[np.bool_],
-           position: NDArray[np.int64], item: NDArray[np.int64], illegal: NDArray[np.bool_]) -> None:
+@routine
+def _choose(world: int, begin: int, end: int, action: NDArray[np.int64], items: NDArray[np.int64],
+            valid: NDArray[np.bool_], active: NDArray[np.bool_], position: NDArray[np.int64], item: NDArray[np.int64],
+            illegal: NDArray[np.bool_]) -> None:
     """Actions that the mask forbids become a skip."""
-    worlds, users, slots = items.shape
-    blocks = (users + USERS - 1) // USERS
-    for part in prange(worlds * blocks):
-        world, block = part // blocks, part % blocks
-        for user in range(block * USERS, min(users, (block + 1) * USERS)):
-            wanted = action[world, user]
-            allowed = wanted == 0
-            if 0 < wanted <= slots:
-                allowed = active[world, user] and valid[world, user, wanted - 1]
-            illegal[world, user] = not allowed
-            position[world, user] = wanted if allowed else 0
-            item[world, user] = items[world, user, wanted - 1 if allowed and wanted > 0 else 0]
+    slots = items.shape[2]
+    for user in range(begin, end):
+        wanted = action[world, user]
+        allowed = wanted == 0
+        if 0 < wanted <= slots:
+            allowed = active[world, user] and valid[world, user, wanted - 1]
+        illegal[world, user] = not allowed
+        position[world, user] = wanted if allowed else 0
+        item[world, user] = items[world, user, wanted - 1 if allowed and wanted > 0 else 0]
 
 
 @loop
-def respond(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], stream: int, item: NDArray[np.int64],
-            position: NDArray[np.int64], segment: NDArray[np.int64], mood: NDArray[np.float32],
-            satiation: NDArray[np.float32], taste: NDArray[np.float32], rows: NDArray[np.float32],
-            weight: NDArray[np.float32], wearout: NDArray[np.float32], examination: NDArray[np.float32],
-            response: NDArray[np.float32], close: NDArray[np.bool_]) -> int:
-    """Draw every user's response; how many of the draws lie ``close`` to the rate that decides them."""
-    worlds, users = item.shape
+def respond(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], stream: int, action: NDArray[np.int64],
+            items: NDArray[np.int64], valid: NDArray[np.bool_], active: NDArray[np.bool_], segment: NDArray[np.int64],
+            mood: NDArray[np.float32], satiation: NDArray[np.float32], taste: NDArray[np.float32],
+            rows: NDArray[np.float32], weight: NDArray[np.float32], wearout: NDArray[np.float32],
+            examination: NDArray[np.float32], position: NDArray[np.int64], item: NDArray[np.int64],
+            illegal: NDArray[np.bool_], response: NDArray[np.float32], close: NDArray[np.bool_]) -> int:
+    """What every user takes and, where the formula says it, the response; how many of the draws are close calls.
+
+    Those are ``close`` to the rate that decides them.
+    """
+    worlds, users = action.shape
     topics, size = np.uint64(satiation.shape[2]), np.uint64(taste.shape[2])
     three, tastes = np.uint64(3), np.uint64(3) + topics
     blocks = (users + USERS - 1) // USERS
     unsure = 0
     for part in prange(worlds * blocks):
-        world, block = part // blocks, part % blocks
+        world, begin = part // blocks, part % blocks * USERS
+        end = min(users, begin + USERS)
+        _choose(world, begin, end, action, items, valid, active, position, item, illegal)
         c = numbers[0]
+        if not c.formula:
+            continue
         first, second = first_and_second(key, step, stream, world)
         own_weight = weight[world % len(weight)]
-        for user in range(block * USERS, min(users, (block + 1) * USERS)):
+        for user in range(begin, end):
             response[world, user], close[world, user] = np.float32(0.0), False
             if position[world, user] == 0:
                 continue
@@ -150,37 +156,60 @@ def update_users(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], 
                 new_responses[world, user, history - 1] = y
 
 
+@inlined
+def _can_pay(c: Any, alive: Any, energy: Any, cost: Any) -> Any:
+    return alive and (not c.budgets or cost <= energy)
+
+
+@routine
+def _hear(world: int, item: NDArray[np.int64], response: NDArray[np.float32], own: NDArray[np.int64],
+          heard: NDArray[np.float32], clicks: NDArray[np.float32]) -> None:
+    """Responses reach the items; sums are exact because each response is 0 or 1."""
+    heard[world], clicks[world] = np.float32(0.0), np.float32(0.0)
+    for user in range(item.shape[1]):
+        heard[world, item[world, user], own[user]] += response[world, user]
+        clicks[world, item[world, user]] += response[world, user]
+
+
 @loop
 def update_items(numbers: Any, item: NDArray[np.int64], response: NDArray[np.float32], segment: NDArray[np.int64],
                  sizes: NDArray[np.float32], costs: NDArray[np.float32], level: NDArray[np.int64],
                  energy: NDArray[np.float32], alive: NDArray[np.bool_], wearout: NDArray[np.float32],
-                 popularity: NDArray[np.float32], clicks: NDArray[np.float32], cost: NDArray[np.float32],
-                 new_energy: NDArray[np.float32], new_alive: NDArray[np.bool_], new_wearout: NDArray[np.float32],
-                 new_popularity: NDArray[np.float32]) -> None:
-    """What responses do to items, whose sums are exact because each response is 0 or 1; budgets, deaths, wear-out."""
+                 popularity: NDArray[np.float32], action: NDArray[np.int64], clicks: NDArray[np.float32],
+                 cost: NDArray[np.float32], new_energy: NDArray[np.float32], new_alive: NDArray[np.bool_],
+                 new_wearout: NDArray[np.float32], new_popularity: NDArray[np.float32],
+                 boost_segment: NDArray[np.int64], boost_level: NDArray[np.int64], illegal: NDArray[np.bool_]) -> None:
+    """What responses do to items: clicks, budgets, deaths, wear-out; and whom they court next.
+
+    Unless the formula is known, ``clicks`` and, in ``new_wearout``, clicks by segment are given.
+    """
     worlds, items, segments = wearout.shape
+    levels = len(costs) - 1
     zero = np.float32(0.0)
     for world in prange(worlds):
         c = numbers[0]
-        heard = new_wearout[world]
-        heard[:] = zero
-        own = segment[world % len(segment)]
-        for user in range(item.shape[1]):
-            heard[item[world, user], own[user]] += response[world, user]
+        if c.formula:
+            _hear(world, item, response, segment[world % len(segment)], new_wearout, clicks)
         for i in range(items):
-            total = zero
             for s in range(segments):
-                total += heard[i, s]
                 size = max(sizes[world % len(sizes), s], np.float32(1.0))
-                heard[i, s] = c.wearout_decay * wearout[world, i, s] + heard[i, s] / size
-            clicks[world, i], cost[world, i] = total, costs[level[world, i]]
+                new_wearout[world, i, s] = c.wearout_decay * wearout[world, i, s] + new_wearout[world, i, s] / size
+            cost[world, i] = costs[level[world, i]]
             left, lives = energy[world, i], alive[world, i]
             if c.budgets:
-                left = _clamped(left - c.upkeep - cost[world, i] + total, zero, c.energy_max)
+                left = _clamped(left - c.upkeep - cost[world, i] + clicks[world, i], zero, c.energy_max)
                 left = left if lives and left > c.tolerance else zero
                 lives = left > zero
             new_energy[world, i], new_alive[world, i] = left, lives
-            new_popularity[world, i] = popularity[world, i] + total
+            new_popularity[world, i] = popularity[world, i] + clicks[world, i]
+            wanted = action[world, i]
+            allowed, now, courted = wanted == 0, 0, 0
+            if 0 < wanted <= segments * levels:
+                now, courted = (wanted - 1) % levels + 1, (wanted - 1) // levels
+                allowed = _can_pay(c, alive[world, i], energy[world, i], costs[now])
+            boosts = allowed and now > 0 and lives  # who has just died courts nobody
+            illegal[world, i] = not allowed
+            boost_segment[world, i], boost_level[world, i] = courted if boosts else 0, now if boosts else 0
 
 
 @inlined
@@ -189,31 +218,6 @@ def _bounded(x: Any, bound: Any) -> Any:
     bits, most = np.float32(x).view(np.int32), np.float32(bound).view(np.int32)
     size = np.int32(min(np.int32(bits & np.int32(0x7FFFFFFF)), most))
     return np.int32(size | np.int32(bits & np.int32(-0x80000000))).view(np.float32)
-
-
-@inlined
-def _can_pay(c: Any, alive: Any, energy: Any, cost: Any) -> Any:
-    return alive and (not c.budgets or cost <= energy)
-
-
-@loop
-def place_boosts(numbers: Any, action: NDArray[np.int64], costs: NDArray[np.float32], energy: NDArray[np.float32],
-                 alive: NDArray[np.bool_], still_alive: NDArray[np.bool_], boost_segment: NDArray[np.int64],
-                 boost_level: NDArray[np.int64], illegal: NDArray[np.bool_]) -> None:
-    """Boosts that an item can pay for; who has just died courts nobody."""
-    worlds, items = action.shape
-    levels = len(costs) - 1
-    for part in prange(worlds * items):
-        world, i = part // items, part % items
-        c = numbers[0]
-        wanted = action[world, i]
-        allowed, level, courted = wanted == 0, 0, 0
-        if 0 < wanted <= c.num_segments * levels:
-            level, courted = (wanted - 1) % levels + 1, (wanted - 1) // levels
-            allowed = _can_pay(c, alive[world, i], energy[world, i], costs[level])
-        boosts = allowed and level > 0 and still_alive[world, i]
-        illegal[world, i] = not allowed
-        boost_segment[world, i], boost_level[world, i] = courted if boosts else 0, level if boosts else 0
 
 
 @loop

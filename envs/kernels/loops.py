@@ -1,4 +1,4 @@
-"""The loops of noise and of the highest, as numba compiles them: at the first call of each, for seconds, then from disk."""
+"""The loops of noise and of rows' highest. Numba compiles each at its first call, for seconds, and keeps it."""
 
 from __future__ import annotations
 

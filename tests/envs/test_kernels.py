@@ -172,9 +172,10 @@ def test_responses_that_rounding_could_change_are_left_to_torch(monkeypatch: pyt
     action = torch.ones(2, 64, dtype=torch.int64)
     respond, rest = edges.respond, torch.zeros(2, 32, dtype=torch.int64)
 
-    def wrong(*arguments: Any) -> tuple[Tensor, list[list[int]]]:
-        response, _ = respond(*arguments)
-        return 1.0 - response, [[world, user] for world in range(2) for user in range(64)]
+    def wrong(*arguments: Any) -> edges.Answers:
+        answers = respond(*arguments)
+        return answers._replace(response=1.0 - answers.response,
+                                close=[[world, user] for world in range(2) for user in range(64)])
 
     expected = market.step(state, action, rest)[1].response
     monkeypatch.setattr(edges, "respond", wrong)
