@@ -21,7 +21,6 @@ from pettingzoo.utils import OrderEnforcingWrapper  # type: ignore[import-untype
 from pettingzoo.utils.conversions import parallel_to_aec_wrapper  # type: ignore[import-untyped]
 
 from interplay.envs.flat import (
-    ACTION_BOUNDS,
     Flat,
     as_action,
     check_choice,
@@ -213,7 +212,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
             except ValueError:  # not one number each
                 row = np.empty(0)
             if row.dtype.kind == "i" and row.ndim == 1:  # what nearly everybody sends; agent by agent takes longer
-                return row.astype(np.int64, copy=False).clip(*ACTION_BOUNDS)
+                return row.astype(np.int64, copy=False)
         return np.array(self._row_by_agent(actions))
 
     def _row_by_agent(self, actions: Mapping[str, Any]) -> list[int]:

@@ -25,10 +25,9 @@ from interplay.envs.kernels.parts import (
     routine,
 )
 
-_LANES = 256  # users whose slates a thread draws side by side
-_SCORES = 1 << 15  # what they hold at most at once: 128 KiB of float32
+_LANES = 512  # users whose slates a thread draws side by side
+_SCORES = 1 << 16  # what they hold at most at once: 256 KiB of float32
 _TOGETHER = 8  # dimensions that one pass adds up
-_LEVELS = 4  # places of a slate that one pass keeps
 _FAR = np.float32(20.0)  # from 0: e to the twice is what float32 can well hold
 
 
@@ -104,8 +103,16 @@ def _arrive(first: Any, second: Any, start: Any, candidate: Any, low: Any, level
 
 
 @routine
-def _let_in(arrival: NDArray[np.int32], a: Any, b: Any, c: Any, d: Any) -> None:
-    """Keep the earliest of five in ``a``, the next in ``b``, ``c`` and ``d``, and the latest in ``arrival``."""
+def _let_in(arrival: NDArray[np.int32], earliest: NDArray[np.int32]) -> None:
+    """Keep the earlier of each two in ``earliest``, and the later in ``arrival``."""
+    for n in range(np.int32(len(arrival))):
+        one, other = arrival[n], earliest[n]
+        earliest[n], arrival[n] = np.int32(min(one, other)), np.int32(max(one, other))
+
+
+@routine
+def _let_in_four(arrival: NDArray[np.int32], a: Any, b: Any, c: Any, d: Any) -> None:
+    """The same with ``a``, ``b``, ``c`` and ``d`` in turn, in one pass."""
     for n in range(np.int32(len(arrival))):
         late = arrival[n]
         early, late = np.int32(min(late, a[n])), np.int32(max(late, a[n]))
@@ -127,11 +134,14 @@ def _race(first: Any, second: Any, start: Any, low: Any, level: Any, weight: Any
     place of two. Scores become weights, which are summed up in ``total``.
     """
     earliest[:] = np.int32(0x7FFFFFFF)
+    fours = len(earliest) // 4 * 4
     for candidate in range(len(weight)):
         _arrive(first, second, start, candidate, low, level, weight[candidate], arrival)
         _add(weight[candidate], total)
-        for k in range(0, len(earliest), _LEVELS):
-            _let_in(arrival, earliest[k], earliest[k + 1], earliest[k + 2], earliest[k + 3])
+        for k in range(0, fours, 4):
+            _let_in_four(arrival, earliest[k], earliest[k + 1], earliest[k + 2], earliest[k + 3])
+        for k in range(fours, len(earliest)):
+            _let_in(arrival, earliest[k])
 
 
 @routine
@@ -328,7 +338,7 @@ def slates(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, taste: 
     lanes = max(8, min(_LANES, _SCORES // count))
     chunks = users // lanes + starts.shape[1] - 1
     wanted = min(slots + 1, count)  # one more than is shown, to see how narrowly it was left out
-    pairs, levels = _padded(count, 2), _padded(wanted, _LEVELS)
+    pairs = _padded(count, 2)
     low = np.int32((1 << _bits(count)) - 1)
     calls = 0
     for part in prange(worlds * chunks):
@@ -348,7 +358,7 @@ def slates(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, taste: 
         reach, margin = np.empty(lanes_here, np.float32), np.zeros(lanes_here, np.float32)
         highest, unsure = np.empty(lanes_here, np.float32), np.empty(lanes_here, np.bool_)
         total, left = np.zeros(lanes_here, np.float64), np.empty(lanes_here, np.float64)
-        work, earliest = np.empty(lanes_here, np.int32), np.zeros((levels, lanes_here), np.int32)
+        work, earliest = np.empty(lanes_here, np.int32), np.zeros((wanted, lanes_here), np.int32)
         chosen, log_chance = np.zeros((slots, lanes_here), np.float32), np.zeros(lanes_here, np.float32)
         value, error = np.empty(wanted, np.float64), np.empty(wanted, np.float64)
         first, second = first_and_second(key, step, stream, world)
@@ -361,7 +371,7 @@ def slates(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, taste: 
             _race(first, second, start, low, highest, weight, total, work, earliest)
             for k in range(shown):
                 _margins(earliest[k], reach, margin)
-        place[:], unsure[:] = earliest[:wanted] & low, False
+        place[:], unsure[:] = earliest & low, False
         for k in range(min(shown, wanted - 1)):
             _mark_near(earliest[k], earliest[k + 1], low, margin, unsure)
         for n in range(lanes_here):
