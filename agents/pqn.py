@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any, ClassVar
 
 import torch
@@ -95,10 +94,10 @@ class PQNAgent(EpsilonGreedy):
 
     def _update(self, rollout: Transition) -> dict[str, Tensor]:
         returns = self._returns(rollout).flatten(0, 1)
-        rows = rollout.map(lambda x: x.flatten(0, 1))  # steps and worlds as one axis
+        steps = rollout.map(lambda x: x.flatten(0, 1))  # and worlds as one axis
         metrics: dict[str, Tensor] = {}
         for index in shuffled(self, len(returns), self.options.num_epochs, self.options.num_minibatches):
-            metrics = self._fit(rows.map(itemgetter(index)), returns[index])
+            metrics = self._fit(steps.rows(index), returns[index])
         return metrics
 
     def _fit(self, rows: Transition, returns: Tensor) -> dict[str, Tensor]:

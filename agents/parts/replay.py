@@ -47,7 +47,7 @@ class Replay(Generic[Record]):
     def at(self, index: Tensor) -> tuple[Record, Tensor]:
         """The rows at these places (int64 ``[S]``), and the places."""
         assert self._store is not None
-        return self._store.map(lambda rows: rows[index]), index
+        return self._store.rows(index), index
 
     def state_dict(self) -> dict[str, Any]:
         """The filled part."""

@@ -65,13 +65,13 @@ class NStep:
         return self._joined() if len(self._window) == self._window.maxlen else None
 
     def _joined(self) -> Experience:
-        first = self._window[0]
-        going = torch.ones_like(first.valid)
-        reward, discount = torch.zeros_like(first.reward), torch.ones_like(first.reward)
+        first, *others = self._window
+        going = ~first.terminated & ~first.truncated
+        reward, discount = first.reward, torch.where(first.terminated, 0.0, self._discount)
         after = first.next_observation
-        for step in self._window:
+        for step in others:
             # Nobody looks at the host to see whether an episode ended: what lies beyond its end is masked out.
-            going = going & (step.valid if step is not first else True)
+            going = going & step.valid
             reward = reward + torch.where(going, discount * step.reward, 0.0)
             after = _where(going, step.next_observation, after)
             discount = torch.where(going, torch.where(step.terminated, 0.0, discount * self._discount), discount)
