@@ -59,13 +59,20 @@ def finished(job: TrainSettings) -> bool:
     done = (folder / RESULTS).is_file()
     made, wanted = _plain(TrainSettings.from_json((folder / CONFIG).read_text())), _plain(job)
     if done:  # the market may recommend something else by now
-        made |= json.loads((folder / RESULTS).read_text())["training"]
-        wanted |= json.loads(json.dumps(asdict(replace(recommended(job), episodes=wanted["episodes"]))))
+        now = json.loads(json.dumps(asdict(replace(recommended(job), episodes=wanted["episodes"]))))
+        made |= _of_players(job, json.loads((folder / RESULTS).read_text())["training"])
+        wanted |= _of_players(job, now)
     for name, value in wanted.items():
         if name not in _MACHINE and made.get(name) != value:
             raise InterplayError(f"{str(folder)!r} was made with {name}={made.get(name)!r}, not {value!r}: choose "
                                  "another --out, or delete that folder")
     return done
+
+
+def _of_players(job: TrainSettings, training: dict[str, Any]) -> dict[str, Any]:
+    """The training without options that a market recommends to agents who don't play."""
+    players = (job.users, job.items, job.platform)
+    return training | {"options": {name: given for name, given in training["options"].items() if name in players}}
 
 
 def _plain(settings: TrainSettings) -> dict[str, Any]:

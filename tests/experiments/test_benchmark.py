@@ -8,11 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from interplay.envs.presets import find_preset, presets
+from interplay.envs.types import InterplayError
+from interplay.experiments import jobs
 from interplay.experiments.benchmark import BenchmarkSettings, planned
 from interplay.experiments.cli import main
 from interplay.experiments.curves import read_curves
@@ -124,6 +127,22 @@ def test_a_run_that_was_made_otherwise_is_not_taken_for_this_one(finished, tmp_p
     error = capsys.readouterr().err
     assert "episodes=1, not 4" in error
     assert "--out" in error
+
+
+def test_what_a_market_recommends_to_agents_who_do_not_play_is_nothing_to_a_run(finished, tmp_path, monkeypatch):
+    recommended = jobs.recommended
+    settings = BenchmarkSettings(presets=("contest",), agents=("linucb",), seeds=1, scale=0.005,
+                                 out=copied(finished, tmp_path)).checked()
+    (job,) = planned(settings)
+
+    def now_recommends(**options):
+        monkeypatch.setattr(jobs, "recommended", lambda job: replace(recommended(job), options=options))
+
+    now_recommends(pqn={"hidden": 8})
+    assert jobs.finished(job)
+    now_recommends(linucb={"width": 0.5})
+    with pytest.raises(InterplayError, match="was made with options="):
+        jobs.finished(job)
 
 
 @pytest.mark.usefixtures("broken")
