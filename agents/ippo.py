@@ -215,6 +215,11 @@ class ActorCritic(nn.Module):
         """Agents as the critic sees them, ``[..., N, E]``."""
         return torch.relu(self._critic.embed(side, observation).agent)
 
+    def surrounded(self, side: Side, observation: Observation) -> Tensor:
+        """Agents beside the mean of what they may choose from, as the critic sees both, ``[..., N, 2 * E]``."""
+        agent, options = self._critic.embed(side, observation)
+        return torch.cat([torch.relu(agent), torch.relu(options).mean(-2)], dim=-1)
+
     def value(self, inputs: Tensor) -> Tensor:
         """``[..., N, critic_inputs * E]`` to ``[..., N]``."""
         value: Tensor = self._value(inputs)

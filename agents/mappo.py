@@ -1,9 +1,10 @@
 """`mappo`: PPO with a centralised critic and a common reward, decentralised actors.
 
 Yu et al., "The surprising effectiveness of PPO in cooperative multi-agent games" (NeurIPS 2022). It is ``ippo`` but for
-two things. The critic reads an agent's embedding beside the mean embedding of all agents that it plays, which is what
-the paper's agent-specific global state becomes with any number of agents. And every agent is paid the mean of what all
-of them earn.
+two things. The critic reads what an agent is and may choose from, beside the mean of this over all agents that it
+plays, which is what the paper's agent-specific global state (section 5.2) becomes with any number of agents. What there
+is to choose from belongs to it: much of the state, such as how long items can still pay their upkeep, shows nowhere
+else. And every agent is paid the mean of what all of them earn.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ class MAPPOAgent(IPPOAgent):
     name: ClassVar[str] = "mappo"
 
     def _critic_inputs(self) -> int:
-        """An agent's own embedding and the pooled one."""
-        return 2
+        """An agent's own embedding and the mean of its options', and both pooled over agents."""
+        return 4
 
     def _rewards(self, rollouts: Mapping[Side, Transition]) -> dict[Side, Tensor]:
         """What all earn on average, for everybody: float32 ``[T, B, N]``.
@@ -37,7 +38,7 @@ class MAPPOAgent(IPPOAgent):
 
     def _values(self, seen: Mapping[Side, Observation]) -> dict[Side, Tensor]:
         """The critic, float32 ``[..., N]`` for each side: from what an agent sees and from what all see."""
-        agents = {side: self.network.embedded(side, observation) for side, observation in seen.items()}
+        agents = {side: self.network.surrounded(side, observation) for side, observation in seen.items()}
         pooled = torch.cat(list(agents.values()), dim=-2).mean(-2, keepdim=True)
         return {side: self.network.value(torch.cat([own, pooled.expand_as(own)], dim=-1))
                 for side, own in agents.items()}

@@ -147,6 +147,26 @@ def test_advantages_are_returns_less_values_standardised():
     assert batch.log_policy.shape == (4 * WORLDS, 2)
 
 
+def test_the_teams_critic_sees_what_anybody_may_choose_from():
+    agent, before = actor(MAPPOAgent, 10), seen()
+    options = before.options.clone()
+    options[:, 1, 0] = 0.5  # the first option of agent 1 alone
+    one, other = (agent._values({"users": o})["users"][0] for o in (before, replace(before, options=options)))
+    assert ((one - other).abs() > 1e-4).all()  # agent 0 is worth something else, too
+
+
+@pytest.mark.parametrize(("kind", "sees"), [(IPPOAgent, False), (MAPPOAgent, True)], ids=["ippo", "mappo"])
+def test_a_state_that_only_options_tell_is_worth_what_it_pays_to_the_teams_critic(kind, sees):
+    """In every other world options look bright and everybody is paid; in the others nobody is, whatever they do."""
+    agent, bright = actor(kind, 200), (torch.arange(WORLDS) % 2 == 0).float()
+    before = replace(seen(), options=bright.view(WORLDS, 1, 1, 1).expand(WORLDS, 2, 2, 1))
+    for _ in range(200):
+        agent.learn({"users": step(before, agent.act("users", before, explore=True),
+                                   bright.unsqueeze(1).expand(WORLDS, 2))})
+    error = (agent._values({"users": before})["users"] - bright.unsqueeze(1)).abs()
+    assert error.max() < 0.1 if sees else error.mean() > 0.4
+
+
 @pytest.mark.parametrize(("kind", "wrong", "mend"), [
     (SharedCriticOptions, {"encoder": "lstm"}, "gru"), (SharedCriticOptions, {"scorer": "dot"}, "hadamard"),
     (SharedCriticOptions, {"encoder": "transformer", "hidden": 6}, "multiple of 4"),
