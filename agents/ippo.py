@@ -32,7 +32,7 @@ from interplay.envs.types import InterplayError, Observation, Side, SideSpec, Te
 
 @dataclass(frozen=True)
 class IPPOOptions:
-    """Hyper-parameters of ``ippo`` and ``mappo``."""
+    """Hyper-parameters of ``ippo``, and of ``mappo`` but for defaults."""
 
     learning_rate: float = 1e-3
     """Adam's step at the start; it falls linearly to a tenth."""

@@ -10,19 +10,31 @@ else. And every agent is paid the mean of what all of them earn.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from interplay.agents.ippo import IPPOAgent
+from interplay.agents.ippo import IPPOAgent, IPPOOptions
 from interplay.envs.types import Observation, Side, Transition
+
+
+@dataclass(frozen=True)
+class MAPPOOptions(IPPOOptions):
+    """Hyper-parameters of ``mappo``: those of ``ippo``, some with another default."""
+
+    num_minibatches: int = 1
+    """Parts of a rollout, each of which is one step of the optimiser; 1 = it is not split, as section 5.3 advises."""
 
 
 class MAPPOAgent(IPPOAgent):
     """One team of all agents that it plays, on one side or on both."""
 
     name: ClassVar[str] = "mappo"
+    # Once a team has learnt, standardised advantages are noise of the critic, and many small steps on one rollout can
+    # turn round what an agent does for certain before anything is played again.
+    Options: ClassVar[type] = MAPPOOptions
 
     def _critic_inputs(self) -> int:
         """An agent's own embedding and the mean of its options', and both pooled over agents."""

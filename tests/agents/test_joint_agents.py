@@ -167,6 +167,16 @@ def test_a_state_that_only_options_tell_is_worth_what_it_pays_to_the_teams_criti
     assert error.max() < 0.1 if sees else error.mean() > 0.4
 
 
+@pytest.mark.parametrize(("kind", "steps_of_the_optimiser"), [(IPPOAgent, 16), (MAPPOAgent, 4)], ids=["ippo", "mappo"])
+def test_the_team_does_not_split_its_rollouts(kind, steps_of_the_optimiser):
+    """Four passes over one rollout."""
+    agent = kind({"users": SPEC}, Setting(seed=1, total_steps=10, discount=0.5), kind.Options(rollout_length=1))
+    action = torch.ones(WORLDS, 2, dtype=torch.int64)
+    agent.learn({"users": step(seen(), action, action.float())})
+    taken = {int(state["step"]) for state in agent.state_dict()["optimiser"]["state"].values()}
+    assert taken == {steps_of_the_optimiser}
+
+
 @pytest.mark.parametrize(("kind", "wrong", "mend"), [
     (SharedCriticOptions, {"encoder": "lstm"}, "gru"), (SharedCriticOptions, {"scorer": "dot"}, "hadamard"),
     (SharedCriticOptions, {"encoder": "transformer", "hidden": 6}, "multiple of 4"),
