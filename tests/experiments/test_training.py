@@ -1,6 +1,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -270,6 +272,16 @@ def test_a_bad_log_ends_in_one_clear_line(name, tmp_path, capsys):
     assert len(error.splitlines()) == 1
     for word in words:
         assert word in error
+
+
+def test_a_reader_who_has_read_enough_is_no_error():
+    """As of ``interplay train --help | head``; here it reads nothing at all."""
+    command = [sys.executable, "-c", "import sys; from interplay.experiments.cli import main; sys.exit(main(sys.argv[1:]))",
+               "train", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
 
 
 def test_a_log_folder_that_cannot_be_written_is_named(tmp_path, capsys):
