@@ -32,6 +32,7 @@ _SENSIBLE: dict[Missing, tuple[TargetsOf, ...]] = {
     "mask": ("actual", "ips"), "zero": get_args(TargetsOf), "impute": ("actual", "replay", "ips", "doubly-robust")}
 
 _EMBEDDING_SIZE = 16  # of markets whose vectors come from the low-rank model
+_SLATE_SIZE = 5  # where the catalogue has as many items
 _FOLDS = 4  # of cross-fitted guesses; each model has seen three quarters of the pairs
 
 
@@ -238,8 +239,8 @@ def logged_market_config(log: InteractionLog, **changes: Any) -> MarketConfig:
         if name not in known:
             raise InterplayError(f"unknown market option {name!r}: choose from {', '.join(known)}")
     values: dict[str, Any] = dict(
-        **_sizes(log), slate_size=5, embedding_size=_EMBEDDING_SIZE, num_segments=4, horizon=20,
-        response_mode="mean", temperature=0.5, boost_levels=(2.0, 4.0), boost_cost=0.05)
+        **_sizes(log), slate_size=min(_SLATE_SIZE, log.num_items), embedding_size=_EMBEDDING_SIZE, num_segments=4,
+        horizon=20, response_mode="mean", temperature=0.5, boost_levels=(2.0, 4.0), boost_cost=0.05)
     return MarketConfig(**(values | changes))
 
 

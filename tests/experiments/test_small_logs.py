@@ -1,0 +1,46 @@
+"""Logs as small as they come, through the commands: each is played, or refused in one line that says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from interplay.experiments.cli import main
+
+ONE_USER = {"user": [7] * 12, "item": range(12), "reward": [n % 3 for n in range(12)]}
+ONE_ITEM = {"user": range(12), "item": [7] * 12, "reward": [n % 3 for n in range(12)]}
+THREE_ITEMS = {"user": [n // 3 for n in range(12)], "item": [n % 3 for n in range(12)],
+               "reward": [n % 2 for n in range(12)]}
+
+
+@pytest.fixture(params=[ONE_USER, ONE_ITEM, THREE_ITEMS], ids=["one user", "one item", "three items"])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    pl.DataFrame(request.param).write_csv(tmp_path / "log.csv")
+    return tmp_path / "log.csv"
+
+
+@pytest.mark.parametrize("users", ["dqn", "matrix-factorisation", "shared-critic"])
+def test_agents_train_on_them(users: str, log: Path, tmp_path: Path) -> None:
+    """With no slate size named: where the catalogue is shorter than a slate, all of it is shown."""
+    small = ["--episodes", "1", "--num-worlds", "2", "--eval-worlds", "2", "--market", "horizon=3"]
+    assert main(["train", "--log", str(log), "--users", users, "--items", "q-learning", *small, "--log-dir",
+                 str(tmp_path / "runs")]) == 0
+
+
+def test_towers_train_on_them(log: Path, tmp_path: Path) -> None:
+    where = ["--log-dir", str(tmp_path), "--name", "run"]
+    assert main(["pretrain", "--log", str(log), "--epochs", "1", "--size", "4", *where]) == 0
+    assert main(["recommend", "--run", str(tmp_path / "run"), "-k", "2"]) == 0
+
+
+def test_fidelity_judges_them(log: Path, tmp_path: Path) -> None:
+    assert main(["fidelity", "--log", str(log), "--resamples", "20", "--out", str(tmp_path / "out")]) == 0
+
+
+def test_one_row_leaves_nothing_to_hold_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "log.csv").write_text("user,item,reward\na,b,1\n")
+    assert main(["train", "--log", str(tmp_path / "log.csv"), "--log-dir", str(tmp_path / "runs")]) == 2
+    assert "leaves the held-out part empty: change held_out or give a longer log" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
