@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,10 @@ class Discretiser:
         data = (sample / scale).cpu().numpy()
         # Random play may show fewer different rows than clusters were asked for.
         distinct = min(self._num_clusters, len(np.unique(data, axis=0)))
-        centre, _ = kmeans2(data, distinct, iter=20, minit="++", rng=rng)
+        with warnings.catch_warnings():
+            # Such a cluster keeps the centre that it had, and nothing is nearest to it: no row is lost.
+            warnings.filterwarnings("ignore", message="One of the clusters is empty")
+            centre, _ = kmeans2(data, distinct, iter=20, minit="++", rng=rng)
         self._centre = torch.from_numpy(np.asarray(centre, dtype=np.float32)).to(rows.device)
         self._scale = scale
 

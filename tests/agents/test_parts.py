@@ -1,6 +1,9 @@
+import warnings
+
 import pytest
 import torch
 
+from interplay.agents.parts import discretiser
 from interplay.agents.parts.replay import PrioritisedReplay, Replay, Rollout
 from interplay.agents.parts.returns import Experience, NStep, lambda_returns
 from interplay.envs.types import Transition
@@ -117,3 +120,17 @@ def test_an_experience_is_saved_and_loaded(moved):
     other = Experience.from_state(one.state_dict())
     assert all(map(torch.equal, one.tensors(), other.tensors()))
     assert other.next_observation.history is None
+
+
+def test_an_empty_cluster_is_nobodys_concern(monkeypatch):
+    """Where rows differ by little more than rounding; scipy then keeps the centre, and says so at each fit."""
+    fit = discretiser.kmeans2
+
+    def warns(*args, **options):
+        warnings.warn("One of the clusters is empty. Re-run kmeans with a different initialization.", stacklevel=3)
+        return fit(*args, **options)
+
+    monkeypatch.setattr(discretiser, "kmeans2", warns)
+    clusters = discretiser.Discretiser(2, 1, 0, torch.device("cpu"))
+    clusters.add(torch.tensor([[0.0], [0.1], [5.0]]))
+    assert clusters(torch.tensor([[0.0], [5.0]])).unique().numel() == 2
