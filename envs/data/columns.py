@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,7 +53,7 @@ def open_table(path: Path) -> Iterator[pl.LazyFrame]:
     try:
         yield _scan(path)
     except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0]
+        reason = _long_row(path) or str(error).splitlines()[0]
         raise InterplayError(f"{path}: cannot be read as {path.suffix.lower()[1:]} ({reason}): "
                              "check that the file is whole, and that text is in UTF-8") from error
 
@@ -66,7 +67,27 @@ def _scan(path: Path) -> pl.LazyFrame:
     if kind == ".parquet":
         return pl.scan_parquet(path)
     # All as text: guessing types would make '007' and '7' one user.
-    return pl.scan_csv(path, separator="\t" if kind == ".tsv" else ",", infer_schema=False)
+    return pl.scan_csv(path, separator=_separator(kind), infer_schema=False)
+
+
+def _separator(kind: str) -> str:
+    return "\t" if kind == ".tsv" else ","
+
+
+def _long_row(path: Path) -> str:
+    """The first row with more fields than the header, in words; empty if that is not what is wrong.
+
+    The parser refuses such a row too, but says neither which one nor what is in it.
+    """
+    if path.suffix.lower() == ".parquet" or not path.is_file():
+        return ""
+    with suppress(UnicodeDecodeError, csv.Error), path.open(encoding="utf-8", newline="") as file:
+        rows = csv.reader(file, delimiter=_separator(path.suffix.lower()))
+        width = len(next(rows, []))
+        for number, row in enumerate(rows, start=1):
+            if len(row) > width:
+                return f"row {number} has {len(row)} fields, {','.join(row)!r}, where the header has {width}"
+    return ""
 
 
 def check_columns(existing: Sequence[str], columns: ColumnNames, source: str) -> None:
