@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ from interplay.experiments.run import CHECKPOINT
 from interplay.experiments.tables import table
 
 _AT_ONCE = 1024  # users whose scores are held at once
+_NAMED = 8  # users that a note names
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,13 @@ def recommend(settings: RecommendSettings) -> list[Recommendation]:
     """
     if settings.k < 1:
         raise InterplayError(f"k={settings.k} must be at least 1")
-    lists = list(_catalogue(settings.run).lists(settings.user, settings.k))
-    text = _written(lists, settings.format)
+    catalogue = _catalogue(settings.run)
+    lists = list(catalogue.lists(settings.user, settings.k))
+    text, notes = _written(lists, settings.format), _notes(lists, catalogue.names(settings.user), settings.k)
+    if settings.format == "table":
+        text += notes
+    else:  # where programs read, words would be in the way
+        print(notes, end="", file=sys.stderr)
     if settings.out is None:
         print(text, end="")
         return lists
@@ -114,9 +122,13 @@ class Catalogue:
         self._met = interactions(log)
         self._number = {str(name): number for number, name in enumerate(self._log.user_ids)}
 
+    def names(self, users: Sequence[str]) -> list[str]:
+        """These ids, or everybody's."""
+        return list(users) or [str(name) for name in self._log.user_ids]
+
     def lists(self, users: Sequence[str], k: int) -> Iterator[Recommendation]:
         """Lists of ``k`` for these ids, or for everybody; those of whom nothing is known get what is popular."""
-        names = list(users) or [str(name) for name in self._log.user_ids]
+        names = self.names(users)
         numbered = [name for name in names if name in self._number]
         known = {name for name in numbered if self._known[self._number[name]]}
         crowd = popularity(self._met)
@@ -158,7 +170,21 @@ def _written(lists: Sequence[Recommendation], form: str) -> str:
         writer.writerow(Recommendation._fields)
         writer.writerows(lists)
         return file.getvalue()
-    unknown = sorted({line.user for line in lists if line.source == "popularity"})
-    note = f"nothing is known of {', '.join(unknown)}: what is popular instead\n" if unknown else ""
     cells = [[line.user, str(line.rank), line.item, f"{line.score:.3f}", line.title, line.source] for line in lists]
-    return table(Recommendation._fields, cells) + "\n" + note
+    return table(Recommendation._fields, cells) + "\n"
+
+
+def _notes(lists: Sequence[Recommendation], names: Sequence[str], k: int) -> str:
+    """A line for those who got what is popular, and one for those whose lists are shorter than asked for."""
+    length = Counter(line.user for line in lists)
+    unknown = sorted({line.user for line in lists if line.source == "popularity"})
+    short = [name for name in names if length[name] < k]
+    told = [f"nothing is known of {_some(unknown)}: what is popular instead"] if unknown else []
+    told += [f"fewer than {k} items are new to {_some(short)}: lists are shorter"] if short else []
+    return "".join(f"{line}\n" for line in told)
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of them, and how many others there are."""
+    others = f" and {len(names) - _NAMED:,} others" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + others

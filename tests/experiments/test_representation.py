@@ -435,8 +435,16 @@ def test_everybody_gets_a_list_and_strangers_get_what_is_popular(pretrained, cap
 
 
 def test_lists_end_where_a_user_has_met_all_else(pretrained, capsys):
-    lines = json.loads(recommended(pretrained, capsys, "--user", "3", "-k", "99", "--format", "json"))
-    assert len(lines) == 30 - 12
+    assert main(["recommend", "--run", str(pretrained), "--user", "3", "-k", "99", "--format", "json"]) == 0
+    written = capsys.readouterr()
+    assert len(json.loads(written.out)) == 30 - 12
+    assert "fewer than 99 items are new to 3: lists are shorter\n" in written.err
+    assert "are new to 0, 1, 2, 3, 4, 5, 6, 7 and 72 others:" in recommended(pretrained, capsys, "-k", "99")
+
+
+def test_strangers_are_told_of_where_programs_read_too(pretrained, capsys):
+    assert main(["recommend", "--run", str(pretrained), "--user", "stranger", "-k", "1", "--format", "csv"]) == 0
+    assert capsys.readouterr().err == "nothing is known of stranger: what is popular instead\n"
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
