@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from interplay.envs.data import ColumnNames, InteractionLog, find_log, prepare, read_features, read_log, split_log
 from interplay.envs.data.prepare import centre_users
+from interplay.envs.data.split import LATE
 from interplay.experiments.settings import LogSettings
 
 
@@ -40,9 +41,18 @@ def logged_parts(settings: LogSettings, seed: int) -> Parts:
     if settings.scale_rewards == "user":
         train, test, note = centre_users(train, test)
         prepared.append(note)
-    parts = f"training part: {len(train.reward)} rows, held-out part: {len(test.reward)} rows"
+    parts = f"training part: {len(train)} rows, held-out part: {len(test)} rows{_in_neither(log, train, test)}"
     left = [f"left       {len(log):,} rows, {log.num_users:,} users, {log.num_items:,} items"] if prepared else []
     return Parts(log, train, test, "\n".join([read, *notes, *prepared, *left, parts]))
+
+
+def _in_neither(log: InteractionLog, train: InteractionLog, test: InteractionLog) -> str:
+    """How many rows a split left out of both parts, and why, lest they were learnt from."""
+    lost = len(log) - len(train) - len(test)
+    late = train.dropped.get(LATE, 0)
+    reasons = {"training rows of pairs that are held out, too": lost - late, LATE: late}
+    told = ", ".join(f"{count} {reason}" for reason, count in reasons.items() if count)
+    return f"; in neither: {told}" if told else ""
 
 
 def digest(log: InteractionLog) -> str:

@@ -13,6 +13,9 @@ from interplay.envs.types import InterplayError
 
 How = Literal["random", "time", "global-time", "last", "own"]
 
+LATE = "later than the first held-out row"
+"""Why ``"global-time"`` drops training rows, as their count is called."""
+
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
@@ -114,4 +117,4 @@ def _before(part: InteractionLog, log: InteractionLog, test: Bools) -> Interacti
     assert log.time is not None
     assert part.time is not None
     early = part.time <= log.time[test].min()
-    return part if early.all() else part.take(early, "later than the first held-out row")
+    return part if early.all() else part.take(early, LATE)

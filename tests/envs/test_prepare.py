@@ -25,7 +25,8 @@ from interplay.envs.data import (
 from interplay.envs.data.split import How
 from interplay.envs.types import InterplayError
 from interplay.experiments.game import make_game
-from interplay.experiments.settings import TrainSettings
+from interplay.experiments.logs import logged_parts
+from interplay.experiments.settings import LogSettings, TrainSettings
 
 
 def log_of(*rows: tuple[Any, ...], **changes: Any) -> InteractionLog:
@@ -271,6 +272,19 @@ class TestSettings:
         assert lines[-6:] == ["duplicates", "k-core", "scale", "left", "training", "missing"]
         assert f"left       {game.summary.split('left')[1].split()[0]} rows, {game.market.config.num_users} users" \
             in game.summary
+
+    def test_rows_that_a_split_leaves_out_are_told_of(self, tmp_path: Path) -> None:
+        """Coat's own parts share a pair, whose training row would give its answer away; and nothing is learnt late."""
+        (tmp_path / "train.ascii").write_text("1 3\n5 0\n")
+        (tmp_path / "test.ascii").write_text("4 0\n0 2\n")
+        coat = logged_parts(LogSettings(log=tmp_path, split="own"), 0).summary
+        assert "training part: 2 rows, held-out part: 2 rows; in neither: 1 training rows of pairs" in coat
+        rows = "user,item,reward,time\n1,1,1,10\n2,1,2,20\n1,2,3,20\n1,1,4,40\n2,3,5,30\n"
+        (tmp_path / "log.csv").write_text(rows)
+        late = logged_parts(LogSettings(log=tmp_path / "log.csv", split="global-time", held_out=0.5), 0).summary
+        assert "training part: 2 rows, held-out part: 2 rows; in neither: 1 later than the first held-out row" in late
+        whole = logged_parts(LogSettings(log=tmp_path / "log.csv"), 0).summary
+        assert whole.endswith(" rows")
 
     def test_a_wish_without_a_log_is_refused(self) -> None:
         for changes in ({"k_core": 5}, {"duplicates": "mean"}, {"implicit_above": 3.0}, {"clip_rewards": (0.0, 1.0)}):
