@@ -70,6 +70,7 @@ def _read(settings: LogSettings) -> tuple[InteractionLog, list[str]]:
                           settings.time_column, settings.propensity_column)
     default = columns == ColumnNames()
     log = read_log(find_log(settings.log, settings.data_dir), None if default else columns)
+    log = log if settings.reward_range is None else replace(log, reward_range=settings.reward_range)
     notes = []
     if settings.user_features is not None:
         users = read_features(settings.user_features, columns.user, log.user_ids)

@@ -23,7 +23,7 @@ OPTION_OF: dict[Side, str] = {"users": "user_option", "items": "item_option", "p
 """The setting that holds the options of a side's agent."""
 
 _PAIRS = ("market", *OPTION_OF.values())
-_PREPARATION = ("duplicates", "clip_rewards", "implicit_above", "k_core", "scale_rewards")
+_PREPARATION = ("reward_range", "duplicates", "clip_rewards", "implicit_above", "k_core", "scale_rewards")
 _PATHS = ("log", "data_dir", "user_features", "item_features", "log_dir", "resume", "encoder")
 
 
@@ -46,6 +46,9 @@ class LogSettings:
     """Column of the log with the time, if any."""
     propensity_column: str | None = None
     """Column of the log with the propensity, if any."""
+    reward_range: tuple[float, float] | None = None
+    """Worst and best reward that there can be, where the log does not show both: one of nothing but clicks has only 1,
+    and 0 1 says so. By default its lowest and highest."""
     user_features: Path | None = None
     """Table of what else is known of users, a row for each, with their ids in the log's user column: numbers are
     standardised, text becomes a column for each category. Taken in place of what a data set brings along."""
@@ -193,8 +196,8 @@ class TrainSettings(LoggedMarketSettings, RunSettings):
         values = json.loads(text)
         for name in _PATHS:
             values[name] = None if values.get(name) is None else Path(values[name])
-        if values.get("clip_rewards") is not None:
-            values["clip_rewards"] = tuple(values["clip_rewards"])
+        for name in ("reward_range", "clip_rewards"):
+            values[name] = values.get(name) and tuple(values[name])
         for name in _PAIRS:
             values[name] = tuple(values.get(name, ()))
         return cls(**values)

@@ -175,7 +175,7 @@ class InteractionLog:
         low, high = self.reward_range
         if not low < high:
             raise InterplayError(f"log: every reward is {low:g}, so none is better than another: say what the "
-                                 "scale is with reward_range, such as (0.0, 1.0)")
+                                 "scale is with reward_range (--reward-range 0 1)")
         return ((reward - low) / (high - low)).astype(np.float32)
 
     def take(self, rows: NDArray[np.bool_], otherwise: str) -> InteractionLog:

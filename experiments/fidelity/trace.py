@@ -125,7 +125,7 @@ def log_trace(log: InteractionLog, scale: tuple[float, float], gap: float,
     low, high = scale
     if not low < high:
         raise InterplayError(f"log: rewards from {low:g} to {high:g} tell nothing apart: give a log where they "
-                             "differ")
+                             "differ, or say what the scale is (--reward-range 0 1)")
     if not gap > 0.0:
         raise InterplayError(f"gap={gap} must be above 0, in seconds")
     if len(log) == 0:

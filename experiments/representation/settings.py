@@ -79,6 +79,6 @@ class PretrainSettings(LogSettings, Recipe):
         values = json.loads(text)
         for name in _PATHS:
             values[name] = None if values[name] is None else Path(values[name])
-        if values["clip_rewards"] is not None:
-            values["clip_rewards"] = tuple(values["clip_rewards"])
+        for name in ("reward_range", "clip_rewards"):
+            values[name] = values.get(name) and tuple(values[name])
         return cls(**values)

@@ -138,7 +138,7 @@ class TestInteractionLog:
 
     def test_equal_rewards_need_a_range(self) -> None:
         log = make_log(frame(reward=[1, 1, 1]))
-        with pytest.raises(InterplayError, match=r"every reward is 1.*reward_range, such as \(0.0, 1.0\)"):
+        with pytest.raises(InterplayError, match=r"every reward is 1.*reward_range \(--reward-range 0 1\)"):
             log.scaled(log.reward)
         assert replace(log, reward_range=(0.0, 1.0)).scaled(log.reward).tolist() == [1.0, 1.0, 1.0]
 

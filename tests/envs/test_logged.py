@@ -215,7 +215,7 @@ def test_the_smallest_vectors_rank_by_quality() -> None:
 def test_equal_rewards_need_a_range() -> None:
     clicks = make_log(pl.DataFrame({"user": ["a", "b", "a"], "item": ["x", "y", "y"], "reward": [1, 1, 1]}))
     config = small_config(clicks, slate_size=2)
-    with pytest.raises(InterplayError, match=r"every reward is 1.*reward_range, such as \(0.0, 1.0\)"):
+    with pytest.raises(InterplayError, match=r"every reward is 1.*reward_range \(--reward-range 0 1\)"):
         LoggedBehaviour(clicks, clicks, config)
     made = Market(config, LoggedBehaviour(clicks, clicks, config, reward_range=(0.0, 1.0)))
     assert respond(made, made.reset([0])).tolist() == [[1.0, 1.0], [0.0, 1.0]]

@@ -293,8 +293,8 @@ class TestSettings:
 
     def test_they_survive_being_written(self, tmp_path: Path) -> None:
         settings = TrainSettings(log=self.write(tmp_path), clip_rewards=(0.0, 5.0), k_core=3, duplicates="sum",
-                                 implicit_above=2.0, scale_rewards="log", split="last", data_dir=tmp_path,
-                                 log_dir=tmp_path)
+                                 reward_range=(1.0, 6.0), implicit_above=2.0, scale_rewards="log", split="last",
+                                 data_dir=tmp_path, log_dir=tmp_path)
         assert TrainSettings.from_json(settings.to_json()) == settings
 
     def test_the_name_of_a_data_set_stays_a_name(self) -> None:

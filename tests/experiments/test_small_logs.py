@@ -44,3 +44,23 @@ def test_one_row_leaves_nothing_to_hold_out(tmp_path: Path, capsys: pytest.Captu
     assert main(["train", "--log", str(tmp_path / "log.csv"), "--log-dir", str(tmp_path / "runs")]) == 2
     assert "leaves the held-out part empty: change held_out or give a longer log" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_clicks_alone_have_a_scale_if_it_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every pair of even sum was clicked; the others are worth 0, and who takes what was clicked earns more."""
+    clicks = [(u, i) for u in range(6) for i in range(6) if (u + i) % 2 == 0]
+    rows = {"user": [u for u, _ in clicks], "item": [i for _, i in clicks], "reward": [1] * len(clicks)}
+    pl.DataFrame(rows).write_csv(tmp_path / "log.csv")
+    where = ["--log", str(tmp_path / "log.csv"), "--log-dir", str(tmp_path), "--name", "run"]
+    small = ["--users", "random", "--items", "rest", "--episodes", "1", "--eval-worlds", "2"]
+    assert main(["train", *where, *small]) == 2
+    assert "every reward is 1, so none is better than another" in capsys.readouterr().err
+    assert main(["train", *where, *small, "--missing", "zero", "--reward-range", "0", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "rewards  0 to 1" in said
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
+    assert "| greedy" in capsys.readouterr().out
+    assert main(["train", *where, "--reward-range", "2", "3"]) == 2
+    assert "reward 1 lies outside reward_range=(2, 3): widen the range" in capsys.readouterr().err
+    assert main(["train", "--reward-range", "0", "1"]) == 2
+    assert "reward_range=(0.0, 1.0) prepares a log: give one with --log" in capsys.readouterr().err
