@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import numpy as np
 import polars as pl
@@ -90,7 +90,15 @@ def _long_row(path: Path) -> str:
     return ""
 
 
-def check_columns(existing: Sequence[str], columns: ColumnNames, source: str) -> None:
+class Named(Protocol):
+    """Columns that are named for purposes, as ``ColumnNames`` are."""
+
+    def used(self) -> list[str]:
+        """The columns that are named."""
+        ...
+
+
+def check_columns(existing: Sequence[str], columns: Named, source: str) -> None:
     """Refuse names that the table of ``source`` does not have, or that are used twice.
 
     Raises:

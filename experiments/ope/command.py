@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
+import numpy as np
 import polars as pl
 import torch
 import tyro
@@ -14,13 +16,15 @@ from interplay.envs.data.open_bandit import read_open_bandit
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
 from interplay.experiments.ope.accuracy import accuracy_table
-from interplay.experiments.ope.evaluation import Evaluation, evaluate_policy, evaluation_table
+from interplay.experiments.ope.estimators import WEIGHTING, Case
+from interplay.experiments.ope.evaluation import Evaluation, evaluate_case, evaluate_policy, evaluation_table
 from interplay.experiments.ope.feedback import BanditFeedback, Floats
 from interplay.experiments.ope.market import LoggedMarket
 from interplay.experiments.ope.market_judging import FRESH_WORLDS, judge_market
 from interplay.experiments.ope.open_bandit import open_bandit_feedback
 from interplay.experiments.ope.policies import always, most_clicked, uniform
 from interplay.experiments.ope.synthetic import SyntheticBandit, judge
+from interplay.experiments.ope.table import BanditColumns, read_bandit
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,24 @@ class OpeSettings:
     """Estimate what a policy would have earned from what another policy did (off-policy evaluation)."""
 
     path: Annotated[Path | None, tyro.conf.Positional] = None
-    """Campaign of the Open Bandit data set, such as obd/bts/men: a folder with men.csv and item_context.csv."""
+    """Table of your own (.csv, .tsv, .parquet), a row for each choice that was logged. Or a campaign of the Open Bandit
+    data set, such as obd/bts/men: a folder with men.csv and item_context.csv, whose columns are known."""
+    action_column: str = "item"
+    """Column of the table with what was chosen."""
+    reward_column: str = "reward"
+    """Column with what came of it."""
+    propensity_column: str = "propensity"
+    """Column with the probability of that choice under the policy that made it."""
+    target_column: str | None = None
+    """Column with its probability under the policy that is asked about, in place of --policy. Only that of what was
+    chosen is known then, so that the estimators are those that need no model."""
+    context_columns: tuple[str, ...] = ()
+    """Columns that reward models may use: numbers, or text of a few categories."""
+    unit_column: str | None = None
+    """Column with what was drawn independently, such as the user: its rows stay together in folds and intervals."""
     policy: Literal["uniform", "most-clicked"] = "uniform"
     """The target: every item as likely, or always the item with the highest click rate in the older half of the log,
-    which is then evaluated on the newer half."""
+    which is then evaluated on the newer half; a table is as old as its rows are high."""
     folds: int = 3
     """Folds of the log that the reward models of DM, DR and their relatives are cross-fitted on."""
     seed: int = 0
@@ -60,6 +78,10 @@ class Question(NamedTuple):
     what: str
 
 
+_COLUMNS = {"action": "action_column", "reward": "reward_column", "propensity": "propensity_column",
+            "target": "target_column", "context": "context_columns", "unit": "unit_column"}
+
+
 def ope(settings: OpeSettings) -> None:
     """Print the table, and write it if that is asked for.
 
@@ -70,7 +92,7 @@ def ope(settings: OpeSettings) -> None:
     path = settings.path
     if (path is not None) + settings.synthetic + (settings.preset is not None) != 1:
         raise InterplayError(f"path={path and str(path)!r}, synthetic={settings.synthetic} and preset="
-                             f"{settings.preset!r}: give either the folder of a log, such as obd/bts/men, or "
+                             f"{settings.preset!r}: give either a log, such as my.csv or obd/bts/men, or "
                              "--synthetic, or --preset town")
     if path is not None:
         _estimate(settings, path)
@@ -81,24 +103,54 @@ def ope(settings: OpeSettings) -> None:
 
 
 def _estimate(settings: OpeSettings, path: Path) -> None:
-    question = ask(path, settings.policy)
-    found = evaluate_policy(question.feedback, question.policy, settings.folds, seed=settings.seed)
-    print(question.what)
+    if not path.exists():
+        raise InterplayError(f"{path}: there is no such file or folder: check the path")
+    columns = BanditColumns(**{name: getattr(settings, setting) for name, setting in _COLUMNS.items()})
+    what, found = _campaign(settings, path, columns) if path.is_dir() else _table(settings, path, columns)
+    print(what)
     print(evaluation_table(found))
     _write(settings.csv, [_columns(e) for e in found])
+
+
+def _campaign(settings: OpeSettings, path: Path, columns: BanditColumns) -> tuple[str, list[Evaluation]]:
+    if columns != BanditColumns():
+        raise InterplayError(f"{path}: the columns of Open Bandit are known, but {columns} was given: leave it out")
+    question = ask(path, settings.policy)
+    return question.what, evaluate_policy(question.feedback, question.policy, settings.folds, seed=settings.seed)
+
+
+def _table(settings: OpeSettings, path: Path, columns: BanditColumns) -> tuple[str, list[Evaluation]]:
+    read = read_bandit(path, columns)
+    feedback, what = read.feedback, f"{path.name}: {{:,}} rounds, {len(read.actions)} actions, mean reward {{:.5f}}"
+    if read.target is None:
+        question = _asked(feedback, settings.policy, what, read.actions)
+        return question.what, evaluate_policy(question.feedback, question.policy, settings.folds, seed=settings.seed)
+    if settings.policy != "uniform":
+        raise InterplayError(f"target_column={columns.target!r} and policy={settings.policy!r} are two targets: leave "
+                             "one out")
+    told = _told(what, feedback, f"the one in column {columns.target!r}")
+    none = np.zeros(len(feedback))
+    case = Case(read.target / feedback.propensity, feedback.reward, none, none, none, none)
+    return told, evaluate_case(case, WEIGHTING, settings.seed, unit=feedback.unit)
 
 
 def ask(path: Path, policy: str) -> Question:
     """The log of a campaign and the target that is called ``policy``."""
     log = read_open_bandit(path)
-    feedback = open_bandit_feedback(log)
     what = f"{log.campaign} as {log.policy} showed it: {{:,}} rounds, {log.num_items} items, click rate {{:.5f}}"
+    return _asked(open_bandit_feedback(log), policy, what, range(log.num_items))
+
+
+def _asked(feedback: BanditFeedback, policy: str, what: str, names: Sequence[int | str]) -> Question:
     if policy == "uniform":
         return Question(feedback, uniform(feedback), _told(what, feedback, "every item as likely"))
     half = len(feedback) // 2
+    if half == 0:
+        raise InterplayError(f"policy={policy!r} is chosen on one half of the rounds and evaluated on the other: there "
+                             f"are {len(feedback)}, give at least 2")
     older, newer = feedback.take(slice(0, half)), feedback.take(slice(half, None))
     best = most_clicked(older)
-    target = f"always item {best}, chosen on the {half:,} rounds before"
+    target = f"always item {names[best]}, chosen on the {half:,} rounds before"
     return Question(newer, always(newer, best), _told(what, newer, target))
 
 

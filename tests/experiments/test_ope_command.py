@@ -55,7 +55,9 @@ def test_the_most_clicked_item_is_not_judged_by_what_chose_it(campaign: Path) ->
     (["--preset", "village"], "village"), (["--preset", "town", "--steps", "101"], "steps=101: give at least 1"),
     (["--preset", "town", "--temperature", "0"], "temperature=0.0"),
     (["--preset", "town", "--rounds", "0"], "worlds=0"), (["--preset", "town", "--repeats", "0"], "repeats=0"),
-    (["no-such"], "is no campaign of Open Bandit"), (["--synthetic", "--repeats", "0"], "repeats=0"),
+    (["no-such"], "no-such: there is no such file or folder: check the path"), (["."], "is no campaign of Open Bandit"),
+    ([".", "--action-column", "it"], "the columns of Open Bandit are known"),
+    (["--synthetic", "--repeats", "0"], "repeats=0"),
     (["--synthetic", "--temperature", "0"], "temperature=0.0"),
     (["--synthetic", "--repeats", "1", "--rounds", "2"], "folds=3 for 2 rounds"),
 ])

@@ -1,0 +1,113 @@
+"""Off-policy evaluation of a table of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from interplay.experiments.cli import main
+from interplay.experiments.ope import ESTIMATORS, WEIGHTING
+from interplay.experiments.ope.table import BanditColumns, read_bandit
+
+WORTH = np.array([0.2, 0.5, 0.3])
+TARGET = np.array([0.5, 0.1, 0.4])
+
+
+def choices(rounds: int = 4000, repeat: int = 1) -> pl.DataFrame:
+    """Three actions by the softmax of a context; each row ``repeat`` times, as of one user."""
+    rng = np.random.default_rng(0)
+    mood = rng.standard_normal(rounds)
+    chance = np.exp(mood[:, None] * np.array([0.5, 0.0, -0.5]))
+    chance /= chance.sum(1, keepdims=True)
+    action = (chance.cumsum(1) > rng.random(rounds)[:, None]).argmax(1)
+    return pl.DataFrame({
+        "who": np.arange(rounds), "item": np.array(["x", "y", "z"])[action],
+        "reward": (rng.random(rounds) < WORTH[action]).astype(int), "propensity": chance[np.arange(rounds), action],
+        "new": TARGET[action], "mood": mood * 1e6, "day": np.where(rng.random(rounds) < 0.5, "fri", "sat"),
+    })[np.repeat(np.arange(rounds), repeat)]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    choices().write_csv(tmp_path / "mine.csv")
+    return tmp_path / "mine.csv"
+
+
+def asked(path: Path, *flags: str) -> pl.DataFrame:
+    assert main(["ope", str(path), *flags, "--csv", str(path.parent / "out.csv")]) == 0
+    return pl.read_csv(path.parent / "out.csv")
+
+
+def test_every_estimator_says_what_a_policy_of_its_own_would_earn(
+        table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = asked(table, "--context-columns", "mood", "day")
+    assert "mine.csv: 4,000 rounds, 3 actions, mean reward 0.3" in capsys.readouterr().out
+    assert found["estimator"].to_list() == list(ESTIMATORS)
+    truth = float(WORTH.mean())
+    assert ((found["low"] < truth) & (found["high"] > truth)).sum() >= len(ESTIMATORS) - 1  # but for DM
+    assert (found["value"] - truth).abs().max() < 0.02
+
+
+def test_a_target_whose_chances_are_a_column(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found, truth = asked(table, "--target-column", "new"), float(WORTH @ TARGET)
+    assert "target: the one in column 'new'" in capsys.readouterr().out
+    assert found["estimator"].to_list() == list(WEIGHTING)
+    assert ((found["low"] < truth) & (found["high"] > truth)).all()
+    rows = choices()
+    weighted = (rows["new"] / rows["propensity"] * rows["reward"]).mean()
+    assert found.filter(estimator="IPS")["value"].item() == pytest.approx(weighted, rel=1e-6)
+
+
+def test_rows_of_one_unit_count_once(tmp_path: Path) -> None:
+    """Each row four times: by itself each would halve the interval."""
+    choices(1000, repeat=4).write_parquet(tmp_path / "mine.parquet")
+    apart, together = (asked(tmp_path / "mine.parquet", *flags).filter(estimator="SNIPS")
+                       for flags in ((), ("--unit-column", "who")))
+    width = [(f["high"] - f["low"]).item() for f in (apart, together)]
+    assert 1.7 < width[1] / width[0] < 2.3
+
+
+def test_the_best_action_goes_by_its_id(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = asked(table, "--policy", "most-clicked")
+    assert "2,000 rounds, 3 actions" in (said := capsys.readouterr().out)
+    assert "target: always item y, chosen on the 2,000 rounds before" in said
+    assert abs(found.filter(estimator="DR")["value"].item() - WORTH[1]) < 0.06
+
+
+def test_context_is_standardised_and_categories_are_columns(table: Path) -> None:
+    context = read_bandit(table, BanditColumns(context=("mood", "day"))).feedback.context
+    assert context.shape == (4000, 3)
+    assert context[:, 0].std() == pytest.approx(1.0, abs=1e-3)
+    assert set(context[:, 1] + context[:, 2]) == {1.0}
+
+
+@pytest.mark.parametrize(("change", "flags", "said"), [
+    ({"propensity": 0.0}, [], "mine.csv: column 'propensity' has '0.0' in row 1, which is no propensity: give"),
+    ({"propensity": None}, [], "mine.csv: column 'propensity' has nothing in row 1, but every row needs a number"),
+    ({"reward": "good"}, [], "mine.csv: column 'reward' has 'good' in row 1, which is not a number"),
+    ({"item": None}, [], "mine.csv: column 'item' has nothing in row 1, but every row needs an id"),
+    ({"new": 1.5}, ["--target-column", "new"], "column 'new' has '1.5' in row 1, which is no probability: give one"),
+    ({}, ["--target-column", "new", "--policy", "most-clicked"], "are two targets: leave one out"),
+    ({}, ["--propensity-column", "chance"], "no column 'chance'; name one of 'who', 'item', 'reward', 'propensity'"),
+    ({}, ["--unit-column", "item", "--context-columns", "item"], "column 'item' is named for two purposes"),
+    ({}, ["--context-columns", "who", "--folds", "9999"], "folds=9999 for 4000 rounds"),
+])
+def test_what_cannot_be_is_refused_in_one_line(change: dict[str, object], flags: list[str], said: str, tmp_path: Path,
+                                               capsys: pytest.CaptureFixture[str]) -> None:
+    rows = choices().with_columns(pl.lit(value).alias(name) for name, value in change.items())
+    rows.write_csv(tmp_path / "mine.csv")
+    assert main(["ope", str(tmp_path / "mine.csv"), *flags]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_too_few_rows_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for rounds, flags, said in ((0, [], "there are 0 rows"), (1, [], "folds=3 for 1 rounds"),
+                                (1, ["--policy", "most-clicked"], "one half of the rounds")):
+        choices(5)[:rounds].write_csv(tmp_path / "mine.csv")
+        assert main(["ope", str(tmp_path / "mine.csv"), *flags]) == 2
+        assert said in capsys.readouterr().err
