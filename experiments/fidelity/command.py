@@ -11,7 +11,7 @@ import torch
 from interplay.envs.data import find_log
 from interplay.envs.types import SIDES, InterplayError, Side
 from interplay.experiments.fidelity.aspects import comparable
-from interplay.experiments.fidelity.extras import read_extras
+from interplay.experiments.fidelity.extras import FEWEST_UNITS, read_extras
 from interplay.experiments.fidelity.judging import Finding, judge
 from interplay.experiments.fidelity.next_response import next_response
 from interplay.experiments.fidelity.picture import draw
@@ -87,8 +87,16 @@ def _compared(settings: FidelitySettings) -> Compared:
         notes.append("sessions of the log: "
                      + ("what a user took in one episode between coming and leaving" if extras.session is not None
                         else f"no {settings.gap:g} s without a response") + "; of the market: one stay in an episode")
-    notes.append(f"resampled by {'user' if log.cluster is None else 'world, each with users and items of its own'}")
+    notes.append(_resampled(log))
     return Compared(log, market, scale, notes)
+
+
+def _resampled(log: Trace) -> str:
+    """What the noise is measured by. Of very few there is next to none, whatever chance may do."""
+    what, units = (("user", log.num_users) if log.cluster is None else
+                   ("world, each with users and items of its own", int(log.cluster.max()) + 1))
+    few = f": there are only {units}, so that verdicts say little" if units < FEWEST_UNITS else ""
+    return f"resampled by {what}{few}"
 
 
 def _scale(settings: FidelitySettings, parts: Parts) -> tuple[float, float]:

@@ -14,7 +14,8 @@ from interplay.envs.data.market_log import SUFFIX
 from interplay.envs.types import InterplayError
 from interplay.experiments.fidelity.trace import Extras
 
-_FEWEST_WORLDS = 10  # resamples of fewer say too little: then users are drawn one by one
+FEWEST_UNITS = 10
+"""Resamples of fewer say too little. Users are then drawn one by one in place of worlds."""
 
 _MARKET_COLUMNS = ["world", "step", "user", "item", "position", "active"]
 
@@ -72,7 +73,7 @@ def _worlds(taken: pl.DataFrame) -> NDArray[np.int64] | None:
     """The world of each row, if there are enough and none shares a user or an item with another."""
     counts = [taken.select(pl.col("world").n_unique().over(who).max()).item() for who in ("user", "item")]
     world = taken["world"].to_numpy().astype(np.int64)
-    return world if max(counts) == 1 and taken["world"].n_unique() >= _FEWEST_WORLDS else None
+    return world if max(counts) == 1 and taken["world"].n_unique() >= FEWEST_UNITS else None
 
 
 def _same_rows(path: Path, found: int, log: InteractionLog) -> None:

@@ -35,8 +35,12 @@ def test_towers_train_on_them(log: Path, tmp_path: Path) -> None:
     assert main(["recommend", "--run", str(tmp_path / "run"), "-k", "2"]) == 0
 
 
-def test_fidelity_judges_them(log: Path, tmp_path: Path) -> None:
+def test_fidelity_judges_them_and_says_where_noise_cannot_be_told(
+        log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fidelity", "--log", str(log), "--resamples", "20", "--out", str(tmp_path / "out")]) == 0
+    users = pl.read_csv(log)["user"].n_unique()
+    told = f"resampled by user: there are only {users}, so that verdicts say little" in capsys.readouterr().out
+    assert told == (users < 10)
 
 
 def test_one_row_leaves_nothing_to_hold_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
