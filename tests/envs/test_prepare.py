@@ -255,6 +255,19 @@ class TestSplits:
             train, test = split_log(log, 0.2, how)  # type: ignore[arg-type]
             assert (len(train), len(test)) == (100_000 - held_out, held_out)
 
+    def test_the_real_ties_are_broken_by_the_files_order(self, ml_100k: Path) -> None:
+        """Half of its rows share a user's second with an earlier one: who sorts carelessly reads another log."""
+        log = read_log(ml_100k)
+        assert log.time is not None
+        moments = len(np.unique(np.column_stack([log.user, log.time]), axis=0))
+        assert 1.0 - moments / len(log) == pytest.approx(0.506, abs=5e-4)
+        newest: dict[int, tuple[float, int]] = {}
+        for user, item, time in zip(log.user.tolist(), log.item.tolist(), log.time.tolist(), strict=True):
+            if user not in newest or time >= newest[user][0]:  # of equal times the later row
+                newest[user] = (time, item)
+        test = split_log(log, how="last")[1]
+        assert dict(zip(test.user.tolist(), test.item.tolist(), strict=True)) == {u: i for u, (_, i) in newest.items()}
+
 
 class TestSettings:
     def write(self, folder: Path) -> Path:

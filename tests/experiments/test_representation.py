@@ -195,6 +195,15 @@ def test_a_response_is_never_in_its_own_history():
         assert not (batch.history.items == batch.target).any()
 
 
+def test_of_equal_times_the_logs_order_decides():
+    """500 rows of one user in three seconds: too many for a sort that only happens to be stable."""
+    time, item = [n * 7 % 3 for n in range(500)], [n * 11 % 500 for n in range(500)]
+    log = make_log(polars.DataFrame({"user": ["a"] * 500, "item": item, "reward": item, "time": time}),
+                   ColumnNames(time="time"))
+    expected = [1 + item[n] for second in range(3) for n in range(500) if time[n] == second]
+    assert Histories(log, 3.0, 500).now(np.array([0]), 500).items[0].tolist() == expected
+
+
 def test_histories_are_in_the_order_of_time_and_end_before_their_target():
     log = log_of([("a", 3, 5.0), ("b", 7, 1.0), ("a", 1, 1.0), ("a", 9, 5.0), ("a", 7, 5.0)])
     histories = Histories(log, 3.0, 2)
