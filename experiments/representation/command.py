@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
 
 from interplay.envs.data import InteractionLog, find_folds, find_log
 from interplay.experiments.logs import Parts, digest, logged_parts
 from interplay.experiments.representation.baselines import ease, implicit_als, item_knn, popularity
 from interplay.experiments.representation.factorisation import SIZES, factorise
-from interplay.experiments.representation.fitting import Fitted, fit, inner_parts
+from interplay.experiments.representation.fitting import Fitted, Note, fit, inner_parts
 from interplay.experiments.representation.folders import new_folder
 from interplay.experiments.representation.ranking import Floats, Ranker, interactions, rank
 from interplay.experiments.representation.repeats import figures_table, summed_up
@@ -74,12 +77,28 @@ def _one(settings: PretrainSettings) -> Path:
     return folder
 
 
+@contextmanager
+def _told(writer: SummaryWriter, epochs: int) -> Iterator[Note]:
+    """A ``Note`` that writes curves and moves a bar, since training may take minutes.
+
+    The bar ends before ``epochs`` where stopping is early, and begins again for the fit on all of the training part.
+    """
+    with tqdm(total=epochs, unit="epoch", mininterval=0.5) as bar:
+        def note(name: str, value: float, epoch: int) -> None:
+            writer.add_scalar(f"pretrain/{name}", value, epoch)
+            if name in ("validation", "whole_loss"):
+                bar.n = epoch
+                bar.set_postfix_str(f"{name} {value:.3f}")
+
+        yield note
+
+
 def _trained(settings: PretrainSettings, parts: Parts, folder: Path) -> tuple[Fitted, dict[str, Any]]:
     """The model, and what it and the baselines came to; curves go to the folder."""
     writer = SummaryWriter(str(folder))
     try:
-        fitted = fit(parts.train, settings.recipe(), settings.threshold(parts.train),
-                     lambda name, value, epoch: writer.add_scalar(f"pretrain/{name}", value, epoch), settings.inner)
+        with _told(writer, settings.epochs) as note:
+            fitted = fit(parts.train, settings.recipe(), settings.threshold(parts.train), note, settings.inner)
         found: dict[str, Any] = (_rankings(settings, parts, fitted) if settings.task == "ranking"
                                  else _responses(settings, parts, fitted))
         for name, value in found["models"][_name(settings)].items():

@@ -162,7 +162,7 @@ def fit(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | No
         log: the training part.
         recipe: what and how.
         liked_above: responses above it are liked.
-        note: told of losses and validation figures.
+        note: told of losses and validation figures, and of the losses on all of it as ``whole_loss``.
         how: how the validation part is chosen: like the held-out part was.
 
     Raises:
@@ -179,7 +179,8 @@ def fit(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | No
         if epoch - epochs >= recipe.patience:
             break
     last = None
-    for epoch, fitted in enumerate(_epochs(log, recipe, liked_above, None), start=1):
+    again = None if note is None else lambda name, value, epoch: note(f"whole_{name}", value, epoch)
+    for epoch, fitted in enumerate(_epochs(log, recipe, liked_above, again), start=1):
         last = fitted
         if epoch == epochs:
             break

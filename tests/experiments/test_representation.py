@@ -238,7 +238,9 @@ def test_the_command_writes_what_it_promises(task, tmp_path, capsys):
     arguments = ["pretrain", "--log", str(tmp_path / "tastes.csv"), "--task", task, "--size", "8", "--epochs", "3",
                  "--log-dir", str(tmp_path / "runs"), "--name", "one"]
     assert main(arguments) == 0
-    printed = capsys.readouterr().out
+    printed, progress = capsys.readouterr()
+    assert "3/3 [" in progress
+    assert "whole_loss" in progress
     folder = tmp_path / "runs" / "one"
     found = json.loads((folder / "results.json").read_text())["models"]
     names = {"ranking": {"popularity", "item-knn", "ease", "implicit-als", "two-tower mlp"},
