@@ -6,7 +6,16 @@ import hashlib
 from dataclasses import replace
 from typing import NamedTuple
 
-from interplay.envs.data import ColumnNames, InteractionLog, find_log, prepare, read_features, read_log, split_log
+from interplay.envs.data import (
+    ColumnNames,
+    InteractionLog,
+    find_log,
+    find_reader,
+    prepare,
+    read_features,
+    read_log,
+    split_log,
+)
 from interplay.envs.data.prepare import centre_users
 from interplay.envs.data.split import LATE
 from interplay.experiments.settings import LogSettings
@@ -69,9 +78,10 @@ def _read(settings: LogSettings) -> tuple[InteractionLog, list[str]]:
     columns = ColumnNames(settings.user_column, settings.item_column, settings.reward_column,
                           settings.time_column, settings.propensity_column)
     default = columns == ColumnNames()
-    log = read_log(find_log(settings.log, settings.data_dir), None if default else columns)
+    path = find_log(settings.log, settings.data_dir)
+    log, reader = read_log(path, None if default else columns), find_reader(path)
     log = log if settings.reward_range is None else replace(log, reward_range=settings.reward_range)
-    notes = []
+    notes = [f"source   {reader.source}; terms: {reader.licence}"] if reader.licence else []
     if settings.user_features is not None:
         users = read_features(settings.user_features, columns.user, log.user_ids)
         log = replace(log, user_features=users.values)

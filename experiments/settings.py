@@ -43,9 +43,9 @@ class LogSettings:
     reward_column: str = "reward"
     """Column of the log with the reward (a rating, a click)."""
     time_column: str | None = None
-    """Column of the log with the time, if any."""
+    """Column of the log with the time, if any. Where no column is named at all, one called time is taken."""
     propensity_column: str | None = None
-    """Column of the log with the propensity, if any."""
+    """Column of the log with the propensity, if any; likewise."""
     reward_range: tuple[float, float] | None = None
     """Worst and best reward that there can be, where the log does not show both: one of nothing but clicks has only 1,
     and 0 1 says so. By default its lowest and highest."""

@@ -67,7 +67,7 @@ def read_log(path: Path | str, columns: ColumnNames | None = None) -> Interactio
         InterplayError: there is no such path, no data set knows it, or what is inside cannot be used.
     """
     path = Path(path)
-    return _reader(path).read(path, columns)
+    return find_reader(path).read(path, columns)
 
 
 def find_folds(path: Path | str) -> tuple[Path, ...]:
@@ -77,15 +77,19 @@ def find_folds(path: Path | str) -> tuple[Path, ...]:
         InterplayError: the data set has none, or some of them are missing.
     """
     path = Path(path)
-    reader = _reader(path)
+    reader = find_reader(path)
     folds = reader.folds(path)
     if not folds:
         raise InterplayError(f"{path}: {reader.name} comes without folds: repeat random splits with --seeds instead")
     return folds
 
 
-def _reader(path: Path) -> DataSet:
-    """The first data set that knows ``path``."""
+def find_reader(path: Path) -> DataSet:
+    """The first data set that knows ``path``.
+
+    Raises:
+        InterplayError: there is no such path, or none does.
+    """
     if not path.exists():
         raise InterplayError(f"{path}: there is no such file or folder: check the path")
     readers = sorted((kind() for kind in data_sets().values()), key=lambda reader: reader.fallback)
@@ -98,5 +102,5 @@ def _reader(path: Path) -> DataSet:
 
 
 __all__ = ["ColumnNames", "DataSet", "Factors", "Features", "InteractionLog", "LogSummary", "Preparation",
-           "centre_users", "data_sets", "downloads", "find_folds", "find_log", "fit_factors", "make_log", "prepare",
-           "read_features", "read_log", "split_log"]
+           "centre_users", "data_sets", "downloads", "find_folds", "find_log", "find_reader", "fit_factors", "make_log",
+           "prepare", "read_features", "read_log", "split_log"]

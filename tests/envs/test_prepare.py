@@ -292,12 +292,14 @@ class TestSettings:
         (tmp_path / "test.ascii").write_text("4 0\n0 2\n")
         coat = logged_parts(LogSettings(log=tmp_path, split="own"), 0).summary
         assert "training part: 2 rows, held-out part: 2 rows; in neither: 1 training rows of pairs" in coat
+        assert "cs.cornell.edu/~schnabts/mnar; terms: none is stated: research use, cite the paper" in coat
         rows = "user,item,reward,time\n1,1,1,10\n2,1,2,20\n1,2,3,20\n1,1,4,40\n2,3,5,30\n"
         (tmp_path / "log.csv").write_text(rows)
         late = logged_parts(LogSettings(log=tmp_path / "log.csv", split="global-time", held_out=0.5), 0).summary
         assert "training part: 2 rows, held-out part: 2 rows; in neither: 1 later than the first held-out row" in late
         whole = logged_parts(LogSettings(log=tmp_path / "log.csv"), 0).summary
         assert whole.endswith(" rows")
+        assert "terms" not in whole
 
     def test_a_wish_without_a_log_is_refused(self) -> None:
         for changes in ({"k_core": 5}, {"duplicates": "mean"}, {"implicit_above": 3.0}, {"clip_rewards": (0.0, 1.0)}):
