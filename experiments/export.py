@@ -7,6 +7,7 @@ back as a log to train on (``envs/data/market_log.py``).
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -29,7 +30,8 @@ class Recorder:
 
     ===================  =============================================================================================
     world, step          int64; the step counts from 0
-    user                 text; ``world0/user_3``, or ``user_3`` where a log's users are the same in each world
+    user                 text; ``world0/user_3``, or in a log's market, whose users are the same in each world, the
+                         log's own id
     item                 text, likewise; null where the user skipped
     reward               float32, the user's own, unblended; the same as the response
     response             float32
@@ -47,7 +49,7 @@ class Recorder:
 
     def __init__(self, market: Market) -> None:
         # Items of two synthetic worlds with one number are two items.
-        self._shared = isinstance(market.behaviour, LoggedBehaviour)
+        self._ids = market.behaviour.ids if isinstance(market.behaviour, LoggedBehaviour) else None
         self._frames: list[pl.DataFrame] = []
 
     def __call__(self, now: Moment, step: Step) -> None:
@@ -72,11 +74,12 @@ class Recorder:
             raise InterplayError(f"export={str(path)!r} cannot be written ({str(error).splitlines()[0]}): give a file "
                                  "in a folder that exists") from error
 
-    def _name(self, column: str) -> pl.Expr:
-        """Numbers as the names that agents have in the facade; null stays so."""
+    def _name(self, column: Literal["user", "item"]) -> pl.Expr:
+        """Numbers as ids of the log, or as the names that agents have in the facade; null stays so."""
+        if self._ids is not None:
+            return pl.col(column).replace_strict(dict(enumerate(map(str, self._ids[column]))), default=None)
         name = pl.lit(f"{column}_") + pl.col(column).cast(pl.String)
-        own = name if self._shared else pl.lit("world") + pl.col("world").cast(pl.String) + pl.lit("/") + name
-        return own.alias(column)
+        return (pl.lit("world") + pl.col("world").cast(pl.String) + pl.lit("/") + name).alias(column)
 
 
 def check_export(path: Path) -> None:

@@ -15,7 +15,7 @@ from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.config import MarketConfig
 from interplay.envs.data.factors import Factors, fit_factors
 from interplay.envs.data.features import num_features
-from interplay.envs.data.log import InteractionLog
+from interplay.envs.data.log import Ids, InteractionLog
 from interplay.envs.data.people import CERTAIN, Vectors, float32, people_of
 from interplay.envs.data.propensity import pair_weights, row_propensity
 from interplay.envs.data.targets import Targets, inverse_propensity
@@ -138,6 +138,11 @@ class LoggedBehaviour(Behaviour):
         w = self.weights
         return (f"{said}, with propensities {w.source}, weights of {w.weight.min():.3g} to {w.weight.max():.3g}, "
                 f"{w.clipped:.1%} of them clipped, effective sample {w.effective:.0%}")
+
+    @property
+    def ids(self) -> dict[Literal["user", "item"], Ids]:
+        """The log's own ids of users and items, by their number in the market."""
+        return {"user": self._train.user_ids, "item": self._train.item_ids}
 
     def populate(self, key: Tensor) -> Population:
         """The log's people, the same in every world."""

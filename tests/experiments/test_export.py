@@ -119,17 +119,17 @@ class TestRoundTrip:
         assert log.dropped == {"in which a user took nothing": 3 * 12 * 9 - rows.height}
 
     def test_a_logs_own_market_gives_back_the_logs_rewards(self, tmp_path: Path) -> None:
-        """Users and items have one name in all worlds there, and each pair the reward that the log has of it."""
-        pairs = [(u, i) for u in range(5) for i in range(6)]
+        """Users and items have the log's ids in all worlds there, and each pair the reward that the log has of it."""
+        pairs = [(f"u{9 - u}", 10 * i) for u in range(5) for i in range(6)]
         source = make_log(pl.DataFrame({"user": [u for u, _ in pairs], "item": [i for _, i in pairs],
-                                        "reward": [float((2 * u + 3 * i) % 5) for u, i in pairs]}))
+                                        "reward": [float((2 * n + n // 6) % 5) for n in range(len(pairs))]}))
         config = logged_market_config(source, horizon=8, slate_size=3, embedding_size=4, num_segments=2)
         market = Market(config, LoggedBehaviour(source, source, config))
         path = tmp_path / "b.market.parquet"
         played(market, 4)[1].write(path)
         log = read_log(path)
-        assert set(log.user_ids) == {f"user_{u}" for u in range(5)}
-        truth = dict(zip([(f"user_{u}", f"item_{i}") for u, i in pairs], source.scaled(source.reward), strict=True))
+        assert set(log.user_ids) == {"u5", "u6", "u7", "u8", "u9"}
+        truth = dict(zip([(u, str(i)) for u, i in pairs], source.scaled(source.reward), strict=True))
         for u, i, reward in zip(log.user, log.item, log.reward, strict=True):
             assert reward == truth[str(log.user_ids[u]), str(log.item_ids[i])]
 
