@@ -257,7 +257,8 @@ BAD_LOGS = {
     "empty": ([], "user,item,reward", [], ["log.csv", "0 rows", "at least one"]),
     "nan": ([*ROWS, "u1,i1,nan"], "user,item,reward", [], ["reward", "nan", "97"]),
     "time": ([f"{row},noon" for row in ROWS], "user,item,reward,when", ["--time-column", "when"], ["when", "noon"]),
-    "slate": (["a,x,1", "a,y,0", "b,x,1", "b,y,0"], "user,item,reward", [], ["slate_size", "2"]),
+    "slate": (["a,x,1", "a,y,0", "b,x,1", "b,y,0"], "user,item,reward", ["--market", "slate_size=3"],
+              ["slate_size=3", "num_items=2"]),
     "features": (ROWS, "user,item,reward", ["--user-features", "none.csv"], ["none.csv", "no such file"]),
     "held-out": (ROWS, "user,item,reward", ["--held-out", "1.5"], ["held_out", "1.5"]),
 }
