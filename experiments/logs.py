@@ -18,6 +18,7 @@ from interplay.envs.data import (
 )
 from interplay.envs.data.prepare import centre_users
 from interplay.envs.data.split import LATE
+from interplay.envs.types import InterplayError
 from interplay.experiments.settings import LogSettings
 
 
@@ -72,6 +73,12 @@ def digest(log: InteractionLog) -> str:
     return found.hexdigest()
 
 
+def _range(low: float, high: float) -> tuple[float, float]:
+    if not low < high:
+        raise InterplayError(f"reward_range=({low:g}, {high:g}): give the worst reward and then the best, such as 0 1")
+    return low, high
+
+
 def _read(settings: LogSettings) -> tuple[InteractionLog, list[str]]:
     """The log with the features that the settings name, and a line for each table of those."""
     assert settings.log is not None, "checked"
@@ -80,7 +87,7 @@ def _read(settings: LogSettings) -> tuple[InteractionLog, list[str]]:
     default = columns == ColumnNames()
     path = find_log(settings.log, settings.data_dir)
     log, reader = read_log(path, None if default else columns), find_reader(path)
-    log = log if settings.reward_range is None else replace(log, reward_range=settings.reward_range)
+    log = log if settings.reward_range is None else replace(log, reward_range=_range(*settings.reward_range))
     notes = [f"source   {reader.source}; terms: {reader.licence}"] if reader.licence else []
     if settings.user_features is not None:
         users = read_features(settings.user_features, columns.user, log.user_ids)

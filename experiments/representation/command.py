@@ -22,7 +22,7 @@ from interplay.experiments.representation.fitting import Fitted, Note, fit, inne
 from interplay.experiments.representation.folders import new_folder
 from interplay.experiments.representation.ranking import Floats, Ranker, interactions, rank
 from interplay.experiments.representation.repeats import figures_table, summed_up
-from interplay.experiments.representation.responses import Responses, judge, probability_of
+from interplay.experiments.representation.responses import Responses, judge, liked_of, probability_of
 from interplay.experiments.representation.settings import CONFIG, MODEL, RESULTS, PretrainSettings
 
 
@@ -67,6 +67,9 @@ def _one(settings: PretrainSettings) -> Path:
     torch.set_num_threads(1)
     parts = logged_parts(settings, settings.seed)
     print(parts.summary)
+    if settings.task == "responses":  # what could only fail after minutes of training
+        parts.held_out.scaled(parts.held_out.reward)
+        liked_of(parts.held_out.reward, settings.threshold(parts.train))
     with new_folder(_folder(settings), RESULTS) as folder:
         print(f"run: {folder}")
         started = time.perf_counter()

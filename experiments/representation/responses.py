@@ -51,10 +51,7 @@ def judge(predicted: Floats, actual: Floats, liked_above: float, probability: Fl
     Raises:
         InterplayError: all or none of the pairs are liked, so that nothing can be told apart.
     """
-    liked = actual > liked_above
-    if liked.all() or not liked.any():
-        raise InterplayError(f"liked_above={liked_above:g}: {int(liked.sum())} of {len(liked)} held-out responses are "
-                             "above it: choose a threshold that parts them")
+    liked = liked_of(actual, liked_above)
     said = predicted > liked_above
     right = float((said & liked).sum())
     precision, recall = right / max(1.0, float(said.sum())), right / float(liked.sum())
@@ -65,6 +62,19 @@ def judge(predicted: Floats, actual: Floats, liked_above: float, probability: Fl
         auc=area_under_curve(predicted, liked),
         log_loss=float(-np.where(liked, np.log(chance), np.log1p(-chance)).mean()),
         calibration=calibration_error(chance, liked))
+
+
+def liked_of(actual: NDArray[np.floating], liked_above: float) -> NDArray[np.bool_]:
+    """Which held-out responses ``[N]`` are liked.
+
+    Raises:
+        InterplayError: all or none of them are.
+    """
+    liked: NDArray[np.bool_] = actual > liked_above
+    if liked.all() or not liked.any():
+        raise InterplayError(f"liked_above={liked_above:g}: {int(liked.sum())} of {len(liked)} held-out responses are "
+                             "above it: choose a threshold that parts them")
+    return liked
 
 
 def area_under_curve(score: Floats, liked: NDArray[np.bool_]) -> float:

@@ -394,6 +394,15 @@ def test_what_fails_leaves_only_what_was_finished(error, status, tmp_path, capsy
     assert "Stopped before the others of 3 were finished." in report
 
 
+def test_a_threshold_that_parts_nothing_is_refused_before_training(tmp_path, capsys, monkeypatch):
+    write(tastes(), tmp_path / "tastes.csv")
+    monkeypatch.setattr(command, "fit", stop_at(1, AssertionError("trained")))
+    assert main(["pretrain", "--log", str(tmp_path / "tastes.csv"), "--task", "responses", "--liked-above", "9",
+                 "--log-dir", str(tmp_path / "runs")]) == 2
+    assert "held-out responses are above it: choose a threshold that parts them" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_folder_that_was_there_is_not_swept_away(tmp_path, capsys):
     write(tastes(), tmp_path / "tastes.csv")
     (tmp_path / "mine").mkdir()

@@ -66,5 +66,7 @@ def test_clicks_alone_have_a_scale_if_it_is_named(tmp_path: Path, capsys: pytest
     assert "| greedy" in capsys.readouterr().out
     assert main(["train", *where, "--reward-range", "2", "3"]) == 2
     assert "reward 1 lies outside reward_range=(2, 3): widen the range" in capsys.readouterr().err
+    assert main(["train", *where, "--reward-range", "1", "1"]) == 2
+    assert "reward_range=(1, 1): give the worst reward and then the best" in capsys.readouterr().err
     assert main(["train", "--reward-range", "0", "1"]) == 2
     assert "reward_range=(0.0, 1.0) prepares a log: give one with --log" in capsys.readouterr().err
