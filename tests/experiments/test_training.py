@@ -277,8 +277,8 @@ def test_a_bad_log_ends_in_one_clear_line(name, tmp_path, capsys):
 
 def test_a_reader_who_has_read_enough_is_no_error():
     """As of ``interplay train --help | head``; here it reads nothing at all."""
-    command = [sys.executable, "-c", "import sys; from interplay.experiments.cli import main; sys.exit(main(sys.argv[1:]))",
-               "train", "--help"]
+    script = "import sys; from interplay.experiments.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", script, "train", "--help"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
