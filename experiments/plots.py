@@ -22,6 +22,9 @@ from interplay.experiments.statistics import interquartile_mean
 
 SUMMARY, LEARNING = "summary.png", "curves.png"
 
+Curves = dict[tuple[str, str], list[tuple[Floats, Floats]]]
+"""As ``read_curves`` gives them."""
+
 _GREY, _RED = "#8a8f98", "#c1121f"
 # Okabe and Ito's colours, which people with any kind of colour blindness can tell apart, and two more.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#4d4d4d", "#b5a642",
@@ -34,18 +37,13 @@ def plot_folders(folders: Sequence[Path], out: Path) -> None:
     """Draw ``summary.png`` and ``curves.png`` from benchmarks' folders.
 
     Args:
-        folders: that benchmark wrote; markets in several are drawn from the first.
+        folders: that benchmark wrote; an agent whom several have in one market is drawn from the first.
         out: folder of the pictures.
 
     Raises:
         InterplayError: a folder holds no benchmark.
     """
-    rows: list[Row] = []
-    curves: dict[tuple[str, str], list[tuple[Floats, Floats]]] = {}
-    for folder in folders:
-        drawn = {row.market for row in rows}
-        rows += [row for row in read_rows(folder / SCORES) if row.market not in drawn]
-        curves |= {key: value for key, value in read_curves(folder / CURVES).items() if key[0] not in drawn}
+    rows, curves = gathered(folders)
     markets = list(dict.fromkeys(row.market for row in rows))
     learners = list(dict.fromkeys(row.agent for row in rows if row.kind == "learner"))
     colours = {name: _COLOURS[k % len(_COLOURS)] for k, name in enumerate(learners)}
@@ -62,6 +60,17 @@ def plot_folders(folders: Sequence[Path], out: Path) -> None:
     handles = [Line2D([], [], color=colours[name], label=name) for name in learners]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), frameon=False, fontsize=8)
     _save(figure, out / LEARNING)
+
+
+def gathered(folders: Sequence[Path]) -> tuple[list[Row], Curves]:
+    """The rows of several benchmarks, and the curves by market and agent; see ``plot_folders``."""
+    rows: list[Row] = []
+    curves: Curves = {}
+    for folder in folders:
+        known = {(row.market, row.agent) for row in rows}
+        rows += [row for row in read_rows(folder / SCORES) if (row.market, row.agent) not in known]
+        curves |= {key: value for key, value in read_curves(folder / CURVES).items() if key not in known}
+    return rows, curves
 
 
 def _panels(count: int, height: float) -> tuple[Figure, list[Axes]]:

@@ -19,6 +19,7 @@ from interplay.experiments import jobs
 from interplay.experiments.benchmark import BenchmarkSettings, planned
 from interplay.experiments.cli import main
 from interplay.experiments.curves import read_curves
+from interplay.experiments.plots import gathered
 from interplay.experiments.scores import Row, agents_of, read_rows, scores, write_rows
 
 SMALL = ["--presets", "kale", "contest", "--agents", "q-learning", "linucb", "--seeds", "2", "--scale", "0.005"]
@@ -292,6 +293,16 @@ def test_pictures_are_drawn_again_from_several_folders(finished, tmp_path, capsy
     assert (tmp_path / "again" / "summary.png").is_file()
     assert main(["plot", str(tmp_path)]) == 2
     assert "scores.csv" in capsys.readouterr().err
+
+
+def test_an_agent_whom_several_folders_have_is_taken_from_the_first(finished, tmp_path):
+    first = copied(finished, tmp_path)
+    rows = [row for row in read_rows(first / "scores.csv") if (row.market, row.agent) == ("kale", "linucb")]
+    write_rows([replace(row, figures={"score": -1.0}) for row in rows], first / "scores.csv")
+    found, curves = gathered([first, finished])
+    assert scores(found, "kale", "linucb") == [-1.0, -1.0]
+    assert len(found) == len(read_rows(finished / "scores.csv"))
+    assert curves.keys() == read_curves(finished / "curves.csv").keys()
 
 
 def test_curves_are_kept_for_every_run(finished):
