@@ -18,7 +18,9 @@ from torch import Tensor
 from interplay.envs.behaviour.logged import LoggedBehaviour
 from interplay.envs.data.market_log import SUFFIX
 from interplay.envs.market import Market
-from interplay.envs.types import InterplayError
+from interplay.envs.rules import Rules
+from interplay.envs.slates import candidates_of
+from interplay.envs.types import InterplayError, Observation
 from interplay.envs.world import Step
 from interplay.experiments.play import Moment
 
@@ -40,6 +42,7 @@ class Recorder:
     slate                list of K int64, items by their number in the world; null for an empty slot
     log_propensity       float32, log-probability of the slate in its order; null where a platform filled it that
                          does not know
+    num_candidates       int64, how many items could have been shown to the user
     context              list of F float32, what the user saw: its own features, then those of each slot
     ===================  =============================================================================================
 
@@ -50,11 +53,12 @@ class Recorder:
     def __init__(self, market: Market) -> None:
         # Items of two synthetic worlds with one number are two items.
         self._ids = market.behaviour.ids if isinstance(market.behaviour, LoggedBehaviour) else None
+        self._rules = Rules.make(market.config, market.behaviour, market.device)
         self._frames: list[pl.DataFrame] = []
 
     def __call__(self, now: Moment, step: Step) -> None:
         """Take down one step, which started from ``now``."""
-        self._frames.append(_rows(now, step, len(self._frames)))
+        self._frames.append(_rows(now, step, len(self._frames), candidates_of(self._rules, now.state).valid.sum(2)))
 
     def frame(self) -> pl.DataFrame:
         """All steps so far."""
@@ -94,12 +98,16 @@ def check_export(path: Path) -> None:
         raise InterplayError(f"export={str(path)!r}: there is no folder {str(path.resolve().parent)!r}: make it first")
 
 
-def _rows(now: Moment, step: Step, number: int) -> pl.DataFrame:
+def context_of(seen: Observation) -> Tensor:
+    """What users see, as it is written: own features, then those of each slot, float32 ``[B, U, F]``."""
+    return torch.cat([seen.own, seen.options.flatten(2)], dim=2)
+
+
+def _rows(now: Moment, step: Step, number: int, num_candidates: Tensor) -> pl.DataFrame:
     """One step of all users in all worlds, ``B * U`` rows."""
     worlds, users = step.position.shape
-    slate, seen = now.state.slate, now.seen["users"]
+    slate = now.state.slate
     position = _flat(step.position)
-    context = torch.cat([seen.own, seen.options.flatten(2)], dim=2)
     return pl.DataFrame({
         "world": np.repeat(np.arange(worlds), users), "step": np.full(worlds * users, number),
         "user": np.tile(np.arange(users), worlds),
@@ -108,7 +116,7 @@ def _rows(now: Moment, step: Step, number: int) -> pl.DataFrame:
         "active": _flat(now.state.active),
         "slate": _lists(torch.where(slate.valid, slate.items, -1), empty=-1),
         "log_propensity": pl.Series(_flat(slate.log_propensity)).fill_nan(None),
-        "context": _lists(context)})
+        "num_candidates": _flat(num_candidates), "context": _lists(context_of(now.seen["users"]))})
 
 
 def _flat(values: Tensor) -> NDArray[np.generic]:
