@@ -20,12 +20,13 @@ from interplay.agents.parts.choosing import log_policy
 from interplay.envs.market import Market
 from interplay.envs.noise import Stream, gumbel
 from interplay.envs.presets import Preset
+from interplay.envs.rules import Rules
 from interplay.envs.types import InterplayError, Observation
 from interplay.envs.world import State, Step
 from interplay.experiments.ope.episodes import EpisodeFeedback
 from interplay.experiments.ope.estimators import Case
 from interplay.experiments.ope.feedback import BanditFeedback, Floats
-from interplay.experiments.ope.slates import plackett_luce_log_probability, slate_case
+from interplay.experiments.ope.slates import drawn_log_probability, slate_case
 
 Policy = Callable[[Observation], Tensor]
 """From what users see to log-probabilities of their actions, float64 ``[B, U, 1 + K]``."""
@@ -147,14 +148,12 @@ class LoggedMarket:
         return MarketLog(episodes, policy, self._slates(moments[-1].state, reward[:, -1]))
 
     def _slates(self, state: State, reward: Floats) -> Case | None:
-        """The slates of one step, whose items all rest, as the other market would have drawn them."""
+        """The slates of one step as the other market would have drawn them."""
         if not self.draws_slates:
             return None
-        score = state.user_vector @ state.population.item_vector.transpose(1, 2) / self.other.config.temperature
-        score = score.masked_fill(~state.alive.unsqueeze(1), -torch.inf)
-        slate, valid, logged = (x.flatten(0, 1).numpy() for x in (
-            state.slate.items, state.slate.valid, state.slate.log_propensity.double()))
-        return slate_case(reward, logged, plackett_luce_log_probability(score.flatten(0, 1).numpy(), slate, valid))
+        rules = Rules.make(self.other.config, self.other.behaviour, self.other.device)
+        logged = state.slate.log_propensity.double().flatten().numpy()
+        return slate_case(reward, logged, drawn_log_probability(rules, state, state.slate))
 
 
 def _features(moment: Moment) -> Tensor:

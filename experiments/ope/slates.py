@@ -8,10 +8,15 @@ estimators are those of ``WEIGHTING``.
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import logsumexp
+from torch import Tensor
 
+from interplay.envs.rules import Rules
+from interplay.envs.slates import candidates_of, log_boosts
 from interplay.envs.types import InterplayError
+from interplay.envs.world import Slate, State, take
 from interplay.experiments.ope.estimators import Case
 from interplay.experiments.ope.feedback import Floats, Integers
 
@@ -45,21 +50,45 @@ def plackett_luce_log_probability(score: Floats, slate: Integers, valid: NDArray
     return np.where(possible, total, -np.inf)
 
 
-def slate_case(reward: Floats, log_propensity: Floats, log_probability: Floats) -> Case:
+def drawn_log_probability(rules: Rules, state: State, slate: Slate) -> Floats:
+    """Log-probability of slates where the market itself draws them, float64 ``[B * U]``.
+
+    Args:
+        rules: of the market that is asked; its slates must be ranked, not in a fixed order.
+        state: the worlds that slates were filled in.
+        slate: the slates, which may be anybody's.
+    """
+    items, valid = (x.flatten(0, 1).cpu().numpy() for x in (slate.items, slate.valid))
+    return plackett_luce_log_probability(_draw_scores(rules, state).flatten(0, 1).cpu().numpy(), items, valid)
+
+
+def _draw_scores(rules: Rules, state: State) -> Tensor:
+    """What the draw goes by, float32 ``[B, U, I]``: -inf for items that could not be shown."""
+    score = state.user_vector @ state.population.item_vector.transpose(1, 2) / rules.config.temperature
+    could = candidates_of(rules, state)
+    # Added up, since lists of unequal length are padded with some item's number.
+    shown = torch.zeros_like(score).scatter_add_(2, could.items, could.valid.to(score.dtype)) > 0.0
+    return (score + take(log_boosts(rules, state), state.population.segment)).masked_fill(~shown, -torch.inf)
+
+
+def slate_case(reward: Floats, log_propensity: Floats, log_probability: Floats, source: str = "slates") -> Case:
     """The columns that ``WEIGHTING`` needs.
 
     Args:
         reward: float64 ``[N]``, what each slate earned.
         log_propensity: float64 ``[N]``, of the slate under the policy that drew it.
         log_probability: float64 ``[N]``, of the same slate under the target.
+        source: what errors call it.
 
     Raises:
         InterplayError: a slate has no propensity, since a platform filled it that does not know.
     """
     unknown = ~np.isfinite(log_propensity)
     if unknown.any():
-        raise InterplayError(f"slates: log_propensity is {log_propensity[unknown.argmax()]} in row {unknown.argmax()}: "
-                             "the platform that filled it does not know its own; take slates of the market or of a "
-                             "platform that does, such as `dqn`, or give the platform's agent an `offer`")
+        row = unknown.argmax()
+        raise InterplayError(f"{source}: log_propensity is {log_propensity[row]} in row {row}: the platform that "
+                             "filled it does not know its own; take slates of the market or of a platform that does, "
+                             "such as `dqn` with `evaluate RUN --export ... --explore`, or give the platform's agent "
+                             "an `offer`")
     none = np.zeros_like(reward)
     return Case(np.exp(log_probability - log_propensity), reward, none, none, none, none)
