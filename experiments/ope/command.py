@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -12,17 +12,20 @@ import polars as pl
 import torch
 import tyro
 
+from interplay.envs.data.market_log import SUFFIX
 from interplay.envs.data.open_bandit import read_open_bandit
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
 from interplay.experiments.ope.accuracy import accuracy_table
 from interplay.experiments.ope.estimators import WEIGHTING, Case
 from interplay.experiments.ope.evaluation import Evaluation, evaluate_case, evaluate_policy, evaluation_table
+from interplay.experiments.ope.exported import SlateLog, evaluate_slates, read_slates, uniform_slates
 from interplay.experiments.ope.feedback import BanditFeedback, Floats
 from interplay.experiments.ope.market import LoggedMarket
 from interplay.experiments.ope.market_judging import FRESH_WORLDS, judge_market
 from interplay.experiments.ope.open_bandit import open_bandit_feedback
 from interplay.experiments.ope.policies import always, most_clicked, uniform
+from interplay.experiments.ope.replay import run_slates
 from interplay.experiments.ope.synthetic import SyntheticBandit, judge
 from interplay.experiments.ope.table import BanditColumns, read_bandit
 
@@ -33,7 +36,8 @@ class OpeSettings:
 
     path: Annotated[Path | None, tyro.conf.Positional] = None
     """Table of your own (.csv, .tsv, .parquet), a row for each choice that was logged. Or a campaign of the Open Bandit
-    data set, such as obd/bts/men: a folder with men.csv and item_context.csv, whose columns are known."""
+    data set, such as obd/bts/men: a folder with men.csv and item_context.csv, whose columns are known. Or the slates of
+    a market, NAME.market.parquet, as evaluate --export writes them, whose columns are known too."""
     action_column: str = "item"
     """Column of the table with what was chosen."""
     reward_column: str = "reward"
@@ -46,10 +50,12 @@ class OpeSettings:
     context_columns: tuple[str, ...] = ()
     """Columns that reward models may use: numbers, or text of a few categories."""
     unit_column: str | None = None
-    """Column with what was drawn independently, such as the user: its rows stay together in folds and intervals."""
-    policy: Literal["uniform", "most-clicked"] = "uniform"
+    """Column with what was drawn independently, such as the user: its rows stay together in folds and intervals. Of
+    a market's slates it is each user of each world, unless you say world, or another column of the file."""
+    policy: Literal["uniform", "most-clicked"] | Path = "uniform"
     """The target: every item as likely, or always the item with the highest click rate in the older half of the log,
-    which is then evaluated on the newer half; a table is as old as its rows are high."""
+    which is then evaluated on the newer half; a table is as old as its rows are high. Of a market's slates: every slate
+    of what could be shown as likely, or a folder that train wrote, whose platform is meant, without exploration."""
     folds: int = 3
     """Folds of the log that the reward models of DM, DR and their relatives are cross-fitted on."""
     seed: int = 0
@@ -94,6 +100,9 @@ def ope(settings: OpeSettings) -> None:
         raise InterplayError(f"path={path and str(path)!r}, synthetic={settings.synthetic} and preset="
                              f"{settings.preset!r}: give either a log, such as my.csv or obd/bts/men, or "
                              "--synthetic, or --preset town")
+    if isinstance(settings.policy, Path) and not (path is not None and path.name.endswith(SUFFIX)):
+        raise InterplayError(f"policy={str(settings.policy)!r}: give uniform or most-clicked; a run's folder is for "
+                             f"the slates of a market, NAME{SUFFIX}")
     if path is not None:
         _estimate(settings, path)
     elif settings.preset is not None:
@@ -106,16 +115,40 @@ def _estimate(settings: OpeSettings, path: Path) -> None:
     if not path.exists():
         raise InterplayError(f"{path}: there is no such file or folder: check the path")
     columns = BanditColumns(**{name: getattr(settings, setting) for name, setting in _COLUMNS.items()})
-    what, found = _campaign(settings, path, columns) if path.is_dir() else _table(settings, path, columns)
+    read = _market_log if path.name.endswith(SUFFIX) else _campaign if path.is_dir() else _table
+    what, found = read(settings, path, columns)
     print(what)
     print(evaluation_table(found))
     _write(settings.csv, [_columns(e) for e in found])
 
 
+def _market_log(settings: OpeSettings, path: Path, columns: BanditColumns) -> tuple[str, list[Evaluation]]:
+    if replace(columns, unit=None) != BanditColumns():
+        raise InterplayError(f"{path}: the columns of a market's slates are known, but {columns} was given: leave out "
+                             "all but --unit-column")
+    log = read_slates(path, columns.unit)
+    target, chances = _platform(log, settings.policy)
+    found = evaluate_slates(log, chances, settings.seed)
+    there = log.active
+    return (f"{path.name}: {there.sum():,} slates that users saw, mean reward {log.reward[there].mean():.5f}; target: "
+            f"{target}, for users as the log's own slates left them", found)
+
+
+def _platform(log: SlateLog, policy: str | Path) -> tuple[str, Floats]:
+    """A market's target in words, and the log-probability of each slate under it."""
+    if isinstance(policy, Path):
+        torch.set_num_threads(1)
+        return f"the platform of {policy}", run_slates(log, policy)
+    if policy != "uniform":
+        raise InterplayError(f"policy={policy!r} is one of single items, but {log.source} holds slates: give uniform "
+                             "or a run's folder")
+    return "every slate as likely", uniform_slates(log)
+
+
 def _campaign(settings: OpeSettings, path: Path, columns: BanditColumns) -> tuple[str, list[Evaluation]]:
     if columns != BanditColumns():
         raise InterplayError(f"{path}: the columns of Open Bandit are known, but {columns} was given: leave it out")
-    question = ask(path, settings.policy)
+    question = ask(path, str(settings.policy))
     return question.what, evaluate_policy(question.feedback, question.policy, settings.folds, seed=settings.seed)
 
 
@@ -123,7 +156,7 @@ def _table(settings: OpeSettings, path: Path, columns: BanditColumns) -> tuple[s
     read = read_bandit(path, columns)
     feedback, what = read.feedback, f"{path.name}: {{:,}} rounds, {len(read.actions)} actions, mean reward {{:.5f}}"
     if read.target is None:
-        question = _asked(feedback, settings.policy, what, read.actions)
+        question = _asked(feedback, str(settings.policy), what, read.actions)
         return question.what, evaluate_policy(question.feedback, question.policy, settings.folds, seed=settings.seed)
     if settings.policy != "uniform":
         raise InterplayError(f"target_column={columns.target!r} and policy={settings.policy!r} are two targets: leave "
