@@ -81,7 +81,7 @@ def _evaluate(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | Non
         eval_worlds: held-out worlds; by default as many as the run used.
         device: where to evaluate.
         export: file NAME.market.parquet to write every step to: what users saw, were offered, took and got, and the
-            propensities of slates. It can be read as a log.
+            propensities of slates. It can be read as a log, and by ope.
         explore: write steps of agents that explore, as they did at the end of training, which is what off-policy
             evaluation needs of a platform; the evaluation is without.
     """
