@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from interplay.envs.types import SIDES, InterplayError, Side
 from interplay.experiments.cast import PLACKETT_LUCE, Cast, check_options
 from interplay.experiments.game import Game, make_game, with_agents
 from interplay.experiments.play import Moment, Tally, iterate, look
+from interplay.experiments.saving import load_checkpoint, whole
 from interplay.experiments.settings import OPTION_OF, TrainSettings, find_device, make_options, parse_pairs
 
 CONFIG, CHECKPOINT, RESULTS = "config.json", "checkpoint.pt", "results.json"
@@ -73,12 +73,7 @@ class Run:
         if device is not None:
             settings = TrainSettings(**{**vars(settings), "device": device})
         run = cls.start(settings, folder)
-        try:
-            saved = torch.load(folder / CHECKPOINT, map_location=run.game.market.device, weights_only=True)
-        except Exception as error:
-            raise InterplayError(f"{str(folder / CHECKPOINT)!r} cannot be read ({type(error).__name__}): "
-                                 "it is damaged or no checkpoint; start a new run") from error
-        run._restore(saved)
+        run._restore(load_checkpoint(folder / CHECKPOINT, run.game.market.device))
         return run
 
     @property
@@ -123,9 +118,8 @@ class Run:
                  "wall_seconds": self.wall_seconds, "state": self.now.state.state_dict(),
                  "slots": self.now.slots, "tally": self.tally.state_dict(),
                  "agents": self.cast.state_dict()}
-        partial = self.folder / (CHECKPOINT + ".part")
-        torch.save(saved, partial)
-        os.replace(partial, self.folder / CHECKPOINT)
+        with whole(self.folder / CHECKPOINT) as partial:
+            torch.save(saved, partial)
 
     def _restore(self, saved: dict[str, Any]) -> None:
         if saved["fingerprint"] != self.game.fingerprint:

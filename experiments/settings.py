@@ -26,6 +26,8 @@ _PAIRS = ("market", *OPTION_OF.values())
 _PREPARATION = ("reward_range", "duplicates", "clip_rewards", "implicit_above", "k_core", "scale_rewards")
 _PATHS = ("log", "data_dir", "user_features", "item_features", "log_dir", "resume", "encoder")
 
+_FREE = ("resume", "device", "log_dir", "threads")  # what may be another when a run is resumed
+
 
 @dataclass(frozen=True)
 class LogSettings:
@@ -77,6 +79,22 @@ class LogSettings:
             InterplayError: one of its numbers is out of range.
         """
         return Preparation(self.duplicates, self.clip_rewards, self.implicit_above, self.k_core, self.scale_rewards)
+
+    def changed(self) -> dict[str, Any]:
+        """What differs from the defaults."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != _default(f)}
+
+    def check_resumes(self, made: LogSettings, folder: Path) -> None:
+        """Check that these settings ask for nothing but to go on with the run in ``folder``, which has those it has.
+
+        Raises:
+            InterplayError: one of them is another.
+        """
+        for name, value in self.changed().items():
+            old = getattr(made, name)
+            if name not in _FREE and value != old:
+                raise InterplayError(f"--resume {folder}: the run has {name}={old!r}, not {value!r}; leave the flag "
+                                     "out, or start a new run")
 
 
 @dataclass(frozen=True)
@@ -206,10 +224,6 @@ class TrainSettings(LoggedMarketSettings, RunSettings):
         """These settings with ``agent`` on ``side``."""
         players: dict[str, Any] = {side: agent}
         return replace(self, **players)
-
-    def changed(self) -> dict[str, Any]:
-        """What differs from the defaults."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != _default(f)}
 
 
 def _default(f: Any) -> Any:

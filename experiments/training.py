@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -20,6 +15,7 @@ from tqdm import tqdm
 from interplay.envs.types import InterplayError
 from interplay.experiments.evaluation import Report, report
 from interplay.experiments.run import CONFIG, RESULTS, Run
+from interplay.experiments.saving import interruption, whole
 from interplay.experiments.settings import OPTION_OF, TrainSettings
 from interplay.experiments.tables import report_table
 from interplay.experiments.tracking import Tracker
@@ -50,9 +46,8 @@ def train(settings: TrainSettings) -> Path:
         tracker.report(run, found)
     finally:
         tracker.close()
-    partial = run.folder / (RESULTS + ".part")
-    partial.write_text(json.dumps(results(run, found), indent=2) + "\n")
-    os.replace(partial, run.folder / RESULTS)  # whole or not there, since benchmarks take it for the end of the run
+    with whole(run.folder / RESULTS) as partial:  # since benchmarks take it for the end of the run
+        partial.write_text(json.dumps(results(run, found), indent=2) + "\n")
     print(report_table(run, found))
     return run.folder
 
@@ -63,7 +58,7 @@ def _play(run: Run, tracker: Tracker) -> bool:
     total = run.game.training.episodes * horizon * worlds
     metrics: dict[str, Tensor] = {}
     saved = time.monotonic()
-    with _interruption() as stop, tqdm(total=total, initial=run.env_steps, unit="step", mininterval=0.5) as bar:
+    with interruption() as stop, tqdm(total=total, initial=run.env_steps, unit="step", mininterval=0.5) as bar:
         while not run.finished and not stop:
             metrics = run.step() or metrics
             bar.update(worlds)
@@ -76,27 +71,6 @@ def _play(run: Run, tracker: Tracker) -> bool:
                 saved = time.monotonic()
     run.save()
     return run.finished
-
-
-@contextmanager
-def _interruption() -> Iterator[list[int]]:
-    """A list that Ctrl-C fills. The loop looks at it between steps, so no step is ever half done."""
-    caught: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if caught:
-            raise KeyboardInterrupt  # the second time, at once
-        caught.append(number)
-
-    try:
-        before = signal.signal(signal.SIGINT, note)
-    except ValueError:  # not the main thread: whoever runs us there handles signals
-        yield caught
-        return
-    try:
-        yield caught
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _started(settings: TrainSettings) -> Run:
@@ -135,11 +109,7 @@ def _not_writable(folder: Path, reason: str) -> str:
 def _resumed(settings: TrainSettings) -> Run:
     assert settings.resume is not None
     run = Run.load(settings.resume, None if settings.device == "auto" else settings.device)
-    for name, value in settings.changed().items():
-        old = getattr(run.settings, name)
-        if name not in ("resume", "device", "log_dir", "threads") and value != old:
-            raise InterplayError(f"--resume {settings.resume}: the run has {name}={old!r}, not {value!r}; "
-                                 "leave the flag out, or start a new run")
+    settings.check_resumes(run.settings, settings.resume)
     return run
 
 
