@@ -6,6 +6,9 @@ import hashlib
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from interplay.envs.data import (
     ColumnNames,
     InteractionLog,
@@ -67,9 +70,14 @@ def _in_neither(log: InteractionLog, train: InteractionLog, test: InteractionLog
 
 def digest(log: InteractionLog) -> str:
     """Of all that can be learnt from a log's rows: equal for equal rows with equal ids, in the same order."""
-    found = hashlib.sha256(repr((log.user_ids, log.item_ids, log.reward_range)).encode())
-    for column in (log.user, log.item, log.reward, log.time):
-        found.update(b"" if column is None else column.tobytes())
+    return digest_of(log.user, log.item, log.reward, log.time, name=(log.user_ids, log.item_ids, log.reward_range))
+
+
+def digest_of(*arrays: NDArray[np.generic] | None, name: object = None) -> str:
+    """Of numbers, those that there are, and of what they are called."""
+    found = hashlib.sha256(repr(name).encode())
+    for array in arrays:
+        found.update(b"" if array is None else array.tobytes())
     return found.hexdigest()
 
 

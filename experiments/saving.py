@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,9 @@ def load_checkpoint(path: Path, device: torch.device | None = None) -> dict[str,
         InterplayError: it cannot be read.
     """
     try:
+        with zipfile.ZipFile(path) as file:
+            if file.testzip() is not None:  # torch itself would read other numbers, and say nothing
+                raise zipfile.BadZipFile
         saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
         raise InterplayError(f"{str(path)!r} cannot be read ({type(error).__name__}): "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,19 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from interplay.envs.data import InteractionLog, find_folds, find_log
-from interplay.experiments.logs import Parts, digest, logged_parts
+from interplay.experiments.logs import Parts, digest, digest_of, logged_parts
 from interplay.experiments.representation.baselines import ease, implicit_als, item_knn, popularity
+from interplay.experiments.representation.epochs import Note
 from interplay.experiments.representation.factorisation import SIZES, factorise
-from interplay.experiments.representation.fitting import Fitted, Note, fit, inner_parts
+from interplay.experiments.representation.fitting import Fitted, fit, inner_parts
 from interplay.experiments.representation.folders import new_folder
+from interplay.experiments.representation.keeping import Keeper
 from interplay.experiments.representation.ranking import Floats, Ranker, interactions, rank
 from interplay.experiments.representation.repeats import figures_table, summed_up
 from interplay.experiments.representation.responses import Responses, judge, liked_of, probability_of
-from interplay.experiments.representation.settings import CONFIG, MODEL, RESULTS, PretrainSettings
+from interplay.experiments.representation.settings import CONFIG, MODEL, RESULTS, TRAINING, PretrainSettings
+from interplay.experiments.saving import interruption, whole
+from interplay.experiments.settings import typed
 
 
 def pretrain(settings: PretrainSettings) -> Path:
@@ -34,19 +38,21 @@ def pretrain(settings: PretrainSettings) -> Path:
 
     Raises:
         InterplayError: whatever is wrong with the settings or the log.
+        KeyboardInterrupt: it was stopped; says how to go on.
     """
+    settings = settings.resumed() if settings.resume is not None else replace(settings, typed=typed("pretrain"))
     settings.check()
     runs = _repeats(settings)
     if not runs:
         return _one(settings)
-    with new_folder(_folder(settings), RESULTS) as folder:
+    with _opened(settings) as folder:
         done: dict[str, Any] = {}
         try:
             for name, run in runs.items():
-                done[name] = json.loads((_one(replace(run, log_dir=folder, name=name)) / RESULTS).read_text())
+                done[name] = _results(replace(run, log_dir=folder, name=name, resume=None))
         finally:  # what is finished is told of, even if the rest fails or is stopped
             if done:
-                report = summed_up(done, len(runs), "folds" if settings.folds else "seeds")
+                report = summed_up(done, len(runs), "folds" if settings.folds else "seeds", settings.typed)
                 (folder / "report.md").write_text(report)
                 print(report)
     return folder
@@ -62,6 +68,31 @@ def _repeats(settings: PretrainSettings) -> dict[str, PretrainSettings]:
     return {f"s{seed}": replace(settings, seed=seed, seeds=1) for seed in seeds}
 
 
+def _results(settings: PretrainSettings) -> dict[str, Any]:
+    """Of a run among several, which may be finished or begun already."""
+    folder = _folder(settings)
+    if not (folder / RESULTS).is_file():
+        _one(replace(settings, resume=folder if folder.exists() else None))
+    found: dict[str, Any] = json.loads((folder / RESULTS).read_text())
+    return found
+
+
+@contextmanager
+def _opened(settings: PretrainSettings) -> Iterator[Path]:
+    """The run's folder, a new one or that to go on in, with the settings in it. Who stops it is told how to go on."""
+    folder = settings.resume or _folder(settings)
+    try:
+        with nullcontext() if settings.resume else new_folder(folder, RESULTS, TRAINING):
+            if not (folder / CONFIG).is_file():
+                with whole(folder / CONFIG) as partial:
+                    partial.write_text(replace(settings, resume=None).to_json() + "\n")
+            yield folder
+    except KeyboardInterrupt as stop:
+        if not folder.exists():
+            raise
+        raise KeyboardInterrupt(f"stopped; go on with: interplay pretrain --resume {folder}") from stop
+
+
 def _one(settings: PretrainSettings) -> Path:
     """Train, compare, print the table and write everything into the run's folder, which is returned."""
     torch.set_num_threads(1)
@@ -70,12 +101,12 @@ def _one(settings: PretrainSettings) -> Path:
     if settings.task == "responses":  # what could only fail after minutes of training
         parts.held_out.scaled(parts.held_out.reward)
         liked_of(parts.held_out.reward, settings.threshold(parts.train))
-    with new_folder(_folder(settings), RESULTS) as folder:
+    with _opened(settings) as folder:
         print(f"run: {folder}")
-        started = time.perf_counter()
-        fitted, found = _trained(settings, parts, folder)
-        seconds = time.perf_counter() - started
-        _save(folder, settings, fitted, {"epochs": fitted.epochs, "seconds": round(seconds, 1), **found})
+        keeper = Keeper(folder / TRAINING, _made_by(settings, parts))
+        fitted, found = _trained(settings, parts, folder, keeper)
+        seconds = keeper.seconds
+        _save(folder, fitted, {"epochs": fitted.epochs, "seconds": round(seconds, 1), **found})
     print(f"{fitted.epochs} epochs, {seconds:.0f} s\n{figures_table(found['models'])}")
     return folder
 
@@ -96,12 +127,20 @@ def _told(writer: SummaryWriter, epochs: int) -> Iterator[Note]:
         yield note
 
 
-def _trained(settings: PretrainSettings, parts: Parts, folder: Path) -> tuple[Fitted, dict[str, Any]]:
+def _made_by(settings: PretrainSettings, parts: Parts) -> dict[str, Any]:
+    """All that a training follows from, by the name that people know it by."""
+    train = parts.train
+    return {**asdict(settings.recipe()), "liked_above": float(settings.threshold(train)), "split": settings.split,
+            "training part": digest(train), "held-out part": digest(parts.held_out),
+            "side features": digest_of(train.user_features, train.item_features, train.item_topics)}
+
+
+def _trained(settings: PretrainSettings, parts: Parts, folder: Path, keeper: Keeper) -> tuple[Fitted, dict[str, Any]]:
     """The model, and what it and the baselines came to; curves go to the folder."""
     writer = SummaryWriter(str(folder))
     try:
-        with _told(writer, settings.epochs) as note:
-            fitted = fit(parts.train, settings.recipe(), settings.threshold(parts.train), note, settings.inner)
+        with _told(writer, settings.epochs) as note, interruption() as keeper.stop:
+            fitted = fit(parts.train, settings.recipe(), settings.threshold(parts.train), note, settings.inner, keeper)
         found: dict[str, Any] = (_rankings(settings, parts, fitted) if settings.task == "ranking"
                                  else _responses(settings, parts, fitted))
         for name, value in found["models"][_name(settings)].items():
@@ -155,11 +194,13 @@ def _folder(settings: PretrainSettings) -> Path:
     return settings.log_dir / (settings.name or name)
 
 
-def _save(folder: Path, settings: PretrainSettings, fitted: Fitted, results: dict[str, Any]) -> None:
-    (folder / CONFIG).write_text(settings.to_json() + "\n")
-    torch.save({"model": fitted.model.state_dict(), "shape": asdict(fitted.model.shape),
-                "trained_on": digest(fitted.log)}, folder / MODEL)
+def _save(folder: Path, fitted: Fitted, results: dict[str, Any]) -> None:
+    with whole(folder / MODEL) as partial:
+        torch.save({"model": fitted.model.state_dict(), "shape": asdict(fitted.model.shape),
+                    "trained_on": digest(fitted.log)}, partial)
     models = {name: {label: value._asdict() if hasattr(value, "_asdict") else value for label, value in values.items()}
               for name, values in results["models"].items()}
-    (folder / RESULTS).write_text(json.dumps({**results, "models": models}, indent=2) + "\n")
+    with whole(folder / RESULTS) as partial:  # the last: with them, the run is finished
+        partial.write_text(json.dumps({**results, "models": models}, indent=2) + "\n")
+    (folder / TRAINING).unlink(missing_ok=True)
 

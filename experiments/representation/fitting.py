@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,85 +14,21 @@ from torch import Tensor
 
 from interplay.agents.parts.encoders import Pretrained
 from interplay.envs.data import split_log
-from interplay.envs.data.features import standardised
 from interplay.envs.data.log import InteractionLog
 from interplay.envs.data.people import Vectors
-from interplay.envs.types import InterplayError
-from interplay.experiments.representation.histories import Batch, Histories
-from interplay.experiments.representation.losses import Loss, ranking_loss, response_logits, response_loss
+from interplay.experiments.representation.epochs import Note, Training
+from interplay.experiments.representation.histories import Histories
+from interplay.experiments.representation.keeping import Keeper, State
+from interplay.experiments.representation.losses import response_logits
 from interplay.experiments.representation.ranking import Ints, interactions, rank
-from interplay.experiments.representation.two_tower import Encoder, Scorer, Shape, TwoTower, check_shape
-
-Task = Literal["ranking", "responses"]
-Note = Callable[[str, float, int], None]
-"""Takes a scalar's name, its value and the epoch."""
+from interplay.experiments.representation.recipe import Recipe
+from interplay.experiments.representation.two_tower import TwoTower
 
 VALIDATION = 0.1
 """Share of the training part's pairs that epochs and ridges are chosen on, and chances calibrated."""
 
 _SCORED = 512  # users whose histories are read at once
 _PAIRS = 1 << 16  # pairs that are scored at once
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A two-tower model and how it is trained."""
-
-    task: Task = "ranking"
-    """What is learnt: which items a user takes (ranking), or how it responds to given ones (responses)."""
-    encoder: Encoder = "mlp"
-    """Of behaviour histories: mlp adds them up; cnn, gru and transformer read the last steps in their order."""
-    scorer: Scorer = "hadamard"
-    """How user and item meet: hadamard = W . (u * i) + b, concatenation = a layer over both."""
-    loss: Loss = "softmax"
-    """Of rankings: softmax over the catalogue, or bce for each item. Responses always have bce."""
-    num_negatives: int = 0
-    """Items drawn for a batch, by popularity, their logits corrected for that; 0 = the whole catalogue."""
-    size: int = 256
-    """Width of vectors and layers."""
-    history_length: int = 50
-    """Steps that cnn, gru and transformer read."""
-    dropout: float = 0.6
-    """Chance of each item of a history to be left out in training; responses are told of what is left out, and so
-    need it above 0."""
-    learning_rate: float = 1e-3
-    """Adam's step."""
-    weight_decay: float = 2.0
-    """Decoupled decay of all weights (Loshchilov and Hutter 2019), times the learning rate at each step. Sums of many
-    vectors need much of it, encoders that read in order little: 0.1 suits them."""
-    batch_size: int = 128
-    """Users of a batch; steps where rankings are learnt by an encoder that reads in order."""
-    epochs: int = 400
-    """Passes over the training part at most."""
-    patience: int = 30
-    """Epochs without a better validation figure before training stops."""
-    side_features: bool = False
-    """Whether side features of users and items, and topics, go in where the log has them."""
-    seed: int = 0
-    """Of the weights, the order and what is left out."""
-
-    def check(self) -> None:
-        """Check the numbers. Not done when they are set: the command line's parser would wrap the error in a box.
-
-        Raises:
-            InterplayError: one of them is out of range.
-        """
-        check_shape(self.encoder, self.scorer, self.size)
-        for name, choices in (("task", ("ranking", "responses")), ("loss", ("softmax", "bce"))):
-            if getattr(self, name) not in choices:
-                raise InterplayError(f"{name}={getattr(self, name)!r} is unknown: choose from {', '.join(choices)}")
-        for name in ("history_length", "batch_size", "epochs", "patience"):
-            if getattr(self, name) < 1:
-                raise InterplayError(f"{name}={getattr(self, name)} must be at least 1")
-        for name in ("num_negatives", "weight_decay"):
-            if getattr(self, name) < 0:
-                raise InterplayError(f"{name}={getattr(self, name)} must not be below 0")
-        if not 0.0 <= self.dropout < 1.0 or self.learning_rate <= 0.0:
-            raise InterplayError(f"dropout={self.dropout}, learning_rate={self.learning_rate}: dropout must be at "
-                                 "least 0 and below 1, the learning rate above 0")
-        if self.task == "responses" and self.dropout == 0.0:
-            raise InterplayError("dropout=0.0: responses are told of what is left out of histories: give a dropout "
-                                 "above 0")
 
 
 class Fitted:
@@ -154,8 +90,28 @@ class Fitted:
                           for part in np.array_split(users, -(-len(users) // _SCORED))])
 
 
+@dataclass
+class _Choice:
+    """For how many epochs to train, as far as the validation part has told.
+
+    Attributes:
+        best: its best figure.
+        epochs: after how many epochs that was.
+        predicted: float64 ``[V]``, what was predicted of it then.
+    """
+
+    best: float = -math.inf
+    epochs: int = 0
+    predicted: Tensor | None = None
+
+    def heed(self, epoch: int, figure: float, predicted: Tensor | None) -> None:
+        """Take note of the figure after an epoch."""
+        if figure > self.best:
+            self.best, self.epochs, self.predicted = figure, epoch, predicted
+
+
 def fit(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | None = None,
-        how: Literal["random", "last"] = "random") -> Fitted:
+        how: Literal["random", "last"] = "random", keeper: Keeper | None = None) -> Fitted:
     """Train on ``log``: first on most of it until the rest is predicted no better, then for as long on all of it.
 
     Args:
@@ -164,29 +120,62 @@ def fit(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | No
         liked_above: responses above it are liked.
         note: told of losses and validation figures, and of the losses on all of it as ``whole_loss``.
         how: how the validation part is chosen: like the held-out part was.
+        keeper: keeps the training; goes on with what it has kept.
 
     Raises:
         InterplayError: the log is too short to be parted.
+        KeyboardInterrupt: the keeper was told to stop.
     """
-    inner, validation = inner_parts(log, recipe.seed, how)
-    best, epochs, predicted = -np.inf, 0, None
-    for epoch, fitted in enumerate(_epochs(inner, recipe, liked_above, note), start=1):
-        figure, found = _figure(fitted, inner, validation)
+    saved = {} if keeper is None else keeper.saved
+    choice = _Choice(**saved.get("choice", {}))
+    if "whole" not in saved:
+        inner, validation = inner_parts(log, recipe.seed, how)
+        training = Training(inner, recipe, liked_above, saved.get("inner"))
+        _choose(choice, training, validation, note, _between(keeper, choice, "inner", training))
+    training = Training(log, recipe, liked_above, saved.get("whole"))
+    fitted = _repeat(choice.epochs, training, note, _between(keeper, choice, "whole", training))
+    fitted.validation = None if choice.predicted is None else choice.predicted.numpy()
+    if keeper is not None:  # what is left to do may be stopped, too
+        keeper.keep(_state(choice, "whole", training))
+    return fitted
+
+
+def _choose(choice: _Choice, training: Training, validation: InteractionLog, note: Note | None,
+            between: Callable[[], None]) -> None:
+    """Train until the validation part is predicted no better."""
+    for epoch in training.epochs(note, between):
+        figure, predicted = _figure(_fitted(training, epoch), training.log, validation)
         if note is not None:
             note("validation", figure, epoch)
-        if figure > best:
-            best, epochs, predicted = figure, epoch, found
-        if epoch - epochs >= recipe.patience:
+        choice.heed(epoch, figure, predicted)
+        if epoch - choice.epochs >= training.recipe.patience:
             break
-    last = None
+
+
+def _repeat(epochs: int, training: Training, note: Note | None, between: Callable[[], None]) -> Fitted:
+    """Train for as many epochs."""
     again = None if note is None else lambda name, value, epoch: note(f"whole_{name}", value, epoch)
-    for epoch, fitted in enumerate(_epochs(log, recipe, liked_above, again), start=1):
-        last = fitted
+    epoch = 0
+    for epoch in training.epochs(again, between):
         if epoch == epochs:
             break
-    assert last is not None
-    last.validation = predicted
-    return last
+    return _fitted(training, epoch)
+
+
+def _fitted(training: Training, epochs: int) -> Fitted:
+    return Fitted(training.model, training.histories, training.log, epochs)
+
+
+def _between(keeper: Keeper | None, choice: _Choice, phase: str, training: Training) -> Callable[[], None]:
+    """What is done between two batches."""
+    if keeper is None:
+        return lambda: None
+    return lambda: keeper.between(lambda: _state(choice, phase, training))
+
+
+def _state(choice: _Choice, phase: str, training: Training) -> State:
+    """All that a training goes on from: what is in it under "inner" is over once there is "whole"."""
+    return {"choice": vars(choice), phase: training.state_dict()}
 
 
 def inner_parts(log: InteractionLog, seed: int, how: Literal["random", "last"] = "random") -> \
@@ -195,76 +184,9 @@ def inner_parts(log: InteractionLog, seed: int, how: Literal["random", "last"] =
     return split_log(log, VALIDATION, how, seed)
 
 
-def _figure(fitted: Fitted, inner: InteractionLog, validation: InteractionLog) -> \
-        tuple[float, NDArray[np.float64] | None]:
+def _figure(fitted: Fitted, inner: InteractionLog, validation: InteractionLog) -> tuple[float, Tensor | None]:
     """NDCG@10, or the negative root mean squared error with the predictions: higher is better."""
     if fitted.model.shape.user_ids:
         predicted = fitted.responses(validation.user, validation.item)
-        return -float(np.sqrt(np.mean((predicted - validation.reward) ** 2))), predicted
-    return rank(fitted.scores, interactions(inner), interactions(validation)).ndcg.mean, None
-
-
-def _epochs(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | None) -> Iterator[Fitted]:
-    """The model after each epoch."""
-    histories = Histories(log, liked_above, recipe.history_length)
-    model = make_model(log, recipe)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    generator = torch.Generator().manual_seed(recipe.seed)
-    chance = _chance(log)
-    for epoch in range(1, recipe.epochs + 1):
-        total, count = 0.0, 0
-        for batch in _batches(histories, recipe, generator):
-            loss = _loss(model, batch, recipe, chance, generator)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            total, count = total + float(loss.detach()), count + 1
-        if note is not None:
-            note("loss", total / max(1, count), epoch)
-        yield Fitted(model, histories, log, epoch)
-
-
-def make_model(log: InteractionLog, recipe: Recipe) -> TwoTower:
-    """An untrained model for the log's users and items."""
-    shape = Shape(log.num_users, log.num_items, recipe.encoder, recipe.scorer, recipe.size, recipe.history_length,
-                  user_ids=recipe.task == "responses", base=_base(log) if recipe.task == "responses" else 0.0)
-    users, items = (_features(values, count, recipe.side_features) for values, count in (
-        (log.user_features, log.num_users), (log.item_features, log.num_items)))
-    if recipe.side_features and log.item_topics is not None:
-        items = torch.cat([items, torch.from_numpy(log.item_topics).float()], dim=1)
-    return TwoTower(shape, users, items, recipe.seed)
-
-
-def _base(log: InteractionLog) -> float:
-    """The logit of the mean response, kept finite where all are at one end of the scale."""
-    mean = float(np.clip(log.scaled(log.reward).mean(dtype=np.float64), 1e-3, 1.0 - 1e-3))
-    return math.log(mean / (1.0 - mean))
-
-
-def _features(values: NDArray[np.float32] | None, count: int, wanted: bool) -> Tensor:
-    if values is None or not wanted:
-        return torch.zeros(count, 0)
-    return torch.from_numpy(np.asarray(standardised(values), dtype=np.float32))
-
-
-def _batches(histories: Histories, recipe: Recipe, generator: torch.Generator) -> Iterator[Batch]:
-    if recipe.task == "responses":
-        length = None if recipe.encoder == "mlp" else histories.length
-        return histories.halves(generator, recipe.batch_size, recipe.dropout, length)
-    if recipe.encoder == "mlp":
-        return histories.sets(generator, recipe.batch_size, recipe.dropout)
-    return histories.steps(generator, recipe.batch_size, recipe.dropout)
-
-
-def _loss(model: TwoTower, batch: Batch, recipe: Recipe, chance: Tensor, generator: torch.Generator) -> Tensor:
-    if recipe.task == "responses":
-        return response_loss(model, batch)
-    negatives = (torch.multinomial(chance, recipe.num_negatives, replacement=True, generator=generator)
-                 if recipe.num_negatives > 0 else None)
-    return ranking_loss(model, batch, recipe.loss, negatives, chance.log())
-
-
-def _chance(log: InteractionLog) -> Tensor:
-    """How likely a negative is each item: by its rows, and once more so that none is impossible."""
-    count = np.bincount(log.item, minlength=log.num_items) + 1.0
-    return torch.from_numpy(count / count.sum()).float()
+        return -float(np.sqrt(np.mean((predicted - validation.reward) ** 2))), torch.from_numpy(predicted)
+    return float(rank(fitted.scores, interactions(inner), interactions(validation)).ndcg.mean), None

@@ -11,15 +11,14 @@ from interplay.envs.types import InterplayError
 
 
 @contextmanager
-def new_folder(folder: Path, wanted: str) -> Iterator[Path]:
-    """A new folder, which goes again, with the parents made for it, if the block fails before anything is finished.
+def new_folder(folder: Path, *wanted: str) -> Iterator[Path]:
+    """A new folder, which goes again, with the parents made for it, if the block fails with nothing worth keeping.
 
     Ctrl-C is such a failure too.
 
     Args:
         folder: to be made.
-        wanted: name of the file that a finished run writes, here or in a folder of its own in here: once there is
-            one, everything stays.
+        wanted: names of files that are worth it, here or in a folder in here: once there is one, everything stays.
 
     Raises:
         InterplayError: it is there already, or cannot be made.
@@ -33,7 +32,7 @@ def new_folder(folder: Path, wanted: str) -> Iterator[Path]:
     try:
         yield folder
     except BaseException:
-        if not any(folder.rglob(wanted)):
+        if not any(found for name in wanted for found in folder.rglob(name)):
             shutil.rmtree(folder, ignore_errors=True)
             with suppress(OSError):  # somebody else's run may be in a parent by now
                 for parent in absent:

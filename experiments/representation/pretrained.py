@@ -77,7 +77,7 @@ def run_for(encoder: Path, seed: int) -> Path:
         InterplayError: there are runs for other seeds alone.
     """
     own = encoder / f"s{seed}"
-    if own.is_dir() or (encoder / CONFIG).is_file():
+    if own.is_dir() or (encoder / MODEL).is_file():
         return own if own.is_dir() else encoder
     others = sorted(int(folder.name[1:]) for folder in encoder.glob("s*") if folder.name[1:].isdigit())
     if others:

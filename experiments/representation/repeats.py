@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import torch
 
-from interplay.experiments.settings import typed
 from interplay.experiments.statistics import Estimate, mean_estimate
 from interplay.experiments.tables import table
 
@@ -17,17 +16,18 @@ _SPLITS: dict[Over, str] = {"seeds": "seeds, each with a split of its own where 
                             "folds": "of the data set's own folds"}
 
 
-def summed_up(runs: Mapping[str, Mapping[str, Any]], planned: int, over: Over) -> str:
+def summed_up(runs: Mapping[str, Mapping[str, Any]], planned: int, over: Over, typed: str) -> str:
     """Means over runs, with the command that made them.
 
     Args:
         runs: name of each finished run, and what its ``results.json`` holds.
         planned: how many there should be.
         over: what the runs differ in.
+        typed: what was typed to begin them.
     """
     names, results = ", ".join(runs), list(runs.values())
     stopped = "" if len(runs) == planned else f" Stopped before the others of {planned} were finished."
-    lines = [f"Made by `{typed('pretrain')}` with torch {torch.__version__.split('+')[0]}. Means over {len(runs)} "
+    lines = [f"Made by `{typed}` with torch {torch.__version__.split('+')[0]}. Means over {len(runs)} "
              f"{_SPLITS[over]} ({names}); 95 % bootstrap intervals over {over}.{stopped} Epochs trained: "
              f"{', '.join(str(run['epochs']) for run in results)}.{_ridges(results)}", "",
              figures_table(_means(results)), ""]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
-from interplay.experiments.representation.fitting import Recipe
+from interplay.experiments.representation.recipe import Recipe
 from interplay.experiments.settings import LogSettings
 
-_PATHS = ("log", "data_dir", "user_features", "item_features", "log_dir")
+_PATHS = ("log", "data_dir", "user_features", "item_features", "log_dir", "resume")
 
 MODEL, CONFIG, RESULTS = "model.pt", "config.json", "results.json"
+TRAINING = "training.pt"
+"""The training under way; gone once the results are there."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,11 @@ class PretrainSettings(LogSettings, Recipe):
     """Folder in which the run's own folder is made."""
     name: str | None = None
     """Name of the run's own folder; by default the log, the encoder, the seed and the time."""
+    resume: Path | None = None
+    """Folder of a stopped run, or of all those of --seeds or --folds, to go on with. All other settings come from
+    there."""
+    typed: Annotated[str, tyro.conf.Suppress] = ""
+    """What was typed to begin the run, for its report."""
 
     def recipe(self) -> Recipe:
         """The model's part of the settings."""
@@ -65,6 +74,22 @@ class PretrainSettings(LogSettings, Recipe):
             raise InterplayError(f"folds=True, split={self.split!r}, seeds={self.seeds}: folds are splits of the data "
                                  "set's own, each run once: take them with --split own and without --seeds")
 
+    def resumed(self) -> PretrainSettings:
+        """Those of the run to go on with.
+
+        Raises:
+            InterplayError: it is no run that goes on, or has other settings than are asked for.
+        """
+        assert self.resume is not None, "asked for"
+        if not (self.resume / CONFIG).is_file():
+            raise InterplayError(f"{str(self.resume)!r} is not a run of pretrain: it has no {CONFIG}; give a folder "
+                                 "that pretrain wrote")
+        if (self.resume / RESULTS).is_file():
+            raise InterplayError(f"{str(self.resume)!r} is finished: there is nothing to go on with")
+        made = self.from_json((self.resume / CONFIG).read_text())
+        self.check_resumes(made, self.resume)
+        return replace(made, resume=self.resume)
+
     def to_json(self) -> str:
         """The settings as text; paths become absolute, so that the run can be used from anywhere."""
         values = asdict(self)
@@ -78,7 +103,7 @@ class PretrainSettings(LogSettings, Recipe):
         """The settings that ``to_json`` wrote."""
         values = json.loads(text)
         for name in _PATHS:
-            values[name] = None if values[name] is None else Path(values[name])
+            values[name] = None if values.get(name) is None else Path(values[name])
         for name in ("reward_range", "clip_rewards"):
             values[name] = values.get(name) and tuple(values[name])
         return cls(**values)

@@ -17,9 +17,10 @@ from interplay.envs.market import Market
 from interplay.envs.types import InterplayError
 from interplay.experiments.benchmark import BenchmarkSettings, planned
 from interplay.experiments.cli import main
-from interplay.experiments.representation.fitting import Recipe, fit
+from interplay.experiments.representation.fitting import fit
 from interplay.experiments.representation.preferences import Preferences
 from interplay.experiments.representation.pretrained import Saved
+from interplay.experiments.representation.recipe import Recipe
 from interplay.experiments.run import Run
 
 USERS, ITEMS = 24, 18

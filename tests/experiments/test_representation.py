@@ -14,11 +14,13 @@ from interplay.envs.types import InterplayError
 from interplay.experiments.cli import main
 from interplay.experiments.representation import command
 from interplay.experiments.representation.baselines import ease, implicit_als, item_knn, popularity
+from interplay.experiments.representation.epochs import make_model
 from interplay.experiments.representation.factorisation import factorise, predicted
-from interplay.experiments.representation.fitting import Recipe, fit, inner_parts, make_model
+from interplay.experiments.representation.fitting import fit, inner_parts
 from interplay.experiments.representation.histories import Batch, Histories
 from interplay.experiments.representation.losses import ranking_loss
 from interplay.experiments.representation.ranking import interactions, rank, top_k
+from interplay.experiments.representation.recipe import Recipe
 from interplay.experiments.representation.responses import (
     area_under_curve,
     calibration_error,
@@ -377,7 +379,8 @@ def stop_at(call, error):
 
 
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), 130), (InterplayError("no more"), 2)])
-def test_what_fails_leaves_only_what_was_finished(error, status, tmp_path, capsys, monkeypatch):
+def test_what_fails_before_it_has_learnt_anything_leaves_only_what_was_finished(
+        error, status, tmp_path, capsys, monkeypatch):
     write(tastes(), tmp_path / "tastes.csv")
     arguments = ["pretrain", "--log", str(tmp_path / "tastes.csv"), "--size", "8", "--epochs", "2", "--seeds", "3",
                  "--log-dir", str(tmp_path / "new" / "runs"), "--name", "all"]
@@ -387,7 +390,7 @@ def test_what_fails_leaves_only_what_was_finished(error, status, tmp_path, capsy
     monkeypatch.setattr(command, "fit", stop_at(3, error))
     assert main(arguments) == status
     folder = tmp_path / "new" / "runs" / "all"
-    assert sorted(path.name for path in folder.iterdir()) == ["report.md", "s0", "s1"]
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "report.md", "s0", "s1"]
     report = (folder / "report.md").read_text()
     assert "Means over 2 seeds" in report
     assert "(s0, s1)" in report

@@ -1,0 +1,272 @@
+"""Trainings of two towers that are stopped, or end with the power, and go on bit for bit."""
+
+import json
+import os
+import signal
+import sys
+
+import numpy as np
+import polars
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from interplay.experiments.cli import main
+from interplay.experiments.representation import command, keeping
+from interplay.experiments.representation.epochs import Training
+
+KINDS = {
+    "ranking": ["--num-negatives", "8", "--weight-decay", "0", "--learning-rate", "0.03", "--dropout", "0.3"],
+    "sequences": ["--encoder", "gru", "--history-length", "6", "--num-negatives", "8", "--weight-decay", "0.1",
+                  "--learning-rate", "0.02", "--dropout", "0.1", "--batch-size", "64"],
+    "responses": ["--task", "responses", "--weight-decay", "0", "--learning-rate", "0.02", "--dropout", "0.4"]}
+SMALL = ["--size", "8", "--batch-size", "16", "--epochs", "30", "--patience", "2", "--seed", "3"]
+
+
+def write_log(path, users=50):
+    """Two kinds of users and of items; whoever meets an item of its own kind mostly likes it."""
+    generator = np.random.default_rng(1)
+    rows = [(u, int(i), 5.0 if (u % 2 == i % 2) == (generator.random() < 0.8) else float(generator.integers(1, 4)))
+            for u in range(users) for i in generator.choice(30, 12, replace=False)]
+    polars.DataFrame(rows, schema=["user", "item", "reward"], orient="row").write_csv(path)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    path = tmp_path_factory.mktemp("log") / "tastes.csv"
+    write_log(path)
+    return path
+
+
+def arguments(log, folder, kind="ranking"):
+    return ["pretrain", "--log", str(log), *SMALL, *KINDS[kind], "--log-dir", str(folder.parent), "--name", folder.name]
+
+
+def counted(patch):
+    """A list to which every training adds how many batches it takes."""
+    steps, begin, step = [], Training.__init__, Training._step
+
+    def beginning(training, *given):
+        steps.append(0)
+        begin(training, *given)
+
+    def stepping(training, loss):
+        steps[-1] += 1
+        step(training, loss)
+
+    patch.setattr(Training, "__init__", beginning)
+    patch.setattr(Training, "_step", stepping)
+    return steps
+
+
+@pytest.fixture(scope="module")
+def whole(log, tmp_path_factory):
+    """Runs that nothing stopped, by kind: the folder, and how many batches the two trainings of each took."""
+    def run(kind):
+        folder = tmp_path_factory.mktemp("whole") / kind
+        with pytest.MonkeyPatch.context() as patch:
+            steps = counted(patch)
+            assert main(arguments(log, folder, kind)) == 0
+        return folder, steps
+
+    return {kind: run(kind) for kind in KINDS}
+
+
+def press_ctrl_c():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def cut_the_power():
+    raise RuntimeError("no power")
+
+
+def at_batch(number, happens, patch):
+    """Have something happen in a batch."""
+    batches, step = iter(range(1, 10**6)), Training._step
+
+    def stepping(training, loss):
+        if next(batches) == number:
+            happens()
+        step(training, loss)
+
+    patch.setattr(Training, "_step", stepping)
+
+
+def stopped(given, number):
+    with pytest.MonkeyPatch.context() as patch:
+        at_batch(number, press_ctrl_c, patch)
+        assert main(given) == 130
+
+
+def assert_same(one, other):
+    """All bits of two runs' models and figures, and nothing is left of either training."""
+    models = [torch.load(folder / "model.pt", weights_only=True) for folder in (one, other)]
+    weights, others = (model.pop("model") for model in models)
+    assert models[0] == models[1]
+    assert weights.keys() == others.keys()
+    for name, value in weights.items():
+        assert value.numpy().tobytes() == others[name].numpy().tobytes(), name
+    found = [json.loads((folder / "results.json").read_text()) for folder in (one, other)]
+    assert found[0].pop("seconds") >= 0
+    assert found[1].pop("seconds") >= 0
+    assert found[0] == found[1]
+    for folder in (one, other):
+        kinds = {path.name.split(".")[0] if "tfevents" in path.name else path.name for path in folder.iterdir()}
+        assert kinds == {"config.json", "events", "model.pt", "results.json"}
+
+
+def curves(folder):
+    """All points by the name of their curve, in no order: files of one second have none."""
+    events = EventAccumulator(str(folder)).Reload()
+    return {name: sorted((at.step, at.value) for at in events.Scalars(name)) for name in events.Tags()["scalars"]}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("phase", ["inner", "whole"])
+def test_ctrl_c_then_resume_is_bit_for_bit_the_uninterrupted_run(kind, phase, log, whole, tmp_path, capsys):
+    folder, (first, last) = whole[kind]
+    assert last < first  # else it would not matter whether early stopping were forgotten
+    number = first - 1 if phase == "inner" else first + last - 1
+    stopped(arguments(log, tmp_path / "part", kind), number)
+    said = capsys.readouterr().err
+    assert said.splitlines()[-1] == f"stopped; go on with: interplay pretrain --resume {tmp_path / 'part'}"
+    assert not (tmp_path / "part" / "model.pt").exists()
+    kept = torch.load(tmp_path / "part" / "training.pt", weights_only=True)["training"]
+    assert set(kept) == {"choice", phase}
+    assert kept[phase]["epoch"] > 0
+    assert kept[phase]["batches"] > 0
+    assert main(["pretrain", "--resume", str(tmp_path / "part")]) == 0
+    assert_same(folder, tmp_path / "part")
+    assert curves(folder) == curves(tmp_path / "part")
+
+
+def test_a_training_that_is_stopped_at_every_batch_ends_all_the_same(log, tmp_path):
+    given = [*arguments(log, tmp_path / "whole"), "--epochs", "2"]
+    assert main(given) == 0
+    stopped([*given, "--name", "part"], 1)
+    with pytest.MonkeyPatch.context() as patch:
+        status, times = 130, 0
+        while status == 130:
+            at_batch(1, press_ctrl_c, patch)
+            status, times = main(["pretrain", "--resume", str(tmp_path / "part")]), times + 1
+            patch.undo()
+    assert (status, times > 5) == (0, True)
+    assert_same(tmp_path / "whole", tmp_path / "part")
+
+
+@pytest.mark.parametrize("every", [0.0, 1e9])
+def test_what_the_power_ends_goes_on_from_its_last_checkpoint(every, log, whole, tmp_path, monkeypatch):
+    folder, (first, last) = whole["ranking"]
+    given = arguments(log, tmp_path / "part")
+    with monkeypatch.context() as patch:
+        patch.setattr(keeping, "SAVE_EVERY", every)
+        stopped(given, 2)  # so that there is a checkpoint
+        at_batch(first, cut_the_power, patch)
+        with pytest.raises(RuntimeError, match="no power"):
+            main(["pretrain", "--resume", str(tmp_path / "part")])
+    steps = counted(monkeypatch)
+    assert main(["pretrain", "--resume", str(tmp_path / "part")]) == 0
+    assert sum(steps) == first + last - (2 if every else first + 1)
+    assert_same(folder, tmp_path / "part")
+
+
+def test_a_run_that_was_never_kept_begins_anew(log, whole, tmp_path):
+    stopped(arguments(log, tmp_path / "part"), 2)
+    (tmp_path / "part" / "training.pt").unlink()
+    assert main(["pretrain", "--resume", str(tmp_path / "part")]) == 0
+    assert_same(whole["ranking"][0], tmp_path / "part")
+
+
+def test_what_is_trained_is_not_trained_again_for_its_figures(log, whole, tmp_path, monkeypatch, capsys):
+    def stop(*given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "ease", stop)
+        assert main(arguments(log, tmp_path / "part")) == 130
+    assert f"--resume {tmp_path / 'part'}" in capsys.readouterr().err
+    steps = counted(monkeypatch)
+    assert main(["pretrain", "--resume", str(tmp_path / "part")]) == 0
+    assert steps == [0]
+    assert_same(whole["ranking"][0], tmp_path / "part")
+
+
+def test_seeds_go_on_with_the_first_that_is_not_finished(log, tmp_path, capsys, monkeypatch):
+    given = [*arguments(log, tmp_path / "whole"), "--seed", "0", "--seeds", "3", "--epochs", "3"]
+    steps = counted(monkeypatch)
+    monkeypatch.setattr(sys, "argv", ["interplay", "pretrain", "--seeds", "3"])
+    assert main(given) == 0
+    stopped([*given, "--name", "part"], sum(steps[:2]) + 2)
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"--resume {tmp_path / 'part'}")
+    assert "Stopped before the others of 3 were finished." in (tmp_path / "part" / "report.md").read_text()
+    finished = (tmp_path / "part" / "s0" / "results.json").stat().st_mtime_ns
+    assert (tmp_path / "part" / "s1" / "training.pt").is_file()
+    monkeypatch.setattr(sys, "argv", ["interplay", "pretrain", "--resume", "part"])
+    assert main(["pretrain", "--resume", str(tmp_path / "part")]) == 0
+    assert (tmp_path / "part" / "s0" / "results.json").stat().st_mtime_ns == finished
+    for seed in ("s0", "s1", "s2"):
+        assert_same(tmp_path / "whole" / seed, tmp_path / "part" / seed)
+    reports = [(tmp_path / name / "report.md").read_text() for name in ("whole", "part")]
+    assert reports[0] == reports[1]
+    assert "Made by `python scripts/pretrain.py --seeds 3`" in reports[1]
+
+
+def halved(file):
+    file.write_bytes(file.read_bytes()[:file.stat().st_size // 2])
+
+
+def emptied(file):
+    file.write_bytes(b"")
+
+
+def of_something_else(file):
+    torch.save({"weights": torch.zeros(3)}, file)
+
+
+def flipped(file):
+    """One bit of a weight."""
+    weights = torch.load(file, weights_only=True)["training"]["inner"]["model"]["item_bias"].numpy().tobytes()
+    assert file.read_bytes().count(weights) == 1
+    file.write_bytes(file.read_bytes().replace(weights, bytes([weights[0] ^ 1]) + weights[1:]))
+
+
+@pytest.mark.parametrize("damaged", [halved, emptied, of_something_else, flipped])
+def test_a_damaged_checkpoint_is_named(damaged, log, tmp_path, capsys):
+    stopped(arguments(log, tmp_path / "part"), 2)
+    damaged(tmp_path / "part" / "training.pt")
+    capsys.readouterr()
+    assert main(["pretrain", "--resume", str(tmp_path / "part")]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert said[0].startswith(f"error: '{tmp_path / 'part' / 'training.pt'}'")
+    assert said[0].endswith("start a new run")
+    assert (tmp_path / "part").is_dir()
+
+
+def test_other_settings_and_other_logs_are_refused(log, tmp_path, capsys):
+    own = tmp_path / "log.csv"
+    own.write_text(log.read_text())
+    stopped(arguments(own, tmp_path / "part"), 2)
+    resume = ["pretrain", "--resume", str(tmp_path / "part")]
+
+    def assert_refused(given, message):
+        capsys.readouterr()
+        assert main(given) == 2
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == 1
+        assert message in said[0]
+
+    assert_refused([*resume, "--size", "16"], "the run has size=8, not 16; leave the flag out, or start a new run")
+    config = (tmp_path / "part" / "config.json").read_text()
+    (tmp_path / "part" / "config.json").write_text(config.replace('"dropout": 0.3', '"dropout": 0.2'))
+    assert_refused(resume, "training.pt' was made with another dropout: restore what it was made with, or start a new")
+    (tmp_path / "part" / "config.json").write_text(config)
+    write_log(own, users=51)
+    assert_refused(resume, "training.pt' was made with another training part, held-out part: restore")
+
+
+def test_only_what_is_unfinished_goes_on(log, whole, tmp_path, capsys):
+    assert main(["pretrain", "--resume", str(tmp_path)]) == 2
+    assert "is not a run of pretrain: it has no config.json" in capsys.readouterr().err
+    assert main(["pretrain", "--resume", str(whole["ranking"][0])]) == 2
+    assert "is finished: there is nothing to go on with" in capsys.readouterr().err
