@@ -195,6 +195,7 @@ class TestRefusals:
         ({"horizon": 9}, {}, "9 steps, but .* and 10: give a run of the market"),
         ({"num_items": 4}, {}, "4 items .* at least 7 and"),
         ({"satiation_weight": 3.0}, {}, "in step . of a.market.parquet differ by"),
+        ({"response_mode": "mean"}, {}, "users' responses in step 0 of a.market.parquet differ by"),
         ({}, {"items": "random"}, "in step . of a.market.parquet differ by .* such as rest"),
         ({}, {"platform": "random"}, "'random', leaves slates to chance .* or `uniform`"),
     ])
