@@ -74,9 +74,9 @@ def gathered(folders: Sequence[Path]) -> tuple[list[Row], Curves]:
 
 
 def _panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure with ``count`` panels in rows."""
-    columns = min(_ROW, count)
-    lines = -(-count // columns)
+    """A figure with ``count`` panels in rows as long as each other, as far as that is possible."""
+    lines = -(-count // _ROW)
+    columns = -(-count // lines)
     figure, axes = plt.subplots(lines, columns, figsize=(_WIDTH * columns, height * lines), squeeze=False,
                                 layout="constrained")
     for axis in axes.flat[count:]:
@@ -100,12 +100,13 @@ def _scores_panel(axis: Axes, rows: Sequence[Row], market: str, colours: dict[st
         colour = colours.get(name, _GREY) if name in agents_of(rows, market, "learner") else _GREY
         axis.plot(estimate.ci95, [place, place], color=colour, linewidth=3, solid_capstyle="butt", alpha=0.5)
         axis.plot(estimate.mean, place, "o", color=colour, markersize=5)
-    axis.set_yticks(range(len(found)), sorted(found, key=lambda name: found[name].mean), fontsize=8)
+    labels = [name.replace(",", ",\n", 1) for name in sorted(found, key=lambda name: found[name].mean)]
+    axis.set_yticks(range(len(found)), labels, fontsize=8)
     _exact_line(axis, rows, market, vertical=True)
     axis.grid(axis="x", color="#e6e6e6")
     axis.set_axisbelow(True)
     axis.set_xlabel(_measure(rows, market), fontsize=8)
-    axis.xaxis.set_major_locator(MaxNLocator(4))  # returns of many users are long numbers
+    axis.xaxis.set_major_locator(MaxNLocator(3))  # returns of many users are long numbers
     axis.set_title(market, fontsize=10, loc="left")
 
 
