@@ -270,3 +270,13 @@ def test_only_what_is_unfinished_goes_on(log, whole, tmp_path, capsys):
     assert "is not a run of pretrain: it has no config.json" in capsys.readouterr().err
     assert main(["pretrain", "--resume", str(whole["ranking"][0])]) == 2
     assert "is finished: there is nothing to go on with" in capsys.readouterr().err
+
+
+def test_checkpoints_are_some_time_apart(tmp_path, monkeypatch):
+    clock, kept = iter(range(1000)), []
+    monkeypatch.setattr(keeping.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(keeping.torch, "save", lambda state, path: kept.append(path.write_bytes(b"saved")))
+    keeper = keeping.Keeper(tmp_path / "training.pt", {})
+    for _ in range(200):
+        keeper.between(dict)
+    assert 4 <= len(kept) <= 200 / keeping.SAVE_EVERY
