@@ -47,6 +47,9 @@ def logged_parts(settings: LogSettings, seed: int) -> Parts:
     Raises:
         InterplayError: whatever is wrong with the log, its features or the numbers.
     """
+    if settings.split_column is not None and settings.split != "own":
+        raise InterplayError(f"split_column={settings.split_column!r} with split={settings.split!r}: take it with "
+                             "--split own, or leave it out")
     log, notes = _read(settings)
     read = str(log.summary())
     log, prepared = prepare(log, settings.preparation())
@@ -91,7 +94,7 @@ def _read(settings: LogSettings) -> tuple[InteractionLog, list[str]]:
     """The log with the features that the settings name, and a line for each table of those."""
     assert settings.log is not None, "checked"
     columns = ColumnNames(settings.user_column, settings.item_column, settings.reward_column,
-                          settings.time_column, settings.propensity_column)
+                          settings.time_column, settings.propensity_column, settings.split_column)
     default = columns == ColumnNames()
     path = find_log(settings.log, settings.data_dir)
     log, reader = read_log(path, None if default else columns), find_reader(path)

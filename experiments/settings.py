@@ -48,6 +48,8 @@ class LogSettings:
     """Column of the log with the time, if any. Where no column is named at all, one called time is taken."""
     propensity_column: str | None = None
     """Column of the log with the propensity, if any; likewise."""
+    split_column: str | None = None
+    """Column of the log that says train or test, if it comes with a split of its own: --split own takes it."""
     reward_range: tuple[float, float] | None = None
     """Worst and best reward that there can be, where the log does not show both: one of nothing but clicks has only 1,
     and 0 1 says so. By default its lowest and highest."""
@@ -60,7 +62,7 @@ class LogSettings:
     """Part of the log that only the evaluation sees."""
     split: Literal["random", "time", "global-time", "last", "own"] = "random"
     """How the held-out part is chosen: at random, each user's newest pairs, the newest of all, each user's very last
-    one, or as the data set says."""
+    one, or as the data set or --split-column says."""
     duplicates: Literal["keep", "mean", "sum", "first", "last"] = "keep"
     """Rows of one pair: all kept, or one row in their place."""
     clip_rewards: tuple[float, float] | None = None

@@ -24,7 +24,7 @@ _FIRST_SECOND, _LAST_SECOND = -62_135_596_800.0, 253_402_300_799.0
 
 @dataclass(frozen=True)
 class ColumnNames:
-    """Which column of a table holds what. ``time`` and ``propensity`` are None where there is no such column."""
+    """Which column of a table holds what. ``time``, ``propensity`` and ``split`` are None where there is none."""
 
     user: str = "user"
     """Ids of users: integers or strings."""
@@ -36,6 +36,8 @@ class ColumnNames:
     """When it happened: unix seconds, ISO-8601 text or a date; UTC where no zone is given."""
     propensity: str | None = None
     """Probability in (0, 1] with which the policy that wrote the log showed the item."""
+    split: str | None = None
+    """``train`` or ``test``: the log's own training part and held-out part."""
 
     def used(self) -> list[str]:
         """The columns that are named, in the order of the fields."""
@@ -113,7 +115,7 @@ def check_columns(existing: Sequence[str], columns: Named, source: str) -> None:
 
 
 def parse_text(frame: pl.DataFrame, columns: ColumnNames) -> pl.DataFrame:
-    """Give text columns of ids and times their types; rewards and propensities stay text until they are checked.
+    """Give text columns of ids and times their types; all others stay text until they are checked.
 
     Ids become integers only if each one is written as that integer is: '007' and '7' are two users.
     """
@@ -159,6 +161,15 @@ def read_propensities(column: pl.Series, source: str) -> NDArray[np.float64]:
     inside = (values > 0.0) & (values <= 1.0)
     refuse(~inside, column, "which is no propensity: give a probability above 0 and at most 1", source)
     return values.to_numpy()
+
+
+def read_split(column: pl.Series, source: str) -> NDArray[np.bool_]:
+    """Which rows are held out, bool ``[N]``: those that say ``test`` where others say ``train``."""
+    is_text = isinstance(column.dtype, (pl.String, pl.Categorical, pl.Enum))
+    word = column.cast(pl.String) if is_text else pl.repeat(None, len(column), dtype=pl.String, eager=True)
+    known = word.is_in(["train", "test"]).fill_null(value=False)
+    refuse(~known, column, "where the split is told: write train or test", source)
+    return (word == "test").to_numpy()
 
 
 def read_times(column: pl.Series, source: str) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ from interplay.envs.data.columns import (
     read_ids,
     read_numbers,
     read_propensities,
+    read_split,
     read_times,
 )
 from interplay.envs.data.features import check_features, count_features
@@ -226,6 +227,7 @@ def make_log(frame: pl.DataFrame, columns: ColumnNames | None = None, source: st
         user, item, reward, user_ids, item_ids, (float(reward.min()), float(reward.max())),
         time=None if columns.time is None else read_times(frame[columns.time], source),
         propensity=None if columns.propensity is None else read_propensities(frame[columns.propensity], source),
+        split=None if columns.split is None else read_split(frame[columns.split], source),
         dropped=dropped or {})
 
 

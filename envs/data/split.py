@@ -36,7 +36,7 @@ def split_log(log: InteractionLog, held_out: float = 0.2, how: How = "random",
             ``"last"`` = each user's newest alone (leave-one-out), of users with at least two.
             ``"global-time"`` = the newest of all. Training rows later than the first of them are dropped, so that
             nothing is learnt from the future; users and items may then be in one part only.
-            ``"own"`` = the data set's own split, less the training rows of pairs that are held out too.
+            ``"own"`` = the log's own split, less the training rows of pairs that are held out too.
         seed: of the random draw.
 
     Raises:
@@ -52,8 +52,9 @@ def split_log(log: InteractionLog, held_out: float = 0.2, how: How = "random",
     train, test = ~held, _own_rows(log) if how == "own" else held
     if not train.any() or not test.any():
         empty = "held-out" if train.any() else "training"
+        mend = "take another split" if how == "own" else "change held_out or give a longer log"
         raise InterplayError(f"held_out={held_out} of {len(log)} rows, how={how!r}, leaves the {empty} part "
-                             "empty: change held_out or give a longer log")
+                             f"empty: {mend}")
     part = log.take(train, "in held-out pairs")
     return _before(part, log, test) if how == "global-time" else part, log.take(test, "for training")
 
@@ -108,7 +109,7 @@ def _ages(log: InteractionLog, pair: Ints, num_pairs: int) -> Ints:
 def _own_rows(log: InteractionLog) -> Bools:
     if log.split is None:
         raise InterplayError("how='own' needs a data set with a split of its own, and this log has none: "
-                             "use 'random'")
+                             "name the column that says train or test (--split-column), or use 'random'")
     return log.split
 
 

@@ -11,7 +11,7 @@ from interplay.envs.data.log import InteractionLog, make_log
 
 
 def read_table(path: Path | str, user: str = "user", item: str = "item", reward: str = "reward",
-               time: str | None = None, propensity: str | None = None) -> InteractionLog:
+               time: str | None = None, propensity: str | None = None, split: str | None = None) -> InteractionLog:
     """A log from a CSV, TSV or Parquet file, one response in each row.
 
     Args:
@@ -20,12 +20,13 @@ def read_table(path: Path | str, user: str = "user", item: str = "item", reward:
         item: the column of items' ids.
         reward: the column of rewards.
         time: the column of times, if there is one.
-        propensity: the column of propensities, if there is one. ``ColumnNames`` says what each may hold.
+        propensity: the column of propensities, if there is one.
+        split: the column that says train or test, if there is one. ``ColumnNames`` says what each may hold.
 
     Raises:
         InterplayError: the file is missing or unreadable, or ``make_log`` refuses it.
     """
-    return _read(Path(path), ColumnNames(user, item, reward, time, propensity))
+    return _read(Path(path), ColumnNames(user, item, reward, time, propensity, split))
 
 
 class TableData(DataSet):

@@ -109,9 +109,12 @@ class TestMakeLog:
         ({"propensity": [0.5, 0.0, 0.5]}, "'propensity' has 0.0 in row 2.*above 0 and at most 1"),
         ({"propensity": [1.5, 0.1, 0.5]}, "'propensity' has 1.5 in row 1.*above 0 and at most 1"),
         ({"propensity": [0.5, 0.1, float("nan")]}, "'propensity' has nan in row 3.*above 0 and at most 1"),
+        ({"split": ["train", "Test", "test"]}, "'split' has 'Test' in row 2.*write train or test"),
+        ({"split": ["train", "test", None]}, "'split' has nothing in row 3.*write train or test"),
+        ({"split": [0, 1, 1]}, "'split' has 0 in row 1.*write train or test"),
     ])
     def test_bad_values_are_named_with_row_and_mend(self, columns: dict[str, object], message: str) -> None:
-        optional = {name: name for name in ("time", "propensity") if name in columns}
+        optional = {name: name for name in ("time", "propensity", "split") if name in columns}
         with pytest.raises(InterplayError, match=message) as caught:
             make_log(frame(**columns), ColumnNames(**optional), "clicks.csv")
         assert str(caught.value).startswith("clicks.csv: ")
@@ -200,6 +203,16 @@ class TestSplit:
         assert (train.reward.tolist(), test.reward.tolist()) == ([4.0], [1.0])
         assert train.summary().dropped == {"in held-out pairs": 2}
 
+    @pytest.mark.parametrize("extension", [".csv", ".parquet"])
+    @pytest.mark.parametrize("kind", [pl.String, pl.Categorical])
+    def test_own_may_be_a_column_of_a_table(self, extension: str, kind: type[pl.DataType], tmp_path: Path) -> None:
+        path = tmp_path / f"log{extension}"
+        parts = frame(user=[1, 2, 3], item=[5, 6, 7], part=pl.Series(["test", "train", "test"], dtype=kind))
+        parts.write_csv(path) if extension == ".csv" else parts.write_parquet(path)
+        train, test = split_log(read_log(path, ColumnNames(split="part")), how="own")
+        ids = [[part.user_ids[u] for u in part.user] for part in (train, test)]
+        assert ids == [[2], [1, 3]]
+
     @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 1.5, float("nan")])
     def test_the_share_lies_between_0_and_1(self, share: float) -> None:
         with pytest.raises(InterplayError, match=f"held_out={share} must lie between 0 and 1"):
@@ -210,6 +223,8 @@ class TestSplit:
             split_log(make_log(frame()), 0.1)
         with pytest.raises(InterplayError, match=r"held_out=0.9 of 3 rows.*the training part empty: change"):
             split_log(make_log(frame()), 0.9)
+        with pytest.raises(InterplayError, match=r"how='own', leaves the training part empty: take another split"):
+            split_log(make_log(frame(split=["test"] * 3), ColumnNames(split="split")), how="own")
 
     def test_what_a_split_needs_is_named(self) -> None:
         log = make_log(frame())

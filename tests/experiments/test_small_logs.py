@@ -70,3 +70,19 @@ def test_clicks_alone_have_a_scale_if_it_is_named(tmp_path: Path, capsys: pytest
     assert "reward_range=(1, 1): give the worst reward and then the best" in capsys.readouterr().err
     assert main(["train", "--reward-range", "0", "1"]) == 2
     assert "reward_range=(0.0, 1.0) prepares a log: give one with --log" in capsys.readouterr().err
+
+
+def test_the_logs_own_split_is_taken_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, where = tmp_path / "log.csv", ["--log-dir", str(tmp_path / "runs"), "--name", "run"]
+    own = pl.DataFrame(THREE_ITEMS).with_columns(part=pl.Series(["train", "train", "test"] * 4))
+    own.write_csv(path)
+    arguments = ["pretrain", "--log", str(path), "--epochs", "1", "--size", "4", *where, "--split-column", "part"]
+    assert main([*arguments, "--split", "own"]) == 0
+    assert "training part: 8 rows, held-out part: 4 rows" in capsys.readouterr().out
+    assert main(["recommend", "--run", str(tmp_path / "runs" / "run"), "-k", "1"]) == 0
+    capsys.readouterr()
+    assert main(arguments) == 2
+    assert "split_column='part' with split='random': take it with --split own" in capsys.readouterr().err
+    own.with_columns(part=pl.lit("valid")).write_csv(path)
+    assert main([*arguments, "--split", "own"]) == 2
+    assert "log.csv: column 'part' has 'valid' in row 1, where the split is told: write" in capsys.readouterr().err
