@@ -86,7 +86,11 @@ class PretrainSettings(LogSettings, Recipe):
                                  "that pretrain wrote")
         if (self.resume / RESULTS).is_file():
             raise InterplayError(f"{str(self.resume)!r} is finished: there is nothing to go on with")
-        made = self.from_json((self.resume / CONFIG).read_text())
+        try:
+            made = self.from_json((self.resume / CONFIG).read_text())
+        except (TypeError, ValueError) as error:
+            raise InterplayError(f"{str(self.resume / CONFIG)!r} is damaged, or not of a run of pretrain: start a new "
+                                 "run") from error
         self.check_resumes(made, self.resume)
         return replace(made, resume=self.resume)
 

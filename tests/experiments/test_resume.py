@@ -268,6 +268,10 @@ def test_other_settings_and_other_logs_are_refused(log, tmp_path, capsys):
 def test_only_what_is_unfinished_goes_on(log, whole, tmp_path, capsys):
     assert main(["pretrain", "--resume", str(tmp_path)]) == 2
     assert "is not a run of pretrain: it has no config.json" in capsys.readouterr().err
+    for config in ("{", '{"preset": "town"}'):
+        (tmp_path / "config.json").write_text(config)
+        assert main(["pretrain", "--resume", str(tmp_path)]) == 2
+        assert "config.json' is damaged, or not of a run of pretrain" in capsys.readouterr().err
     assert main(["pretrain", "--resume", str(whole["ranking"][0])]) == 2
     assert "is finished: there is nothing to go on with" in capsys.readouterr().err
 
