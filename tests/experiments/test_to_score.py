@@ -1,6 +1,8 @@
 """The race to a score: what counts as held, and that both kinds of learner run in it."""
 
 import sys
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,19 +24,18 @@ def test_a_score_that_is_lost_again_is_touched_and_not_held(monkeypatch: pytest.
             return next(self.scores)
 
     monkeypatch.setattr(to_score, "Single", Wavering)
-    (one,) = race("kale", 3.0, seconds=60.0, pause=0.01, names=())
+    monkeypatch.setattr(to_score, "time", SimpleNamespace(perf_counter=count().__next__))  # a second at each look
+    (one,) = race("kale", 3.0, seconds=60.0, pause=1.0, names=())
     assert one.scores == (1.0, 3.0, 1.0, 3.0, 4.0, 3.0)
-    assert one.touched is not None
-    assert one.held is not None
-    assert one.touched / one.trained == pytest.approx(2 / 6, rel=0.3)
-    assert one.held / one.trained == pytest.approx(4 / 6, rel=0.3)
+    assert (one.touched, one.held, one.trained) == (2.0, 4.0, 6.0)
 
 
 def test_learners_and_the_single_file_run_and_are_evaluated() -> None:
     learner, single = race("kale", 1e9, seconds=0.01, pause=0.01, names=("q-learning",))
     assert (learner.name, single.name) == ("q-learning", SINGLE)
     assert learner.held is single.held is None
-    assert learner.steps == 10 * 256
+    assert learner.steps >= 10 * 256  # however many iterations fit in the time
+    assert learner.steps % (10 * 256) == 0
     assert single.steps >= 10
     assert all(0.0 < one.scores[-1] < 39.3 for one in (learner, single))  # no policy earns more than the optimum
 
