@@ -50,15 +50,18 @@ class Market:
         config: sizes and mechanisms.
         behaviour: who lives there and how users respond.
         device: where all tensors live.
+
+    Attributes:
+        rules: what its parts of a step read, for whoever asks for one of them alone.
     """
 
     def __init__(self, config: MarketConfig, behaviour: Behaviour, device: torch.device | str = "cpu") -> None:
         self.config = config
         self.behaviour = behaviour
         self.device = torch.device(device)
-        self._rules = Rules.make(config, behaviour, self.device)
+        self.rules = Rules.make(config, behaviour, self.device)
         self.specs = side_specs(config)
-        self.platform_spec = platform_spec(self._rules, self.specs["users"])
+        self.platform_spec = platform_spec(self.rules, self.specs["users"])
 
     def reset(self, worlds: Tensor | list[int] | range, seed: int = 0) -> State:
         """The worlds with these numbers under ``seed``, at time 0, with their first slates.
@@ -124,19 +127,19 @@ class Market:
     def observe(self, state: State, side: Side, privileged: bool = False) -> Observation:
         """What one side sees. ``privileged`` adds the expected rewards that only oracle baselines may know."""
         build = {"users": observe_users, "items": observe_items, "platform": observe_platform}[side]
-        return build(self._rules, state, privileged)
+        return build(self.rules, state, privileged)
 
     def observe_all(self, state: State, who: Tensor) -> Observation:
         """What the users ``who``, int64 ``[N']``, would see of the whole catalogue: ``[B, N', I, ...]``."""
-        return observe_all(self._rules, state, who)
+        return observe_all(self.rules, state, who)
 
     def targets(self, state: State, step: Step) -> Targets[Tensor] | None:
         """What the choices made in ``state`` were worth, ``[B, U]``, to whoever learns; None = what users were paid."""
         if not self.behaviour.has_targets:
             return None
-        shift = state_shift(self._rules, state, step.chosen.unsqueeze(2)).squeeze(2)
+        shift = state_shift(self.rules, state, step.chosen.unsqueeze(2)).squeeze(2)
         return self.behaviour.targets(step.chosen, step.position > 0, step.response, shift,
-                                      position_factor(self._rules, step.position))
+                                      position_factor(self.rules, step.position))
 
     def offer(self, state: State, slots: Tensor, log_propensity: Tensor | None = None) -> State:
         """The worlds with slates that a platform filled, in place of the market's own.
@@ -147,7 +150,7 @@ class Market:
                 that may not be shown or stands in an earlier slot.
             log_propensity: float32 ``[B, U]``, log-probability of these slots; None where the platform does not know.
         """
-        slate = filled(candidates_of(self._rules, state), slots)
+        slate = filled(candidates_of(self.rules, state), slots)
         return replace(state, slate=slate if log_propensity is None else replace(slate, log_propensity=log_propensity))
 
     def spec_of(self, side: Side) -> SideSpec:
@@ -156,26 +159,26 @@ class Market:
 
     def boosts(self, state: State) -> Tensor:
         """Factor of each item's boost that the current slates were built with, float32 ``[B, I]``; 1 = rest."""
-        return self._rules.factor[state.boost_level]
+        return self.rules.factor[state.boost_level]
 
     def _respond(self, state: State, action: Tensor) -> tuple[Choice, Tensor]:
         """What users take, and the responses y, float32 ``[B, U]``. Forbidden actions become a skip."""
         if not kernels.usable(state.mood):
             choice = _chosen(state, action)
-            return choice, responses(self._rules, state, choice.item, choice.position)
-        position, item, forbidden, response, close = edges.respond(self._rules, state, action)
-        if not self._rules.formula:
-            response = responses(self._rules, state, item, position)
+            return choice, responses(self.rules, state, choice.item, choice.position)
+        position, item, forbidden, response, close = edges.respond(self.rules, state, action)
+        if not self.rules.formula:
+            response = responses(self.rules, state, item, position)
         for world, user in close:
             one = state.of_one(world, user)
             here = (slice(world, world + 1), slice(user, user + 1))
-            response[here] = responses(self._rules, one, item[here], position[here], first=user)
+            response[here] = responses(self.rules, one, item[here], position[here], first=user)
         return Choice(position, item, forbidden.sum(1)), response
 
     def _update_users(self, state: State, choice: Choice, response: Tensor) -> State:
         """Satiation, mood, taste; who leaves and who returns."""
         if kernels.usable(response):
-            return edges.update_users(self._rules, state, choice.item, choice.position, response, self._noise(state))
+            return edges.update_users(self.rules, state, choice.item, choice.position, response, self._noise(state))
         c, people, y = self.config, state.population, response.unsqueeze(2)
         satiation = c.satiation_decay * state.satiation + c.satiation_gain * y * take(people.topics, choice.item)
         satiation = (satiation - c.satiation_recovery).clamp(0.0, c.satiation_max)
@@ -212,12 +215,12 @@ class Market:
             The worlds, clicks and costs, float32 ``[B, I]``, and how many actions were forbidden, int64 ``[B]``.
         """
         if kernels.usable(response):
-            heard = None if self._rules.formula else self._heard(state, choice, response)
-            moved = edges.update_items(self._rules, state, after, choice.item, response, action, heard)
+            heard = None if self.rules.formula else self._heard(state, choice, response)
+            moved = edges.update_items(self.rules, state, after, choice.item, response, action, heard)
             return *moved[:3], moved[3].sum(1)
         c, by_segment = self.config, self._heard(state, choice, response)
         clicks = by_segment.sum(2)
-        cost = self._rules.cost[state.boost_level]
+        cost = self.rules.cost[state.boost_level]
         energy, alive = state.energy, state.alive
         if c.budgets:
             energy = (energy - c.upkeep - cost + clicks).clamp(0.0, c.energy_max)
@@ -236,7 +239,7 @@ class Market:
 
     def _place_boosts(self, state: State, after: State, action: Tensor) -> tuple[State, Tensor]:
         """What items do now courts users in the next step; an item that has just died courts nobody."""
-        action, illegal = _legal(action, item_mask(self._rules, state))
+        action, illegal = _legal(action, item_mask(self.rules, state))
         action = torch.where(after.alive, action, 0)
         levels = max(1, len(self.config.boost_levels))
         boost = (action - 1).clamp(min=0)
@@ -244,7 +247,7 @@ class Market:
         return replace(after, boost_segment=boost // levels, boost_level=level), illegal
 
     def _update_slates(self, state: State) -> State:
-        return replace(state, slate=build_slates(self._rules, state))
+        return replace(state, slate=build_slates(self.rules, state))
 
     def _account(self, state: State, after: State, choice: Choice, response: Tensor, clicks: Tensor,
                  cost: Tensor, illegal_items: Tensor) -> Step:

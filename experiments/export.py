@@ -18,7 +18,6 @@ from torch import Tensor
 from interplay.envs.behaviour.logged import LoggedBehaviour
 from interplay.envs.data.market_log import SUFFIX
 from interplay.envs.market import Market
-from interplay.envs.rules import Rules
 from interplay.envs.slates import candidates_of
 from interplay.envs.types import InterplayError, Observation
 from interplay.envs.world import Step
@@ -53,7 +52,7 @@ class Recorder:
     def __init__(self, market: Market) -> None:
         # Items of two synthetic worlds with one number are two items.
         self._ids = market.behaviour.ids if isinstance(market.behaviour, LoggedBehaviour) else None
-        self._rules = Rules.make(market.config, market.behaviour, market.device)
+        self._rules = market.rules
         self._frames: list[pl.DataFrame] = []
 
     def __call__(self, now: Moment, step: Step) -> None:

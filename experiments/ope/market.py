@@ -20,7 +20,6 @@ from interplay.agents.parts.choosing import log_policy
 from interplay.envs.market import Market
 from interplay.envs.noise import Stream, gumbel
 from interplay.envs.presets import Preset
-from interplay.envs.rules import Rules
 from interplay.envs.types import InterplayError, Observation
 from interplay.envs.world import State, Step
 from interplay.experiments.ope.episodes import EpisodeFeedback
@@ -151,9 +150,8 @@ class LoggedMarket:
         """The slates of one step as the other market would have drawn them."""
         if not self.draws_slates:
             return None
-        rules = Rules.make(self.other.config, self.other.behaviour, self.other.device)
         logged = state.slate.log_propensity.double().flatten().numpy()
-        return slate_case(reward, logged, drawn_log_probability(rules, state, state.slate))
+        return slate_case(reward, logged, drawn_log_probability(self.other.rules, state, state.slate))
 
 
 def _features(moment: Moment) -> Tensor:

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from interplay.envs.market import Market
-from interplay.envs.rules import Rules
 from interplay.envs.types import InterplayError
 from interplay.envs.world import Slate, State
 from interplay.experiments.cast import Cast
@@ -56,12 +55,12 @@ def run_slates(log: SlateLog, folder: Path) -> Floats:
 @torch.no_grad()
 def replayed(log: SlateLog, market: Market, cast: Cast, name: str) -> Floats:
     """The same for a cast in its market; ``name`` tells errors what it is."""
-    size, rules = log.size(), Rules.make(market.config, market.behaviour, market.device)
+    size = log.size()
     _check_size(log, size, market, name)
     others = cast.replaced("platform", None)
     state, found = market.reset(range(size.worlds), HELD_OUT_SEED), []
     for step, logged in enumerate(_steps(log, size)):
-        found.append(_log_probability(market, rules, cast, state, logged.slate, name))
+        found.append(_log_probability(market, cast, state, logged.slate, name))
         now = look(market, others, replace(state, slate=logged.slate))
         _check_same(context_of(now.seen["users"]), logged.context, step, "what users saw", log, name)
         state, after = market.step(now.state, logged.position, others.act(now.seen, explore=False)["items"])
@@ -79,10 +78,10 @@ def _steps(log: SlateLog, size: Size) -> Iterator[_Logged]:
         yield _Logged(Slate(items.clamp(min=0), items >= 0, chance.float()), position, response, context)
 
 
-def _log_probability(market: Market, rules: Rules, cast: Cast, state: State, slate: Slate, name: str) -> Floats:
+def _log_probability(market: Market, cast: Cast, state: State, slate: Slate, name: str) -> Floats:
     """Of the logged slates of one step, float64 ``[B * U]``."""
     if not cast.has_platform and market.config.slate_order == "ranked":
-        return drawn_log_probability(rules, state, slate)
+        return drawn_log_probability(market.rules, state, slate)
     theirs = _certain(market, cast, state, name) if cast.has_platform else state.slate
     same = (theirs.valid == slate.valid) & ((theirs.items == slate.items) | ~slate.valid)
     return torch.where(same.all(2), 0.0, -torch.inf).double().flatten().numpy()

@@ -83,7 +83,7 @@ def test_slates_are_the_same(changes: dict[str, Any], monkeypatch: pytest.Monkey
     market = town(**changes)
     state = market.reset(range(3))
     for step in range(20):
-        same(build_slates(market._rules, state), without(monkeypatch, build_slates, market._rules, state))
+        same(build_slates(market.rules, state), without(monkeypatch, build_slates, market.rules, state))
         state, _ = market.step(state, *random_actions(market, state, step))
 
 
@@ -97,9 +97,9 @@ def test_slates_that_rounding_could_change_are_left_to_torch(monkeypatch: pytest
         items, *rest = drawn.slates
         return kernels.Drawn((items * 0, *rest), [[w, u] for w in range(2) for u in range(64)])
 
-    expected = build_slates(market._rules, state)
+    expected = build_slates(market.rules, state)
     monkeypatch.setattr(kernels, "slates", wrong)
-    same(build_slates(market._rules, state), expected)
+    same(build_slates(market.rules, state), expected)
 
 
 def test_slates_whose_values_tie_are_marked() -> None:
