@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from interplay.agents.parts.encoders import Pretrained
-from interplay.envs.noise import Stream, uniform, world_key
+from interplay.envs.noise import Stream, any_of, uniform, world_key
 from interplay.envs.types import SIDES, InterplayError, Observation, Side, SideSpec, Transition
 
 # Players of one run have different numbers, so that they draw different noise.
@@ -74,6 +74,11 @@ class Player(ABC):
         """The player's own noise: uniform in (0, 1), float32 of this shape, new at each call."""
         self._draws += 1
         return uniform(self._key, self._draws, stream, shape)[0]
+
+    def draw_allowed(self, mask: Tensor) -> Tensor:
+        """One of what ``mask``, bool ``[..., A]``, allows, by the player's own noise: int64 ``[...]``, each as likely."""
+        self._draws += 1
+        return any_of(self._key, self._draws, Stream.EXPLORE, mask.unsqueeze(0))[0]
 
     def begin(self, pretrained: Pretrained) -> str:
         """Start from what fits of this, before the first step; says what was taken and what was not, and why."""

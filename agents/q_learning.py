@@ -23,7 +23,7 @@ from torch import Tensor
 
 from interplay.agents.base import Offer, Setting
 from interplay.agents.parts.abstraction import Abstraction
-from interplay.agents.parts.choosing import any_allowed, any_slate
+from interplay.agents.parts.choosing import any_slate
 from interplay.agents.parts.exploring import EpsilonGreedy
 from interplay.agents.parts.schedules import Exploring, check_at_least_one
 from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
@@ -81,7 +81,7 @@ class QLearningAgent(EpsilonGreedy):
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """Epsilon-greedy on the tables' mean; at random while the clusters have not been fitted."""
-        return super().act(observation, explore) if self._abstraction.ready else any_allowed(self, observation.mask)
+        return super().act(observation, explore) if self._abstraction.ready else self.draw_allowed(observation.mask)
 
     def offer(self, observation: Observation, size: int, explore: bool) -> Offer:
         """See ``Agent.offer``; any slate while the clusters have not been fitted."""

@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from interplay.agents.base import Agent, Offer
-from interplay.agents.parts.choosing import any_allowed, any_slate
+from interplay.agents.parts.choosing import any_slate
 from interplay.envs.types import Observation
 
 
@@ -16,7 +16,7 @@ class RandomAgent(Agent):
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """See ``Agent.act``; ``explore`` makes no difference."""
-        return any_allowed(self, observation.mask)
+        return self.draw_allowed(observation.mask)
 
     def offer(self, observation: Observation, size: int, explore: bool) -> Offer:
         """See ``Agent.offer``: all slates are as likely."""

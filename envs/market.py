@@ -7,7 +7,6 @@ was saved resumes exactly, and world k of a batch is the same world when it runs
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,15 +31,7 @@ from interplay.envs.responding import position_factor, responses, state_shift
 from interplay.envs.rules import TOLERANCE, Rules
 from interplay.envs.slates import build_slates, candidates_of, filled
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec
-from interplay.envs.world import Population, Slate, State, Step, take, unit
-
-
-class Choice(NamedTuple):
-    """What users took: ``position [B, U]`` (0 = skip), ``item [B, U]`` and ``illegal [B]``."""
-
-    position: Tensor
-    item: Tensor
-    illegal: Tensor
+from interplay.envs.world import Choice, Population, Slate, State, Step, take, unit
 
 
 class Market:
@@ -118,11 +109,11 @@ class Market:
             if action.shape != expected:
                 raise InterplayError(f"{side}_action of shape {tuple(action.shape)}: give {tuple(expected)}, an action "
                                      "for each agent of each world")
-        choice, response = self._respond(state, user_action)
-        after = self._update_users(state, choice, response)
-        after, clicks, cost, illegal_items = self._update_items(state, after, choice, response, item_action)
-        after = self._update_slates(replace(after, time=state.time + 1))
-        return after, self._account(state, after, choice, response, clicks, cost, illegal_items)
+        choice = self._respond(state, user_action)
+        after = self._update_users(state, choice)
+        after, clicks, cost, illegal_items = self._update_items(state, after, choice, item_action)
+        after = self._update_slates(after.but(time=state.time + 1))
+        return after, self._account(state, after, choice, clicks, cost, illegal_items)
 
     def observe(self, state: State, side: Side, privileged: bool = False) -> Observation:
         """What one side sees. ``privileged`` adds the expected rewards that only oracle baselines may know."""
@@ -161,28 +152,28 @@ class Market:
         """Factor of each item's boost that the current slates were built with, float32 ``[B, I]``; 1 = rest."""
         return self.rules.factor[state.boost_level]
 
-    def _respond(self, state: State, action: Tensor) -> tuple[Choice, Tensor]:
-        """What users take, and the responses y, float32 ``[B, U]``. Forbidden actions become a skip."""
+    def _respond(self, state: State, action: Tensor) -> Choice:
+        """What users take, and how they respond. Forbidden actions become a skip."""
         if not kernels.usable(state.mood):
-            choice = _chosen(state, action)
-            return choice, responses(self.rules, state, choice.item, choice.position)
-        position, item, forbidden, response, close = edges.respond(self.rules, state, action)
+            position, item, illegal = _chosen(state, action)
+            return Choice(position, item, illegal, responses(self.rules, state, item, position))
+        choice, close = edges.respond(self.rules, state, action)
         if not self.rules.formula:
-            response = responses(self.rules, state, item, position)
+            return replace(choice, response=responses(self.rules, state, choice.item, choice.position))
         for world, user in close:
             one = state.of_one(world, user)
             here = (slice(world, world + 1), slice(user, user + 1))
-            response[here] = responses(self.rules, one, item[here], position[here], first=user)
-        return Choice(position, item, forbidden.sum(1)), response
+            choice.response[here] = responses(self.rules, one, choice.item[here], choice.position[here], first=user)
+        return choice
 
-    def _update_users(self, state: State, choice: Choice, response: Tensor) -> State:
+    def _update_users(self, state: State, choice: Choice) -> State:
         """Satiation, mood, taste; who leaves and who returns."""
-        if kernels.usable(response):
-            return edges.update_users(self.rules, state, choice.item, choice.position, response, self._noise(state))
-        c, people, y = self.config, state.population, response.unsqueeze(2)
+        if kernels.usable(state.mood):
+            return edges.update_users(self.rules, state, choice, self._noise(state))
+        c, people, y = self.config, state.population, choice.response.unsqueeze(2)
         satiation = c.satiation_decay * state.satiation + c.satiation_gain * y * take(people.topics, choice.item)
         satiation = (satiation - c.satiation_recovery).clamp(0.0, c.satiation_max)
-        mood = c.mood_decay * state.mood + response * take(people.nutrition, choice.item)
+        mood = c.mood_decay * state.mood + choice.response * take(people.nutrition, choice.item)
         mood = mood.clamp(-c.mood_max, c.mood_max)
         taste = state.user_vector
         if c.drift_rate > 0.0 or c.drift_noise > 0.0:
@@ -193,7 +184,7 @@ class Market:
             returning = ~active & (draw < c.return_rate)
             mood = mood.masked_fill(returning, 0.0)
             active = (active & (mood > TOLERANCE - c.mood_max)) | returning
-        return replace(_remember(state, choice, response), satiation=satiation, mood=mood, user_vector=taste,
+        return replace(_remember(state, choice), satiation=satiation, mood=mood, user_vector=taste,
                        active=active)
 
     def _drift(self, state: State, towards: Tensor, y: Tensor) -> Tensor:
@@ -207,18 +198,17 @@ class Market:
         shape = (c.num_users, c.embedding_size)
         return normal(state.key, state.time, Stream.DRIFT, shape) if c.drift_noise > 0.0 else None
 
-    def _update_items(self, state: State, after: State, choice: Choice, response: Tensor,
+    def _update_items(self, state: State, after: State, choice: Choice,
                       action: Tensor) -> tuple[State, Tensor, Tensor, Tensor]:
         """Responses reach the items; served boosts are paid for; budgets, deaths, wear-out; whom items court next.
 
         Returns:
             The worlds, clicks and costs, float32 ``[B, I]``, and how many actions were forbidden, int64 ``[B]``.
         """
-        if kernels.usable(response):
-            heard = None if self.rules.formula else self._heard(state, choice, response)
-            moved = edges.update_items(self.rules, state, after, choice.item, response, action, heard)
-            return *moved[:3], moved[3].sum(1)
-        c, by_segment = self.config, self._heard(state, choice, response)
+        if kernels.usable(state.mood):
+            heard = None if self.rules.formula else self._heard(state, choice)
+            return edges.update_items(self.rules, state, after, choice, action, heard)
+        c, by_segment = self.config, self._heard(state, choice)
         clicks = by_segment.sum(2)
         cost = self.rules.cost[state.boost_level]
         energy, alive = state.energy, state.alive
@@ -226,16 +216,17 @@ class Market:
             energy = (energy - c.upkeep - cost + clicks).clamp(0.0, c.energy_max)
             energy = torch.where(alive & (energy > TOLERANCE), energy, 0.0)
             alive = energy > 0.0
-        size = state.population.members(c.num_segments)[1]
-        wearout = c.wearout_decay * state.wearout + by_segment / size.clamp(min=1.0).unsqueeze(1)
+        size = state.population.segments(c.num_segments).divisor.unsqueeze(1)
+        wearout = c.wearout_decay * state.wearout + by_segment / size
         after = replace(after, energy=energy, alive=alive, wearout=wearout, popularity=state.popularity + clicks)
         after, illegal = self._place_boosts(state, after, action)
         return after, clicks, cost, illegal
 
-    def _heard(self, state: State, choice: Choice, response: Tensor) -> Tensor:
+    def _heard(self, state: State, choice: Choice) -> Tensor:
         """Responses to each item from each segment, float32 ``[B, I, C]``."""
         cell = choice.item * self.config.num_segments + state.population.segment
-        return torch.zeros_like(state.wearout).flatten(1).scatter_add_(1, cell, response).view_as(state.wearout)
+        return torch.zeros_like(state.wearout).flatten(1).scatter_add_(
+            1, cell, choice.response).view_as(state.wearout)
 
     def _place_boosts(self, state: State, after: State, action: Tensor) -> tuple[State, Tensor]:
         """What items do now courts users in the next step; an item that has just died courts nobody."""
@@ -247,12 +238,12 @@ class Market:
         return replace(after, boost_segment=boost // levels, boost_level=level), illegal
 
     def _update_slates(self, state: State) -> State:
-        return replace(state, slate=build_slates(self.rules, state))
+        return state.but(slate=build_slates(self.rules, state))
 
-    def _account(self, state: State, after: State, choice: Choice, response: Tensor, clicks: Tensor,
-                 cost: Tensor, illegal_items: Tensor) -> Step:
+    def _account(self, state: State, after: State, choice: Choice, clicks: Tensor, cost: Tensor,
+                 illegal_items: Tensor) -> Step:
         """Rewards of both sides, and who is gone for good."""
-        c = self.config
+        c, response = self.config, choice.response
         item_own = state.population.margin * clicks - cost
         gone = state.active & ~after.active if c.return_rate == 0.0 else torch.zeros_like(after.active)
         user_reward, item_reward = response, item_own
@@ -292,20 +283,20 @@ class Market:
                                      f"config asks for {(num_worlds, *shape)}: make them agree")
 
 
-def _chosen(state: State, action: Tensor) -> Choice:
-    """Actions that the mask forbids become a skip, and are counted."""
+def _chosen(state: State, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """``Choice.position``, ``item`` and ``illegal``: actions that the mask forbids become a skip, and are counted."""
     position, illegal = _legal(action, user_mask(state))
     item = state.slate.items.gather(2, (position - 1).clamp(min=0).unsqueeze(2)).squeeze(2)
-    return Choice(position, item, illegal)
+    return position, item, illegal
 
 
-def _remember(state: State, choice: Choice, response: Tensor) -> State:
+def _remember(state: State, choice: Choice) -> State:
     """The newest step enters users' histories, the oldest drops out."""
     if state.taken.shape[2] == 0:
         return state
     taken = torch.where(choice.position > 0, choice.item + 1, 0).unsqueeze(2)
     return replace(state, taken=torch.cat([state.taken, taken], dim=2)[:, :, 1:],
-                   responses=torch.cat([state.responses, response.unsqueeze(2)], dim=2)[:, :, 1:])
+                   responses=torch.cat([state.responses, choice.response.unsqueeze(2)], dim=2)[:, :, 1:])
 
 
 def _legal(action: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -90,6 +90,24 @@ def uniform(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...]
     return bits.to(torch.float32).add_(0.5).mul_(2.0**-23).view(key.shape[0], *shape)
 
 
+def any_of(key: Tensor, step: Tensor | int, stream: int, mask: Tensor, offset: int = 0) -> Tensor:
+    """A place where ``mask`` is True, each as likely: where it allows the highest of as many uniform draws.
+
+    Args:
+        key: as for ``uniform``.
+        step: as for ``uniform``.
+        stream: as for ``uniform``.
+        mask: bool ``[B, ..., A]``, of which something is True in each row.
+        offset: as for ``uniform``.
+
+    Returns:
+        int64 ``[B, ...]``.
+    """
+    if kernels.usable(mask):
+        return kernels.any_of(key, step, stream, mask, offset)
+    return kernels.best(uniform(key, step, stream, tuple(mask.shape[1:]), offset), mask)
+
+
 def gumbel(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...], offset: int = 0) -> Tensor:
     """Standard Gumbel draws, arguments as for ``uniform``."""
     return uniform(key, step, stream, shape, offset).log_().neg_().log_().neg_()

@@ -90,12 +90,13 @@ def observe_users(rules: Rules, state: State, privileged: bool, ranked: bool = T
     Unless ``ranked``, every option counts as standing in the first slot.
     """
     config, items = rules.config, state.slate.items
-    position = torch.arange(1, items.shape[2] + 1, device=items.device) if ranked else torch.ones_like(items[0, 0])
+    slots = items.shape[2]
     expected = None
     if privileged:
+        position = torch.arange(1, slots + 1, device=items.device) if ranked else torch.ones_like(items[0, 0])
         rate = response_rate(rules, state, items, position)
         expected = torch.cat([torch.zeros_like(rate[..., :1]), rate], dim=2)
-    examination = position.to(torch.float32) ** -config.position_bias
+    examination = rules.examination[1:1 + slots] if ranked else rules.examination[1].expand(slots)
     view = edges.see_users if kernels.usable(state.mood) else _user_view
     return Observation(*view(rules, state, examination), items,
                        _exact_state(config, state, config.user_state, items.shape[1]), *_history(state), expected)
@@ -125,15 +126,16 @@ def _user_view(rules: Rules, state: State, examination: Tensor) -> tuple[Tensor,
 def observe_items(rules: Rules, state: State, privileged: bool) -> Observation:
     """The items' side; see ``Observation`` for shapes and ``side_specs`` for the columns."""
     config, people = rules.config, state.population
-    mean, size = segment_means(rules, state)
-    affinity = people.item_vector @ mean.transpose(1, 2)
+    segments = people.segments(config.num_segments)
+    affinity = people.item_vector @ segment_means(rules, state).transpose(1, 2)
     boosts = log_boosts(rules, state)
     view = edges.see_items if kernels.usable(state.energy) else _item_view
-    seen = view(rules, state, size / config.num_users, affinity, boosts)
-    expected = _expected_profit(rules, state, affinity, boosts.transpose(1, 2), size) if privileged else None
-    segments = torch.arange(config.num_segments, device=affinity.device).expand_as(affinity)
-    return Observation(*seen, segments, _exact_state(config, state, config.item_state, config.num_items),
-                       expected=expected)
+    seen = view(rules, state, segments.share, affinity, boosts)
+    exact = _exact_state(config, state, config.item_state, config.num_items)
+    expected = None
+    if privileged:
+        expected = _expected_profit(rules, state, affinity, boosts.transpose(1, 2), segments.size)
+    return Observation(*seen, rules.segments.expand_as(affinity), exact, expected=expected)
 
 
 def _item_view(rules: Rules, state: State, share: Tensor, affinity: Tensor,

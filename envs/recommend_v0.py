@@ -20,7 +20,7 @@ from torch import Tensor
 
 from interplay.envs.flat import as_action, check_choice, describe, feature_box, flatten, make_market, num_features
 from interplay.envs.market import Market
-from interplay.envs.noise import Stream, uniform
+from interplay.envs.noise import Stream, any_of
 from interplay.envs.presets import Preset
 from interplay.envs.types import InterplayError, TensorRecord
 from interplay.envs.world import State
@@ -157,7 +157,8 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
         if given.shape != (self.num_envs,) or given.dtype.kind not in "iu":
             raise InterplayError(f"actions of shape {given.shape} and dtype {given.dtype}: give "
                                  f"num_envs={self.num_envs} integers")
-        chosen = self._mask[:, :, 1].long() if self.others == "first" else _any_allowed(state, self._mask, 0)
+        chosen = (self._mask[:, :, 1].long() if self.others == "first"
+                  else any_of(state.key, state.time, Stream.ACTION, self._mask))
         chosen[:, 0] = torch.from_numpy(given.astype(np.int64)).to(chosen.device)
         return chosen
 
@@ -166,7 +167,8 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
         if self.items == "rest":
             return torch.zeros_like(state.boost_level)
         mask = self.market.observe(state, "items").mask
-        return _any_allowed(state, mask, self._mask[0].numel())  # after the users' draws
+        first = self._mask[0].numel()  # after the users' draws
+        return any_of(state.key, state.time, Stream.ACTION, mask, first)
 
 
 class RecommendEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
@@ -260,12 +262,6 @@ def _host(tensor: Tensor) -> NDArray[Any]:
     """The tensor's values as numpy has them."""
     values: NDArray[Any] = tensor.cpu().numpy()
     return values
-
-
-def _any_allowed(state: State, mask: Tensor, offset: int) -> Tensor:
-    """A uniformly random allowed action, from draws ``offset`` and on: ``[B, N, A]`` to int64 ``[B, N]``."""
-    draw = uniform(state.key, state.time, Stream.ACTION, tuple(mask.shape[1:]), offset)
-    return draw.masked_fill(~mask, -1.0).argmax(-1)
 
 
 def _with_rows(record: Record, places: Tensor, rows: Record) -> Record:

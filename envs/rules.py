@@ -26,6 +26,7 @@ class Rules(NamedTuple):
         cost: float32 ``[1 + L]``, what each level costs.
         log_factor: float32 ``[1 + L]``.
         examination: float32 ``[1 + K]``, rho_k of each slot, 1 for a skip.
+        segments: int64 ``[C]``, their numbers.
         lists: the behaviour's ``candidates()`` on the device, or None.
         numbers: those of the config, ``TOLERANCE`` and ``formula``, as kernels read them.
         formula: whether responses are drawn by the preference formula, which kernels know.
@@ -37,6 +38,7 @@ class Rules(NamedTuple):
     cost: Tensor
     log_factor: Tensor
     examination: Tensor
+    segments: Tensor
     lists: tuple[Tensor, Tensor] | None
     numbers: Any
     formula: bool
@@ -52,4 +54,5 @@ class Rules(NamedTuple):
                    and type(behaviour).response is SyntheticBehaviour.response)
         known = kernels.numbers(config, tolerance=TOLERANCE, mood_floor=TOLERANCE - config.mood_max, formula=formula)
         return cls(config, behaviour, factor, config.boost_cost * (factor - 1.0), factor.log(),
-                   slot.to(torch.float32) ** -config.position_bias, on_device, known, formula)
+                   slot.to(torch.float32) ** -config.position_bias,
+                   torch.arange(config.num_segments, device=device), on_device, known, formula)

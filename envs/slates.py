@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from interplay.envs import kernels
-from interplay.envs.kernels import top_k
+from interplay.envs.kernels import edges, top_k
 from interplay.envs.noise import Stream, gumbel
 from interplay.envs.rules import Rules
 from interplay.envs.world import Slate, State, take
@@ -40,14 +40,15 @@ def plackett_luce(score: Tensor, noise: Tensor, size: int) -> tuple[Tensor, Tens
 
 def log_boosts(rules: Rules, state: State) -> Tensor:
     """log x_i[c], float32 ``[B, C, I]``: 0 except in the segment that the item courts."""
-    boosts = state.energy.new_zeros(len(state.energy), rules.config.num_segments, state.energy.shape[1])
-    return boosts.scatter_(1, state.boost_segment.unsqueeze(1), rules.log_factor[state.boost_level].unsqueeze(1))
+    worlds, items = state.energy.shape
+    boosts = state.energy.new_zeros(worlds, rules.config.num_segments, items)
+    return boosts.scatter_(1, state.boost_segment.unsqueeze(1), rules.log_factor.take(state.boost_level).unsqueeze(1))
 
 
-def segment_means(rules: Rules, state: State) -> tuple[Tensor, Tensor]:
-    """Mean taste and size of each segment: float32 ``[B, C, D]`` and ``[B, C]``."""
-    member, size = state.population.members(rules.config.num_segments)
-    return member.transpose(1, 2) @ state.user_vector / size.clamp(min=1.0).unsqueeze(-1), size
+def segment_means(rules: Rules, state: State) -> Tensor:
+    """Mean taste of each segment, float32 ``[B, C, D]``."""
+    segments = state.population.segments(rules.config.num_segments)
+    return segments.member @ state.user_vector / segments.divisor.unsqueeze(2)
 
 
 def build_slates(rules: Rules, state: State) -> Slate:
@@ -78,22 +79,15 @@ def _drawn(rules: Rules, state: State) -> Slate:
     These are drawn for one user at a time. Torch may add up products of one user in another order than those of all,
     so that where two values are within a rounding of each other, all at once could still have given the other.
     """
-    people = state.population
     retrieved = _retrieve(rules, state, log_boosts(rules, state)) if _retrieves(rules) else None
-    if retrieved is None:
-        ids, vectors = torch.arange(rules.config.num_items).view(1, 1, -1), people.item_columns.unsqueeze(1)
-    else:
-        ids, vectors = retrieved, take(people.item_vector, retrieved).transpose(2, 3)
-    drawn = kernels.slates(state.key, state.time, Stream.SLATE, state.user_vector, people.by_segment, vectors, ids,
-                           state.alive, (rules.log_factor, state.boost_level, state.boost_segment),
-                           rules.config.temperature, rules.config.slate_size)
-    for world, user in drawn.close:
+    slate, close = edges.draw_slates(rules, state, retrieved)
+    for world, user in close:
         one = state.of_one(world)
         exact = _rank(rules, one, log_boosts(rules, one), None if retrieved is None else retrieved[world:world + 1],
                       slice(user, user + 1))
-        for column, values in zip(drawn.slates, exact, strict=True):
+        for column, values in zip(slate.tensors(), exact, strict=True):
             column[world, user] = values[0, 0]
-    return Slate(*drawn.slates)
+    return slate
 
 
 def num_candidates(rules: Rules) -> int:
@@ -156,8 +150,7 @@ def _retrieve(rules: Rules, state: State, boosts: Tensor) -> Tensor | None:
     if not _retrieves(rules):
         return None
     config = rules.config
-    mean, _ = segment_means(rules, state)
-    score = mean @ state.population.item_vector.transpose(1, 2) / config.temperature + boosts
+    score = segment_means(rules, state) @ state.population.item_vector.transpose(1, 2) / config.temperature + boosts
     return score.masked_fill(~state.alive.unsqueeze(1), -torch.inf).topk(config.num_candidates, dim=-1).indices
 
 

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import torch
 from numpy.typing import NDArray
@@ -19,8 +19,52 @@ NO_FEATURES = torch.empty(0)
 """Stands for features that a ``Population`` was not given; it makes zero columns of them."""
 
 
+class WorldRecord(TensorRecord):
+    """A record whose tables loops read as numpy has them, so that a step need not ask for each of them anew."""
+
+    def arrays(self, *names: str) -> list[NDArray[Any]]:
+        """The tables of these names, always in one layout, for each that a loop gets is compiled anew."""
+        known = self.__dict__.setdefault("_arrays", {})
+        for name in names:
+            if name not in known:
+                known[name] = self._table(name).contiguous().numpy()
+        return [known[name] for name in names]
+
+    @classmethod
+    def of(cls, **arrays: NDArray[Any]) -> Self:
+        """A record of tensors of these arrays."""
+        new = cls(**{name: torch.from_numpy(array) for name, array in arrays.items()})
+        new.__dict__["_arrays"] = arrays
+        return new
+
+    def _table(self, name: str) -> Tensor:
+        """What ``arrays`` gives of a name."""
+        table: Tensor = getattr(self, name)
+        return table
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The tables alone: what is derived from them would be stored twice."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+class Segments(NamedTuple):
+    """Who belongs to which segment of users.
+
+    Attributes:
+        member: float32 ``[B, C, U]``, 1 for who does, 0 for others.
+        size: float32 ``[B, C]``, how many users do.
+        divisor: float32 ``[B, C]``, the size, but 1 for an empty one.
+        share: float32 ``[B, C]``, the size as a part of all users.
+    """
+
+    member: Tensor
+    size: Tensor
+    divisor: Tensor
+    share: Tensor
+
+
 @dataclass(frozen=True)
-class Population(TensorRecord):
+class Population(WorldRecord):
     """Who lives in each world: what a behaviour decides before the first step.
 
     Attributes:
@@ -79,31 +123,29 @@ class Population(TensorRecord):
         return once(self.item_vector).transpose(1, 2).contiguous().expand(len(self.item_vector), -1, -1)
 
     @cached_property
-    def by_segment(self) -> tuple[Tensor, Tensor]:
-        """Users in the order of their segments, int64 ``[B, U]``, and where each segment starts, ``[B, C + 1]``.
+    def segment_order(self) -> Tensor:
+        """Users in the order of their segments, int64 ``[B, U]``; held once where all worlds have the same users."""
+        return once(self.segment).argsort(dim=1, stable=True)
 
-        The last start is ``U``. Held once, ``[1, ...]``, where all worlds have the same users.
-        """
-        segment = once(self.segment)
-        ordered, order = segment.sort(dim=1, stable=True)
-        first = torch.arange(int(segment.max()) + 2, device=segment.device).expand(len(segment), -1)
-        return order, torch.searchsorted(ordered, first.contiguous())
+    @cached_property
+    def segment_starts(self) -> Tensor:
+        """Where each segment starts in ``segment_order``, int64 ``[B, C + 1]``, the last ``U``; held once as well."""
+        ordered = once(self.segment).sort(dim=1).values
+        first = torch.arange(int(ordered.max()) + 2, device=ordered.device).expand(len(ordered), -1)
+        return torch.searchsorted(ordered, first.contiguous())
 
-    def members(self, num_segments: int) -> tuple[Tensor, Tensor]:
-        """Who belongs to each segment, float32 ``[B, U, C]`` of 0 and 1, and how many that are, ``[B, C]``."""
-        known: dict[int, tuple[Tensor, Tensor]] = self.__dict__.setdefault("_members", {})
-        if num_segments not in known:
-            segments = torch.arange(num_segments, device=self.segment.device)
-            member = (self.segment.unsqueeze(2) == segments).to(torch.float32)
-            known[num_segments] = member, member.sum(1)
-        return known[num_segments]
+    def segments(self, count: int) -> Segments:
+        """Who belongs to each of so many segments."""
+        known: dict[int, Segments] = self.__dict__.setdefault("_segments", {})
+        if count not in known:
+            member = (self.segment.unsqueeze(2) == torch.arange(count, device=self.segment.device)).to(torch.float32)
+            size = member.sum(1)
+            known[count] = Segments(member.transpose(1, 2), size, size.clamp(min=1.0), size / member.shape[1])
+        return known[count]
 
-    def array(self, name: str) -> NDArray[Any]:
-        """A table as numpy has it, for loops that read it in every step; held once where all worlds share it."""
-        known: dict[str, NDArray[Any]] = self.__dict__.setdefault("_arrays", {})
-        if name not in known:
-            known[name] = once(getattr(self, name)).contiguous().numpy()
-        return known[name]
+    def _table(self, name: str) -> Tensor:
+        """Held once where all worlds share it."""
+        return once(super()._table(name))
 
     def expand(self, num_worlds: int) -> Population:
         """The same people in ``num_worlds`` worlds, without copying them."""
@@ -111,7 +153,7 @@ class Population(TensorRecord):
 
 
 @dataclass(frozen=True)
-class Slate(TensorRecord):
+class Slate(WorldRecord):
     """What each user is offered.
 
     Attributes:
@@ -127,7 +169,7 @@ class Slate(TensorRecord):
 
 
 @dataclass(frozen=True)
-class State(TensorRecord):
+class State(WorldRecord):
     """All that a world is at one moment: from it, and from actions, the future follows exactly.
 
     Attributes:
@@ -166,6 +208,21 @@ class State(TensorRecord):
     responses: Tensor
     slate: Slate
 
+    def but(self, **tables: Tensor | TensorRecord) -> State:
+        """What ``dataclasses.replace`` gives, sooner: what is known of the rest as numpy has it, stays so."""
+        new = object.__new__(State)
+        new.__dict__.update(self.__dict__, **tables)
+        new.__dict__["_arrays"] = arrays = dict(self.__dict__.get("_arrays", ()))
+        for name in tables:
+            arrays.pop(name, None)
+        return new
+
+    def changed(self, **arrays: NDArray[Any]) -> State:
+        """The state with tensors of these arrays in place of its own."""
+        new = self.but(**{name: torch.from_numpy(array) for name, array in arrays.items()})
+        new.__dict__["_arrays"].update(arrays)
+        return new
+
     def of_users(self, who: Tensor | slice) -> State:
         """The state with the users ``who``, int64 ``[N']``, alone; items know nothing of it."""
         some = {name: getattr(self, name)[:, who] for name in
@@ -181,7 +238,24 @@ class State(TensorRecord):
 
 
 @dataclass(frozen=True)
-class Step(TensorRecord):
+class Choice(WorldRecord):
+    """What users did in one step.
+
+    Attributes:
+        position: int64 ``[B, U]``, the slot of what they took, from 1; 0 = skip.
+        item: int64 ``[B, U]``, what stood there; meaningless where they skipped.
+        illegal: int64 ``[B]``, actions that the mask forbade and that became a skip.
+        response: float32 ``[B, U]``, y.
+    """
+
+    position: Tensor
+    item: Tensor
+    illegal: Tensor
+    response: Tensor
+
+
+@dataclass(frozen=True)
+class Step(WorldRecord):
     """What happened in one step.
 
     Attributes:

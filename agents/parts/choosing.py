@@ -9,14 +9,9 @@ from interplay.agents.base import Offer, Player, filled
 from interplay.envs.kernels import best as best
 
 
-def any_allowed(agent: Player, mask: Tensor) -> Tensor:
-    """A uniformly random allowed action, int64 ``[B, N]``."""
-    return best(agent.draw(*mask.shape), mask)
-
-
 def any_slate(agent: Player, mask: Tensor, size: int) -> Offer:
     """Slates whose every slot takes any candidate that is left, with their chances."""
-    slots = filled(mask, size, lambda left: (any_allowed(agent, left), None)).slots
+    slots = filled(mask, size, lambda left: (agent.draw_allowed(left), None)).slots
     return Offer(slots, any_slate_log_propensity(mask, size))
 
 
@@ -44,4 +39,4 @@ def sampled(agent: Player, log_policy: Tensor) -> Tensor:
 def epsilon_greedy(agent: Player, values: Tensor, mask: Tensor, epsilon: float) -> Tensor:
     """With probability ``epsilon`` any allowed action, otherwise the best, int64 ``[B, N]``."""
     explores = agent.draw(*mask.shape[:2]) < epsilon
-    return torch.where(explores, any_allowed(agent, mask), best(values, mask))
+    return torch.where(explores, agent.draw_allowed(mask), best(values, mask))

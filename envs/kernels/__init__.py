@@ -18,16 +18,14 @@ import os
 from dataclasses import fields
 from functools import cache
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from interplay.envs.world import once
-
-_SMALL = 1 << 14  # numbers below which a second thread costs more than it brings
+_SMALL = 1024
 
 
 @cache
@@ -50,11 +48,17 @@ def usable(tensor: Tensor) -> bool:
 
 def uniform(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...], offset: int) -> Tensor:
     """What ``noise.uniform`` gives; see there."""
-    steps = np.array([step]).astype(np.int32) if isinstance(step, int) else step.contiguous().numpy()
-    out = torch.empty(key.shape[0], math.prod(shape))
-    # Types and layouts are always the same, for each kind that a loop gets is compiled anew.
-    _loops(out.numel()).uniform(key.contiguous().numpy(), steps, int(stream), offset, out.numpy())
-    return out.view(key.shape[0], *shape)
+    out = np.empty((key.shape[0], math.prod(shape)), np.float32)
+    _loops(out.size).uniform(key.contiguous().numpy(), _steps(step), int(stream), offset, out)
+    return torch.from_numpy(out).view(key.shape[0], *shape)
+
+
+def any_of(key: Tensor, step: Tensor | int, stream: int, mask: Tensor, offset: int) -> Tensor:
+    """What ``noise.any_of`` gives; see there."""
+    rows = mask.contiguous().numpy().reshape(len(mask), -1, mask.shape[-1])
+    place = np.empty(rows.shape[:2], np.int64)
+    _loops(rows.size).any_of(key.contiguous().numpy(), _steps(step), int(stream), offset, rows, place)
+    return torch.from_numpy(place).view(mask.shape[:-1])
 
 
 def top_k(values: Tensor, size: int) -> tuple[Tensor, Tensor]:
@@ -95,62 +99,17 @@ def best(values: Tensor, mask: Tensor) -> Tensor:
     return place
 
 
-class Drawn(NamedTuple):
-    """Slates as ``slates`` draws them.
-
-    Attributes:
-        slates: items, valid and log-propensities, as in ``Slate``.
-        close: the world and the user of each close call.
-    """
-
-    slates: tuple[Tensor, Tensor, Tensor]
-    close: list[list[int]]
-
-
-def slates(key: Tensor, step: Tensor, stream: int, taste: Tensor, by_segment: tuple[Tensor, Tensor], vectors: Tensor,
-           ids: Tensor, alive: Tensor, boosts: tuple[Tensor, Tensor, Tensor], temperature: float, size: int) -> Drawn:
-    """Draw the slates of all users at once: scores, noise, the highest and their log-propensity in one pass.
-
-    Where two values lie so close that another rounding could order them otherwise (``close``; about one slate in
-    40,000 in town), whoever wants what torch gives has to ask torch. Log-propensities, which move nothing, agree to
-    1e-5.
-
-    Args:
-        key: int32 ``[B, 2]``, of the noise.
-        step: its step.
-        stream: its stream.
-        taste: float32 ``[B, U, D]``.
-        by_segment: see ``Population.by_segment``.
-        vectors: float32 ``[B, G, D, M]``, the candidates of each segment, or of all with G = 1.
-        ids: int64 ``[B, G, M]``, their numbers.
-        alive: bool ``[B, I]``, who may be shown.
-        boosts: log-boost of each level float32 ``[1 + L]``, and of each item the level and the segment it courts,
-            int64 ``[B, I]``.
-        temperature: that products are divided by.
-        size: K, at most M.
-    """
-    worlds, users = taste.shape[:2]
-    drawn = (torch.empty(worlds, users, size, dtype=torch.int64),
-             torch.empty(worlds, users, size, dtype=torch.bool), torch.empty(worlds, users))
-    close = torch.empty(worlds, users, dtype=torch.bool)
-    given = (once(taste), *by_segment, once(vectors), once(ids), alive, *boosts)
-    threads(worlds * users * vectors.shape[3])
-    unsure = compiled("slate_loops").slates(
-        key.contiguous().numpy(), step.contiguous().numpy(), int(stream),
-        *(x.contiguous().numpy() for x in given), np.float32(temperature),
-        *(x.numpy() for x in (*drawn, close)))
-    return Drawn(drawn, close.nonzero().tolist() if unsure else [])
-
-
 @cache
 def compiled(name: str) -> ModuleType:
     """The module of this package with that name, all of whose loops numba compiles: imported when it is needed."""
     return importlib.import_module(f"interplay.envs.kernels.{name}")
 
 
-def threads(count: int) -> None:
-    """Let the next loops run on as many threads as ``count`` numbers deserve, and torch may use."""
-    compiled("parts").use_threads(torch.get_num_threads() if count > _SMALL else 1)
+def threads(count: int) -> int:
+    """Let the next loops run on as many threads as ``count`` numbers deserve, and torch may use: so many."""
+    deserved = torch.get_num_threads() if count > _SMALL else 1
+    compiled("parts").use_threads(deserved)
+    return deserved
 
 
 def numbers(config: Any, **more: float | bool) -> NDArray[np.void]:
@@ -160,6 +119,11 @@ def numbers(config: Any, **more: float | bool) -> NDArray[np.void]:
     found = {f.name: (getattr(config, f.name), kinds[type(f.default)]) for f in fields(config)
              if type(f.default) in kinds} | {name: (value, kinds[type(value)]) for name, value in more.items()}
     return np.array([tuple(value for value, _ in found.values())], [(name, kind) for name, (_, kind) in found.items()])
+
+
+def _steps(step: Tensor | int) -> NDArray[Any]:
+    """The low 32 bits of steps' numbers, always as an array, for each kind that a loop gets is compiled anew."""
+    return np.array([step]).astype(np.int32) if isinstance(step, int) else step.contiguous().numpy()
 
 
 def _loops(count: int) -> ModuleType:

@@ -40,39 +40,42 @@ def _sum_by_halves(values: NDArray[np.float32]) -> Any:
 @routine
 def _choose(world: int, begin: int, end: int, action: NDArray[np.int64], items: NDArray[np.int64],
             valid: NDArray[np.bool_], active: NDArray[np.bool_], position: NDArray[np.int64], item: NDArray[np.int64],
-            illegal: NDArray[np.bool_]) -> None:
-    """Actions that the mask forbids become a skip."""
-    slots = items.shape[2]
+            illegal: NDArray[np.bool_]) -> int:
+    """Actions that the mask forbids become a skip: how many."""
+    slots, forbidden = items.shape[2], 0
     for user in range(begin, end):
         wanted = action[world, user]
         allowed = wanted == 0
         if 0 < wanted <= slots:
             allowed = active[world, user] and valid[world, user, wanted - 1]
         illegal[world, user] = not allowed
+        forbidden += not allowed
         position[world, user] = wanted if allowed else 0
         item[world, user] = items[world, user, wanted - 1 if allowed and wanted > 0 else 0]
+    return forbidden
 
 
 @loop
 def respond(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], stream: int, action: NDArray[np.int64],
-            items: NDArray[np.int64], valid: NDArray[np.bool_], active: NDArray[np.bool_], segment: NDArray[np.int64],
-            mood: NDArray[np.float32], satiation: NDArray[np.float32], taste: NDArray[np.float32],
-            rows: NDArray[np.float32], weight: NDArray[np.float32], wearout: NDArray[np.float32],
+            items: NDArray[np.int64], valid: NDArray[np.bool_], segment: NDArray[np.int64], rows: NDArray[np.float32],
+            weight: NDArray[np.float32], active: NDArray[np.bool_], mood: NDArray[np.float32],
+            satiation: NDArray[np.float32], taste: NDArray[np.float32], wearout: NDArray[np.float32],
             examination: NDArray[np.float32], position: NDArray[np.int64], item: NDArray[np.int64],
-            illegal: NDArray[np.bool_], response: NDArray[np.float32], close: NDArray[np.bool_]) -> int:
-    """What every user takes and, where the formula says it, the response; how many of the draws are close calls.
+            illegal: NDArray[np.bool_], response: NDArray[np.float32], close: NDArray[np.bool_]) -> tuple[int, int]:
+    """What every user takes and, where the formula says it, the response.
 
-    Those are ``close`` to the rate that decides them.
+    Returns:
+        How many actions were forbidden, and how many draws are ``close`` to the rate that decides them.
     """
     worlds, users = action.shape
     topics, size = np.uint64(satiation.shape[2]), np.uint64(taste.shape[2])
     three, tastes = np.uint64(3), np.uint64(3) + topics
     blocks = (users + USERS - 1) // USERS
-    unsure = 0
+    forbidden, unsure = 0, 0
     for part in prange(worlds * blocks):
         world, begin = part // blocks, part % blocks * USERS
         end = min(users, begin + USERS)
-        _choose(world, begin, end, action, items, valid, active, position, item, illegal)
+        forbidden += _choose(world, begin, end, action, items, valid, active, position, item, illegal)
         c = numbers[0]
         if not c.formula:
             continue
@@ -83,7 +86,7 @@ def respond(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], strea
             if position[world, user] == 0:
                 continue
             taken = item[world, user]
-            row, own = rows[world % len(rows), taken], taste[world % len(taste), user]
+            row, own = rows[world % len(rows), taken], taste[world, user]
             term = np.float64(c.mood_weight * mood[world, user])
             logit, terms = term + np.float64(row[1]), abs(term) + abs(np.float64(row[1]))
             for d in range(size):
@@ -104,16 +107,16 @@ def respond(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], strea
                 unsure += 1
             if drawn < rate:
                 response[world, user] = np.float32(1.0)
-    return unsure
+    return forbidden, unsure
 
 
 @loop
 def update_users(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], stream: int, rows: NDArray[np.float32],
                  noise: NDArray[np.float32], item: NDArray[np.int64], position: NDArray[np.int64],
-                 response: NDArray[np.float32], mood: NDArray[np.float32], satiation: NDArray[np.float32],
-                 taste: NDArray[np.float32], active: NDArray[np.bool_], taken: NDArray[np.int64],
-                 responses: NDArray[np.float32], new_mood: NDArray[np.float32], new_satiation: NDArray[np.float32],
-                 new_taste: NDArray[np.float32], new_squares: NDArray[np.float32], new_active: NDArray[np.bool_],
+                 response: NDArray[np.float32], taste: NDArray[np.float32], mood: NDArray[np.float32],
+                 satiation: NDArray[np.float32], active: NDArray[np.bool_], taken: NDArray[np.int64],
+                 responses: NDArray[np.float32], new_taste: NDArray[np.float32], new_squares: NDArray[np.float32],
+                 new_mood: NDArray[np.float32], new_satiation: NDArray[np.float32], new_active: NDArray[np.bool_],
                  new_taken: NDArray[np.int64], new_responses: NDArray[np.float32]) -> None:
     """Satiation, mood, taste with its sum of squares, who leaves and returns, and what users remember."""
     worlds, users, topics = satiation.shape
@@ -141,7 +144,7 @@ def update_users(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], 
             new_mood[world, user], new_active[world, user] = mood_now, stays
             pull = c.drift_rate * y
             for d in range(size):
-                drifted = (one - pull) * taste[world % len(taste), user, d] + pull * row[tastes + d]
+                drifted = (one - pull) * taste[world, user, d] + pull * row[tastes + d]
                 if noise.shape[2] > 0:
                     drifted += c.drift_noise * noise[world, user, d]
                 new_taste[world, user, d] = drifted
@@ -178,14 +181,17 @@ def update_items(numbers: Any, item: NDArray[np.int64], response: NDArray[np.flo
                  popularity: NDArray[np.float32], action: NDArray[np.int64], clicks: NDArray[np.float32],
                  cost: NDArray[np.float32], new_energy: NDArray[np.float32], new_alive: NDArray[np.bool_],
                  new_wearout: NDArray[np.float32], new_popularity: NDArray[np.float32],
-                 boost_segment: NDArray[np.int64], boost_level: NDArray[np.int64], illegal: NDArray[np.bool_]) -> None:
+                 boost_segment: NDArray[np.int64], boost_level: NDArray[np.int64], illegal: NDArray[np.bool_]) -> int:
     """What responses do to items: clicks, budgets, deaths, wear-out; and whom they court next.
 
     Unless the formula is known, ``clicks`` and, in ``new_wearout``, clicks by segment are given.
+
+    Returns:
+        How many actions were forbidden.
     """
     worlds, items, segments = wearout.shape
     levels = len(costs) - 1
-    zero = np.float32(0.0)
+    zero, forbidden = np.float32(0.0), 0
     for world in prange(worlds):
         c = numbers[0]
         if c.formula:
@@ -209,7 +215,9 @@ def update_items(numbers: Any, item: NDArray[np.int64], response: NDArray[np.flo
                 allowed = _can_pay(c, alive[world, i], energy[world, i], costs[now])
             boosts = allowed and now > 0 and lives  # who has just died courts nobody
             illegal[world, i] = not allowed
+            forbidden += not allowed
             boost_segment[world, i], boost_level[world, i] = courted if boosts else 0, now if boosts else 0
+    return forbidden
 
 
 @inlined
@@ -237,10 +245,10 @@ def see_users(numbers: Any, rows: NDArray[np.float32], shown: NDArray[np.float32
     for part in prange(worlds * blocks):
         world, block = part // blocks, part % blocks
         c = numbers[0]
-        w, w_taste, w_segment = world % len(rows), world % len(taste), world % len(segment)
+        w, w_segment = world % len(rows), world % len(segment)
         top = max(most[world], np.float32(1.0))
         for user in range(block * USERS, min(users, (block + 1) * USERS)):
-            here, own_taste = own[world, user], taste[w_taste, user]
+            here, own_taste = own[world, user], taste[world, user]
             if knows:
                 here[0] = _bounded(mood[world, user] / c.mood_max, bound)
                 for topic in range(np.uint64(topics)):

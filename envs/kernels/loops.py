@@ -8,7 +8,16 @@ import numpy as np
 from numba import prange, uint32
 from numpy.typing import NDArray
 
-from interplay.envs.kernels.parts import USERS, draw, first_and_second, highest_of, loop, reordered, routine
+from interplay.envs.kernels.parts import (
+    USERS,
+    draw,
+    finite,
+    first_and_second,
+    highest_of,
+    loop,
+    reordered,
+    routine,
+)
 
 _BLOCK = 4096  # draws that a thread makes at a time
 
@@ -64,6 +73,34 @@ def uniform(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, offset
         first, second = first_and_second(key, step, stream, world)
         start = block * _BLOCK
         _fill(first, second, uint32(offset + start), out[world, start:min(count, start + _BLOCK)])
+
+
+@finite
+def _fill_allowed(first: Any, second: Any, start: Any, mask: NDArray[np.bool_], out: NDArray[np.float32]) -> None:
+    for i in range(np.int32(len(out))):
+        drawn = draw(first, second, uint32(start + uint32(i)))
+        out[i] = drawn if mask[i] else np.float32(-1.0)
+
+
+@loop
+def any_of(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, offset: int, mask: NDArray[np.bool_],
+           place: NDArray[np.int64]) -> None:
+    """The ``place [B, R]`` of the highest of the draws that each row of ``mask [B, R, A]`` allows."""
+    worlds, rows, count = mask.shape
+    blocks = (rows + USERS - 1) // USERS
+    for part in prange(worlds * blocks):
+        world, begin = part // blocks, part % blocks * USERS
+        end = min(rows, begin + USERS)
+        first, second = first_and_second(key, step, stream, world)
+        draws = np.empty((end - begin, count), np.float32)
+        start = uint32(offset + begin * count)
+        _fill_allowed(first, second, start, mask[world, begin:end].ravel(), draws.ravel())
+        for row in range(end - begin):
+            highest, where = np.float32(-1.0), 0
+            for i in range(count):
+                ahead = draws[row, i] > highest
+                highest, where = draws[row, i] if ahead else highest, i if ahead else where
+            place[world, begin + row] = where
 
 
 @loop

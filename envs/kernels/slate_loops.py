@@ -27,6 +27,7 @@ from interplay.envs.kernels.parts import (
 
 _LANES = 512  # users whose slates a thread draws side by side
 _SCORES = 1 << 16  # what they hold at most at once: 256 KiB of float32
+_WORTH = 128  # users that are worth a thread
 _TOGETHER = 8  # dimensions that one pass adds up
 _FAR = np.float32(20.0)  # from 0: e to the twice is what float32 can well hold
 
@@ -221,18 +222,19 @@ def _furthest(vectors: NDArray[np.float32], offset: NDArray[np.float32]) -> Any:
 
 
 @routine
-def _chunk(starts: NDArray[np.int64], lanes: int, number: int) -> tuple[int, int, int]:
-    """The segment of a chunk of at most ``lanes`` users, its first user, and the one behind its last.
+def _segment_of(starts: NDArray[np.int64], place: int) -> int:
+    """The segment of the user in this place, in the order of their segments."""
+    segment = 0
+    while starts[segment + 1] <= place:
+        segment += 1
+    return segment
 
-    Users count in the order of their segments. There are more chunks than are needed: the last hold nobody.
-    """
-    for segment in range(len(starts) - 1):
-        chunks = (starts[segment + 1] - starts[segment] + lanes - 1) // lanes
-        if number < chunks:
-            begin = starts[segment] + number * lanes
-            return segment, begin, min(begin + lanes, starts[segment + 1])
-        number -= chunks
-    return 0, 0, 0
+
+@routine
+def _chunk(begin: int, end: int, lanes: int) -> int:
+    """How many users to serve side by side, at most ``lanes``, so that those left come in even chunks."""
+    chunks = (end - begin + lanes - 1) // lanes
+    return (end - begin + chunks - 1) // chunks
 
 
 @routine
@@ -323,67 +325,84 @@ def _scatter(values: NDArray[np.float32], who: NDArray[np.int64], out: NDArray[n
         out[np.uint64(who[n])] = values[n]
 
 
+@routine
+def _serve(first: Any, second: Any, who: NDArray[np.int64], taste: NDArray[np.float32], some: NDArray[np.float32],
+           ids: NDArray[np.int64], offset: NDArray[np.float32], shown: int, low: Any, temperature: np.float32,
+           items: NDArray[np.int64], valid: NDArray[np.bool_], log_propensity: NDArray[np.float32],
+           close: NDArray[np.bool_]) -> int:
+    """Slates of the users ``who``, who all have the same candidates, side by side; how many are close calls."""
+    count, size, lanes, slots = some.shape[1], len(some), len(who), items.shape[1]
+    wanted = min(slots + 1, count)  # one more than is shown, to see how narrowly it was left out
+    table = np.zeros((_padded(size, _TOGETHER), len(offset)), np.float32)
+    table[:size, :count] = some
+    scores, columns = np.empty((len(offset), lanes), np.float32), np.zeros((len(table), lanes), np.float32)
+    weight = scores[:count]
+    reach, margin = np.empty(lanes, np.float32), np.zeros(lanes, np.float32)
+    highest, unsure = np.empty(lanes, np.float32), np.zeros(lanes, np.bool_)
+    total, left = np.zeros(lanes, np.float64), np.empty(lanes, np.float64)
+    work, earliest = np.empty(lanes, np.int32), np.zeros((wanted, lanes), np.int32)
+    chosen, log_chance = np.zeros((slots, lanes), np.float32), np.zeros(lanes, np.float32)
+    value, error = np.empty(wanted, np.float64), np.empty(wanted, np.float64)
+    start = (who * count).astype(np.uint32)
+    if shown > 0:
+        longest, largest = _furthest(some, offset)
+        _ready(who, taste, temperature, longest, largest, columns, reach)
+        _score(columns, table, offset, scores)
+        _level(weight, reach, work, highest)
+        _race(first, second, start, low, highest, weight, total, work, earliest)
+        for k in range(shown):
+            _margins(earliest[k], reach, margin)
+    place = earliest & low
+    for k in range(min(shown, wanted - 1)):
+        _mark_near(earliest[k], earliest[k + 1], low, margin, unsure)
+    for n in range(lanes):
+        if unsure[n]:
+            unsure[n] = _settle(first, second, start[n], taste[who[n]], temperature, some, offset[:count], shown,
+                                place[:, n], value, error)
+    left[:] = total
+    for k in range(shown):
+        _take_out(weight, place[k], chosen[k], left, unsure)
+    _count_anew(weight, place, slots, total, left)
+    calls = _hand_over(who, place, ids, shown, unsure, items, valid, close)
+    for k in range(shown - 1, -1, -1):
+        _add_log_chances(chosen[k], left, log_chance)
+    _scatter(log_chance, who, log_propensity)
+    return calls
+
+
 @loop
-def slates(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, taste: NDArray[np.float32],
+def slates(threads: int, key: NDArray[np.int32], step: NDArray[np.int32], stream: int, taste: NDArray[np.float32],
            order: NDArray[np.int64], starts: NDArray[np.int64], vectors: NDArray[np.float32], ids: NDArray[np.int64],
            alive: NDArray[np.bool_], log_factor: NDArray[np.float32], level: NDArray[np.int64],
            courted: NDArray[np.int64], temperature: np.float32, items: NDArray[np.int64], valid: NDArray[np.bool_],
            log_propensity: NDArray[np.float32], close: NDArray[np.bool_]) -> int:
     """Draw every user's slate, and count the close calls; see ``kernels.slates``.
 
-    Chunks of users of one segment go side by side.
+    Each of the ``threads`` gets as many users of a world, in the order of their segments; those of one segment go side
+    by side, so many at a time.
     """
     worlds, users, slots = items.shape
-    count, size = vectors.shape[3], taste.shape[2]
+    count = vectors.shape[3]
     lanes = max(8, min(_LANES, _SCORES // count))
-    chunks = users // lanes + starts.shape[1] - 1
-    wanted = min(slots + 1, count)  # one more than is shown, to see how narrowly it was left out
-    pairs = _padded(count, 2)
     low = np.int32((1 << _bits(count)) - 1)
+    pieces = max(1, min(threads, users // _WORTH))
     calls = 0
-    for part in prange(worlds * chunks):
-        world = part // chunks
-        segment, begin, end = _chunk(starts[world % len(starts)], lanes, part % chunks)
-        who = order[world % len(order), begin:end]
-        lanes_here = len(who)
-        group = segment % vectors.shape[1]
-        some, own_ids = vectors[world % len(vectors), group], ids[world % len(ids), group]
-        table = np.zeros((_padded(size, _TOGETHER), pairs), np.float32)
-        table[:size, :count] = some
-        offset, place = np.empty(pairs, np.float32), np.empty((wanted, lanes_here), np.int32)
+    for part in prange(worlds * pieces):
+        world, piece = part // pieces, part % pieces
+        begin, behind = users * piece // pieces, users * (piece + 1) // pieces
+        own_starts, own_order, own_taste = (starts[world % len(starts)], order[world % len(order)],
+                                            taste[world % len(taste)])
+        offset = np.empty(_padded(count, 2), np.float32)
         offset[-1] = np.float32(-np.inf)
-        shown = min(slots, _offer(own_ids, alive[world], log_factor, level[world], courted[world], segment, offset))
-        scores, columns = np.empty((pairs, lanes_here), np.float32), np.zeros((len(table), lanes_here), np.float32)
-        weight = scores[:count]
-        reach, margin = np.empty(lanes_here, np.float32), np.zeros(lanes_here, np.float32)
-        highest, unsure = np.empty(lanes_here, np.float32), np.empty(lanes_here, np.bool_)
-        total, left = np.zeros(lanes_here, np.float64), np.empty(lanes_here, np.float64)
-        work, earliest = np.empty(lanes_here, np.int32), np.zeros((wanted, lanes_here), np.int32)
-        chosen, log_chance = np.zeros((slots, lanes_here), np.float32), np.zeros(lanes_here, np.float32)
-        value, error = np.empty(wanted, np.float64), np.empty(wanted, np.float64)
         first, second = first_and_second(key, step, stream, world)
-        start = (who * count).astype(np.uint32)
-        if shown > 0:
-            longest, largest = _furthest(some, offset)
-            _ready(who, taste[world % len(taste)], temperature, longest, largest, columns, reach)
-            _score(columns, table, offset, scores)
-            _level(weight, reach, work, highest)
-            _race(first, second, start, low, highest, weight, total, work, earliest)
-            for k in range(shown):
-                _margins(earliest[k], reach, margin)
-        place[:], unsure[:] = earliest & low, False
-        for k in range(min(shown, wanted - 1)):
-            _mark_near(earliest[k], earliest[k + 1], low, margin, unsure)
-        for n in range(lanes_here):
-            if unsure[n]:
-                unsure[n] = _settle(first, second, start[n], taste[world % len(taste), who[n]], temperature, some,
-                                    offset[:count], shown, place[:, n], value, error)
-        left[:] = total
-        for k in range(shown):
-            _take_out(weight, place[k], chosen[k], left, unsure)
-        _count_anew(weight, place, slots, total, left)
-        calls += _hand_over(who, place, own_ids, shown, unsure, items[world], valid[world], close[world])
-        for k in range(shown - 1, -1, -1):
-            _add_log_chances(chosen[k], left, log_chance)
-        _scatter(log_chance, who, log_propensity[world])
+        while begin < behind:
+            segment = _segment_of(own_starts, begin)
+            group = segment % vectors.shape[1]
+            own_ids = ids[world % len(ids), group]
+            shown = min(slots, _offer(own_ids, alive[world], log_factor, level[world], courted[world], segment, offset))
+            end = begin + _chunk(begin, min(own_starts[segment + 1], behind), lanes)
+            calls += _serve(first, second, own_order[begin:end], own_taste, vectors[world % len(vectors), group],
+                            own_ids, offset, shown, low, temperature, items[world], valid[world],
+                            log_propensity[world], close[world])
+            begin = end
     return calls

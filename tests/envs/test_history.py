@@ -1,5 +1,7 @@
 """Users with a memory: what they took and how they responded, and markets in which that is all they know."""
 
+from dataclasses import replace
+
 import gymnasium
 import pytest
 import torch
@@ -60,7 +62,7 @@ def test_a_user_of_the_partial_market_does_not_see_its_state():
     market = find_preset("kale-partial").market()
     state = market.reset([0])
     seen = market.observe(state, "users")
-    hidden = type(state)(**{**vars(state), "mood": state.mood - 2.0, "satiation": state.satiation + 1.0})
+    hidden = replace(state, mood=state.mood - 2.0, satiation=state.satiation + 1.0)
     same = market.observe(hidden, "users")
     assert all(map(torch.equal, seen.tensors(), same.tensors()))
     assert market.specs["users"].own_features == ("active",)
@@ -106,7 +108,7 @@ def test_a_user_needs_something_to_see(changes):
 def test_an_absent_user_remembers_skips():
     market = find_preset("kale").market(history_length=2)
     state = played(market, [1, 2])[0][-1]
-    away = type(state)(**{**vars(state), "active": torch.zeros_like(state.active)})
+    away = replace(state, active=torch.zeros_like(state.active))
     after, step = market.step(away, torch.tensor([[3]]), torch.zeros(1, 4, dtype=torch.int64))
     assert step.position.item() == 0
     assert after.taken[0, 0, -1].item() == 0

@@ -7,19 +7,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from interplay.envs import kernels
 from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPeople
-from interplay.envs.kernels import edges
+from interplay.envs.kernels import compiled, edges
 from interplay.envs.market import Market
-from interplay.envs.noise import Stream, uniform, world_key
+from interplay.envs.noise import Stream, any_of, uniform, world_key
 from interplay.envs.presets import find_preset
 from interplay.envs.slates import build_slates
 from interplay.envs.types import SIDES
-from interplay.envs.world import Slate, State
+from interplay.envs.world import Choice, Slate, State
 
 pytest.importorskip("numba")
 
@@ -90,31 +91,34 @@ def test_slates_are_the_same(changes: dict[str, Any], monkeypatch: pytest.Monkey
 def test_slates_that_rounding_could_change_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     market = town()
     state = market.reset(range(2))
-    draw = kernels.slates
+    draw = edges.draw_slates
 
-    def wrong(*arguments: Any) -> kernels.Drawn:
-        drawn = draw(*arguments)
-        items, *rest = drawn.slates
-        return kernels.Drawn((items * 0, *rest), [[w, u] for w in range(2) for u in range(64)])
+    def wrong(*arguments: Any) -> tuple[Slate, list[list[int]]]:
+        slate, _ = draw(*arguments)
+        return replace(slate, items=slate.items * 0), [[w, u] for w in range(2) for u in range(64)]
 
     expected = build_slates(market.rules, state)
-    monkeypatch.setattr(kernels, "slates", wrong)
+    monkeypatch.setattr(edges, "draw_slates", wrong)
     same(build_slates(market.rules, state), expected)
 
 
 def test_slates_whose_values_tie_are_marked() -> None:
     """Two candidates whose values another rounding could swap: found by moving one score on to the other."""
-    key, ones = world_key(0, torch.arange(1)), torch.ones(1, 1, 1)
-    time, by_segment = torch.zeros(1, dtype=torch.int32), (torch.tensor([[0]]), torch.tensor([[0, 1]]))
-    noise = -(-uniform(key, time, 1, (1, 3)).log()).log()[0, 0]
-    scores = torch.stack([torch.zeros(()), noise[0] - noise[1], torch.tensor(-9.0)])
-    rest = (torch.zeros(1), torch.zeros(1, 3, dtype=torch.int64), torch.zeros(1, 3, dtype=torch.int64))
+    key, time = world_key(0, torch.arange(1)), torch.zeros(1, dtype=torch.int32)
+    noise = -(-uniform(key, time, 1, (1, 3)).log()).log()[0, 0].numpy()
+    scores = np.array([0.0, noise[0] - noise[1], -9.0], np.float32)
+    nobody, users = np.zeros((1, 3), np.int64), (np.array([[0]]), np.array([[0, 1]]))
 
     def close(shift: float) -> bool:
-        scores_now = (scores + torch.tensor([0.0, shift, 0.0])).view(1, 1, 1, 3)
-        drawn = kernels.slates(key, time, 1, ones, by_segment, scores_now, torch.arange(3).view(1, 1, 3),
-                               torch.ones(1, 3, dtype=torch.bool), rest, 1.0, 2)
-        return drawn.close == [[0, 0]]
+        vectors = (scores + np.array([0.0, shift, 0.0], np.float32)).reshape(1, 1, 1, 3)
+        slate = np.empty((1, 1, 2), np.int64), np.empty((1, 1, 2), np.bool_), np.empty((1, 1), np.float32)
+        marked = np.empty((1, 1), np.bool_)
+        count = compiled("slate_loops").slates(
+            1, key.numpy(), time.numpy(), 1, np.ones((1, 1, 1), np.float32), *users, vectors,
+            np.arange(3).reshape(1, 1, 3), np.ones((1, 3), np.bool_), np.zeros(1, np.float32), nobody, nobody,
+            np.float32(1.0), *slate, marked)
+        assert count == marked.sum()
+        return bool(marked[0, 0])
 
     assert close(0.0)
     assert close(1e-6)
@@ -172,10 +176,10 @@ def test_responses_that_rounding_could_change_are_left_to_torch(monkeypatch: pyt
     action = torch.ones(2, 64, dtype=torch.int64)
     respond, rest = edges.respond, torch.zeros(2, 32, dtype=torch.int64)
 
-    def wrong(*arguments: Any) -> edges.Answers:
-        answers = respond(*arguments)
-        return answers._replace(response=1.0 - answers.response,
-                                close=[[world, user] for world in range(2) for user in range(64)])
+    def wrong(*arguments: Any) -> tuple[Choice, list[list[int]]]:
+        choice, _ = respond(*arguments)
+        return (replace(choice, response=1.0 - choice.response),
+                [[world, user] for world in range(2) for user in range(64)])
 
     expected = market.step(state, action, rest)[1].response
     monkeypatch.setattr(edges, "respond", wrong)
@@ -247,3 +251,14 @@ print(int(earned), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """], capture_output=True, text=True, check=True, timeout=100)
     parent, forked = told.stdout.split()
     assert parent == forked != "0"
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 7, 3), (2, 150, 9), (1, 700, 4)])
+@pytest.mark.parametrize("offset", [0, 77])
+def test_any_of_is_the_same(shape: tuple[int, ...], offset: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = torch.rand(shape, generator=torch.Generator().manual_seed(0)) < 0.4
+    mask[..., 0] |= ~mask.any(-1)
+    draw = (world_key(5, torch.arange(shape[0])), 7, Stream.EXPLORE, mask, offset)
+    place = any_of(*draw)
+    assert torch.equal(place, without(monkeypatch, any_of, *draw))
+    assert mask.gather(-1, place.unsqueeze(-1)).all()

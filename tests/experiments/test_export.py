@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from interplay.agents import Agent, Setting, find_agent
-from interplay.agents.parts.choosing import any_allowed
 from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_config
 from interplay.envs.data import ColumnNames, make_log, read_log
 from interplay.envs.market import Market
@@ -48,7 +47,7 @@ class SilentAgent(Agent):
     name = "silent"
 
     def act(self, observation: Observation, explore: bool) -> torch.Tensor:
-        return any_allowed(self, observation.mask)
+        return self.draw_allowed(observation.mask)
 
 
 class TestRecorder:
