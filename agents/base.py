@@ -78,7 +78,7 @@ class Player(ABC):
     def draw_allowed(self, mask: Tensor) -> Tensor:
         """One of what ``mask``, bool ``[..., A]``, allows, by the player's own noise: int64 ``[...]``, each as likely."""
         self._draws += 1
-        return any_of(self._key, self._draws, Stream.EXPLORE, mask.unsqueeze(0))[0]
+        return any_of(self._key, self._draws, Stream.EXPLORE, mask)
 
     def begin(self, pretrained: Pretrained) -> str:
         """Start from what fits of this, before the first step; says what was taken and what was not, and why."""

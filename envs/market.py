@@ -31,7 +31,7 @@ from interplay.envs.responding import position_factor, responses, state_shift
 from interplay.envs.rules import TOLERANCE, Rules
 from interplay.envs.slates import build_slates, candidates_of, filled
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec
-from interplay.envs.world import Choice, Population, Slate, State, Step, take, unit
+from interplay.envs.world import Choice, Population, Slate, State, Step, Takings, take, unit
 
 
 class Market:
@@ -111,9 +111,9 @@ class Market:
                                      "for each agent of each world")
         choice = self._respond(state, user_action)
         after = self._update_users(state, choice)
-        after, clicks, cost, illegal_items = self._update_items(state, after, choice, item_action)
+        after, takings = self._update_items(state, after, choice, item_action)
         after = self._update_slates(after.but(time=state.time + 1))
-        return after, self._account(state, after, choice, clicks, cost, illegal_items)
+        return after, self._account(state, after, choice, takings)
 
     def observe(self, state: State, side: Side, privileged: bool = False) -> Observation:
         """What one side sees. ``privileged`` adds the expected rewards that only oracle baselines may know."""
@@ -198,13 +198,8 @@ class Market:
         shape = (c.num_users, c.embedding_size)
         return normal(state.key, state.time, Stream.DRIFT, shape) if c.drift_noise > 0.0 else None
 
-    def _update_items(self, state: State, after: State, choice: Choice,
-                      action: Tensor) -> tuple[State, Tensor, Tensor, Tensor]:
-        """Responses reach the items; served boosts are paid for; budgets, deaths, wear-out; whom items court next.
-
-        Returns:
-            The worlds, clicks and costs, float32 ``[B, I]``, and how many actions were forbidden, int64 ``[B]``.
-        """
+    def _update_items(self, state: State, after: State, choice: Choice, action: Tensor) -> tuple[State, Takings]:
+        """Responses reach the items; served boosts are paid for; budgets, deaths, wear-out; whom items court next."""
         if kernels.usable(state.mood):
             heard = None if self.rules.formula else self._heard(state, choice)
             return edges.update_items(self.rules, state, after, choice, action, heard)
@@ -220,7 +215,8 @@ class Market:
         wearout = c.wearout_decay * state.wearout + by_segment / size
         after = replace(after, energy=energy, alive=alive, wearout=wearout, popularity=state.popularity + clicks)
         after, illegal = self._place_boosts(state, after, action)
-        return after, clicks, cost, illegal
+        own = state.population.margin * clicks - cost
+        return after, Takings(clicks, cost, own, state.alive & ~after.alive, illegal)
 
     def _heard(self, state: State, choice: Choice) -> Tensor:
         """Responses to each item from each segment, float32 ``[B, I, C]``."""
@@ -240,11 +236,9 @@ class Market:
     def _update_slates(self, state: State) -> State:
         return state.but(slate=build_slates(self.rules, state))
 
-    def _account(self, state: State, after: State, choice: Choice, clicks: Tensor, cost: Tensor,
-                 illegal_items: Tensor) -> Step:
+    def _account(self, state: State, after: State, choice: Choice, takings: Takings) -> Step:
         """Rewards of both sides, and who is gone for good."""
-        c, response = self.config, choice.response
-        item_own = state.population.margin * clicks - cost
+        c, response, item_own = self.config, choice.response, takings.own
         gone = state.active & ~after.active if c.return_rate == 0.0 else torch.zeros_like(after.active)
         user_reward, item_reward = response, item_own
         if c.team > 0.0:
@@ -258,13 +252,13 @@ class Market:
             chosen=choice.item,
             position=choice.position,
             response=response,
-            item_response=clicks,
-            cost=cost,
+            item_response=takings.clicks,
+            cost=takings.cost,
             user_terminated=gone,
-            item_terminated=state.alive & ~after.alive,
+            item_terminated=takings.terminated,
             truncated=after.time >= c.horizon,
             illegal_users=choice.illegal,
-            illegal_items=illegal_items,
+            illegal_items=takings.illegal,
         )
 
     def _check_people(self, people: Population, num_worlds: int) -> None:

@@ -97,15 +97,16 @@ def any_of(key: Tensor, step: Tensor | int, stream: int, mask: Tensor, offset: i
         key: as for ``uniform``.
         step: as for ``uniform``.
         stream: as for ``uniform``.
-        mask: bool ``[B, ..., A]``, of which something is True in each row.
+        mask: bool ``[..., A]``, of which something is True in each row. As many rows belong to each key.
         offset: as for ``uniform``.
 
     Returns:
-        int64 ``[B, ...]``.
+        int64 ``[...]``.
     """
     if kernels.usable(mask):
         return kernels.any_of(key, step, stream, mask, offset)
-    return kernels.best(uniform(key, step, stream, tuple(mask.shape[1:]), offset), mask)
+    draws = uniform(key, step, stream, (mask.numel() // len(key),), offset)
+    return kernels.best(draws.view(mask.shape), mask)
 
 
 def gumbel(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...], offset: int = 0) -> Tensor:

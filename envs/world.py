@@ -255,6 +255,25 @@ class Choice(WorldRecord):
 
 
 @dataclass(frozen=True)
+class Takings(WorldRecord):
+    """What one step brought the items.
+
+    Attributes:
+        clicks: float32 ``[B, I]``, the responses that each got.
+        cost: float32 ``[B, I]``, what the boosts cost that were served.
+        own: float32 ``[B, I]``, the profit: margin times clicks, less the cost.
+        terminated: bool ``[B, I]``, who has died.
+        illegal: int64 ``[B]``, actions that the mask forbade and that became rest.
+    """
+
+    clicks: Tensor
+    cost: Tensor
+    own: Tensor
+    terminated: Tensor
+    illegal: Tensor
+
+
+@dataclass(frozen=True)
 class Step(WorldRecord):
     """What happened in one step.
 

@@ -55,10 +55,11 @@ def uniform(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...]
 
 def any_of(key: Tensor, step: Tensor | int, stream: int, mask: Tensor, offset: int) -> Tensor:
     """What ``noise.any_of`` gives; see there."""
-    rows = mask.contiguous().numpy().reshape(len(mask), -1, mask.shape[-1])
-    place = np.empty(rows.shape[:2], np.int64)
-    _loops(rows.size).any_of(key.contiguous().numpy(), _steps(step), int(stream), offset, rows, place)
-    return torch.from_numpy(place).view(mask.shape[:-1])
+    allowed = mask.contiguous().numpy()
+    place = np.empty(allowed.shape[:-1], np.int64)
+    _loops(allowed.size).any_of(key.contiguous().numpy(), _steps(step), int(stream), offset,
+                                allowed.reshape(len(key), -1, allowed.shape[-1]), place.reshape(len(key), -1))
+    return torch.from_numpy(place)
 
 
 def top_k(values: Tensor, size: int) -> tuple[Tensor, Tensor]:

@@ -8,14 +8,13 @@ Places that are sums are unsigned, since numba looks at signed ones whether they
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from interplay.envs.kernels.parts import USERS, draw, first_and_second, inlined, loop, routine
+from interplay.envs.kernels.parts import USERS, draw, exact, exp_64, first_and_second, inlined, loop, routine
 
 
 @inlined
@@ -23,36 +22,77 @@ def _clamped(x: Any, low: Any, high: Any) -> Any:
     return min(max(x, low), high)
 
 
-@routine
+@exact
 def _sum_by_halves(values: NDArray[np.float32]) -> Any:
     """In the order of ``world.unit``; the values are lost."""
-    count = len(values)
+    count = np.uint64(len(values))
     while count > 1:
-        half = count // 2
+        half = count // np.uint64(2)
         for i in range(half):
             values[i] += values[half + i]
-        if count % 2 == 1:
-            values[half] = values[count - 1]
-        count = half + count % 2
+        if count % np.uint64(2) == 1:
+            values[half] = values[count - np.uint64(1)]
+        count = half + count % np.uint64(2)
     return values[0]
 
 
-@routine
+@exact
 def _choose(world: int, begin: int, end: int, action: NDArray[np.int64], items: NDArray[np.int64],
             valid: NDArray[np.bool_], active: NDArray[np.bool_], position: NDArray[np.int64], item: NDArray[np.int64],
             illegal: NDArray[np.bool_]) -> int:
-    """Actions that the mask forbids become a skip: how many."""
+    """Actions that the mask forbids become a skip: how many. Without branches, for who does what is a surprise."""
     slots, forbidden = items.shape[2], 0
-    for user in range(begin, end):
+    for user in range(np.uint64(begin), np.uint64(end)):
         wanted = action[world, user]
-        allowed = wanted == 0
-        if 0 < wanted <= slots:
-            allowed = active[world, user] and valid[world, user, wanted - 1]
-        illegal[world, user] = not allowed
-        forbidden += not allowed
-        position[world, user] = wanted if allowed else 0
-        item[world, user] = items[world, user, wanted - 1 if allowed and wanted > 0 else 0]
+        slot = np.uint64(max(0, min(wanted, slots) - 1))
+        there = (wanted > 0) & (wanted <= slots) & active[world, user] & valid[world, user, slot]
+        illegal[world, user] = ~(there | (wanted == 0))
+        forbidden += illegal[world, user]
+        position[world, user] = wanted if there else 0
+        item[world, user] = items[world, user, slot if there else np.uint64(0)]
     return forbidden
+
+
+@exact
+def _add_up(world: int, begin: int, end: int, numbers: Any, segment: NDArray[np.int64], rows: NDArray[np.float32],
+            weight: NDArray[np.float32], mood: NDArray[np.float32], satiation: NDArray[np.float32],
+            taste: NDArray[np.float32], wearout: NDArray[np.float32], item: NDArray[np.int64],
+            logit: NDArray[np.float64], terms: NDArray[np.float64]) -> None:
+    """Logits of the preference formula, for the item that each user has before it, and the sums of their terms' sizes."""
+    c, topics, size = numbers[0], np.uint64(satiation.shape[2]), np.uint64(taste.shape[2])
+    three, tastes = np.uint64(3), np.uint64(3) + topics
+    w, w_segment, w_weight = world % len(rows), world % len(segment), world % len(weight)
+    for user in range(np.uint64(begin), np.uint64(end)):
+        taken = np.uint64(item[world, user])
+        term = np.float64(c.mood_weight * mood[world, user])
+        total, sizes = term + np.float64(rows[w, taken, 1]), abs(term) + abs(np.float64(rows[w, taken, 1]))
+        for d in range(size):
+            term = np.float64(weight[w_weight, d] * taste[world, user, d] * rows[w, taken, tastes + d])
+            total, sizes = total + term, sizes + abs(term)
+        tired = np.float64(0.0)
+        if c.satiation_weight > 0.0:
+            for topic in range(topics):
+                tired += np.float64(satiation[world, user, topic] * rows[w, taken, three + topic])
+        term = c.satiation_weight * tired
+        term += c.wearout_weight * wearout[world, taken, segment[w_segment, user]]
+        logit[user - np.uint64(begin)], terms[user - np.uint64(begin)] = total - term, sizes + abs(term)
+
+
+@exact
+def _answer(first: Any, second: Any, begin: int, logit: NDArray[np.float64], terms: NDArray[np.float64],
+            examination: NDArray[np.float32], position: NDArray[np.int64], response: NDArray[np.float32],
+            close: NDArray[np.bool_]) -> int:
+    """Draw responses; how many draws are ``close`` to the rate that decides them."""
+    unsure = 0
+    for n in range(np.int32(len(position))):
+        rate = np.float64(examination[position[n]]) / (1.0 + exp_64(-logit[n]))
+        drawn = np.float64(draw(first, second, np.int32(begin) + n))
+        takes = position[n] > 0
+        # By so much may the rate that torch adds up in float32 be another one.
+        near = takes & (abs(drawn - rate) < 5e-7 * (4.0 + terms[n]))
+        close[n], response[n] = near, np.float32(1.0) if takes & (drawn < rate) else np.float32(0.0)
+        unsure += near
+    return unsure
 
 
 @loop
@@ -68,46 +108,75 @@ def respond(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], strea
         How many actions were forbidden, and how many draws are ``close`` to the rate that decides them.
     """
     worlds, users = action.shape
-    topics, size = np.uint64(satiation.shape[2]), np.uint64(taste.shape[2])
-    three, tastes = np.uint64(3), np.uint64(3) + topics
     blocks = (users + USERS - 1) // USERS
     forbidden, unsure = 0, 0
     for part in prange(worlds * blocks):
         world, begin = part // blocks, part % blocks * USERS
         end = min(users, begin + USERS)
         forbidden += _choose(world, begin, end, action, items, valid, active, position, item, illegal)
-        c = numbers[0]
-        if not c.formula:
-            continue
-        first, second = first_and_second(key, step, stream, world)
-        own_weight = weight[world % len(weight)]
-        for user in range(begin, end):
-            response[world, user], close[world, user] = np.float32(0.0), False
-            if position[world, user] == 0:
-                continue
-            taken = item[world, user]
-            row, own = rows[world % len(rows), taken], taste[world, user]
-            term = np.float64(c.mood_weight * mood[world, user])
-            logit, terms = term + np.float64(row[1]), abs(term) + abs(np.float64(row[1]))
-            for d in range(size):
-                term = np.float64(own_weight[d] * own[d] * row[tastes + d])
-                logit, terms = logit + term, terms + abs(term)
-            tired = np.float64(0.0)
-            if c.satiation_weight > 0.0:
-                for topic in range(topics):
-                    tired += np.float64(satiation[world, user, topic] * row[three + topic])
-            term = c.satiation_weight * tired
-            term += c.wearout_weight * wearout[world, taken, segment[world % len(segment), user]]
-            logit, terms = logit - term, terms + abs(term)
-            rate = examination[position[world, user]] / (1.0 + math.exp(-logit))
-            drawn = draw(first, second, user)
-            # By so much may the rate that torch adds up in float32 be another one.
-            if abs(drawn - rate) < 5e-7 * (4.0 + terms):
-                close[world, user] = True
-                unsure += 1
-            if drawn < rate:
-                response[world, user] = np.float32(1.0)
+        if numbers[0].formula:
+            first, second = first_and_second(key, step, stream, world)
+            logit, terms = np.empty(end - begin, np.float64), np.empty(end - begin, np.float64)
+            _add_up(world, begin, end, numbers, segment, rows, weight, mood, satiation, taste, wearout, item, logit,
+                    terms)
+            unsure += _answer(first, second, begin, logit, terms, examination, position[world, begin:end],
+                              response[world, begin:end], close[world, begin:end])
     return forbidden, unsure
+
+
+@exact
+def _drift(world: int, begin: int, end: int, numbers: Any, rows: NDArray[np.float32], topics: int,
+           noise: NDArray[np.float32], item: NDArray[np.int64], response: NDArray[np.float32],
+           taste: NDArray[np.float32], new_taste: NDArray[np.float32], new_squares: NDArray[np.float32]) -> None:
+    """Where tastes go, before they are scaled to length 1, and the sums of their squares."""
+    c, w, size, tastes = numbers[0], world % len(rows), np.uint64(new_taste.shape[2]), np.uint64(3 + topics)
+    squares, shaken = np.empty(size, np.float32), noise.shape[2] > 0
+    for user in range(np.uint64(begin), np.uint64(end)):
+        pull, taken = c.drift_rate * response[world, user], np.uint64(item[world, user])
+        stay = np.float32(1.0) - pull
+        for d in range(size):
+            drifted = stay * taste[world, user, d] + pull * rows[w, taken, tastes + d]
+            if shaken:
+                drifted += c.drift_noise * noise[world, user, d]
+            new_taste[world, user, d] = drifted
+            squares[d] = drifted * drifted
+        new_squares[world, user] = _sum_by_halves(squares)
+
+
+@exact
+def _feel(world: int, begin: int, end: int, numbers: Any, first: Any, second: Any, rows: NDArray[np.float32],
+          item: NDArray[np.int64], response: NDArray[np.float32], mood: NDArray[np.float32],
+          satiation: NDArray[np.float32], active: NDArray[np.bool_], new_mood: NDArray[np.float32],
+          new_satiation: NDArray[np.float32], new_active: NDArray[np.bool_]) -> None:
+    """Satiation and mood; who leaves and who returns."""
+    c, w, topics, three, zero = numbers[0], world % len(rows), satiation.shape[2], np.uint64(3), np.float32(0.0)
+    for user in range(np.uint64(begin), np.uint64(end)):
+        y, taken = response[world, user], np.uint64(item[world, user])
+        gain = c.satiation_gain * y
+        for topic in range(np.uint64(topics)):
+            more = c.satiation_decay * satiation[world, user, topic] + gain * rows[w, taken, three + topic]
+            new_satiation[world, user, topic] = _clamped(more - c.satiation_recovery, zero, c.satiation_max)
+        mood_now = _clamped(c.mood_decay * mood[world, user] + y * rows[w, taken, 2], -c.mood_max, c.mood_max)
+        stays = active[world, user]
+        if c.leaving:
+            returns = not stays and draw(first, second, user) < c.return_rate
+            mood_now = zero if returns else mood_now
+            stays = (stays and mood_now > c.mood_floor) or returns
+        new_mood[world, user], new_active[world, user] = mood_now, stays
+
+
+@exact
+def _remember(world: int, begin: int, end: int, item: NDArray[np.int64], position: NDArray[np.int64],
+              response: NDArray[np.float32], taken: NDArray[np.int64], responses: NDArray[np.float32],
+              new_taken: NDArray[np.int64], new_responses: NDArray[np.float32]) -> None:
+    """What users did enters their histories, the oldest drops out."""
+    last = taken.shape[2] - 1
+    for user in range(begin, end):
+        for past in range(last):
+            new_taken[world, user, past] = taken[world, user, past + 1]
+            new_responses[world, user, past] = responses[world, user, past + 1]
+        new_taken[world, user, last] = item[world, user] + 1 if position[world, user] > 0 else 0
+        new_responses[world, user, last] = response[world, user]
 
 
 @loop
@@ -120,43 +189,17 @@ def update_users(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], 
                  new_taken: NDArray[np.int64], new_responses: NDArray[np.float32]) -> None:
     """Satiation, mood, taste with its sum of squares, who leaves and returns, and what users remember."""
     worlds, users, topics = satiation.shape
-    history, size = taken.shape[2], np.uint64(new_taste.shape[2])
-    three, tastes = np.uint64(3), np.uint64(3 + topics)
     blocks = (users + USERS - 1) // USERS
-    zero, one = np.float32(0.0), np.float32(1.0)
     for part in prange(worlds * blocks):
-        world, block = part // blocks, part % blocks
-        c = numbers[0]
+        world, begin = part // blocks, part % blocks * USERS
+        end = min(users, begin + USERS)
         first, second = first_and_second(key, step, stream, world)
-        squares = np.empty(size, np.float32)
-        for user in range(block * USERS, min(users, (block + 1) * USERS)):
-            y, row = response[world, user], rows[world % len(rows), item[world, user]]
-            gain = c.satiation_gain * y
-            for topic in range(np.uint64(topics)):
-                more = c.satiation_decay * satiation[world, user, topic] + gain * row[three + topic]
-                new_satiation[world, user, topic] = _clamped(more - c.satiation_recovery, zero, c.satiation_max)
-            mood_now = _clamped(c.mood_decay * mood[world, user] + y * row[2], -c.mood_max, c.mood_max)
-            stays = active[world, user]
-            if c.leaving:
-                returns = not stays and draw(first, second, user) < c.return_rate
-                mood_now = zero if returns else mood_now
-                stays = (stays and mood_now > c.mood_floor) or returns
-            new_mood[world, user], new_active[world, user] = mood_now, stays
-            pull = c.drift_rate * y
-            for d in range(size):
-                drifted = (one - pull) * taste[world, user, d] + pull * row[tastes + d]
-                if noise.shape[2] > 0:
-                    drifted += c.drift_noise * noise[world, user, d]
-                new_taste[world, user, d] = drifted
-                squares[d] = drifted * drifted
-            if size > 0:
-                new_squares[world, user] = _sum_by_halves(squares)
-            for past in range(1, history):
-                new_taken[world, user, past - 1] = taken[world, user, past]
-                new_responses[world, user, past - 1] = responses[world, user, past]
-            if history > 0:
-                new_taken[world, user, history - 1] = item[world, user] + 1 if position[world, user] > 0 else 0
-                new_responses[world, user, history - 1] = y
+        _feel(world, begin, end, numbers, first, second, rows, item, response, mood, satiation, active, new_mood,
+              new_satiation, new_active)
+        if new_taste.shape[2] > 0:
+            _drift(world, begin, end, numbers, rows, topics, noise, item, response, taste, new_taste, new_squares)
+        if taken.shape[2] > 0:
+            _remember(world, begin, end, item, position, response, taken, responses, new_taken, new_responses)
 
 
 @inlined
@@ -176,13 +219,14 @@ def _hear(world: int, item: NDArray[np.int64], response: NDArray[np.float32], ow
 
 @loop
 def update_items(numbers: Any, item: NDArray[np.int64], response: NDArray[np.float32], segment: NDArray[np.int64],
-                 sizes: NDArray[np.float32], costs: NDArray[np.float32], level: NDArray[np.int64],
-                 energy: NDArray[np.float32], alive: NDArray[np.bool_], wearout: NDArray[np.float32],
-                 popularity: NDArray[np.float32], action: NDArray[np.int64], clicks: NDArray[np.float32],
-                 cost: NDArray[np.float32], new_energy: NDArray[np.float32], new_alive: NDArray[np.bool_],
-                 new_wearout: NDArray[np.float32], new_popularity: NDArray[np.float32],
-                 boost_segment: NDArray[np.int64], boost_level: NDArray[np.int64], illegal: NDArray[np.bool_]) -> int:
-    """What responses do to items: clicks, budgets, deaths, wear-out; and whom they court next.
+                 rows: NDArray[np.float32], sizes: NDArray[np.float32], costs: NDArray[np.float32],
+                 level: NDArray[np.int64], energy: NDArray[np.float32], alive: NDArray[np.bool_],
+                 wearout: NDArray[np.float32], popularity: NDArray[np.float32], action: NDArray[np.int64],
+                 clicks: NDArray[np.float32], cost: NDArray[np.float32], own: NDArray[np.float32],
+                 terminated: NDArray[np.bool_], illegal: NDArray[np.bool_], new_energy: NDArray[np.float32],
+                 new_alive: NDArray[np.bool_], new_wearout: NDArray[np.float32], new_popularity: NDArray[np.float32],
+                 boost_segment: NDArray[np.int64], boost_level: NDArray[np.int64]) -> int:
+    """What responses do to items: clicks, profits, budgets, deaths, wear-out; and whom they court next.
 
     Unless the formula is known, ``clicks`` and, in ``new_wearout``, clicks by segment are given.
 
@@ -198,15 +242,17 @@ def update_items(numbers: Any, item: NDArray[np.int64], response: NDArray[np.flo
             _hear(world, item, response, segment[world % len(segment)], new_wearout, clicks)
         for i in range(items):
             for s in range(segments):
-                size = max(sizes[world % len(sizes), s], np.float32(1.0))
-                new_wearout[world, i, s] = c.wearout_decay * wearout[world, i, s] + new_wearout[world, i, s] / size
+                heard = new_wearout[world, i, s] / sizes[world % len(sizes), s]
+                new_wearout[world, i, s] = c.wearout_decay * wearout[world, i, s] + heard
             cost[world, i] = costs[level[world, i]]
+            own[world, i] = rows[world % len(rows), i, 0] * clicks[world, i] - cost[world, i]
             left, lives = energy[world, i], alive[world, i]
             if c.budgets:
                 left = _clamped(left - c.upkeep - cost[world, i] + clicks[world, i], zero, c.energy_max)
                 left = left if lives and left > c.tolerance else zero
                 lives = left > zero
             new_energy[world, i], new_alive[world, i] = left, lives
+            terminated[world, i] = alive[world, i] and not lives
             new_popularity[world, i] = popularity[world, i] + clicks[world, i]
             wanted = action[world, i]
             allowed, now, courted = wanted == 0, 0, 0
@@ -222,10 +268,64 @@ def update_items(numbers: Any, item: NDArray[np.int64], response: NDArray[np.flo
 
 @inlined
 def _bounded(x: Any, bound: Any) -> Any:
-    """Between ``-bound`` and ``bound``, by its bits: integers are compared faster than what could be NaN."""
-    bits, most = np.float32(x).view(np.int32), np.float32(bound).view(np.int32)
-    size = np.int32(min(np.int32(bits & np.int32(0x7FFFFFFF)), most))
-    return np.int32(size | np.int32(bits & np.int32(-0x80000000))).view(np.float32)
+    return min(max(x, -bound), bound)
+
+
+@exact
+def _see_selves(world: int, begin: int, end: int, numbers: Any, features: NDArray[np.float32],
+                taste: NDArray[np.float32], mood: NDArray[np.float32], satiation: NDArray[np.float32],
+                active: NDArray[np.bool_], knows: bool, bound: Any, own: NDArray[np.float32]) -> None:
+    """What users see of themselves."""
+    c, topics, size = numbers[0], satiation.shape[2], taste.shape[2]
+    one, tastes = np.uint64(1), np.uint64(1 + topics)
+    known, w = np.uint64(1 + topics + size if knows else 1), world % len(features)
+    for user in range(np.uint64(begin), np.uint64(end)):
+        if knows:
+            own[world, user, 0] = _bounded(mood[world, user] / c.mood_max, bound)
+            for topic in range(np.uint64(topics)):
+                own[world, user, one + topic] = _bounded(satiation[world, user, topic] / c.satiation_max, bound)
+            for d in range(np.uint64(size)):
+                own[world, user, tastes + d] = _bounded(taste[world, user, d], bound)
+        else:
+            own[world, user, 0] = np.float32(1.0) if active[world, user] else np.float32(0.0)
+        for f in range(np.uint64(features.shape[2])):
+            own[world, user, known + f] = _bounded(features[w, user, f], bound)
+
+
+@exact
+def _see_slots(world: int, begin: int, end: int, numbers: Any, rows: NDArray[np.float32], shown: NDArray[np.float32],
+               taste: NDArray[np.float32], items: NDArray[np.int64], valid: NDArray[np.bool_],
+               segment: NDArray[np.int64], topics: int, active: NDArray[np.bool_], wearout: NDArray[np.float32],
+               energy: NDArray[np.float32], popularity: NDArray[np.float32], most: NDArray[np.float32],
+               examination: NDArray[np.float32], knows: bool, bound: Any, options: NDArray[np.float32],
+               mask: NDArray[np.bool_]) -> None:
+    """What users see of their slates."""
+    c, slots, size = numbers[0], np.uint64(items.shape[2]), np.uint64(taste.shape[2])
+    w, w_segment, top = world % len(rows), world % len(segment), max(most[world], np.float32(1.0))
+    three, six, first = np.uint64(3), np.uint64(6), np.uint64(6 + topics)
+    rest, columns = np.uint64(rows.shape[2] - 3), np.uint64(options.shape[3])
+    for user in range(np.uint64(begin), np.uint64(end)):
+        mask[world, user, 0] = True
+        for slot in range(slots):
+            there = valid[world, user, slot]
+            mask[world, user, np.uint64(1) + slot] = there and active[world, user]
+            if not there:
+                for column in range(columns):
+                    options[world, user, slot, column] = np.float32(0.0)
+                continue
+            item = np.uint64(items[world, user, slot])
+            options[world, user, slot, 0] = shown[w, item, 1]
+            options[world, user, slot, 1] = shown[w, item, 2]
+            options[world, user, slot, 2] = _bounded(wearout[world, item, segment[w_segment, user]], bound)
+            options[world, user, slot, 3] = _bounded(energy[world, item] / c.energy_max, bound)
+            options[world, user, slot, 4] = _bounded(popularity[world, item] / top, bound)
+            options[world, user, slot, 5] = _bounded(examination[slot], bound)
+            for column in range(rest):
+                options[world, user, slot, six + column] = shown[w, item, three + column]
+            if knows:
+                for d in range(size):
+                    match = rows[w, item, first - three + d] * taste[world, user, d]
+                    options[world, user, slot, first + d] = _bounded(match, bound)
 
 
 @loop
@@ -237,49 +337,14 @@ def see_users(numbers: Any, rows: NDArray[np.float32], shown: NDArray[np.float32
               most: NDArray[np.float32], examination: NDArray[np.float32], knows: bool, bound: Any,
               own: NDArray[np.float32], options: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
     """What users see of themselves and of their slates."""
-    worlds, users, slots = items.shape
-    topics, size, known = satiation.shape[2], taste.shape[2], own.shape[2] - features.shape[2]
-    three, first, behind = np.uint64(3), np.uint64(3 + topics), np.uint64(3 + topics + size)
-    one, tastes, last = np.uint64(1), np.uint64(1 + topics), np.uint64(rows.shape[2])
+    worlds, users = mood.shape
     blocks = (users + USERS - 1) // USERS
     for part in prange(worlds * blocks):
-        world, block = part // blocks, part % blocks
-        c = numbers[0]
-        w, w_segment = world % len(rows), world % len(segment)
-        top = max(most[world], np.float32(1.0))
-        for user in range(block * USERS, min(users, (block + 1) * USERS)):
-            here, own_taste = own[world, user], taste[world, user]
-            if knows:
-                here[0] = _bounded(mood[world, user] / c.mood_max, bound)
-                for topic in range(np.uint64(topics)):
-                    here[one + topic] = _bounded(satiation[world, user, topic] / c.satiation_max, bound)
-                for d in range(np.uint64(size)):
-                    here[tastes + d] = _bounded(own_taste[d], bound)
-            else:
-                here[0] = np.float32(1.0) if active[world, user] else np.float32(0.0)
-            for f in range(features.shape[2]):
-                here[known + f] = _bounded(features[world % len(features), user, f], bound)
-            mask[world, user, 0] = True
-            for slot in range(slots):
-                there, seen = valid[world, user, slot], options[world, user, slot]
-                mask[world, user, 1 + slot] = there and active[world, user]
-                if not there:
-                    seen[:] = np.float32(0.0)
-                    continue
-                item = items[world, user, slot]
-                row, told = rows[w, item], shown[w, item]
-                seen[0], seen[1] = told[1], told[2]
-                seen[2] = _bounded(wearout[world, item, segment[w_segment, user]], bound)
-                seen[3] = _bounded(energy[world, item] / c.energy_max, bound)
-                seen[4] = _bounded(popularity[world, item] / top, bound)
-                seen[5] = _bounded(examination[slot], bound)
-                for column in range(three, first):
-                    seen[three + column] = told[column]
-                for column in range(first, behind):
-                    match = row[column] * own_taste[column - first]
-                    seen[three + column] = _bounded(match, bound) if knows else told[column]
-                for column in range(behind, last):
-                    seen[three + column] = told[column]
+        world, begin = part // blocks, part % blocks * USERS
+        end = min(users, begin + USERS)
+        _see_selves(world, begin, end, numbers, features, taste, mood, satiation, active, knows, bound, own)
+        _see_slots(world, begin, end, numbers, rows, shown, taste, items, valid, segment, satiation.shape[2], active,
+                   wearout, energy, popularity, most, examination, knows, bound, options, mask)
 
 
 @loop

@@ -17,7 +17,7 @@ from interplay.envs.kernels import compiled, threads
 from interplay.envs.noise import Stream
 from interplay.envs.rules import Rules
 from interplay.envs.types import FEATURE_BOUND
-from interplay.envs.world import Choice, Slate, State, once, scaled, take
+from interplay.envs.world import Choice, Slate, State, Takings, once, scaled, take
 
 _NOTHING = np.empty((1, 0, 0), np.float32)
 _BOUND = np.float32(FEATURE_BOUND)
@@ -67,7 +67,7 @@ def update_users(rules: Rules, state: State, choice: Choice, noise: Tensor | Non
 
 
 def update_items(rules: Rules, state: State, after: State, choice: Choice, action: Tensor,
-                 heard: Tensor | None) -> tuple[State, Tensor, Tensor, Tensor]:
+                 heard: Tensor | None) -> tuple[State, Takings]:
     """Responses reach the items: budgets, deaths, wear-out, popularity; and whom items court users with next.
 
     Args:
@@ -78,28 +78,23 @@ def update_items(rules: Rules, state: State, after: State, choice: Choice, actio
         action: int64 ``[B, I]``.
         heard: float32 ``[B, I, C]``, responses by segment; it is written over. None where each response is 0 or 1, so
             that they may be added up here, in any order.
-
-    Returns:
-        The worlds, clicks and costs, float32 ``[B, I]``, and how many actions were forbidden, int64 ``[B]``.
     """
-    wanted, people = _array(action), state.population
-    energy, alive, popularity, cost = (np.empty(wanted.shape, kind) for kind in (
-        np.float32, np.bool_, np.float32, np.float32))
-    segment, level, illegal = np.empty_like(wanted), np.empty_like(wanted), np.empty(wanted.shape, np.bool_)
-    if heard is None:
-        wearout, clicks = np.empty((*wanted.shape, rules.config.num_segments), np.float32), np.empty_like(energy)
-    else:
-        wearout, clicks = heard.numpy(), heard.sum(2).numpy()
+    wanted, people, segments = _array(action), state.population, rules.config.num_segments
+    new = {"energy": np.empty(wanted.shape, np.float32), "alive": np.empty(wanted.shape, np.bool_),
+           "wearout": np.empty((*wanted.shape, segments), np.float32) if heard is None else heard.numpy(),
+           "popularity": np.empty(wanted.shape, np.float32), "boost_segment": np.empty_like(wanted),
+           "boost_level": np.empty_like(wanted)}
+    clicks = np.empty(wanted.shape, np.float32) if heard is None else heard.sum(2).numpy()
+    cost, own = np.empty(wanted.shape, np.float32), np.empty(wanted.shape, np.float32)
+    terminated, illegal = np.empty(wanted.shape, np.bool_), np.empty(wanted.shape, np.bool_)
     item, response = choice.arrays("item", "response")
     forbidden = _loops(item.size if len(item) > 1 else 1).update_items(  # worlds are what goes side by side
-        rules.numbers, item, response, *people.arrays("segment"),
-        _array(once(people.segments(rules.config.num_segments).divisor)), rules.cost.numpy(),
-        *state.arrays("boost_level", "energy", "alive", "wearout", "popularity"), wanted, clicks, cost, energy, alive,
-        wearout, popularity, segment, level, illegal)
-    after = after.changed(energy=energy, alive=alive, wearout=wearout, popularity=popularity, boost_segment=segment,
-                          boost_level=level)
-    illegal = _counted(illegal, forbidden)
-    return after, *(torch.from_numpy(table) for table in (clicks, cost, illegal))
+        rules.numbers, item, response, *people.arrays("segment", "item_rows"),
+        _array(once(people.segments(segments).divisor)), rules.cost.numpy(),
+        *state.arrays("boost_level", "energy", "alive", "wearout", "popularity"), wanted, clicks, cost, own, terminated,
+        illegal, *new.values())
+    return after.changed(**new), Takings.of(clicks=clicks, cost=cost, own=own, terminated=terminated,
+                                            illegal=_counted(illegal, forbidden))
 
 
 def draw_slates(rules: Rules, state: State, retrieved: Tensor | None) -> tuple[Slate, list[list[int]]]:
