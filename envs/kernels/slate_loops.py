@@ -265,16 +265,28 @@ def _offer(ids: NDArray[np.int64], alive: NDArray[np.bool_], log_factor: NDArray
     return count
 
 
+@finite
+def _column(who: NDArray[np.int64], taste: NDArray[np.float32], d: int, scale: np.float32, column: NDArray[np.float32],
+            squares: NDArray[np.float32]) -> None:
+    for n in range(np.uint64(len(who))):
+        column[n] = taste[np.uint64(who[n]), np.uint64(d)] * scale
+        squares[n] += column[n] * column[n]
+
+
+@finite
+def _reach(longest: np.float32, largest: np.float32, reach: NDArray[np.float32]) -> None:
+    for n in range(np.uint64(len(reach))):
+        reach[n] = largest + longest * np.float32(math.sqrt(reach[n]))
+
+
 @routine
 def _ready(who: NDArray[np.int64], taste: NDArray[np.float32], temperature: np.float32, longest: Any, largest: Any,
            columns: NDArray[np.float32], reach: NDArray[np.float32]) -> None:
     """Tastes of the chunk's users, by temperature, as columns; how far from 0 their scores can be."""
-    for n in range(np.uint64(len(who))):
-        own, squares = taste[np.uint64(who[n])], np.float32(0.0)
-        for d in range(np.uint64(len(own))):
-            columns[d, n] = own[d] / temperature
-            squares += columns[d, n] * columns[d, n]
-        reach[n] = largest + longest * np.float32(math.sqrt(squares))
+    reach[:] = np.float32(0.0)
+    for d in range(taste.shape[1]):
+        _column(who, taste, d, np.float32(1.0) / temperature, columns[d], reach)
+    _reach(longest, largest, reach)
 
 
 @routine
