@@ -169,7 +169,7 @@ class Market:
     def _update_users(self, state: State, choice: Choice) -> State:
         """Satiation, mood, taste; who leaves and who returns."""
         if kernels.usable(state.mood):
-            return edges.update_users(self.rules, state, choice, self._noise(state))
+            return edges.update_users(self.rules, state, choice)
         c, people, y = self.config, state.population, choice.response.unsqueeze(2)
         satiation = c.satiation_decay * state.satiation + c.satiation_gain * y * take(people.topics, choice.item)
         satiation = (satiation - c.satiation_recovery).clamp(0.0, c.satiation_max)
@@ -188,15 +188,11 @@ class Market:
                        active=active)
 
     def _drift(self, state: State, towards: Tensor, y: Tensor) -> Tensor:
-        c, noise = self.config, self._noise(state)
+        c, shape = self.config, state.user_vector.shape[1:]
         taste = (1.0 - c.drift_rate * y) * state.user_vector + c.drift_rate * y * towards
-        return unit(taste if noise is None else taste + c.drift_noise * noise)
-
-    def _noise(self, state: State) -> Tensor | None:
-        """What tastes drift by: standard normal ``[B, U, D]``."""
-        c = self.config
-        shape = (c.num_users, c.embedding_size)
-        return normal(state.key, state.time, Stream.DRIFT, shape) if c.drift_noise > 0.0 else None
+        if c.drift_noise > 0.0:
+            taste = taste + c.drift_noise * normal(state.key, state.time, Stream.DRIFT, shape)
+        return unit(taste)
 
     def _update_items(self, state: State, after: State, choice: Choice, action: Tensor) -> tuple[State, Takings]:
         """Responses reach the items; served boosts are paid for; budgets, deaths, wear-out; whom items court next."""

@@ -115,6 +115,16 @@ def gumbel(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...],
 
 
 def normal(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...]) -> Tensor:
-    """Standard normal draws by Box and Muller's transform, arguments as for ``uniform``."""
-    radius, angle = uniform(key, step, stream, (2, *shape)).unbind(1)
-    return angle.mul_(2.0 * math.pi).cos_().mul_(radius.log_().mul_(-2.0).sqrt_())
+    """Standard normal draws, arguments as for ``uniform``."""
+    cosine, radius = polar(key, step, stream, shape)
+    return cosine.mul_(radius)
+
+
+def polar(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """A cosine and a radius each, whose product is standard normal: Box and Muller's transform; as for ``uniform``."""
+    if kernels.usable(key):
+        radius, angle = kernels.radius_and_angle(key, step, stream, shape)
+    else:
+        radius, angle = uniform(key, step, stream, (2, *shape)).unbind(1)
+        angle = angle.mul_(2.0 * math.pi)
+    return angle.cos_(), radius.log_().mul_(-2.0).sqrt_()

@@ -127,7 +127,7 @@ def observe_items(rules: Rules, state: State, privileged: bool) -> Observation:
     """The items' side; see ``Observation`` for shapes and ``side_specs`` for the columns."""
     config, people = rules.config, state.population
     segments = people.segments(config.num_segments)
-    affinity = people.item_vector @ segment_means(rules, state).transpose(1, 2)
+    affinity = people.item_vector.bmm(segment_means(rules, state).transpose(1, 2))
     boosts = log_boosts(rules, state)
     view = edges.see_items if kernels.usable(state.energy) else _item_view
     seen = view(rules, state, segments.share, affinity, boosts)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from interplay.envs import kernels
@@ -28,6 +30,7 @@ class Rules(NamedTuple):
         examination: float32 ``[1 + K]``, rho_k of each slot, 1 for a skip.
         segments: int64 ``[C]``, their numbers.
         lists: the behaviour's ``candidates()`` on the device, or None.
+        everything: int64 ``[1, 1, I]``, the numbers of all items, as kernels read them.
         numbers: those of the config, ``TOLERANCE`` and ``formula``, as kernels read them.
         formula: whether responses are drawn by the preference formula, which kernels know.
     """
@@ -40,6 +43,7 @@ class Rules(NamedTuple):
     examination: Tensor
     segments: Tensor
     lists: tuple[Tensor, Tensor] | None
+    everything: NDArray[np.int64]
     numbers: Any
     formula: bool
 
@@ -55,4 +59,5 @@ class Rules(NamedTuple):
         known = kernels.numbers(config, tolerance=TOLERANCE, mood_floor=TOLERANCE - config.mood_max, formula=formula)
         return cls(config, behaviour, factor, config.boost_cost * (factor - 1.0), factor.log(),
                    slot.to(torch.float32) ** -config.position_bias,
-                   torch.arange(config.num_segments, device=device), on_device, known, formula)
+                   torch.arange(config.num_segments, device=device), on_device,
+                   np.arange(config.num_items).reshape(1, 1, -1), known, formula)

@@ -48,7 +48,7 @@ def log_boosts(rules: Rules, state: State) -> Tensor:
 def segment_means(rules: Rules, state: State) -> Tensor:
     """Mean taste of each segment, float32 ``[B, C, D]``."""
     segments = state.population.segments(rules.config.num_segments)
-    return segments.member @ state.user_vector / segments.divisor.unsqueeze(2)
+    return segments.member.bmm(state.user_vector).div_(segments.divisor.unsqueeze(2))
 
 
 def build_slates(rules: Rules, state: State) -> Slate:

@@ -42,8 +42,7 @@ def leave_behind() -> None:
 
 def usable(tensor: Tensor) -> bool:
     """Whether kernels can work on such tensors: real ones in the CPU's memory, which nothing traces."""
-    return (not torch.compiler.is_compiling() and type(tensor) is Tensor and tensor.device.type == "cpu"
-            and available())
+    return (not torch.compiler.is_compiling() and type(tensor) is Tensor and tensor.is_cpu and available())
 
 
 def uniform(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...], offset: int) -> Tensor:
@@ -51,6 +50,15 @@ def uniform(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...]
     out = np.empty((key.shape[0], math.prod(shape)), np.float32)
     _loops(out.size).uniform(key.contiguous().numpy(), _steps(step), int(stream), offset, out)
     return torch.from_numpy(out).view(key.shape[0], *shape)
+
+
+def radius_and_angle(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """What ``noise.polar`` makes of ``uniform`` draws ``(2, *shape)``: the first half, and 2 pi times the second."""
+    radius, angle = (np.empty((len(key), *shape), np.float32) for _ in range(2))
+    flat = (len(key), -1)
+    _loops(2 * radius.size).radius_and_angle(key.contiguous().numpy(), _steps(step), int(stream),
+                                             radius.reshape(flat), angle.reshape(flat))
+    return torch.from_numpy(radius), torch.from_numpy(angle)
 
 
 def any_of(key: Tensor, step: Tensor | int, stream: int, mask: Tensor, offset: int) -> Tensor:

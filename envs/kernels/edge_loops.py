@@ -126,18 +126,18 @@ def respond(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], strea
 
 @exact
 def _drift(world: int, begin: int, end: int, numbers: Any, rows: NDArray[np.float32], topics: int,
-           noise: NDArray[np.float32], item: NDArray[np.int64], response: NDArray[np.float32],
-           taste: NDArray[np.float32], new_taste: NDArray[np.float32], new_squares: NDArray[np.float32]) -> None:
+           cosine: NDArray[np.float32], radius: NDArray[np.float32], item: NDArray[np.int64],
+           response: NDArray[np.float32], taste: NDArray[np.float32], new_taste: NDArray[np.float32], new_squares: NDArray[np.float32]) -> None:
     """Where tastes go, before they are scaled to length 1, and the sums of their squares."""
     c, w, size, tastes = numbers[0], world % len(rows), np.uint64(new_taste.shape[2]), np.uint64(3 + topics)
-    squares, shaken = np.empty(size, np.float32), noise.shape[2] > 0
+    squares, shaken = np.empty(size, np.float32), cosine.shape[2] > 0
     for user in range(np.uint64(begin), np.uint64(end)):
         pull, taken = c.drift_rate * response[world, user], np.uint64(item[world, user])
         stay = np.float32(1.0) - pull
         for d in range(size):
             drifted = stay * taste[world, user, d] + pull * rows[w, taken, tastes + d]
             if shaken:
-                drifted += c.drift_noise * noise[world, user, d]
+                drifted += c.drift_noise * (cosine[world, user, d] * radius[world, user, d])
             new_taste[world, user, d] = drifted
             squares[d] = drifted * drifted
         new_squares[world, user] = _sum_by_halves(squares)
@@ -181,8 +181,8 @@ def _remember(world: int, begin: int, end: int, item: NDArray[np.int64], positio
 
 @loop
 def update_users(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], stream: int, rows: NDArray[np.float32],
-                 noise: NDArray[np.float32], item: NDArray[np.int64], position: NDArray[np.int64],
-                 response: NDArray[np.float32], taste: NDArray[np.float32], mood: NDArray[np.float32],
+                 cosine: NDArray[np.float32], radius: NDArray[np.float32], item: NDArray[np.int64],
+                 position: NDArray[np.int64], response: NDArray[np.float32], taste: NDArray[np.float32], mood: NDArray[np.float32],
                  satiation: NDArray[np.float32], active: NDArray[np.bool_], taken: NDArray[np.int64],
                  responses: NDArray[np.float32], new_taste: NDArray[np.float32], new_squares: NDArray[np.float32],
                  new_mood: NDArray[np.float32], new_satiation: NDArray[np.float32], new_active: NDArray[np.bool_],
@@ -197,7 +197,8 @@ def update_users(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], 
         _feel(world, begin, end, numbers, first, second, rows, item, response, mood, satiation, active, new_mood,
               new_satiation, new_active)
         if new_taste.shape[2] > 0:
-            _drift(world, begin, end, numbers, rows, topics, noise, item, response, taste, new_taste, new_squares)
+            _drift(world, begin, end, numbers, rows, topics, cosine, radius, item, response, taste, new_taste,
+                   new_squares)
         if taken.shape[2] > 0:
             _remember(world, begin, end, item, position, response, taken, responses, new_taken, new_responses)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from interplay.envs.kernels import compiled, threads
-from interplay.envs.noise import Stream
+from interplay.envs.noise import Stream, polar
 from interplay.envs.rules import Rules
 from interplay.envs.types import FEATURE_BOUND
 from interplay.envs.world import Choice, Slate, State, Takings, once, scaled, take
@@ -42,25 +42,22 @@ def respond(rules: Rules, state: State, action: Tensor) -> tuple[Choice, list[li
     return choice, np.argwhere(close).tolist() if unsure else []
 
 
-def update_users(rules: Rules, state: State, choice: Choice, noise: Tensor | None) -> State:
-    """Satiation, mood, taste, who leaves and returns, and what users remember.
-
-    Args:
-        rules: the market's.
-        state: the worlds.
-        choice: what users did.
-        noise: standard normal ``[B, U, D]``, what tastes drift by; None where there is none.
-    """
+def update_users(rules: Rules, state: State, choice: Choice) -> State:
+    """Satiation, mood, taste, who leaves and returns, and what users remember."""
     c = rules.config
     old = state.arrays("mood", "satiation", "active", "taken", "responses")
     new = dict(zip(("mood", "satiation", "active", "taken", "responses"), map(np.empty_like, old), strict=True))
     drifts = c.drift_rate > 0.0 or c.drift_noise > 0.0
     taste = np.empty((*old[0].shape, c.embedding_size), np.float32) if drifts else _NOTHING
     squares = np.empty(old[0].shape, np.float32) if drifts else _NOTHING[0]
+    cosine, radius = _NOTHING, _NOTHING
+    if c.drift_noise > 0.0:
+        shape = (c.num_users, c.embedding_size)
+        cosine, radius = (x.numpy() for x in polar(state.key, state.time, Stream.DRIFT, shape))
     _loops(old[1].size + taste.size).update_users(
         rules.numbers, *state.arrays("key", "time"), int(Stream.RETURN), *state.population.arrays("item_rows"),
-        _NOTHING if noise is None else _array(noise), *choice.arrays("item", "position", "response"),
-        *state.arrays("user_vector"), *old, taste, squares, *new.values())
+        cosine, radius, *choice.arrays("item", "position", "response"), *state.arrays("user_vector"), *old, taste,
+        squares, *new.values())
     if drifts:
         new["user_vector"] = scaled(torch.from_numpy(taste), torch.from_numpy(squares).unsqueeze(2)).numpy()
     return state.changed(**new)
@@ -112,7 +109,7 @@ def draw_slates(rules: Rules, state: State, retrieved: Tensor | None) -> tuple[S
     """
     c, people = rules.config, state.population
     if retrieved is None:
-        ids, vectors = np.arange(c.num_items).reshape(1, 1, -1), people.arrays("item_columns")[0][:, None]
+        ids, vectors = rules.everything, people.arrays("item_columns")[0][:, None]
     else:
         ids, vectors = _array(retrieved), _array(take(people.item_vector, retrieved).transpose(2, 3))
     shape = (len(state.key), c.num_users)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,26 @@ def uniform(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, offset
         first, second = first_and_second(key, step, stream, world)
         start = block * _BLOCK
         _fill(first, second, uint32(offset + start), out[world, start:min(count, start + _BLOCK)])
+
+
+@routine
+def _fill_angles(first: Any, second: Any, start: Any, out: NDArray[np.float32]) -> None:
+    for i in range(np.int32(len(out))):
+        out[i] = draw(first, second, uint32(start + uint32(i))) * np.float32(2.0 * math.pi)
+
+
+@loop
+def radius_and_angle(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, radius: NDArray[np.float32],
+                     angle: NDArray[np.float32]) -> None:
+    """Fill ``radius [B, n]`` with the first half of ``2 n`` draws, and ``angle`` with 2 pi times the second."""
+    worlds, count = radius.shape
+    blocks = (count + _BLOCK - 1) // _BLOCK
+    for part in prange(worlds * blocks):
+        world, block = part // blocks, part % blocks
+        first, second = first_and_second(key, step, stream, world)
+        start, end = block * _BLOCK, min(count, (block + 1) * _BLOCK)
+        _fill(first, second, uint32(start), radius[world, start:end])
+        _fill_angles(first, second, uint32(count + start), angle[world, start:end])
 
 
 @finite

@@ -25,7 +25,7 @@ from interplay.envs.kernels.parts import (
     routine,
 )
 
-_LANES = 512  # users whose slates a thread draws side by side
+_LANES = 640  # users whose slates a thread draws side by side
 _SCORES = 1 << 16  # what they hold at most at once: 256 KiB of float32
 _WORTH = 128  # users that are worth a thread
 _TOGETHER = 8  # dimensions that one pass adds up
@@ -231,6 +231,16 @@ def _segment_of(starts: NDArray[np.int64], place: int) -> int:
 
 
 @routine
+def _border(starts: NDArray[np.int64], place: int, slack: int) -> int:
+    """Where the nearest segment starts, if that is so near: a few users take as long as many side by side."""
+    nearest = starts[0]
+    for start in starts:
+        if abs(start - place) < abs(nearest - place):
+            nearest = start
+    return nearest if abs(nearest - place) <= slack else place
+
+
+@routine
 def _chunk(begin: int, end: int, lanes: int) -> int:
     """How many users to serve side by side, at most ``lanes``, so that those left come in even chunks."""
     chunks = (end - begin + lanes - 1) // lanes
@@ -401,9 +411,10 @@ def slates(threads: int, key: NDArray[np.int32], step: NDArray[np.int32], stream
     calls = 0
     for part in prange(worlds * pieces):
         world, piece = part // pieces, part % pieces
-        begin, behind = users * piece // pieces, users * (piece + 1) // pieces
-        own_starts, own_order, own_taste = (starts[world % len(starts)], order[world % len(order)],
-                                            taste[world % len(taste)])
+        own_starts, own_order = starts[world % len(starts)], order[world % len(order)]
+        slack = users // (10 * pieces)
+        begin = _border(own_starts, users * piece // pieces, slack)
+        behind = _border(own_starts, users * (piece + 1) // pieces, slack)
         offset = np.empty(_padded(count, 2), np.float32)
         offset[-1] = np.float32(-np.inf)
         first, second = first_and_second(key, step, stream, world)
@@ -413,7 +424,7 @@ def slates(threads: int, key: NDArray[np.int32], step: NDArray[np.int32], stream
             own_ids = ids[world % len(ids), group]
             shown = min(slots, _offer(own_ids, alive[world], log_factor, level[world], courted[world], segment, offset))
             end = begin + _chunk(begin, min(own_starts[segment + 1], behind), lanes)
-            calls += _serve(first, second, own_order[begin:end], own_taste, vectors[world % len(vectors), group],
+            calls += _serve(first, second, own_order[begin:end], taste[world], vectors[world % len(vectors), group],
                             own_ids, offset, shown, low, temperature, items[world], valid[world],
                             log_propensity[world], close[world])
             begin = end
