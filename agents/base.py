@@ -76,7 +76,7 @@ class Player(ABC):
         return uniform(self._key, self._draws, stream, shape)[0]
 
     def draw_allowed(self, mask: Tensor) -> Tensor:
-        """One of what ``mask``, bool ``[..., A]``, allows, by the player's own noise: int64 ``[...]``, each as likely."""
+        """An action that ``mask`` allows, each as likely, by its own noise: bool ``[..., A]`` to int64 ``[...]``."""
         self._draws += 1
         return any_of(self._key, self._draws, Stream.EXPLORE, mask)
 
