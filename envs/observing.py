@@ -135,7 +135,7 @@ def observe_items(rules: Rules, state: State, privileged: bool) -> Observation:
     expected = None
     if privileged:
         expected = _expected_profit(rules, state, affinity, boosts.transpose(1, 2), segments.size)
-    return Observation(*seen, rules.segments.expand_as(affinity), exact, expected=expected)
+    return Observation(*seen, rules.segment_numbers.expand_as(affinity), exact, expected=expected)
 
 
 def _item_view(rules: Rules, state: State, share: Tensor, affinity: Tensor,

@@ -28,9 +28,9 @@ class Rules(NamedTuple):
         cost: float32 ``[1 + L]``, what each level costs.
         log_factor: float32 ``[1 + L]``.
         examination: float32 ``[1 + K]``, rho_k of each slot, 1 for a skip.
-        segments: int64 ``[C]``, their numbers.
+        segment_numbers: int64 ``[C]``.
         lists: the behaviour's ``candidates()`` on the device, or None.
-        everything: int64 ``[1, 1, I]``, the numbers of all items, as kernels read them.
+        item_numbers: int64 ``[1, 1, I]``, as kernels read them.
         numbers: those of the config, ``TOLERANCE`` and ``formula``, as kernels read them.
         formula: whether responses are drawn by the preference formula, which kernels know.
     """
@@ -41,9 +41,9 @@ class Rules(NamedTuple):
     cost: Tensor
     log_factor: Tensor
     examination: Tensor
-    segments: Tensor
+    segment_numbers: Tensor
     lists: tuple[Tensor, Tensor] | None
-    everything: NDArray[np.int64]
+    item_numbers: NDArray[np.int64]
     numbers: Any
     formula: bool
 

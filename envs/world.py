@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -17,6 +18,8 @@ from interplay.envs.types import FEATURE_BOUND, TensorRecord
 
 NO_FEATURES = torch.empty(0)
 """Stands for features that a ``Population`` was not given; it makes zero columns of them."""
+
+_BLOCK = 1200  # users of each segment, about, whose tastes and slates a core's cache holds
 
 
 class WorldRecord(TensorRecord):
@@ -122,18 +125,6 @@ class Population(WorldRecord):
         """``item_vector`` with items last, ``[B, D, I]``; held once where all worlds have the same items."""
         return once(self.item_vector).transpose(1, 2).contiguous().expand(len(self.item_vector), -1, -1)
 
-    @cached_property
-    def segment_order(self) -> Tensor:
-        """Users in the order of their segments, int64 ``[B, U]``; held once where all worlds have the same users."""
-        return once(self.segment).argsort(dim=1, stable=True)
-
-    @cached_property
-    def segment_starts(self) -> Tensor:
-        """Where each segment starts in ``segment_order``, int64 ``[B, C + 1]``, the last ``U``; held once as well."""
-        ordered = once(self.segment).sort(dim=1).values
-        first = torch.arange(int(ordered.max()) + 2, device=ordered.device).expand(len(ordered), -1)
-        return torch.searchsorted(ordered, first.contiguous())
-
     def segments(self, count: int) -> Segments:
         """Who belongs to each of so many segments."""
         known: dict[int, Segments] = self.__dict__.setdefault("_segments", {})
@@ -141,6 +132,25 @@ class Population(WorldRecord):
             member = (self.segment.unsqueeze(2) == torch.arange(count, device=self.segment.device)).to(torch.float32)
             size = member.sum(1)
             known[count] = Segments(member.transpose(1, 2), size, size.clamp(min=1.0), size / member.shape[1])
+        return known[count]
+
+    def by_segment(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Users by block and, of ``count`` segments, by segment, as numpy has them.
+
+        Neighbours in memory stay together: a block is as many users as a cache can hold the tastes of. Held once where
+        all worlds have the same users.
+
+        Returns:
+            Users in this order, int64 ``[B, U]``, and where each segment of each block starts in it, the last ``U``:
+            int64 ``[B, blocks * count + 1]``.
+        """
+        known: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = self.__dict__.setdefault("_by_segment", {})
+        if count not in known:
+            segment = once(self.segment)
+            block = torch.arange(segment.shape[1]) // (_BLOCK * count)
+            ordered, order = (block * count + segment).sort(dim=1, stable=True)
+            first = torch.arange((int(block[-1]) + 1) * count + 1).expand(len(segment), -1)
+            known[count] = order.numpy(), torch.searchsorted(ordered, first.contiguous()).numpy()
         return known[count]
 
     def _table(self, name: str) -> Tensor:
@@ -274,7 +284,7 @@ class Takings(WorldRecord):
 
 
 @dataclass(frozen=True)
-class Step(WorldRecord):
+class Step(TensorRecord):
     """What happened in one step.
 
     Attributes:

@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-_SMALL = 1024
+_SMALL = 1 << 12  # numbers below which a second thread costs more than it brings
 
 
 @cache

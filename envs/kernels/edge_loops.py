@@ -1,4 +1,4 @@
-"""The loops of a step's edges and of what both sides see, as numba compiles them; see ``edges`` and ``loops``.
+"""The loops of a step's edges, as numba compiles them; see ``edges`` and ``loops``.
 
 Every sum, product and comparison is done in float32 and in the order in which torch does it in the reference, so that
 the bits are the same. ``numbers`` are the market's, as one record; see ``Rules.numbers``.
@@ -14,7 +14,18 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from interplay.envs.kernels.parts import USERS, draw, exact, exp_64, first_and_second, inlined, loop, routine
+from interplay.envs.kernels.parts import (
+    USERS,
+    can_pay,
+    draw,
+    exact,
+    exp_64,
+    first_and_second,
+    inlined,
+    loop,
+    parts_of,
+    where_of,
+)
 
 
 @inlined
@@ -34,21 +45,6 @@ def _sum_by_halves(values: NDArray[np.float32]) -> Any:
             values[half] = values[count - np.uint64(1)]
         count = half + count % np.uint64(2)
     return values[0]
-
-
-@routine
-def _parts(worlds: int, users: int) -> int:
-    """How many parts the work is dealt out in, of so many users at a time, in one world or in a few small ones."""
-    each, blocks = max(1, USERS // users), (users + USERS - 1) // USERS
-    return (worlds + each - 1) // each * blocks
-
-
-@routine
-def _where(part: int, worlds: int, users: int) -> tuple[int, int, int, int]:
-    """The first world of a part, the one behind its last, its first user in each, and the one behind its last."""
-    each, blocks = max(1, USERS // users), (users + USERS - 1) // USERS
-    world, begin = part // blocks * each, part % blocks * USERS
-    return world, min(worlds, world + each), begin, min(users, begin + USERS)
 
 
 @exact
@@ -135,8 +131,8 @@ def respond(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], strea
     """
     worlds, users = action.shape
     forbidden, unsure = 0, 0
-    for part in prange(_parts(worlds, users)):
-        where = _where(part, worlds, users)
+    for part in prange(parts_of(worlds, users)):
+        where = where_of(part, worlds, users)
         forbidden += _choose(where, action, items, valid, active, position, item, illegal)
         if numbers[0].formula:
             logit, terms = np.empty(USERS, np.float64), np.empty(USERS, np.float64)
@@ -220,19 +216,14 @@ def update_users(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], 
                  new_responses: NDArray[np.float32]) -> None:
     """Satiation, mood, taste with its sum of squares, who leaves and returns, and what users remember."""
     worlds, users, topics = satiation.shape
-    for part in prange(_parts(worlds, users)):
-        where = _where(part, worlds, users)
+    for part in prange(parts_of(worlds, users)):
+        where = where_of(part, worlds, users)
         _feel(where, numbers, key, step, stream, rows, item, response, mood, satiation, active, new_mood,
               new_satiation, new_active)
         if new_taste.shape[2] > 0:
             _drift(where, numbers, rows, topics, cosine, radius, item, response, taste, new_taste, new_squares)
         if taken.shape[2] > 0:
             _remember(where, item, position, response, taken, responses, new_taken, new_responses)
-
-
-@inlined
-def _can_pay(c: Any, alive: Any, energy: Any, cost: Any) -> Any:
-    return alive and (not c.budgets or cost <= energy)
 
 
 @exact
@@ -249,12 +240,12 @@ def _hear(first_world: int, last_world: int, item: NDArray[np.int64], response: 
 
 
 @exact
-def _settle(first_world: int, last_world: int, numbers: Any, rows: NDArray[np.float32], sizes: NDArray[np.float32],
-            costs: NDArray[np.float32], level: NDArray[np.int64], energy: NDArray[np.float32],
-            alive: NDArray[np.bool_], wearout: NDArray[np.float32], popularity: NDArray[np.float32],
-            clicks: NDArray[np.float32], cost: NDArray[np.float32], own: NDArray[np.float32],
-            terminated: NDArray[np.bool_], new_energy: NDArray[np.float32], new_alive: NDArray[np.bool_],
-            new_wearout: NDArray[np.float32], new_popularity: NDArray[np.float32]) -> None:
+def _pay(first_world: int, last_world: int, numbers: Any, rows: NDArray[np.float32], sizes: NDArray[np.float32],
+         costs: NDArray[np.float32], level: NDArray[np.int64], energy: NDArray[np.float32],
+         alive: NDArray[np.bool_], wearout: NDArray[np.float32], popularity: NDArray[np.float32],
+         clicks: NDArray[np.float32], cost: NDArray[np.float32], own: NDArray[np.float32],
+         terminated: NDArray[np.bool_], new_energy: NDArray[np.float32], new_alive: NDArray[np.bool_],
+         new_wearout: NDArray[np.float32], new_popularity: NDArray[np.float32]) -> None:
     """Profits, budgets, deaths and wear-out, which holds the clicks by segment before."""
     c, zero, items, segments = numbers[0], np.float32(0.0), np.uint64(wearout.shape[1]), np.uint64(wearout.shape[2])
     for world in range(first_world, last_world):
@@ -289,7 +280,7 @@ def _court(first_world: int, last_world: int, numbers: Any, segments: int, costs
             if 0 < wanted <= segments * levels:
                 courted = (wanted - 1) // levels
                 now = wanted - courted * levels
-                allowed = _can_pay(c, alive[world, i], energy[world, i], costs[np.uint64(now)])
+                allowed = can_pay(c, alive[world, i], energy[world, i], costs[np.uint64(now)])
             boosts = allowed and now > 0 and new_alive[world, i]  # who has just died courts nobody
             illegal[world, i] = not allowed
             forbidden += not allowed
@@ -319,144 +310,8 @@ def update_items(numbers: Any, item: NDArray[np.int64], response: NDArray[np.flo
         begin, end = part * each, min(worlds, (part + 1) * each)
         if numbers[0].formula:
             _hear(begin, end, item, response, segment, new_wearout, clicks)
-        _settle(begin, end, numbers, rows, sizes, costs, level, energy, alive, wearout, popularity, clicks, cost, own,
-                terminated, new_energy, new_alive, new_wearout, new_popularity)
+        _pay(begin, end, numbers, rows, sizes, costs, level, energy, alive, wearout, popularity, clicks, cost, own,
+             terminated, new_energy, new_alive, new_wearout, new_popularity)
         forbidden += _court(begin, end, numbers, segments, costs, energy, alive, action, new_alive, illegal,
                             boost_segment, boost_level)
     return forbidden
-
-
-@inlined
-def _bounded(x: Any, bound: Any) -> Any:
-    return min(max(x, -bound), bound)
-
-
-@exact
-def _see_selves(where: Any, numbers: Any, features: NDArray[np.float32], taste: NDArray[np.float32],
-                mood: NDArray[np.float32], satiation: NDArray[np.float32], active: NDArray[np.bool_], knows: bool,
-                bound: Any, own: NDArray[np.float32]) -> None:
-    """What users see of themselves."""
-    first_world, last_world, begin, end = where
-    c, topics, size = numbers[0], satiation.shape[2], taste.shape[2]
-    one, tastes, known = np.uint64(1), np.uint64(1 + topics), np.uint64(1 + topics + size if knows else 1)
-    for world in range(first_world, last_world):
-        w = world % len(features)
-        for user in range(np.uint64(begin), np.uint64(end)):
-            if knows:
-                own[world, user, 0] = _bounded(mood[world, user] / c.mood_max, bound)
-                for topic in range(np.uint64(topics)):
-                    own[world, user, one + topic] = _bounded(satiation[world, user, topic] / c.satiation_max, bound)
-                for d in range(np.uint64(size)):
-                    own[world, user, tastes + d] = _bounded(taste[world, user, d], bound)
-            else:
-                own[world, user, 0] = np.float32(1.0) if active[world, user] else np.float32(0.0)
-            for f in range(np.uint64(features.shape[2])):
-                own[world, user, known + f] = _bounded(features[w, user, f], bound)
-
-
-@exact
-def _see_slots(where: Any, numbers: Any, rows: NDArray[np.float32], shown: NDArray[np.float32],
-               taste: NDArray[np.float32], items: NDArray[np.int64], valid: NDArray[np.bool_],
-               segment: NDArray[np.int64], topics: int, active: NDArray[np.bool_], wearout: NDArray[np.float32],
-               energy: NDArray[np.float32], popularity: NDArray[np.float32], most: NDArray[np.float32],
-               examination: NDArray[np.float32], knows: bool, bound: Any, options: NDArray[np.float32],
-               mask: NDArray[np.bool_]) -> None:
-    """What users see of their slates."""
-    first_world, last_world, begin, end = where
-    c, slots, size = numbers[0], np.uint64(items.shape[2]), np.uint64(taste.shape[2])
-    three, six, first = np.uint64(3), np.uint64(6), np.uint64(6 + topics)
-    rest, columns = np.uint64(rows.shape[2] - 3), np.uint64(options.shape[3])
-    for world in range(first_world, last_world):
-        w, w_segment, top = world % len(rows), world % len(segment), max(most[world], np.float32(1.0))
-        for user in range(np.uint64(begin), np.uint64(end)):
-            mask[world, user, 0] = True
-            for slot in range(slots):
-                there = valid[world, user, slot]
-                mask[world, user, np.uint64(1) + slot] = there and active[world, user]
-                if not there:
-                    for column in range(columns):
-                        options[world, user, slot, column] = np.float32(0.0)
-                    continue
-                item = np.uint64(items[world, user, slot])
-                options[world, user, slot, 0] = shown[w, item, 1]
-                options[world, user, slot, 1] = shown[w, item, 2]
-                options[world, user, slot, 2] = _bounded(wearout[world, item, segment[w_segment, user]], bound)
-                options[world, user, slot, 3] = _bounded(energy[world, item] / c.energy_max, bound)
-                options[world, user, slot, 4] = _bounded(popularity[world, item] / top, bound)
-                options[world, user, slot, 5] = _bounded(examination[slot], bound)
-                for column in range(rest):
-                    options[world, user, slot, six + column] = shown[w, item, three + column]
-                if knows:
-                    for d in range(size):
-                        match = rows[w, item, first - three + d] * taste[world, user, d]
-                        options[world, user, slot, first + d] = _bounded(match, bound)
-
-
-@loop
-def see_users(numbers: Any, rows: NDArray[np.float32], shown: NDArray[np.float32], features: NDArray[np.float32],
-              taste: NDArray[np.float32], items: NDArray[np.int64], valid: NDArray[np.bool_],
-              segment: NDArray[np.int64], mood: NDArray[np.float32], satiation: NDArray[np.float32],
-              active: NDArray[np.bool_], wearout: NDArray[np.float32], energy: NDArray[np.float32],
-              popularity: NDArray[np.float32], most: NDArray[np.float32], examination: NDArray[np.float32],
-              knows: bool, bound: Any, own: NDArray[np.float32], options: NDArray[np.float32],
-              mask: NDArray[np.bool_]) -> None:
-    """What users see of themselves and of their slates."""
-    worlds, users = mood.shape
-    for part in prange(_parts(worlds, users)):
-        where = _where(part, worlds, users)
-        _see_selves(where, numbers, features, taste, mood, satiation, active, knows, bound, own)
-        _see_slots(where, numbers, rows, shown, taste, items, valid, segment, satiation.shape[2], active, wearout,
-                   energy, popularity, most, examination, knows, bound, options, mask)
-
-
-@exact
-def _see_options(where: Any, numbers: Any, energy: NDArray[np.float32], alive: NDArray[np.bool_],
-                 share: NDArray[np.float32], affinity: NDArray[np.float32], wearout: NDArray[np.float32],
-                 boost: NDArray[np.float32], boosts: NDArray[np.float32], costs: NDArray[np.float32], bound: Any,
-                 options: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
-    """What items see of the segments, and what they can pay for."""
-    first_world, last_world, begin, end = where
-    c, segments, levels = numbers[0], np.uint64(wearout.shape[2]), np.uint64(len(costs) - 1)
-    rivals, one = np.float32(max(1, wearout.shape[1] - 1)), np.uint64(1)
-    for world in range(first_world, last_world):
-        w_share = world % len(share)
-        for i in range(np.uint64(begin), np.uint64(end)):
-            mask[world, i, 0] = True
-            for s in range(segments):
-                mine = boost[world, s, i]
-                options[world, i, s, 0] = _bounded(share[w_share, s], bound)
-                options[world, i, s, 1] = _bounded(affinity[world, i, s], bound)
-                options[world, i, s, 2] = _bounded(wearout[world, i, s], bound)
-                options[world, i, s, 3] = _bounded(mine, bound)
-                options[world, i, s, 4] = _bounded((boosts[world, s] - mine) / rivals, bound)
-                for level in range(levels):
-                    mask[world, i, one + s * levels + level] = _can_pay(c, alive[world, i], energy[world, i],
-                                                                        costs[one + level])
-
-
-@exact
-def _see_own(where: Any, numbers: Any, shown: NDArray[np.float32], energy: NDArray[np.float32], bound: Any,
-             own: NDArray[np.float32]) -> None:
-    """What items see of themselves."""
-    first_world, last_world, begin, end = where
-    c, columns, one = numbers[0], np.uint64(shown.shape[2]), np.uint64(1)
-    for world in range(first_world, last_world):
-        w = world % len(shown)
-        for i in range(np.uint64(begin), np.uint64(end)):
-            own[world, i, 0] = _bounded(energy[world, i] / c.energy_max, bound)
-            for column in range(columns):
-                own[world, i, one + column] = shown[w, i, column]
-
-
-@loop
-def see_items(numbers: Any, shown: NDArray[np.float32], energy: NDArray[np.float32], alive: NDArray[np.bool_],
-              share: NDArray[np.float32], affinity: NDArray[np.float32], wearout: NDArray[np.float32],
-              boost: NDArray[np.float32], boosts: NDArray[np.float32], costs: NDArray[np.float32], bound: Any,
-              own: NDArray[np.float32], options: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
-    """What items see of themselves and of the segments."""
-    worlds, items = energy.shape
-    for part in prange(_parts(worlds, items)):
-        where = _where(part, worlds, items)
-        _see_own(where, numbers, shown, energy, bound, own)
-        _see_options(where, numbers, energy, alive, share, affinity, wearout, boost, boosts, costs, bound, options,
-                     mask)

@@ -109,7 +109,7 @@ def draw_slates(rules: Rules, state: State, retrieved: Tensor | None) -> tuple[S
     """
     c, people = rules.config, state.population
     if retrieved is None:
-        ids, vectors = rules.everything, people.arrays("item_columns")[0][:, None]
+        ids, vectors = rules.item_numbers, people.arrays("item_columns")[0][:, None]
     else:
         ids, vectors = _array(retrieved), _array(take(people.item_vector, retrieved).transpose(2, 3))
     shape = (len(state.key), c.num_users)
@@ -117,7 +117,7 @@ def draw_slates(rules: Rules, state: State, retrieved: Tensor | None) -> tuple[S
     log_propensity, close = np.empty(shape, np.float32), np.empty(shape, np.bool_)
     unsure = compiled("slate_loops").slates(
         threads(shape[0] * shape[1] * ids.shape[2]), *state.arrays("key", "time"), int(Stream.SLATE),
-        *state.arrays("user_vector"), *people.arrays("segment_order", "segment_starts"), vectors, ids,
+        *state.arrays("user_vector"), *people.by_segment(c.num_segments), c.num_segments, vectors, ids,
         *state.arrays("alive"), rules.log_factor.numpy(), *state.arrays("boost_level", "boost_segment"),
         np.float32(c.temperature), items, valid, log_propensity, close)
     slate = Slate.of(items=items, valid=valid, log_propensity=log_propensity)
@@ -134,7 +134,7 @@ def see_users(rules: Rules, state: State, examination: Tensor) -> tuple[Tensor, 
     columns = (1 + c.num_topics + c.embedding_size if knows else 1) + c.num_user_features
     own, mask = np.empty((worlds, users, columns), np.float32), np.empty((worlds, users, 1 + slots), np.bool_)
     options = np.empty((worlds, users, slots, rows.shape[2] + 3), np.float32)
-    _loops(options.size).see_users(
+    _loops(options.size, "view_loops").see_users(
         rules.numbers, rows, shown, features, *state.arrays("user_vector"), items, valid, *people.arrays("segment"),
         *state.arrays("mood", "satiation", "active", "wearout", "energy", "popularity"),
         state.popularity.amax(1).numpy(), _array(examination), knows, _BOUND, own, options, mask)
@@ -148,7 +148,7 @@ def see_items(rules: Rules, state: State, share: Tensor, affinity: Tensor,
     worlds, items, segments = suits.shape
     own, options = np.empty((worlds, items, 1 + rows.shape[2]), np.float32), np.empty((*suits.shape, 5), np.float32)
     mask = np.empty((worlds, items, 1 + segments * (len(costs) - 1)), np.bool_)
-    _loops(own.size + options.size).see_items(
+    _loops(own.size + options.size, "view_loops").see_items(
         rules.numbers, rows, *state.arrays("energy", "alive"), _array(once(share)), suits, *state.arrays("wearout"),
         _array(boosts), boosts.sum(2).numpy(), costs, _BOUND, own, options, mask)
     return torch.from_numpy(own), torch.from_numpy(options), torch.from_numpy(mask)
@@ -164,7 +164,7 @@ def _counted(illegal: NDArray[np.bool_], total: int) -> NDArray[np.int64]:
     return illegal.sum(1) if total else np.zeros(len(illegal), np.int64)
 
 
-def _loops(count: int) -> ModuleType:
+def _loops(count: int, module: str = "edge_loops") -> ModuleType:
     """The compiled loops, on as many threads as ``count`` numbers deserve."""
     threads(count)
-    return compiled("edge_loops")
+    return compiled(module)

@@ -160,3 +160,24 @@ def draw(first: Any, second: Any, index: Any) -> Any:
     bits ^= bits >> uint32(15)
     bits = _mix(uint32(bits * uint32(0x7FEB352D)) ^ second)
     return (np.float32(np.int32(bits >> uint32(9))) + np.float32(0.5)) * np.float32(2.0**-23)
+
+
+@routine
+def parts_of(worlds: int, users: int) -> int:
+    """How many parts the work is dealt out in, of so many users at a time, in one world or in a few small ones."""
+    each, blocks = max(1, USERS // users), (users + USERS - 1) // USERS
+    return (worlds + each - 1) // each * blocks
+
+
+@routine
+def where_of(part: int, worlds: int, users: int) -> tuple[int, int, int, int]:
+    """The first world of a part, the one behind its last, its first user in each, and the one behind its last."""
+    each, blocks = max(1, USERS // users), (users + USERS - 1) // USERS
+    world, begin = part // blocks * each, part % blocks * USERS
+    return world, min(worlds, world + each), begin, min(users, begin + USERS)
+
+
+@inlined
+def can_pay(c: Any, alive: Any, energy: Any, cost: Any) -> Any:
+    """Whether an item can boost at such a cost; ``c`` are the market's numbers."""
+    return alive and (not c.budgets or cost <= energy)

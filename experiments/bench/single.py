@@ -19,7 +19,7 @@ import interplay  # noqa: F401  # registers the environment
 from interplay.agents.parts.networks import draw_weights, linear_layer
 
 _HIDDEN, _BATCH, _CAPACITY, _WARM_UP = 64, 256, 100_000, 500
-_RATE, _DISCOUNT, _TARGET_RATE, _EPSILON = 1e-3, 0.97, 0.01, 0.1
+_DISCOUNT, _EPSILON = 0.97, 0.1
 
 
 class SingleWorldDQN:
@@ -27,14 +27,17 @@ class SingleWorldDQN:
 
     Args:
         preset: the market.
+        seed: of all of its chance.
+        learning_rate: Adam's step.
+        target_rate: how far the target network moves to the online one at each update.
 
     Attributes:
         count: steps taken.
     """
 
-    def __init__(self, preset: str) -> None:
+    def __init__(self, preset: str, *, seed: int = 0, learning_rate: float = 1e-3, target_rate: float = 0.01) -> None:
         self._env = gymnasium.make("interplay/Recommend-v0", preset=preset)
-        self._rng = np.random.default_rng(0)
+        self._rng, self._target_rate = np.random.default_rng(seed), target_rate
         box, choices = self._env.observation_space, self._env.action_space
         assert isinstance(box, gymnasium.spaces.Box)
         assert isinstance(choices, gymnasium.spaces.Discrete)
@@ -42,15 +45,15 @@ class SingleWorldDQN:
         widths, cpu = (size, _HIDDEN, _HIDDEN, self._num_actions), torch.device("cpu")
         first, second, third = (linear_layer(a, b, cpu) for a, b in pairwise(widths))
         self._online = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third)
-        draw_weights(self._online, seed=0)
+        draw_weights(self._online, seed)
         self._target = copy.deepcopy(self._online)
-        self._adam = torch.optim.Adam(self._online.parameters(), lr=_RATE)
+        self._adam = torch.optim.Adam(self._online.parameters(), lr=learning_rate)
         self._before, self._after = (np.zeros((_CAPACITY, size), np.float32) for _ in range(2))
         self._masks = np.zeros((_CAPACITY, self._num_actions), np.bool_)
         self._actions, self._rewards = np.zeros(_CAPACITY, np.int64), np.zeros(_CAPACITY, np.float32)
         self._ended = np.zeros(_CAPACITY, np.float32)
         self.count = 0
-        self._seen, self._info = self._env.reset(seed=0)
+        self._seen, self._info = self._env.reset(seed=seed)
 
     def play(self) -> None:
         """One step of the environment, remembered, and an update."""
@@ -90,4 +93,4 @@ class SingleWorldDQN:
         self._adam.step()
         with torch.no_grad():
             for kept, moved in zip(self._target.parameters(), self._online.parameters(), strict=True):
-                kept.lerp_(moved, _TARGET_RATE)
+                kept.lerp_(moved, self._target_rate)

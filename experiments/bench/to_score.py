@@ -1,20 +1,23 @@
 """Wall time of training until the policy earns a score: learners here, and DQN in single-file style.
 
-``python -m interplay.experiments.bench.to_score kale 37.26`` trains each in turn on one thread. Every few seconds
-training stops for an evaluation without exploration in worlds that nobody trains in; only training counts as time.
-A policy may touch a score and lose it at once: it is held if three evaluations in a row are not below it.
+Each trains in turn on one thread, with as many seeds as are asked for. Every moment training stops for an evaluation
+without exploration in worlds that nobody trains in; only training counts as time. A policy may touch a score and lose
+it: it is held from the first of three evaluations in a row that are not below it, or of those that are not until
+the training is over.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import torch
@@ -33,18 +36,20 @@ _HELD = 3
 
 @dataclass(frozen=True)
 class Reached:
-    """How one learner did.
+    """How one learner did with one seed.
 
     Attributes:
-        name: the agent, or ``single-dqn``.
+        name: the agent, or ``single-dqn``, with its options.
+        seed: of its training.
         touched: seconds of training until the first evaluation that is not below the score; None if none was.
-        held: until the first of three such evaluations in a row.
+        held: until the first of three such evaluations in a row, or of those at the end.
         trained: seconds of training in all.
         steps: of single worlds, in all.
         scores: user return in each evaluation.
     """
 
     name: str
+    seed: int
     touched: float | None
     held: float | None
     trained: float
@@ -56,19 +61,18 @@ class Learner:
     """An agent as ``train`` trains it.
 
     Args:
-        name: of the agent, who plays the users.
-        preset: the market.
+        settings: who learns, where and how long.
     """
 
-    def __init__(self, name: str, preset: str) -> None:
-        self._run = Run.start(TrainSettings(preset=preset, users=name, device="cpu", threads=1),
-                              Path(tempfile.gettempdir()))
+    def __init__(self, settings: TrainSettings) -> None:
+        self._run = Run.start(settings, Path(tempfile.gettempdir()))
 
     def train(self) -> None:
-        """One iteration."""
-        self._run.step()
-        if self._run.episode_ended:
-            self._run.next_episode()
+        """One iteration, unless the training is over."""
+        if not self.over:
+            self._run.step()
+            if self._run.episode_ended:
+                self._run.next_episode()
 
     @property
     def steps(self) -> int:
@@ -77,7 +81,7 @@ class Learner:
 
     @property
     def over(self) -> bool:
-        """Whether the recommended training is over."""
+        """Whether the training is over."""
         return self._run.finished
 
     def score(self) -> float:
@@ -90,12 +94,14 @@ class Single:
 
     Args:
         preset: the market.
+        seed: of its training.
+        options: keyword arguments of ``SingleWorldDQN``.
     """
 
     over = False
 
-    def __init__(self, preset: str) -> None:
-        self._agent, self._preset = SingleWorldDQN(preset), preset
+    def __init__(self, preset: str, seed: int, options: dict[str, float]) -> None:
+        self._agent, self._preset = SingleWorldDQN(preset, seed=seed, **options), preset
 
     def train(self) -> None:
         """One step of the environment, and an update."""
@@ -117,65 +123,105 @@ class Single:
         return float(total.mean())
 
 
-def race(preset: str, wanted: float, seconds: float, pause: float, names: tuple[str, ...] = ("dqn", "pqn")
-         ) -> Iterator[Reached]:
-    """Train each in turn until it earns ``wanted``.
+@dataclass(frozen=True)
+class Race:
+    """What everybody races for.
 
-    Args:
+    Attributes:
         preset: the market.
         wanted: user return.
         seconds: the most that anybody trains.
         pause: seconds of training between two evaluations.
-        names: the agents here that run.
+        num_worlds: that agents here train in; None = as the preset recommends.
+        episodes: of their training; None = as the preset recommends.
     """
-    makers: dict[str, Callable[[], Learner | Single]] = {
-        **{name: lambda name=name: Learner(name, preset) for name in names},  # type: ignore[misc]
-        SINGLE: lambda: Single(preset)}
-    for name, make in makers.items():
-        learner, times, scores = make(), [0.0], list[float]()
-        while times[-1] < seconds and not learner.over and _first(scores, wanted, _HELD) is None:
+
+    preset: str
+    wanted: float
+    seconds: float
+    pause: float
+    num_worlds: int | None = None
+    episodes: int | None = None
+
+    def run(self, name: str, seed: int) -> Reached:
+        """Train one until it holds the score, or its time is up.
+
+        Args:
+            name: an agent, or ``single-dqn``, with options as ``NAME,OPTION=VALUE``.
+            seed: of its training.
+        """
+        learner, times, scores = self._learner(name, seed), [0.0], list[float]()
+        while times[-1] < self.seconds and not learner.over and _first_row(scores, self.wanted) is None:
             trained, started = 0.0, time.perf_counter()
-            while trained < pause and not learner.over:
+            while trained < self.pause and not learner.over:
                 for _ in range(10):
                     learner.train()
                 trained = time.perf_counter() - started
             times.append(times[-1] + trained)
             scores.append(learner.score())
-        touched, held = (_first(scores, wanted, row) for row in (1, _HELD))
-        yield Reached(name, None if touched is None else times[1 + touched], None if held is None else times[1 + held],
-                      times[-1], learner.steps, tuple(scores))
+        touched = next((n for n, score in enumerate(scores) if score >= self.wanted), None)
+        held = _first_row(scores, self.wanted)
+        if held is None and learner.over:
+            held = _last_row(scores, self.wanted)
+        return Reached(name, seed, None if touched is None else times[1 + touched],
+                       None if held is None else times[1 + held], times[-1], learner.steps, tuple(scores))
+
+    def _learner(self, name: str, seed: int) -> Learner | Single:
+        kind, *options = name.split(",")
+        if kind == SINGLE:
+            pairs = [option.partition("=") for option in options]
+            return Single(self.preset, seed, {key: float(value) for key, _, value in pairs})
+        return Learner(TrainSettings(preset=self.preset, users=name, device="cpu", threads=1, seed=seed,
+                                     num_worlds=self.num_worlds, episodes=self.episodes))
 
 
-def _first(scores: Sequence[float], wanted: float, row: int) -> int | None:
-    """Where the first ``row`` evaluations in a row begin that are not below the score."""
+def _first_row(scores: Sequence[float], wanted: float) -> int | None:
+    """Where the first three evaluations in a row begin that are not below the score."""
     good = [score >= wanted for score in scores]
-    return next((start for start in range(len(good) - row + 1) if all(good[start:start + row])), None)
+    return next((start for start in range(len(good) - _HELD + 1) if all(good[start:start + _HELD])), None)
 
 
-def text(found: Sequence[Reached], preset: str, wanted: float, command: str) -> str:
+def _last_row(scores: Sequence[float], wanted: float) -> int | None:
+    """Where those at the end begin that are not below the score."""
+    start = len(scores)
+    while start > 0 and scores[start - 1] >= wanted:
+        start -= 1
+    return start if start < len(scores) else None
+
+
+def text(found: Sequence[Reached], race: Race, command: str) -> str:
     """The report."""
-    base = next((one for one in found if one.name == SINGLE), None)
-    rows = [[one.name, _seconds(one.touched, one), _seconds(one.held, one), f"{one.steps:,}",
-             f"{min(one.scores[-_HELD:]):.2f} to {max(one.scores[-_HELD:]):.2f}", _times(one, base)] for one in found]
+    by_name: dict[str, list[Reached]] = {}
+    for one in found:
+        by_name.setdefault(one.name, []).append(one)
+    fastest = min((_median(some) for name, some in by_name.items() if name.startswith(SINGLE)), default=math.inf)
+    rows = [[name, _seconds([one.touched for one in some]), _seconds([one.held for one in some]),
+             f"{median(one.steps for one in some):,.0f}", f"{median(one.scores[-1] for one in some):.2f}",
+             _times(name, _median(some), fastest)] for name, some in by_name.items()]
+    seeds = len({one.seed for one in found})
     return (f"Made by `{command}` with torch {torch.__version__.split('+')[0]} on one thread of {os.cpu_count()} cores."
-            f" Seconds of training until the policy earned a user return of {wanted} on {preset} without exploration, "
-            f"in {_WORLDS} worlds that nobody trained in; evaluations are not counted. It is held if {_HELD} "
-            "evaluations in a row are not below it.\n\n"
-            + table(["learner", "touched", "held", "steps of single worlds", f"last {_HELD} scores",
-                     "single-file took to hold"], rows) + "\n")
+            f" Seconds of training until the policy earned a user return of {race.wanted} on {race.preset} without "
+            f"exploration, in {_WORLDS} worlds that nobody trained in; evaluations are not counted. It is held from "
+            f"the first of {_HELD} evaluations in a row that are not below it, or of those that are not until the "
+            f"training is over. Medians of {seeds} seeds, and from the least to the most.\n\n"
+            + table(["learner", "touched", "held", "steps of single worlds", "last score",
+                     "the faster single file took to hold"], rows) + "\n")
 
 
-def _seconds(value: float | None, one: Reached) -> str:
-    return f"not in {one.trained:,.0f} s" if value is None else f"{value:,.0f} s"
+def _median(some: Sequence[Reached]) -> float:
+    return median(math.inf if one.held is None else one.held for one in some)
 
 
-def _times(one: Reached, base: Reached | None) -> str:
-    """How many times as long the single file took, at least."""
-    if base is None or one.held is None or one is base:
-        return ""
-    if base.held is None:
-        return f"over {base.trained / one.held:.1f} times as long"
-    return f"{base.held / one.held:.1f} times as long"
+def _seconds(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return f"by {len(known)} of {len(values)} seeds" + (f", from {min(known):.1f} s" if known else "")
+    return f"{median(known):.1f} s ({min(known):.1f} to {max(known):.1f})"
+
+
+def _times(name: str, held: float, fastest: float) -> str:
+    """How many times as long the single file took."""
+    return "" if name.startswith(SINGLE) or math.inf in (held, fastest) else f"{fastest / held:.1f} times as long"
 
 
 def main() -> None:
@@ -184,23 +230,34 @@ def main() -> None:
     parser.add_argument("preset", nargs="?", default="kale")
     parser.add_argument("wanted", nargs="?", type=float, default=37.26,
                         help="user return; of kale, 95 %% of the optimum")
-    parser.add_argument("--seconds", type=float, default=600.0, help="the most that anybody trains")
-    parser.add_argument("--pause", type=float, default=4.0, help="seconds of training between two evaluations")
+    parser.add_argument("--learners", nargs="+", default=["dqn", "pqn", SINGLE], metavar="NAME[,OPTION=VALUE...]",
+                        help=f"who races: agents, and {SINGLE}")
+    parser.add_argument("--seeds", type=int, default=5, help="seeds of each, from 0")
+    parser.add_argument("--num-worlds", type=int, help="worlds that agents train in, if not as recommended")
+    parser.add_argument("--episodes", type=int, help="of agents' training, if not as recommended")
+    parser.add_argument("--seconds", type=float, default=200.0, help="the most that anybody trains")
+    parser.add_argument("--pause", type=float, default=0.5, help="seconds of training between two evaluations")
     parser.add_argument("--out", type=Path, default=Path("bench"), help="folder of to_score.md and to_score.json")
     options = parser.parse_args()
-    if min(options.seconds, options.pause) <= 0.0:
-        parser.error(f"seconds={options.seconds}, pause={options.pause}: give numbers above 0")
+    if min(options.seconds, options.pause, options.seeds) <= 0:
+        parser.error(f"seconds={options.seconds}, pause={options.pause}, seeds={options.seeds}: give numbers above 0")
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
+    race = Race(options.preset, options.wanted, options.seconds, options.pause, options.num_worlds, options.episodes)
     found = []
-    for one in race(options.preset, options.wanted, options.seconds, options.pause):
-        print(f"{one.name}: touched {_seconds(one.touched, one)}, held {_seconds(one.held, one)}", flush=True)
-        found.append(one)
-    command = (f"python -m interplay.experiments.bench.to_score {options.preset} {options.wanted} --seconds "
-               f"{options.seconds:g} --pause {options.pause:g}")
+    for seed in range(options.seeds):
+        for name in options.learners:
+            found.append(race.run(name, seed))
+            print(f"seed {seed}, {name}: touched {_seconds([found[-1].touched])}, held {_seconds([found[-1].held])}",
+                  flush=True)
+    command = (f"python -m interplay.experiments.bench.to_score {race.preset} {race.wanted} "
+               f"--learners {' '.join(options.learners)} --seeds {options.seeds}"
+               + "".join(f" --{name} {value:g}" for name, value in (
+                   ("num-worlds", race.num_worlds), ("episodes", race.episodes), ("seconds", race.seconds),
+                   ("pause", race.pause)) if value is not None))
     (options.out / "to_score.json").write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n")
-    (options.out / "to_score.md").write_text(text(found, options.preset, options.wanted, command))
-    print(text(found, options.preset, options.wanted, command))
+    (options.out / "to_score.md").write_text(text(found, race, command))
+    print(text(found, race, command))
 
 
 if __name__ == "__main__":

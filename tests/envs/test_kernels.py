@@ -107,7 +107,7 @@ def test_slates_whose_values_tie_are_marked() -> None:
     key, time = world_key(0, torch.arange(1)), torch.zeros(1, dtype=torch.int32)
     noise = -(-uniform(key, time, 1, (1, 3)).log()).log()[0, 0].numpy()
     scores = np.array([0.0, noise[0] - noise[1], -9.0], np.float32)
-    nobody, users = np.zeros((1, 3), np.int64), (np.array([[0]]), np.array([[0, 1]]))
+    nobody, users = np.zeros((1, 3), np.int64), (np.array([[0]]), np.array([[0, 1]]), 1)
 
     def close(shift: float) -> bool:
         vectors = (scores + np.array([0.0, shift, 0.0], np.float32)).reshape(1, 1, 1, 3)

@@ -7,50 +7,83 @@ from types import SimpleNamespace
 import pytest
 
 from interplay.experiments.bench import to_score
-from interplay.experiments.bench.to_score import SINGLE, Reached, race, text
+from interplay.experiments.bench.to_score import SINGLE, Race, Reached, text
 
 
-def test_a_score_that_is_lost_again_is_touched_and_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+def wavering(scores: list[float], until_over: int | None = None) -> type:
+    """A learner who earns these, whatever it is trained, and whose training is over after so many evaluations."""
     class Wavering:
-        over, steps, scores = False, 7, iter([1.0, 3.0, 1.0, 3.0, 4.0, 3.0, 9.0])
+        steps = 7
 
-        def __init__(self, *_: str) -> None:
-            pass
+        def __init__(self, *_: object) -> None:
+            self.told = 0
+
+        @property
+        def over(self) -> bool:
+            return self.told == until_over
 
         def train(self) -> None:
             pass
 
         def score(self) -> float:
-            return next(self.scores)
+            self.told += 1
+            return scores[self.told - 1]
 
-    monkeypatch.setattr(to_score, "Single", Wavering)
-    monkeypatch.setattr(to_score, "time", SimpleNamespace(perf_counter=count().__next__))  # a second at each look
-    (one,) = race("kale", 3.0, seconds=60.0, pause=1.0, names=())
+    return Wavering
+
+
+def a_second_at_each_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(to_score, "time", SimpleNamespace(perf_counter=count().__next__))
+
+
+def test_a_score_that_is_lost_again_is_touched_and_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(to_score, "Single", wavering([1.0, 3.0, 1.0, 3.0, 4.0, 3.0, 9.0]))
+    a_second_at_each_look(monkeypatch)
+    one = Race("kale", 3.0, seconds=60.0, pause=1.0).run(SINGLE, 0)
     assert one.scores == (1.0, 3.0, 1.0, 3.0, 4.0, 3.0)
     assert (one.touched, one.held, one.trained) == (2.0, 4.0, 6.0)
 
 
+@pytest.mark.parametrize(("scores", "held"), [([1.0, 3.0, 1.0, 3.0], 4.0), ([1.0, 3.0, 1.0, 1.0], None)])
+def test_what_is_held_until_the_training_is_over_is_held(scores: list[float], held: float | None,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(to_score, "Single", wavering(scores, until_over=4))
+    a_second_at_each_look(monkeypatch)
+    one = Race("kale", 3.0, seconds=60.0, pause=1.0).run(SINGLE, 0)
+    assert (one.touched, one.held) == (2.0, held)
+
+
 def test_learners_and_the_single_file_run_and_are_evaluated() -> None:
-    learner, single = race("kale", 1e9, seconds=0.01, pause=0.01, names=("q-learning",))
-    assert (learner.name, single.name) == ("q-learning", SINGLE)
+    race = Race("kale", 1e9, seconds=0.01, pause=0.01, num_worlds=32, episodes=3)
+    learner, single = race.run("q-learning", 1), race.run(f"{SINGLE},learning_rate=0.003,target_rate=0.05", 1)
     assert learner.held is single.held is None
-    assert learner.steps >= 10 * 256  # however many iterations fit in the time
-    assert learner.steps % (10 * 256) == 0
+    assert learner.steps >= 10 * 32  # however many iterations fit in the time
+    assert learner.steps % (10 * 32) == 0
     assert single.steps >= 10
     assert all(0.0 < one.scores[-1] < 39.3 for one in (learner, single))  # no policy earns more than the optimum
 
 
-def test_the_report_says_how_much_longer_the_single_file_took() -> None:
-    fast = Reached("dqn", 5.0, 10.0, 18.0, 1000, (30.0, 38.0, 38.0, 38.0))
-    slow = Reached(SINGLE, 30.0, None, 400.0, 9000, (30.0, 38.0, 30.0))
-    assert "over 40.0 times as long" in text([fast, slow], "kale", 37.0, "command")
-    assert "not in 400 s" in text([fast, slow], "kale", 37.0, "command")
-    held = Reached(SINGLE, 30.0, 50.0, 60.0, 9000, (38.0, 38.0, 38.0))
-    assert "5.0 times as long" in text([fast, held], "kale", 37.0, "command")
+def test_training_that_is_over_is_evaluated_once_more() -> None:
+    one = Race("kale", 0.0, seconds=60.0, pause=60.0, num_worlds=2, episodes=1).run("q-learning", 0)
+    assert (one.steps, len(one.scores)) == (2 * 50, 1)
+    assert one.held == one.touched == one.trained
+
+
+def test_the_report_says_how_much_longer_the_faster_single_file_took() -> None:
+    def seeds(name: str, *held: float | None) -> list[Reached]:
+        return [Reached(name, seed, held[seed], held[seed], 400.0, 1000, (38.0,)) for seed in range(len(held))]
+
+    race = Race("kale", 37.0, 400.0, 1.0)
+    fast, slow = seeds("dqn", 1.0, 2.0, 3.0), seeds(SINGLE, 9.0, 20.0, None)
+    told = text([*fast, *slow, *seeds(f"{SINGLE},x=1", 9.0, 30.0, 90.0)], race, "command")
+    assert "2.0 s (1.0 to 3.0)" in told
+    assert "by 2 of 3 seeds, from 9.0 s" in told
+    assert "10.0 times as long" in told
+    assert "times as long" not in text([*fast, *seeds(SINGLE, None, None, 9.0)], race, "command")
 
 
 def test_wrong_numbers_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["to_score", "--pause", "0"])
     with pytest.raises(SystemExit):
         to_score.main()
-    assert "pause=0.0: give numbers above 0" in capsys.readouterr().err
+    assert "pause=0.0, seeds=5: give numbers above 0" in capsys.readouterr().err
