@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from interplay.envs import kernels
+from interplay.envs import kernels, world
 from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPeople
 from interplay.envs.kernels import compiled, edges
 from interplay.envs.market import Market
@@ -86,6 +86,44 @@ def test_slates_are_the_same(changes: dict[str, Any], monkeypatch: pytest.Monkey
     for step in range(20):
         same(build_slates(market.rules, state), without(monkeypatch, build_slates, market.rules, state))
         state, _ = market.step(state, *random_actions(market, state, step))
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("block", [1200, 7])
+@pytest.mark.parametrize("worlds", [1, 3])
+def test_slates_are_the_same_however_users_are_dealt_out(worlds: int, block: int, two_threads: None,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    """To two threads, and in blocks of neighbours, of which the last is smaller and lacks segments."""
+    monkeypatch.setattr(world, "_BLOCK", block)
+    market = town(num_users=821, num_items=40, num_segments=5)
+    state = market.reset(range(worlds))
+    order, starts = state.population.by_segment(5)
+    assert (np.sort(order) == np.arange(821)).all()
+    assert starts.shape[1] == -(-821 // (5 * block)) * 5 + 1
+    for _ in range(3):
+        same(build_slates(market.rules, state), without(monkeypatch, build_slates, market.rules, state))
+        state, _ = market.step(state, *random_actions(market, state, 0))
+
+
+def test_two_threads_go_the_same_way_as_one(two_threads: None) -> None:
+    def played() -> list[Tensor]:
+        market = town(num_users=1500, num_items=40)
+        state, told = market.reset(range(1)), []
+        for step in range(5):
+            state, happened = market.step(state, *random_actions(market, state, step))
+            told += [*state.tensors(), *happened.tensors()]
+        return told
+
+    told = played()
+    torch.set_num_threads(1)
+    assert all(torch.equal(a, b) for a, b in zip(told, played(), strict=True))
 
 
 def test_slates_that_rounding_could_change_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,65 @@
+"""Records of a world know their tables as numpy has them, too: always the same tables."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from interplay.envs.presets import find_preset
+from interplay.envs.world import Choice, State
+
+
+@pytest.fixture
+def state() -> State:
+    market = find_preset("town").market(num_users=6, num_items=5)
+    return market.reset(range(2))
+
+
+def test_arrays_are_the_tables(state: State) -> None:
+    mood, energy = state.arrays("mood", "energy")
+    assert (mood.shape, energy.dtype) == ((2, 6), np.float32)
+    state.mood[0, 0] = 0.5
+    assert mood[0, 0] == 0.5
+    assert state.arrays("mood")[0] is mood
+
+
+def test_arrays_of_a_population_that_worlds_share_hold_it_once(state: State) -> None:
+    people = state.population.map(lambda table: table[:1]).expand(3)
+    (appeal,) = people.arrays("appeal")
+    assert appeal.shape == (1, 5)
+    assert (appeal == people.appeal[:1].numpy()).all()
+
+
+def test_what_is_changed_is_known_anew_and_the_rest_as_it_was(state: State) -> None:
+    mood, energy = state.arrays("mood", "energy")
+    later = state.but(mood=state.mood + 1.0)
+    assert later.arrays("energy")[0] is energy
+    assert (later.arrays("mood")[0] == mood + 1.0).all()
+    given = np.full_like(energy, 3.0)
+    later = later.changed(energy=given)
+    assert later.arrays("energy")[0] is given
+    assert (later.energy == 3.0).all()
+    assert (state.mood == 0.0).all()
+    assert state.arrays("energy")[0] is energy
+
+
+def test_a_record_of_arrays_is_one_of_tensors() -> None:
+    response = np.ones((1, 2), np.float32)
+    numbers = np.zeros((1, 2), np.int64)
+    choice = Choice.of(position=numbers, item=numbers, illegal=np.zeros(1, np.int64), response=response)
+    assert torch.equal(choice.response, torch.ones(1, 2))
+    assert choice.arrays("response")[0] is response
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda state: pickle.loads(pickle.dumps(state))])
+def test_copies_hold_tables_alone_and_their_arrays_are_their_own(state: State, copied) -> None:
+    state.arrays("mood", "energy")
+    state.population.arrays("item_rows")
+    other = copied(state)
+    assert all(torch.equal(a, b) for a, b in zip(other.tensors(), state.tensors(), strict=True))
+    assert set(vars(other.population)) == {f for f in type(other.population).__dataclass_fields__}
+    other.mood[0, 0] = 2.0
+    assert other.arrays("mood")[0][0, 0] == 2.0
+    assert state.arrays("mood")[0][0, 0] == 0.0
