@@ -40,6 +40,8 @@ def plackett_luce(score: Tensor, noise: Tensor, size: int) -> tuple[Tensor, Tens
 
 def log_boosts(rules: Rules, state: State) -> Tensor:
     """log x_i[c], float32 ``[B, C, I]``: 0 except in the segment that the item courts."""
+    if kernels.usable(state.energy):
+        return edges.log_boosts(rules, state)
     worlds, items = state.energy.shape
     boosts = state.energy.new_zeros(worlds, rules.config.num_segments, items)
     return boosts.scatter_(1, state.boost_segment.unsqueeze(1), rules.log_factor.take(state.boost_level).unsqueeze(1))

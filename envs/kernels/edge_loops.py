@@ -288,6 +288,25 @@ def _court(first_world: int, last_world: int, numbers: Any, segments: int, costs
     return forbidden
 
 
+@exact
+def _boost(first_world: int, last_world: int, log_factor: NDArray[np.float32], level: NDArray[np.int64],
+           segment: NDArray[np.int64], boosts: NDArray[np.float32]) -> None:
+    boosts[first_world:last_world] = np.float32(0.0)
+    for world in range(first_world, last_world):
+        for i in range(np.uint64(level.shape[1])):
+            boosts[world, np.uint64(segment[world, i]), i] = log_factor[np.uint64(level[world, i])]
+
+
+@loop
+def log_boosts(log_factor: NDArray[np.float32], level: NDArray[np.int64], segment: NDArray[np.int64],
+               boosts: NDArray[np.float32]) -> None:
+    """The logarithm of each item's boost in the segment that it courts, 0 in others: ``boosts [B, C, I]``."""
+    worlds, items = level.shape
+    each = max(1, USERS // items)
+    for part in prange((worlds + each - 1) // each):
+        _boost(part * each, min(worlds, (part + 1) * each), log_factor, level, segment, boosts)
+
+
 @loop
 def update_items(numbers: Any, item: NDArray[np.int64], response: NDArray[np.float32], segment: NDArray[np.int64],
                  rows: NDArray[np.float32], sizes: NDArray[np.float32], costs: NDArray[np.float32],

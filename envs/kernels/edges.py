@@ -94,6 +94,14 @@ def update_items(rules: Rules, state: State, after: State, choice: Choice, actio
                                             illegal=_counted(illegal, forbidden))
 
 
+def log_boosts(rules: Rules, state: State) -> Tensor:
+    """What ``slates.log_boosts`` gives: float32 ``[B, C, I]``."""
+    level, segment = state.arrays("boost_level", "boost_segment")
+    boosts = np.empty((len(level), rules.config.num_segments, level.shape[1]), np.float32)
+    _loops(boosts.size).log_boosts(rules.log_factor.numpy(), level, segment, boosts)
+    return torch.from_numpy(boosts)
+
+
 def draw_slates(rules: Rules, state: State, retrieved: Tensor | None) -> tuple[Slate, list[list[int]]]:
     """The slates of all users at once: scores, noise, the highest and their log-propensity in one pass.
 
