@@ -42,13 +42,13 @@ def leave_behind() -> None:
 
 def usable(tensor: Tensor) -> bool:
     """Whether kernels can work on such tensors: real ones in the CPU's memory, which nothing traces."""
-    return (not torch.compiler.is_compiling() and type(tensor) is Tensor and tensor.is_cpu and available())
+    return not torch.compiler.is_compiling() and type(tensor) is Tensor and tensor.is_cpu and available()
 
 
 def uniform(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...], offset: int) -> Tensor:
     """What ``noise.uniform`` gives; see there."""
     out = np.empty((key.shape[0], math.prod(shape)), np.float32)
-    _loops(out.size).uniform(key.contiguous().numpy(), _steps(step), int(stream), offset, out)
+    loops_of(out.size).uniform(key.contiguous().numpy(), _steps(step), int(stream), offset, out)
     return torch.from_numpy(out).view(key.shape[0], *shape)
 
 
@@ -56,8 +56,8 @@ def radius_and_angle(key: Tensor, step: Tensor | int, stream: int, shape: tuple[
     """What ``noise.polar`` makes of ``uniform`` draws ``(2, *shape)``: the first half, and 2 pi times the second."""
     radius, angle = (np.empty((len(key), *shape), np.float32) for _ in range(2))
     flat = (len(key), -1)
-    _loops(2 * radius.size).radius_and_angle(key.contiguous().numpy(), _steps(step), int(stream),
-                                             radius.reshape(flat), angle.reshape(flat))
+    loops_of(2 * radius.size).radius_and_angle(key.contiguous().numpy(), _steps(step), int(stream),
+                                               radius.reshape(flat), angle.reshape(flat))
     return torch.from_numpy(radius), torch.from_numpy(angle)
 
 
@@ -65,7 +65,7 @@ def any_of(key: Tensor, step: Tensor | int, stream: int, mask: Tensor, offset: i
     """What ``noise.any_of`` gives; see there."""
     allowed = mask.contiguous().numpy()
     place = np.empty(allowed.shape[:-1], np.int64)
-    _loops(allowed.size).any_of(key.contiguous().numpy(), _steps(step), int(stream), offset,
+    loops_of(allowed.size).any_of(key.contiguous().numpy(), _steps(step), int(stream), offset,
                                 allowed.reshape(len(key), -1, allowed.shape[-1]), place.reshape(len(key), -1))
     return torch.from_numpy(place)
 
@@ -85,7 +85,7 @@ def top_k(values: Tensor, size: int) -> tuple[Tensor, Tensor]:
         return top, index
     rows = values.reshape(-1, values.shape[-1])
     top, index = rows.new_empty(len(rows), size), torch.empty(len(rows), size, dtype=torch.int64)
-    _loops(rows.numel()).top_k(rows.numpy(), top.numpy(), index.numpy())
+    loops_of(rows.numel()).top_k(rows.numpy(), top.numpy(), index.numpy())
     shape = (*values.shape[:-1], size)
     return top.view(shape), index.view(shape)
 
@@ -104,7 +104,7 @@ def best(values: Tensor, mask: Tensor) -> Tensor:
         return values.masked_fill(~mask, -torch.inf).argmax(-1)
     place = torch.empty(values.shape[:-1], dtype=torch.int64)
     shape = (-1, values.shape[-1])
-    _loops(values.numel()).best(values.reshape(shape).numpy(), mask.reshape(shape).numpy(), place.view(-1).numpy())
+    loops_of(values.numel()).best(values.reshape(shape).numpy(), mask.reshape(shape).numpy(), place.view(-1).numpy())
     return place
 
 
@@ -121,6 +121,12 @@ def threads(count: int) -> int:
     return deserved
 
 
+def loops_of(count: int, module: str = "loops") -> ModuleType:
+    """The compiled loops of a module, on as many threads as ``count`` numbers deserve."""
+    threads(count)
+    return compiled(module)
+
+
 def numbers(config: Any, **more: float | bool) -> NDArray[np.void]:
     """The numbers of ``config``, and ``more``, as one record ``[1]`` that loops read by name; floats become float32."""
     kinds = {float: np.float32, int: np.int64, bool: np.bool_}
@@ -133,9 +139,3 @@ def numbers(config: Any, **more: float | bool) -> NDArray[np.void]:
 def _steps(step: Tensor | int) -> NDArray[Any]:
     """The low 32 bits of steps' numbers, always as an array, for each kind that a loop gets is compiled anew."""
     return np.array([step]).astype(np.int32) if isinstance(step, int) else step.contiguous().numpy()
-
-
-def _loops(count: int) -> ModuleType:
-    """The compiled loops, on as many threads as ``count`` numbers deserve."""
-    threads(count)
-    return compiled("loops")

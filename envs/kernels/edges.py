@@ -5,7 +5,6 @@ Each function does what the torch code does that calls it, to the same bits, and
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from interplay.envs.kernels import compiled, threads
+from interplay.envs.kernels import compiled, loops_of, threads
 from interplay.envs.noise import Stream, polar
 from interplay.envs.rules import Rules
 from interplay.envs.types import FEATURE_BOUND
@@ -33,7 +32,7 @@ def respond(rules: Rules, state: State, action: Tensor) -> tuple[Choice, list[li
     wanted = _array(action)
     position, item, response = np.empty_like(wanted), np.empty_like(wanted), np.empty(wanted.shape, np.float32)
     illegal, close = np.empty(wanted.shape, np.bool_), np.empty(wanted.shape, np.bool_)
-    forbidden, unsure = _loops(wanted.size * rules.config.embedding_size).respond(
+    forbidden, unsure = loops_of(wanted.size * rules.config.embedding_size, "edge_loops").respond(
         rules.numbers, *state.arrays("key", "time"), int(Stream.RESPONSE), wanted,
         *state.slate.arrays("items", "valid"), *state.population.arrays("segment", "item_rows", "weight"),
         *state.arrays("active", "mood", "satiation", "user_vector", "wearout"), rules.examination.numpy(), position,
@@ -54,7 +53,7 @@ def update_users(rules: Rules, state: State, choice: Choice) -> State:
     if c.drift_noise > 0.0:
         shape = (c.num_users, c.embedding_size)
         cosine, radius = (x.numpy() for x in polar(state.key, state.time, Stream.DRIFT, shape))
-    _loops(old[1].size + taste.size).update_users(
+    loops_of(old[1].size + taste.size, "edge_loops").update_users(
         rules.numbers, *state.arrays("key", "time"), int(Stream.RETURN), *state.population.arrays("item_rows"),
         cosine, radius, *choice.arrays("item", "position", "response"), *state.arrays("user_vector"), *old, taste,
         squares, *new.values())
@@ -85,7 +84,8 @@ def update_items(rules: Rules, state: State, after: State, choice: Choice, actio
     cost, own = np.empty(wanted.shape, np.float32), np.empty(wanted.shape, np.float32)
     terminated, illegal = np.empty(wanted.shape, np.bool_), np.empty(wanted.shape, np.bool_)
     item, response = choice.arrays("item", "response")
-    forbidden = _loops(item.size if len(item) > 1 else 1).update_items(  # worlds are what goes side by side
+    count = item.size if len(item) > 1 else 1  # worlds are what goes side by side
+    forbidden = loops_of(count, "edge_loops").update_items(
         rules.numbers, item, response, *people.arrays("segment", "item_rows"),
         _array(once(people.segments(segments).divisor)), rules.cost.numpy(),
         *state.arrays("boost_level", "energy", "alive", "wearout", "popularity"), wanted, clicks, cost, own, terminated,
@@ -98,7 +98,7 @@ def log_boosts(rules: Rules, state: State) -> Tensor:
     """What ``slates.log_boosts`` gives: float32 ``[B, C, I]``."""
     level, segment = state.arrays("boost_level", "boost_segment")
     boosts = np.empty((len(level), rules.config.num_segments, level.shape[1]), np.float32)
-    _loops(boosts.size).log_boosts(rules.log_factor.numpy(), level, segment, boosts)
+    loops_of(boosts.size, "edge_loops").log_boosts(rules.log_factor.numpy(), level, segment, boosts)
     return torch.from_numpy(boosts)
 
 
@@ -142,7 +142,7 @@ def see_users(rules: Rules, state: State, examination: Tensor) -> tuple[Tensor, 
     columns = (1 + c.num_topics + c.embedding_size if knows else 1) + c.num_user_features
     own, mask = np.empty((worlds, users, columns), np.float32), np.empty((worlds, users, 1 + slots), np.bool_)
     options = np.empty((worlds, users, slots, rows.shape[2] + 3), np.float32)
-    _loops(options.size, "view_loops").see_users(
+    loops_of(options.size, "view_loops").see_users(
         rules.numbers, rows, shown, features, *state.arrays("user_vector"), items, valid, *people.arrays("segment"),
         *state.arrays("mood", "satiation", "active", "wearout", "energy", "popularity"),
         state.popularity.amax(1).numpy(), _array(examination), knows, _BOUND, own, options, mask)
@@ -156,7 +156,7 @@ def see_items(rules: Rules, state: State, share: Tensor, affinity: Tensor,
     worlds, items, segments = suits.shape
     own, options = np.empty((worlds, items, 1 + rows.shape[2]), np.float32), np.empty((*suits.shape, 5), np.float32)
     mask = np.empty((worlds, items, 1 + segments * (len(costs) - 1)), np.bool_)
-    _loops(own.size + options.size, "view_loops").see_items(
+    loops_of(own.size + options.size, "view_loops").see_items(
         rules.numbers, rows, *state.arrays("energy", "alive"), _array(once(share)), suits, *state.arrays("wearout"),
         _array(boosts), boosts.sum(2).numpy(), costs, _BOUND, own, options, mask)
     return torch.from_numpy(own), torch.from_numpy(options), torch.from_numpy(mask)
@@ -170,9 +170,3 @@ def _array(tensor: Tensor) -> NDArray[Any]:
 def _counted(illegal: NDArray[np.bool_], total: int) -> NDArray[np.int64]:
     """How many are True in each row, int64 ``[B]``, of so many in all: 0 nearly always."""
     return illegal.sum(1) if total else np.zeros(len(illegal), np.int64)
-
-
-def _loops(count: int, module: str = "edge_loops") -> ModuleType:
-    """The compiled loops, on as many threads as ``count`` numbers deserve."""
-    threads(count)
-    return compiled(module)
