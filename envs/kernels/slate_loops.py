@@ -239,7 +239,7 @@ def _serve(first: Any, second: Any, who: NDArray[np.int64], taste: NDArray[np.fl
     value, error = np.empty(wanted, np.float64), np.empty(wanted, np.float64)
     start = (who * count).astype(np.uint32)
     if shown > 0:
-        longest, largest = _furthest(some, offset)
+        longest, largest = _furthest(some, offset[:count])
         _ready(who, taste, temperature, longest, largest, columns, reach)
         score_all(columns, table, offset, scores)
         level_off(weight, reach, work, highest)

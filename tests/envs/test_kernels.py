@@ -163,6 +163,26 @@ def test_slates_whose_values_tie_are_marked() -> None:
     assert not close(1e-3)
 
 
+def test_slates_read_nothing_behind_an_odd_number_of_candidates() -> None:
+    """Candidates are scored in pairs: what lies in memory behind the last must not count."""
+    size, count, lanes = 4, 5, 6
+    random = np.random.default_rng(0)
+    table, taste = (random.normal(size=shape).astype(np.float32) for shape in ((size * count,), (1, lanes, size)))
+    key, time = world_key(0, torch.arange(1)).numpy(), np.zeros(1, np.int32)
+    nobody, users = np.zeros((1, count), np.int64), (np.arange(lanes)[None], np.array([[0, lanes]]), 1)
+
+    def log_propensity(behind: float) -> Any:
+        memory = np.concatenate([table, np.full(count, behind, np.float32)])
+        slate = np.empty((1, lanes, 3), np.int64), np.empty((1, lanes, 3), np.bool_), np.empty((1, lanes), np.float32)
+        compiled("slate_loops").slates(
+            1, key, time, 1, taste, *users, memory[:size * count].reshape(1, 1, size, count),
+            np.arange(count).reshape(1, 1, -1), np.ones((1, count), np.bool_), np.zeros(1, np.float32), nobody, nobody,
+            np.float32(1.0), *slate, np.empty((1, lanes), np.bool_))
+        return slate[2]
+
+    assert (log_propensity(0.0) == log_propensity(3.0)).all()
+
+
 REMEMBERING = {"user_sees": "history", "history_length": 3, "user_state": "none"}
 
 
