@@ -19,7 +19,7 @@ from interplay.envs.presets import find_preset
 from interplay.envs.types import SIDES, InterplayError
 from interplay.envs.world import State
 from interplay.experiments.bench.roofline import Roofline
-from interplay.experiments.bench.single import SingleWorldDQN
+from interplay.experiments.bench.single import SINGLES
 from interplay.experiments.run import Run
 from interplay.experiments.settings import TrainSettings
 
@@ -148,9 +148,9 @@ def _training(agent: str, preset: str) -> Case:
                 worlds * config.num_users, worlds * (config.num_users + config.num_items), make)
 
 
-def _single(preset: str) -> Case:
-    return Case(f"single-dqn-{preset}", f"DQN in single-file style on the Gymnasium view of {preset}, one world, an "
-                "update every step", 1, 1, lambda: SingleWorldDQN(preset).play)
+def _single(name: str, preset: str) -> Case:
+    return Case(f"{name}-{preset}", f"{name.partition('-')[2]} in single-file style on the Gymnasium view of {preset}, "
+                "one world", 1, 1, lambda: SINGLES[name](preset).play)
 
 
 def cases() -> dict[str, Case]:
@@ -187,5 +187,6 @@ def _cases() -> Iterator[Case]:
     for name, kind in agents().items():
         if kind.learns and "users" in kind.plays:
             yield _training(name, "town")
-    yield from (_training("dqn", "kale"), _training("pqn", "kale"), _single("town"), _single("kale"))
+    yield from (_training("dqn", "kale"), _training("pqn", "kale"))
+    yield from (_single(name, preset) for name in SINGLES for preset in ("town", "kale"))
 

@@ -82,7 +82,7 @@ TARGETS = (
     Target("core-100000", USERS, 0.5, "core-2000"),
     Target("core-100000", USERS, 0.25, "roofline-100000"),
     Target("train-dqn-town", USERS, 20.0, "single-dqn-town"),
-    Target("train-pqn-town", USERS, 20.0, "single-dqn-town"),
+    Target("train-pqn-town", USERS, 20.0, "single-pqn-town"),
 )
 
 

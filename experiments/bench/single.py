@@ -1,71 +1,92 @@
-"""What people write today: DQN in one file on the Gymnasium view, one world, one environment step at a time.
+"""What people write today: an algorithm in one file on the Gymnasium view, one world, one environment step at a time.
 
-The algorithm, its network and its update are those of ``dqn`` here (double, Huber, Polyak averaging), so that the
-difference is in the world and the loop alone.
+The algorithms, their networks and their updates are those of ``dqn`` and ``pqn`` here (DQN double, Huber, Polyak
+averaging; PQN with Peng's Q(lambda) and normalised layers), so that the difference is in the world and the loop alone.
 """
 
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, ClassVar, NamedTuple
 
 import gymnasium
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 import interplay  # noqa: F401  # registers the environment
 from interplay.agents.parts.networks import draw_weights, linear_layer
+from interplay.agents.parts.schedules import check_above_zero, check_at_least_one
 
-_HIDDEN, _BATCH, _CAPACITY, _WARM_UP = 64, 256, 100_000, 500
-_DISCOUNT, _EPSILON = 0.97, 0.1
+_HIDDEN, _DISCOUNT, _EPSILON = 64, 0.97, 0.1
 
 
-class SingleWorldDQN:
-    """A recommender of one user learns; an update follows every step of the environment.
+class Moved(NamedTuple):
+    """One step of the environment.
+
+    Attributes:
+        before: what was seen.
+        action: what was done.
+        reward: what that earned.
+        after: what was seen next, in the same episode.
+        mask: what was allowed then.
+        terminated: whether the episode ended.
+        truncated: whether it was cut off.
+    """
+
+    before: NDArray[np.float32]
+    action: int
+    reward: float
+    after: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    terminated: bool
+    truncated: bool
+
+
+class SingleWorld(ABC):
+    """A recommender of one user learns by values.
+
+    Must be overridden: ``_learn``.
 
     Args:
         preset: the market.
         seed: of all of its chance.
-        learning_rate: Adam's step.
-        target_rate: how far the target network moves to the online one at each update.
+        options: an instance of the class's ``Options``.
+        layer_norm: whether hidden layers are normalised.
 
     Attributes:
         count: steps taken.
     """
 
-    def __init__(self, preset: str, *, seed: int = 0, learning_rate: float = 1e-3, target_rate: float = 0.01) -> None:
+    Options: ClassVar[type]
+
+    def __init__(self, preset: str, seed: int = 0, options: Any = None, layer_norm: bool = False) -> None:
         self._env = gymnasium.make("interplay/Recommend-v0", preset=preset)
-        self._rng, self._target_rate = np.random.default_rng(seed), target_rate
+        self._rng = np.random.default_rng(seed)
+        self.options = options if options is not None else self.Options()
         box, choices = self._env.observation_space, self._env.action_space
         assert isinstance(box, gymnasium.spaces.Box)
         assert isinstance(choices, gymnasium.spaces.Discrete)
-        size, self._num_actions = box.shape[0], int(choices.n)
-        widths, cpu = (size, _HIDDEN, _HIDDEN, self._num_actions), torch.device("cpu")
-        first, second, third = (linear_layer(a, b, cpu) for a, b in pairwise(widths))
-        self._online = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third)
+        self._size, self._num_actions = box.shape[0], int(choices.n)
+        self._online = _network((self._size, _HIDDEN, _HIDDEN, self._num_actions), layer_norm)
         draw_weights(self._online, seed)
-        self._target = copy.deepcopy(self._online)
-        self._adam = torch.optim.Adam(self._online.parameters(), lr=learning_rate)
-        self._before, self._after = (np.zeros((_CAPACITY, size), np.float32) for _ in range(2))
-        self._masks = np.zeros((_CAPACITY, self._num_actions), np.bool_)
-        self._actions, self._rewards = np.zeros(_CAPACITY, np.int64), np.zeros(_CAPACITY, np.float32)
-        self._ended = np.zeros(_CAPACITY, np.float32)
+        self._adam = torch.optim.Adam(self._online.parameters(), lr=self.options.learning_rate)
         self.count = 0
         self._seen, self._info = self._env.reset(seed=seed)
 
     def play(self) -> None:
-        """One step of the environment, remembered, and an update."""
-        action = self._act()
+        """One step of the environment, and whatever is learnt after it."""
+        before, action = self._seen, self._act()
         seen, reward, terminated, truncated, info = self._env.step(action)
-        at = self.count % _CAPACITY
-        self._before[at], self._after[at], self._actions[at] = self._seen, seen, action
-        self._rewards[at], self._ended[at], self._masks[at] = reward, terminated, info["action_mask"]
         self.count += 1
         self._seen, self._info = self._env.reset() if terminated or truncated else (seen, info)
-        if self.count >= _WARM_UP:
-            self._update()
+        self._learn(Moved(before, action, float(reward), seen, info["action_mask"].astype(np.bool_), terminated,
+                          truncated))
 
     def best(self, seen: NDArray[np.float32], mask: NDArray[np.int8]) -> NDArray[np.int64]:
         """The actions of highest value, int64 ``[N]``, for rows ``seen [N, F]`` and their masks ``[N, 1 + K]``."""
@@ -74,23 +95,149 @@ class SingleWorldDQN:
         choice: NDArray[np.int64] = np.argmax(np.where(mask, values, -np.inf), axis=-1)
         return choice
 
+    @abstractmethod
+    def _learn(self, step: Moved) -> None:
+        """Take a step in, and learn if it is time."""
+
     def _act(self) -> int:
         mask = self._info["action_mask"]
         if self._rng.random() < _EPSILON:
             return int(np.argmax(self._rng.random(len(mask)) * mask))
         return int(self.best(self._seen, mask))
 
+    def _value(self, before: Tensor, action: Tensor) -> Tensor:
+        value: Tensor = self._online(before).gather(1, action.unsqueeze(1)).squeeze(1)
+        return value
+
+
+@dataclass(frozen=True)
+class SingleDQNOptions:
+    """Hyper-parameters of ``SingleWorldDQN``."""
+
+    learning_rate: float = 1e-3
+    """Adam's step."""
+    target_rate: float = 0.01
+    """How far the target network moves to the online one at each update."""
+    batch_size: int = 256
+    """Transitions of one update."""
+    capacity: int = 100_000
+    """Transitions in memory."""
+    warm_up: int = 500
+    """Steps before the first update."""
+
+    def __post_init__(self) -> None:
+        check_above_zero(self, "learning_rate", "target_rate")
+        check_at_least_one(self, "batch_size", "capacity", "warm_up")
+
+
+class SingleWorldDQN(SingleWorld):
+    """Double DQN: an update from memory follows every step."""
+
+    Options: ClassVar[type] = SingleDQNOptions
+
+    def __init__(self, preset: str, seed: int = 0, options: SingleDQNOptions | None = None) -> None:
+        super().__init__(preset, seed, options, layer_norm=False)
+        self._target = copy.deepcopy(self._online)
+        size = self.options.capacity
+        self._before, self._after = (np.zeros((size, self._size), np.float32) for _ in range(2))
+        self._masks = np.zeros((size, self._num_actions), np.bool_)
+        self._actions, self._rewards = np.zeros(size, np.int64), np.zeros(size, np.float32)
+        self._ended = np.zeros(size, np.float32)
+
+    def _learn(self, step: Moved) -> None:
+        at = (self.count - 1) % self.options.capacity
+        self._before[at], self._actions[at], self._rewards[at] = step.before, step.action, step.reward
+        self._after[at], self._masks[at], self._ended[at] = step.after, step.mask, step.terminated
+        if self.count >= self.options.warm_up:
+            self._update()
+
     def _update(self) -> None:
-        rows = self._rng.integers(0, min(self.count, _CAPACITY), _BATCH)
+        rows = self._rng.integers(0, min(self.count, self.options.capacity), self.options.batch_size)
         before, after, masks, actions, rewards, ended = (torch.from_numpy(table[rows]) for table in (
             self._before, self._after, self._masks, self._actions, self._rewards, self._ended))
         with torch.no_grad():
             choice = self._online(after).masked_fill(~masks, -torch.inf).argmax(1, keepdim=True)
             target = rewards + _DISCOUNT * (1.0 - ended) * self._target(after).gather(1, choice).squeeze(1)
-        value = self._online(before).gather(1, actions.unsqueeze(1)).squeeze(1)
         self._adam.zero_grad()
-        nn.functional.smooth_l1_loss(value, target).backward()  # type: ignore[no-untyped-call]
+        nn.functional.smooth_l1_loss(self._value(before, actions), target).backward()  # type: ignore[no-untyped-call]
         self._adam.step()
         with torch.no_grad():
             for kept, moved in zip(self._target.parameters(), self._online.parameters(), strict=True):
-                kept.lerp_(moved, self._target_rate)
+                kept.lerp_(moved, self.options.target_rate)
+
+
+@dataclass(frozen=True)
+class SinglePQNOptions:
+    """Hyper-parameters of ``SingleWorldPQN``."""
+
+    learning_rate: float = 3e-3
+    """Adam's step."""
+    rollout_length: int = 128
+    """Steps between two rounds of updates: one world needs more of them than many do."""
+    num_epochs: int = 2
+    """Passes over a rollout."""
+    num_minibatches: int = 4
+    """Parts of a rollout, each of which is one step of the optimiser."""
+    trace_decay: float = 0.65
+    """lambda of the returns."""
+    max_norm: float = 10.0
+    """Gradients are scaled down to this length."""
+
+    def __post_init__(self) -> None:
+        check_above_zero(self, "learning_rate", "max_norm")
+        check_at_least_one(self, "rollout_length", "num_epochs", "num_minibatches")
+
+
+class SingleWorldPQN(SingleWorld):
+    """PQN: a few passes over every rollout, with no replay and no target network."""
+
+    Options: ClassVar[type] = SinglePQNOptions
+
+    def __init__(self, preset: str, seed: int = 0, options: SinglePQNOptions | None = None) -> None:
+        super().__init__(preset, seed, options, layer_norm=True)
+        self._rollout: list[Moved] = []
+
+    def _learn(self, step: Moved) -> None:
+        self._rollout.append(step)
+        if len(self._rollout) == self.options.rollout_length:
+            self._update()
+            self._rollout.clear()
+
+    def _update(self) -> None:
+        before = torch.from_numpy(np.stack([step.before for step in self._rollout]))
+        action = torch.tensor([step.action for step in self._rollout])
+        returns = torch.tensor(self._returns(), dtype=torch.float32)
+        for _ in range(self.options.num_epochs):
+            for part in np.array_split(self._rng.permutation(len(returns)), self.options.num_minibatches):
+                self._fit(before[part], action[part], returns[part])
+
+    def _returns(self) -> list[float]:
+        """Q(lambda) returns of the rollout; what was cut off is bootstrapped through, what ended is not."""
+        with torch.no_grad():
+            values = self._online(torch.from_numpy(np.stack([step.after for step in self._rollout]))).numpy()
+        ahead = np.where([step.mask for step in self._rollout], values, -np.inf).max(1).tolist()
+        decay, later = self.options.trace_decay, ahead[-1]
+        returns: list[float] = []
+        for value, step in zip(reversed(ahead), reversed(self._rollout), strict=True):
+            mixed = value if step.truncated else (1.0 - decay) * value + decay * later
+            later = step.reward + (0.0 if step.terminated else _DISCOUNT * mixed)
+            returns.append(later)
+        return returns[::-1]
+
+    def _fit(self, before: Tensor, action: Tensor, returns: Tensor) -> None:
+        self._adam.zero_grad()
+        nn.functional.smooth_l1_loss(self._value(before, action), returns).backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._online.parameters(), self.options.max_norm)
+        self._adam.step()
+
+
+SINGLES: dict[str, type[SingleWorld]] = {"single-dqn": SingleWorldDQN, "single-pqn": SingleWorldPQN}
+"""Single-file learners by name: ``single-`` and the agent that has the same algorithm."""
+
+
+def _network(widths: Sequence[int], layer_norm: bool) -> nn.Sequential:
+    """Linear layers with rectifiers between them; weights are not drawn yet."""
+    cpu, layers = torch.device("cpu"), list[nn.Module]()
+    for inputs, outputs in pairwise(widths):
+        layers += [linear_layer(inputs, outputs, cpu), *([nn.LayerNorm(outputs)] if layer_norm else []), nn.ReLU()]
+    return nn.Sequential(*layers[:-1 - layer_norm])  # the last layer's numbers are values as they are

@@ -1,4 +1,4 @@
-"""Wall time of training until the policy earns a score: learners here, and DQN in single-file style.
+"""Wall time of training until the policy earns a score: learners here, and the same algorithms in single-file style.
 
 Each trains in turn on one thread, with as many seeds as are asked for. Every moment training stops for an evaluation
 without exploration in worlds that nobody trains in; only training counts as time. A policy may touch a score and lose
@@ -14,7 +14,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -23,13 +23,12 @@ import numpy as np
 import torch
 
 from interplay.envs.recommend_v0 import RecommendVectorEnv
-from interplay.experiments.bench.single import SingleWorldDQN
+from interplay.experiments.bench.single import SINGLES
 from interplay.experiments.evaluation import HELD_OUT_SEED, evaluate
 from interplay.experiments.run import Run
-from interplay.experiments.settings import TrainSettings
+from interplay.experiments.settings import TrainSettings, make_options, parse_pairs, split_entrant
 from interplay.experiments.tables import table
 
-SINGLE = "single-dqn"
 _WORLDS = 256  # that a policy is evaluated in
 _HELD = 3
 
@@ -39,7 +38,7 @@ class Reached:
     """How one learner did with one seed.
 
     Attributes:
-        name: the agent, or ``single-dqn``, with its options.
+        name: the agent, or one of ``SINGLES``, with its options.
         seed: of its training.
         touched: seconds of training until the first evaluation that is not below the score; None if none was.
         held: until the first of three such evaluations in a row, or of those at the end.
@@ -90,18 +89,21 @@ class Learner:
 
 
 class Single:
-    """DQN in single-file style, which never stops.
+    """A learner in single-file style, which never stops.
 
     Args:
+        kind: one of ``SINGLES``.
         preset: the market.
         seed: of its training.
-        options: keyword arguments of ``SingleWorldDQN``.
+        pairs: its options, as ``NAME=VALUE``.
     """
 
     over = False
 
-    def __init__(self, preset: str, seed: int, options: dict[str, float]) -> None:
-        self._agent, self._preset = SingleWorldDQN(preset, seed=seed, **options), preset
+    def __init__(self, kind: str, preset: str, seed: int, pairs: tuple[str, ...]) -> None:
+        learner = SINGLES[kind]
+        options = make_options(learner.Options, parse_pairs(pairs, kind), f"learner {kind!r}")
+        self._agent, self._preset = learner(preset, seed, options), preset
 
     def train(self) -> None:
         """One step of the environment, and an update."""
@@ -147,7 +149,7 @@ class Race:
         """Train one until it holds the score, or its time is up.
 
         Args:
-            name: an agent, or ``single-dqn``, with options as ``NAME,OPTION=VALUE``.
+            name: an agent, or one of ``SINGLES``, with options as ``NAME,OPTION=VALUE``.
             seed: of its training.
         """
         learner, times, scores = self._learner(name, seed), [0.0], list[float]()
@@ -167,10 +169,9 @@ class Race:
                        None if held is None else times[1 + held], times[-1], learner.steps, tuple(scores))
 
     def _learner(self, name: str, seed: int) -> Learner | Single:
-        kind, *options = name.split(",")
-        if kind == SINGLE:
-            pairs = [option.partition("=") for option in options]
-            return Single(self.preset, seed, {key: float(value) for key, _, value in pairs})
+        kind, pairs = split_entrant(name)
+        if kind in SINGLES:
+            return Single(kind, self.preset, seed, pairs)
         return Learner(TrainSettings(preset=self.preset, users=name, device="cpu", threads=1, seed=seed,
                                      num_worlds=self.num_worlds, episodes=self.episodes))
 
@@ -194,10 +195,10 @@ def text(found: Sequence[Reached], race: Race, command: str) -> str:
     by_name: dict[str, list[Reached]] = {}
     for one in found:
         by_name.setdefault(one.name, []).append(one)
-    fastest = min((_median(some) for name, some in by_name.items() if name.startswith(SINGLE)), default=math.inf)
+    held = {name: _median(some) for name, some in by_name.items()}
     rows = [[name, _seconds([one.touched for one in some]), _seconds([one.held for one in some]),
              f"{median(one.steps for one in some):,.0f}", f"{median(one.scores[-1] for one in some):.2f}",
-             _times(name, _median(some), fastest)] for name, some in by_name.items()]
+             _times(name, held)] for name, some in by_name.items()]
     seeds = len({one.seed for one in found})
     return (f"Made by `{command}` with torch {torch.__version__.split('+')[0]} on one thread of {os.cpu_count()} cores."
             f" Seconds of training until the policy earned a user return of {race.wanted} on {race.preset} without "
@@ -205,7 +206,7 @@ def text(found: Sequence[Reached], race: Race, command: str) -> str:
             f"the first of {_HELD} evaluations in a row that are not below it, or of those that are not until the "
             f"training is over. Medians of {seeds} seeds, and from the least to the most.\n\n"
             + table(["learner", "touched", "held", "steps of single worlds", "last score",
-                     "the faster single file took to hold"], rows) + "\n")
+                     "its algorithm in a single file took to hold"], rows) + "\n")
 
 
 def _median(some: Sequence[Reached]) -> float:
@@ -219,9 +220,11 @@ def _seconds(values: Sequence[float | None]) -> str:
     return f"{median(known):.1f} s ({min(known):.1f} to {max(known):.1f})"
 
 
-def _times(name: str, held: float, fastest: float) -> str:
-    """How many times as long the single file took."""
-    return "" if name.startswith(SINGLE) or math.inf in (held, fastest) else f"{fastest / held:.1f} times as long"
+def _times(name: str, held: Mapping[str, float]) -> str:
+    """How many times as long as ``name`` its algorithm took in a single file, with the faster of its options there."""
+    single = "single-" + split_entrant(name)[0]
+    fastest = min((time for other, time in held.items() if split_entrant(other)[0] == single), default=math.inf)
+    return "" if math.inf in (held[name], fastest) else f"{fastest / held[name]:.1f} times as long"
 
 
 def main() -> None:
@@ -230,8 +233,8 @@ def main() -> None:
     parser.add_argument("preset", nargs="?", default="kale")
     parser.add_argument("wanted", nargs="?", type=float, default=37.26,
                         help="user return; of kale, 95 %% of the optimum")
-    parser.add_argument("--learners", nargs="+", default=["dqn", "pqn", SINGLE], metavar="NAME[,OPTION=VALUE...]",
-                        help=f"who races: agents, and {SINGLE}")
+    parser.add_argument("--learners", nargs="+", default=["dqn", "pqn", *SINGLES], metavar="NAME[,OPTION=VALUE...]",
+                        help=f"who races: agents, and {', '.join(SINGLES)}")
     parser.add_argument("--seeds", type=int, default=5, help="seeds of each, from 0")
     parser.add_argument("--num-worlds", type=int, help="worlds that agents train in, if not as recommended")
     parser.add_argument("--episodes", type=int, help="of agents' training, if not as recommended")

@@ -6,8 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from interplay.envs.types import InterplayError
 from interplay.experiments.bench import to_score
-from interplay.experiments.bench.to_score import SINGLE, Race, Reached, text
+from interplay.experiments.bench.single import SINGLES
+from interplay.experiments.bench.to_score import Race, Reached, text
+
+SINGLE = "single-dqn"
 
 
 def wavering(scores: list[float], until_over: int | None = None) -> type:
@@ -53,9 +57,10 @@ def test_what_is_held_until_the_training_is_over_is_held(scores: list[float], he
     assert (one.touched, one.held) == (2.0, held)
 
 
-def test_learners_and_the_single_file_run_and_are_evaluated() -> None:
+@pytest.mark.parametrize("name", SINGLES)
+def test_learners_and_the_single_files_run_and_are_evaluated(name: str) -> None:
     race = Race("kale", 1e9, seconds=0.01, pause=0.01, num_worlds=32, episodes=3)
-    learner, single = race.run("q-learning", 1), race.run(f"{SINGLE},learning_rate=0.003,target_rate=0.05", 1)
+    learner, single = race.run("q-learning", 1), race.run(f"{name},learning_rate=0.003", 1)
     assert learner.held is single.held is None
     assert learner.steps >= 10 * 32  # however many iterations fit in the time
     assert learner.steps % (10 * 32) == 0
@@ -74,12 +79,19 @@ def test_the_report_says_how_much_longer_the_faster_single_file_took() -> None:
         return [Reached(name, seed, held[seed], held[seed], 400.0, 1000, (38.0,)) for seed in range(len(held))]
 
     race = Race("kale", 37.0, 400.0, 1.0)
-    fast, slow = seeds("dqn", 1.0, 2.0, 3.0), seeds(SINGLE, 9.0, 20.0, None)
-    told = text([*fast, *slow, *seeds(f"{SINGLE},x=1", 9.0, 30.0, 90.0)], race, "command")
+    fast, slow = seeds("dqn,y=1", 1.0, 2.0, 3.0), seeds(SINGLE, 9.0, 20.0, None)
+    other = [*seeds("pqn", 4.0, 4.0, 4.0), *seeds("single-pqn", 6.0, 6.0, 6.0)]
+    told = text([*fast, *slow, *seeds(f"{SINGLE},x=1", 9.0, 30.0, 90.0), *other], race, "command")
     assert "2.0 s (1.0 to 3.0)" in told
     assert "by 2 of 3 seeds, from 9.0 s" in told
     assert "10.0 times as long" in told
+    assert "1.5 times as long" in told  # PQN's is the PQN in a single file, not the DQN
     assert "times as long" not in text([*fast, *seeds(SINGLE, None, None, 9.0)], race, "command")
+
+
+def test_an_option_that_a_single_file_lacks_is_named() -> None:
+    with pytest.raises(InterplayError, match="unknown option 'hidden' of learner 'single-pqn': choose from learning_"):
+        Race("kale", 3.0, seconds=1.0, pause=1.0).run("single-pqn,hidden=8", 0)
 
 
 def test_wrong_numbers_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
