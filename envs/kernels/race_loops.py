@@ -1,6 +1,7 @@
 """Who comes first to each of many users side by side: scores, noise and order, as numba compiles them.
 
 A pass over a row is a function of its own: so few arrays meet in it that the compiler can tell that none is another.
+It gets tables and the row's number: to make an array of a row takes longer than a pass over a hundred users.
 """
 
 from __future__ import annotations
@@ -20,14 +21,19 @@ _FAR = np.float32(20.0)  # from 0: e to the twice is what float32 can well hold
 
 
 @reordered
-def _add_products(taste: Any, a: Any, b: Any, i: int, one: Any, other: Any) -> None:
-    """What ``TOGETHER`` dimensions add to the scores of two candidates, so that tastes are read half as often."""
-    p, q, r, s, t, u, v, w = taste[0], taste[1], taste[2], taste[3], taste[4], taste[5], taste[6], taste[7]
-    a0, a1, a2, a3, a4, a5, a6, a7 = a[0, i], a[1, i], a[2, i], a[3, i], a[4, i], a[5, i], a[6, i], a[7, i]
-    b0, b1, b2, b3, b4, b5, b6, b7 = b[0, i], b[1, i], b[2, i], b[3, i], b[4, i], b[5, i], b[6, i], b[7, i]
-    for n in range(np.int32(len(one))):
-        one[n] += (a0 * p[n] + a1 * q[n] + a2 * r[n] + a3 * s[n] + a4 * t[n] + a5 * u[n] + a6 * v[n] + a7 * w[n])
-        other[n] += (b0 * p[n] + b1 * q[n] + b2 * r[n] + b3 * s[n] + b4 * t[n] + b5 * u[n] + b6 * v[n] + b7 * w[n])
+def _add_products(taste: NDArray[np.float32], vectors: NDArray[np.float32], d: int, i: int,
+                  score: NDArray[np.float32]) -> None:
+    """What dimensions from ``d`` on add to the scores of two candidates, so that tastes are read half as often."""
+    e, f, g, h, k, m, o, j = d + 1, d + 2, d + 3, d + 4, d + 5, d + 6, d + 7, i + 1
+    a0, a1, a2, a3 = vectors[d, i], vectors[e, i], vectors[f, i], vectors[g, i]
+    a4, a5, a6, a7 = vectors[h, i], vectors[k, i], vectors[m, i], vectors[o, i]
+    b0, b1, b2, b3 = vectors[d, j], vectors[e, j], vectors[f, j], vectors[g, j]
+    b4, b5, b6, b7 = vectors[h, j], vectors[k, j], vectors[m, j], vectors[o, j]
+    for n in range(np.int32(score.shape[1])):
+        p, q, r, s = taste[d, n], taste[e, n], taste[f, n], taste[g, n]
+        t, u, v, w = taste[h, n], taste[k, n], taste[m, n], taste[o, n]
+        score[i, n] += a0 * p + a1 * q + a2 * r + a3 * s + a4 * t + a5 * u + a6 * v + a7 * w
+        score[j, n] += b0 * p + b1 * q + b2 * r + b3 * s + b4 * t + b5 * u + b6 * v + b7 * w
 
 
 @routine
@@ -36,8 +42,7 @@ def score_all(taste: Any, vectors: Any, offset: Any, score: Any) -> None:
     for i in range(0, len(score), 2):
         score[i][:], score[i + 1][:] = offset[i], offset[i + 1]
         for d in range(0, len(taste), TOGETHER):
-            some = vectors[d:d + TOGETHER]
-            _add_products(taste[d:d + TOGETHER], some, some[:, 1:], i, score[i], score[i + 1])
+            _add_products(taste, vectors, d, i, score)
 
 
 @inlined
@@ -70,52 +75,52 @@ def level_off(score: NDArray[np.float32], reach: NDArray[np.float32], work: NDAr
 
 
 @finite
-def _add(values: NDArray[np.float32], total: NDArray[np.float64]) -> None:
-    for n in range(len(values)):
-        total[n] += np.float64(values[n])
+def _add(values: NDArray[np.float32], i: int, total: NDArray[np.float64]) -> None:
+    for n in range(len(total)):
+        total[n] += np.float64(values[i, n])
 
 
 @finite
-def _arrive(first: Any, second: Any, start: Any, candidate: Any, low: Any, level: Any, weight: Any,
-            arrival: Any) -> None:
+def _arrive(first: Any, second: Any, start: NDArray[np.uint32], candidate: int, low: Any, level: NDArray[np.float32],
+            weight: NDArray[np.float32], arrival: NDArray[np.int32]) -> None:
     """When the candidate comes to each user: bits of a float, its number in the ``low``.
 
     Its speed is the exponential of the score less ``level``, and takes the score's place in ``weight``.
     """
-    for n in range(np.int32(len(weight))):
-        speed = exp(weight[n] - level[n])
-        weight[n] = speed
+    for n in range(np.int32(len(arrival))):
+        speed = exp(weight[candidate, n] - level[n])
+        weight[candidate, n] = speed
         drawn = draw(first, second, uint32(start[n] + uint32(candidate)))
         bits = np.float32(-log(drawn) / speed).view(np.int32)
         arrival[n] = np.int32(np.int32(bits & ~low) | np.int32(candidate))
 
 
-@routine
-def _let_in(arrival: NDArray[np.int32], earliest: NDArray[np.int32]) -> None:
-    """Keep the earlier of each two in ``earliest``, and the later in ``arrival``."""
-    for n in range(np.int32(len(arrival))):
-        one, other = arrival[n], earliest[n]
-        earliest[n], arrival[n] = np.int32(min(one, other)), np.int32(max(one, other))
+@inlined
+def _swap(arrival: Any, kept: Any) -> tuple[Any, Any]:
+    """The later of two, and the earlier."""
+    return np.int32(max(arrival, kept)), np.int32(min(arrival, kept))
 
 
 @routine
-def _let_in_four(arrival: NDArray[np.int32], a: Any, b: Any, c: Any, d: Any) -> None:
-    """The same with ``a``, ``b``, ``c`` and ``d`` in turn, in one pass."""
+def _let_in(arrival: NDArray[np.int32], earliest: NDArray[np.int32], k: int) -> None:
+    """Keep the earlier of each two in row ``k`` of ``earliest``, and the later in ``arrival``."""
     for n in range(np.int32(len(arrival))):
-        late = arrival[n]
-        early, late = np.int32(min(late, a[n])), np.int32(max(late, a[n]))
-        a[n] = early
-        early, late = np.int32(min(late, b[n])), np.int32(max(late, b[n]))
-        b[n] = early
-        early, late = np.int32(min(late, c[n])), np.int32(max(late, c[n]))
-        c[n] = early
-        early, late = np.int32(min(late, d[n])), np.int32(max(late, d[n]))
-        d[n], arrival[n] = early, late
+        arrival[n], earliest[k, n] = _swap(arrival[n], earliest[k, n])
+
+
+@routine
+def _let_in_four(arrival: NDArray[np.int32], earliest: NDArray[np.int32], k: int) -> None:
+    """The same with four rows from ``k`` on in turn, in one pass."""
+    for n in range(np.int32(len(arrival))):
+        late, earliest[k, n] = _swap(arrival[n], earliest[k, n])
+        late, earliest[k + 1, n] = _swap(late, earliest[k + 1, n])
+        late, earliest[k + 2, n] = _swap(late, earliest[k + 2, n])
+        arrival[n], earliest[k + 3, n] = _swap(late, earliest[k + 3, n])
 
 
 @routine
 def race(first: Any, second: Any, start: Any, low: Any, level: Any, weight: Any, total: Any, arrival: Any,
-          earliest: Any) -> None:
+         earliest: Any) -> None:
     """Who comes first to each user, if the time each takes is exponential: those ``earliest [W, N]``, ascending.
 
     That is the order of score + Gumbel noise, which is minus the logarithm of the time, but takes one logarithm in
@@ -124,9 +129,9 @@ def race(first: Any, second: Any, start: Any, low: Any, level: Any, weight: Any,
     earliest[:] = np.int32(0x7FFFFFFF)
     fours = len(earliest) // 4 * 4
     for candidate in range(len(weight)):
-        _arrive(first, second, start, candidate, low, level, weight[candidate], arrival)
-        _add(weight[candidate], total)
+        _arrive(first, second, start, candidate, low, level, weight, arrival)
+        _add(weight, candidate, total)
         for k in range(0, fours, 4):
-            _let_in_four(arrival, earliest[k], earliest[k + 1], earliest[k + 2], earliest[k + 3])
+            _let_in_four(arrival, earliest, k)
         for k in range(fours, len(earliest)):
-            _let_in(arrival, earliest[k])
+            _let_in(arrival, earliest, k)
