@@ -22,6 +22,7 @@ from torch import Tensor, nn
 import interplay  # noqa: F401  # registers the environment
 from interplay.agents.parts.networks import draw_weights, linear_layer
 from interplay.agents.parts.schedules import check_above_zero, check_at_least_one
+from interplay.envs.types import InterplayError
 
 _HIDDEN, _DISCOUNT, _EPSILON = 64, 0.97, 0.1
 
@@ -186,6 +187,9 @@ class SinglePQNOptions:
     def __post_init__(self) -> None:
         check_above_zero(self, "learning_rate", "max_norm")
         check_at_least_one(self, "rollout_length", "num_epochs", "num_minibatches")
+        if self.num_minibatches > self.rollout_length:
+            raise InterplayError(f"num_minibatches={self.num_minibatches} of a rollout of {self.rollout_length} steps: "
+                                 "each needs a step, make rollouts longer")
 
 
 class SingleWorldPQN(SingleWorld):

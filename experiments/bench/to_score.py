@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from interplay.envs.recommend_v0 import RecommendVectorEnv
+from interplay.envs.types import InterplayError
 from interplay.experiments.bench.single import SINGLES
 from interplay.experiments.evaluation import HELD_OUT_SEED, evaluate
 from interplay.experiments.run import Run
@@ -248,11 +249,14 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     race = Race(options.preset, options.wanted, options.seconds, options.pause, options.num_worlds, options.episodes)
     found = []
-    for seed in range(options.seeds):
-        for name in options.learners:
-            found.append(race.run(name, seed))
-            print(f"seed {seed}, {name}: touched {_seconds([found[-1].touched])}, held {_seconds([found[-1].held])}",
-                  flush=True)
+    try:
+        for seed in range(options.seeds):
+            for name in options.learners:
+                found.append(race.run(name, seed))
+                print(f"seed {seed}, {name}: touched {_seconds([found[-1].touched])}, held "
+                      f"{_seconds([found[-1].held])}", flush=True)
+    except InterplayError as error:
+        parser.error(str(error))
     command = (f"python -m interplay.experiments.bench.to_score {race.preset} {race.wanted} "
                f"--learners {' '.join(options.learners)} --seeds {options.seeds}"
                + "".join(f" --{name} {value:g}" for name, value in (

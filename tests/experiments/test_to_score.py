@@ -2,11 +2,11 @@
 
 import sys
 from itertools import count
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from interplay.envs.types import InterplayError
 from interplay.experiments.bench import to_score
 from interplay.experiments.bench.single import SINGLES
 from interplay.experiments.bench.to_score import Race, Reached, text
@@ -89,9 +89,17 @@ def test_the_report_says_how_much_longer_the_faster_single_file_took() -> None:
     assert "times as long" not in text([*fast, *seeds(SINGLE, None, None, 9.0)], race, "command")
 
 
-def test_an_option_that_a_single_file_lacks_is_named() -> None:
-    with pytest.raises(InterplayError, match="unknown option 'hidden' of learner 'single-pqn': choose from learning_"):
-        Race("kale", 3.0, seconds=1.0, pause=1.0).run("single-pqn,hidden=8", 0)
+@pytest.mark.parametrize(("option", "told"), [
+    ("hidden=8", "unknown option 'hidden' of learner 'single-pqn': choose from learning_rate"),
+    ("rollout_length=3", "num_minibatches=4 of a rollout of 3 steps: each needs a step"),
+])
+def test_options_that_a_single_file_cannot_have_are_named(option: str, told: str, tmp_path: Path,
+                                                          monkeypatch: pytest.MonkeyPatch,
+                                                          capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["to_score", "--learners", f"single-pqn,{option}", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        to_score.main()
+    assert told in capsys.readouterr().err
 
 
 def test_wrong_numbers_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
