@@ -189,4 +189,3 @@ def _cases() -> Iterator[Case]:
             yield _training(name, "town")
     yield from (_training("dqn", "kale"), _training("pqn", "kale"))
     yield from (_single(name, preset) for name in SINGLES for preset in ("town", "kale"))
-

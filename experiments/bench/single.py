@@ -1,7 +1,8 @@
 """What people write today: an algorithm in one file on the Gymnasium view, one world, one environment step at a time.
 
-The algorithms, their networks and their updates are those of ``dqn`` and ``pqn`` here (DQN double, Huber, Polyak
-averaging; PQN with Peng's Q(lambda) and normalised layers), so that the difference is in the world and the loop alone.
+The algorithms and their hyper-parameters are those of ``dqn`` and ``pqn`` here (DQN double, Huber, Polyak averaging;
+PQN with Peng's Q(lambda) and normalised layers). What differs is what a single file has: one world, a network with an
+output for each action, and a learning rate and a share of random actions that stay as they are.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import interplay  # noqa: F401  # registers the environment
+from interplay.agents.dqn import DQNOptions
 from interplay.agents.parts.networks import draw_weights, linear_layer
-from interplay.agents.parts.schedules import check_above_zero, check_at_least_one
+from interplay.agents.parts.schedules import check_above_zero
+from interplay.agents.pqn import PQNOptions
 from interplay.envs.types import InterplayError
 
-_HIDDEN, _DISCOUNT, _EPSILON = 64, 0.97, 0.1
+_DQN, _PQN = DQNOptions(), PQNOptions()
+_DISCOUNT, _EPSILON, _WARM_UP = 0.97, 0.1, 500
 
 
 class Moved(NamedTuple):
@@ -74,7 +78,7 @@ class SingleWorld(ABC):
         assert isinstance(box, gymnasium.spaces.Box)
         assert isinstance(choices, gymnasium.spaces.Discrete)
         self._size, self._num_actions = box.shape[0], int(choices.n)
-        self._online = _network((self._size, _HIDDEN, _HIDDEN, self._num_actions), layer_norm)
+        self._online = _network((self._size, _DQN.hidden, _DQN.hidden, self._num_actions), layer_norm)
         draw_weights(self._online, seed)
         self._adam = torch.optim.Adam(self._online.parameters(), lr=self.options.learning_rate)
         self.count = 0
@@ -115,20 +119,13 @@ class SingleWorld(ABC):
 class SingleDQNOptions:
     """Hyper-parameters of ``SingleWorldDQN``."""
 
-    learning_rate: float = 1e-3
+    learning_rate: float = _DQN.learning_rate
     """Adam's step."""
-    target_rate: float = 0.01
+    target_rate: float = _DQN.target_rate
     """How far the target network moves to the online one at each update."""
-    batch_size: int = 256
-    """Transitions of one update."""
-    capacity: int = 100_000
-    """Transitions in memory."""
-    warm_up: int = 500
-    """Steps before the first update."""
 
     def __post_init__(self) -> None:
         check_above_zero(self, "learning_rate", "target_rate")
-        check_at_least_one(self, "batch_size", "capacity", "warm_up")
 
 
 class SingleWorldDQN(SingleWorld):
@@ -139,21 +136,21 @@ class SingleWorldDQN(SingleWorld):
     def __init__(self, preset: str, seed: int = 0, options: SingleDQNOptions | None = None) -> None:
         super().__init__(preset, seed, options, layer_norm=False)
         self._target = copy.deepcopy(self._online)
-        size = self.options.capacity
+        size = _DQN.capacity
         self._before, self._after = (np.zeros((size, self._size), np.float32) for _ in range(2))
         self._masks = np.zeros((size, self._num_actions), np.bool_)
         self._actions, self._rewards = np.zeros(size, np.int64), np.zeros(size, np.float32)
         self._ended = np.zeros(size, np.float32)
 
     def _learn(self, step: Moved) -> None:
-        at = (self.count - 1) % self.options.capacity
+        at = (self.count - 1) % _DQN.capacity
         self._before[at], self._actions[at], self._rewards[at] = step.before, step.action, step.reward
         self._after[at], self._masks[at], self._ended[at] = step.after, step.mask, step.terminated
-        if self.count >= self.options.warm_up:
+        if self.count >= _WARM_UP:
             self._update()
 
     def _update(self) -> None:
-        rows = self._rng.integers(0, min(self.count, self.options.capacity), self.options.batch_size)
+        rows = self._rng.integers(0, min(self.count, _DQN.capacity), _DQN.batch_size)
         before, after, masks, actions, rewards, ended = (torch.from_numpy(table[rows]) for table in (
             self._before, self._after, self._masks, self._actions, self._rewards, self._ended))
         with torch.no_grad():
@@ -171,24 +168,15 @@ class SingleWorldDQN(SingleWorld):
 class SinglePQNOptions:
     """Hyper-parameters of ``SingleWorldPQN``."""
 
-    learning_rate: float = 3e-3
+    learning_rate: float = _PQN.learning_rate
     """Adam's step."""
     rollout_length: int = 128
     """Steps between two rounds of updates: one world needs more of them than many do."""
-    num_epochs: int = 2
-    """Passes over a rollout."""
-    num_minibatches: int = 4
-    """Parts of a rollout, each of which is one step of the optimiser."""
-    trace_decay: float = 0.65
-    """lambda of the returns."""
-    max_norm: float = 10.0
-    """Gradients are scaled down to this length."""
 
     def __post_init__(self) -> None:
-        check_above_zero(self, "learning_rate", "max_norm")
-        check_at_least_one(self, "rollout_length", "num_epochs", "num_minibatches")
-        if self.num_minibatches > self.rollout_length:
-            raise InterplayError(f"num_minibatches={self.num_minibatches} of a rollout of {self.rollout_length} steps: "
+        check_above_zero(self, "learning_rate")
+        if _PQN.num_minibatches > self.rollout_length:
+            raise InterplayError(f"num_minibatches={_PQN.num_minibatches} of a rollout of {self.rollout_length} steps: "
                                  "each needs a step, make rollouts longer")
 
 
@@ -211,16 +199,16 @@ class SingleWorldPQN(SingleWorld):
         before = torch.from_numpy(np.stack([step.before for step in self._rollout]))
         action = torch.tensor([step.action for step in self._rollout])
         returns = torch.tensor(self._returns(), dtype=torch.float32)
-        for _ in range(self.options.num_epochs):
-            for part in np.array_split(self._rng.permutation(len(returns)), self.options.num_minibatches):
+        for _ in range(_PQN.num_epochs):
+            for part in np.array_split(self._rng.permutation(len(returns)), _PQN.num_minibatches):
                 self._fit(before[part], action[part], returns[part])
 
     def _returns(self) -> list[float]:
-        """Q(lambda) returns of the rollout; what was cut off is bootstrapped through, what ended is not."""
+        """What ``lambda_returns`` gives, by plain numbers, because tensors of one number each would take longer."""
         with torch.no_grad():
             values = self._online(torch.from_numpy(np.stack([step.after for step in self._rollout]))).numpy()
         ahead = np.where([step.mask for step in self._rollout], values, -np.inf).max(1).tolist()
-        decay, later = self.options.trace_decay, ahead[-1]
+        decay, later = _PQN.trace_decay, ahead[-1]
         returns: list[float] = []
         for value, step in zip(reversed(ahead), reversed(self._rollout), strict=True):
             mixed = value if step.truncated else (1.0 - decay) * value + decay * later
@@ -231,7 +219,7 @@ class SingleWorldPQN(SingleWorld):
     def _fit(self, before: Tensor, action: Tensor, returns: Tensor) -> None:
         self._adam.zero_grad()
         nn.functional.smooth_l1_loss(self._value(before, action), returns).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self._online.parameters(), self.options.max_norm)
+        torch.nn.utils.clip_grad_norm_(self._online.parameters(), _PQN.max_norm)
         self._adam.step()
 
 

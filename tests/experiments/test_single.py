@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from interplay.agents.parts.returns import lambda_returns
-from interplay.experiments.bench.single import SINGLES, Moved, SinglePQNOptions, SingleWorldPQN
+from interplay.agents.pqn import PQNOptions
+from interplay.experiments.bench.single import SINGLES, Moved, SingleWorldPQN
 
 _STEPS = {"single-dqn": 2_000, "single-pqn": 6_000}  # who learns from each step once or twice needs more of them
 
@@ -29,7 +30,7 @@ def test_it_learns_to_take_what_pays(name: str) -> None:
 
 
 def test_returns_are_those_of_the_agent() -> None:
-    agent = SingleWorldPQN("kale", options=SinglePQNOptions(trace_decay=0.5))
+    agent = SingleWorldPQN("kale")
     rng = np.random.default_rng(0)
     ended, cut = [False, True, False, False, False], [False, False, False, True, False]
     mask = np.arange(agent._num_actions) < 3
@@ -39,5 +40,5 @@ def test_returns_are_those_of_the_agent() -> None:
     with torch.no_grad():
         ahead = agent._online(after)[:, :3].amax(1)
     discount = torch.tensor([0.0 if end else 0.97 for end in ended])
-    wanted = lambda_returns(torch.arange(5.0), discount, torch.tensor(cut), ahead, 0.5)
+    wanted = lambda_returns(torch.arange(5.0), discount, torch.tensor(cut), ahead, PQNOptions().trace_decay)
     assert torch.allclose(torch.tensor(agent._returns()), wanted)
