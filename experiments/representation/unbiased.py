@@ -81,6 +81,12 @@ class Errors(NamedTuple):
         there: Floats = values[np.arange(len(values)), self.chosen]
         return there
 
+    @property
+    def by_user_at_chosen(self) -> Floats:
+        """Summed squared error of each user's held-out rows there, mean over seeds: float64 ``[U]``."""
+        mean: Floats = self.at_chosen(self.by_user).mean(0)
+        return mean
+
 
 def naive(log: InteractionLog) -> Floats:
     """All rows alike, as if users had rated at random: float64 ``[N]``."""
@@ -120,13 +126,15 @@ def compare(train: InteractionLog, held_out: InteractionLog, ways: Mapping[str, 
     return {name: _errors(train, held_out, way, grid) for name, way in ways.items()}
 
 
-def gap(one: Errors, other: Errors, held_out: InteractionLog) -> Estimate:
-    """How much larger the held-out error of ``one`` is than that of ``other``, at what each chose.
+def gap(one: Floats, other: Floats, rows: NDArray[np.int64]) -> Estimate:
+    """How much larger the held-out error of one way is than that of another. The interval resamples users.
 
-    The interval resamples users, whose rows are not independent; seeds are averaged first.
+    Args:
+        one: float64 ``[U]``, ``Errors.by_user_at_chosen``.
+        other: the same of the other way.
+        rows: int64 ``[U]``, held-out rows of each user.
     """
-    rows = np.bincount(held_out.user, minlength=held_out.num_users)
-    difference = (one.at_chosen(one.by_user) - other.at_chosen(other.by_user)).mean(0)[rows > 0]
+    difference = (one - other)[rows > 0]
     # Users with many rows count for as many: the mean over users is the mean over rows.
     return mean_estimate(difference / rows[rows > 0].mean())
 

@@ -8,8 +8,9 @@ much. Agents train in the market of such a log and are judged in the market of a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -22,6 +23,7 @@ from interplay.envs.types import InterplayError
 from interplay.experiments.cast import Cast
 from interplay.experiments.evaluation import BASELINES, evaluate
 from interplay.experiments.play import iterate, look
+from interplay.experiments.reports import made_line
 from interplay.experiments.settings import make_options, parse_pairs, split_entrant
 from interplay.experiments.statistics import mean_estimate
 from interplay.experiments.tables import table
@@ -79,28 +81,35 @@ def _log(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Interacti
     return replace(make_log(frame), reward_range=(0.0, 1.0))
 
 
-def compare_agents(agents: Sequence[str], world: World, seeds: range, episodes: int) -> str:
-    """The report: every agent, by every way, in the worlds of ``seeds``.
+def compare_agents(agents: Sequence[str], world: World, seeds: range, episodes: int) -> dict[str, Any]:
+    """The rows of the report: user returns of every agent, by every way of learning, in the worlds of ``seeds``.
 
     Raises:
         InterplayError: an unknown agent or option, or no seed or episode.
     """
     if not seeds or episodes < 1:
         raise InterplayError(f"seeds={len(seeds)} and episodes={episodes} must be at least 1")
-    low, high = world.niche[::-1]
-    parts = [f"{world.num_users} users, {world.num_items} items, {world.hits:.0%} of them hits. A hit's opinion is "
-             f"logged with chance {world.hit:g}; a niche item's with {high:g} if it is liked and {low:g} if not. "
-             f"{episodes} episodes in each of {len(seeds)} worlds (seeds from {seeds.start} on); user return in the "
-             "market of all opinions, exploration off; nothing that users do changes what comes later, so that greedy "
-             "users, who know the truth, are the "
-             "optimum. Intervals are 95 % over worlds; differences are paired."]
-    for agent in agents:
-        found = []
+    found: dict[str, list[dict[str, float]]] = {agent: [] for agent in agents}
+    for agent, rows in found.items():
         for seed in seeds:
-            found.append(returns(agent, world, seed, episodes))
-            print(f"{agent}, seed {seed}: " + ", ".join(f"{k} {v:.1f}" for k, v in found[-1].items()), flush=True)
-        parts.append(f"## {agent}\n\n{_tell(found)}")
-    return "\n\n".join(parts)
+            rows.append(returns(agent, world, seed, episodes))
+            print(f"{agent}, seed {seed}: " + ", ".join(f"{k} {v:.1f}" for k, v in rows[-1].items()), flush=True)
+    return {"world": asdict(world), "episodes": episodes, "seeds": list(seeds), "returns": found}
+
+
+def agents_report(folder: Path, source: Mapping[str, Any]) -> str:
+    """The text of the report, from what ``compare_agents`` gave."""
+    data = source["data"]
+    world, seeds = World(**data["world"]), data["seeds"]
+    high, low = world.niche
+    intro = (f"{world.num_users} users, {world.num_items} items, {world.hits:.0%} of them hits. An opinion of a hit is "
+             f"logged with probability {world.hit:g}; one of a niche item with {high:g} if the user likes it and "
+             f"{low:g} if not. {data['episodes']} episodes of training in each of {len(seeds)} worlds (seeds "
+             f"{seeds[0]} to {seeds[-1]}). User return in the market of all opinions, exploration off. Choices do not "
+             "change later rewards here, so greedy users, who know the truth, are the optimum. Intervals are over "
+             "worlds; differences are paired by world.")
+    tables = [f"## {agent}\n\n{_tell(rows)}" for agent, rows in data["returns"].items()]
+    return "\n\n".join([made_line(source["made"]), intro, *tables]) + "\n"
 
 
 def _tell(found: Sequence[Mapping[str, float]]) -> str:

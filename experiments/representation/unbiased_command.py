@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
 from interplay.experiments.logs import Parts, logged_parts
+from interplay.experiments.reports import REPORT, Renderer, made_by, made_line, publish
 from interplay.experiments.representation.unbiased import (
     Errors,
     Floats,
@@ -24,11 +26,9 @@ from interplay.experiments.representation.unbiased import (
     naive,
     popularity_propensities,
 )
-from interplay.experiments.representation.unbiased_agents import World, compare_agents
+from interplay.experiments.representation.unbiased_agents import World, agents_report, compare_agents
 from interplay.experiments.settings import LogSettings, typed
 from interplay.experiments.tables import table
-
-REPORT = "report.md"
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ class UnbiasedSettings(LogSettings):
     episodes: int = 10
     """Episodes of their training."""
     out: Path | None = None
-    """Folder to write report.md to; by default nothing is written."""
+    """Folder to write report.md and its rows to; by default nothing is written."""
 
 
 def unbiased(settings: UnbiasedSettings) -> dict[str, Errors]:
     """Fit, print the tables, and write them where that is asked for.
 
     Returns:
-        What each way of weighting came to; nothing where agents were trained.
+        The errors of each way of weighting; nothing where agents were trained.
 
     Raises:
         InterplayError: whatever is wrong with the settings or the log.
@@ -75,10 +75,7 @@ def unbiased(settings: UnbiasedSettings) -> dict[str, Errors]:
     parts = logged_parts(settings, seed=0)
     print(parts.summary)
     found = compare(parts.train, parts.held_out, ways(parts.train, settings.clip), grid)
-    text = tell(parts, grid, found)
-    print(text)
-    if settings.out is not None:
-        _write(settings.out, text)
+    _publish(settings.out, report_text, report_data(parts, grid, found))
     return found
 
 
@@ -87,11 +84,14 @@ def _with_agents(settings: UnbiasedSettings) -> None:
         raise InterplayError(f"agents={' '.join(settings.agents)!r} are trained in worlds whose truth is known: leave "
                              "--log out")
     torch.set_num_threads(1)
-    text = compare_agents(settings.agents, World(), range(settings.first_seed, settings.first_seed + settings.seeds),
-                          settings.episodes)
-    print(text)
-    if settings.out is not None:
-        _write(settings.out, f"Made by `{typed('unbiased')}`.\n\n{text}")
+    seeds = range(settings.first_seed, settings.first_seed + settings.seeds)
+    _publish(settings.out, agents_report, compare_agents(settings.agents, World(), seeds, settings.episodes))
+
+
+def _publish(out: Path | None, renderer: Renderer, data: Mapping[str, Any]) -> None:
+    print(publish(out, renderer, made_by(typed("unbiased")), data))
+    if out is not None:
+        print(f"wrote {out / REPORT}")
 
 
 def ways(log: InteractionLog, clip: float) -> dict[str, Weighting]:
@@ -101,48 +101,65 @@ def ways(log: InteractionLog, clip: float) -> dict[str, Weighting]:
     return {"naive": naive, **known, "IPS by popularity": popularity_propensities(clip)}
 
 
-def tell(parts: Parts, grid: Grid, found: Mapping[str, Errors]) -> str:
+def report_data(parts: Parts, grid: Grid, found: Mapping[str, Errors]) -> dict[str, Any]:
+    """The rows that the report follows from."""
+    held_out = parts.held_out
+    return {"training_rows": len(parts.train), "held_out_rows": len(held_out), "grid": asdict(grid),
+            "rows_of_user": np.bincount(held_out.user, minlength=held_out.num_users).tolist(),
+            "ways": {name: {"held_out": errors.held_out.tolist(), "validation": errors.validation.tolist(),
+                            "shift": errors.shift.tolist(), "by_user": errors.by_user_at_chosen.tolist()}
+                     for name, errors in found.items()}}
+
+
+class _Way(NamedTuple):
+    """One way of weighting, read from rows: fields as in ``Errors``, ``by_user [U]`` at what was chosen."""
+
+    held_out: Floats
+    validation: Floats
+    shift: Floats
+    by_user: Floats
+
+    def at_chosen(self, values: Floats) -> Floats:
+        there: Floats = values[np.arange(len(values)), self.validation.argmin(1)]
+        return there
+
+
+def report_text(folder: Path, source: Mapping[str, Any]) -> str:
     """Two tables: the held-out error everywhere on the grid, and where the training part alone chose."""
-    rows = f"{len(parts.train):,} training rows, {len(parts.held_out):,} held-out rows, {grid.seeds} seeds"
+    data = source["data"]
+    grid = Grid(tuple(data["grid"]["sizes"]), tuple(data["grid"]["ridges"]), data["grid"]["seeds"])
+    found = {name: _Way(**{field: np.array(values) for field, values in way.items()})
+             for name, way in data["ways"].items()}
     everywhere = table(["size", "ridge", *found], [
-        [str(size), f"{ridge:g}", *(_spread(errors.held_out[:, h]) for errors in found.values())]
+        [str(size), f"{ridge:g}", *(_spread(way.held_out[:, h]) for way in found.values())]
         for h, (size, ridge) in enumerate(grid.points)])
-    lines = [f"{rows}. Mean squared error of held-out rows, mean ± standard deviation over seeds.", "", everywhere, "",
+    lines = [made_line(source["made"]), "",
+             f"{data['training_rows']:,} training rows, {data['held_out_rows']:,} held-out rows, {grid.seeds} seeds. "
+             "Mean squared error of held-out rows, mean ± standard deviation over seeds.", "", everywhere, "",
              "At the size and ridge of least validation error, which is weighted as the fit is:", "",
-             _chosen_table(parts, grid, found)]
-    lines += ["", *(_compared(name, errors, found["naive"]) for name, errors in found.items() if name != "naive")]
+             _chosen_table(np.array(data["rows_of_user"]), grid, found)]
+    lines += ["", *(_compared(name, way, found["naive"]) for name, way in found.items() if name != "naive")]
     return "\n".join(lines)
 
 
-def _chosen_table(parts: Parts, grid: Grid, found: Mapping[str, Errors]) -> str:
+def _chosen_table(rows_of_user: NDArray[np.int64], grid: Grid, found: Mapping[str, _Way]) -> str:
     header = ["way", "error", "of it the squared shift", "naive - it [95 %, users]", "chosen (size, ridge): seeds"]
     rows = []
-    for name, errors in found.items():
-        points, counts = np.unique(errors.chosen, return_counts=True)
+    for name, way in found.items():
+        points, counts = np.unique(way.validation.argmin(1), return_counts=True)
         picked = ", ".join(f"({grid.points[p][0]}, {grid.points[p][1]:g}): {n}"
                            for p, n in zip(points, counts, strict=True))
-        rows.append([name, _spread(errors.at_chosen(errors.held_out)),
-                     f"{(errors.at_chosen(errors.shift) ** 2).mean():.3f}",
-                     "" if name == "naive" else str(gap(found["naive"], errors, parts.held_out)), picked])
+        rows.append([name, _spread(way.at_chosen(way.held_out)), f"{(way.at_chosen(way.shift) ** 2).mean():.3f}",
+                     "" if name == "naive" else str(gap(found["naive"].by_user, way.by_user, rows_of_user)), picked])
     return table(header, rows)
 
 
-def _compared(name: str, errors: Errors, plain: Errors) -> str:
+def _compared(name: str, way: _Way, plain: _Way) -> str:
     """One line on the whole grid, seeds averaged."""
-    better = plain.held_out.mean(0) - errors.held_out.mean(0)
+    better = plain.held_out.mean(0) - way.held_out.mean(0)
     return (f"{name}: below naive at {int((better > 0).sum())} of {len(better)} hyper-parameters, by "
             f"{better.min():.3f} to {better.max():.3f}.\n")
 
 
 def _spread(values: Floats) -> str:
     return f"{values.mean():.3f} ± {values.std():.3f}"
-
-
-def _write(folder: Path, text: str) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / REPORT).write_text(text + "\n")
-    except OSError as error:
-        raise InterplayError(f"{str(folder)!r} cannot be written to ({error.strerror or error}): choose another with "
-                             "--out") from error
-    print(f"wrote {folder / REPORT}")
