@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from interplay.agents.parts.encoders import Pretrained
+from interplay.agents.parts.networks import Network, draw_weights
 from interplay.envs.noise import Stream, any_of, uniform, world_key
 from interplay.envs.types import SIDES, InterplayError, Observation, Side, SideSpec, Transition
 
@@ -61,6 +62,7 @@ class Player(ABC):
     def __init__(self, setting: Setting, options: Any, number: int) -> None:
         self.setting = setting
         self.options = options if options is not None else self.Options()
+        self._number = number
         self._key = world_key(setting.seed, torch.tensor([number], device=setting.device))
         self._draws = 0
         self.learned = 0
@@ -79,6 +81,10 @@ class Player(ABC):
         """An action that ``mask`` allows, each as likely, by its own noise: bool ``[..., A]`` to int64 ``[...]``."""
         self._draws += 1
         return any_of(self._key, self._draws, Stream.EXPLORE, mask)
+
+    def initialise(self, name: str, network: Network) -> Network:
+        """Draw the initial weights of ``network`` in place: others for each seed, player and ``name``."""
+        return draw_weights(network, self.setting.seed, f"player {self._number}.{name}")
 
     def begin(self, pretrained: Pretrained) -> str:
         """Start from what fits of this, before the first step; says what was taken and what was not, and why."""

@@ -97,8 +97,8 @@ class DQNAgent(EpsilonGreedy):
         self.options: DQNOptions
         o, device = self.options, setting.device
         self.online, self.target = (
-            OptionScorer(spec, o.hidden, setting.seed, device, num_outputs=o.num_quantiles, dueling=o.dueling,
-                         sharing=o.sharing) for _ in range(2))
+            self.initialise("value", OptionScorer(spec, o.hidden, device, num_outputs=o.num_quantiles,
+                                                  dueling=o.dueling, sharing=o.sharing)) for _ in range(2))
         self.target.requires_grad_(False)
         self._optimiser = Optimiser(self.online, o.learning_rate)
         self._joining = NStep(o.num_steps, setting.discount)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from interplay.agents.base import JointAgent, Setting
 from interplay.agents.parts.choosing import best, log_policy, sampled
 from interplay.agents.parts.encoders import Encoding, check_encoding
-from interplay.agents.parts.networks import draw_weights, linear_layer
+from interplay.agents.parts.networks import linear_layer
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Rollout, shuffled
 from interplay.agents.parts.returns import cut_off, lambda_returns, lean
@@ -93,7 +93,8 @@ class IPPOAgent(JointAgent):
     def __init__(self, specs: Mapping[Side, SideSpec], setting: Setting, options: IPPOOptions | None = None) -> None:
         super().__init__(specs, setting, options)
         self.options: IPPOOptions
-        self.network = ActorCritic(specs, self.options, setting, self._critic_inputs())
+        self.network = self.initialise("actor-critic", ActorCritic(specs, self.options, setting.device,
+                                                                   self._critic_inputs()))
         self._optimiser = Optimiser(self.network, self.options.learning_rate, self.options.max_norm)
         self._rollout = {side: Rollout(Transition, self.options.rollout_length) for side in specs}
 
@@ -194,18 +195,16 @@ class ActorCritic(nn.Module):
     Args:
         specs: the sides to serve.
         options: width, encoder and scorer.
-        setting: seed and device.
+        device: where they live.
         critic_inputs: embeddings that the critic's head reads side by side.
     """
 
-    def __init__(self, specs: Mapping[Side, SideSpec], options: IPPOOptions, setting: Setting,
+    def __init__(self, specs: Mapping[Side, SideSpec], options: IPPOOptions, device: torch.device,
                  critic_inputs: int) -> None:
         super().__init__()
         self._actor, self._critic = (
-            Towers(specs, options.hidden, setting.seed + number, setting.device, encoder=options.encoder,
-                   scorer=options.scorer) for number in range(2))
-        self._value = linear_layer(critic_inputs * options.hidden, 1, setting.device)
-        draw_weights(self._value, setting.seed)
+            Towers(specs, options.hidden, device, encoder=options.encoder, scorer=options.scorer) for _ in range(2))
+        self._value = linear_layer(critic_inputs * options.hidden, 1, device)
 
     def log_policy(self, side: Side, observation: Observation) -> Tensor:
         """Log-probabilities of all actions, ``[..., A]``."""

@@ -72,7 +72,8 @@ class PQNAgent(EpsilonGreedy):
         super().__init__(spec, setting, options)
         self.options: PQNOptions
         o = self.options
-        self.network = OptionScorer(spec, o.hidden, setting.seed, setting.device, layer_norm=True, sharing=o.sharing)
+        self.network = self.initialise("value", OptionScorer(spec, o.hidden, setting.device, layer_norm=True,
+                                                             sharing=o.sharing))
         self._optimiser = Optimiser(self.network, o.learning_rate, o.max_norm)
         self._rollout = Rollout(Transition, o.rollout_length)
         self._everybody = torch.arange(spec.num_agents, device=setting.device)

@@ -99,10 +99,10 @@ class SharedCriticAgent(JointAgent):
                  options: SharedCriticOptions | None = None) -> None:
         super().__init__(specs, setting, options)
         self.options: SharedCriticOptions
-        o, seed, device = self.options, setting.seed, setting.device
-        self.online, self.target = (
-            _Critic(Towers(specs, o.hidden, seed, device, encoder=o.encoder, embed_ids=o.embed_ids, scorer=o.scorer),
-                    make_mixer(o.mixing, o.hidden, seed, device)) for _ in range(2))
+        o, device = self.options, setting.device
+        self.online, self.target = (self.initialise("critic", _Critic(
+            Towers(specs, o.hidden, device, encoder=o.encoder, embed_ids=o.embed_ids, scorer=o.scorer),
+            make_mixer(o.mixing, o.hidden, device))) for _ in range(2))
         self.target.requires_grad_(False)
         self._optimiser = Optimiser(self.online, o.learning_rate, max_norm=10.0)
         self._joining = {side: NStep(o.num_steps, setting.discount) for side in specs}

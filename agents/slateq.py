@@ -75,9 +75,10 @@ class SlateQAgent(Agent):
         super().__init__(spec, setting, options)
         self.options: SlateQOptions
         o = self.options
-        self.online, self.target = (OptionScorer(spec, o.hidden, setting.seed, setting.device) for _ in range(2))
+        self.online, self.target, self.choice = (
+            self.initialise(name, OptionScorer(spec, o.hidden, setting.device))
+            for name in ("value", "value", "choice"))
         self.target.requires_grad_(False)
-        self.choice = OptionScorer(spec, o.hidden, setting.seed + 1, setting.device)
         self._optimisers = {"value": Optimiser(self.online, o.learning_rate),
                             "choice": Optimiser(self.choice, o.learning_rate)}
         self._replay = Replay(Transition, o.capacity)

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from interplay.agents.parts.networks import linear_layer, undrawn
+from interplay.agents.parts.networks import linear_layer, undrawn, undrawn_parameter
 from interplay.envs.types import InterplayError
 
 Encoding = Literal["none", "mlp", "cnn", "gru", "transformer"]
@@ -49,7 +49,7 @@ class HistoryEncoder(nn.Module):
         elif kind == "gru":
             self._body = undrawn(nn.GRU, size, size, batch_first=True, device=device)
         else:
-            self._place = nn.Parameter(torch.empty(length, size, device=device))
+            self._place = undrawn_parameter(length, size, device=device)
             self._body = _Attention(size, device)
 
     def begin(self, other: HistoryEncoder, columns: Sequence[int]) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from interplay.agents.parts.networks import draw_weights, linear_layer
+from interplay.agents.parts.networks import linear_layer
 from interplay.envs.types import InterplayError
 
 Mixing = Literal["none", "vdn", "qmix"]
@@ -35,17 +35,15 @@ class QMIX(nn.Module):
 
     Args:
         size: E.
-        seed: of the weights.
         device: where they live.
     """
 
-    def __init__(self, size: int, seed: int, device: torch.device) -> None:
+    def __init__(self, size: int, device: torch.device) -> None:
         super().__init__()
         self._first = linear_layer(2 * size, _WIDTH, device)
         self._first_bias, self._second = (linear_layer(size, _WIDTH, device) for _ in range(2))
         self._second_bias = nn.Sequential(linear_layer(size, _WIDTH, device), nn.ReLU(),
                                           linear_layer(_WIDTH, 1, device))
-        draw_weights(self, seed)
 
     def forward(self, values: Tensor, agents: Tensor) -> Tensor:
         """``values [S, N]`` and embeddings ``agents [S, N, E]`` to ``[S]``, which rises with each value."""
@@ -58,7 +56,7 @@ class QMIX(nn.Module):
         return total
 
 
-def make_mixer(mixing: Mixing, size: int, seed: int, device: torch.device) -> VDN | QMIX | None:
+def make_mixer(mixing: Mixing, size: int, device: torch.device) -> VDN | QMIX | None:
     """The mixer of this name; None for none.
 
     Raises:
@@ -69,5 +67,5 @@ def make_mixer(mixing: Mixing, size: int, seed: int, device: torch.device) -> VD
     if mixing == "vdn":
         return VDN()
     if mixing == "qmix":
-        return QMIX(size, seed, device)
+        return QMIX(size, device)
     raise InterplayError(f"mixing={mixing!r} is unknown: choose from none, vdn, qmix")

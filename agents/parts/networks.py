@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import Literal
+from typing import Literal, TypeVar
+from zlib import crc32
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from interplay.envs.noise import Stream, uniform, world_key
 from interplay.envs.types import InterplayError, SideSpec
 
 Sharing = Literal["shared", "embedding", "independent"]
+Network = TypeVar("Network", bound=nn.Module)
 _EMBEDDING = 8  # numbers that tell agents of a side apart, where they share the rest
 
 
@@ -24,7 +26,6 @@ class OptionScorer(nn.Module):
     Args:
         spec: the side's shapes.
         hidden: width.
-        seed: of the weights, which are the same on every device.
         device: where they live.
         num_outputs: Z, numbers for each action: 1 for a value, more for quantiles of it.
         dueling: whether values are a state's value plus advantages (Wang et al. 2016, equation 9).
@@ -33,7 +34,7 @@ class OptionScorer(nn.Module):
             learnt vector who is asking; ``"independent"`` = one for each, all evaluated in one batched product.
     """
 
-    def __init__(self, spec: SideSpec, hidden: int, seed: int, device: torch.device, *, num_outputs: int = 1,
+    def __init__(self, spec: SideSpec, hidden: int, device: torch.device, *, num_outputs: int = 1,
                  dueling: bool = False, layer_norm: bool = False, sharing: Sharing = "shared") -> None:
         super().__init__()
         own, option, levels = len(spec.own_features), len(spec.option_features), spec.num_levels
@@ -54,7 +55,6 @@ class OptionScorer(nn.Module):
         self._option_head = head(levels) if levels > 0 else None
         self._nothing_head = head(1)
         self._value_head = head(1) if dueling else None
-        draw_weights(self, seed)
 
     def of(self, who: Tensor) -> OptionScorer:
         """The network of the agents int64 ``[N']``: itself, unless each has one of its own and some are left out."""
@@ -97,8 +97,8 @@ class StackedLinear(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, copies: int, device: torch.device) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(copies, outputs, inputs, device=device))
-        self.bias = nn.Parameter(torch.empty(copies, 1, outputs, device=device))
+        self.weight = undrawn_parameter(copies, outputs, inputs, device=device)
+        self.bias = undrawn_parameter(copies, 1, outputs, device=device)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Each copy on its own rows."""
@@ -113,30 +113,50 @@ def linear_layer(inputs: int, outputs: int, device: torch.device, copies: int = 
 
 
 def undrawn(kind: type[nn.Module], *sizes: int, device: torch.device, **settings: object) -> nn.Module:
-    """A layer of torch's whose weights are not drawn yet; ``draw_weights`` does it for the whole network.
+    """A layer of torch's whose weights are NaN until ``draw_weights`` draws those of the whole network.
 
     Made without values first, so that its own initialisation takes nothing from torch's global generator.
     """
-    return kind(*sizes, **settings, device="meta").to_empty(device=device)
+    layer = kind(*sizes, **settings, device="meta").to_empty(device=device)
+    for parameter in layer.parameters():
+        nn.init.constant_(parameter, torch.nan)
+    return layer
+
+
+def undrawn_parameter(*sizes: int, device: torch.device) -> nn.Parameter:
+    """A parameter of a layer of one's own, which is NaN until ``draw_weights`` draws it."""
+    return nn.Parameter(torch.full(sizes, torch.nan, device=device))
 
 
 @torch.no_grad()
-def draw_weights(module: nn.Module, seed: int) -> None:
-    """Uniform weights of variance 2 / inputs (He et al. 2015), biases 0, norms 1; the same on every device.
+def draw_weights(network: Network, seed: int, owner: str) -> Network:
+    """Initialise in place: uniform weights of variance 2 / inputs (He et al. 2015), biases 0, norms 1.
 
-    Weights from state to state of a recurrent layer have variance 1 / (3 inputs), so that its states do not explode.
+    The draws of a parameter depend on ``seed``, ``owner`` and the parameter's full name alone. So no two networks share
+    them, and they are the same on every device. Weights from state to state of a recurrent layer have variance
+    1 / (3 inputs), so that its states do not explode.
+
+    Args:
+        network: a whole network.
+        seed: of the run.
+        owner: the player and the network, such as ``"users.value"``: different for different networks of one run.
+
+    Returns:
+        ``network``.
     """
-    owner = {id(p): layer for layer in module.modules() for p in layer.parameters(recurse=False)}
-    for number, (name, parameter) in enumerate(module.named_parameters()):
-        if "bias" in name:
+    layers = {id(p): layer for layer in network.modules() for p in layer.parameters(recurse=False)}
+    for name, parameter in network.named_parameters():
+        if "bias" in name.rpartition(".")[2]:  # the parameter's own name: a layer may be called _first_bias
             parameter.zero_()
         elif parameter.dim() == 1:
             parameter.fill_(1.0)
         else:
-            inputs = parameter[0].numel() if isinstance(owner[id(parameter)], nn.Conv1d) else parameter.shape[-1]
+            inputs = parameter[0].numel() if isinstance(layers[id(parameter)], nn.Conv1d) else parameter.shape[-1]
             bound = ((1.0 if "weight_hh" in name else 6.0) / inputs) ** 0.5
-            key = world_key(seed, torch.tensor([number], device=parameter.device))
-            parameter.copy_((2.0 * uniform(key, 0, Stream.WEIGHTS, tuple(parameter.shape))[0] - 1.0) * bound)
+            key = world_key(seed, torch.zeros(1, dtype=torch.int64, device=parameter.device))
+            draws = uniform(key, crc32(f"{owner}.{name}".encode()), Stream.WEIGHTS, tuple(parameter.shape))[0]
+            parameter.copy_((2.0 * draws - 1.0) * bound)
+    return network
 
 
 @torch.no_grad()

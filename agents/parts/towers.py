@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from interplay.agents.parts.encoders import Encoding, HistoryEncoder, Pretrained
-from interplay.agents.parts.networks import draw_weights, linear_layer, undrawn
+from interplay.agents.parts.networks import linear_layer, undrawn
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec
 
 Scoring = Literal["hadamard", "concatenation"]
@@ -37,14 +37,13 @@ class Towers(nn.Module):
     Args:
         specs: the sides to serve.
         hidden: E and the width of all layers.
-        seed: of the weights, which are the same on every device.
         device: where they live.
         encoder: of users' histories; ``"none"`` = they are not read.
         embed_ids: whether items have learnt vectors too, by their ids: for logs and fixed catalogues.
         scorer: ``"hadamard"`` = ``W . (u * i) + b``; ``"concatenation"`` = a layer over both.
     """
 
-    def __init__(self, specs: Mapping[Side, SideSpec], hidden: int, seed: int, device: torch.device, *,
+    def __init__(self, specs: Mapping[Side, SideSpec], hidden: int, device: torch.device, *,
                  encoder: Encoding = "none", embed_ids: bool = False, scorer: Scoring = "hadamard") -> None:
         super().__init__()
         columns = _item_columns(specs)
@@ -71,7 +70,6 @@ class Towers(nn.Module):
         self._levels = nn.ModuleDict({_of(side): _Scorer(scorer, hidden, spec.num_levels, device)
                                       for side, spec in specs.items() if spec.num_levels > 0})
         self._nothing = nn.ModuleDict({_of(side): linear_layer(hidden, 1, device) for side in specs})
-        draw_weights(self, seed)
 
     def begin(self, pretrained: Pretrained) -> str:
         """Take what fits of what was learnt from a log: items' vectors, and the encoder of histories.

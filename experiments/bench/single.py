@@ -79,7 +79,7 @@ class SingleWorld(ABC):
         assert isinstance(choices, gymnasium.spaces.Discrete)
         self._size, self._num_actions = box.shape[0], int(choices.n)
         self._online = _network((self._size, _DQN.hidden, _DQN.hidden, self._num_actions), layer_norm)
-        draw_weights(self._online, seed)
+        draw_weights(self._online, seed, "single")
         self._adam = torch.optim.Adam(self._online.parameters(), lr=self.options.learning_rate)
         self.count = 0
         self._seen, self._info = self._env.reset(seed=seed)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from interplay.agents.parts.encoders import HistoryEncoder
-from interplay.agents.parts.networks import draw_weights, linear_layer, undrawn
+from interplay.agents.parts.networks import draw_weights, linear_layer, undrawn, undrawn_parameter
 from interplay.envs.types import InterplayError
 
 Encoder = Literal["mlp", "cnn", "gru", "transformer"]
@@ -87,16 +87,16 @@ class TwoTower(nn.Module):
         self._user_side = _side_layer(user_features, size)
         self._user = undrawn(nn.Embedding, shape.num_users, size, device=device) if shape.user_ids else None
         if shape.encoder == "mlp":
-            self._met = nn.Parameter(torch.empty(1 + 2 * shape.num_items, size, device=device))
+            self._met = undrawn_parameter(1 + 2 * shape.num_items, size, device=device)
         else:
             self._encoder: HistoryEncoder = HistoryEncoder(shape.encoder, 2, shape.history_length, shape.num_items,
                                                            size, device)
         if shape.scorer == "concatenation":
             self._of_user, self._of_item = (linear_layer(size, size, device) for _ in range(2))
-        self._weight = nn.Parameter(torch.empty(1, size, device=device))
-        self.item_bias = nn.Parameter(torch.empty(shape.num_items, device=device))
-        self.user_bias = nn.Parameter(torch.empty(shape.num_users, device=device))
-        draw_weights(self, seed)
+        self._weight = undrawn_parameter(1, size, device=device)
+        self.item_bias = undrawn_parameter(shape.num_items, device=device)
+        self.user_bias = undrawn_parameter(shape.num_users, device=device)
+        draw_weights(self, seed, "two-tower")
         _make_small(self)
 
     def users(self, user: Tensor, history: History) -> Tensor:
@@ -163,9 +163,7 @@ def _side_layer(features: Tensor, size: int) -> nn.Module | None:
 def _make_small(model: TwoTower) -> None:
     """Vectors that start small, so that their sums do not saturate, and a product that starts as a plain one."""
     for name, parameter in model.named_parameters():
-        if name.endswith("_bias"):
-            parameter.zero_()
-        elif name in ("_item.weight", "_user.weight", "_met", "_item_side.weight", "_user_side.weight"):
+        if name in ("_item.weight", "_user.weight", "_met", "_item_side.weight", "_user_side.weight"):
             parameter.mul_(_SMALL * (parameter.shape[1] / 2.0) ** 0.5)
     if model.shape.scorer == "hadamard":
         model._weight.fill_(1.0)

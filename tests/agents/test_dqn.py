@@ -5,7 +5,7 @@ import torch
 
 from interplay.agents import Setting
 from interplay.agents.dqn import DQNAgent, DQNOptions
-from interplay.agents.parts.networks import OptionScorer
+from interplay.agents.parts.networks import OptionScorer, draw_weights
 from interplay.agents.parts.returns import NStep
 from interplay.envs.types import InterplayError
 
@@ -96,8 +96,9 @@ def test_every_flag_learns_which_agent_wants_what(spec, moved, flags):
 
 def test_independent_networks_are_those_of_each_agent_alone(spec):
     """The batched product against one network at a time, with the same weights."""
-    many = OptionScorer(spec, 8, 3, torch.device("cpu"), sharing="independent", dueling=True, num_outputs=2)
-    one = OptionScorer(spec, 8, 3, torch.device("cpu"), dueling=True, num_outputs=2)
+    many = draw_weights(OptionScorer(spec, 8, torch.device("cpu"), sharing="independent", dueling=True, num_outputs=2),
+                        1, "many")
+    one = OptionScorer(spec, 8, torch.device("cpu"), dueling=True, num_outputs=2)
     own, options = torch.randn(5, 2, 1), torch.randn(5, 2, 2, 1)
     found = many(own, options)
     for agent in range(2):

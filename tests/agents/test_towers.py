@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from interplay.agents.parts.encoders import ENCODINGS, HistoryEncoder
-from interplay.agents.parts.mixing import QMIX, VDN
 from interplay.agents.parts.networks import draw_weights
 from interplay.agents.parts.towers import Embedded, Towers
 from interplay.envs.presets import find_preset
@@ -17,12 +16,12 @@ def market():
 
 @pytest.fixture
 def towers(market):
-    return Towers(market.specs, 16, 1, CPU, encoder="gru")
+    return draw_weights(Towers(market.specs, 16, CPU, encoder="gru"), 1, "towers")
 
 
 def test_the_articles_worked_example_with_the_right_values():
     """Section 4.3: W . (u * i) + b = [0.495, 0.375], where it says [0.5, 0.6]."""
-    scorer = Towers(find_preset("kale").market().specs, 5, 0, CPU)._response
+    scorer = Towers(find_preset("kale").market().specs, 5, CPU)._response
     scorer._out = torch.nn.Linear(5, 2)
     weight = [[0.1, 0.2, 0.3, 0.4, 0.5], [0.5, 0.4, 0.3, 0.2, 0.1]]
     scorer._out.load_state_dict({"weight": torch.tensor(weight), "bias": torch.tensor([0.1, 0.2])})
@@ -34,7 +33,7 @@ def test_the_articles_worked_example_with_the_right_values():
 
 @pytest.mark.parametrize("scorer", ["hadamard", "concatenation"])
 def test_an_option_is_scored_alike_in_every_place(market, scorer):
-    towers = Towers(market.specs, 16, 1, CPU, scorer=scorer)
+    towers = draw_weights(Towers(market.specs, 16, CPU, scorer=scorer), 1, "towers")
     seen = market.observe(market.reset([0, 1]), "users")
     turned = seen.map(lambda x: x)
     turned = type(seen)(seen.own, seen.options.flip(2), seen.mask, seen.ids.flip(2))
@@ -70,14 +69,14 @@ def test_items_are_scored_for_each_segment_and_level(market, towers):
 
 def test_items_that_can_only_rest_have_one_score():
     market = find_preset("kale").market()
-    towers = Towers(market.specs, 16, 1, CPU)
+    towers = draw_weights(Towers(market.specs, 16, CPU), 1, "towers")
     assert towers.scores("items", towers.embed("items", market.observe(market.reset([0]), "items"))).shape == (1, 4, 1)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ENCODINGS if kind != "none"])
 def test_every_encoder_reads_order_responses_and_ids(kind):
     encoder = HistoryEncoder(kind, 3, 6, 5, 16, CPU)
-    draw_weights(encoder, 2)
+    draw_weights(encoder, 2, "encoder")
     generator = torch.Generator().manual_seed(0)
     history, ids = torch.randn(2, 4, 6, 3, generator=generator), torch.randint(6, (2, 4, 6), generator=generator)
     code = encoder(history, ids)
@@ -90,32 +89,17 @@ def test_every_encoder_reads_order_responses_and_ids(kind):
 
 def test_without_an_id_table_ids_are_not_read():
     encoder = HistoryEncoder("gru", 3, 6, 0, 16, CPU)
-    draw_weights(encoder, 2)
+    draw_weights(encoder, 2, "encoder")
     history = torch.randn(2, 6, 3)
     assert torch.equal(encoder(history, torch.zeros(2, 6).long()), encoder(history, torch.ones(2, 6).long()))
-
-
-def test_vdn_is_a_mean():
-    assert VDN()(torch.tensor([[1.0, 2.0, 6.0]]), torch.zeros(1, 3, 4)).tolist() == [3.0]
-
-
-def test_qmix_rises_with_every_value_whoever_and_however_many():
-    mixer = QMIX(4, 3, CPU)
-    for count in (1, 5):
-        values, agents = torch.randn(50, count, requires_grad=True), torch.randn(50, count, 4)
-        total = mixer(values, agents)
-        (slope,) = torch.autograd.grad(total.sum(), values)
-        assert (slope >= 0.0).all()
-        assert (slope > 0.0).float().mean() > 0.99
-        order = torch.randperm(count)
-        assert torch.allclose(mixer(values[:, order], agents[:, order]), total, atol=1e-5)
 
 
 def test_weights_are_drawn_by_seed_and_never_from_torch(market):
     before = torch.random.get_rng_state()
     for encoder in ENCODINGS:
-        one, other, third = (Towers(market.specs, 16, seed, CPU, encoder=encoder, embed_ids=True).state_dict()
-                             for seed in (1, 1, 2))
+        one, other, third = (
+            draw_weights(Towers(market.specs, 16, CPU, encoder=encoder, embed_ids=True), seed, "towers").state_dict()
+            for seed in (1, 1, 2))
         assert all(torch.isfinite(value).all() and value.abs().max() < 4.0 for value in one.values())
         assert all(torch.equal(one[name], other[name]) for name in one)
         assert any(not torch.equal(one[name], third[name]) for name in one)

@@ -1,0 +1,131 @@
+"""Initial weights and gradients of every network of every learner, in all its variants, found by discovery."""
+
+from dataclasses import fields, replace
+from typing import Literal, get_args, get_origin, get_type_hints
+
+import pytest
+import torch
+from torch import nn
+
+from interplay.agents import Agent, JointAgent, Setting, agents
+from interplay.agents.parts.lives import ANY_SIDES, ONE_SIDE, life
+from interplay.agents.parts.networks import draw_weights
+
+SMALL = {"warm_up": 20, "batch_size": 64, "hidden": 8, "rollout_length": 4, "num_epochs": 1, "num_minibatches": 1}
+
+
+def choices(kind):
+    """Options that choose among forms of an algorithm, and their values."""
+    hints = get_type_hints(kind.Options)
+    found = {name: (True, False) if hint is bool else get_args(hint) for name, hint in hints.items()
+             if hint is bool or get_origin(hint) is Literal}
+    return [(name, value) for name, values in found.items() for value in values]
+
+
+def roles(kind):
+    """The sides that it plays in one run, each with what is seen there."""
+    if issubclass(kind, JointAgent):
+        return {"both": ANY_SIDES["users with a history, and items"]}
+    cases = {"users": "users with a history", "items": "items", "platform": "a platform"}
+    return {side: ONE_SIDE[cases[side]] for side in kind.plays}
+
+
+def make(kind, specs, seed=1, **choice):
+    names = {field.name for field in fields(kind.Options)}
+    options = kind.Options(**{name: value for name, value in SMALL.items() if name in names}, **choice)
+    spec = next(iter(specs.values())) if issubclass(kind, Agent) else specs
+    return kind(spec, Setting(seed=seed, total_steps=40), options)
+
+
+def networks(agent):
+    """Those that are trained, by name."""
+    return {name: part for name, part in vars(agent).items()
+            if isinstance(part, nn.Module) and all(p.requires_grad for p in part.parameters())}
+
+
+DEEP = [kind for kind in agents().values() if any(networks(make(kind, specs)) for specs in roles(kind).values())]
+VARIANTS = [(kind, role, dict([choice])) for kind in DEEP for role in roles(kind) for choice in choices(kind) or [()]]
+IDS = ["-".join([kind.name, role, *(f"{name}={value}" for name, value in choice.items())])
+       for kind, role, choice in VARIANTS]
+
+
+def test_deep_agents_are_found():
+    assert {"dqn", "pqn", "slateq", "shared-critic", "ippo", "mappo"} <= {kind.name for kind in DEEP}
+
+
+@pytest.mark.parametrize(("kind", "role", "choice"), VARIANTS, ids=IDS)
+def test_no_weights_start_at_zero(kind, role, choice):
+    for label, network in networks(make(kind, roles(kind)[role], **choice)).items():
+        for name, parameter in network.named_parameters():
+            assert bool(torch.isfinite(parameter).all()), f"{label}.{name} was not drawn"
+            is_bias = name.rpartition(".")[2].startswith("bias")
+            assert bool((parameter == 0.0).all()) == is_bias, f"{label}.{name}"
+
+
+def acted(agent, side, step):
+    """The step with what the agent does in it; half of the users take the first of a platform's slots."""
+    if side == "platform":
+        slate = agent.offer(step.observation, 2, True).slots
+        return replace(step, slate=slate, action=torch.where(step.response > 0.5, slate[..., 0], 0))
+    seen = (side, step.observation) if isinstance(agent, JointAgent) else (step.observation,)
+    return replace(step, action=agent.act(*seen, True))
+
+
+def taught(agent, specs):
+    """The agent after its first update, whose gradients are still there."""
+    for moment in life(specs, 30, False):
+        steps = {side: acted(agent, side, step) for side, step in moment.items()}
+        if "loss" in agent.learn(steps if isinstance(agent, JointAgent) else next(iter(steps.values()))):
+            return agent
+    raise AssertionError("it did not learn")
+
+
+# PPO has towers for its actor and for its critic, and leaves parts of them out of the loss: the actor needs no
+# response, the critic neither that nor scores, and IPPO's critic does not read what there is to choose from.
+UNREAD = {"ippo": ("_response", "_critic._levels", "_critic._nothing", "_critic._segment"),
+          "mappo": ("_response", "_critic._levels", "_critic._nothing")}
+
+
+@pytest.mark.parametrize(("kind", "role", "choice"), VARIANTS, ids=IDS)
+def test_every_parameter_gets_a_gradient(kind, role, choice):
+    specs = roles(kind)[role]
+    for label, network in networks(taught(make(kind, specs, **choice), specs)).items():
+        for name, parameter in network.named_parameters():
+            unread = any(part in name for part in UNREAD.get(kind.name, ()))
+            learns = parameter.grad is not None and bool((parameter.grad != 0.0).any())
+            assert learns is not unread, f"{label}.{name}"
+
+
+def signatures(agent):
+    """What tells the draws of a weight from others, whatever they were scaled by."""
+    for label, network in networks(agent).items():
+        for name, parameter in network.named_parameters():
+            numbers = parameter.detach().double().flatten()[:3]
+            if len(numbers) == 3 and numbers[0] not in (0.0, 1.0):
+                yield f"{label}.{name}", tuple((numbers / numbers[0]).round(decimals=4).tolist())
+
+
+@pytest.mark.parametrize("kind", DEEP, ids=lambda kind: kind.name)
+def test_no_two_weights_share_their_draws(kind):
+    """Of any network, player or seed."""
+    found = {(role, seed, name): signature for role, specs in roles(kind).items() for seed in (0, 1, 2)
+             for name, signature in signatures(make(kind, specs, seed))}
+    assert len(set(found.values())) == len(found)
+
+
+@pytest.mark.parametrize("kind", DEEP, ids=lambda kind: kind.name)
+def test_one_seed_gives_the_same_weights(kind):
+    for specs in roles(kind).values():
+        assert dict(signatures(make(kind, specs, 3))) == dict(signatures(make(kind, specs, 3)))
+
+
+def test_draws_depend_on_the_seed_the_owner_and_the_name_alone():
+    def drawn(seed, owner, **layers):
+        return draw_weights(nn.ModuleDict(layers), seed, owner).state_dict()["here.weight"]
+
+    weight = drawn(1, "users", here=nn.Linear(3, 2))
+    assert torch.equal(weight, drawn(1, "users", before=nn.Linear(5, 5), here=nn.Linear(3, 2)))
+    assert not torch.equal(weight, drawn(1, "items", here=nn.Linear(3, 2)))
+    assert not torch.equal(weight, drawn(1 << 32, "users", here=nn.Linear(3, 2)))
+    # A salted hash would give others in each process.
+    assert weight[0].tolist() == pytest.approx([-0.07647882, -0.25152817, -1.37586582])
