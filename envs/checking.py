@@ -1,0 +1,192 @@
+"""Values are checked against type hints: one mechanism for dataclasses and for the arguments of public functions.
+
+A hint is a plain one (``int``, ``float | None``, ``Literal["a", "b"]``, ``tuple[float, ...]``), or one with limits, such
+as ``Annotated[int, Bounds(1)]``. An integer is accepted where a number is asked for. True and False are not numbers, and
+every number is finite: tensors are float32, and what exceeds that becomes infinite there.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+from interplay.envs.types import InterplayError
+
+FLOAT_MAX = 3.4028234663852886e38
+"""The largest float32."""
+
+_SHOWN = 80  # characters of a value in a message
+
+
+class Bounds(NamedTuple):
+    """Limits of a number.
+
+    Attributes:
+        low: the lowest value.
+        high: the highest value.
+        above: whether ``low`` itself is excluded.
+    """
+
+    low: float = -FLOAT_MAX
+    high: float = FLOAT_MAX
+    above: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int | float) and self.low <= value <= self.high and not (
+            self.above and value == self.low)
+
+    def __str__(self) -> str:
+        low, high = (f"{limit:.16g}" for limit in self[:2])
+        if self.low == -FLOAT_MAX:
+            return f"of at most {high}"
+        if self.above:
+            return f"above {low}" if self.high == FLOAT_MAX else f"above {low} and at most {high}"
+        if self.high < FLOAT_MAX:
+            return f"between {low} and {high}"
+        return "and not be negative" if self.low == 0 else f"of at least {low}"
+
+
+Count = Annotated[int, Bounds(1)]
+Index = Annotated[int, Bounds(0)]
+Fraction = Annotated[float, Bounds(0, 1)]
+Positive = Annotated[float, Bounds(0, above=True)]
+NotNegative = Annotated[float, Bounds(0)]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A dataclass whose values are checked against their type hints when it is made.
+
+    A subclass with rules of its own overrides ``__post_init__`` and calls this one first.
+    """
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+def check_fields(record: Any) -> None:
+    """Check every field of a dataclass or named tuple against its type hint.
+
+    Raises:
+        InterplayError: the first field whose value does not fit.
+    """
+    names = [f.name for f in fields(record)] if is_dataclass(record) else record._fields
+    check_arguments(type(record), **{name: getattr(record, name) for name in names})
+
+
+def check_arguments(owner: Callable[..., Any], **values: object) -> None:
+    """Check arguments against the type hints of the function or class that takes them.
+
+    Raises:
+        InterplayError: the first one that does not fit.
+    """
+    for name, value in values.items():
+        check_value(name, value, _hints(owner)[name])
+
+
+def check_value(name: str, value: object, hint: Any) -> None:
+    """Check one value.
+
+    Raises:
+        InterplayError: it does not fit the hint.
+    """
+    if _fits(value, hint):
+        return
+    words = [choice for choice in get_args(_plain(hint)) if isinstance(choice, str)]
+    if isinstance(value, str) and words:
+        raise InterplayError(f"{name}={shown(value)} is unknown: choose from {', '.join(words)}")
+    raise InterplayError(f"{name}={shown(value)} must be {_wanted(value, hint)}")
+
+
+def as_integer(name: str, value: object, least: int = 0) -> int:
+    """Any kind of integer, of Python, numpy or torch, as Python has it.
+
+    Raises:
+        InterplayError: it is not an integer, it is True or False, or it is below ``least``.
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = None
+    if number is None or number < least:
+        raise InterplayError(f"{name}={shown(value)} must be an integer of at least {least}")
+    return number
+
+
+def shown(value: object) -> str:
+    """A value as one short line of a message."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+@cache
+def _hints(owner: Any) -> dict[str, Any]:
+    return get_type_hints(owner, include_extras=True)
+
+
+def _plain(hint: Any) -> Any:
+    """A hint without ``Annotated`` and without ``| None``."""
+    if get_origin(hint) is Annotated:
+        return _plain(get_args(hint)[0])
+    if get_origin(hint) in (Union, UnionType):
+        others = [each for each in get_args(hint) if each is not NoneType]
+        return _plain(others[0]) if len(others) == 1 else hint
+    return hint
+
+
+def _fits(value: object, hint: Any) -> bool:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        limits = (extra for extra in args[1:] if isinstance(extra, Bounds))
+        return _fits(value, args[0]) and all(value in bounds for bounds in limits)
+    if origin in (Union, UnionType):
+        return any(_fits(value, each) for each in args)
+    if origin is Literal:
+        return any(type(value) is type(choice) and value == choice for choice in args)
+    if origin is tuple:
+        return isinstance(value, tuple) and _each_fits(value, args)
+    return _is_a(value, origin or hint)
+
+
+def _each_fits(values: tuple[object, ...], hints: tuple[Any, ...]) -> bool:
+    if hints[-1] is ...:
+        return all(_fits(value, hints[0]) for value in values)
+    return len(values) == len(hints) and all(map(_fits, values, hints))
+
+
+def _is_a(value: object, kind: Any) -> bool:
+    if kind in (Any, None, NoneType):
+        return kind is Any or value is None
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= FLOAT_MAX
+    if kind is int:
+        return type(value) is int
+    return isinstance(value, kind)
+
+
+def _wanted(value: object, hint: Any) -> str:
+    """What the value must be, in words."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        broken = [str(extra) for extra in args[1:] if isinstance(extra, Bounds) and value not in extra]
+        return " ".join([_wanted(value, args[0]), *broken[:1]])
+    if origin in (Union, UnionType):
+        return " or ".join(_wanted(value, each) for each in args)
+    if origin is Literal:
+        return f"a word in quotes: choose from {', '.join(map(str, args))}"
+    if origin is tuple and args[-1] is ...:
+        return f"a tuple, each value {_wanted(value, args[0])}, such as {_EXAMPLES.get(_plain(args[0]), '()')}"
+    if origin is tuple:
+        return f"a tuple of {len(args)} values"
+    if hint is float and isinstance(value, float):
+        return "a finite number"
+    return _NAMES.get(hint, f"of type {getattr(origin or hint, '__name__', hint)}")
+
+
+_NAMES: dict[Any, str] = {int: "an integer", float: "a number", bool: "True or False", str: "a text",
+                          NoneType: "None"}
+_EXAMPLES: dict[Any, str] = {int: "(1, 2)", float: "(2.0, 4.0) or ()", str: "('a', 'b')"}
