@@ -9,4 +9,4 @@ FEED = Preset(
     TOWN.behaviour,
     Training(num_worlds=4, episodes=40, eval_worlds=32, discount=0.97, side="platform", others="conditional-logit"),
     "the town, whose users choose by chance: a platform fills their slates and wants them to stay pleased",
-    ("slateq", "slateq,optimiser=top-k", "dqn", "linucb"))
+    ("slateq", "dqn", "linucb"))

@@ -22,7 +22,7 @@ _CONFIG = MarketConfig(
     satiation_gain=3.0, satiation_recovery=1.0, satiation_max=4.0, mood_max=4.0,
     user_state="own", item_state="single")
 
-_TRAINING = Training(num_worlds=256, episodes=200, eval_worlds=2048, discount=0.97)
+_TRAINING = Training(num_worlds=64, episodes=200, eval_worlds=2048, discount=0.97)
 _ENTRANTS = ("q-learning", "dqn", "pqn", "shared-critic", "ippo")
 
 KALE = Preset("kale", _CONFIG, _behaviour, _TRAINING,
@@ -34,4 +34,4 @@ KALE_NULL = Preset("kale-null", replace(_CONFIG, mood_weight=0.0), _behaviour, r
 KALE_PARTIAL = Preset("kale-partial", replace(_CONFIG, user_sees="history", history_length=20, user_state="none"),
                       _behaviour, replace(_TRAINING, episodes=100),
                       "kale for a user who does not know its own state, only its last 20 items and responses",
-                      tuple(f"shared-critic,encoder={encoder}" for encoder in ("none", "gru", "transformer")), seeds=10)
+                      tuple(f"shared-critic,encoder={encoder}" for encoder in ("none", "gru", "transformer")))
