@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from interplay.experiments.curves import write_curves
+from interplay.experiments.reports import made_by, made_line, publish
 from interplay.experiments.run import RESULTS
-from interplay.experiments.scores import METRICS, SCORES, Row, agents_of, collect, scores, write_rows
+from interplay.experiments.scores import METRICS, SCORES, Row, agents_of, collect, read_rows, scores, write_rows
 from interplay.experiments.settings import OPTION_OF
 from interplay.experiments.statistics import interquartile_mean, mean_estimate, probability_of_improvement
 from interplay.experiments.tables import table
 
-REPORT = "report.md"
-
 
 def write_report(out: Path, names: Sequence[str], problems: Mapping[str, str], command: str, scale: float) -> None:
-    """Write ``report.md``, ``scores.csv``, ``curves.csv`` and the two pictures, and print the report.
+    """Write the report, its rows and the two pictures, and print the report.
 
     Args:
         out: the benchmark's folder, whose ``runs`` hold the runs.
@@ -34,31 +29,32 @@ def write_report(out: Path, names: Sequence[str], problems: Mapping[str, str], c
     rows = collect(out / "runs", names)
     write_rows(rows, out / SCORES)
     write_curves(out / "runs", rows, names, out)
-    text = _text(rows, _rewards(out / "runs", names), _options(out / "runs", names), problems, command, scale)
-    (out / REPORT).write_text(text)
-    print(text)
+    data = {"scale": scale, "rewards": _rewards(out / "runs", names), "options": _options(out / "runs", names),
+            "problems": dict(problems)}
+    print(publish(out, report_text, made_by(command), data))
     if rows:
         from interplay.experiments.plots import plot_folders  # here, because matplotlib takes a second to load
 
         plot_folders([out], out)
 
 
-def _text(rows: Sequence[Row], rewards: Sequence[str], options: Sequence[str], problems: Mapping[str, str],
-          command: str, scale: float) -> str:
+def report_text(folder: Path, source: Mapping[str, Any]) -> str:
+    """The text of the report, from the scores in ``folder``."""
+    data, rows = source["data"], read_rows(folder / SCORES)
     markets = list(dict.fromkeys(row.market for row in rows))
-    parts = [f"Made by `{command}` with torch {torch.__version__.split('+')[0]} on {os.cpu_count()} cores "
-             f"({platform.machine()}).",
-             "" if scale >= 1.0 else f"**A short version**: agents trained for {scale:.3g} of the episodes that are "
-             "recommended. Do not quote these figures.",
+    parts = [made_line(source["made"]),
+             "" if data["scale"] >= 1.0 else f"**A short version**: agents trained for {data['scale']:.3g} of the "
+             "episodes that are recommended. Do not quote these figures.",
              "Held-out worlds, exploration off. Intervals are 95 %, by bootstrap over training seeds. IQM is the "
              "interquartile mean; normalised is 0 for random users and 1 at the optimum; where no optimum is known, 1 "
              "is what greedy users get; where platforms are compared, 0 is a random one and 1 the market's own slates.",
-             *(f"Rewards of the log: {line}." for line in rewards),
+             *(f"Rewards of the log: {line}." for line in data["rewards"]),
              *(_market(rows, market) for market in markets), _aggregate(rows, markets)]
-    if options:
-        parts.append(f"Options that differ from the agents' defaults, as markets recommend: {'; '.join(options)}.")
-    if problems:
-        lines = "\n".join(f"- {name}: {problem}" for name, problem in problems.items())
+    if data["options"]:
+        parts.append("Options that differ from the agents' defaults, as markets recommend: "
+                     f"{'; '.join(data['options'])}.")
+    if data["problems"]:
+        lines = "\n".join(f"- {name}: {problem}" for name, problem in data["problems"].items())
         parts.append(f"## Runs that failed\n\n{lines}")
     return "\n\n".join(part for part in parts if part) + "\n"
 
