@@ -41,7 +41,7 @@ class BenchSettings:
     profile: Path | None = None
     """Folder for a trace of a few pieces of each case, which TensorBoard and Perfetto open."""
     out: Path = Path("bench")
-    """Folder of bench.json, bench.md and bench.png."""
+    """Folder of report.md, its rows and bench.png."""
 
     def check(self) -> None:
         """Check the numbers.
@@ -84,7 +84,7 @@ def bench(settings: BenchSettings) -> int:
     settings.check()
     entries = list(_entries(settings))
     try:
-        settings.out.mkdir(parents=True, exist_ok=True)
+        settings.out.mkdir(parents=True, exist_ok=True)  # before anything is measured
     except OSError as error:
         raise InterplayError(f"out={str(settings.out)!r} cannot be made ({error.strerror or error}): choose another "
                              "with --out") from error
@@ -96,7 +96,7 @@ def bench(settings: BenchSettings) -> int:
                 print(f"[{turn + 1}/{settings.repeats}] {entry.name}, {entry.threads} threads: ", end="", flush=True)
                 print(_tried(entry, found, problems), flush=True)
         write_bench(settings.out, list(found.values()), problems, _shown(typed("bench")))
-    print(f"report: {settings.out / 'bench.md'}")
+    print(f"report: {settings.out / 'report.md'}")
     named = {pair.partition("=")[0] for pair in settings.peer_python}
     # Of all peers, nobody has each in one environment.
     return 1 if any(name in named or name not in peers() for name in problems) else 0

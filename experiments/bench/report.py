@@ -1,19 +1,19 @@
-"""What the benchmark found, as JSON, a table, the targets and a picture."""
+"""What the speed benchmark found: rates, targets and a picture."""
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from interplay.envs import kernels
+from interplay.experiments.reports import publish
 from interplay.experiments.tables import table
 
 USERS, AGENTS = "user-interactions/s", "agent-steps/s"
@@ -87,19 +87,21 @@ TARGETS = (
 
 
 def write_bench(out: Path, found: Sequence[Measured], problems: Mapping[str, str], command: str) -> None:
-    """Write ``bench.json``, ``bench.md`` and ``bench.png`` into ``out``."""
-    (out / "bench.json").write_text(json.dumps({"command": command, "machine": _machine(), "problems": dict(problems),
-                                                "measured": [asdict(one) for one in found]}, indent=1) + "\n")
-    (out / "bench.md").write_text(_text(found, problems, command))
+    """Write the report, its rows and ``bench.png`` into ``out``."""
+    made = {"command": command, "machine": _machine()}
+    publish(out, bench_text, made, {"problems": dict(problems), "measured": [asdict(one) for one in found]})
     from interplay.experiments.bench.picture import draw  # here, because matplotlib takes a second to load
 
     draw(found, out / "bench.png")
 
 
-def _text(found: Sequence[Measured], problems: Mapping[str, str], command: str) -> str:
-    lost = "".join(f"\n- {problem}" for problem in problems.values())
-    parts = [f"Made by `{command}` on {_machine()}. Medians of repeats; warm-up is left out; random actions are "
-             "drawn within what is timed. The machine is shared, so compare rates of one report only.",
+def bench_text(folder: Path, source: Mapping[str, Any]) -> str:
+    """The text of the report, from the rates of all repeats."""
+    made, data = source["made"], source["data"]
+    found = [Measured(**{**one, "rates": tuple(one["rates"])}) for one in data["measured"]]
+    lost = "".join(f"\n- {problem}" for problem in data["problems"].values())
+    parts = [f"Made by `{made['command']}` on {made['machine']}. Medians of repeats; warm-up is left out; random "
+             "actions are drawn within what is timed. The machine is shared, so compare rates of one report only.",
              "## Rates", _rates(found), "## Targets", _targets(found),
              *([f"## Not measured\n{lost}"] if lost else [])]
     return "\n\n".join(parts) + "\n"

@@ -9,15 +9,14 @@ the training is over.
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +25,7 @@ from interplay.envs.recommend_v0 import RecommendVectorEnv
 from interplay.envs.types import InterplayError
 from interplay.experiments.bench.single import SINGLES
 from interplay.experiments.evaluation import HELD_OUT_SEED, evaluate
+from interplay.experiments.reports import made_by, made_line, publish
 from interplay.experiments.run import Run
 from interplay.experiments.settings import TrainSettings, make_options, parse_pairs, split_entrant
 from interplay.experiments.tables import table
@@ -191,8 +191,10 @@ def _last_row(scores: Sequence[float], wanted: float) -> int | None:
     return start if start < len(scores) else None
 
 
-def text(found: Sequence[Reached], race: Race, command: str) -> str:
-    """The report."""
+def race_text(folder: Path, source: Mapping[str, Any]) -> str:
+    """The text of the report, from what each learner reached with each seed."""
+    data = source["data"]
+    found = [Reached(**{**one, "scores": tuple(one["scores"])}) for one in data["reached"]]
     by_name: dict[str, list[Reached]] = {}
     for one in found:
         by_name.setdefault(one.name, []).append(one)
@@ -201,11 +203,11 @@ def text(found: Sequence[Reached], race: Race, command: str) -> str:
              f"{median(one.steps for one in some):,.0f}", f"{median(one.scores[-1] for one in some):.2f}",
              _times(name, held)] for name, some in by_name.items()]
     seeds = len({one.seed for one in found})
-    return (f"Made by `{command}` with torch {torch.__version__.split('+')[0]} on one thread of {os.cpu_count()} cores."
-            f" Seconds of training until the policy earned a user return of {race.wanted} on {race.preset} without "
-            f"exploration, in {_WORLDS} worlds that nobody trained in; evaluations are not counted. It is held from "
-            f"the first of {_HELD} evaluations in a row that are not below it, or of those that are not until the "
-            f"training is over. Medians of {seeds} seeds, and from the least to the most.\n\n"
+    return (f"{made_line(source['made'])} On one thread. Seconds of training until the policy earned a user return of "
+            f"{data['wanted']} on {data['preset']} without exploration, in {_WORLDS} worlds that nobody trained in; "
+            f"evaluations are not counted. It is held from the first of {_HELD} evaluations in a row that are not "
+            f"below it, or of those that are not until the training is over. Medians of {seeds} seeds, and from the "
+            "least to the most.\n\n"
             + table(["learner", "touched", "held", "steps of single worlds", "last score",
                      "its algorithm in a single file took to hold"], rows) + "\n")
 
@@ -241,7 +243,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, help="of agents' training, if not as recommended")
     parser.add_argument("--seconds", type=float, default=200.0, help="the most that anybody trains")
     parser.add_argument("--pause", type=float, default=0.5, help="seconds of training between two evaluations")
-    parser.add_argument("--out", type=Path, default=Path("bench"), help="folder of to_score.md and to_score.json")
+    parser.add_argument("--out", type=Path, default=Path("bench"), help="folder of the report")
     options = parser.parse_args()
     if min(options.seconds, options.pause, options.seeds) <= 0:
         parser.error(f"seconds={options.seconds}, pause={options.pause}, seeds={options.seeds}: give numbers above 0")
@@ -262,9 +264,8 @@ def main() -> None:
                + "".join(f" --{name} {value:g}" for name, value in (
                    ("num-worlds", race.num_worlds), ("episodes", race.episodes), ("seconds", race.seconds),
                    ("pause", race.pause)) if value is not None))
-    (options.out / "to_score.json").write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n")
-    (options.out / "to_score.md").write_text(text(found, race, command))
-    print(text(found, race, command))
+    data = {"preset": race.preset, "wanted": race.wanted, "reached": [asdict(one) for one in found]}
+    print(publish(options.out, race_text, made_by(command), data))
 
 
 if __name__ == "__main__":

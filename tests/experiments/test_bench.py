@@ -46,11 +46,11 @@ def measured(name, rate, threads=1, users=None, agents=None, unit=AGENTS):
 def test_a_report_has_rates_targets_and_a_picture(tmp_path, capsys):
     settings = BenchSettings(only=("core-2000", "single-dqn-kale"), repeats=2, out=tmp_path / "out", **QUICK)
     assert bench(settings) == 0
-    found = json.loads((tmp_path / "out" / "bench.json").read_text())
+    found = json.loads((tmp_path / "out" / "report.json").read_text())["data"]
     assert [(one["name"], one["threads"], len(one["rates"])) for one in found["measured"]] == [
         ("core-2000", 1, 10), ("single-dqn-kale", 1, 10)]
     assert all(rate > 0 for one in found["measured"] for rate in one["rates"])
-    assert "one town of 2,000 users x 50 items" in (tmp_path / "out" / "bench.md").read_text()
+    assert "one town of 2,000 users x 50 items" in (tmp_path / "out" / "report.md").read_text()
     assert (tmp_path / "out" / "bench.png").stat().st_size > 1000
     assert "[2/2] core-2000" in capsys.readouterr().out
 
@@ -70,7 +70,7 @@ def test_the_exit_status_tells_of_our_own_cases_and_of_named_peers(tmp_path, mon
         monkeypatch.setattr(f"{command}._entries", lambda settings, name=name: iter([Entry(name, 1, broken)]))
         settings = BenchSettings(repeats=1, peer_python=named, out=tmp_path, **QUICK)
         assert bench(settings) == status
-    assert "core-2000 failed with status 3" in (tmp_path / "bench.md").read_text()
+    assert "core-2000 failed with status 3" in (tmp_path / "report.md").read_text()
 
 
 def test_targets_compare_like_with_like():

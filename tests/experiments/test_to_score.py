@@ -1,6 +1,7 @@
 """The race to a score: what counts as held, and that both kinds of learner run in it."""
 
 import sys
+from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +10,8 @@ import pytest
 
 from interplay.experiments.bench import to_score
 from interplay.experiments.bench.single import SINGLES
-from interplay.experiments.bench.to_score import Race, Reached, text
+from interplay.experiments.bench.to_score import Race, Reached, race_text
+from interplay.experiments.reports import made_by
 
 SINGLE = "single-dqn"
 
@@ -78,15 +80,18 @@ def test_the_report_says_how_much_longer_the_faster_single_file_took() -> None:
     def seeds(name: str, *held: float | None) -> list[Reached]:
         return [Reached(name, seed, held[seed], held[seed], 400.0, 1000, (38.0,)) for seed in range(len(held))]
 
-    race = Race("kale", 37.0, 400.0, 1.0)
+    def text(found: list[Reached]) -> str:
+        data = {"preset": "kale", "wanted": 37.0, "reached": [asdict(one) for one in found]}
+        return race_text(Path(), {"made": made_by("command"), "data": data})
+
     fast, slow = seeds("dqn,y=1", 1.0, 2.0, 3.0), seeds(SINGLE, 9.0, 20.0, None)
     other = [*seeds("pqn", 4.0, 4.0, 4.0), *seeds("single-pqn", 6.0, 6.0, 6.0)]
-    told = text([*fast, *slow, *seeds(f"{SINGLE},x=1", 9.0, 30.0, 90.0), *other], race, "command")
+    told = text([*fast, *slow, *seeds(f"{SINGLE},x=1", 9.0, 30.0, 90.0), *other])
     assert "2.0 s (1.0 to 3.0)" in told
     assert "by 2 of 3 seeds, from 9.0 s" in told
     assert "10.0 times as long" in told
     assert "1.5 times as long" in told  # PQN's is the PQN in a single file, not the DQN
-    assert "times as long" not in text([*fast, *seeds(SINGLE, None, None, 9.0)], race, "command")
+    assert "times as long" not in text([*fast, *seeds(SINGLE, None, None, 9.0)])
 
 
 @pytest.mark.parametrize(("option", "told"), [
