@@ -117,7 +117,8 @@ class PQNAgent(EpsilonGreedy):
         after = rollout.next_observation
         ahead = self._values(after).masked_fill(~after.mask, -torch.inf).amax(-1)
         discount = torch.where(rollout.terminated, 0.0, self.setting.discount)
-        return lambda_returns(rollout.reward, discount, cut_off(rollout), ahead, self.options.trace_decay)
+        cut = cut_off(rollout.truncated, rollout.valid)
+        return lambda_returns(rollout.reward, discount, cut, ahead, self.options.trace_decay)
 
     def _values(self, seen: Observation) -> Tensor:
         """Values of all actions, float32 ``[..., N, A]``."""
