@@ -27,11 +27,10 @@ from interplay.agents.base import Setting
 from interplay.agents.parts.choosing import best, log_policy
 from interplay.agents.parts.exploring import EpsilonGreedy
 from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing, follow
-from interplay.agents.parts.optimising import Optimiser
-from interplay.agents.parts.replay import PrioritisedReplay, Replay
+from interplay.agents.parts.optimising import Optimiser, valid_mean
+from interplay.agents.parts.replay import PrioritisedReplay, Replay, fine_draw
 from interplay.agents.parts.returns import Experience, NStep, lean
 from interplay.agents.parts.schedules import Exploring, check_above_zero, check_at_least_one, linear
-from interplay.envs.noise import Stream
 from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
 
 _LOWEST_BONUS = -1.0  # l_0 of the Munchausen paper
@@ -102,11 +101,12 @@ class DQNAgent(EpsilonGreedy):
         self.target.requires_grad_(False)
         self._optimiser = Optimiser(self.online, o.learning_rate)
         self._joining = NStep(o.num_steps, setting.discount)
-        # Independent networks learn side by side, from rows that hold all agents of a world.
-        self._row = spec.num_agents if o.sharing == "independent" else 1
+        # Independent networks learn side by side, each from a batch of its own rows.
+        self._alone = o.sharing == "independent"
+        self._batch = (max(1, o.batch_size // spec.num_agents), spec.num_agents) if self._alone else (o.batch_size,)
         self._replay: Replay[Experience] = (
-            PrioritisedReplay(Experience, o.capacity // self._row, o.priority, device) if o.priority > 0.0
-            else Replay(Experience, o.capacity // self._row))
+            PrioritisedReplay(Experience, o.capacity, o.priority, device, spec.num_agents if self._alone else 1)
+            if o.priority > 0.0 else Replay(Experience, o.capacity))
         self._everybody = torch.arange(spec.num_agents, device=device)
         self._middle = (torch.arange(o.num_quantiles, device=device) + 0.5) / o.num_quantiles
 
@@ -123,25 +123,25 @@ class DQNAgent(EpsilonGreedy):
         self.learned += 1
         experience = self._joining.add(lean(transition))
         if experience is not None:
-            self._replay.add(experience.map(lambda x: x.flatten(0, 1)) if self._row == 1 else experience)
+            self._replay.add(experience.map(lambda x: x.flatten(0, 1)))
         metrics: Mapping[str, Tensor] = {}
-        if self._replay.size * self._row >= self.options.warm_up and self._replay.size > 0:
+        if self._replay.size >= self.options.warm_up and self._replay.size > 0:
             for _ in range(self.options.updates_per_step):
                 metrics = self._update()
         return {**metrics, "epsilon": torch.tensor(self.options.epsilon(self.progress))}
 
     def _update(self) -> Mapping[str, Tensor]:
-        rows = max(1, self.options.batch_size // self._row)
-        sample, index = self._replay.sample(self.draw(rows, stream=Stream.REPLAY))
+        sample, index = self._replay.sample(fine_draw(self, *self._batch))
         who = index % self.spec.num_agents
         values = self.online(sample.observation.own, sample.observation.options, who)
         value = _of(values, sample.action)
         error = self._targets(sample, who).unsqueeze(-2) - value.unsqueeze(-1)
-        share = sample.valid.float() * self._correction(index, error, sample.valid)
-        loss = (self._loss(error) * sample.weight * share).sum() / share.sum().clamp(min=1.0)
-        self._optimiser.step(loss, self.progress)
+        weight = sample.weight * self._correction(index, error, sample.valid)
+        # One mean, or one for each independent network.
+        means = valid_mean(self._loss(error) * weight, sample.valid, dim=0 if self._alone else None)
+        self._optimiser.step(means.sum(), self.progress)
         follow(self.target, self.online, self.options.target_rate)
-        return {"loss": loss.detach(), "value": value.detach().mean()}
+        return {"loss": means.detach().mean(), "value": value.detach().mean()}
 
     @torch.no_grad()
     def _targets(self, sample: Experience, who: Tensor) -> Tensor:
@@ -174,14 +174,13 @@ class DQNAgent(EpsilonGreedy):
     def _correction(self, index: Tensor, error: Tensor, valid: Tensor) -> Tensor | float:
         """Weights against the bias of prioritised replay, whose priorities are brought up to date.
 
-        Who had gone teaches nothing, so that its rows are hardly drawn again.
+        Rows of agents that had gone teach nothing, so that they are hardly drawn again.
         """
         if not isinstance(self._replay, PrioritisedReplay):
             return 1.0
         weight = self._replay.correction(index, linear(0.4, 1.0, self.progress))
-        size = error.detach().mean((-1, -2)).abs() * valid
-        self._replay.update(index, size.view(len(index), -1).mean(1))
-        return weight.unsqueeze(1) if self._row > 1 else weight
+        self._replay.update(index, error.detach().mean((-1, -2)) * valid)
+        return weight
 
     def state_dict(self) -> dict[str, Any]:
         """Networks, optimiser and memory."""

@@ -3,10 +3,12 @@
 Schulman et al., "Proximal policy optimization algorithms" (2017), equation 7, for each agent on its own reward with
 shared weights (de Witt et al., "Is independent learning all you need in the StarCraft multi-agent challenge?", 2020):
 
-    L = mean(min(ratio * A, clip(ratio, 1 - eps, 1 + eps) * A)) - value_weight * (V - G)^2 + entropy * H,
+    L = mean(min(ratio * A, clip(ratio, 1 - eps, 1 + eps) * A)) - value_weight * h(V - G) + entropy * H,
 
-with G the lambda-return and A = G - V the generalised advantage (Schulman et al. 2016, equation 16). Actions are drawn
-from a softmax over allowed actions; without exploration the most likely one is taken.
+with G the lambda-return and A = G - V the generalised advantage (Schulman et al. 2016, equation 16). For h Schulman et
+al. take the square. Here it is Huber's loss, as in the code of Yu et al. (2022, see ``mappo``), so that rare large
+returns do not dominate; it is linear beyond an error of 1, theirs beyond 10. Actions are drawn from a softmax over
+allowed actions; without exploration the most likely one is taken.
 """
 
 from __future__ import annotations
@@ -128,17 +130,13 @@ class IPPOAgent(JointAgent):
     @torch.no_grad()
     def _batches(self, rollouts: Mapping[Side, Transition]) -> dict[Side, Batch]:
         """Advantages and returns of each side, with steps and worlds as one axis of rows."""
-        rewards = self._rewards(rollouts)
         value = self._values({side: step.observation for side, step in rollouts.items()})
-        ahead = self._values({side: step.next_observation for side, step in rollouts.items()})
+        returns = self._returns(rollouts)
         batches: dict[Side, Batch] = {}
         for side, step in rollouts.items():
-            discount = torch.where(step.terminated, 0.0, self.setting.discount)
-            returns = lambda_returns(rewards[side], discount, cut_off(step), ahead[side],
-                                     self.options.trace_decay)
             done = self.network.log_policy(side, step.observation).gather(-1, step.action.unsqueeze(-1)).squeeze(-1)
-            batch = Batch(step, done, _standardised(returns - value[side], step.valid), returns)
-            batches[side] = batch.map(lambda x: x.flatten(0, 1))
+            advantage = _standardised(returns[side] - value[side], step.valid)
+            batches[side] = Batch(step, done, advantage, returns[side]).map(lambda x: x.flatten(0, 1))
         return batches
 
     def _loss(self, batches: Mapping[Side, Batch]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -165,9 +163,15 @@ class IPPOAgent(JointAgent):
         """How many embeddings the critic reads: an agent's own."""
         return 1
 
-    def _rewards(self, rollouts: Mapping[Side, Transition]) -> dict[Side, Tensor]:
-        """Each agent's own, float32 ``[T, B, N]``."""
-        return {side: step.reward for side, step in rollouts.items()}
+    def _returns(self, rollouts: Mapping[Side, Transition]) -> dict[Side, Tensor]:
+        """Lambda-returns of each agent's own rewards, until its own end: float32 ``[T, B, N]``."""
+        ahead = self._values({side: step.next_observation for side, step in rollouts.items()})
+        return {side: self._lambda_returns(step.reward, step.terminated, cut_off(step.truncated, step.valid),
+                                           ahead[side]) for side, step in rollouts.items()}
+
+    def _lambda_returns(self, reward: Tensor, ended: Tensor, cut: Tensor, ahead: Tensor) -> Tensor:
+        discount = torch.where(ended, 0.0, self.setting.discount)
+        return lambda_returns(reward, discount, cut, ahead, self.options.trace_decay)
 
     def _values(self, seen: Mapping[Side, Observation]) -> dict[Side, Tensor]:
         """The critic, float32 ``[..., N]`` for each side: from what an agent sees itself."""

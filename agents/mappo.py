@@ -4,7 +4,8 @@ Yu et al., "The surprising effectiveness of PPO in cooperative multi-agent games
 two things. The critic reads what an agent is and may choose from, beside the mean of this over all agents that it
 plays, which is what the paper's agent-specific global state (section 5.2) becomes with any number of agents. What there
 is to choose from belongs to it: much of the state, such as how long items can still pay their upkeep, shows nowhere
-else. And every agent is paid the mean of what all of them earn.
+else. And every agent is paid the mean of what all of them earn, until the last of them has gone: one that goes earlier
+leaves the team's return as it is, and only its own later steps are not learnt from (the paper's active masks).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import torch
 from torch import Tensor
 
 from interplay.agents.ippo import IPPOAgent, IPPOOptions
+from interplay.agents.parts.optimising import valid_mean
+from interplay.agents.parts.returns import cut_off
 from interplay.envs.types import Observation, Side, Transition
 
 
@@ -40,13 +43,22 @@ class MAPPOAgent(IPPOAgent):
         """An agent's own embedding and the mean of its options', and both pooled over agents."""
         return 4
 
-    def _rewards(self, rollouts: Mapping[Side, Transition]) -> dict[Side, Tensor]:
-        """What all earn on average, for everybody: float32 ``[T, B, N]``.
+    def _returns(self, rollouts: Mapping[Side, Transition]) -> dict[Side, Tensor]:
+        """Lambda-returns of what all earn on average, for each agent: float32 ``[T, B, N]``.
 
-        Without weights: an agent's own steps count by theirs in the loss, and what others earned is no doing of its.
+        Rewards have no weights. The loss of an agent's own steps has them.
         """
-        team = torch.cat([step.reward * step.valid for step in rollouts.values()], dim=-1).mean(-1, keepdim=True)
-        return {side: team.expand_as(step.reward) for side, step in rollouts.items()}
+        steps = list(rollouts.values())
+        reward = torch.cat([step.reward * step.valid for step in steps], -1).mean(-1, keepdim=True)
+        present = torch.cat([step.valid for step in steps], -1)
+        stays = present & ~torch.cat([step.terminated for step in steps], -1)
+        ahead = self._values({side: step.next_observation for side, step in rollouts.items()})
+        # The critic is not trained on what agents see that have gone: those who stay say what the team will earn.
+        team = valid_mean(torch.cat(list(ahead.values()), -1), stays, dim=-1).unsqueeze(-1)
+        ended, cut = ~stays.any(-1, keepdim=True), cut_off(steps[0].truncated[..., :1], present.any(-1, keepdim=True))
+        return {side: self._lambda_returns(reward, ended, cut,
+                                           torch.where(step.valid & ~step.terminated, ahead[side], team))
+                for side, step in rollouts.items()}
 
     def _values(self, seen: Mapping[Side, Observation]) -> dict[Side, Tensor]:
         """The critic, float32 ``[..., N]`` for each side: from what an agent sees and from what all see."""

@@ -74,7 +74,8 @@ class PQNAgent(EpsilonGreedy):
         o = self.options
         self.network = self.initialise("value", OptionScorer(spec, o.hidden, setting.device, layer_norm=True,
                                                              sharing=o.sharing))
-        self._optimiser = Optimiser(self.network, o.learning_rate, o.max_norm)
+        self._alone = o.sharing == "independent"
+        self._optimiser = Optimiser(self.network, o.learning_rate, o.max_norm, stacked=self._alone)
         self._rollout = Rollout(Transition, o.rollout_length)
         self._everybody = torch.arange(spec.num_agents, device=setting.device)
 
@@ -105,9 +106,10 @@ class PQNAgent(EpsilonGreedy):
         """One step of the optimiser, which moves what was done in ``R`` rows towards its returns ``[R, N]``."""
         value = self._values(rows.observation).gather(-1, rows.action.unsqueeze(-1)).squeeze(-1)
         error = nn.functional.smooth_l1_loss(value, returns, reduction="none")
-        loss = valid_mean(error * rows.weight, rows.valid)
-        self._optimiser.step(loss, self.progress)
-        return {"loss": loss.detach(), "value": valid_mean(value.detach(), rows.valid)}
+        # One mean, or one for each independent network.
+        means = valid_mean(error * rows.weight, rows.valid, dim=0 if self._alone else None)
+        self._optimiser.step(means.sum(), self.progress)
+        return {"loss": means.detach().mean(), "value": valid_mean(value.detach(), rows.valid)}
 
     @torch.no_grad()
     def _returns(self, rollout: Transition) -> Tensor:
@@ -115,7 +117,8 @@ class PQNAgent(EpsilonGreedy):
         after = rollout.next_observation
         ahead = self._values(after).masked_fill(~after.mask, -torch.inf).amax(-1)
         discount = torch.where(rollout.terminated, 0.0, self.setting.discount)
-        return lambda_returns(rollout.reward, discount, cut_off(rollout), ahead, self.options.trace_decay)
+        cut = cut_off(rollout.truncated, rollout.valid)
+        return lambda_returns(rollout.reward, discount, cut, ahead, self.options.trace_decay)
 
     def _values(self, seen: Observation) -> Tensor:
         """Values of all actions, float32 ``[..., N, A]``."""

@@ -30,11 +30,10 @@ from interplay.agents.parts.exploring import choose
 from interplay.agents.parts.mixing import Mixing, make_mixer
 from interplay.agents.parts.networks import follow
 from interplay.agents.parts.optimising import Optimiser, valid_mean
-from interplay.agents.parts.replay import Replay
+from interplay.agents.parts.replay import Replay, fine_draw
 from interplay.agents.parts.returns import Experience, NStep, lean
 from interplay.agents.parts.schedules import Exploring, check_at_least_one
 from interplay.agents.parts.towers import Embedded, Scoring, Towers, check_scoring
-from interplay.envs.noise import Stream
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec, Transition
 
 
@@ -157,7 +156,7 @@ class SharedCriticAgent(JointAgent):
     def _samples(self) -> dict[Side, Experience]:
         """A batch of each side; of the same worlds and steps where sides are mixed."""
         rows = max(1, self.options.batch_size // max(self._row.values()))
-        draw = self.draw(len(self._replay), rows, stream=Stream.REPLAY)
+        draw = fine_draw(self, len(self._replay), rows)
         mixed = self.online.mixer is not None
         return {side: replay.sample(draw[0 if mixed else number])[0]
                 for number, (side, replay) in enumerate(self._replay.items())}

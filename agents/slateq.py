@@ -27,10 +27,9 @@ from interplay.agents.base import Agent, Offer, Setting, something
 from interplay.agents.parts.choosing import any_slate_log_propensity, best
 from interplay.agents.parts.networks import OptionScorer, follow
 from interplay.agents.parts.optimising import Optimiser, valid_mean
-from interplay.agents.parts.replay import Replay
+from interplay.agents.parts.replay import Replay, fine_draw
 from interplay.agents.parts.returns import lean
 from interplay.agents.parts.schedules import Exploring, check_above_zero, check_at_least_one
-from interplay.envs.noise import Stream
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec, Transition
 
 _MOST = 20.0  # bound of a logit, so that its exponential is finite
@@ -111,7 +110,7 @@ class SlateQAgent(Agent):
         return {**metrics, "epsilon": torch.tensor(self.options.epsilon(self.progress))}
 
     def _update(self) -> Mapping[str, Tensor]:
-        sample, _ = self._replay.sample(self.draw(self.options.batch_size, stream=Stream.REPLAY))
+        sample, _ = self._replay.sample(fine_draw(self, self.options.batch_size))
         chosen = sample.action.unsqueeze(-1)
         value = self._values(self.online, sample.observation).gather(-1, chosen).squeeze(-1)
         error = nn.functional.smooth_l1_loss(value, self._targets(sample), reduction="none")

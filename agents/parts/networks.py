@@ -30,8 +30,9 @@ class OptionScorer(nn.Module):
         num_outputs: Z, numbers for each action: 1 for a value, more for quantiles of it.
         dueling: whether values are a state's value plus advantages (Wang et al. 2016, equation 9).
         layer_norm: whether hidden layers are normalised.
-        sharing: ``"shared"`` = one network for all agents of the side; ``"embedding"`` = one, which is told by a
-            learnt vector who is asking; ``"independent"`` = one for each, all evaluated in one batched product.
+        sharing: ``"shared"`` = one network for all agents of the side; ``"embedding"`` = one, which reads a learnt
+            vector for each agent; ``"independent"`` = one for each, with nothing in common, all evaluated in one
+            batched product.
     """
 
     def __init__(self, spec: SideSpec, hidden: int, device: torch.device, *, num_outputs: int = 1,
@@ -47,7 +48,7 @@ class OptionScorer(nn.Module):
         self._around = linear_layer(option, hidden, device, copies)
 
         def head(outputs: int) -> nn.Sequential:
-            norms = [[nn.LayerNorm(hidden, device=device)] if layer_norm else [] for _ in range(2)]
+            norms = [[norm_layer(hidden, device, copies)] if layer_norm else [] for _ in range(2)]
             return nn.Sequential(*norms[0], nn.ReLU(), linear_layer(hidden, hidden, device, copies), *norms[1],
                                  nn.ReLU(), linear_layer(hidden, outputs * num_outputs, device, copies))
 
@@ -62,7 +63,7 @@ class OptionScorer(nn.Module):
             return self
         chosen = copy.deepcopy(self)
         for layer in chosen.modules():
-            if isinstance(layer, StackedLinear):
+            if isinstance(layer, StackedLinear | StackedNorm):
                 layer.weight, layer.bias = nn.Parameter(layer.weight[who]), nn.Parameter(layer.bias[who])
         return chosen
 
@@ -103,6 +104,23 @@ class StackedLinear(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         """Each copy on its own rows."""
         return torch.einsum("...nmi,noi->...nmo", rows, self.weight) + self.bias
+
+
+class StackedNorm(nn.Module):
+    """``copies`` layer norms (Ba et al. 2016) at once: ``[..., copies, M, size]`` to the same shape."""
+
+    def __init__(self, size: int, copies: int, device: torch.device) -> None:
+        super().__init__()
+        self.weight, self.bias = (undrawn_parameter(copies, 1, size, device=device) for _ in range(2))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Each copy on its own rows."""
+        return nn.functional.layer_norm(rows, rows.shape[-1:]) * self.weight + self.bias
+
+
+def norm_layer(size: int, device: torch.device, copies: int = 0) -> nn.Module:
+    """A layer norm, or ``copies`` of it."""
+    return StackedNorm(size, copies, device) if copies else nn.LayerNorm(size, device=device)
 
 
 def linear_layer(inputs: int, outputs: int, device: torch.device, copies: int = 0) -> nn.Module:
@@ -148,7 +166,7 @@ def draw_weights(network: Network, seed: int, owner: str) -> Network:
     for name, parameter in network.named_parameters():
         if "bias" in name.rpartition(".")[2]:  # the parameter's own name: a layer may be called _first_bias
             parameter.zero_()
-        elif parameter.dim() == 1:
+        elif isinstance(layers[id(parameter)], nn.LayerNorm | StackedNorm):
             parameter.fill_(1.0)
         else:
             inputs = parameter[0].numel() if isinstance(layers[id(parameter)], nn.Conv1d) else parameter.shape[-1]

@@ -18,11 +18,13 @@ class Optimiser:
         module: what is trained.
         learning_rate: at the start.
         max_norm: gradients are scaled down to this length; 0 = they are not.
+        stacked: whether the first axis of all parameters counts independent networks. Then the gradient of each has a
+            length of its own.
     """
 
-    def __init__(self, module: nn.Module, learning_rate: float, max_norm: float = 0.0) -> None:
+    def __init__(self, module: nn.Module, learning_rate: float, max_norm: float = 0.0, stacked: bool = False) -> None:
         self._parameters = list(module.parameters())
-        self._learning_rate, self._max_norm = learning_rate, max_norm
+        self._learning_rate, self._max_norm, self._stacked = learning_rate, max_norm, stacked
         # Fused: one kernel for all parameters (a quarter of the time on small networks), and no step counter that
         # lives on the host. Devices without it get the plain loop.
         fused = self._parameters[0].device.type in ("cpu", "cuda")
@@ -40,8 +42,18 @@ class Optimiser:
         self._adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if self._max_norm > 0.0:
-            torch.nn.utils.clip_grad_norm_(self._parameters, self._max_norm)
+            self._clip()
         self._adam.step()
+
+    def _clip(self) -> None:
+        if not self._stacked:
+            torch.nn.utils.clip_grad_norm_(self._parameters, self._max_norm)
+            return
+        gradients = [p.grad.flatten(1) for p in self._parameters if p.grad is not None]
+        length = torch.stack([gradient.norm(dim=1) for gradient in gradients]).norm(dim=0)
+        share = (self._max_norm / (length + 1e-6)).clamp(max=1.0).unsqueeze(1)
+        for gradient in gradients:
+            gradient *= share
 
     def state_dict(self) -> dict[str, Any]:
         """Adam's moments."""
@@ -52,6 +64,6 @@ class Optimiser:
         self._adam.load_state_dict(copy.deepcopy(state))
 
 
-def valid_mean(values: Tensor, valid: Tensor) -> Tensor:
-    """The mean of the values where ``valid`` (of their shape) is True, 0 where it never is."""
-    return (values * valid).sum() / valid.sum().clamp(min=1)
+def valid_mean(values: Tensor, valid: Tensor, dim: int | None = None) -> Tensor:
+    """The mean of the values where ``valid`` (of their shape) is True, 0 where it never is; over one axis or all."""
+    return (values * valid).sum(dim) / valid.sum(dim).clamp(min=1)

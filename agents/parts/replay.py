@@ -10,7 +10,10 @@ from torch import Tensor
 
 from interplay.agents.base import Player
 from interplay.envs.noise import Stream
-from interplay.envs.types import TensorRecord
+from interplay.envs.types import InterplayError, TensorRecord
+
+MOST_ROWS = 1 << 26
+"""Rows of the largest replay. A draw has 46 bits, so that chances of rows differ by less than a millionth."""
 
 Record = TypeVar("Record", bound=TensorRecord)
 
@@ -20,10 +23,16 @@ class Replay(Generic[Record]):
 
     Args:
         kind: the record whose rows are kept; the first axis of all its tensors counts them.
-        capacity: rows to keep; the oldest are overwritten.
+        capacity: rows to keep, ``MOST_ROWS`` (67 million) at most; the oldest are overwritten.
+
+    Raises:
+        InterplayError: ``capacity`` is above ``MOST_ROWS``.
     """
 
     def __init__(self, kind: type[Record], capacity: int) -> None:
+        if capacity > MOST_ROWS:
+            raise InterplayError(f"capacity={capacity} is more than a replay can draw from with equal chances: use at "
+                                 f"most {MOST_ROWS}")
         self._kind = kind
         self._capacity = capacity
         self._store: Record | None = None
@@ -41,13 +50,18 @@ class Replay(Generic[Record]):
         self.size = min(self.size + count, self._capacity)
 
     def sample(self, draw: Tensor) -> tuple[Record, Tensor]:
-        """The rows that ``draw`` (uniform in (0, 1), float32 ``[S]``) picks, each as likely, and their places."""
-        return self.at((draw * self.size).long().clamp(max=self.size - 1))
+        """The rows that ``draw`` picks, each as likely, and their places.
+
+        Args:
+            draw: ``fine_draw``, float64 ``[S]``; or ``[S, N]``, which picks rows of each of N agents, where rows were
+                added agent by agent.
+        """
+        return self.at(_place((draw * (self.size // draw[0].numel())).long()))
 
     def at(self, index: Tensor) -> tuple[Record, Tensor]:
-        """The rows at these places (int64 ``[S]``), and the places."""
+        """The rows at these places (int64 ``[S]`` or ``[S, N]``), and the places."""
         assert self._store is not None
-        return self._store.rows(index), index
+        return self._store.rows(index.flatten()).map(lambda x: x.view(*index.shape, *x.shape[1:])), index
 
     def state_dict(self) -> dict[str, Any]:
         """The filled part."""
@@ -79,30 +93,38 @@ class PrioritisedReplay(Replay[Record]):
         capacity: as for ``Replay``.
         exponent: alpha of the paper's equation 1; 0 = each as likely.
         device: where the priorities live.
+        num_agents: N, if rows of each agent are drawn on their own; rows must come agent by agent.
     """
 
-    def __init__(self, kind: type[Record], capacity: int, exponent: float, device: torch.device) -> None:
+    def __init__(self, kind: type[Record], capacity: int, exponent: float, device: torch.device,
+                 num_agents: int = 1) -> None:
         super().__init__(kind, capacity)
         self._exponent = exponent
         self._weight = torch.zeros(0, device=device)
-        self._largest = torch.ones((), device=device)
+        self._largest = torch.ones(num_agents, device=device)
 
     def sample(self, draw: Tensor) -> tuple[Record, Tensor]:
-        """Rows by priority, and their places."""
-        # Double, because the sum of a large memory's weights eats the small ones in float32.
-        total = self._weight[: self.size].double().cumsum(0)
-        return self.at(torch.searchsorted(total, draw.double() * total[-1]).clamp(max=self.size - 1))
+        """Rows by priority, and their places; see ``Replay.sample``."""
+        # Double, because the sum of a large memory's weights loses the small ones in float32.
+        total = self._by_agent().double().cumsum(0).T.contiguous()
+        wanted = draw.double().view(-1, len(total)).T * total[:, -1:]
+        row = torch.searchsorted(total, wanted.contiguous()).clamp(max=total.shape[1] - 1)
+        return self.at(_place(row.T.view(draw.shape)))
 
     def correction(self, index: Tensor, exponent: float) -> Tensor:
-        """Weights that undo the preference (the paper's section 3.4), the largest 1: float32 ``[S]``."""
-        weight = (self._weight[index] / self._weight[: self.size].sum() * self.size) ** -exponent
-        return weight / weight.max()
+        """Weights that undo the preference (the paper's section 3.4), the largest 1: float32, of the index's shape."""
+        weight = (self._weight[index] / self._by_agent().mean(0)) ** -exponent
+        return weight / weight.amax(0)
 
     def update(self, index: Tensor, error: Tensor) -> None:
-        """Set the priorities of the rows at ``index`` to their absolute errors, float32 ``[S]``."""
+        """Set the priorities of the rows at ``index`` to their absolute errors, float32 of the same shape."""
         priority = error.abs() + 1e-6
         self._weight[index] = priority**self._exponent
-        self._largest = torch.maximum(self._largest, priority.max())
+        self._largest = torch.maximum(self._largest, priority.view(-1, len(self._largest)).amax(0))
+
+    def _by_agent(self) -> Tensor:
+        """Weights of the filled part, ``[rows, N]``."""
+        return self._weight[: self.size].view(-1, len(self._largest))
 
     def state_dict(self) -> dict[str, Any]:
         """The filled part, with its priorities."""
@@ -120,7 +142,7 @@ class PrioritisedReplay(Replay[Record]):
         return super()._allocate(rows, capacity)
 
     def _wrote(self, start: int, count: int) -> None:
-        self._weight[start : start + count] = self._largest**self._exponent
+        self._weight[start : start + count].view(-1, len(self._largest))[:] = self._largest**self._exponent
 
 
 class Rollout(Generic[Record]):
@@ -150,6 +172,18 @@ class Rollout(Generic[Record]):
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         """Go on from ``state``, with the tensors on ``device``."""
         self._steps = [self._kind.from_state(step).map(lambda x: x.to(device)) for step in state["steps"]]
+
+
+def fine_draw(player: Player, *shape: int) -> Tensor:
+    """The player's own noise for ``Replay.sample``: uniform in (0, 1), float64 of this shape, with 46 bits."""
+    high, low = player.draw(2, *shape, stream=Stream.REPLAY).double().unbind()
+    return high + (low - 0.5) * 2.0**-23  # a draw of 23 bits lies in the middle of its cell
+
+
+def _place(row: Tensor) -> Tensor:
+    """Places of the rows ``[S]``, or of each agent's rows ``[S, N]`` where agents take turns."""
+    agent = torch.arange(row[0].numel(), device=row.device)
+    return row * len(agent) + (agent if row.dim() > 1 else 0)
 
 
 def shuffled(player: Player, num_rows: int, num_epochs: int, num_parts: int) -> Iterator[Tensor]:

@@ -112,13 +112,12 @@ def lambda_returns(reward: Tensor, discount: Tensor, truncated: Tensor, ahead: T
     return torch.stack(returns[::-1])
 
 
-def cut_off(rollout: Transition) -> Tensor:
-    """Where returns go no further and bootstrap, bool ``[T, B, N]``.
+def cut_off(truncated: Tensor, valid: Tensor) -> Tensor:
+    """Where returns go no further and bootstrap, bool ``[T, ...]``.
 
     That is at the end of an episode that was cut off, and before a step whose own reward is not known.
     """
-    unknown = torch.cat([~rollout.valid[1:], torch.zeros_like(rollout.valid[:1])])
-    return rollout.truncated | unknown
+    return truncated | torch.cat([~valid[1:], torch.zeros_like(valid[:1])])
 
 
 def lean(transition: Transition, history: bool = False) -> Transition:

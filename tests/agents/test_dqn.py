@@ -5,7 +5,7 @@ import torch
 
 from interplay.agents import Setting
 from interplay.agents.dqn import DQNAgent, DQNOptions
-from interplay.agents.parts.networks import OptionScorer, draw_weights
+from interplay.agents.parts.networks import OptionScorer
 from interplay.agents.parts.returns import NStep
 from interplay.envs.types import InterplayError
 
@@ -14,7 +14,7 @@ def fixed(agent, online, target):
     """The agent with constant networks: ``[A]`` values of the online and of the target one."""
     for name, values in (("online", online), ("target", target)):
         table = torch.tensor([[[v] for v in values]])
-        object.__setattr__(agent, name, lambda own, options, agent=None, table=table: table)
+        object.__setattr__(agent, name, lambda own, options, agent=None, table=table: table.expand(len(own), -1, -1))
     return agent
 
 
@@ -94,16 +94,30 @@ def test_every_flag_learns_which_agent_wants_what(spec, moved, flags):
     assert value[0, 0, 1].item() == pytest.approx(1.0, abs=0.2)
 
 
-def test_independent_networks_are_those_of_each_agent_alone(spec):
+def test_the_loss_of_prioritised_replay_is_the_mean_over_the_batch(spec, moved, monkeypatch):
+    """Schaul et al., section 3.4: weights scale the updates, and nothing divides by their sum."""
+    agent = DQNAgent(spec, Setting(total_steps=10), DQNOptions(warm_up=0, batch_size=4, priority=0.6, huber=100.0))
+    weight = torch.tensor([1.0, 0.5, 0.25, 0.25])
+    monkeypatch.setattr(agent, "_correction", lambda index, error, valid: weight)
+    monkeypatch.setattr(agent, "_targets", lambda sample, who: torch.full((4, 1), 2.0))
+    fixed(agent, [0.0, 0.0, 0.0], [0.0, 0.0, 0.0])
+    monkeypatch.setattr(agent._optimiser, "step", lambda loss, progress: None)
+    monkeypatch.setattr("interplay.agents.dqn.follow", lambda target, online, rate: None)
+    metrics = agent.learn(moved([[0, 1]], [[1, 2]], [[1.0, 1.0]], [[1, 1]]))
+    assert metrics["loss"].item() == pytest.approx(0.5 * 2.0**2 * 2.0 / 4.0)
+
+
+@pytest.mark.parametrize("flags", [{"dueling": True, "num_outputs": 2}, {"layer_norm": True}])
+def test_independent_networks_are_those_of_each_agent_alone(spec, flags):
     """The batched product against one network at a time, with the same weights."""
-    many = draw_weights(OptionScorer(spec, 8, torch.device("cpu"), sharing="independent", dueling=True, num_outputs=2),
-                        1, "many")
-    one = OptionScorer(spec, 8, torch.device("cpu"), dueling=True, num_outputs=2)
+    many = OptionScorer(spec, 8, torch.device("cpu"), sharing="independent", **flags)
+    for number, parameter in enumerate(many.parameters()):
+        torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(number))
+    one = OptionScorer(spec, 8, torch.device("cpu"), **flags)
     own, options = torch.randn(5, 2, 1), torch.randn(5, 2, 2, 1)
     found = many(own, options)
     for agent in range(2):
-        state = {name: value[agent].squeeze(0) if "bias" in name else value[agent]
-                 for name, value in many.state_dict().items()}
+        state = {name: many.state_dict()[name][agent].view(value.shape) for name, value in one.state_dict().items()}
         one.load_state_dict(state)
         assert torch.allclose(one(own[:, agent], options[:, agent]), found[:, agent], atol=1e-6)
 

@@ -147,6 +147,57 @@ def test_advantages_are_returns_less_values_standardised():
     assert batch.log_policy.shape == (4 * WORLDS, 2)
 
 
+def losing_a_member():
+    """Four steps of two worlds: agent 0 of the first goes in step 0 and agent 1 in step 3; the second is cut in step 1.
+
+    Whatever is said of agent 0 after it has gone must not count.
+    """
+    for t in range(4):
+        reward = torch.tensor([[1.0 if t == 0 else 99.0, 1.0 + t], [2.0, 0.0]])
+        gone = torch.tensor([[t == 0, t == 3], [False, False]])
+        cut = torch.tensor([[False, False], [t == 1, t == 1]])
+        there = torch.tensor([[t == 0, True], [True, True]])
+        before = seen().map(lambda x: x[:2])
+        yield Transition(before, torch.ones(2, 2, dtype=torch.int64), reward, before, reward, gone, cut, there)
+
+
+def lambda_returns_of(kind, monkeypatch):
+    """Returns ``[T, B, N]`` with lambda = 0.5, discount 0.5 and critics that say 10 for agent 0 and 4 for agent 1."""
+    agent = kind({"users": SPEC}, Setting(discount=0.5), kind.Options(trace_decay=0.5))
+    monkeypatch.setattr(agent, "_values", lambda seen: {"users": torch.tensor([10.0, 4.0]).expand(4, 2, 2)})
+    return agent._returns({"users": Transition.stack(list(losing_a_member()))})["users"]
+
+
+def test_the_teams_return_goes_on_when_a_member_has_gone(monkeypatch):
+    """Rewards of 1, 1, 1.5 and 2 on average in the first world, and of 1 in the second."""
+    returns = lambda_returns_of(MAPPOAgent, monkeypatch)
+    one = [1.0 + 0.5 * (2.0 + 0.5 * 2.75), 1.0 + 0.5 * (2.0 + 0.5 * 3.0), 1.5 + 0.5 * (2.0 + 0.5 * 2.0), 2.0]
+    assert returns[:, 0, 1].tolist() == one
+    assert returns[0, 0, 0] == one[0]  # the one that goes there earns what the team will earn without it
+    assert returns[:, 1].tolist() == [[5.0, 2.75], [6.0, 3.0], [5.0, 2.75], [6.0, 3.0]]
+
+
+def test_an_own_return_ends_with_its_agent(monkeypatch):
+    returns = lambda_returns_of(IPPOAgent, monkeypatch)
+    assert returns[0, 0, 0] == 1.0
+    assert returns[:, 0, 1].tolist() == [1.0 + 0.5 * (2.0 + 0.5 * 4.25), 2.0 + 0.5 * (2.0 + 0.5 * 5.0),
+                                         3.0 + 0.5 * (2.0 + 0.5 * 4.0), 4.0]
+
+
+def test_the_teams_return_counts_both_sides(monkeypatch):
+    """All users go in step 0; the items, one of which stays, earn 2 on average from then on."""
+    items = replace(SPEC, side="items", history_length=0, history_features=())
+    agent = MAPPOAgent({"users": SPEC, "items": items}, Setting(discount=0.5), MAPPOAgent.Options(trace_decay=1.0))
+    monkeypatch.setattr(agent, "_values", lambda seen: dict.fromkeys(seen, torch.zeros(2, 1, 2)))
+    before, action, never = seen().map(lambda x: x[:1]), torch.ones(1, 2, dtype=torch.int64), torch.zeros(1, 2).bool()
+    steps = {side: Transition.stack([Transition(before, action, torch.full((1, 2), reward), before, torch.zeros(1, 2),
+                                                ~never if side == "users" else never, never,
+                                                never if t and side == "users" else ~never)
+                                     for t in range(2)]) for side, reward in (("users", 8.0), ("items", 4.0))}
+    returns = agent._returns(steps)
+    assert returns["users"][0].tolist() == returns["items"][0].tolist() == [[6.0 + 0.5 * 2.0] * 2]
+
+
 def test_the_teams_critic_sees_what_anybody_may_choose_from():
     agent, before = actor(MAPPOAgent, 10), seen()
     options = before.options.clone()

@@ -119,6 +119,46 @@ def test_one_seed_gives_the_same_weights(kind):
         assert dict(signatures(make(kind, specs, 3))) == dict(signatures(make(kind, specs, 3)))
 
 
+def learnt(kind, choice, change):
+    """State of an independent agent after some updates on steps of which ``change`` altered agent 0's part."""
+    specs = ONE_SIDE["users with a history"]
+    agent = make(kind, specs, sharing="independent", **choice)
+    for moment in life(specs, 30, False):
+        step = moment["users"]
+        agent.learn(change(replace(step, action=(10.0 * step.response).long() % step.observation.mask.shape[-1])))
+    return agent.state_dict()
+
+
+def altered(step):
+    """Agent 0 was often not there; where it was, it saw something else and earned very much."""
+    first = torch.arange(step.reward.shape[1]) == 0
+    seen = replace(step.observation, own=torch.where(first.unsqueeze(-1), 3.0, step.observation.own))
+    return replace(step, observation=seen, reward=torch.where(first, 1000.0, step.reward),
+                   valid=step.valid & ~(first & (step.response < 0.7)))
+
+
+def by_agent(state):
+    """All numbers that belong to an agent, by name: weights, targets, and Adam's moments."""
+    weights = {(label, name): value for label, part in state.items() if label in ("online", "target", "network")
+               for name, value in part.items()}
+    return weights | {("adam", number, name): moment for number, moments in state["optimiser"]["state"].items()
+                      for name, moment in moments.items() if name != "step"}
+
+
+INDEPENDENT = [(kind, choice) for kind in DEEP for choice in [{}, {"priority": 0.6}, {"max_norm": 0.01}]
+               if {"sharing", *choice} <= {field.name for field in fields(kind.Options)}]
+
+
+@pytest.mark.parametrize(("kind", "choice"), INDEPENDENT, ids=[f"{kind.name}-{choice}" for kind, choice in INDEPENDENT])
+def test_independent_agents_share_nothing(kind, choice):
+    """Whatever one of them lives through, all that belongs to the others stays as it was, to the bit."""
+    one, other = (by_agent(learnt(kind, choice, change)) for change in (lambda step: step, altered))
+    assert len(one) > 20
+    for name, numbers in one.items():
+        assert torch.equal(numbers[1:], other[name][1:]), name
+        assert not torch.equal(numbers[0], other[name][0]), name
+
+
 def test_draws_depend_on_the_seed_the_owner_and_the_name_alone():
     def drawn(seed, owner, **layers):
         return draw_weights(nn.ModuleDict(layers), seed, owner).state_dict()["here.weight"]

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from interplay.agents.parts import discretiser
-from interplay.agents.parts.replay import PrioritisedReplay, Replay, Rollout
+from interplay.agents.parts.replay import MOST_ROWS, PrioritisedReplay, Replay, Rollout, fine_draw
 from interplay.agents.parts.returns import Experience, NStep, lambda_returns
-from interplay.envs.types import Transition
+from interplay.envs.types import InterplayError, Transition
 
 
 def rows(moved, first, count=2):
@@ -57,6 +57,58 @@ def test_prioritised_replay_draws_in_proportion_and_corrects_for_it(moved):
     assert weight.tolist() == pytest.approx([1.0, 1 / 2, 1 / 3, 1 / 4], rel=1e-4)
     replay.add(rows(moved, 4, 4))
     assert torch.bincount(replay.sample(draws)[1]).tolist() == [250] * 4  # at the largest priority so far
+
+
+def test_prioritised_replay_draws_for_each_agent_on_its_own(moved):
+    """Two agents: the rows of one stay as likely, whatever happens to those of the other."""
+    replay = PrioritisedReplay(Transition, 4, 1.0, torch.device("cpu"), num_agents=2)
+    for first in (0, 2):
+        replay.add(rows(moved, first))
+    draws = ((torch.arange(1000) + 0.5) / 1000).unsqueeze(1).expand(1000, 2)
+    replay.update(torch.tensor([[0, 1], [2, 3]]), torch.tensor([[1.0, 1.0], [3.0, 1.0]]))
+    found, index = replay.sample(draws)
+    assert torch.bincount(index[:, 0]).tolist() == [250, 0, 750]
+    assert torch.bincount(index[:, 1]).tolist() == [0, 500, 0, 500]
+    assert torch.equal(found.reward, index.float())
+    assert replay.correction(torch.tensor([[0, 1], [2, 3]]), 1.0).flatten().tolist() == pytest.approx([1, 1, 1 / 3, 1])
+    replay.add(rows(moved, 4))
+    index = replay.sample(draws)[1]
+    assert torch.bincount(index[:, 0]).tolist() == [500, 0, 500]
+    assert torch.bincount(index[:, 1]).tolist() == [0, 500, 0, 500]
+
+
+class Words:
+    """A player whose draws are those of the first 46 binary digits of ``numbers``."""
+
+    def __init__(self, numbers):
+        high = (numbers * 2**23).floor()
+        low = (numbers * 2**46).floor() - high * 2**23
+        self.words = ((torch.stack([high, low]) + 0.5) * 2**-23).float()
+
+    def draw(self, *shape, stream):
+        assert shape == self.words.shape
+        return self.words
+
+
+def test_every_row_of_a_large_replay_can_be_drawn():
+    """With the 23 bits of one draw, a third of these rows could not."""
+    class Places(Replay):
+        def at(self, index):
+            return None, index
+
+    replay = Places(Transition, MOST_ROWS)
+    replay.size = 12_000_000
+    row = torch.cat([torch.arange(1000), replay.size - 1 - torch.arange(100_000)])
+    draw = fine_draw(Words((row.double() + 0.5) / replay.size), len(row))
+    assert torch.equal(replay.sample(draw)[1], row)
+    edge = fine_draw(Words(torch.tensor([0.0, 1.0 - 2.0**-46], dtype=torch.float64)), 2)
+    replay.size = MOST_ROWS
+    assert replay.sample(edge)[1].tolist() == [0, MOST_ROWS - 1]
+
+
+def test_a_replay_says_how_large_it_can_be():
+    with pytest.raises(InterplayError, match=f"capacity=100000000 .* use at most {MOST_ROWS}"):
+        Replay(Transition, 100_000_000)
 
 
 @pytest.mark.parametrize("make", [lambda: Replay(Transition, 8),

@@ -95,8 +95,9 @@ def test_returns_stop_before_a_reward_that_is_not_known(moved):
     assert joined[0].discount.item() == 0.25
     assert joined[0].next_observation.state.item() == 11
     assert joined[1].reward.item() == 2.0
-    assert not cut_off(Transition.stack(steps[:1])).any()
-    assert cut_off(Transition.stack(steps)).flatten().tolist() == [False, True, False, False]
+    truncated, valid = torch.zeros(4, 1, dtype=torch.bool), torch.stack([step.valid[0] for step in steps])
+    assert not cut_off(truncated[:1], valid[:1]).any()
+    assert cut_off(truncated, valid).flatten().tolist() == [False, True, False, False]
 
 
 def test_lives_hold_weights_of_one():
