@@ -83,7 +83,8 @@ class MarketConfig(Checked):
     return_rate: Fraction = 0.0
     """Probability that a user who has left comes back in a step, in a neutral mood."""
     budgets: bool = False
-    """Items pay upkeep and boosts from a budget, cannot boost beyond it, and die when it is empty."""
+    """Items pay upkeep and boosts from a budget, can only boost where it pays the boost when that is charged, and die
+    when it is empty."""
     energy_start: Positive = 1.0
     """Budget at the start."""
     energy_max: Positive = 1.0
@@ -92,7 +93,8 @@ class MarketConfig(Checked):
     """What an item's budget loses in each step."""
 
     team: Fraction = 0.0
-    """Blend of rewards: 0 = each agent's own, 1 = mean welfare of all agents in the world."""
+    """Blend of rewards: 0 = each agent's own, 1 = welfare, the mean over all agents of the world. Agents that have left
+    count in that mean with 0, and are paid nothing."""
     history_length: Length = 0
     """H, steps that users remember: what they took and how they responded."""
     user_sees: Literal["state", "history"] = "state"

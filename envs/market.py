@@ -233,13 +233,19 @@ class Market:
         return state.but(slate=build_slates(self.rules, state))
 
     def _account(self, state: State, after: State, choice: Choice, takings: Takings) -> Step:
-        """Rewards of both sides, and who is gone for good."""
+        """Rewards of both sides, and the agents that are gone for good.
+
+        Welfare is the mean own reward of all ``U + I`` agents, present or not: a smaller world is not a richer one.
+        It is paid to the agents that were present when the step began.
+        """
         c, response, item_own = self.config, choice.response, takings.own
         gone = state.active & ~after.active if c.return_rate == 0.0 else torch.zeros_like(after.active)
         user_reward, item_reward = response, item_own
         if c.team > 0.0:
             welfare = ((response.sum(1) + item_own.sum(1)) / (c.num_users + c.num_items)).unsqueeze(1)
-            user_reward, item_reward = ((1.0 - c.team) * own + c.team * welfare for own in (response, item_own))
+            user_reward, item_reward = (
+                ((1.0 - c.team) * own + c.team * welfare).masked_fill(~present, 0.0)
+                for own, present in ((response, state.active), (item_own, state.alive)))
         return Step(
             user_reward=user_reward,
             item_reward=item_reward,

@@ -11,7 +11,7 @@ from interplay.envs import kernels
 from interplay.envs.config import MarketConfig
 from interplay.envs.kernels import edges
 from interplay.envs.responding import response_rate, wearout_of
-from interplay.envs.rules import Rules
+from interplay.envs.rules import TOLERANCE, Rules
 from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means
 from interplay.envs.types import FEATURE_BOUND, Observation, Side, SideSpec
 from interplay.envs.world import Slate, State, take
@@ -54,11 +54,16 @@ def user_mask(state: State) -> Tensor:
 
 
 def item_mask(rules: Rules, state: State) -> Tensor:
-    """Bool ``[B, I, 1 + C * L]``: boosts that a living item can pay for; resting is always allowed."""
+    """Bool ``[B, I, 1 + C * L]``: boosts that a living item can pay for; resting is always allowed.
+
+    A boost that is chosen now is charged in the next step. Until then the budget pays for the boost that is being
+    served and for the upkeep of both steps. Responses may add to it, but no item can count on them.
+    """
     config, cost = rules.config, rules.cost[1:]
     can = state.alive.unsqueeze(2).expand(-1, -1, cost.shape[0])
     if config.budgets:
-        can = can & (cost <= state.energy.unsqueeze(2))
+        spare = (state.energy - rules.cost[state.boost_level] - 2.0 * config.upkeep).clamp(min=0.0) + TOLERANCE
+        can = can & (cost <= spare.unsqueeze(2))
     return torch.cat([torch.ones_like(state.alive).unsqueeze(2), can.repeat(1, 1, config.num_segments)], dim=2)
 
 

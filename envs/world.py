@@ -289,7 +289,7 @@ class Step(TensorRecord):
 
     Attributes:
         user_reward, item_reward: float32 ``[B, U]`` and ``[B, I]``, what learners are paid: the agent's own
-            reward blended with welfare as the market's ``team`` says.
+            reward blended with welfare as the market's ``team`` says; 0 for agents that had left before the step.
         user_own, item_own: float32 ``[B, U]`` and ``[B, I]``, the unblended rewards, which evaluations sum.
         chosen: int64 ``[B, U]``, the item each user took; meaningless where ``position`` is 0.
         position: int64 ``[B, U]``, the slot it was in, from 1; 0 = skipped.

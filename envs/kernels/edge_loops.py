@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from interplay.envs.kernels.parts import (
     USERS,
-    can_pay,
     draw,
     exact,
     exp_64,
@@ -24,6 +23,7 @@ from interplay.envs.kernels.parts import (
     inlined,
     loop,
     parts_of,
+    spare,
     where_of,
 )
 
@@ -268,7 +268,7 @@ def _pay(first_world: int, last_world: int, numbers: Any, rows: NDArray[np.float
 
 @exact
 def _court(first_world: int, last_world: int, numbers: Any, segments: int, costs: NDArray[np.float32],
-           energy: NDArray[np.float32], alive: NDArray[np.bool_], action: NDArray[np.int64],
+           cost: NDArray[np.float32], energy: NDArray[np.float32], alive: NDArray[np.bool_], action: NDArray[np.int64],
            new_alive: NDArray[np.bool_], illegal: NDArray[np.bool_], boost_segment: NDArray[np.int64],
            boost_level: NDArray[np.int64]) -> int:
     """Whom items court next; how many actions were forbidden."""
@@ -280,7 +280,7 @@ def _court(first_world: int, last_world: int, numbers: Any, segments: int, costs
             if 0 < wanted <= segments * levels:
                 courted = (wanted - 1) // levels
                 now = wanted - courted * levels
-                allowed = can_pay(c, alive[world, i], energy[world, i], costs[np.uint64(now)])
+                allowed = alive[world, i] and costs[np.uint64(now)] <= spare(c, energy[world, i], cost[world, i])
             boosts = allowed and now > 0 and new_alive[world, i]  # who has just died courts nobody
             illegal[world, i] = not allowed
             forbidden += not allowed
@@ -331,6 +331,6 @@ def update_items(numbers: Any, item: NDArray[np.int64], response: NDArray[np.flo
             _hear(begin, end, item, response, segment, new_wearout, clicks)
         _pay(begin, end, numbers, rows, sizes, costs, level, energy, alive, wearout, popularity, clicks, cost, own,
              terminated, new_energy, new_alive, new_wearout, new_popularity)
-        forbidden += _court(begin, end, numbers, segments, costs, energy, alive, action, new_alive, illegal,
+        forbidden += _court(begin, end, numbers, segments, costs, cost, energy, alive, action, new_alive, illegal,
                             boost_segment, boost_level)
     return forbidden

@@ -157,8 +157,8 @@ def see_items(rules: Rules, state: State, share: Tensor, affinity: Tensor,
     own, options = np.empty((worlds, items, 1 + rows.shape[2]), np.float32), np.empty((*suits.shape, 5), np.float32)
     mask = np.empty((worlds, items, 1 + segments * (len(costs) - 1)), np.bool_)
     loops_of(own.size + options.size, "view_loops").see_items(
-        rules.numbers, rows, *state.arrays("energy", "alive"), _array(once(share)), suits, *state.arrays("wearout"),
-        _array(boosts), boosts.sum(2).numpy(), costs, _BOUND, own, options, mask)
+        rules.numbers, rows, *state.arrays("energy", "alive", "boost_level"), _array(once(share)), suits,
+        *state.arrays("wearout"), _array(boosts), boosts.sum(2).numpy(), costs, _BOUND, own, options, mask)
     return torch.from_numpy(own), torch.from_numpy(options), torch.from_numpy(mask)
 
 

@@ -178,6 +178,10 @@ def where_of(part: int, worlds: int, users: int) -> tuple[int, int, int, int]:
 
 
 @inlined
-def can_pay(c: Any, alive: Any, energy: Any, cost: Any) -> Any:
-    """Whether an item can boost at such a cost; ``c`` are the market's numbers."""
-    return alive and (not c.budgets or cost <= energy)
+def spare(c: Any, energy: Any, served: Any) -> Any:
+    """What an item's budget can pay for a boost, in the order of ``observing.item_mask``.
+
+    ``c`` are the market's numbers, ``served`` is the cost of the boost that is being served.
+    """
+    left = max(energy - served - np.float32(2.0) * c.upkeep, np.float32(0.0)) + c.tolerance
+    return left if c.budgets else np.float32(np.inf)

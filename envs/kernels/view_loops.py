@@ -8,7 +8,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from interplay.envs.kernels.parts import can_pay, exact, inlined, loop, parts_of, where_of
+from interplay.envs.kernels.parts import exact, inlined, loop, parts_of, spare, where_of
 
 
 @inlined
@@ -96,9 +96,9 @@ def see_users(numbers: Any, rows: NDArray[np.float32], shown: NDArray[np.float32
 
 @exact
 def _see_options(where: Any, numbers: Any, energy: NDArray[np.float32], alive: NDArray[np.bool_],
-                 share: NDArray[np.float32], affinity: NDArray[np.float32], wearout: NDArray[np.float32],
-                 boost: NDArray[np.float32], boosts: NDArray[np.float32], costs: NDArray[np.float32], bound: Any,
-                 options: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
+                 served: NDArray[np.int64], share: NDArray[np.float32], affinity: NDArray[np.float32],
+                 wearout: NDArray[np.float32], boost: NDArray[np.float32], boosts: NDArray[np.float32],
+                 costs: NDArray[np.float32], bound: Any, options: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
     """What items see of the segments, and what they can pay for."""
     first_world, last_world, begin, end = where
     c, segments, levels = numbers[0], np.uint64(wearout.shape[2]), np.uint64(len(costs) - 1)
@@ -107,6 +107,7 @@ def _see_options(where: Any, numbers: Any, energy: NDArray[np.float32], alive: N
         w_share = world % len(share)
         for i in range(np.uint64(begin), np.uint64(end)):
             mask[world, i, 0] = True
+            most = spare(c, energy[world, i], costs[np.uint64(served[world, i])])
             for s in range(segments):
                 mine = boost[world, s, i]
                 options[world, i, s, 0] = _bounded(share[w_share, s], bound)
@@ -115,8 +116,8 @@ def _see_options(where: Any, numbers: Any, energy: NDArray[np.float32], alive: N
                 options[world, i, s, 3] = _bounded(mine, bound)
                 options[world, i, s, 4] = _bounded((boosts[world, s] - mine) / rivals, bound)
                 for level in range(levels):
-                    mask[world, i, one + s * levels + level] = can_pay(c, alive[world, i], energy[world, i],
-                                                                        costs[one + level])
+                    can = alive[world, i] and costs[one + level] <= most
+                    mask[world, i, one + s * levels + level] = can
 
 
 @exact
@@ -135,13 +136,14 @@ def _see_own(where: Any, numbers: Any, shown: NDArray[np.float32], energy: NDArr
 
 @loop
 def see_items(numbers: Any, shown: NDArray[np.float32], energy: NDArray[np.float32], alive: NDArray[np.bool_],
-              share: NDArray[np.float32], affinity: NDArray[np.float32], wearout: NDArray[np.float32],
-              boost: NDArray[np.float32], boosts: NDArray[np.float32], costs: NDArray[np.float32], bound: Any,
-              own: NDArray[np.float32], options: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
+              served: NDArray[np.int64], share: NDArray[np.float32], affinity: NDArray[np.float32],
+              wearout: NDArray[np.float32], boost: NDArray[np.float32], boosts: NDArray[np.float32],
+              costs: NDArray[np.float32], bound: Any, own: NDArray[np.float32], options: NDArray[np.float32],
+              mask: NDArray[np.bool_]) -> None:
     """What items see of themselves and of the segments."""
     worlds, items = energy.shape
     for part in prange(parts_of(worlds, items)):
         where = where_of(part, worlds, items)
         _see_own(where, numbers, shown, energy, bound, own)
-        _see_options(where, numbers, energy, alive, share, affinity, wearout, boost, boosts, costs, bound, options,
-                     mask)
+        _see_options(where, numbers, energy, alive, served, share, affinity, wearout, boost, boosts, costs, bound,
+                     options, mask)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy import stats
 
-from interplay.envs import slates
+from interplay.envs import kernels, slates
 from interplay.envs.behaviour.synthetic import GivenPeople, SyntheticBehaviour, preference
 from interplay.envs.config import MarketConfig
 from interplay.envs.market import Market
@@ -116,6 +116,51 @@ def test_an_item_cannot_boost_beyond_its_budget():
     assert mask.tolist() == [True, True, False, True, False]  # factor 2 costs .25, factor 5 costs 1
 
 
+@pytest.mark.parametrize(("energy", "upkeep", "allowed"), [
+    (0.5, 0.4, [False, False]),  # a factor of 2 costs .25, but two steps' upkeep is more than the budget
+    (0.45, 0.1, [True, False]), (0.44, 0.1, [False, False]), (1.2, 0.1, [True, True]), (1.19, 0.1, [True, False])])
+def test_a_boost_must_be_affordable_when_it_is_charged(energy, upkeep, allowed):
+    market = pair(budgets=True, energy_start=energy, energy_max=2.0, upkeep=upkeep)
+    assert market.observe(market.reset([0]), "items").mask[0, 0].tolist() == [True, *allowed, *allowed]
+
+
+def test_a_boost_that_is_being_served_is_paid_before_the_next():
+    market = pair(budgets=True, energy_start=1.0, energy_max=2.0, upkeep=0.1)
+    state, _ = play(market, ((0, 0), (1, 0)))
+    # .9 is left, of which the boost being served takes .25 and two steps' upkeep .2.
+    assert market.observe(state, "items").mask[0].tolist() == [[True, True, False, True, False]] * 2
+    state, step = act(market, state, (0, 0), (1, 1))
+    close(step.cost[0], [0.25, 0.0])
+    # .55 is left, .25 and .2 are due: too little for another .25. The other item has .8, .25 and .2 are due.
+    assert market.observe(state, "items").mask[0, :, 1].tolist() == [False, True]
+    _, step = act(market, state, (0, 0), (1, 1))
+    assert step.illegal_items.tolist() == [1]
+
+
+def test_free_boosts_are_always_allowed():
+    market = pair(budgets=True, energy_start=0.5, energy_max=2.0, upkeep=0.4, boost_cost=0.0)
+    assert market.observe(market.reset([0]), "items").mask.all()
+
+
+@pytest.mark.parametrize("with_kernels", [True, False])
+def test_no_item_is_charged_more_than_it_has(with_kernels, monkeypatch):
+    """Nobody takes anything, so that upkeep and boosts are all that moves the budgets."""
+    if with_kernels:
+        pytest.importorskip("numba")
+    monkeypatch.setattr(kernels, "available", lambda: with_kernels)
+    market = find_preset("town").market(energy_start=6.0)
+    state, nobody, charged = market.reset(range(4)), torch.zeros(4, 64, dtype=torch.int64), 0
+    for number in range(20):
+        mask = market.observe(state, "items").mask
+        draws = torch.rand(mask.shape, generator=torch.Generator().manual_seed(number))
+        before, (state, step) = state, market.step(state, nobody, draws.masked_fill(~mask, -1.0).argmax(2))
+        boosting = step.cost > 0.0
+        assert not (boosting & (before.energy - market.config.upkeep - step.cost < -2e-4)).any()
+        assert not step.illegal_items.any()
+        charged += boosting.sum().item()
+    assert charged > 100
+
+
 def test_users_leave_at_the_bottom_and_come_back_neutral():
     market = pair(leaving=True, mood_max=0.5, return_rate=1.0)
     state, step = play(market, ((1, 2), (0, 0)))
@@ -142,6 +187,23 @@ def test_team_blends_with_mean_welfare():
     welfare = (0.5 + 0.5) / 4
     close(step.user_reward[0], [0.75 * 0.5 + 0.25 * welfare, 0.25 * welfare])
     close(step.item_reward[0], [0.75 * 0.5 + 0.25 * welfare, 0.25 * welfare])
+    close(step.user_own[0], [0.5, 0.0])
+
+
+def test_team_pays_nothing_to_agents_that_have_left():
+    """Welfare stays the mean over all four agents, so that it falls when some leave."""
+    market = pair(team=0.5, leaving=True, mood_max=0.5, budgets=True, energy_start=1.0, energy_max=1.0, upkeep=0.6)
+    state, step = play(market, ((1, 1), (0, 0)))  # both users are at the bottom, item 1 has .4 + 1 - .6, item 2 has .4
+    assert step.user_terminated.all()
+    close(step.user_reward[0], [0.5 * 0.5 + 0.5 * 0.5] * 2)  # paid for the step in which they leave
+    state, step = act(market, state, (1, 1))
+    assert state.alive[0].tolist() == [True, False]
+    close(step.user_reward[0], [0.0, 0.0])
+    state = replace(state, active=torch.tensor([[True, False]]))
+    state, step = act(market, state, (1, 1))
+    welfare = (0.5 + 0.5) / 4
+    close(step.user_reward[0], [0.25 + 0.5 * welfare, 0.0])
+    close(step.item_reward[0], [0.25 + 0.5 * welfare, 0.0])  # the second item is dead
     close(step.user_own[0], [0.5, 0.0])
 
 
