@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 from interplay.envs.types import InterplayError
 from interplay.experiments.game import recommended
 from interplay.experiments.run import CHECKPOINT, CONFIG, RESULTS
+from interplay.experiments.serialising import as_values
 from interplay.experiments.settings import TrainSettings
 from interplay.experiments.training import train
 
 STOPPED = "stopped"
 
-_MACHINE = ("log_dir", "device", "threads")  # what does not change a run's figures
+_MACHINE = ("log_dir", "device", "threads", "code")  # what does not change a run's figures
 
 
 class Outcome(NamedTuple):
@@ -76,8 +77,7 @@ def _of_players(job: TrainSettings, training: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(settings: TrainSettings) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads(settings.to_json())
-    return values
+    return as_values(settings)
 
 
 def played(jobs: Sequence[TrainSettings], workers: int, keep: bool) -> Generator[Outcome]:
@@ -140,7 +140,9 @@ def _play(job: TrainSettings, keep: bool) -> Outcome:
         shutil.rmtree(folder)  # stopped before anything was saved
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            train(TrainSettings(resume=folder, device="cpu") if folder.is_dir() else job)
+            train(TrainSettings(resume=folder, device="cpu", allow_code=True) if folder.is_dir() else job)
+    except KeyboardInterrupt:
+        pass  # it is saved
     except (Exception, SystemExit) as error:  # whatever an agent of the user's does wrong, the others go on
         return Outcome(folder.name, f"{type(error).__name__}: {(str(error).splitlines() or ['no reason'])[0]}")
     if not (folder / RESULTS).is_file():
