@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,9 +15,9 @@ import torch
 from interplay.agents import agents, find_agent
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
+from interplay.experiments.folders import owned
 from interplay.experiments.game import make_game, name_of, recommended, with_agents
 from interplay.experiments.jobs import RUNS, Outcome, finished, folder_of, played
-from interplay.experiments.locks import locked
 from interplay.experiments.report import write_report
 from interplay.experiments.representation.pretrained import run_for
 from interplay.experiments.settings import (
@@ -30,7 +29,7 @@ from interplay.experiments.settings import (
     split_entrant,
     typed,
 )
-from interplay.experiments.signals import terminable
+from interplay.experiments.stopping import Stopped
 from interplay.experiments.workers import usable_cores
 
 _SEEDS = 5  # where no preset recommends a number
@@ -107,21 +106,20 @@ def benchmark(settings: BenchmarkSettings) -> int:
     """Run what is missing, then write the report.
 
     Returns:
-        The exit status: 1 if a run failed, 130 if Ctrl-C stopped it, 143 if SIGTERM did.
+        The exit status: 1 if a run failed.
 
     Raises:
         InterplayError: wrong settings, or a folder that cannot be used.
+        Stopped: by a signal; what is under way is saved.
     """
-    with terminable() as received:
-        try:
-            settings = settings.checked()
-            jobs = planned(settings)
-            _make_usable(settings.out)
-            with locked(settings.out, "choose another with --out, or wait for its end"):
-                return _benchmark(settings, jobs)
-        except KeyboardInterrupt:
-            print(f"stopped; the same command continues. Its runs are in {settings.out / RUNS}")
-            return 128 + (received or [signal.SIGINT])[0]
+    try:
+        settings = settings.checked()
+        jobs = planned(settings)
+        _make_usable(settings.out)
+        with owned(settings.out):
+            return _benchmark(settings, jobs)
+    except Stopped as stop:
+        raise Stopped(stop.number, f"stopped; the same command continues the runs in {settings.out / RUNS}") from stop
 
 
 def _benchmark(settings: BenchmarkSettings, jobs: Sequence[TrainSettings]) -> int:

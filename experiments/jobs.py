@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 from interplay.envs.types import InterplayError
 from interplay.experiments.game import recommended
 from interplay.experiments.run import CHECKPOINT, CONFIG, RESULTS
+from interplay.experiments.saving import read_sealed, read_text
+from interplay.experiments.serialising import as_values
 from interplay.experiments.settings import TrainSettings
 from interplay.experiments.training import train
 from interplay.experiments.workers import Ended, worked
@@ -23,7 +25,7 @@ from interplay.experiments.workers import Ended, worked
 RUNS = "runs"
 ERROR = "error.txt"
 
-_MACHINE = ("log_dir", "device", "threads")  # what does not change a run's figures
+_MACHINE = ("log_dir", "device", "threads", "code")  # what does not change a run's figures
 
 
 class Outcome(NamedTuple):
@@ -56,10 +58,11 @@ def finished(job: TrainSettings) -> bool:
     if not (folder / CONFIG).is_file():
         return False
     done = (folder / RESULTS).is_file()
-    made, wanted = _plain(TrainSettings.from_json((folder / CONFIG).read_text())), _plain(job)
+    made = as_values(TrainSettings.from_json(read_text(folder / CONFIG), folder / CONFIG))
+    wanted = as_values(job)
     if done:  # the market may recommend something else by now
         now = json.loads(json.dumps(asdict(replace(recommended(job), episodes=wanted["episodes"]))))
-        made |= _of_players(job, json.loads((folder / RESULTS).read_text())["training"])
+        made |= _of_players(job, read_sealed(folder / RESULTS)["training"])
         wanted |= _of_players(job, now)
     for name, value in wanted.items():
         if name not in _MACHINE and made.get(name) != value:
@@ -72,11 +75,6 @@ def _of_players(job: TrainSettings, training: dict[str, Any]) -> dict[str, Any]:
     """The training without options that a market recommends to agents who don't play."""
     players = (job.users, job.items, job.platform)
     return training | {"options": {name: given for name, given in training["options"].items() if name in players}}
-
-
-def _plain(settings: TrainSettings) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads(settings.to_json())
-    return values
 
 
 def played(jobs: Sequence[TrainSettings], workers: int, keep: bool) -> Generator[Outcome]:
@@ -134,15 +132,13 @@ def _play(job: TrainSettings, keep: bool) -> Outcome:
         shutil.rmtree(folder)  # stopped before anything was saved
     (folder / ERROR).unlink(missing_ok=True)
     try:
-        train(TrainSettings(resume=folder, device="cpu") if folder.is_dir() else job)
+        train(TrainSettings(resume=folder, device="cpu", allow_code=True) if folder.is_dir() else job)
     except (Exception, SystemExit) as error:  # whatever a user's agent does wrong, the other jobs continue
         traceback.print_exc()
         return Outcome(folder.name, f"{type(error).__name__}: {(str(error).splitlines() or ['no reason'])[0]}")
-    if not (folder / RESULTS).is_file():
-        return Outcome(folder.name, "a signal stopped it; the same command continues it")
     if not keep:
         (folder / CHECKPOINT).unlink()
-    return Outcome(folder.name, None, _score(json.loads((folder / RESULTS).read_text())))
+    return Outcome(folder.name, None, _score(read_sealed(folder / RESULTS)))
 
 
 def _score(result: dict[str, Any]) -> str:
