@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import pkgutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from interplay.envs.types import InterplayError
+
+_trusting: ContextVar[bool] = ContextVar("trusting", default=True)
 
 
 def discover(package: ModuleType, kind: type) -> dict[str, Any]:
@@ -35,22 +43,45 @@ def _is_plugin(value: object, kind: type, module: ModuleType) -> bool:
     return isinstance(value, kind)
 
 
+@contextmanager
+def trusting(code: bool) -> Iterator[None]:
+    """Whether names of the form ``module:attribute`` may import code in this block.
+
+    Names that the user has typed may. Names that were read from a file may only if the user says so.
+    """
+    token = _trusting.set(code)
+    try:
+        yield
+    finally:
+        _trusting.reset(token)
+
+
 def resolve(name: str, known: dict[str, Any], what: str) -> Any:
     """The plug-in called ``name``, or the object that ``module:attribute`` names.
 
     Raises:
-        InterplayError: there is no such plug-in, module or attribute.
+        InterplayError: there is no such plug-in, module or attribute, or code is not trusted here.
     """
     if name in known:
         return known[name]
     if ":" not in name:
         raise InterplayError(f"unknown {what} {name!r}: choose from {', '.join(known)}, or give module:name")
     module_name, attribute = name.split(":", 1)
+    if not _trusting.get():
+        raise InterplayError(f"{what} {name!r} is code that the run's folder names: allow it with --allow-code if you "
+                             f"trust the folder and the module {module_name!r}")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise InterplayError(f"{what} {name!r}: cannot import {module_name!r} ({error}); "
+    except Exception as error:  # any code may run and fail here
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:120]
+        raise InterplayError(f"{what} {name!r}: cannot import {module_name!r} ({reason}); "
                              "run from its folder or put that on PYTHONPATH") from error
     if not hasattr(module, attribute):
         raise InterplayError(f"{what} {name!r}: module {module_name!r} has no {attribute!r}; check the spelling")
     return getattr(module, attribute)
+
+
+def code_digest(name: str) -> str:
+    """``name``, which has been resolved as ``module:attribute``, with the checksum of its module's file."""
+    file = Path(getattr(sys.modules[name.split(":", 1)[0]], "__file__", None) or "")
+    return f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.is_file() else 'no file'}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,8 +15,9 @@ import torch
 from interplay.agents import agents, find_agent
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
+from interplay.experiments.folders import owned
 from interplay.experiments.game import make_game, name_of, recommended, with_agents
-from interplay.experiments.jobs import STOPPED, Outcome, finished, folder_of, played
+from interplay.experiments.jobs import RUNS, Outcome, finished, folder_of, played
 from interplay.experiments.report import write_report
 from interplay.experiments.representation.pretrained import run_for
 from interplay.experiments.settings import (
@@ -29,8 +29,8 @@ from interplay.experiments.settings import (
     split_entrant,
     typed,
 )
-
-RUNS = "runs"
+from interplay.experiments.stopping import Stopped
+from interplay.experiments.workers import usable_cores
 
 _SEEDS = 5  # where no preset recommends a number
 
@@ -56,7 +56,7 @@ class BenchmarkSettings(LoggedMarketSettings):
     market: Pairs = field(default_factory=tuple)
     """NAME=VALUE, changes a number of every market (see interplay.envs.config). May be repeated."""
     workers: int | None = None
-    """Processes, each with one thread; by default one for each core."""
+    """Processes at a time, each with one thread; by default one for each core that may be used."""
     quick: bool = False
     """A small version for a first look: few markets, agents and seeds, a fifth of the episodes, where not given."""
     keep_checkpoints: bool = False
@@ -73,7 +73,7 @@ class BenchmarkSettings(LoggedMarketSettings):
         unset = BenchmarkSettings()
         quick = {name: value for name, value in _QUICK.items() if getattr(self, name) == getattr(unset, name)}
         chosen = replace(self, **quick) if self.quick else self
-        workers = chosen.workers if chosen.workers is not None else os.cpu_count() or 1
+        workers = chosen.workers if chosen.workers is not None else usable_cores()
         for label, value in (("seeds", chosen.seeds), ("workers", workers)):
             if value is not None and value < 1:
                 raise InterplayError(f"{label}={value} must be at least 1")
@@ -106,21 +106,26 @@ def benchmark(settings: BenchmarkSettings) -> int:
     """Run what is missing, then write the report.
 
     Returns:
-        The exit status: 1 if a run failed, 130 if Ctrl-C stopped it.
+        The exit status: 1 if a run failed.
 
     Raises:
         InterplayError: wrong settings, or a folder that cannot be used.
+        Stopped: by a signal; what is under way is saved.
     """
-    settings = settings.checked()
-    jobs = planned(settings)
-    _make_usable(settings.out)
+    try:
+        settings = settings.checked()
+        jobs = planned(settings)
+        _make_usable(settings.out)
+        with owned(settings.out):
+            return _benchmark(settings, jobs)
+    except Stopped as stop:
+        raise Stopped(stop.number, f"stopped; the same command continues the runs in {settings.out / RUNS}") from stop
+
+
+def _benchmark(settings: BenchmarkSettings, jobs: Sequence[TrainSettings]) -> int:
     missing = [job for job in jobs if not finished(job)]
     print(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them finished before", flush=True)
-    try:
-        problems = _problems(missing, settings)
-    except KeyboardInterrupt:
-        print(f"stopped; the same command goes on. Its runs are in {settings.out / RUNS}")
-        return 130
+    problems = _problems(missing, settings)
     write_report(settings.out, [folder_of(job).name for job in jobs], problems, typed("benchmark"), settings.scale)
     return 1 if problems else 0
 
@@ -172,18 +177,12 @@ def _jobs(settings: BenchmarkSettings, base: TrainSettings) -> Iterator[TrainSet
 
 
 def _problems(jobs: Sequence[TrainSettings], settings: BenchmarkSettings) -> dict[str, str]:
-    """Play the jobs, a line for each; why some failed, by name.
-
-    Raises:
-        KeyboardInterrupt: they were stopped.
-    """
+    """Play the jobs, a line for each; why some failed, by name."""
     assert settings.workers is not None, "checked"
     problems = {}
     started = time.monotonic()
     with closing(played(jobs, settings.workers, settings.keep_checkpoints)) as outcomes:
         for done, outcome in enumerate(outcomes, start=1):
-            if outcome.problem == STOPPED:
-                raise KeyboardInterrupt
             _tell(outcome, done, len(jobs), time.monotonic() - started)
             if outcome.problem is not None:
                 problems[outcome.name] = outcome.problem

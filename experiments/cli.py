@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 import tyro
@@ -24,30 +24,40 @@ from interplay.experiments.representation.recommending import RecommendSettings,
 from interplay.experiments.representation.settings import PretrainSettings
 from interplay.experiments.representation.unbiased_command import UnbiasedSettings, unbiased
 from interplay.experiments.run import Run
-from interplay.experiments.settings import TrainSettings
+from interplay.experiments.settings import Device, TrainSettings
+from interplay.experiments.stopping import Stopped, quiet_threads, stoppable
 from interplay.experiments.tables import report_table
 from interplay.experiments.training import train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit status. Wrong input ends in one line on standard error."""
-    sys.path.insert(0, os.getcwd())  # so that my_module:MyAgent is found where the user stands
+    with stoppable(), quiet_threads():
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
+    here = os.getcwd()  # last, so that my_module:MyAgent is found there, but no file there replaces a library
+    sys.path[:] = [*(path for path in sys.path if path not in ("", here)), here]
     commands: dict[str, Callable[..., Any]] = {"train": _train, "evaluate": _evaluate, "benchmark": _benchmark,
                                                 "plot": _plot, "ope": _ope, "pretrain": _pretrain,
                                                 "recommend": _recommend, "fidelity": _fidelity, "unbiased": _unbiased,
                                                 "bench": _bench}
     try:
-        status = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="interplay",
+        status: int | None = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="interplay",
                                                       config=(tyro.conf.OmitArgPrefixes,))
     except InterplayError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
         print(str(stop) or "stopped", file=sys.stderr)
-        return 130
+        return stop.status if isinstance(stop, Stopped) else 130
     except BrokenPipeError:  # whoever reads what is printed, such as head, has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains as it ends
         return 141  # as a shell says of who was ended by it
+    except OSError as error:  # the disk is full, or a folder cannot be written
+        print(f"error: {error}: free space, or choose another place", file=sys.stderr)
+        return 2
     return status or 0
 
 
@@ -72,8 +82,8 @@ def _unbiased(settings: UnbiasedSettings) -> None:
 
 
 def _evaluate(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | None = None,
-              device: Literal["auto", "cpu", "cuda"] = "auto", export: Path | None = None,
-              explore: bool = False) -> None:
+              device: Device = "auto", export: Path | None = None,
+              explore: bool = False, allow_code: bool = False) -> None:
     """Load a run's checkpoint and repeat its evaluation.
 
     Args:
@@ -84,6 +94,7 @@ def _evaluate(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | Non
             propensities of slates. It can be read as a log, and by ope.
         explore: write steps of agents that explore, as they did at the end of training, which is what off-policy
             evaluation needs of a platform; the evaluation is without.
+        allow_code: import the code that the run's folder names as module:Name. Allow it only if you trust both.
     """
     torch.set_num_threads(1)
     if export is not None:
@@ -91,7 +102,7 @@ def _evaluate(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | Non
     elif explore:
         raise InterplayError("--explore says which steps --export writes: name a file with it, as in --export "
                              "run.market.parquet")
-    loaded = Run.load(run, device)
+    loaded = Run.load(run, device, allow_code)
     if eval_worlds is not None:
         loaded.game = loaded.game._replace(training=replace(loaded.game.training, eval_worlds=eval_worlds))
     market, worlds = loaded.game.held_out, loaded.game.training.eval_worlds
@@ -107,6 +118,7 @@ def _evaluate(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | Non
 
 def _benchmark(settings: BenchmarkSettings) -> int:
     """Train agents on markets with many seeds; write a report, scores, learning curves and a picture."""
+    os.environ["PYTHONSAFEPATH"] = "1"  # its processes look for libraries in this folder first otherwise
     return benchmark(settings)
 
 

@@ -1,30 +1,31 @@
-"""Trainings in processes of their own: side by side, told of as they end, stopped by Ctrl-C, resumed from there."""
+"""The trainings of a benchmark: which are finished, what each process does, and what came of it."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import multiprocessing
+import re
 import shutil
 import signal
-import sys
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
+import traceback
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, replace
-from multiprocessing.synchronize import Event
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from interplay.envs.types import InterplayError
 from interplay.experiments.game import recommended
 from interplay.experiments.run import CHECKPOINT, CONFIG, RESULTS
+from interplay.experiments.saving import read_sealed, read_text
+from interplay.experiments.serialising import as_values
 from interplay.experiments.settings import TrainSettings
 from interplay.experiments.training import train
+from interplay.experiments.workers import Ended, worked
 
-STOPPED = "stopped"
+RUNS = "runs"
+ERROR = "error.txt"
 
-_MACHINE = ("log_dir", "device", "threads")  # what does not change a run's figures
+_MACHINE = ("log_dir", "device", "threads", "code")  # what does not change a run's figures
 
 
 class Outcome(NamedTuple):
@@ -32,7 +33,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         name: of the run's folder.
-        problem: why it failed, ``STOPPED`` after Ctrl-C, or None.
+        problem: why it failed, and the file that says more; or None.
         score: the figure by which the market compares agents, with its name.
     """
 
@@ -57,10 +58,11 @@ def finished(job: TrainSettings) -> bool:
     if not (folder / CONFIG).is_file():
         return False
     done = (folder / RESULTS).is_file()
-    made, wanted = _plain(TrainSettings.from_json((folder / CONFIG).read_text())), _plain(job)
+    made = as_values(TrainSettings.from_json(read_text(folder / CONFIG), folder / CONFIG))
+    wanted = as_values(job)
     if done:  # the market may recommend something else by now
         now = json.loads(json.dumps(asdict(replace(recommended(job), episodes=wanted["episodes"]))))
-        made |= _of_players(job, json.loads((folder / RESULTS).read_text())["training"])
+        made |= _of_players(job, read_sealed(folder / RESULTS)["training"])
         wanted |= _of_players(job, now)
     for name, value in wanted.items():
         if name not in _MACHINE and made.get(name) != value:
@@ -75,81 +77,68 @@ def _of_players(job: TrainSettings, training: dict[str, Any]) -> dict[str, Any]:
     return training | {"options": {name: given for name, given in training["options"].items() if name in players}}
 
 
-def _plain(settings: TrainSettings) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads(settings.to_json())
-    return values
-
-
 def played(jobs: Sequence[TrainSettings], workers: int, keep: bool) -> Generator[Outcome]:
-    """Play the jobs in ``workers`` processes; tell of each as it ends. Whoever closes it early stops them all.
+    """Play the jobs, each in a process of its own; the outcome of each as it ends. Closing it early stops them all.
 
     Args:
         jobs: what to train.
-        workers: processes.
+        workers: processes at a time.
         keep: whether finished runs keep their checkpoints.
     """
-    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    stop = context.Event()
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_ready, initargs=(list(sys.path), stop))
+    ends = worked(partial(_play, keep=keep), jobs, workers, _output_of)
     try:
-        with _deaf():
-            pending = {pool.submit(_play, job, keep): job for job in jobs}
-        for future in as_completed(pending):
-            yield _outcome(future, pending[future])
+        for end in ends:
+            yield _outcome(end)
     finally:
-        stop.set()  # a job that waits in a process already cannot be cancelled
-        pool.shutdown(cancel_futures=True)
+        ends.close()
+        for job in jobs:
+            _output_of(job).unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def _deaf() -> Iterator[None]:
-    """Without Ctrl-C. Processes that start in here stay deaf, but while they train: then they save and stop."""
-    try:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except ValueError:  # not the main thread: whoever runs us there handles signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _output_of(job: TrainSettings) -> Path:
+    """The file that takes what the job's process writes."""
+    folder = folder_of(job)
+    return folder.with_name(folder.name + ".log")
 
 
-def _outcome(future: Future[Outcome], job: TrainSettings) -> Outcome:
-    try:
-        return future.result()
-    except BrokenExecutor:
-        return Outcome(folder_of(job).name, "a process died (of memory, perhaps) and with it what was not finished")
+def _outcome(end: Ended[TrainSettings, Outcome]) -> Outcome:
+    """The outcome; what a failed job wrote, with the traceback, is kept in the run's folder."""
+    folder = folder_of(end.job)
+    outcome = end.result or Outcome(folder.name, f"its process died ({_death(end.status)})")
+    if outcome.problem is None:
+        return outcome
+    folder.mkdir(exist_ok=True)
+    kept = folder / ERROR
+    kept.write_text(_without_progress(end.output.read_text(errors="replace")) + f"{outcome.problem}\n")
+    return outcome._replace(problem=f"{outcome.problem} (see {RUNS}/{folder.name}/{ERROR})")
 
 
-_stop: Event | None = None
+def _death(status: int) -> str:
+    if status >= 0:
+        return f"exit status {status}"
+    name = signal.Signals(-status).name
+    return f"{name}, perhaps out of memory" if name == "SIGKILL" else name
 
 
-def _ready(path: list[str], stop: Event) -> None:
-    """What a process needs before its first job: where the user's own agents are found, and when to stop."""
-    global _stop
-    sys.path[:], _stop = path, stop
+def _without_progress(output: str) -> str:
+    """The output without bars that were overwritten."""
+    return re.sub(r"[^\n]*\r", "", output)
 
 
 def _play(job: TrainSettings, keep: bool) -> Outcome:
-    """One training; goes on from a checkpoint if there is one, and keeps its own on request."""
+    """One training; continues from a checkpoint if there is one, and keeps its own on request."""
     folder = folder_of(job)
-    if _stop is not None and _stop.is_set():
-        return Outcome(folder.name, STOPPED)
     if folder.is_dir() and not (folder / CHECKPOINT).is_file():
         shutil.rmtree(folder)  # stopped before anything was saved
+    (folder / ERROR).unlink(missing_ok=True)
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            train(TrainSettings(resume=folder, device="cpu") if folder.is_dir() else job)
-    except (Exception, SystemExit) as error:  # whatever an agent of the user's does wrong, the others go on
+        train(TrainSettings(resume=folder, device="cpu", allow_code=True) if folder.is_dir() else job)
+    except (Exception, SystemExit) as error:  # whatever a user's agent does wrong, the other jobs continue
+        traceback.print_exc()
         return Outcome(folder.name, f"{type(error).__name__}: {(str(error).splitlines() or ['no reason'])[0]}")
-    if not (folder / RESULTS).is_file():
-        if _stop is not None:
-            _stop.set()  # here too: this process may take its next job before the first one hears of Ctrl-C
-        return Outcome(folder.name, STOPPED)
     if not keep:
         (folder / CHECKPOINT).unlink()
-    return Outcome(folder.name, None, _score(json.loads((folder / RESULTS).read_text())))
+    return Outcome(folder.name, None, _score(read_sealed(folder / RESULTS)))
 
 
 def _score(result: dict[str, Any]) -> str:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import torch
 from torch import Tensor
 
 from interplay.agents import Agent, JointAgent, Player, Setting, find_agent
+from interplay.envs.discovery import code_digest, trusting
 from interplay.envs.types import SIDES, InterplayError, Side
 from interplay.experiments.cast import PLACKETT_LUCE, Cast, check_options
+from interplay.experiments.finite import check_state
 from interplay.experiments.game import Game, make_game, with_agents
 from interplay.experiments.play import Moment, Tally, iterate, look
-from interplay.experiments.saving import load_checkpoint, whole
-from interplay.experiments.settings import OPTION_OF, TrainSettings, find_device, make_options, parse_pairs
+from interplay.experiments.saving import (
+    CONFIG,
+    RESULTS,
+    digest_of_file,
+    load_checkpoint,
+    read_text,
+    save_checkpoint,
+    write_text,
+)
+from interplay.experiments.settings import OPTION_OF, Device, TrainSettings, find_device, make_options, parse_pairs
 
-CONFIG, CHECKPOINT, RESULTS = "config.json", "checkpoint.pt", "results.json"
+CHECKPOINT = "checkpoint.pt"
+
+__all__ = ["CHECKPOINT", "CONFIG", "RESULTS", "Run", "make_cast"]
 
 
 @dataclass
@@ -55,25 +67,42 @@ class Run:
         settings = with_agents(settings)
         game = make_game(settings, find_device(settings.device))
         cast = make_cast(settings, game)
+        named = (settings.preset if settings.log is None else "", settings.users, settings.items, settings.platform)
+        settings = replace(settings, code=tuple(code_digest(name) for name in named if name and ":" in name))
         notes = () if game.pretrained is None else tuple(cast.begin(game.pretrained.pretrained()))
         now = _first_moment(settings, game, cast, 0)
         return cls(settings, folder, game, cast, now, Tally.empty(now.state), notes=notes)
 
     @classmethod
-    def load(cls, folder: Path, device: str | None = None) -> Self:
+    def load(cls, folder: Path, device: Device | None = None, allow_code: bool = False) -> Self:
         """The run that was saved in ``folder``.
 
+        Args:
+            folder: that train wrote.
+            device: where to go on; by default where it was.
+            allow_code: whether what the folder names as ``module:Name`` may be imported.
+
         Raises:
-            InterplayError: there is none, it cannot be read, or its market has changed.
+            InterplayError: there is none, it cannot be read, names code, or its market has changed.
         """
-        if not (folder / CONFIG).is_file() or not (folder / CHECKPOINT).is_file():
-            raise InterplayError(f"{str(folder)!r} is not a run: it has no {CONFIG} and {CHECKPOINT}; "
-                                 "give a folder that train wrote")
-        settings = TrainSettings.from_json((folder / CONFIG).read_text())
-        if device is not None:
-            settings = TrainSettings(**{**vars(settings), "device": device})
-        run = cls.start(settings, folder)
-        run._restore(load_checkpoint(folder / CHECKPOINT, run.game.market.device))
+        if (folder / CONFIG).is_file() and not (folder / CHECKPOINT).is_file():
+            raise InterplayError(f"{str(folder)!r} has no {CHECKPOINT}: it was stopped before its first, or benchmark "
+                                 f"did not keep it; begin anew with: interplay train --resume {folder}")
+        return cls.resumed(folder, device, allow_code)
+
+    @classmethod
+    def resumed(cls, folder: Path, device: Device | None = None, allow_code: bool = False) -> Self:
+        """The same, but at its beginning where it has no checkpoint yet."""
+        if not (folder / CONFIG).is_file():
+            raise InterplayError(f"{str(folder)!r} is not a run: it has no {CONFIG}; give a folder that train wrote")
+        made = TrainSettings.from_json(read_text(folder / CONFIG), folder / CONFIG)
+        with trusting(allow_code):
+            run = cls.start(made if device is None else replace(made, device=device), folder)
+        if run.settings.code != made.code:
+            print(f"note: code has changed since {str(folder)!r} was made: {', '.join(run.settings.code)}, was "
+                  f"{', '.join(made.code)}", file=sys.stderr)
+        if (folder / CHECKPOINT).is_file():
+            run._restore()
         return run
 
     @property
@@ -112,25 +141,40 @@ class Run:
         self.now = _first_moment(self.settings, self.game, self.cast, self.episode)
         self.tally = Tally.empty(self.now.state)
 
-    def save(self) -> None:
-        """Write the checkpoint; the old one stays until the new one is whole."""
-        saved = {"fingerprint": self.game.fingerprint, "episode": self.episode, "time": self.time,
-                 "wall_seconds": self.wall_seconds, "state": self.now.state.state_dict(),
-                 "slots": self.now.slots, "tally": self.tally.state_dict(),
-                 "agents": self.cast.state_dict()}
-        with whole(self.folder / CHECKPOINT) as partial:
-            torch.save(saved, partial)
+    def write_config(self) -> None:
+        """Write the settings, which ``load`` reads."""
+        write_text(self.folder / CONFIG, self.settings.to_json())
 
-    def _restore(self, saved: dict[str, Any]) -> None:
-        if saved["fingerprint"] != self.game.fingerprint:
-            raise InterplayError(f"the checkpoint in {str(self.folder)!r} is of another market (it was made in "
-                                 f"{saved['fingerprint']}, {self.game.name!r} is now {self.game.fingerprint}): "
-                                 "restore the preset or log it was made with, or start a new run")
-        self.cast.load_state_dict(saved["agents"])
-        state = self.now.state.loaded(saved["state"])
-        self.now = look(self.game.market, self.cast, state, slots=saved["slots"])
-        self.tally = self.tally.loaded(saved["tally"])
-        self.episode, self.time, self.wall_seconds = saved["episode"], saved["time"], saved["wall_seconds"]
+    def save(self) -> None:
+        """Write the checkpoint; the old one stays until the new one is whole.
+
+        Raises:
+            InterplayError: what the agents have learnt is not finite; the old checkpoint stays.
+            OSError: it cannot be written.
+        """
+        agents = self.cast.state_dict()
+        check_state(agents, f"after {self.env_steps} steps")
+        save_checkpoint(self.folder / CHECKPOINT, {
+            "episode": self.episode, "time": self.time, "wall_seconds": self.wall_seconds,
+            "state": self.now.state.state_dict(), "slots": self.now.slots, "tally": self.tally.state_dict(),
+            "agents": agents}, self._made_by())
+
+    def _made_by(self) -> dict[str, str]:
+        return {CONFIG: digest_of_file(self.folder / CONFIG), "market": self.game.fingerprint}
+
+    def _restore(self) -> None:
+        path = self.folder / CHECKPOINT
+        saved = load_checkpoint(path, self._made_by(), self.game.market.device)
+        try:
+            self.cast.load_state_dict(saved["agents"])
+            state = self.now.state.loaded(saved["state"])
+            self.now = look(self.game.market, self.cast, state, slots=saved["slots"])
+            self.tally = self.tally.loaded(saved["tally"])
+            self.episode, self.time, self.wall_seconds = saved["episode"], saved["time"], saved["wall_seconds"]
+        except Exception as error:  # agents may be anybody's code
+            reason = f"{type(error).__name__}: {error}".splitlines()[0][:100]
+            raise InterplayError(f"{str(path)!r} does not fit the agents as they are now ({reason}): restore the "
+                                 "version that wrote it, or start a new run") from error
 
 
 def make_cast(settings: TrainSettings, game: Game) -> Cast:

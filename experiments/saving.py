@@ -1,67 +1,205 @@
-"""Files that are whole or not there, and Ctrl-C that waits until nothing is half done: how trainings are kept."""
+"""The files of a run: written as a whole or not at all, with a format version, a checksum and what they belong to."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 import os
-import signal
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from interplay.envs.types import InterplayError
+
+CONFIG, RESULTS = "config.json", "results.json"
+
+FORMAT = 1
+"""Version of all files that are written here. A reader rejects any other."""
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A partial file to write to, which takes the place of ``path`` once it is whole; what was there stays till then.
+    """A partial file to write to, which replaces ``path`` once it is complete; until then the old file stays.
 
-    It is on the disk first: after a power cut a new name could stand for an empty file otherwise.
+    It is synced to disk first: after a power cut a new name could stand for an empty file otherwise.
+
+    Raises:
+        OSError: it cannot be written. Nothing is left of the partial file.
     """
     partial = path.with_name(path.name + ".part")
-    yield partial
-    with partial.open("rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    try:
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException as error:
+        with suppress(OSError):
+            partial.unlink()
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
-def load_checkpoint(path: Path, device: torch.device | None = None) -> dict[str, Any]:
-    """What ``torch.save`` wrote of a training.
+def save_checkpoint(path: Path, state: Mapping[str, Any], made_by: Mapping[str, Any]) -> None:
+    """Write tensors and plain values with ``torch.save``.
+
+    Args:
+        path: of the file.
+        state: what to write.
+        made_by: everything that the state depends on, by name; ``load_checkpoint`` must be given the same.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    body = {**state, "made_by": dict(made_by), "format": FORMAT}
+    with whole(path) as partial, partial.open("wb") as file:
+        try:
+            torch.save({**body, "digest": _digest(body)}, file)
+        except RuntimeError as error:  # torch's own error hides the cause
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
+
+
+def load_checkpoint(path: Path, made_by: Mapping[str, Any], device: torch.device | None = None) -> dict[str, Any]:
+    """The state that ``save_checkpoint`` wrote.
+
+    Raises:
+        InterplayError: the file is damaged, of another version, or was made by something else.
+    """
+    try:
+        body = torch.load(path, map_location=device, weights_only=True)
+        digest, version = body.pop("digest"), body["format"]
+        if version == FORMAT and digest != _digest(body):
+            raise ValueError("wrong checksum")
+        made = dict(body["made_by"])
+    except Exception as error:
+        raise InterplayError(f"{str(path)!r} cannot be read ({_reason(error)}): it is damaged or no checkpoint; "
+                             "start a new run") from error
+    _check_version(path, version)
+    others = [name for name, value in made_by.items() if made.get(name) != value]
+    if others:
+        raise InterplayError(f"{str(path)!r} was made with another {', '.join(others)}: restore what it was made with, "
+                             "or start a new run")
+    return {name: value for name, value in body.items() if name not in ("made_by", "format")}
+
+
+def sealed(values: Mapping[str, Any]) -> str:
+    """Values as JSON text with version and checksum. Numbers that are not finite become null."""
+    body = json.loads(json.dumps(_finite({"format": FORMAT, **values}), allow_nan=False))  # as it will be read
+    return json.dumps({**body, "digest": _digest(body)}, indent=2, allow_nan=False) + "\n"
+
+
+def unsealed(text: str, path: Path) -> dict[str, Any]:
+    """The values in text that ``sealed`` gave.
+
+    Args:
+        text: of a file.
+        path: of that file, for errors.
+
+    Raises:
+        InterplayError: it is damaged, was edited, or is of another version.
+    """
+    try:
+        body = json.loads(text)
+        digest, version = body.pop("digest"), body["format"]
+    except Exception as error:
+        raise InterplayError(f"{str(path)!r} cannot be read ({_reason(error)}): it is damaged, or this version has not "
+                             "written it; start a new run") from error
+    _check_version(path, version)
+    if digest != _digest(body):
+        raise InterplayError(f"{str(path)!r} was edited or damaged after it was written (its checksum is wrong): "
+                             "restore it, or start a new run")
+    del body["format"]
+    return dict(body)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_sealed(path: Path, values: Mapping[str, Any]) -> None:
+    """Write values as sealed JSON.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    write_text(path, sealed(values))
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """The values in a file that ``write_sealed`` wrote.
+
+    Raises:
+        InterplayError: it is missing, damaged, was edited, or is of another version.
+    """
+    return unsealed(read_text(path), path)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file.
 
     Raises:
         InterplayError: it cannot be read.
     """
     try:
-        with zipfile.ZipFile(path) as file:
-            if file.testzip() is not None:  # torch itself would read other numbers, and say nothing
-                raise zipfile.BadZipFile
-        saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:
-        raise InterplayError(f"{str(path)!r} cannot be read ({type(error).__name__}): "
-                             "it is damaged or no checkpoint; start a new run") from error
-    return saved
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InterplayError(f"{str(path)!r} cannot be read ({_reason(error)})") from error
 
 
-@contextmanager
-def interruption() -> Iterator[list[int]]:
-    """A list that Ctrl-C fills. The loop looks at it between steps, so no step is ever half done."""
-    caught: list[int] = []
+def digest_of_file(path: Path) -> str:
+    """Checksum of a sealed file, which must be whole."""
+    text = read_text(path)
+    unsealed(text, path)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def note(number: int, frame: FrameType | None) -> None:
-        if caught:
-            raise KeyboardInterrupt  # the second time, at once
-        caught.append(number)
 
-    try:
-        before = signal.signal(signal.SIGINT, note)
-    except ValueError:  # not the main thread: whoever runs us there handles signals
-        yield caught
-        return
-    try:
-        yield caught
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _check_version(path: Path, version: Any) -> None:
+    if version != FORMAT:
+        raise InterplayError(f"{str(path)!r} has format {version!r}, but this version reads format {FORMAT}: use the "
+                             "version that wrote it, or start a new run")
+
+
+def _reason(error: Exception) -> str:
+    """The error's type and the start of its first line, so that messages stay short."""
+    return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])[:80]
+
+
+def _finite(value: Any) -> Any:
+    """The value as JSON gives it back, with None for numbers that are not finite."""
+    if isinstance(value, Mapping):
+        return {str(name): _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _digest(value: Any) -> str:
+    """Checksum of nested mappings, sequences, tensors and plain values."""
+    found = hashlib.blake2b(digest_size=16)
+    for part in _parts(value):
+        found.update(part)
+    return found.hexdigest()
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    if isinstance(value, Tensor):
+        array = value.detach().cpu().contiguous()
+        yield f"{array.dtype}{list(array.shape)}".encode()
+        yield array.flatten().view(torch.uint8).numpy()
+    elif isinstance(value, Mapping | list | tuple):
+        yield f"{type(value).__name__}{len(value)}".encode()
+        for part in value.items() if isinstance(value, Mapping) else value:
+            yield from _parts(part)
+    else:
+        yield f"{value!r};".encode()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ast
-import json
 import shlex
 import sys
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +15,10 @@ import tyro
 from interplay.envs.behaviour.logged import WEIGHTED, TargetsOf
 from interplay.envs.data import Preparation
 from interplay.envs.types import InterplayError, Side
+from interplay.experiments.saving import CONFIG
+from interplay.experiments.serialising import from_json, to_json
 
+Device = Literal["auto", "cpu", "cuda"]
 Pairs = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
 OPTION_OF: dict[Side, str] = {"users": "user_option", "items": "item_option", "platform": "platform_option"}
@@ -24,9 +26,8 @@ OPTION_OF: dict[Side, str] = {"users": "user_option", "items": "item_option", "p
 
 _PAIRS = ("market", *OPTION_OF.values())
 _PREPARATION = ("reward_range", "duplicates", "clip_rewards", "implicit_above", "k_core", "scale_rewards")
-_PATHS = ("log", "data_dir", "user_features", "item_features", "log_dir", "resume", "encoder")
 
-_FREE = ("resume", "device", "log_dir", "threads")  # what may be another when a run is resumed
+_FREE = ("resume", "device", "log_dir", "threads", "allow_code")  # what may be another when a run is resumed
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class RunSettings:
     """Held-out worlds of the final evaluation; by default what the preset recommends."""
     discount: float | None = None
     """Discount of learners; by default what the preset recommends."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     """Where everything runs."""
     threads: int = 1
     """Threads of torch on the CPU. Small tensors gain nothing from more, and lose where other work runs beside."""
@@ -150,6 +151,10 @@ class RunSettings:
     """Name of the run's own folder; by default the market, the agents, the seed and the time."""
     resume: Path | None = None
     """Folder of an interrupted run to go on with. All other settings come from there."""
+    allow_code: bool = False
+    """Allow --resume to import the code that the run's folder names as module:Name. Allow it only if you trust both."""
+    code: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
+    """What is named as module:Name, each with the checksum of its file."""
 
 
 @dataclass(frozen=True)
@@ -203,24 +208,12 @@ class TrainSettings(LoggedMarketSettings, RunSettings):
 
     def to_json(self) -> str:
         """The settings as text; paths become absolute, so that the run can be evaluated from anywhere."""
-        values = asdict(self)
-        for name in _PATHS:
-            values[name] = None if values[name] is None else str(Path(values[name]).resolve())
-        if self.log is not None and not self.log.exists():
-            values["log"] = str(self.log)  # the name of a public data set
-        return json.dumps(values, indent=2)
+        return to_json(self)
 
     @classmethod
-    def from_json(cls, text: str) -> TrainSettings:
-        """The settings that ``to_json`` wrote."""
-        values = json.loads(text)
-        for name in _PATHS:
-            values[name] = None if values.get(name) is None else Path(values[name])
-        for name in ("reward_range", "clip_rewards"):
-            values[name] = values.get(name) and tuple(values[name])
-        for name in _PAIRS:
-            values[name] = tuple(values.get(name, ()))
-        return cls(**values)
+    def from_json(cls, text: str, path: Path = Path(CONFIG)) -> TrainSettings:
+        """The settings that ``to_json`` wrote into ``path``."""
+        return from_json(cls, text, path)
 
     def played_by(self, side: Side, agent: str) -> TrainSettings:
         """These settings with ``agent`` on ``side``."""

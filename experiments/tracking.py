@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,11 +12,16 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from interplay.experiments.evaluation import Report
+from interplay.experiments.finite import check_figures, check_market
 from interplay.experiments.run import Run
+from interplay.experiments.saving import write_text
+from interplay.experiments.serialising import as_values
 from interplay.experiments.statistics import gini
 
 CURVE = "curve.csv"
 
+_HEAD = "env_steps,wall_seconds,user_return,item_return,mean_boost"
+_EVALUATION = "hparams"  # folder of the final evaluation's events
 _HISTOGRAMS = 20  # of a whole run; each is far larger than a scalar
 
 
@@ -24,11 +29,12 @@ class Tracker:
     """Writes the events of one run into its folder. The x axis is steps of single worlds."""
 
     def __init__(self, run: Run) -> None:
-        self._writer = SummaryWriter(str(run.folder))
+        # What an earlier part of the run logged after its last checkpoint comes again.
+        self._writer = SummaryWriter(str(run.folder), purge_step=run.env_steps + 1 if run.env_steps else 0)
         self._every = max(1, run.game.training.episodes // _HISTOGRAMS)
         self._curve = _Curve(run.folder / CURVE, run.env_steps)
         if run.env_steps == 0:
-            self._writer.add_text("config", _code(json.loads(run.settings.to_json())), 0)
+            self._writer.add_text("config", _code(as_values(run.settings)), 0)
             self._writer.add_text("market", _code(asdict(run.game.market.config)), 0)
             for label, options in run.cast.options().items():
                 self._writer.add_text(f"agents/{label}", _code(asdict(options)), 0)
@@ -48,8 +54,10 @@ class Tracker:
             "market/mean_boost": float(tally.boost.mean() / max(1, run.time - 1)),
             "speed/agent_steps_per_second": run.agent_steps / max(1e-9, run.wall_seconds),
         }
-        learned = {name: float(value) for name, value in metrics.items()}
-        for name, value in {**scalars, **learned}.items():
+        scalars |= {name: float(value) for name, value in metrics.items()}
+        check_figures(scalars, f"after {run.env_steps} steps")
+        check_market(run.game.market, state)
+        for name, value in scalars.items():
             self._writer.add_scalar(name, value, run.env_steps)
         self._curve.add(run.env_steps, run.wall_seconds, user_return, scalars["returns/items"],
                         scalars["market/mean_boost"])
@@ -77,10 +85,15 @@ class Tracker:
         chosen.pop("options")
         for label, options in run.cast.options().items():
             chosen |= {f"{label}/{name}": value for name, value in asdict(options).items()}
-        self._writer.add_hparams(chosen, found, run_name="hparams", global_step=run.env_steps)
+        shutil.rmtree(Path(self._writer.log_dir) / _EVALUATION, ignore_errors=True)  # an earlier one of this run
+        self._writer.add_hparams(chosen, found, run_name=_EVALUATION, global_step=run.env_steps)
+
+    def flush(self) -> None:
+        """Write what is pending. What is logged before a checkpoint is not logged again after it."""
+        self._writer.flush()
 
     def close(self) -> None:
-        """Write what is pending."""
+        """Write what is pending and end."""
         self._writer.close()
 
 
@@ -94,13 +107,13 @@ class _Curve:
 
     def __init__(self, path: Path, env_steps: int) -> None:
         self._path = path
-        rows = path.read_text().splitlines()[1:] if path.is_file() else []
-        kept = [row for row in rows if int(row.split(",")[0]) <= env_steps]
-        path.write_text("\n".join(["env_steps,wall_seconds,user_return,item_return,mean_boost", *kept]) + "\n")
+        rows = path.read_text(encoding="utf-8").split("\n")[1:-1] if path.is_file() else []  # the last may be torn
+        kept = [row for row in rows if row.count(",") == _HEAD.count(",") and int(row.split(",")[0]) <= env_steps]
+        write_text(path, "\n".join([_HEAD, *kept]) + "\n")
 
     def add(self, env_steps: int, wall_seconds: float, *figures: float) -> None:
         """Append a row."""
-        with self._path.open("a") as file:
+        with self._path.open("a", encoding="utf-8") as file:
             file.write(",".join([str(env_steps), f"{wall_seconds:.3f}", *(f"{x:.6g}" for x in figures)]) + "\n")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,13 @@ from tqdm import tqdm
 
 from interplay.envs.types import InterplayError
 from interplay.experiments.evaluation import Report, report
-from interplay.experiments.run import CONFIG, RESULTS, Run
-from interplay.experiments.saving import interruption, whole
+from interplay.experiments.folders import check_name, new_folder, owned
+from interplay.experiments.run import CHECKPOINT, RESULTS, Run
+from interplay.experiments.saving import write_sealed
 from interplay.experiments.settings import OPTION_OF, TrainSettings
+from interplay.experiments.stopping import Pace, interruption, resumable
 from interplay.experiments.tables import report_table
 from interplay.experiments.tracking import Tracker
-
-_SAVE_EVERY = 120.0  # seconds between checkpoints, so that even a power cut loses little
 
 
 def train(settings: TrainSettings) -> Path:
@@ -30,87 +31,70 @@ def train(settings: TrainSettings) -> Path:
         The run's folder.
 
     Raises:
-        InterplayError: whatever is wrong with the settings.
+        InterplayError: the settings are wrong, training diverged, or a file cannot be written.
+        Stopped: by a signal; the run is saved, and the message says how to resume it.
     """
     torch.set_num_threads(max(1, settings.threads))
-    run = _resumed(settings) if settings.resume is not None else _started(settings)
-    if run.game.summary:
-        print("\n".join([run.game.summary, *run.notes]))
-    print(f"run: {run.folder}")
-    tracker = Tracker(run)
-    try:
-        if not _play(run, tracker):
-            print(f"stopped at step {run.env_steps}; go on with: interplay train --resume {run.folder}")
-            return run.folder
-        found = report(run.game.held_out, run.cast, run.game.training.eval_worlds, run.settings.seed)
-        tracker.report(run, found)
-    finally:
-        tracker.close()
-    with whole(run.folder / RESULTS) as partial:  # since benchmarks take it for the end of the run
-        partial.write_text(json.dumps(results(run, found), indent=2) + "\n")
+    with _opened(settings) as run, resumable("train", run.folder):
+        if run.game.summary:
+            print("\n".join([run.game.summary, *run.notes]))
+        print(f"run: {run.folder}")
+        with closing(Tracker(run)) as tracker:
+            _play(run, tracker)
+            found = report(run.game.held_out, run.cast, run.game.training.eval_worlds, run.settings.seed)
+            tracker.report(run, found)
+        write_sealed(run.folder / RESULTS, results(run, found))  # since benchmarks take it for the end of the run
     print(report_table(run, found))
     return run.folder
 
 
-def _play(run: Run, tracker: Tracker) -> bool:
-    """Train to the end, or until Ctrl-C; either way the run is saved. True at the end."""
+def _play(run: Run, tracker: Tracker) -> None:
+    """Train to the end, or until a signal; either way the run is saved."""
+    def save() -> None:
+        tracker.flush()
+        run.save()
+
     horizon, worlds = run.game.market.config.horizon, run.game.training.num_worlds
     total = run.game.training.episodes * horizon * worlds
     metrics: dict[str, Tensor] = {}
-    saved = time.monotonic()
     with interruption() as stop, tqdm(total=total, initial=run.env_steps, unit="step", mininterval=0.5) as bar:
-        while not run.finished and not stop:
+        pace = Pace(stop)
+        while not run.finished:
             metrics = run.step() or metrics
             bar.update(worlds)
             if run.episode_ended:
                 score = tracker.episode(run, metrics)
                 bar.set_postfix_str(f"user return {score:.1f}")
                 run.next_episode()
-            if time.monotonic() - saved > _SAVE_EVERY:
-                run.save()
-                saved = time.monotonic()
-    run.save()
-    return run.finished
+            pace.between(save)
+        pace.now(save)
 
 
-def _started(settings: TrainSettings) -> Run:
+@contextmanager
+def _opened(settings: TrainSettings) -> Iterator[Run]:
+    """A new run, or the one to resume, which no other process writes to meanwhile."""
+    if settings.resume is not None:
+        with owned(settings.resume) if settings.resume.is_dir() else nullcontext():
+            device = None if settings.device == "auto" else settings.device
+            run = Run.resumed(settings.resume, device, settings.allow_code)
+            settings.check_resumes(run.settings, settings.resume)
+            yield run
+        return
+    if settings.allow_code:
+        raise InterplayError("--allow-code is for --resume: code that the command itself names needs no permission")
+    if settings.name is not None:
+        check_name(settings.name)
     run = Run.start(settings, settings.log_dir)  # first, so that wrong settings leave no folder behind
-    run.folder = _make_folder(run)
-    (run.folder / CONFIG).write_text(run.settings.to_json() + "\n")
-    return run
+    with new_folder(settings.log_dir, settings.name, _default_name(run), CHECKPOINT) as run.folder, owned(run.folder):
+        run.write_config()
+        run.save()  # what cannot be written fails now, and what diverges later leaves something finite
+        yield run
 
 
-def _make_folder(run: Run) -> Path:
-    """A new folder; a number is added where two runs start within a second."""
-    settings, number = run.settings, 0
+def _default_name(run: Run) -> str:
+    settings = run.settings
     players = [str(settings.users), str(settings.items), *([str(settings.platform)] if run.cast.has_platform else [])]
-    name = "-".join([run.game.name, *players, f"s{settings.seed}", time.strftime("%Y%m%d-%H%M%S")])
-    folder = settings.log_dir / (settings.name or name.replace(":", "."))
-    while True:
-        path = folder.with_name(f"{folder.name}-{number}") if number else folder
-        try:
-            path.mkdir(parents=True)
-            return path
-        except FileExistsError:
-            if not folder.parent.is_dir():
-                raise InterplayError(_not_writable(folder.parent, "a file is in its place")) from None
-            if settings.name is not None:
-                raise InterplayError(f"name={settings.name!r} is taken in {str(folder.parent)!r}: choose another, or "
-                                     f"go on with --resume {folder}") from None
-            number += 1
-        except OSError as error:
-            raise InterplayError(_not_writable(folder.parent, error.strerror or str(error))) from error
-
-
-def _not_writable(folder: Path, reason: str) -> str:
-    return f"log_dir={str(folder)!r} cannot be written ({reason}): choose another with --log-dir"
-
-
-def _resumed(settings: TrainSettings) -> Run:
-    assert settings.resume is not None
-    run = Run.load(settings.resume, None if settings.device == "auto" else settings.device)
-    settings.check_resumes(run.settings, settings.resume)
-    return run
+    return "-".join([run.game.name, *players, f"s{settings.seed}", time.strftime("%Y%m%d-%H%M%S")])
 
 
 def results(run: Run, found: Report) -> dict[str, Any]:

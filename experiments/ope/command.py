@@ -68,6 +68,8 @@ class OpeSettings:
     """Instead of a log, judge them in this market, such as town, where playing tells the truth."""
     repeats: int = 100
     """Logs to judge the estimators by."""
+    allow_code: bool = False
+    """Import the code that the folder of --policy names as module:Name. Allow it only if you trust both."""
     rounds: int = 10_000
     """Rounds of each of these logs. In a market a round is a user in its last step, and worlds are whole."""
     steps: int = 10
@@ -127,18 +129,18 @@ def _market_log(settings: OpeSettings, path: Path, columns: BanditColumns) -> tu
         raise InterplayError(f"{path}: the columns of a market's slates are known, but {columns} was given: leave out "
                              "all but --unit-column")
     log = read_slates(path, columns.unit)
-    target, chances = _platform(log, settings.policy)
+    target, chances = _platform(log, settings.policy, settings.allow_code)
     found = evaluate_slates(log, chances, settings.seed)
     there = log.active
     return (f"{path.name}: {there.sum():,} slates that users saw, mean reward {log.reward[there].mean():.5f}; target: "
             f"{target}, for users as the log's own slates left them", found)
 
 
-def _platform(log: SlateLog, policy: str | Path) -> tuple[str, Floats]:
+def _platform(log: SlateLog, policy: str | Path, allow_code: bool) -> tuple[str, Floats]:
     """A market's target in words, and the log-probability of each slate under it."""
     if isinstance(policy, Path):
         torch.set_num_threads(1)
-        return f"the platform of {policy}", run_slates(log, policy)
+        return f"the platform of {policy}", run_slates(log, policy, allow_code)
     if policy != "uniform":
         raise InterplayError(f"policy={policy!r} is one of single items, but {log.source} holds slates: give uniform "
                              "or a run's folder")

@@ -39,7 +39,7 @@ class _Logged(NamedTuple):
     context: Tensor
 
 
-def run_slates(log: SlateLog, folder: Path) -> Floats:
+def run_slates(log: SlateLog, folder: Path, allow_code: bool = False) -> Floats:
     """Log-probability of each slate under a run's platform without exploration, float64 ``[N]``.
 
     Where a run has none, its market draws the slates, by chances that are known. A platform must be certain, since
@@ -48,7 +48,7 @@ def run_slates(log: SlateLog, folder: Path) -> Floats:
     Raises:
         InterplayError: there is no such run, its platform leaves slates to chance, or its worlds are not the log's.
     """
-    run = Run.load(folder, "cpu")
+    run = Run.load(folder, "cpu", allow_code)
     return replayed(log, run.game.held_out, run.cast, str(folder))
 
 

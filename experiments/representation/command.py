@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,29 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from interplay.envs.data import InteractionLog, find_folds, find_log
+from interplay.experiments.finite import check_figures
+from interplay.experiments.folders import check_name, new_folder, owned
 from interplay.experiments.logs import Parts, digest, digest_of, logged_parts
 from interplay.experiments.representation.baselines import ease, implicit_als, item_knn, popularity
 from interplay.experiments.representation.epochs import Note
 from interplay.experiments.representation.factorisation import SIZES, factorise
 from interplay.experiments.representation.fitting import Fitted, fit, inner_parts
-from interplay.experiments.representation.folders import new_folder
 from interplay.experiments.representation.keeping import Keeper
 from interplay.experiments.representation.ranking import Floats, Ranker, interactions, rank
 from interplay.experiments.representation.repeats import figures_table, summed_up
 from interplay.experiments.representation.responses import Responses, judge, liked_of, probability_of
-from interplay.experiments.representation.settings import CONFIG, MODEL, RESULTS, TRAINING, PretrainSettings
-from interplay.experiments.saving import interruption, whole
+from interplay.experiments.representation.settings import MODEL, TRAINING, PretrainSettings
+from interplay.experiments.saving import (
+    CONFIG,
+    RESULTS,
+    digest_of_file,
+    read_sealed,
+    save_checkpoint,
+    write_sealed,
+    write_text,
+)
 from interplay.experiments.settings import typed
+from interplay.experiments.stopping import interruption, resumable
 
 
 def pretrain(settings: PretrainSettings) -> Path:
@@ -38,10 +47,12 @@ def pretrain(settings: PretrainSettings) -> Path:
 
     Raises:
         InterplayError: whatever is wrong with the settings or the log.
-        KeyboardInterrupt: it was stopped; says how to go on.
+        Stopped: by a signal; says how to go on.
     """
     settings = settings.resumed() if settings.resume is not None else replace(settings, typed=typed("pretrain"))
     settings.check()
+    if settings.name is not None:
+        check_name(settings.name)
     runs = _repeats(settings)
     if not runs:
         return _one(settings)
@@ -70,27 +81,24 @@ def _repeats(settings: PretrainSettings) -> dict[str, PretrainSettings]:
 
 def _results(settings: PretrainSettings) -> dict[str, Any]:
     """Of a run among several, which may be finished or begun already."""
-    folder = _folder(settings)
+    assert settings.name is not None, "one of several runs has a name"
+    folder = settings.log_dir / settings.name
     if not (folder / RESULTS).is_file():
         _one(replace(settings, resume=folder if folder.exists() else None))
-    found: dict[str, Any] = json.loads((folder / RESULTS).read_text())
-    return found
+    return read_sealed(folder / RESULTS)
 
 
 @contextmanager
 def _opened(settings: PretrainSettings) -> Iterator[Path]:
-    """The run's folder, a new one or that to go on in, with the settings in it. Who stops it is told how to go on."""
-    folder = settings.resume or _folder(settings)
-    try:
-        with nullcontext() if settings.resume else new_folder(folder, RESULTS, TRAINING):
-            if not (folder / CONFIG).is_file():
-                with whole(folder / CONFIG) as partial:
-                    partial.write_text(replace(settings, resume=None).to_json() + "\n")
+    """The run's folder, a new one or the one to resume, with the settings in it; no other process writes to it."""
+    assert settings.log is not None, "checked"
+    default = f"pretrain-{settings.log.stem}-{settings.encoder}-s{settings.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    with (nullcontext(settings.resume) if settings.resume is not None
+          else new_folder(settings.log_dir, settings.name, default, RESULTS, TRAINING)) as folder:
+        if not (folder / CONFIG).is_file():
+            write_text(folder / CONFIG, settings.to_json())
+        with resumable("pretrain", folder), owned(folder):
             yield folder
-    except KeyboardInterrupt as stop:
-        if not folder.exists():
-            raise
-        raise KeyboardInterrupt(f"stopped; go on with: interplay pretrain --resume {folder}") from stop
 
 
 def _one(settings: PretrainSettings) -> Path:
@@ -112,18 +120,27 @@ def _one(settings: PretrainSettings) -> Path:
 
 
 @contextmanager
-def _told(writer: SummaryWriter, epochs: int) -> Iterator[Note]:
+def _noted(folder: Path, keeper: Keeper, epochs: int) -> Iterator[Note]:
     """A ``Note`` that writes curves and moves a bar, since training may take minutes.
 
-    The bar ends before ``epochs`` where stopping is early, and begins again for the fit on all of the training part.
+    Curves are written anew from the points that were kept, so that none is there twice. The bar ends before ``epochs``
+    where stopping is early, and begins again for the fit on all of the training part.
     """
-    with tqdm(total=epochs, unit="epoch", mininterval=0.5) as bar:
-        def note(name: str, value: float, epoch: int) -> None:
+    with (closing(SummaryWriter(str(folder), purge_step=0)) as writer,
+          tqdm(total=epochs, unit="epoch", mininterval=0.5) as bar):
+        def draw(name: str, value: float, epoch: int) -> None:
             writer.add_scalar(f"pretrain/{name}", value, epoch)
             if name in ("validation", "whole_loss"):
                 bar.n = epoch
                 bar.set_postfix_str(f"{name} {value:.3f}")
 
+        def note(name: str, value: float, epoch: int) -> None:
+            check_figures({name: value}, f"in epoch {epoch}")
+            keeper.points.append((name, value, epoch))
+            draw(name, value, epoch)
+
+        for point in keeper.points:
+            draw(*point)
         yield note
 
 
@@ -137,17 +154,13 @@ def _made_by(settings: PretrainSettings, parts: Parts) -> dict[str, Any]:
 
 def _trained(settings: PretrainSettings, parts: Parts, folder: Path, keeper: Keeper) -> tuple[Fitted, dict[str, Any]]:
     """The model, and what it and the baselines came to; curves go to the folder."""
-    writer = SummaryWriter(str(folder))
-    try:
-        with _told(writer, settings.epochs) as note, interruption() as keeper.stop:
+    with _noted(folder, keeper, settings.epochs) as note:
+        with interruption() as keeper.stop:
             fitted = fit(parts.train, settings.recipe(), settings.threshold(parts.train), note, settings.inner, keeper)
         found: dict[str, Any] = (_rankings(settings, parts, fitted) if settings.task == "ranking"
                                  else _responses(settings, parts, fitted))
         for name, value in found["models"][_name(settings)].items():
-            writer.add_scalar(f"pretrain/held_out_{name}", value[0] if isinstance(value, tuple) else value,
-                              fitted.epochs)
-    finally:
-        writer.close()
+            note(f"held_out_{name}", value[0] if isinstance(value, tuple) else value, fitted.epochs)
     return fitted, found
 
 
@@ -188,19 +201,10 @@ def _judged(validation: InteractionLog, held_out: InteractionLog, known: Floats,
     return judge(wanted.clip(low, high), held_out.reward.astype(float), threshold, chance)
 
 
-def _folder(settings: PretrainSettings) -> Path:
-    assert settings.log is not None, "checked"
-    name = f"pretrain-{settings.log.stem}-{settings.encoder}-s{settings.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
-    return settings.log_dir / (settings.name or name)
-
-
 def _save(folder: Path, fitted: Fitted, results: dict[str, Any]) -> None:
-    with whole(folder / MODEL) as partial:
-        torch.save({"model": fitted.model.state_dict(), "shape": asdict(fitted.model.shape),
-                    "trained_on": digest(fitted.log)}, partial)
+    save_checkpoint(folder / MODEL, {"model": fitted.model.state_dict(), "shape": asdict(fitted.model.shape),
+                                     "trained_on": digest(fitted.log)}, {CONFIG: digest_of_file(folder / CONFIG)})
     models = {name: {label: value._asdict() if hasattr(value, "_asdict") else value for label, value in values.items()}
               for name, values in results["models"].items()}
-    with whole(folder / RESULTS) as partial:  # the last: with them, the run is finished
-        partial.write_text(json.dumps({**results, "models": models}, indent=2) + "\n")
+    write_sealed(folder / RESULTS, {**results, "models": models})  # the last: with them, the run is finished
     (folder / TRAINING).unlink(missing_ok=True)
-

@@ -124,7 +124,7 @@ def fit(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | No
 
     Raises:
         InterplayError: the log is too short to be parted.
-        KeyboardInterrupt: the keeper was told to stop.
+        Stopped: by a signal; the training is kept.
     """
     saved = {} if keeper is None else keeper.saved
     choice = _Choice(**saved.get("choice", {}))
@@ -136,7 +136,7 @@ def fit(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | No
     fitted = _repeat(choice.epochs, training, note, _between(keeper, choice, "whole", training))
     fitted.validation = None if choice.predicted is None else choice.predicted.numpy()
     if keeper is not None:  # what is left to do may be stopped, too
-        keeper.keep(_state(choice, "whole", training))
+        keeper.now(lambda: keeper.save(_state(choice, "whole", training)))
     return fitted
 
 
@@ -170,7 +170,7 @@ def _between(keeper: Keeper | None, choice: _Choice, phase: str, training: Train
     """What is done between two batches."""
     if keeper is None:
         return lambda: None
-    return lambda: keeper.between(lambda: _state(choice, phase, training))
+    return lambda: keeper.between(lambda: keeper.save(_state(choice, phase, training)))
 
 
 def _state(choice: _Choice, phase: str, training: Training) -> State:

@@ -39,9 +39,9 @@ class Preferences:
         self._state = self._market.reset([0], run.settings.seed)
 
     @classmethod
-    def load(cls, folder: Path) -> Preferences:
-        """Those of the run in ``folder``."""
-        return cls(Run.load(folder))
+    def load(cls, folder: Path, allow_code: bool = False) -> Preferences:
+        """Those of the run in ``folder``; see ``Run.load``."""
+        return cls(Run.load(folder, allow_code=allow_code))
 
     @property
     def known(self) -> NDArray[np.bool_]:

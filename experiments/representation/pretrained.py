@@ -6,15 +6,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
 from interplay.experiments.logs import digest
 from interplay.experiments.representation.fitting import Fitted
 from interplay.experiments.representation.histories import Histories
-from interplay.experiments.representation.settings import CONFIG, MODEL, PretrainSettings
+from interplay.experiments.representation.settings import MODEL, PretrainSettings
 from interplay.experiments.representation.two_tower import Shape, TwoTower
+from interplay.experiments.saving import CONFIG, digest_of_file, load_checkpoint, read_text
 from interplay.experiments.settings import LogSettings, TrainSettings
 
 # What says which rows a model was trained on. Features hold no rewards, and where a data set lies changes none.
@@ -47,13 +46,13 @@ class Saved(NamedTuple):
         if not (folder / CONFIG).is_file() or not (folder / MODEL).is_file():
             raise InterplayError(f"{str(folder)!r} is not a run of pretrain: it has no {CONFIG} and {MODEL}; give a "
                                  "folder that pretrain wrote")
-        settings = PretrainSettings.from_json((folder / CONFIG).read_text())
+        settings = PretrainSettings.from_json(read_text(folder / CONFIG), folder / CONFIG)
+        saved = load_checkpoint(folder / MODEL, {CONFIG: digest_of_file(folder / CONFIG)})
         try:
-            saved = torch.load(folder / MODEL, map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise InterplayError(f"{str(folder / MODEL)!r} cannot be read ({type(error).__name__}): it is damaged or "
-                                 "no model; pretrain again") from error
-        return cls(folder, settings, _model(saved), saved.get("trained_on", ""))
+            return cls(folder, settings, _model(saved), saved["trained_on"])
+        except (KeyError, TypeError, RuntimeError, InterplayError) as error:
+            raise InterplayError(f"{str(folder / MODEL)!r} does not fit this version ({type(error).__name__}): "
+                                 "pretrain again") from error
 
     def on(self, log: InteractionLog) -> Fitted:
         """The model with the histories of a log.

@@ -45,6 +45,8 @@ class RecommendSettings:
     """How to write."""
     out: Path | None = None
     """File to write to instead of the terminal."""
+    allow_code: bool = False
+    """Import the code that the run's folder names as module:Name. Allow it only if you trust both."""
 
 
 class Recommendation(NamedTuple):
@@ -75,7 +77,7 @@ def recommend(settings: RecommendSettings) -> list[Recommendation]:
     """
     if settings.k < 1:
         raise InterplayError(f"k={settings.k} must be at least 1")
-    catalogue = _catalogue(settings.run)
+    catalogue = _catalogue(settings.run, settings.allow_code)
     lists = list(catalogue.lists(settings.user, settings.k))
     text, notes = _written(lists, settings.format), _notes(lists, catalogue.names(settings.user), settings.k)
     if settings.format == "table":
@@ -93,10 +95,10 @@ def recommend(settings: RecommendSettings) -> list[Recommendation]:
     return lists
 
 
-def _catalogue(run: Path) -> Catalogue:
+def _catalogue(run: Path, allow_code: bool) -> Catalogue:
     """With the model or agent that is in a run's folder."""
     if (run / CHECKPOINT).is_file():
-        agent = Preferences.load(run)
+        agent = Preferences.load(run, allow_code)
         return Catalogue(agent.parts.whole, "agent", agent.scores, agent.known)
     if not (run / MODEL).is_file():
         raise InterplayError(f"{str(run)!r} is not a run of pretrain or train: it has no {MODEL} and no {CHECKPOINT}; "

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,11 +11,11 @@ import tyro
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
 from interplay.experiments.representation.recipe import Recipe
+from interplay.experiments.saving import CONFIG, RESULTS, read_text
+from interplay.experiments.serialising import from_json, to_json
 from interplay.experiments.settings import LogSettings
 
-_PATHS = ("log", "data_dir", "user_features", "item_features", "log_dir", "resume")
-
-MODEL, CONFIG, RESULTS = "model.pt", "config.json", "results.json"
+MODEL = "model.pt"
 TRAINING = "training.pt"
 """The training under way; gone once the results are there."""
 
@@ -86,28 +85,15 @@ class PretrainSettings(LogSettings, Recipe):
                                  "that pretrain wrote")
         if (self.resume / RESULTS).is_file():
             raise InterplayError(f"{str(self.resume)!r} is finished: there is nothing to go on with")
-        try:
-            made = self.from_json((self.resume / CONFIG).read_text())
-        except (TypeError, ValueError) as error:
-            raise InterplayError(f"{str(self.resume / CONFIG)!r} is damaged, or not of a run of pretrain: start a new "
-                                 "run") from error
+        made = self.from_json(read_text(self.resume / CONFIG), self.resume / CONFIG)
         self.check_resumes(made, self.resume)
         return replace(made, resume=self.resume)
 
     def to_json(self) -> str:
         """The settings as text; paths become absolute, so that the run can be used from anywhere."""
-        values = asdict(self)
-        for name in _PATHS:
-            path = values[name]  # a log may also be the name of a public data set
-            values[name] = str(path.resolve()) if path is not None and path.exists() else path and str(path)
-        return json.dumps(values, indent=2)
+        return to_json(self)
 
     @classmethod
-    def from_json(cls, text: str) -> PretrainSettings:
-        """The settings that ``to_json`` wrote."""
-        values = json.loads(text)
-        for name in _PATHS:
-            values[name] = None if values.get(name) is None else Path(values[name])
-        for name in ("reward_range", "clip_rewards"):
-            values[name] = values.get(name) and tuple(values[name])
-        return cls(**values)
+    def from_json(cls, text: str, path: Path = Path(CONFIG)) -> PretrainSettings:
+        """The settings that ``to_json`` wrote into ``path``."""
+        return from_json(cls, text, path)

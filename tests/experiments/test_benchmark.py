@@ -9,17 +9,20 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from interplay.envs.presets import find_preset, presets
 from interplay.envs.types import InterplayError
-from interplay.experiments import jobs
+from interplay.experiments import benchmark, jobs
 from interplay.experiments.benchmark import BenchmarkSettings, planned
 from interplay.experiments.cli import main
 from interplay.experiments.curves import read_curves
+from interplay.experiments.folders import owned
 from interplay.experiments.plots import gathered
+from interplay.experiments.saving import write_sealed
 from interplay.experiments.scores import Row, agents_of, read_rows, scores, write_rows
 
 SMALL = ["--presets", "kale", "contest", "--agents", "q-learning", "linucb", "--seeds", "2", "--scale", "0.005"]
@@ -43,6 +46,7 @@ class Deadly(Broken):
 
     def act(self, observation, explore):
         import os
+        print("about to die", flush=True)
         os._exit(3)
 
 class Twin(Broken):
@@ -153,20 +157,24 @@ def test_an_agent_that_fails_is_told_of_and_the_others_go_on(tmp_path, capsys):
     assert run(tmp_path / "out", *arguments) == 1
     assert "RuntimeError: no idea what to do" in capsys.readouterr().err
     report = (tmp_path / "out" / "report.md").read_text()
-    assert "contest-my_broken.Broken-s0: RuntimeError: no idea what to do" in report
+    problem = "contest-my_broken.Broken-s0: RuntimeError: no idea what to do"
+    assert f"{problem} (see runs/contest-my_broken.Broken-s0/error.txt)" in report
+    kept = (tmp_path / "out" / "runs" / "contest-my_broken.Broken-s0" / "error.txt").read_text()
+    assert "Traceback (most recent call last)" in kept
+    assert "my_broken.py" in kept
     assert "| q-learning " in report
 
 
 @pytest.mark.usefixtures("broken")
-def test_a_process_that_dies_is_told_of_and_the_same_command_goes_on(finished, tmp_path, capsys):
-    folder = copied(finished, tmp_path)
-    (folder / "runs" / "kale-linucb-s0" / "results.json").unlink()
-    assert run(folder, *SMALL[:-2], "--scale", "0.005", "--agents", "q-learning", "linucb", "my_broken:Deadly") == 1
-    error = capsys.readouterr().err
-    assert "kale-my_broken.Deadly-s1: a process died" in error
-    assert "Traceback" not in error
-    assert run(folder, *SMALL) == 0
-    assert figures(folder) == figures(finished)
+def test_a_process_that_dies_costs_its_own_job_alone(tmp_path, capsys):
+    assert run(tmp_path, "--presets", "contest", "--agents", "my_broken:Deadly", "q-learning", "linucb", "--seeds", "1",
+               "--scale", "0.005") == 1
+    said = capsys.readouterr()
+    assert "contest-my_broken.Deadly-s0: its process died (exit status 3)" in said.err
+    assert "Traceback" not in said.err
+    assert "about to die" in (tmp_path / "runs" / "contest-my_broken.Deadly-s0" / "error.txt").read_text()
+    assert {row["agent"] for row in table_of(tmp_path) if row["kind"] == "learner"} == {"q-learning", "linucb"}
+    assert not list((tmp_path / "runs").glob("*.log"))
 
 
 @pytest.mark.usefixtures("broken")
@@ -176,28 +184,74 @@ def test_agents_of_one_name_are_refused(tmp_path, capsys):
     assert BenchmarkSettings(agents=("dqn", "linucb", "dqn")).checked().agents == ("dqn", "linucb")
 
 
-def test_ctrl_c_saves_what_is_under_way_starts_nothing_more_and_the_same_command_goes_on(tmp_path):
-    arguments = ["--presets", "contest", "--agents", "q-learning", "--seeds", "2", "--scale", "0.05"]
+def marked(mark):
+    """Processes with this value in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (process / "environ").read_bytes()
+        except OSError:  # it has ended, or is another user's
+            continue
+        if mark.encode() in environment:
+            found.append(int(process.name))
+    return found
+
+
+def is_longer(file, lines):
+    return file.is_file() and len(file.read_text().splitlines()) > lines
+
+
+def wait_until(condition):
+    limit = time.monotonic() + 120.0
+    while not condition() and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert condition()
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="lists processes by /proc")
+def test_what_a_signal_stops_is_saved_leaves_no_process_and_the_same_command_continues_it(tmp_path):
+    arguments = ["--presets", "contest", "--agents", "q-learning", "--seeds", "2", "--scale", "0.2"]
     script = Path(__file__).parents[2] / "scripts" / "benchmark.py"
     command = [sys.executable, str(script), *arguments, "--out", str(tmp_path), "--workers", "1"]
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True)
-    curve = tmp_path / "runs" / "contest-q-learning-s0" / "curve.csv"
-    limit = time.monotonic() + 120.0
-    while time.monotonic() < limit and not (curve.is_file() and len(curve.read_text().splitlines()) > 1):
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
-    said, error = process.communicate(timeout=120)
-    assert (process.returncode, error) == (130, "")
-    assert "stopped; the same command goes on" in said
-    assert [folder.name for folder in (tmp_path / "runs").iterdir()] == ["contest-q-learning-s0"]
-    assert (curve.parent / "checkpoint.pt").is_file()
-    assert not (curve.parent / "results.json").is_file()
-    before = curve.read_text()
+    run = tmp_path / "runs" / "contest-q-learning-s0"
+    curve, rows, mark = run / "curve.csv", [], f"MARK={tmp_path}"
+    for send, number, status in ((os.killpg, signal.SIGINT, 130), (os.kill, signal.SIGKILL, -signal.SIGKILL)):
+        process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   text=True, env={**os.environ, "MARK": str(tmp_path)})
+        wait_until(partial(is_longer, curve, 1 + len(rows)))
+        send(process.pid, number)
+        error = process.communicate(timeout=120)[1]
+        assert process.returncode == status
+        wait_until(lambda: not marked(mark))
+        if status > 0:
+            assert error == f"stopped; the same command continues the runs in {tmp_path / 'runs'}\n"
+            assert [path.name for path in (tmp_path / "runs").iterdir()] == [run.name]
+        assert (run / "checkpoint.pt").is_file()
+        assert not (run / "results.json").is_file()
+        before, rows = rows, curve.read_text().splitlines()[1:]
+        assert rows[:len(before)] == before
     assert main(["benchmark", *arguments, "--out", str(tmp_path), "--workers", "2"]) == 0
-    rows = curve.read_text()
-    assert rows.startswith(before)
-    assert len(rows.splitlines()) == 1 + 10
+    steps = [int(row.split(",")[0]) for row in curve.read_text().splitlines()[1:]]
+    assert steps == [steps[0] * (k + 1) for k in range(40)]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_before_anything_runs_stops_it(number, status, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "planned", lambda settings: signal.raise_signal(number))
+    assert run(tmp_path / "out", *SMALL) == status
+    assert capsys.readouterr().err == f"stopped; the same command continues the runs in {tmp_path / 'out' / 'runs'}\n"
+
+
+def test_a_folder_that_another_benchmark_uses_is_refused(tmp_path, capsys):
+    with owned(tmp_path):
+        assert run(tmp_path, *SMALL) == 2
+    assert f"'{tmp_path}' is in use by process {os.getpid()}" in capsys.readouterr().err
+
+
+def test_there_are_as_many_workers_as_cores_that_may_be_used(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {5}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert BenchmarkSettings().checked().workers == 1
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
@@ -226,7 +280,7 @@ def test_a_run_of_a_market_that_recommends_something_else_by_now_is_not_taken_fo
     result = json.loads(path.read_text())
     assert result["training"]["num_worlds"] == find_preset("kale").training.num_worlds
     result["training"]["num_worlds"] = 3
-    path.write_text(json.dumps(result))
+    write_sealed(path, {name: value for name, value in result.items() if name not in ("format", "digest")})
     assert run(folder, *SMALL) == 2
     assert "num_worlds=3, not 256" in capsys.readouterr().err
 
