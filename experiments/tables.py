@@ -10,13 +10,23 @@ from interplay.experiments.run import Run
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table with aligned columns."""
+    """A Markdown table with aligned columns. What Markdown would read as its own or as HTML is escaped."""
+    header, rows = _escaped(header), [_escaped(row) for row in rows]
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
 
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
 
     return "\n".join([line(header), "|" + "|".join("-" * (w + 2) for w in widths) + "|", *map(line, rows)])
+
+
+def _escaped(cells: Sequence[str]) -> list[str]:
+    return [" ".join(cell.splitlines()).replace("|", "\\|").replace("<", "&lt;") for cell in cells]
+
+
+def spreadsheet_safe(cell: str) -> str:
+    """The cell with an apostrophe before it where a spreadsheet would read it as a formula."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def report_table(run: Run, report: Report) -> str:
