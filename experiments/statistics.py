@@ -61,8 +61,9 @@ def check_finite(values: ArrayLike, what: str) -> None:
     array = np.asarray(values)
     wrong = array[~np.isfinite(array)]
     if len(wrong):
-        raise InterplayError(f"{what}: {len(wrong):,} of {array.size:,} values are not finite (the first is {wrong[0]}): "
-                             "lower the learning rate if it was trained, or correct the model or market it is of")
+        raise InterplayError(f"{what}: {len(wrong):,} of {array.size:,} values are not finite (the first is "
+                             f"{wrong[0]}): lower the learning rate if a model gave them, or correct the model or "
+                             "market that did")
 
 
 def mean_estimate(values: ArrayLike) -> Estimate:
