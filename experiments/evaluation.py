@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,7 +18,7 @@ from interplay.experiments.cast import PLACKETT_LUCE, Cast
 from interplay.experiments.deviations import best_response_gap
 from interplay.experiments.oracles import Oracle, greedy_is_optimal, solve
 from interplay.experiments.play import Moment, Tally, advance, look
-from interplay.experiments.statistics import Estimate, gini, mean_estimate
+from interplay.experiments.statistics import Estimate, check_finite, gini, mean_estimate
 
 HELD_OUT_SEED = (1 << 62) + 12_345
 """Seed of all evaluation worlds. Training may use any other seed."""
@@ -47,6 +48,7 @@ class Score:
         items_alive: share of items that are alive at the end.
         mean_boost: boost factor, mean over items and the steps in which a boost could be served.
         rent_dissipation: boost costs for each unit of items' income before costs.
+        of_worlds: user return in each world, for paired comparisons.
     """
 
     users: str
@@ -64,6 +66,7 @@ class Score:
     items_alive: Estimate
     mean_boost: Estimate
     rent_dissipation: Estimate
+    of_worlds: tuple[float, ...]
 
     def names(self) -> dict[Side, str]:
         """Names of the agents by side."""
@@ -71,7 +74,12 @@ class Score:
 
     def as_dict(self) -> dict[str, Any]:
         """Nested, ready for JSON."""
-        return {name: value._asdict() if isinstance(value, Estimate) else value for name, value in vars(self).items()}
+        return {name: value._asdict() if isinstance(value, Estimate) else value for name, value in vars(self).items()
+                if name != "of_worlds"}
+
+    def less(self, other: Score) -> Estimate:
+        """This user return less that of ``other``, who played the same worlds: paired, world by world."""
+        return mean_estimate(np.subtract(self.of_worlds, other.of_worlds))
 
 
 @dataclass(frozen=True)
@@ -166,6 +174,7 @@ def evaluate(market: Market, cast: Cast, num_worlds: int, watch: Watch | None = 
     Scores are of agents that do not explore; logs for off-policy evaluation are better of those who do.
     """
     now = look(market, cast, market.reset(range(num_worlds), HELD_OUT_SEED), explore)
+    _check_seen(now)
     tally = Tally.empty(now.state)
     for _ in range(market.config.horizon):
         after, step, _ = advance(market, cast, now, explore)
@@ -173,7 +182,20 @@ def evaluate(market: Market, cast: Cast, num_worlds: int, watch: Watch | None = 
         if watch is not None:
             watch(now, step)
         now = after
+    _check_seen(now)
     return _score(cast, tally, now.state)
+
+
+def _check_seen(now: Moment) -> None:
+    """Check all that is seen of the worlds. A comparison with NaN is false, so returns may look like any others.
+
+    Raises:
+        InterplayError: a value is not finite.
+    """
+    for side, seen in now.seen.items():
+        for name, tensor in vars(seen).items():
+            if tensor is not None and tensor.is_floating_point():
+                check_finite(tensor.cpu().numpy(), f"what {side} see of the held-out worlds ({name})")
 
 
 def _score(cast: Cast, tally: Tally, end: State) -> Score:
@@ -194,7 +216,8 @@ def _score(cast: Cast, tally: Tally, end: State) -> Score:
         exposure_gini=mean_estimate([gini(row) for row in tally.exposure.cpu().numpy()]),
         items_alive=_mean(end.alive.double().mean(1)),
         mean_boost=_mean(tally.boost.mean(1) / max(1, int(tally.steps) - 1)),
-        rent_dissipation=_mean(cost / (items + cost).clamp(min=1e-9)))
+        rent_dissipation=_mean(cost / (items + cost).clamp(min=1e-9)),
+        of_worlds=tuple(users.tolist()))
 
 
 def _mean(values: Tensor) -> Estimate:

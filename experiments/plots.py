@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import matplotlib
 
@@ -29,6 +31,7 @@ _GREY, _RED = "#8a8f98", "#c1121f"
 # Okabe and Ito's colours, which people with any kind of colour blindness can tell apart, and two more.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#4d4d4d", "#b5a642",
             "#003f5c")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 _WIDTH = 3.4  # inches of a panel
 _ROW = 4  # panels side by side
 
@@ -46,20 +49,54 @@ def plot_folders(folders: Sequence[Path], out: Path) -> None:
     rows, curves = gathered(folders)
     markets = list(dict.fromkeys(row.market for row in rows))
     learners = list(dict.fromkeys(row.agent for row in rows if row.kind == "learner"))
-    colours = {name: _COLOURS[k % len(_COLOURS)] for k, name in enumerate(learners)}
+    looks = looks_of([agents_of(rows, market, "learner") for market in markets],
+                     [row.agent for row in rows if row.kind == "baseline"])
     out.mkdir(parents=True, exist_ok=True)
     most = max(len(agents_of(rows, market, "baseline", "learner")) for market in markets)
     figure, axes = _panels(len(markets), 0.9 + 0.23 * most)
     for market, axis in zip(markets, axes, strict=True):
-        _scores_panel(axis, rows, market, colours)
+        _scores_panel(axis, rows, market, looks)
     _save(figure, out / SUMMARY)
     figure, axes = _panels(len(markets), 2.6)
     for market, axis in zip(markets, axes, strict=True):
         own = {agent: value for (played, agent), value in curves.items() if played == market}
-        _curves_panel(axis, rows, market, own, colours)
-    handles = [Line2D([], [], color=colours[name], label=name) for name in learners]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), frameon=False, fontsize=8)
+        _curves_panel(axis, rows, market, own, looks)
+    _add_legend(figure, [Line2D([], [], **looks[name].line(), label=name) for name in learners])
     _save(figure, out / LEARNING)
+
+
+class Look(NamedTuple):
+    """How an agent is drawn in every panel. No two agents have the same, unless there are more than 120."""
+
+    colour: str
+    marker: str
+
+    def line(self) -> dict[str, Any]:
+        """As arguments of a line."""
+        return {"color": self.colour, "marker": self.marker, "markersize": 4}
+
+
+_LOOKS = [Look(colour, marker) for marker in _MARKERS for colour in _COLOURS]
+
+
+def looks_of(panels: Sequence[Sequence[str]], baselines: Sequence[str]) -> dict[str, Look]:
+    """A look for each learner, with a colour that no other in its panels has while there are enough; grey baselines."""
+    looks: dict[str, Look] = {}
+    for name in dict.fromkeys(name for panel in panels for name in panel):
+        beside = {looks[other].colour for panel in panels if name in panel for other in panel if other in looks}
+        free = [look for look in _LOOKS if look not in looks.values()] or _LOOKS
+        looks[name] = min(free, key=lambda look: look.colour in beside)
+    others = [name for name in dict.fromkeys(baselines) if name not in looks]
+    return looks | {name: Look(_GREY, marker) for name, marker in zip(others, cycle(_MARKERS), strict=False)}
+
+
+def _add_legend(figure: Figure, handles: Sequence[Line2D]) -> None:
+    """Below the panels, in as many columns as the figure has room for."""
+    for columns in range(min(6, len(handles)), 0, -1):
+        legend = figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
 
 
 def gathered(folders: Sequence[Path]) -> tuple[list[Row], Curves]:
@@ -92,14 +129,14 @@ def _save(figure: Figure, path: Path) -> None:
     plt.close(figure)
 
 
-def _scores_panel(axis: Axes, rows: Sequence[Row], market: str, colours: dict[str, str]) -> None:
-    """A line for each agent: interquartile mean and interval, the best at the top; what is exact as a dashed line."""
+def _scores_panel(axis: Axes, rows: Sequence[Row], market: str, looks: Mapping[str, Look]) -> None:
+    """A line for each agent: interquartile mean and interval or range; what is exact as a dashed line."""
     found = {name: interquartile_mean(scores(rows, market, name))
              for name in agents_of(rows, market, "baseline", "learner")}
     for place, (name, estimate) in enumerate(sorted(found.items(), key=lambda pair: pair[1].mean)):
-        colour = colours.get(name, _GREY) if name in agents_of(rows, market, "learner") else _GREY
-        axis.plot(estimate.ci95, [place, place], color=colour, linewidth=3, solid_capstyle="butt", alpha=0.5)
-        axis.plot(estimate.mean, place, "o", color=colour, markersize=5)
+        low, high = estimate.ci95 or estimate.range or (estimate.mean, estimate.mean)
+        axis.plot([low, high], [place, place], color=looks[name].colour, linewidth=3, solid_capstyle="butt", alpha=0.5)
+        axis.plot(estimate.mean, place, **looks[name].line())
     labels = [name.replace(",", ",\n", 1) for name in sorted(found, key=lambda name: found[name].mean)]
     axis.set_yticks(range(len(found)), labels, fontsize=8)
     _exact_line(axis, rows, market, vertical=True)
@@ -111,14 +148,14 @@ def _scores_panel(axis: Axes, rows: Sequence[Row], market: str, colours: dict[st
 
 
 def _curves_panel(axis: Axes, rows: Sequence[Row], market: str,
-                  curves: dict[str, list[tuple[Floats, Floats]]], colours: dict[str, str]) -> None:
+                  curves: Mapping[str, list[tuple[Floats, Floats]]], looks: Mapping[str, Look]) -> None:
     """The middle seed of each learner, and the band in which the middle half of the seeds lies."""
     for name, seeds in curves.items():
         length = min(len(steps) for steps, _ in seeds)
         steps, score = seeds[0][0][:length], np.stack([values[:length] for _, values in seeds])
         low, middle, high = np.quantile(score, [0.25, 0.5, 0.75], axis=0)
-        axis.plot(steps, middle, color=colours[name], linewidth=1.3)
-        axis.fill_between(steps, low, high, color=colours[name], alpha=0.2, linewidth=0)
+        axis.plot(steps, middle, **looks[name].line(), markevery=max(1, length // 5), linewidth=1.3)
+        axis.fill_between(steps, low, high, color=looks[name].colour, alpha=0.2, linewidth=0)
     for name in ("random", "greedy"):
         found = scores(rows, market, name)
         if found and name in agents_of(rows, market, "baseline"):

@@ -10,14 +10,30 @@ from typing import Any
 from interplay.experiments.curves import write_curves
 from interplay.experiments.reports import made_by, made_line, publish
 from interplay.experiments.run import RESULTS
-from interplay.experiments.scores import METRICS, SCORES, Row, agents_of, collect, read_rows, scores, write_rows
+from interplay.experiments.scores import (
+    METRICS,
+    SCORES,
+    Row,
+    agents_of,
+    collect,
+    read_rows,
+    references,
+    scores,
+    write_rows,
+)
 from interplay.experiments.settings import OPTION_OF
-from interplay.experiments.statistics import interquartile_mean, mean_estimate, probability_of_improvement
+from interplay.experiments.statistics import (
+    FEWEST,
+    INTERVALS,
+    interquartile_mean,
+    mean_estimate,
+    probability_of_improvement,
+)
 from interplay.experiments.tables import table
 
 
 def write_report(out: Path, names: Sequence[str], problems: Mapping[str, str], command: str, scale: float) -> None:
-    """Write the report, its rows and the two pictures, and print the report.
+    """Write ``report.md``, ``scores.csv``, ``curves.csv`` and the two pictures, and print the report.
 
     Args:
         out: the benchmark's folder, whose ``runs`` hold the runs.
@@ -26,32 +42,32 @@ def write_report(out: Path, names: Sequence[str], problems: Mapping[str, str], c
         command: what made them.
         scale: part of the recommended episodes that was trained.
     """
-    rows = collect(out / "runs", names)
+    rows, runs = collect(out / "runs", names), _results(out / "runs", names)
     write_rows(rows, out / SCORES)
     write_curves(out / "runs", rows, names, out)
-    data = {"scale": scale, "rewards": _rewards(out / "runs", names), "options": _options(out / "runs", names),
-            "problems": dict(problems)}
-    print(publish(out, report_text, made_by(command), data))
+    print(publish(out, text, made_by(command), {"scale": scale, "rewards": _rewards(runs), "options": _options(runs),
+                                                "problems": dict(problems)}))
     if rows:
         from interplay.experiments.plots import plot_folders  # here, because matplotlib takes a second to load
 
         plot_folders([out], out)
 
 
-def report_text(folder: Path, source: Mapping[str, Any]) -> str:
-    """The text of the report, from the scores in ``folder``."""
-    data, rows = source["data"], read_rows(folder / SCORES)
+def text(folder: Path, source: Mapping[str, Any]) -> str:
+    """The report, from ``scores.csv`` in the folder and from what ``report.json`` holds."""
+    rows, data = read_rows(folder / SCORES), source["data"]
     markets = list(dict.fromkeys(row.market for row in rows))
     parts = [made_line(source["made"]),
              "" if data["scale"] >= 1.0 else f"**A short version**: agents trained for {data['scale']:.3g} of the "
              "episodes that are recommended. Do not quote these figures.",
-             "Held-out worlds, exploration off. Intervals are 95 %, by bootstrap over training seeds. IQM is the "
-             "interquartile mean; normalised is 0 for random users and 1 at the optimum; where no optimum is known, 1 "
-             "is what greedy users get; where platforms are compared, 0 is a random one and 1 the market's own slates.",
+             f"Held-out worlds, exploration off. {INTERVALS} Values are one for each training seed.",
+             "Normalised scores use one pair of references for each market, which is named below it: its 0 is what "
+             "random users get, its 1 the optimum, or what greedy users get where no optimum is known. Where platforms "
+             "are compared, 0 is a random platform and 1 the market's own slates.",
              *(f"Rewards of the log: {line}." for line in data["rewards"]),
              *(_market(rows, market) for market in markets), _aggregate(rows, markets)]
     if data["options"]:
-        parts.append("Options that differ from the agents' defaults, as markets recommend: "
+        parts.append(f"Options that differ from the agents' defaults, as markets recommend: "
                      f"{'; '.join(data['options'])}.")
     if data["problems"]:
         lines = "\n".join(f"- {name}: {problem}" for name, problem in data["problems"].items())
@@ -70,7 +86,16 @@ def _market(rows: Sequence[Row], market: str) -> str:
     shown = [m for m in METRICS if m != first.measure and any(scores(rows, market, name, m) for name in names)]
     other = table(["agent", *(m.replace("_", " ") for m in shown)],
                   [[name, *(_mean(scores(rows, market, name, m)) for m in shown)] for name in names])
-    return f"## {market}\n\nOthers: {first.others}.\n\n{score}\n\n{other}"
+    return f"## {market}\n\nOthers: {first.others}.{_ends(rows, market)}\n\n{score}\n\n{other}"
+
+
+def _ends(rows: Sequence[Row], market: str) -> str:
+    """What the market's normalised scores refer to."""
+    ends = references(rows, market)
+    if ends is None:
+        return ""
+    return " Normalised: " + ", ".join(f"{value} = {end.agent} ({end.figures['score']:.7g})"
+                                       for value, end in enumerate(ends)) + "."
 
 
 def _score_row(rows: Sequence[Row], market: str, name: str) -> list[str]:
@@ -107,28 +132,29 @@ def _aggregate(rows: Sequence[Row], markets: Sequence[str]) -> str:
     absent = [name for name in learners if name not in names]
     without = f" Without {', '.join(absent)}, who failed in one of them." if absent else ""
     return (f"## Over {', '.join(known)}\n\n{total}\n\nProbability of improvement: the chance that a run of the row's "
-            f"agent scores higher than one of the column's.{without}\n\n{versus}")
+            f"agent scores higher than one of the column's, with Newcombe's interval, or without one where fewer than "
+            f"{FEWEST} runs are compared.{without}\n\n{versus}")
 
 
 def _chance(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> str:
-    found = probability_of_improvement(list(zip(one, other, strict=True)))
-    return f"{found.mean:.2f} [{found.ci95[0]:.2f}, {found.ci95[1]:.2f}]"
+    return probability_of_improvement(list(zip(one, other, strict=True))).text(digits=2)
 
 
-def _rewards(runs: Path, names: Sequence[str]) -> list[str]:
+def _results(runs: Path, names: Sequence[str]) -> list[dict[str, Any]]:
+    """What finished runs hold."""
+    paths = (runs / name / RESULTS for name in names)
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
+
+
+def _rewards(results: Sequence[Mapping[str, Any]]) -> list[str]:
     """What logs' missing pairs were worth and what was learnt from, once each."""
-    found = [json.loads((runs / name / RESULTS).read_text()) for name in names if (runs / name / RESULTS).is_file()]
-    return list(dict.fromkeys(result["rewards"] for result in found if "rewards" in result))
+    return list(dict.fromkeys(result["rewards"] for result in results if "rewards" in result))
 
 
-def _options(runs: Path, names: Sequence[str]) -> list[str]:
+def _options(results: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the markets recommend for agents that were played, once each."""
     said: dict[str, None] = {}
-    for name in names:
-        path = runs / name / RESULTS
-        if not path.is_file():
-            continue
-        result: dict[str, Any] = json.loads(path.read_text())
+    for result in results:
         for agent, options in result["training"]["options"].items():
             if agent in [result[side] for side in OPTION_OF]:
                 values = ", ".join(f"{option}={value}" for option, value in options.items())

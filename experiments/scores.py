@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from interplay.envs.types import InterplayError, Side
 from interplay.experiments.cast import PLACKETT_LUCE
 from interplay.experiments.run import RESULTS
 from interplay.experiments.settings import OPTION_OF
+from interplay.experiments.statistics import check_finite
 
 SCORES = "scores.csv"
 
@@ -20,7 +22,7 @@ METRICS = ("user_return", "item_return", "welfare", "click_through", "session_le
            "coverage", "exposure_gini", "items_alive", "mean_boost", "rent_dissipation")
 """Figures of an evaluation, in the order in which they are reported."""
 
-Kind = Literal["baseline", "learner", "exact"]
+Kind = Literal["baseline", "learner", "exact", "reference"]
 _NUMBERS = ("score", "normalised", "best_response_gap", "agent_steps_per_second", "wall_seconds", *METRICS)
 _WORDS = ("market", "agent", "kind", "seed", "measure", "others")
 
@@ -32,8 +34,9 @@ class Row:
     Attributes:
         market: the preset or log.
         agent: whose score it is.
-        kind: a ``learner`` that was trained, a ``baseline`` beside it, or what is known as ``exact``.
-        seed: of the run; -1 for what is exact.
+        kind: a ``learner`` that was trained, a ``baseline`` beside it, what is known as ``exact``, or a ``reference``:
+            the two scores of a market, in this order, that are 0 and 1 after normalisation.
+        seed: of the run; -1 for what is exact, and for references.
         measure: the figure by which the market compares agents.
         others: who played the other side.
         figures: ``score`` (the measure's value), ``normalised``, speed, and every metric that is known.
@@ -49,8 +52,13 @@ class Row:
 
 
 def collect(runs: Path, names: Sequence[str]) -> list[Row]:
-    """Rows of the runs in these folders; baselines and exact values once for each market (and seed)."""
-    found = [json.loads((runs / name / RESULTS).read_text()) for name in names if (runs / name / RESULTS).is_file()]
+    """Rows of the runs in these folders; baselines, exact values and references once for each market (and seed).
+
+    Raises:
+        InterplayError: a score is not finite.
+    """
+    found = [json.loads((runs / name / RESULTS).read_text(encoding="utf-8")) for name in names
+             if (runs / name / RESULTS).is_file()]
     rows: list[Row] = []
     for result in found:
         rows.append(_learner(result))
@@ -60,12 +68,36 @@ def collect(runs: Path, names: Sequence[str]) -> list[Row]:
             rows += _baselines(result)
         if result is first:
             rows += _exact(result)
-    return rows
+            rows += _references([r for r in found if (r["preset"], entrant(r)) == (first["preset"], entrant(first))])
+    return normalised(rows)
+
+
+def normalised(rows: Sequence[Row]) -> list[Row]:
+    """The rows, each with the normalised score that follows from its score and the references of its market.
+
+    One pair of references for all runs of a market keeps their order.
+    """
+    ends = {market: references(rows, market) for market in dict.fromkeys(row.market for row in rows)}
+    return [_normalised(row, ends[row.market]) for row in rows]
+
+
+def references(rows: Sequence[Row], market: str) -> tuple[Row, Row] | None:
+    """What is 0 and what is 1 after normalisation; None where users' choices earn nothing more, or others compare."""
+    found = [row for row in rows if row.market == market and row.kind == "reference"]
+    return (found[0], found[1]) if found else None
+
+
+def _normalised(row: Row, ends: tuple[Row, Row] | None) -> Row:
+    figures = {name: value for name, value in row.figures.items() if name != "normalised"}
+    if ends is not None and row.kind in ("learner", "baseline"):
+        low, high = (end.figures["score"] for end in ends)
+        figures["normalised"] = (figures["score"] - low) / (high - low)
+    return replace(row, figures=figures)
 
 
 def write_rows(rows: Sequence[Row], path: Path) -> None:
     """As CSV, one line for each row; what is not known is empty."""
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*_WORDS, *_NUMBERS])
         for row in rows:
@@ -81,18 +113,21 @@ def read_rows(path: Path) -> list[Row]:
     """
     if not path.is_file():
         raise InterplayError(f"{str(path)!r} does not exist: give folders that benchmark wrote")
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         if reader.fieldnames is None or not {*_WORDS, "score"} <= set(reader.fieldnames):
             raise InterplayError(f"{str(path)!r} has columns {reader.fieldnames}: give folders that benchmark wrote")
-        return [Row(r["market"], r["agent"], _kind(r["kind"]), int(r["seed"]), r["measure"], r["others"],
+        rows = [Row(r["market"], r["agent"], _kind(r["kind"]), int(r["seed"]), r["measure"], r["others"],
                     {name: float(r[name]) for name in _NUMBERS if r.get(name)}) for r in reader]
+    for row in rows:
+        check_finite(list(row.figures.values()), f"{str(path)!r}: figures of {row.agent} in {row.market}")
+    return rows
 
 
 def scores(rows: Sequence[Row], market: str, agent: str, figure: str = "score") -> list[float]:
     """An agent's figures, seed by seed, where they are known."""
     return [row.figures[figure] for row in rows
-            if row.market == market and row.agent == agent and figure in row.figures]
+            if row.market == market and row.agent == agent and row.kind != "reference" and figure in row.figures]
 
 
 def agents_of(rows: Sequence[Row], market: str, *kinds: Kind) -> list[str]:
@@ -104,7 +139,7 @@ def agents_of(rows: Sequence[Row], market: str, *kinds: Kind) -> list[str]:
 
 
 def _kind(word: str) -> Kind:
-    kinds: dict[str, Kind] = {"baseline": "baseline", "learner": "learner", "exact": "exact"}
+    kinds: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
     return kinds[word]
 
 
@@ -148,13 +183,20 @@ def _exact(result: dict[str, Any]) -> list[Row]:
     return [_row(result, oracle["name"], "exact", -1, figures)]
 
 
+def _references(results: Sequence[dict[str, Any]]) -> list[Row]:
+    """Means over the runs of the market's first agent, so that they are those of the baselines that stand."""
+    first = results[0]
+    if first["normalised_score"] is None or first["training"]["measure"] != "user_return":
+        return []
+    return [_row(first, agent, "reference", -1, {"score": sum(r["oracle"][name] for r in results) / len(results)})
+            for agent, name in (("random", "random"), (first["oracle"]["name"], "user_return"))]
+
+
 def _figures(evaluation: dict[str, Any], result: dict[str, Any]) -> dict[str, float]:
     figures = {name: evaluation[name]["mean"] for name in METRICS if evaluation[name] is not None}
     figures["score"] = figures[result["training"]["measure"]]
-    oracle = result["oracle"]
-    if result["normalised_score"] is not None and result["training"]["measure"] == "user_return":
-        random = oracle["random"]
-        figures["normalised"] = (figures["score"] - random) / (oracle["user_return"] - random)
+    check_finite([math.nan if value is None else value for value in figures.values()],
+                 f"figures of {result['preset']} with {entrant(result)}, seed {result['seed']}")
     return figures
 
 

@@ -1,4 +1,4 @@
-"""Means and intervals, always by bootstrap, always seeded."""
+"""Means with intervals that cover the truth at the sizes that are used here; results/intervals has the study."""
 
 from __future__ import annotations
 
@@ -8,77 +8,143 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
+from scipy.optimize import brentq
+
+from interplay.envs.types import InterplayError
 
 Floats = NDArray[np.float64]
 
-_RESAMPLES = 2_000
+FEWEST = 5
+"""Fewer values than this get their range in place of an interval."""
+
+INTERVALS = (f"Intervals [low, high] are 95 %: Student's t for means, Tukey and McLaughlin's for interquartile means "
+             f"(IQM). Fewer than {FEWEST} values have no interval: (lowest to highest, n) is their range.")
+"""What the brackets in tables mean."""
+
+_MIDDLE_HALF = 0.25  # of the values are cut off at each end
+_Z = float(stats.norm.ppf(0.975))
 
 
 class Estimate(NamedTuple):
-    """A figure and its 95 % bootstrap interval."""
+    """A figure with its 95 % interval, or with the range of the values where these are too few for an interval.
+
+    Attributes:
+        mean: the figure.
+        ci95: its interval; None where there is none.
+        range: the lowest and the highest value; None where there is an interval, or nothing is known.
+        n: how many values there are; None where that is not counted.
+    """
 
     mean: float
-    ci95: tuple[float, float]
+    ci95: tuple[float, float] | None = None
+    range: tuple[float, float] | None = None
+    n: int | None = None
 
     def __str__(self) -> str:
-        digits = 3 if abs(self.mean) < 100.0 else 1
-        low, high = self.ci95
-        return f"{self.mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+        return self.text(3 if abs(self.mean) < 100.0 else 1)
 
-    def overlaps(self, other: Estimate) -> bool:
-        """Whether the two intervals share a point."""
-        return self.ci95[0] <= other.ci95[1] and other.ci95[0] <= self.ci95[1]
+    def text(self, digits: int) -> str:
+        """``1.0 [0.9, 1.1]`` with an interval, ``1.0 (0.9 to 1.1, n = 3)`` with a range, ``1.0`` with neither."""
+        if self.ci95 is not None:
+            return f"{self.mean:.{digits}f} [{self.ci95[0]:.{digits}f}, {self.ci95[1]:.{digits}f}]"
+        if self.range is not None:
+            return f"{self.mean:.{digits}f} ({self.range[0]:.{digits}f} to {self.range[1]:.{digits}f}, n = {self.n})"
+        return f"{self.mean:.{digits}f}"
+
+
+def check_finite(values: ArrayLike, what: str) -> None:
+    """Check that all figures of a model or a world are finite, before any of them counts.
+
+    Raises:
+        InterplayError: one is not.
+    """
+    array = np.asarray(values)
+    wrong = array[~np.isfinite(array)]
+    if len(wrong):
+        raise InterplayError(f"{what}: {len(wrong):,} of {array.size:,} values are not finite (the first is "
+                             f"{wrong[0]}): lower the learning rate if a model gave them, or correct the model or "
+                             "market that did")
 
 
 def mean_estimate(values: ArrayLike) -> Estimate:
-    """The mean of ``values [n]``; the interval is the value itself where nothing varies."""
-    (row,) = _rows([values])
-    centre = float(row.mean())
-    if np.ptp(row) <= 1e-9 * max(1.0, abs(centre)):
-        return Estimate(centre, (centre, centre))
-    return _estimate(centre, _drawn(row, np.random.default_rng(0)).mean(1))
+    """The mean of ``values [n]`` with Student's t interval, which is exact for normal values."""
+    return _trimmed(_rows([values]), 0.0)
 
 
 def interquartile_mean(*strata: ArrayLike) -> Estimate:
     """The mean of the middle half of all runs (Agarwal et al., "Deep RL at the statistical precipice", 2021).
 
+    The interval is that of Tukey and McLaughlin (Sankhya A 25, 1963), in which values that are cut off count as the
+    nearest value that is kept. With several tasks only the spread within tasks counts.
+
     Args:
-        strata: the runs' scores, ``[n]`` for each task. The bootstrap draws runs within each task, so that every
-            resample has all tasks in it.
+        strata: the runs' scores, ``[n]`` for each task.
     """
-    tasks = _rows(strata)
-    rng = np.random.default_rng(0)
-    resampled = np.concatenate([_drawn(task, rng) for task in tasks], axis=1)
-    return _estimate(float(_middle_half(np.concatenate(tasks))), _middle_half(resampled))
+    return _trimmed(_rows(strata), _MIDDLE_HALF)
 
 
 def probability_of_improvement(pairs: Sequence[tuple[ArrayLike, ArrayLike]]) -> Estimate:
     """The chance that a run of X scores higher than one of Y, mean over tasks; ties count half (Agarwal et al. 2021).
 
+    The interval of each task is Newcombe's (Statistics in Medicine 25, 2006, part 2, method 5), which is not empty if
+    one agent wins all comparisons. The mean's is made of those by the square-and-add rule (Zou and Donner 2008).
+
     Args:
         pairs: for each task the scores of X ``[n]`` and of Y ``[m]``.
     """
     tasks = [(_rows([x])[0], _rows([y])[0]) for x, y in pairs]
-    rng = np.random.default_rng(0)
-    resampled = np.mean([_wins(_drawn(x, rng), _drawn(y, rng)) for x, y in tasks], axis=0)
-    return _estimate(float(np.mean([_wins(x[None], y[None]) for x, y in tasks])), resampled)
+    fewest = min(min(len(x), len(y)) for x, y in tasks)
+    won = np.array([_wins(x, y) for x, y in tasks])
+    mean = float(won.mean())
+    if fewest < FEWEST:
+        return Estimate(mean, n=fewest)
+    low, high = np.array([_score_interval(p, len(x), len(y)) for p, (x, y) in zip(won, tasks, strict=True)]).T
+    below, above = (float(np.sqrt(np.square(end - won).sum())) / len(won) for end in (low, high))
+    return Estimate(mean, (max(0.0, mean - below), min(1.0, mean + above)), n=fewest)
 
 
-def _wins(x: Floats, y: Floats) -> Floats:
-    """Share of pairs in which x is larger, row by row: ``[R, n]`` and ``[R, m]`` to ``[R]``."""
-    wins: Floats = (np.sign(x[:, :, None] - y[:, None]).mean((1, 2)) + 1.0) / 2.0
-    return wins
+def _wins(x: Floats, y: Floats) -> float:
+    """Share of pairs in which x is larger."""
+    return float((np.sign(x[:, None] - y).mean() + 1.0) / 2.0)
 
 
-def _drawn(row: Floats, rng: np.random.Generator) -> Floats:
-    """Resamples of ``row [n]``, with replacement: ``[R, n]``."""
-    return row[rng.integers(0, len(row), (_RESAMPLES, len(row)), dtype=np.uint32)]
+def _score_interval(p: float, n: int, m: int) -> tuple[float, float]:
+    """Where ``p`` is at the edge of what chance allows: the roots of ``(p - q)^2 = z^2 var(q)`` on its two sides."""
+    others = (n + m) / 2.0 - 1.0
+
+    def off(q: float) -> float:
+        return (p - q) ** 2 - _Z**2 * q * (1 - q) * (1 + others * ((1 - q) / (2 - q) + q / (1 + q))) / (n * m)
+
+    edge = 1e-9
+    low = 0.0 if p <= edge else float(brentq(off, edge**2, p - edge))
+    high = 1.0 if p >= 1.0 - edge else float(brentq(off, p + edge, 1.0 - 1e-15))
+    return low, high
 
 
-def _estimate(centre: float, resampled: Floats) -> Estimate:
-    """The percentile interval."""
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    return Estimate(centre, (float(low), float(high)))
+def _trimmed(strata: Sequence[Floats], share: float) -> Estimate:
+    """The mean of all values without ``share`` of them at each end."""
+    values = np.sort(np.concatenate(strata))
+    cut = int(share * len(values))
+    kept = values[cut : len(values) - cut]
+    mean, low, high = float(kept.mean()), float(kept[0]), float(kept[-1])
+    if len(values) < FEWEST:
+        return Estimate(mean, range=(float(values[0]), float(values[-1])), n=len(values))
+    parts = [_squared_error(row, low, high, len(kept)) for row in strata]
+    variance = sum(error for error, _ in parts)
+    if variance <= (1e-9 * max(1.0, abs(mean))) ** 2:  # nothing varies but for rounding
+        return Estimate(mean, (mean, mean), n=len(values))
+    # Welch and Satterthwaite's degrees of freedom; one task has those of its values that are kept, less 1.
+    freedom = variance**2 / sum(error**2 / free for error, free in parts)
+    half = float(stats.t.ppf(0.975, freedom) * np.sqrt(variance))
+    return Estimate(mean, (mean - half, mean + half), n=len(values))
+
+
+def _squared_error(row: Floats, low: float, high: float, kept: int) -> tuple[float, int]:
+    """A task's part of the mean's squared standard error, and its degrees of freedom."""
+    winsorised = row.clip(low, high)
+    spread = float(np.square(winsorised - winsorised.mean()).sum())
+    own = max(2, min(kept, int(((row >= low) & (row <= high)).sum())))
+    return spread * own / (own - 1) / kept**2, own - 1
 
 
 def _rows(values: Sequence[ArrayLike]) -> list[Floats]:
@@ -86,13 +152,8 @@ def _rows(values: Sequence[ArrayLike]) -> list[Floats]:
     for row in rows:
         if row.ndim != 1 or len(row) == 0:
             raise ValueError(f"values of shape {row.shape}: give one row of at least one number")
+        check_finite(row, "values to average")
     return rows
-
-
-def _middle_half(values: Floats) -> Floats:
-    """Over the last axis."""
-    middle: Floats = stats.trim_mean(values, 0.25, axis=-1)
-    return middle
 
 
 def gini(amounts: ArrayLike) -> float:

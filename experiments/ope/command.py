@@ -194,9 +194,10 @@ def _told(what: str, feedback: BanditFeedback, target: str) -> str:
 
 
 def _columns(found: Evaluation) -> dict[str, Any]:
-    low, high = found.estimate.ci95
+    low, high = found.estimate.ci95 or (None, None)
     return {"estimator": found.name, "value": found.estimate.mean, "low": low, "high": high,
-            "effective_size": found.effective_size, "clipped": found.clipped, "warning": found.warning}
+            "effective_size": found.effective_size, "clipped": found.clipped, "note": found.note,
+            "warning": found.warning}
 
 
 def _judge(settings: OpeSettings) -> None:

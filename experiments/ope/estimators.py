@@ -103,7 +103,7 @@ def ips(case: Case) -> Terms:
 def clipped_ips(case: Case, bound: float | None = None) -> Terms:
     """IPS with weights of at most ``bound``; by default sqrt(N), which keeps it consistent (Ionides 2008, section 2).
 
-    Bound 0 leaves nothing, infinity leaves IPS.
+    With that bound it is equal to IPS unless overlap is poor. Bound 0 leaves nothing, infinity leaves IPS.
     """
     bound = clip_bound(case.weight) if bound is None else bound
     return _weighted(case, np.minimum(case.weight, bound))

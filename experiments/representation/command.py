@@ -14,6 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from interplay.envs.data import InteractionLog, find_folds, find_log
+from interplay.envs.types import InterplayError
 from interplay.experiments.finite import check_figures
 from interplay.experiments.folders import check_name, new_folder, owned
 from interplay.experiments.logs import Parts, digest, digest_of, logged_parts
@@ -109,14 +110,31 @@ def _one(settings: PretrainSettings) -> Path:
     if settings.task == "responses":  # what could only fail after minutes of training
         parts.held_out.scaled(parts.held_out.reward)
         liked_of(parts.held_out.reward, settings.threshold(parts.train))
+    elif settings.implicit_above is not None:
+        print(_said(settings, parts))
     with _opened(settings) as folder:
         print(f"run: {folder}")
         keeper = Keeper(folder / TRAINING, _made_by(settings, parts))
         fitted, found = _trained(settings, parts, folder, keeper)
         seconds = keeper.seconds
-        _save(folder, fitted, {"epochs": fitted.epochs, "seconds": round(seconds, 1), **found})
+        _save(folder, fitted, digest(parts.train), {"epochs": fitted.epochs, "seconds": round(seconds, 1), **found})
     print(f"{fitted.epochs} epochs, {seconds:.0f} s\n{figures_table(found['models'])}")
     return folder
+
+
+def _said(settings: PretrainSettings, parts: Parts) -> str:
+    """How many pairs count as taken.
+
+    Raises:
+        InterplayError: none of the training part does, or none that is held out.
+    """
+    pairs = {label: len(settings.learnt(part).pairs().key)
+             for label, part in (("training", parts.train), ("held-out", parts.held_out))}
+    if not all(pairs.values()):
+        raise InterplayError(f"implicit_above={settings.implicit_above:g} leaves {pairs['training']} training and "
+                             f"{pairs['held-out']} held-out pairs that count as taken: lower it, or hold out more")
+    every, count = sum(pairs.values()), len(parts.whole.pairs().key)
+    return f"taken    {every:,} of {count:,} pairs, {pairs['held-out']:,} of them held out"
 
 
 @contextmanager
@@ -156,7 +174,8 @@ def _trained(settings: PretrainSettings, parts: Parts, folder: Path, keeper: Kee
     """The model, and what it and the baselines came to; curves go to the folder."""
     with _noted(folder, keeper, settings.epochs) as note:
         with interruption() as keeper.stop:
-            fitted = fit(parts.train, settings.recipe(), settings.threshold(parts.train), note, settings.inner, keeper)
+            fitted = fit(settings.learnt(parts.train), settings.recipe(), settings.threshold(parts.train), note,
+                         settings.inner, keeper)
         found: dict[str, Any] = (_rankings(settings, parts, fitted) if settings.task == "ranking"
                                  else _responses(settings, parts, fitted))
         for name, value in found["models"][_name(settings)].items():
@@ -169,11 +188,13 @@ def _name(settings: PretrainSettings) -> str:
 
 
 def _rankings(settings: PretrainSettings, parts: Parts, fitted: Fitted) -> dict[str, Any]:
-    seen, held_out = interactions(parts.train), interactions(parts.held_out)
+    # Lists leave out what users have met, liked or not; only what counts as taken is learnt from, or found.
+    seen, (known, held_out) = interactions(parts.train), (
+        interactions(settings.learnt(part)) for part in (parts.train, parts.held_out))
     rankers: dict[str, Ranker] = {}
     if settings.baselines:
-        rankers = {"popularity": popularity(seen), "item-knn": item_knn(seen), "ease": ease(seen),
-                   "implicit-als": implicit_als(seen)}
+        rankers = {"popularity": popularity(known), "item-knn": item_knn(known), "ease": ease(known),
+                   "implicit-als": implicit_als(known)}
     rankers[_name(settings)] = fitted.scores
     found = {name: rank(ranker, seen, held_out, settings.k) for name, ranker in rankers.items()}
     return {"models": {name: {f"{label}@{settings.k}" if label not in ("mrr",) else label: value
@@ -185,7 +206,7 @@ def _responses(settings: PretrainSettings, parts: Parts, fitted: Fitted) -> dict
     inner, validation = inner_parts(train, settings.seed, settings.inner)
     factors = {name: factorise(inner, validation, train, held_out, size)
                for name, size in (SIZES if settings.baselines else {}).items()}
-    assert fitted.validation is not None, "responses have it"
+    assert fitted.validation is not None, "a first epoch whose figure is not finite is an error"
     guesses = {**{name: (found.validation, found.held_out) for name, found in factors.items()},
                _name(settings): (fitted.validation, fitted.responses(held_out.user, held_out.item))}
     models = {name: _judged(validation, held_out, *guess, settings.threshold(train))._asdict()
@@ -201,9 +222,9 @@ def _judged(validation: InteractionLog, held_out: InteractionLog, known: Floats,
     return judge(wanted.clip(low, high), held_out.reward.astype(float), threshold, chance)
 
 
-def _save(folder: Path, fitted: Fitted, results: dict[str, Any]) -> None:
+def _save(folder: Path, fitted: Fitted, trained_on: str, results: dict[str, Any]) -> None:
     save_checkpoint(folder / MODEL, {"model": fitted.model.state_dict(), "shape": asdict(fitted.model.shape),
-                                     "trained_on": digest(fitted.log)}, {CONFIG: digest_of_file(folder / CONFIG)})
+                                     "trained_on": trained_on}, {CONFIG: digest_of_file(folder / CONFIG)})
     models = {name: {label: value._asdict() if hasattr(value, "_asdict") else value for label, value in values.items()}
               for name, values in results["models"].items()}
     write_sealed(folder / RESULTS, {**results, "models": models})  # the last: with them, the run is finished

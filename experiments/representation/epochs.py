@@ -17,6 +17,7 @@ from interplay.experiments.representation.keeping import State
 from interplay.experiments.representation.losses import ranking_loss, response_loss
 from interplay.experiments.representation.recipe import Recipe
 from interplay.experiments.representation.two_tower import Shape, TwoTower
+from interplay.experiments.statistics import check_finite
 
 Note = Callable[[str, float, int], None]
 """Takes a scalar's name, its value and the epoch."""
@@ -71,6 +72,7 @@ class Training:
                 yield _loss(self.model, batch, self.recipe, negatives, self._chance)
 
     def _step(self, loss: Tensor) -> None:
+        check_finite(float(loss.detach()), f"loss in epoch {self._epoch + 1}")
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()

@@ -23,6 +23,7 @@ from interplay.experiments.representation.losses import response_logits
 from interplay.experiments.representation.ranking import Ints, interactions, rank
 from interplay.experiments.representation.recipe import Recipe
 from interplay.experiments.representation.two_tower import TwoTower
+from interplay.experiments.statistics import check_finite
 
 VALIDATION = 0.1
 """Share of the training part's pairs that epochs and ridges are chosen on, and chances calibrated."""
@@ -188,5 +189,6 @@ def _figure(fitted: Fitted, inner: InteractionLog, validation: InteractionLog) -
     """NDCG@10, or the negative root mean squared error with the predictions: higher is better."""
     if fitted.model.shape.user_ids:
         predicted = fitted.responses(validation.user, validation.item)
+        check_finite(predicted, "predicted responses to the validation part")
         return -float(np.sqrt(np.mean((predicted - validation.reward) ** 2))), torch.from_numpy(predicted)
     return float(rank(fitted.scores, interactions(inner), interactions(validation)).ndcg.mean), None

@@ -35,6 +35,7 @@ class Preferences:
             raise InterplayError(f"{str(run.folder)!r} played the preset {run.game.name!r}, which has no users or "
                                  "items that lists could name: give a run on a log (train --log)")
         self.parts: Parts = run.game.parts
+        self.implicit_above = run.settings.implicit_above
         self._player, self._market = run.cast["users"], run.game.market
         self._state = self._market.reset([0], run.settings.seed)
 

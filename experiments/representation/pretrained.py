@@ -65,6 +65,7 @@ class Saved(NamedTuple):
             raise InterplayError(f"{str(self.folder)!r} was trained on another log: {self.settings.log} has "
                                  f"{log.num_users} users and {log.num_items} items, it had {shape.num_users} and "
                                  f"{shape.num_items}; train again")
+        log = self.settings.learnt(log)
         histories = Histories(log, self.settings.threshold(log), self.settings.history_length)
         return Fitted(self.model, histories, log, 0)
 

@@ -7,6 +7,7 @@ item recommendation", KDD 2020), so that there are none here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from scipy.sparse import csr_matrix
 
 from interplay.envs.data.log import InteractionLog
 from interplay.envs.types import InterplayError
-from interplay.experiments.statistics import Estimate, mean_estimate
+from interplay.experiments.statistics import Estimate, check_finite, mean_estimate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -27,18 +28,27 @@ _CHUNK = 1 << 24  # scores held at once
 
 
 class Ranking(NamedTuple):
-    """Means over users who have something held out, with intervals from bootstrapping these users.
+    """Means over users who have something held out, with 95 % intervals over these users.
+
+    Items with equal scores have no order. Each figure is the exact expectation over all orders of them, each as likely
+    (McSherry and Najork, "Computing information retrieval performance measures efficiently in the presence of tied
+    scores", ECIR 2008). So no figure depends on how items are numbered.
 
     Attributes:
         recall: share of a user's held-out items that are in the list.
+        precision: share of the list's places that hold one.
         ndcg: discounted gain over that of the best list (Jarvelin and Kekalainen 2002), gains 0 and 1.
+        map: precision at the place of each held-out item in the list, summed over these and divided by that of the
+            best list.
         hit_rate: share of users with a held-out item in the list.
         mrr: 1 / rank of the first held-out item, over the whole catalogue.
         coverage: share of items that are in anybody's list.
     """
 
     recall: Estimate
+    precision: Estimate
     ndcg: Estimate
+    map: Estimate
     hit_rate: Estimate
     mrr: Estimate
     coverage: float
@@ -51,8 +61,13 @@ def interactions(log: InteractionLog) -> csr_matrix:
     return csr_matrix((np.ones(len(pairs), np.float32), (rows, columns)), shape=(log.num_users, log.num_items))
 
 
+def taken(log: InteractionLog, implicit_above: float | None) -> InteractionLog:
+    """The rows that say what users take: all of them, or those that ``implicit_above`` has made 1."""
+    return log if implicit_above is None else log.take(log.reward > log.reward_range[0], "not taken")
+
+
 def top_k(scores: NDArray[np.floating], k: int) -> Ints:
-    """Columns of the ``k`` highest scores of each row, best first, the lower number first among equals: ``[n, k]``."""
+    """Columns of the ``k`` highest scores of each row, best first, the lower column first among equals: ``[n, k]``."""
     k = min(k, scores.shape[1])
     worst = -np.partition(-scores, k - 1, axis=1)[:, k - 1 : k]
     # Whoever ties with the last place may be among many: order all of those by number.
@@ -70,38 +85,118 @@ def rank(ranker: Ranker, seen: csr_matrix, held_out: csr_matrix, k: int = 10) ->
         k: length of the list.
 
     Raises:
-        InterplayError: nothing is held out, or ``k`` is no length.
+        InterplayError: nothing is held out, ``k`` is no length, or scores are not finite.
     """
     users = np.flatnonzero(np.diff(held_out.indptr)).astype(np.int64)
     if k < 1 or len(users) == 0:
         raise InterplayError(f"k={k}, {len(users)} users with held-out rows: give a list at least one place and hold "
                              "something out")
-    listed, figures = np.zeros(seen.shape[1], dtype=bool), []
+    absent, figures = np.ones(seen.shape[1]), []
     for part in np.array_split(users, -(-len(users) * seen.shape[1] // _CHUNK)):
-        scores = _unseen(ranker, part, seen)
-        relevant = held_out[part].toarray() > 0
-        top = top_k(scores, k)
-        listed[top[np.take_along_axis(scores, top, 1) > -np.inf]] = True
-        figures.append(_figures(scores, relevant, top))
-    recall, ndcg, hit, reciprocal = (mean_estimate(values) for values in np.concatenate(figures, axis=1))
-    return Ranking(recall, ndcg, hit, reciprocal, float(listed.mean()))
+        scores = unseen(ranker, part, seen)
+        figures += _figures(scores, held_out[part], k)
+        absent *= _absent(scores, k)
+    recall, precision, ndcg, average, hit, reciprocal = (mean_estimate(values) for values in np.transpose(figures))
+    return Ranking(recall, precision, ndcg, average, hit, reciprocal, float(1.0 - absent.mean()))
 
 
-def _unseen(ranker: Ranker, users: Ints, seen: csr_matrix) -> Floats:
-    """Scores of what the users have not seen, -inf for the rest."""
-    scores = np.array(ranker(users), dtype=np.float64)
+def unseen(ranker: Ranker, users: Ints, seen: csr_matrix) -> NDArray[np.float32]:
+    """Scores of what the users have not seen, -inf for the rest: ``[n, I]``.
+
+    They are float32, since the rounding of a float64 solver is no preference.
+
+    Raises:
+        InterplayError: a score is not finite. Compared with NaN, everything would be last or first.
+    """
+    with np.errstate(over="ignore"):
+        scores = np.array(ranker(users), dtype=np.float32)
+    check_finite(scores, "scores of items")
     scores[seen[users].toarray() > 0] = -np.inf
     return scores
 
 
-def _figures(scores: Floats, relevant: NDArray[np.bool_], top: Ints) -> Floats:
-    """Recall, NDCG, hit and reciprocal rank of each row: ``[4, n]``."""
-    hits = np.take_along_axis(relevant, top, 1)
-    count = relevant.sum(1)
-    discount = 1.0 / np.log2(np.arange(2, top.shape[1] + 2))
-    ideal = discount.cumsum()[np.minimum(count, top.shape[1]) - 1]
-    best = np.where(relevant, scores, -np.inf)
-    first = best.argmax(1)
-    value = best[np.arange(len(best)), first][:, None]
-    before = (scores > value) | ((scores == value) & (np.arange(scores.shape[1]) < first[:, None]))
-    return np.stack([hits.sum(1) / count, (hits * discount).sum(1) / ideal, hits.any(1), 1.0 / (1.0 + before.sum(1))])
+def _figures(scores: NDArray[np.float32], held_out: csr_matrix, k: int) -> list[tuple[float, ...]]:
+    """The figures of each row, in the order of ``Ranking``."""
+    ordered = np.sort(scores, axis=1)
+    found = []
+    for n, row in enumerate(ordered):
+        own = scores[n, held_out.indices[held_out.indptr[n] : held_out.indptr[n + 1]]]
+        found.append(_expected(_places(row, own), len(own), k))
+    return found
+
+
+class _Places(NamedTuple):
+    """Where held-out items stand, best first: int64 ``[R]`` each. Those that can't be listed are left out.
+
+    Attributes:
+        above: items with a higher score.
+        tied: items with the same score, itself included.
+        own_above, own_tied: held-out ones among those.
+    """
+
+    above: Ints
+    tied: Ints
+    own_above: Ints
+    own_tied: Ints
+
+
+def _places(ordered: NDArray[np.float32], own: NDArray[np.float32]) -> _Places:
+    """Places of the scores ``own [R]`` among ``ordered [I]``, which ascends."""
+    own = np.sort(own[own > -np.inf])
+    left, right = (np.searchsorted(ordered, own, side) for side in ("left", "right"))
+    own_left, own_right = (np.searchsorted(own, own, side) for side in ("left", "right"))
+    return _Places(*(part[::-1] for part in (len(ordered) - right, right - left, len(own) - own_right,
+                                             own_right - own_left)))
+
+
+def _expected(places: _Places, count: int, k: int) -> tuple[float, ...]:
+    """Expectations of one user's figures over all orders of equal scores; ``count`` items are held out."""
+    above, tied, own_above, own_tied = places
+    if len(above) == 0:
+        return (0.0,) * 6
+    discounted, harmonic = _sums(k)
+    start = np.minimum(above, k)
+    inside = np.minimum(k - start, tied)  # how many of its equals the list holds
+    stop = start + inside
+    hits = (inside / tied).sum()
+    gain = ((discounted[stop] - discounted[start]) / tied).sum()
+    # At place j of a tie, another held-out item is before it with this chance for each of the places between.
+    other = (own_tied - 1) / np.maximum(tied - 1, 1)
+    precise = (harmonic[stop] - harmonic[start]) * (own_above + 1 - (above + 1) * other) + inside * other
+    best = min(count, k)
+    first = int(tied[0]), int(own_tied[0])
+    return (hits / count, hits / k, gain / discounted[best], (precise / tied).sum() / best,
+            1.0 - _missed(*first, int(inside[0])), _reciprocal(*first, int(above[0])))
+
+
+@lru_cache(maxsize=8)
+def _sums(k: int) -> tuple[Floats, Floats]:
+    """Sums of discounts, and of 1 / place, over the first 0 to ``k`` places."""
+    place = np.arange(1, k + 1)
+    return np.append(0.0, np.cumsum(1.0 / np.log2(place + 1))), np.append(0.0, np.cumsum(1.0 / place))
+
+
+@lru_cache(maxsize=1 << 16)
+def _missed(tied: int, own: int, inside: int) -> float:
+    """Chance that none of ``own`` of ``tied`` items is among the first ``inside`` of them."""
+    drawn = np.arange(inside)
+    return float(np.prod(np.maximum(tied - own - drawn, 0) / (tied - drawn)))
+
+
+@lru_cache(maxsize=1 << 16)
+def _reciprocal(tied: int, own: int, above: int) -> float:
+    """Mean of 1 / rank of the first of ``own`` of ``tied`` items, behind ``above`` others."""
+    drawn = np.arange(tied - own + 1)  # equals before it
+    none_yet = np.append(1.0, np.cumprod((tied - own - drawn[:-1]) / (tied - drawn[:-1])))
+    return float((none_yet * own / (tied - drawn) / (above + 1 + drawn)).sum())
+
+
+def _absent(scores: NDArray[np.float32], k: int) -> Floats:
+    """Chance of each item ``[I]`` to be in none of the lists of ``k``."""
+    k = min(k, scores.shape[1])
+    last = -np.partition(-scores, k - 1, axis=1)[:, k - 1 : k]
+    above, tied = scores > last, scores == last
+    chance = (k - above.sum(1, keepdims=True)) / tied.sum(1, keepdims=True)
+    listed = np.where(above, 1.0, np.where(tied & (last > -np.inf), chance, 0.0))
+    absent: Floats = (1.0 - listed).prod(0)
+    return absent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,11 +64,11 @@ class Recipe:
             if getattr(self, name) < 1:
                 raise InterplayError(f"{name}={getattr(self, name)} must be at least 1")
         for name in ("num_negatives", "weight_decay"):
-            if getattr(self, name) < 0:
-                raise InterplayError(f"{name}={getattr(self, name)} must not be below 0")
-        if not 0.0 <= self.dropout < 1.0 or self.learning_rate <= 0.0:
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InterplayError(f"{name}={getattr(self, name)} must be finite and at least 0")
+        if not 0.0 <= self.dropout < 1.0 or not 0.0 < self.learning_rate < math.inf:
             raise InterplayError(f"dropout={self.dropout}, learning_rate={self.learning_rate}: dropout must be at "
-                                 "least 0 and below 1, the learning rate above 0")
+                                 "least 0 and below 1, the learning rate finite and above 0")
         if self.task == "responses" and self.dropout == 0.0:
             raise InterplayError("dropout=0.0: responses are told of what is left out of histories: give a dropout "
                                  "above 0")

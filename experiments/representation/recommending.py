@@ -22,10 +22,10 @@ from interplay.experiments.logs import logged_parts
 from interplay.experiments.representation.baselines import popularity
 from interplay.experiments.representation.preferences import Preferences
 from interplay.experiments.representation.pretrained import Saved
-from interplay.experiments.representation.ranking import Floats, Ints, Ranker, interactions, top_k
+from interplay.experiments.representation.ranking import Ints, Ranker, interactions, taken, top_k, unseen
 from interplay.experiments.representation.settings import MODEL
 from interplay.experiments.run import CHECKPOINT
-from interplay.experiments.tables import table
+from interplay.experiments.tables import formula_safe, table
 
 _AT_ONCE = 1024  # users whose scores are held at once
 _NAMED = 8  # users that a note names
@@ -47,6 +47,9 @@ class RecommendSettings:
     """File to write to instead of the terminal."""
     allow_code: bool = False
     """Import the code that the run's folder names as module:Name. Allow it only if you trust both."""
+    spreadsheet_safe: bool = False
+    """Whether ids and titles of a CSV that begin with = + - or @ get an apostrophe, so that no spreadsheet runs them as
+    formulas."""
 
 
 class Recommendation(NamedTuple):
@@ -77,9 +80,13 @@ def recommend(settings: RecommendSettings) -> list[Recommendation]:
     """
     if settings.k < 1:
         raise InterplayError(f"k={settings.k} must be at least 1")
+    if settings.spreadsheet_safe and settings.format != "csv":
+        raise InterplayError(f"spreadsheet_safe=True with format={settings.format!r}: give --format csv, or leave the "
+                             "flag out")
     catalogue = _catalogue(settings.run, settings.allow_code)
     lists = list(catalogue.lists(settings.user, settings.k))
-    text, notes = _written(lists, settings.format), _notes(lists, catalogue.names(settings.user), settings.k)
+    text = _written(lists, settings.format, settings.spreadsheet_safe)
+    notes = _notes(lists, catalogue.names(settings.user), settings.k)
     if settings.format == "table":
         text += notes
     else:  # where programs read, words would be in the way
@@ -88,7 +95,7 @@ def recommend(settings: RecommendSettings) -> list[Recommendation]:
         print(text, end="")
         return lists
     try:
-        settings.out.write_text(text)
+        settings.out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InterplayError(f"out={str(settings.out)!r} cannot be written ({error.strerror or error}): choose "
                              "another") from error
@@ -99,30 +106,41 @@ def _catalogue(run: Path, allow_code: bool) -> Catalogue:
     """With the model or agent that is in a run's folder."""
     if (run / CHECKPOINT).is_file():
         agent = Preferences.load(run, allow_code)
-        return Catalogue(agent.parts.whole, "agent", agent.scores, agent.known)
+        return Catalogue(agent.parts.whole, agent.implicit_above, "agent", agent.scores, agent.known)
     if not (run / MODEL).is_file():
         raise InterplayError(f"{str(run)!r} is not a run of pretrain or train: it has no {MODEL} and no {CHECKPOINT}; "
                              "give a folder that one of them wrote (benchmark keeps checkpoints with "
                              "--keep-checkpoints)")
     saved = Saved.load(run)
     log = logged_parts(saved.settings, saved.settings.seed).whole
-    return Catalogue(log, "model", saved.on(log).scores, np.bincount(log.user, minlength=log.num_users) > 0)
+    model = saved.on(log)
+    known = np.bincount(model.log.user, minlength=log.num_users) > 0
+    return Catalogue(log, saved.settings.implicit_above, "model", model.scores, known)
 
 
 class Catalogue:
     """A ranking with all that its log says of users: what they met in its held-out part too.
 
+    Lists hold the highest scores first. Of equal scores the item that more users took comes first, then the one with
+    the lower id, so that lists do not depend on the order of the log's rows.
+
     Args:
         log: the whole.
+        implicit_above: as in ``taken``: pairs that are not above it were met, but do not make an item popular.
         source: what ``scores`` are of.
         scores: of all items for users.
         known: bool ``[U]``, of whom the scores know something.
     """
 
-    def __init__(self, log: InteractionLog, source: str, scores: Ranker, known: NDArray[np.bool_]) -> None:
+    def __init__(self, log: InteractionLog, implicit_above: float | None, source: str, scores: Ranker,
+                 known: NDArray[np.bool_]) -> None:
         self._log, self._source, self._scores, self._known = log, source, scores, known
-        self._met = interactions(log)
+        self._met, liked = interactions(log), interactions(taken(log, implicit_above))
+        self._crowd = popularity(liked)
         self._number = {str(name): number for number, name in enumerate(self._log.user_ids)}
+        by_id = sorted(range(log.num_items), key=lambda item: log.item_ids[item])
+        count = np.asarray(liked.sum(0)).ravel()[by_id]
+        self._order: Ints = np.array(by_id)[np.argsort(-count, kind="stable")]
 
     def names(self, users: Sequence[str]) -> list[str]:
         """These ids, or everybody's."""
@@ -133,10 +151,9 @@ class Catalogue:
         names = self.names(users)
         numbered = [name for name in names if name in self._number]
         known = {name for name in numbered if self._known[self._number[name]]}
-        crowd = popularity(self._met)
         rows = self._rows([name for name in numbered if name in known], self._scores, k)
-        rows |= self._rows([name for name in numbered if name not in known], crowd, k)
-        nobody = self._top(np.array(crowd(np.zeros(1, np.int64)), dtype=float), k)[0]
+        rows |= self._rows([name for name in numbered if name not in known], self._crowd, k)
+        nobody = self._top(np.array(self._crowd(np.zeros(1, np.int64)), dtype=np.float32), k)[0]
         for name in names:
             source = self._source if name in known else "popularity"
             for place, (item, score) in enumerate(rows.get(name, nobody), start=1):
@@ -149,31 +166,32 @@ class Catalogue:
         rows: list[list[tuple[int, float]]] = []
         for part in np.split(numbers, range(_AT_ONCE, len(numbers), _AT_ONCE)):
             if len(part):
-                scores = np.array(ranker(part), dtype=float)
-                scores[self._met[part].toarray() > 0] = -np.inf
-                rows += self._top(scores, k)
+                rows += self._top(unseen(ranker, part, self._met), k)
         return dict(zip(names, rows, strict=True))
 
-    @staticmethod
-    def _top(scores: Floats, k: int) -> list[list[tuple[int, float]]]:
+    def _top(self, scores: NDArray[np.float32], k: int) -> list[list[tuple[int, float]]]:
         """Items and scores of each row's list, which is shorter where there is less to show."""
-        top = top_k(scores, k)
+        top = self._order[top_k(scores[:, self._order], k)]
         return [[(int(item), float(row[item])) for item in places if row[item] > -np.inf]
                 for row, places in zip(scores, top, strict=True)]
 
 
-def _written(lists: Sequence[Recommendation], form: str) -> str:
+def _written(lists: Sequence[Recommendation], form: str, spreadsheet_safe: bool) -> str:
     if form == "json":
         rows: list[dict[str, Any]] = [line._asdict() for line in lists]
-        return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+        return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     if form == "csv":
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(Recommendation._fields)
-        writer.writerows(lists)
+        writer.writerows([_safe(line) for line in lists] if spreadsheet_safe else lists)
         return file.getvalue()
     cells = [[line.user, str(line.rank), line.item, f"{line.score:.3f}", line.title, line.source] for line in lists]
     return table(Recommendation._fields, cells) + "\n"
+
+
+def _safe(line: Recommendation) -> Recommendation:
+    return line._replace(user=formula_safe(line.user), item=formula_safe(line.item), title=formula_safe(line.title))
 
 
 def _notes(lists: Sequence[Recommendation], names: Sequence[str], k: int) -> str:

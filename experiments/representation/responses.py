@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from interplay.envs.types import InterplayError
+from interplay.experiments.statistics import check_finite
 
 Floats = NDArray[np.float64]
 
@@ -49,8 +50,10 @@ def judge(predicted: Floats, actual: Floats, liked_above: float, probability: Fl
             response, ``probability_of`` gives it.
 
     Raises:
-        InterplayError: all or none of the pairs are liked, so that nothing can be told apart.
+        InterplayError: all or none of the pairs are liked, so that nothing can be told apart, or a prediction is not
+            finite.
     """
+    check_finite(predicted, "predicted responses to the held-out part")
     liked = liked_of(actual, liked_above)
     said = predicted > liked_above
     right = float((said & liked).sum())

@@ -10,6 +10,7 @@ import tyro
 
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
+from interplay.experiments.representation.ranking import taken
 from interplay.experiments.representation.recipe import Recipe
 from interplay.experiments.saving import CONFIG, RESULTS, read_text
 from interplay.experiments.serialising import from_json, to_json
@@ -52,6 +53,10 @@ class PretrainSettings(LogSettings, Recipe):
         """Above which a reward is liked."""
         return sum(log.reward_range) / 2.0 if self.liked_above is None else self.liked_above
 
+    def learnt(self, log: InteractionLog) -> InteractionLog:
+        """The rows of a part of the log that the task is about: all responses, or what counts as taken."""
+        return log if self.task == "responses" else taken(log, self.implicit_above)
+
     @property
     def inner(self) -> Literal["random", "last"]:
         """How the training part is parted once more: like the held-out part was, where that is its users' last."""
@@ -69,6 +74,10 @@ class PretrainSettings(LogSettings, Recipe):
         for name in ("k", "seeds"):
             if getattr(self, name) < 1:
                 raise InterplayError(f"{name}={getattr(self, name)} must be at least 1")
+        if self.task == "ranking" and self.implicit_above is not None and self.scale_rewards != "none":
+            raise InterplayError(f"scale_rewards={self.scale_rewards!r} with implicit_above={self.implicit_above:g}: "
+                                 "rankings are learnt from pairs that are above it or not, whatever the scale: leave "
+                                 "one out")
         if self.folds and (self.split != "own" or self.seeds > 1):
             raise InterplayError(f"folds=True, split={self.split!r}, seeds={self.seeds}: folds are splits of the data "
                                  "set's own, each run once: take them with --split own and without --seeds")
