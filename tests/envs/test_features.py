@@ -106,7 +106,7 @@ class TestReading:
         ("user,age\n1,-inf\n2,1\n", r"column 'age' has .*inf.* in row 1, which is not a finite number: correct"),
         ("user,age\n9,1e60\n1,1\n", r"column 'age' has .*e\+?60.* in row 1, which is not a finite number: correct"),
         ("user,job\n1,x\n2,\n", r"column 'job' has nothing in row 2, but every row needs a value: fill it in or rem"),
-        ('user,job\n1,""\n2,x\n', r"column 'job' has '' in row 1, but every row needs a value: fill it in or remove"),
+        ('user,job\n1,""\n2,x\n', r"column 'job' has nothing in row 1, but every row needs a value: fill it in or remove"),
         ("user,age\n8,2\n9,2\n", r"none of the 2 ids in column 'user' is one of the log's, such as 1: write them as"),
         ("user,age\n", r"none of the 0 ids in column 'user' is one of the log's"),
         ("", r"cannot be read as csv .*check that the file is whole"),
