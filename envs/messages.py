@@ -18,8 +18,7 @@ def shown(value: object) -> str:
 
 
 def shortened(text: str, longest: int = LONGEST) -> str:
-    """The text in one line. Of a long one the middle is left out, since it begins with the thing and ends with the fix.
-    """
+    """The text in one line. A long one loses its middle, since it begins with the thing and ends with the fix."""
     line = " ".join(text.splitlines())
     if len(line) <= longest:
         return line

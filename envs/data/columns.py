@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from interplay.envs.messages import listed, shown
 from interplay.envs.types import InterplayError
 
+LARGEST = 1e15
+"""The largest reward or feature: means and squares of such numbers stay finite in float32."""
+
 # Seconds of the years 1 to 9999: what lies outside is not in seconds.
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800.0, 253_402_300_799.0
 
@@ -99,11 +102,11 @@ def check_ids(column: pl.Series, source: str) -> pl.Series:
 
 
 def read_numbers(column: pl.Series, source: str) -> NDArray[np.float32]:
-    """Finite numbers, float32 ``[N]``; False and True count as 0 and 1."""
+    """Finite numbers, float32 ``[N]``; False and True count as 0 and 1. Their squares are finite, too."""
     values = _floats(column, source)
-    single = values.cast(pl.Float32)  # checked in float32, so that what overflows it is refused too
-    refuse(~single.is_finite(), column, "which is not a finite number: correct or remove the row", source)
-    return single.to_numpy()
+    refuse(~values.is_finite(), column, "which is not a finite number: correct or remove the row", source)
+    refuse(values.abs() > LARGEST, column, f"which is more than {LARGEST:g}: take another unit", source)
+    return values.cast(pl.Float32).to_numpy()
 
 
 def read_propensities(column: pl.Series, source: str) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -140,7 +141,7 @@ def _read_parquet(path: Path, names: Sequence[str] | None) -> pl.DataFrame:
 
 def _read_text(path: Path, names: Sequence[str] | None, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
     # All as text but what has a type: guessing types would make '007' and '7' one user.
-    how = {"infer_schema": False, "schema_overrides": dict(types), "null_values": ""}
+    how: dict[str, Any] = {"infer_schema": False, "schema_overrides": dict(types), "null_values": ""}
     rows = count_rows(_bytes_of(path), _separator(path))
     if rows is None:
         return pl.read_csv(_written(_chosen(path, names)), **how)

@@ -11,7 +11,8 @@ import tyro
 
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
-from interplay.experiments.representation.recipe import Recipe
+from interplay.experiments.flags import check_flags, when
+from interplay.experiments.representation.recipe import RANKING, Recipe
 from interplay.experiments.settings import LogSettings
 
 _PATHS = ("log", "data_dir", "user_features", "item_features", "log_dir", "resume")
@@ -27,7 +28,7 @@ class PretrainSettings(LogSettings, Recipe):
 
     liked_above: float | None = None
     """Rewards above this count as liked; by default the middle of the scale."""
-    k: int = 10
+    k: int = when(RANKING, 10)
     """Length of the lists that rankings are judged by."""
     seeds: int = 1
     """Repeats with other seeds, and so other random splits, from --seed on; summed up in report.md."""
@@ -65,6 +66,7 @@ class PretrainSettings(LogSettings, Recipe):
             InterplayError: one of them is out of range, or they do not go together.
         """
         super().check()
+        check_flags(self)
         if self.log is None:
             raise InterplayError("pretrain needs a log: give one with --log")
         for name in ("k", "seeds"):

@@ -96,7 +96,7 @@ class TestMakeLog:
         ({"reward": [1.0, None, 2.0]}, "'reward' has nothing in row 2.*fill it in"),
         ({"reward": [1.0, float("nan"), 2.0]}, "'reward' has nan in row 2.*not a finite number: correct"),
         ({"reward": [1.0, 2.0, float("inf")]}, "'reward' has inf in row 3.*not a finite number: correct"),
-        ({"reward": [1.0, 1e300, 2.0]}, "'reward' has 1e.300 in row 2.*not a finite number: correct"),
+        ({"reward": [1.0, 1e300, 2.0]}, "'reward' has 1e.300 in row 2.*more than 1e.15: take another unit"),
         ({"reward": ["1", "good", "2"]}, "'reward' has 'good' in row 2.*not a number: correct or remove"),
         ({"reward": [[1], [2], [3]]}, "'reward' has type List.*make it a column of numbers"),
         ({"user": ["a", "b", None]}, "'user' has nothing in row 3.*needs an id: fill it in"),
