@@ -16,6 +16,8 @@ from typing import Any, Literal, Self, get_type_hints
 import torch
 from torch import Tensor
 
+from interplay.envs.messages import shortened
+
 Side = Literal["users", "items", "platform"]
 
 SIDES: tuple[Side, Side] = ("users", "items")
@@ -28,7 +30,10 @@ FEATURE_BOUND = 4.0
 
 
 class InterplayError(ValueError):
-    """Wrong input, said in one line: the thing, the value and the mend."""
+    """Wrong input, in one line of bounded length: the thing, the value and the fix."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shortened(message))
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,14 @@ import torch
 from interplay.agents import agents, find_agent
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
+from interplay.experiments.flags import check_flags, when
 from interplay.experiments.folders import owned
 from interplay.experiments.game import make_game, name_of, recommended, with_agents
 from interplay.experiments.jobs import RUNS, Outcome, finished, folder_of, played
 from interplay.experiments.report import write_report
 from interplay.experiments.representation.pretrained import run_for
 from interplay.experiments.settings import (
+    NO_LOG,
     LoggedMarketSettings,
     Pairs,
     TrainSettings,
@@ -42,8 +44,9 @@ _QUICK: dict[str, Any] = {"presets": ("kale", "viability", "contest"), "agents":
 class BenchmarkSettings(LoggedMarketSettings):
     """Train agents on markets with many seeds; write a report, scores, learning curves and a picture."""
 
-    presets: tuple[str, ...] = ("kale", "kale-null", "kale-partial", "viability", "contest", "town", "feed")
-    """Markets to play. Each says which side is compared and who plays the other. Ignored with --log."""
+    presets: tuple[str, ...] = when(NO_LOG, ("kale", "kale-null", "kale-partial", "viability", "contest", "town",
+                                               "feed"))
+    """Markets to play, in place of one made of a log. Each says which side is compared and who plays the other."""
     agents: tuple[str, ...] = ()
     """Agents to compare, by name or as module:Class, either with ,OPTION=VALUE behind it; by default those whom each
     market recommends."""
@@ -70,6 +73,7 @@ class BenchmarkSettings(LoggedMarketSettings):
         Raises:
             InterplayError: a number is out of range, or there is no such market, agent or log.
         """
+        check_flags(self)
         unset = BenchmarkSettings()
         quick = {name: value for name, value in _QUICK.items() if getattr(self, name) == getattr(unset, name)}
         chosen = replace(self, **quick) if self.quick else self

@@ -18,6 +18,7 @@ from interplay.experiments.benchmark import BenchmarkSettings, benchmark
 from interplay.experiments.evaluation import evaluate, report
 from interplay.experiments.export import Recorder, check_export
 from interplay.experiments.fidelity.settings import FidelitySettings
+from interplay.experiments.guarding import guarded, print_anything
 from interplay.experiments.ope.command import OpeSettings, ope
 from interplay.experiments.representation.command import pretrain
 from interplay.experiments.representation.recommending import RecommendSettings, recommend
@@ -43,6 +44,8 @@ def _main(arguments: Sequence[str] | None) -> int:
                                                 "plot": _plot, "ope": _ope, "pretrain": _pretrain,
                                                 "recommend": _recommend, "fidelity": _fidelity, "unbiased": _unbiased,
                                                 "bench": _bench}
+    print_anything()
+    commands = guarded(commands, arguments)
     try:
         status: int | None = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="interplay",
                                                       config=(tyro.conf.OmitArgPrefixes,))

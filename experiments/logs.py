@@ -19,9 +19,11 @@ from interplay.envs.data import (
     read_log,
     split_log,
 )
+from interplay.envs.data.columns import LARGEST
 from interplay.envs.data.prepare import centre_users
 from interplay.envs.data.split import LATE
 from interplay.envs.types import InterplayError
+from interplay.experiments.flags import check_flags
 from interplay.experiments.settings import LogSettings
 
 
@@ -47,9 +49,7 @@ def logged_parts(settings: LogSettings, seed: int) -> Parts:
     Raises:
         InterplayError: whatever is wrong with the log, its features or the numbers.
     """
-    if settings.split_column is not None and settings.split != "own":
-        raise InterplayError(f"split_column={settings.split_column!r} with split={settings.split!r}: take it with "
-                             "--split own, or leave it out")
+    check_flags(settings)
     log, notes = _read(settings)
     read = str(log.summary())
     log, prepared = prepare(log, settings.preparation())
@@ -59,7 +59,8 @@ def logged_parts(settings: LogSettings, seed: int) -> Parts:
         prepared.append(note)
     parts = f"training part: {len(train)} rows, held-out part: {len(test)} rows{_in_neither(log, train, test)}"
     left = [f"left       {len(log):,} rows, {log.num_users:,} users, {log.num_items:,} items"] if prepared else []
-    return Parts(log, train, test, "\n".join([read, *notes, *prepared, *left, parts]))
+    return Parts(log, train, test, "\n".join([read, *notes, *prepared, *left, *_worthless(log, settings),
+                                               parts]))
 
 
 def _in_neither(log: InteractionLog, train: InteractionLog, test: InteractionLog) -> str:
@@ -69,6 +70,16 @@ def _in_neither(log: InteractionLog, train: InteractionLog, test: InteractionLog
     reasons = {"training rows of pairs that are held out, too": lost - late, LATE: late}
     told = ", ".join(f"{count} {reason}" for reason, count in reasons.items() if count)
     return f"; in neither: {told}" if told else ""
+
+
+def _worthless(log: InteractionLog, settings: LogSettings) -> list[str]:
+    """A warning where most rewards are the lowest of a scale that nobody chose, and which does not begin at 0."""
+    low, high = log.reward_range
+    lowest = int((log.reward <= np.float32(low)).sum())
+    if settings.reward_range is not None or low <= 0.0 or lowest <= len(log) / 2:
+        return []
+    return [f"warning    {lowest:,} of {len(log):,} rewards ({lowest / len(log):.1%}) are {low:g}, the bottom of the "
+            f"scale, and worth as much as a skip in a market: with --reward-range 0 {high:g} they would be worth more"]
 
 
 def digest(log: InteractionLog) -> str:
@@ -85,8 +96,9 @@ def digest_of(*arrays: NDArray[np.generic] | None, name: object = None) -> str:
 
 
 def _range(low: float, high: float) -> tuple[float, float]:
-    if not low < high:
-        raise InterplayError(f"reward_range=({low:g}, {high:g}): give the worst reward and then the best, such as 0 1")
+    if not -LARGEST <= low < high <= LARGEST:
+        raise InterplayError(f"reward_range=({low:g}, {high:g}): give the worst reward and then the best, such as 0 1, "
+                             f"within {LARGEST:g} of 0")
     return low, high
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import shlex
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +16,7 @@ import tyro
 from interplay.envs.behaviour.logged import WEIGHTED, TargetsOf
 from interplay.envs.data import Preparation
 from interplay.envs.types import InterplayError, Side
+from interplay.experiments.flags import Need, changed, check_flags, when
 from interplay.experiments.saving import CONFIG
 from interplay.experiments.serialising import from_json, to_json
 
@@ -25,9 +27,18 @@ OPTION_OF: dict[Side, str] = {"users": "user_option", "items": "item_option", "p
 """The setting that holds the options of a side's agent."""
 
 _PAIRS = ("market", *OPTION_OF.values())
-_PREPARATION = ("reward_range", "duplicates", "clip_rewards", "implicit_above", "k_core", "scale_rewards")
 
-_FREE = ("resume", "device", "log_dir", "threads", "allow_code")  # what may be another when a run is resumed
+_FREE = ("resume", "device", "threads", "allow_code")  # what may be another when a run is resumed
+
+LOGGED = Need(lambda s: s.log is not None, "it is about a log: give one with --log, or leave it out")
+_DOWNLOADED = Need(lambda s: s.log is not None and not s.log.exists(),
+                   "only public data sets are looked for in it: name one with --log, or leave it out")
+_SHARED_OUT = Need(lambda s: s.log is not None and s.split not in ("last", "own"),
+                   "a log is split by it with --split random, time or global-time: leave it out")
+_OWN_SPLIT = Need(lambda s: s.log is not None and s.split == "own", "take it with --split own, or leave it out")
+_WEIGHED = Need(lambda s: s.log is not None and s.targets in WEIGHTED,
+                f"there are no weights to clip: choose --targets {' or '.join(WEIGHTED)}, or leave it out")
+NO_LOG = Need(lambda s: s.log is None, "the market is made of the log: leave out one of the two")
 
 
 @dataclass(frozen=True)
@@ -37,42 +48,42 @@ class LogSettings:
     log: Path | None = None
     """Log to take users, items and rewards from: a CSV or Parquet file, a data set's folder, or the name of a public
     data set such as movielens-1m, which is downloaded (a wrong name lists all)."""
-    data_dir: Path | None = None
+    data_dir: Path | None = when(_DOWNLOADED, None)
     """Folder in which public data sets lie already; looked into before anything is downloaded."""
-    user_column: str = "user"
+    user_column: str = when(LOGGED, "user")
     """Column of the log with the user's id."""
-    item_column: str = "item"
+    item_column: str = when(LOGGED, "item")
     """Column of the log with the item's id."""
-    reward_column: str = "reward"
+    reward_column: str = when(LOGGED, "reward")
     """Column of the log with the reward (a rating, a click)."""
-    time_column: str | None = None
+    time_column: str | None = when(LOGGED, None)
     """Column of the log with the time, if any. Where no column is named at all, one called time is taken."""
-    propensity_column: str | None = None
+    propensity_column: str | None = when(LOGGED, None)
     """Column of the log with the propensity, if any; likewise."""
-    split_column: str | None = None
+    split_column: str | None = when(_OWN_SPLIT, None)
     """Column of the log that says train or test, if it comes with a split of its own: --split own takes it."""
-    reward_range: tuple[float, float] | None = None
+    reward_range: tuple[float, float] | None = when(LOGGED, None)
     """Worst and best reward that there can be, where the log does not show both: one of nothing but clicks has only 1,
     and 0 1 says so. By default its lowest and highest."""
-    user_features: Path | None = None
+    user_features: Path | None = when(LOGGED, None)
     """Table of what else is known of users, a row for each, with their ids in the log's user column: numbers are
     standardised, text becomes a column for each category. Taken in place of what a data set brings along."""
-    item_features: Path | None = None
+    item_features: Path | None = when(LOGGED, None)
     """The same of items, with their ids in the log's item column."""
-    held_out: float = 0.2
+    held_out: float = when(_SHARED_OUT, 0.2)
     """Part of the log that only the evaluation sees."""
-    split: Literal["random", "time", "global-time", "last", "own"] = "random"
+    split: Literal["random", "time", "global-time", "last", "own"] = when(LOGGED, "random")
     """How the held-out part is chosen: at random, each user's newest pairs, the newest of all, each user's very last
     one, or as the data set or --split-column says."""
-    duplicates: Literal["keep", "mean", "sum", "first", "last"] = "keep"
+    duplicates: Literal["keep", "mean", "sum", "first", "last"] = when(LOGGED, "keep")
     """Rows of one pair: all kept, or one row in their place."""
-    clip_rewards: tuple[float, float] | None = None
+    clip_rewards: tuple[float, float] | None = when(LOGGED, None)
     """Lowest and highest reward of the log; what lies beyond is set to the nearer one."""
-    implicit_above: float | None = None
+    implicit_above: float | None = when(LOGGED, None)
     """Rewards above this become 1, all others 0."""
-    k_core: int = 0
+    k_core: int = when(LOGGED, 0)
     """Keep only users and items that have at least this many pairs with each other."""
-    scale_rewards: Literal["none", "log", "range", "user"] = "none"
+    scale_rewards: Literal["none", "log", "range", "user"] = when(LOGGED, "none")
     """Rewards of the log as they are, their log(1 + reward), mapped to [0, 1], or less each user's training mean."""
 
     def preparation(self) -> Preparation:
@@ -81,21 +92,23 @@ class LogSettings:
         Raises:
             InterplayError: one of its numbers is out of range.
         """
-        return Preparation(self.duplicates, self.clip_rewards, self.implicit_above, self.k_core, self.scale_rewards)
+        return Preparation(self.duplicates, self.clip_rewards, self.implicit_above, self.k_core, self.scale_rewards,
+                           self.reward_range)
 
-    def changed(self) -> dict[str, Any]:
-        """What differs from the defaults."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != _default(f)}
-
-    def check_resumes(self, made: LogSettings, folder: Path) -> None:
+    def check_resumes(self, made: LogSettings, folder: Path, given: Collection[str] = ()) -> None:
         """Check that these settings ask for nothing but to go on with the run in ``folder``, which has those it has.
+
+        Args:
+            made: the run's.
+            folder: of the run.
+            given: settings that were typed, and so are asked for even if they are the default.
 
         Raises:
             InterplayError: one of them is another.
         """
-        for name, value in self.changed().items():
-            old = getattr(made, name)
-            if name not in _FREE and value != old:
+        for name in sorted({*given, *changed(self)} - {*_FREE}):
+            value, old = getattr(self, name), getattr(made, name)
+            if _whole(value) != _whole(old):
                 raise InterplayError(f"--resume {folder}: the run has {name}={old!r}, not {value!r}; leave the flag "
                                      "out, or start a new run")
 
@@ -104,17 +117,17 @@ class LogSettings:
 class LoggedMarketSettings(LogSettings):
     """How a log becomes a market, and what is learnt there."""
 
-    encoder: Path | None = None
+    encoder: Path | None = when(LOGGED, None)
     """Folder that pretrain wrote from the same training part of the log, or that of its --seeds: the log's users and
     items get their vectors from its towers, and shared-critic starts from what fits of them. A benchmark plays the log
     twice, as it is anyway and so."""
-    missing: Literal["mask", "impute", "zero"] = "mask"
+    missing: Literal["mask", "impute", "zero"] = when(LOGGED, "mask")
     """Pairs that the log lacks: never offered, answered by a low-rank model of the training part, or answered 0."""
-    targets: TargetsOf = "actual"
+    targets: TargetsOf = when(LOGGED, "actual")
     """What learners of a log take choices to have been worth: the responses, those of logged pairs alone (replay), a
     model's guess elsewhere (imputed), logged ones by inverse propensities (ips), or guesses that these correct
     (doubly-robust). Markets are played and evaluated by responses all the same."""
-    clip_weights: float | None = None
+    clip_weights: float | None = when(_WEIGHED, None)
     """Highest inverse propensity of ips and doubly-robust; by default none is cut off."""
 
 
@@ -122,8 +135,8 @@ class LoggedMarketSettings(LogSettings):
 class RunSettings:
     """Who plays which market, how long, and where it is written."""
 
-    preset: str = "town"
-    """Market to play: a name, or module:attribute for one of your own. Ignored with --log."""
+    preset: str = when(NO_LOG, "town")
+    """Market to play, in place of one made of a log: a name, or module:attribute for one of your own."""
     users: str | None = None
     """Agent that plays the users: a name, or module:Class, either with ,OPTION=VALUE behind it; by default dqn, or whom
     the preset recommends."""
@@ -184,27 +197,8 @@ class TrainSettings(LoggedMarketSettings, RunSettings):
             raise InterplayError(f"seed={self.seed} must lie between 0 and 2^32 - 1")
         if self.discount is not None and not 0.0 <= self.discount < 1.0:
             raise InterplayError(f"discount={self.discount} must be at least 0 and below 1")
-        if self.encoder is not None and self.log is None:
-            raise InterplayError(f"encoder={str(self.encoder)!r} was trained on a log: give that with --log, or leave "
-                                 "the encoder out")
-        for name in ("user_features", "item_features"):
-            if getattr(self, name) is not None and self.log is None:
-                raise InterplayError(f"{name}={str(getattr(self, name))!r} needs a log that has these {name[:4]}s: "
-                                     "give it with --log")
-        for name in _PREPARATION if self.log is None else ():
-            if name in self.changed():
-                raise InterplayError(f"{name}={getattr(self, name)!r} prepares a log: give one with --log, or leave "
-                                     "it out")
-        self._check_targets()
+        check_flags(self)
         self.preparation()
-
-    def _check_targets(self) -> None:
-        if self.targets != "actual" and self.log is None:
-            raise InterplayError(f"targets={self.targets!r} needs a log: give it with --log; presets have responses to "
-                                 "everything")
-        if self.clip_weights is not None and self.targets not in WEIGHTED:
-            raise InterplayError(f"clip_weights={self.clip_weights:g} with targets={self.targets!r}: there are no "
-                                 f"weights to clip; choose targets from {', '.join(WEIGHTED)}, or leave it out")
 
     def to_json(self) -> str:
         """The settings as text; paths become absolute, so that the run can be evaluated from anywhere."""
@@ -221,8 +215,9 @@ class TrainSettings(LoggedMarketSettings, RunSettings):
         return replace(self, **players)
 
 
-def _default(f: Any) -> Any:
-    return () if f.name in _PAIRS else f.default
+def _whole(value: Any) -> Any:
+    """Of a path the absolute one, as runs keep it."""
+    return value.resolve() if isinstance(value, Path) and value.exists() else value
 
 
 def typed(command: str) -> str:

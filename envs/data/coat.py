@@ -112,7 +112,7 @@ def _flags(folder: Path, whose: str, count: int) -> tuple[NDArray[np.float32], l
 def _matrix(path: Path) -> NDArray[np.float64]:
     """Numbers between blanks, a line for each row."""
     try:
-        return np.loadtxt(read_lines(path), ndmin=2)
+        return np.loadtxt(read_lines(path), ndmin=2, comments=None)
     except (OSError, ValueError) as error:
         raise InterplayError(f"{path}: cannot be read ({str(error).splitlines()[0]}): get the file again") from error
 

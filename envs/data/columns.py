@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from interplay.envs.messages import listed, shown
 from interplay.envs.types import InterplayError
 
-EXTENSIONS = (".csv", ".tsv", ".parquet")
+LARGEST = 1e15
+"""The largest reward or feature: means and squares of such numbers stay finite in float32."""
 
 # Seconds of the years 1 to 9999: what lies outside is not in seconds.
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800.0, 253_402_300_799.0
@@ -45,53 +45,6 @@ class ColumnNames:
         return [name for name in names if name is not None]
 
 
-@contextmanager
-def open_table(path: Path) -> Iterator[pl.LazyFrame]:
-    """The table in a file, to be collected inside the ``with``. All columns of CSV and TSV are text.
-
-    Raises:
-        InterplayError: there is no such file, it is no table, or it is damaged.
-    """
-    try:
-        yield _scan(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = _long_row(path) or str(error).splitlines()[0]
-        raise InterplayError(f"{path}: cannot be read as {path.suffix.lower()[1:]} ({reason}): "
-                             "check that the file is whole, and that text is in UTF-8") from error
-
-
-def _scan(path: Path) -> pl.LazyFrame:
-    kind = path.suffix.lower()
-    if kind not in EXTENSIONS:
-        raise InterplayError(f"{path}: extension {kind!r} is not known: save the table as {', '.join(EXTENSIONS)}")
-    if not path.is_file():
-        raise InterplayError(f"{path}: there is no such file: check the path")
-    if kind == ".parquet":
-        return pl.scan_parquet(path)
-    # All as text: guessing types would make '007' and '7' one user.
-    return pl.scan_csv(path, separator=_separator(kind), infer_schema=False)
-
-
-def _separator(kind: str) -> str:
-    return "\t" if kind == ".tsv" else ","
-
-
-def _long_row(path: Path) -> str:
-    """The first row with more fields than the header, in words; empty if that is not what is wrong.
-
-    The parser refuses such a row too, but says neither which one nor what is in it.
-    """
-    if path.suffix.lower() == ".parquet" or not path.is_file():
-        return ""
-    with suppress(UnicodeDecodeError, csv.Error), path.open(encoding="utf-8", newline="") as file:
-        rows = csv.reader(file, delimiter=_separator(path.suffix.lower()))
-        width = len(next(rows, []))
-        for number, row in enumerate(rows, start=1):
-            if len(row) > width:
-                return f"row {number} has {len(row)} fields, {','.join(row)!r}, where the header has {width}"
-    return ""
-
-
 class Named(Protocol):
     """Columns that are named for purposes, as ``ColumnNames`` are."""
 
@@ -109,9 +62,9 @@ def check_columns(existing: Sequence[str], columns: Named, source: str) -> None:
     used = columns.used()
     for name in used:
         if name not in existing:
-            raise InterplayError(f"{source}: no column {name!r}; name one of {', '.join(map(repr, existing))}")
+            raise InterplayError(f"{source}: no column {shown(name)}; name one of {listed(map(repr, existing), name)}")
         if used.count(name) > 1:
-            raise InterplayError(f"{source}: column {name!r} is named for two purposes: name two columns")
+            raise InterplayError(f"{source}: column {shown(name)} is named for two purposes: name two columns")
 
 
 def parse_text(frame: pl.DataFrame, columns: ColumnNames) -> pl.DataFrame:
@@ -143,16 +96,17 @@ def check_ids(column: pl.Series, source: str) -> pl.Series:
     if not (column.dtype.is_integer() or column.dtype == pl.String):
         raise InterplayError(f"{source}: ids of column {column.name!r} have type {column.dtype}: make them "
                              "integers or strings")
-    refuse(column.is_null(), column, "but every row needs an id: fill it in or remove the row", source)
+    empty = column.is_null() if column.dtype.is_integer() else column.is_null() | (column == "")
+    refuse(empty, column, "but every row needs an id: fill it in or remove the row", source)
     return column
 
 
 def read_numbers(column: pl.Series, source: str) -> NDArray[np.float32]:
-    """Finite numbers, float32 ``[N]``; False and True count as 0 and 1."""
+    """Finite numbers, float32 ``[N]``; False and True count as 0 and 1. Their squares are finite, too."""
     values = _floats(column, source)
-    single = values.cast(pl.Float32)  # checked in float32, so that what overflows it is refused too
-    refuse(~single.is_finite(), column, "which is not a finite number: correct or remove the row", source)
-    return single.to_numpy()
+    refuse(~values.is_finite(), column, "which is not a finite number: correct or remove the row", source)
+    refuse(values.abs() > LARGEST, column, f"which is more than {LARGEST:g}: take another unit", source)
+    return values.cast(pl.Float32).to_numpy()
 
 
 def read_propensities(column: pl.Series, source: str) -> NDArray[np.float64]:
@@ -176,7 +130,10 @@ def read_times(column: pl.Series, source: str) -> NDArray[np.float64]:
     """Unix seconds, float64 ``[N]``, from numbers, dates or ISO-8601 text."""
     refuse(column.is_null(), column, "but every row needs a time: fill it in or name no time column", source)
     if column.dtype == pl.String:
-        return np.array([_seconds(text, row, column, source) for row, text in enumerate(column)])
+        seconds = pl.Series([_seconds(text) for text in column], dtype=pl.Float64)
+        refuse(seconds.is_null(), column, "which is no time: write unix seconds or ISO-8601 (2024-01-31T12:00:00)",
+               source)
+        return seconds.to_numpy()
     if column.dtype in (pl.Date, pl.Datetime):
         return column.dt.timestamp("us").to_numpy() / 1e6
     values = _floats(column, source)
@@ -185,12 +142,12 @@ def read_times(column: pl.Series, source: str) -> NDArray[np.float64]:
     return values.to_numpy()
 
 
-def _seconds(text: str, row: int, column: pl.Series, source: str) -> float:
-    try:
+def _seconds(text: str) -> float | None:
+    """Unix seconds of ISO-8601 text; None if it is none."""
+    with suppress(ValueError):
         time = datetime.fromisoformat(text)
-    except ValueError:
-        _refuse_row(row, column, "which is no time: write unix seconds or ISO-8601 (2024-01-31T12:00:00)", source)
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    return None
 
 
 def _floats(column: pl.Series, source: str) -> pl.Series:
@@ -216,12 +173,12 @@ def _numbers(text: pl.Series) -> pl.Series:
 
 
 def refuse(bad: pl.Series, column: pl.Series, problem: str, source: str) -> None:
-    """Raise InterplayError for the first row where ``bad`` is true, naming column, value and row."""
+    """Raise InterplayError for the first row where ``bad`` is true, naming column, value, row and how many there are.
+
+    Rows are counted from 1 for people; a header is not a row.
+    """
     if bad.any():
-        _refuse_row(int(bad.arg_true()[0]), column, problem, source)
-
-
-def _refuse_row(row: int, column: pl.Series, problem: str, source: str) -> NoReturn:
-    """Rows are counted from 1 for people; a header is not a row."""
-    value = "nothing" if column[row] is None else repr(column[row])
-    raise InterplayError(f"{source}: column {column.name!r} has {value} in row {row + 1}, {problem}")
+        row = int(bad.arg_true()[0])
+        value = "nothing" if column[row] is None else shown(column[row])
+        raise InterplayError(f"{source}: column {shown(column.name)} has {value} in row {row + 1}, {problem} "
+                             f"({bad.sum():,} of {len(bad):,} rows)")

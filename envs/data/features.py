@@ -13,7 +13,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from interplay.envs.data.columns import check_ids, open_table, read_numbers, refuse
+from interplay.envs.data.columns import check_ids, read_numbers, refuse
+from interplay.envs.data.reading import read_frame
+from interplay.envs.messages import listed, shown
 from interplay.envs.types import InterplayError
 
 MAX_CATEGORIES = 50
@@ -46,8 +48,7 @@ def read_features(path: Path | str, id_column: str, ids: Sequence[int | str]) ->
         InterplayError: the file is missing or unreadable, or ``make_features`` refuses it.
     """
     path = Path(path)
-    with open_table(path) as table:
-        frame = table.collect()
+    frame = read_frame(path)
     if path.suffix.lower() != ".parquet":
         frame = typed(frame, id_column)
     return make_features(frame, id_column, ids, path.name)
@@ -69,8 +70,8 @@ def make_features(frame: pl.DataFrame, id_column: str, ids: Sequence[int | str],
             is missing or not finite, or a column has more than ``MAX_CATEGORIES`` categories.
     """
     if id_column not in frame.columns:
-        raise InterplayError(f"{source}: no column {id_column!r} to find the log's ids in, only "
-                             f"{', '.join(map(repr, frame.columns))}: call it as the log does")
+        raise InterplayError(f"{source}: no column {shown(id_column)} to find the log's ids in, only "
+                             f"{listed(map(repr, frame.columns), id_column)}: call it as the log does")
     columns = frame.drop(id_column).get_columns()
     if not columns:
         raise InterplayError(f"{source}: has no column beside {id_column!r}: add one for each feature")
@@ -140,7 +141,7 @@ def _places(column: pl.Series, ids: Sequence[int | str], source: str) -> NDArray
     places = np.array([number.get(name, -1) for name in found.to_list()], dtype=np.int64)
     if not (places >= 0).any():
         raise InterplayError(f"{source}: none of the {len(places)} ids in column {column.name!r} is one of the log's, "
-                             f"such as {ids[0]!r}: write them as the log does")
+                             f"such as {shown(ids[0])}: write them as the log does")
     return places
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from interplay.envs.data.columns import ColumnNames, refuse
 from interplay.envs.data.features import make_features
+from interplay.envs.data.reading import check_rows, column_names, count_rows, read_frame
+from interplay.envs.messages import listed
 from interplay.envs.types import InterplayError
 
 
@@ -45,18 +48,24 @@ def read_plain(path: Path, separator: str, names: list[str], header: bool = Fals
     Raises:
         InterplayError: it cannot be read, or has other columns.
     """
+    data, one = path.read_bytes(), separator
+    if len(separator) > 1:  # the parser knows separators of one byte
+        data, one = data.replace(separator.encode(), b"\t"), "\t"
     try:
-        frame = pl.read_csv(path, separator=separator, has_header=header, infer_schema=False, quote_char=None)
+        frame = pl.read_csv(io.BytesIO(data), separator=one, has_header=header, infer_schema=False,
+                            quote_char=None)
     except pl.exceptions.PolarsError as error:
         raise unreadable(path, error) from error
     if frame.width != len(names):
         raise InterplayError(f"{path}: has {frame.width} columns between {separator!r} where {len(names)} are needed "
                              f"({', '.join(names)}): get the file again")
     if header and frame.columns != names:
-        raise InterplayError(f"{path}: its first line names {', '.join(frame.columns)} where {', '.join(names)} are "
+        raise InterplayError(f"{path}: its first line names {listed(frame.columns)} where {', '.join(names)} are "
                              "needed: get the file again")
     frame.columns = names
-    return frame
+    rows = count_rows(np.frombuffer(data, dtype=np.uint8), quotes=False)
+    assert rows is not None, "without quotes all is clear"
+    return check_rows(frame, rows - header, path)
 
 
 def read_typed(path: Path, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
@@ -69,28 +78,23 @@ def read_typed(path: Path, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
     Raises:
         InterplayError: a column is not there, the file is damaged, or a value is not of its column's type.
     """
+    existing = column_names(path)
+    for name in types:
+        if name not in existing:
+            raise InterplayError(f"{path}: no column {name!r}, only {listed(map(repr, existing), name)}: get the file "
+                                 "again")
     try:
-        table = pl.scan_csv(path, infer_schema=False, schema_overrides=dict(types))
-        existing = table.collect_schema().names()
-        for name in types:
-            if name not in existing:
-                raise InterplayError(f"{path}: no column {name!r}, only {', '.join(map(repr, existing))}: get the "
-                                     "file again")
-        return table.select(list(types)).collect(engine="streaming")
-    except pl.exceptions.PolarsError as error:
-        _name_bad_value(path, types)
-        raise unreadable(path, error) from error
+        return read_frame(path, list(types), types)
+    except InterplayError:
+        _name_bad_value(read_frame(path, list(types)), types, path.name)
+        raise
 
 
-def _name_bad_value(path: Path, types: Mapping[str, pl.DataType]) -> None:
+def _name_bad_value(text: pl.DataFrame, types: Mapping[str, pl.DataType], source: str) -> None:
     """Raise InterplayError for the first value that has not its column's type, if that is what is wrong."""
     for name, dtype in types.items():
-        try:
-            text = pl.scan_csv(path, infer_schema=False).select(name).collect()[name]
-        except pl.exceptions.PolarsError:
-            return
-        bad = text.cast(dtype, strict=False).is_null() & text.is_not_null()
-        refuse(bad, text, f"which is no {dtype}: correct or remove the row", path.name)
+        bad = text[name].cast(dtype, strict=False).is_null() & text[name].is_not_null()
+        refuse(bad, text[name], f"which is no {dtype}: correct or remove the row", source)
 
 
 def unreadable(path: Path, error: Exception) -> InterplayError:
@@ -104,7 +108,7 @@ def category_features(path: Path, id_column: str, columns: Sequence[str], ids: S
 
     Codes are categories, even if they are written as numbers, and so is a code for what is not known.
     """
-    existing = pl.scan_csv(path, infer_schema=False).collect_schema().names()
+    existing = column_names(path)
     frame = read_typed(path, dict.fromkeys([id_column, *(name for name in columns if name in existing)], pl.String()))
     return make_features(frame, id_column, ids, path.name).values
 

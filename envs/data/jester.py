@@ -19,6 +19,7 @@ from interplay.envs.data.columns import ColumnNames
 from interplay.envs.data.download import Download
 from interplay.envs.data.files import refuse_columns, unreadable
 from interplay.envs.data.log import InteractionLog, make_log
+from interplay.envs.data.reading import check_rows, count_rows
 from interplay.envs.types import InterplayError
 
 _PART = "jester-data-*"
@@ -70,7 +71,9 @@ def _parts(path: Path) -> list[Path]:
 def _table(path: Path) -> NDArray[np.float64]:
     """A part's numbers ``[users, 1 + jokes]``, checked."""
     try:
-        frame = pl.read_csv(_bytes(path), has_header=False, infer_schema=False)
+        data = _bytes(path)
+        frame = pl.read_csv(data, has_header=False, infer_schema=False)
+        check_rows(frame, count_rows(np.frombuffer(data, dtype=np.uint8)), path)
         table = frame.select(pl.all().str.strip_chars().cast(pl.Float64)).to_numpy()
     except (pl.exceptions.PolarsError, zipfile.BadZipFile) as error:
         raise unreadable(path, error) from error

@@ -68,7 +68,7 @@ class KuaiRand(DataSet):
 def _reward(columns: ColumnNames | None, path: Path) -> str:
     columns = columns or ColumnNames(reward=FEEDBACK[0])
     if replace(columns, reward="reward") != ColumnNames() or columns.reward not in FEEDBACK:
-        raise InterplayError(f"{path}: {columns} was given, but of KuaiRand's columns only the reward is a choice: "
+        raise InterplayError(f"{path}: of KuaiRand's columns only the reward is a choice: "
                              f"name one of {', '.join(FEEDBACK)}")
     return columns.reward
 

@@ -74,7 +74,7 @@ class LogSummary:
 
     def __str__(self) -> str:
         dropped = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items()) or "none"
-        repeats = f"{self.repeated_pairs:,} pairs in {self.repeated_rows:,} rows, averaged for each pair's reward"
+        repeats = f"{self.repeated_pairs:,} pairs in {self.repeated_rows:,} rows, averaged unless prepared otherwise"
         low, high = self.reward_range
         lines = [f"rows     {self.rows_read:,} read; dropped: {dropped}",
                  f"size     {self.num_users:,} users x {self.num_items:,} items, density {self.density:.3%}",

@@ -8,9 +8,10 @@ from typing import ClassVar
 import polars as pl
 
 from interplay.envs.data.base import DataSet
-from interplay.envs.data.columns import ColumnNames, check_columns, open_table
+from interplay.envs.data.columns import ColumnNames, check_columns
 from interplay.envs.data.files import refuse_columns
 from interplay.envs.data.log import InteractionLog, make_log
+from interplay.envs.data.reading import column_names, read_frame
 
 SUFFIX = ".market.parquet"
 """What the file's name ends with."""
@@ -33,9 +34,8 @@ class MarketLog(DataSet):
     def read(self, path: Path, columns: ColumnNames | None) -> InteractionLog:
         """The rows with an item; the others are counted as dropped."""
         refuse_columns(columns, self.name, path)
-        with open_table(path) as table:
-            check_columns(table.collect_schema().names(), _COLUMNS, path.name)
-            rows = table.select(_COLUMNS.used()).collect()
+        check_columns(column_names(path), _COLUMNS, path.name)
+        rows = read_frame(path, _COLUMNS.used())
         taken = rows.filter(pl.col("item").is_not_null())
         skipped = rows.height - taken.height
         return make_log(taken, _COLUMNS, path.name, {"in which a user took nothing": skipped} if skipped else {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -13,7 +12,7 @@ from interplay.envs.data.base import DataSet
 from interplay.envs.data.columns import ColumnNames, parse_text
 from interplay.envs.data.download import Download
 from interplay.envs.data.features import make_features
-from interplay.envs.data.files import read_lines, refuse_columns, topic_shares, unreadable
+from interplay.envs.data.files import read_lines, read_plain, refuse_columns, topic_shares
 from interplay.envs.data.log import InteractionLog, make_log
 from interplay.envs.types import InterplayError
 
@@ -47,25 +46,11 @@ class MovieLens1M(DataSet):
         """Ratings; films and users' features too where their files lie beside them."""
         refuse_columns(columns, self.name, path)
         folder = path if path.is_dir() else path.parent
-        log = make_log(parse_text(_ratings(folder / "ratings.dat"), _COLUMNS), _COLUMNS, "ratings.dat")
+        rows = read_plain(folder / "ratings.dat", "::", _COLUMNS.used())
+        log = make_log(parse_text(rows, _COLUMNS), _COLUMNS, "ratings.dat")
         films, people = folder / "movies.dat", folder / "users.dat"
         log = _with_films(log, films) if films.is_file() else log
         return _with_people(log, people) if people.is_file() else log
-
-
-def _ratings(path: Path) -> pl.DataFrame:
-    """All as text. The parser knows separators of one byte only, so that the two become one first."""
-    try:
-        frame = pl.read_csv(io.BytesIO(path.read_bytes().replace(b"::", b"\t")), separator="\t", has_header=False,
-                            infer_schema=False, quote_char=None)
-    except pl.exceptions.PolarsError as error:
-        raise unreadable(path, error) from error
-    names = _COLUMNS.used()
-    if frame.width != len(names):
-        raise InterplayError(f"{path}: has {frame.width} columns between '::' where {len(names)} are needed "
-                             f"({', '.join(names)}): get the file again")
-    frame.columns = names
-    return frame
 
 
 def _with_films(log: InteractionLog, path: Path) -> InteractionLog:

@@ -17,9 +17,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from interplay.envs.data.base import DataSet
-from interplay.envs.data.columns import ColumnNames, open_table, read_numbers, read_propensities, read_times, refuse
+from interplay.envs.data.columns import ColumnNames, read_numbers, read_propensities, read_times, refuse
 from interplay.envs.data.download import Download
 from interplay.envs.data.log import InteractionLog
+from interplay.envs.data.reading import read_frame
 from interplay.envs.types import InterplayError
 
 _ITEMS = "item_context.csv"
@@ -116,8 +117,7 @@ def read_open_bandit(path: Path | str) -> OpenBanditLog:
 
 def _table(path: Path, needed: list[str]) -> pl.DataFrame:
     """All columns as text."""
-    with open_table(path) as table:
-        frame = table.collect()
+    frame = read_frame(path)
     absent = [name for name in needed if name not in frame.columns]
     if absent or frame.height == 0:
         problem = f"no column {absent[0]!r}" if absent else "no rows"

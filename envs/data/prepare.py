@@ -43,6 +43,8 @@ class Preparation:
     scale: Scale = "none"
     """``"log"`` = log(1 + reward), for counts; ``"range"`` = the scale becomes [0, 1]; ``"user"`` = each user's mean in
     the training part is subtracted, after the split."""
+    reward_range: tuple[float, float] | None = None
+    """The scale of the rewards that ``duplicates`` leaves; None = the sums' lowest and highest, or else the log's."""
 
     def __post_init__(self) -> None:
         for name, value, known in (("duplicates", self.duplicates, Duplicates), ("scale", self.scale, Scale)):
@@ -50,8 +52,8 @@ class Preparation:
                 raise InterplayError(f"{name}={value!r} is not known: choose from {', '.join(get_args(known))}")
         if self.k_core < 0:
             raise InterplayError(f"k_core={self.k_core} must be at least 0; 0 keeps everybody")
-        if self.clip is not None and not self.clip[0] < self.clip[1]:
-            raise InterplayError(f"clip={self.clip} must have a lowest reward below the highest one")
+        if self.clip is not None and not -np.inf < self.clip[0] < self.clip[1] < np.inf:
+            raise InterplayError(f"clip={self.clip} must be a lowest reward and a higher one, both finite")
         if self.implicit_above is not None and not np.isfinite(self.implicit_above):
             raise InterplayError(f"implicit_above={self.implicit_above} must be a finite number")
 
@@ -76,7 +78,7 @@ def _steps(settings: Preparation) -> list[tuple[str, Step]]:
     """The steps that are switched on, by name, in their order."""
     steps: list[tuple[str, Step]] = []
     if settings.duplicates != "keep":
-        steps.append(("duplicates", lambda log: _one_row_a_pair(log, settings.duplicates)))
+        steps.append(("duplicates", lambda log: _one_row_a_pair(log, settings)))
     if settings.clip is not None:
         low, high = settings.clip
         steps.append(("clip", lambda log: _clipped(log, low, high)))
@@ -109,7 +111,8 @@ def centre_users(train: InteractionLog, test: InteractionLog) -> tuple[Interacti
     return parts[0], parts[1], note
 
 
-def _one_row_a_pair(log: InteractionLog, how: Duplicates) -> tuple[InteractionLog, str]:
+def _one_row_a_pair(log: InteractionLog, settings: Preparation) -> tuple[InteractionLog, str]:
+    how = settings.duplicates
     own = np.zeros(len(log), dtype=np.bool_) if log.split is None else log.split
     key = 2 * log.pair_key + own
     kept = np.zeros(len(log), dtype=np.bool_)
@@ -119,7 +122,8 @@ def _one_row_a_pair(log: InteractionLog, how: Duplicates) -> tuple[InteractionLo
         _, group, count = np.unique(key, return_inverse=True, return_counts=True)
         total = np.bincount(group, weights=log.reward)
         value = (total if how == "sum" else total / count)[group[kept]].astype(np.float32)
-        scale = log.reward_range if how == "mean" else (float(value.min()), float(value.max()))
+        scale = settings.reward_range or (
+            log.reward_range if how == "mean" else (float(value.min()), float(value.max())))
         taken = replace(taken, reward=value, reward_range=scale)
     return taken, f"one row for each pair, {how}"
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from interplay.envs.data.base import DataSet
-from interplay.envs.data.columns import EXTENSIONS, ColumnNames, check_columns, open_table, parse_text
+from interplay.envs.data.columns import ColumnNames, check_columns, parse_text
 from interplay.envs.data.log import InteractionLog, make_log
+from interplay.envs.data.reading import EXTENSIONS, column_names, read_frame
 
 
 def read_table(path: Path | str, user: str = "user", item: str = "item", reward: str = "reward",
@@ -48,15 +49,12 @@ class TableData(DataSet):
 
 
 def _read(path: Path, columns: ColumnNames | None) -> InteractionLog:
-    """One scan, of the columns that are needed only."""
-    with open_table(path) as table:
-        existing = table.collect_schema().names()
-        columns = columns or _defaults(existing)
-        check_columns(existing, columns, path.name)
-        frame = table.select(columns.used()).collect()
-    if path.suffix.lower() != ".parquet":
-        frame = parse_text(frame, columns)
-    return make_log(frame, columns, path.name)
+    """The columns that are needed only."""
+    existing = column_names(path)
+    columns = columns or _defaults(existing)
+    check_columns(existing, columns, path.name)
+    frame = read_frame(path, columns.used())
+    return make_log(frame if path.suffix.lower() == ".parquet" else parse_text(frame, columns), columns, path.name)
 
 
 def _defaults(existing: list[str]) -> ColumnNames:

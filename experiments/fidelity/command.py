@@ -19,6 +19,7 @@ from interplay.experiments.fidelity.playing import Played, play
 from interplay.experiments.fidelity.report import markdown, rows, summary
 from interplay.experiments.fidelity.settings import FidelitySettings
 from interplay.experiments.fidelity.trace import Trace, log_trace, times_known
+from interplay.experiments.flags import check_flags
 from interplay.experiments.logs import Parts, logged_parts
 from interplay.experiments.run import Run
 
@@ -57,6 +58,7 @@ def fidelity(settings: FidelitySettings) -> list[Finding]:
 
 
 def _check(settings: FidelitySettings) -> None:
+    check_flags(settings)
     if settings.log is None:
         raise InterplayError("fidelity needs a log: give one with --log")
     if settings.scale_rewards == "user":
@@ -109,7 +111,10 @@ def _trained(settings: FidelitySettings) -> Run:
     """Who plays, trained if anybody learns."""
     run = Run.start(settings.train_settings(), settings.out)
     sides: tuple[Side, ...] = (*SIDES, "platform") if run.cast.has_platform else SIDES
-    if any(run.cast[side].learns for side in sides):
+    learning = any(run.cast[side].learns for side in sides)
+    if settings.episodes is not None and not learning:
+        raise InterplayError(f"--episodes {settings.episodes} has no effect: no agent learns here: leave it out")
+    if learning:
         while not run.finished:
             run.step()
             if run.episode_ended:

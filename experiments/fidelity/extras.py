@@ -8,9 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from interplay.envs.data.columns import open_table, read_numbers, refuse
+from interplay.envs.data.columns import read_numbers, refuse
 from interplay.envs.data.log import InteractionLog
 from interplay.envs.data.market_log import SUFFIX
+from interplay.envs.data.reading import column_names, read_frame
+from interplay.envs.messages import listed
 from interplay.envs.types import InterplayError
 from interplay.experiments.fidelity.trace import Extras
 
@@ -39,12 +41,11 @@ def read_extras(path: Path, log: InteractionLog, position_column: str | None) ->
         return _market_extras(path, log, position_column)
     if position_column is None:
         return Extras()
-    with open_table(path) as table:
-        names = table.collect_schema().names()
-        if position_column not in names:
-            raise InterplayError(f"position_column={position_column!r} is no column of {path.name}: choose from "
-                                 f"{', '.join(names)}")
-        column = table.select(position_column).collect()[position_column]
+    names = column_names(path)
+    if position_column not in names:
+        raise InterplayError(f"position_column={position_column!r} is no column of {path.name}: choose from "
+                             f"{listed(names, position_column)}")
+    column = read_frame(path, [position_column])[position_column]
     _same_rows(path, column.len(), log)
     number = column.cast(pl.Float64, strict=False)
     wrong = ~((number >= 1.0) & (number == number.floor())).fill_null(False)
@@ -56,11 +57,11 @@ def _market_extras(path: Path, log: InteractionLog, position_column: str | None)
     if position_column is not None:
         raise InterplayError(f"position_column={position_column!r}: the columns of a market's log are known: leave it "
                              "out")
-    with open_table(path) as table:
-        absent = [name for name in _MARKET_COLUMNS if name not in table.collect_schema().names()]
-        if absent:
-            raise InterplayError(f"{path}: has no column {absent[0]!r}: write it again with evaluate --export")
-        rows = table.select(_MARKET_COLUMNS).collect()
+    existing = column_names(path)
+    absent = [name for name in _MARKET_COLUMNS if name not in existing]
+    if absent:
+        raise InterplayError(f"{path}: has no column {absent[0]!r}: write it again with evaluate --export")
+    rows = read_frame(path, _MARKET_COLUMNS)
     stay = (~pl.col("active")).cast(pl.Int64).cum_sum().over("world", "user").alias("stay")
     taken = rows.with_columns(stay).filter(pl.col("item").is_not_null())
     _same_rows(path, taken.height, log)

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
+from interplay.experiments.flags import Need, when
 from interplay.experiments.settings import LogSettings, Pairs, TrainSettings
+
+_MADE_OF_LOG = Need(lambda s: s.preset is None, "it is about markets made of the log: leave it out with --preset")
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class FidelitySettings(LogSettings):
     """Episodes of training, where an agent learns; by default what the market recommends."""
     device: Literal["auto", "cpu", "cuda"] = "cpu"
     """Where the market runs."""
-    missing: Literal["mask", "impute", "zero"] = "mask"
+    missing: Literal["mask", "impute", "zero"] = when(_MADE_OF_LOG, "mask")
     """Pairs that the log lacks, as in train."""
     market: Pairs = field(default_factory=tuple)
     """NAME=VALUE, changes a number of the market. May be repeated."""

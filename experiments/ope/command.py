@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -16,6 +16,7 @@ from interplay.envs.data.market_log import SUFFIX
 from interplay.envs.data.open_bandit import read_open_bandit
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
+from interplay.experiments.flags import Need, check_flags, when
 from interplay.experiments.ope.accuracy import accuracy_table
 from interplay.experiments.ope.estimators import WEIGHTING, Case
 from interplay.experiments.ope.evaluation import Evaluation, evaluate_case, evaluate_policy, evaluation_table
@@ -30,6 +31,28 @@ from interplay.experiments.ope.synthetic import SyntheticBandit, judge
 from interplay.experiments.ope.table import BanditColumns, read_bandit
 
 
+def _slates(settings: OpeSettings) -> bool:
+    return settings.path is not None and settings.path.name.endswith(SUFFIX)
+
+
+def _own_table(settings: OpeSettings) -> bool:
+    return settings.path is not None and not _slates(settings) and not settings.path.is_dir()
+
+
+_TABLE = Need(_own_table, "it is about a table of your own, and of nothing else are the columns a choice: leave it out")
+_MODELS = Need(lambda s: not _slates(s) and s.target_column is None,
+               "there are no reward models with --target-column or a market's slates: leave it out")
+_TABLE_MODELS = Need(lambda s: _TABLE.met(s) and _MODELS.met(s),
+                     "it is about the reward models of a table of your own, and with --target-column there are none: "
+                     "leave it out")
+_UNITS = Need(lambda s: _own_table(s) or _slates(s),
+              "it is about a table of your own or a market's slates: leave it out")
+_TARGET = Need(lambda s: s.path is not None and s.target_column is None,
+               "it is the target for a log, unless --target-column is: leave it out")
+_JUDGING = Need(lambda s: s.synthetic or s.preset is not None, "it is about --synthetic and --preset: leave it out")
+_PRESET = Need(lambda s: s.preset is not None, "it is about --preset: leave it out")
+
+
 @dataclass(frozen=True)
 class OpeSettings:
     """Estimate what a policy would have earned from what another policy did (off-policy evaluation)."""
@@ -38,25 +61,25 @@ class OpeSettings:
     """Table of your own (.csv, .tsv, .parquet), a row for each choice that was logged. Or a campaign of the Open Bandit
     data set, such as obd/bts/men: a folder with men.csv and item_context.csv, whose columns are known. Or the slates of
     a market, NAME.market.parquet, as evaluate --export writes them, whose columns are known too."""
-    action_column: str = "item"
+    action_column: str = when(_TABLE, "item")
     """Column of the table with what was chosen."""
-    reward_column: str = "reward"
+    reward_column: str = when(_TABLE, "reward")
     """Column with what came of it."""
-    propensity_column: str = "propensity"
+    propensity_column: str = when(_TABLE, "propensity")
     """Column with the probability of that choice under the policy that made it."""
-    target_column: str | None = None
+    target_column: str | None = when(_TABLE, None)
     """Column with its probability under the policy that is asked about, in place of --policy. Only that of what was
     chosen is known then, so that the estimators are those that need no model."""
-    context_columns: tuple[str, ...] = ()
+    context_columns: tuple[str, ...] = when(_TABLE_MODELS, ())
     """Columns that reward models may use: numbers, or text of a few categories."""
-    unit_column: str | None = None
+    unit_column: str | None = when(_UNITS, None)
     """Column with what was drawn independently, such as the user: its rows stay together in folds and intervals. Of
     a market's slates it is each user of each world, unless you say world, or another column of the file."""
-    policy: Literal["uniform", "most-clicked"] | Path = "uniform"
+    policy: Literal["uniform", "most-clicked"] | Path = when(_TARGET, "uniform")
     """The target: every item as likely, or always the item with the highest click rate in the older half of the log,
     which is then evaluated on the newer half; a table is as old as its rows are high. Of a market's slates: every slate
     of what could be shown as likely, or a folder that train wrote, whose platform is meant, without exploration."""
-    folds: int = 3
+    folds: int = when(_MODELS, 3)
     """Folds of the log that the reward models of DM, DR and their relatives are cross-fitted on."""
     seed: int = 0
     """Seed of folds and bootstrap, and of the synthetic bandit or the market's worlds."""
@@ -66,15 +89,15 @@ class OpeSettings:
     """Instead of a log, judge the estimators on a synthetic bandit of 30 actions whose truth is known."""
     preset: str | None = None
     """Instead of a log, judge them in this market, such as town, where playing tells the truth."""
-    repeats: int = 100
+    repeats: int = when(_JUDGING, 100)
     """Logs to judge the estimators by."""
     allow_code: bool = False
     """Import the code that the folder of --policy names as module:Name. Allow it only if you trust both."""
-    rounds: int = 10_000
+    rounds: int = when(_JUDGING, 10_000)
     """Rounds of each of these logs. In a market a round is a user in its last step, and worlds are whole."""
-    steps: int = 10
+    steps: int = when(_PRESET, 10)
     """Steps of each log of a market."""
-    temperature: float = 1.0
+    temperature: float = when(_JUDGING, 1.0)
     """Temperature of the policies of bandit or market: smaller means greedier, and less overlap."""
 
 
@@ -102,7 +125,8 @@ def ope(settings: OpeSettings) -> None:
         raise InterplayError(f"path={path and str(path)!r}, synthetic={settings.synthetic} and preset="
                              f"{settings.preset!r}: give either a log, such as my.csv or obd/bts/men, or "
                              "--synthetic, or --preset town")
-    if isinstance(settings.policy, Path) and not (path is not None and path.name.endswith(SUFFIX)):
+    check_flags(settings)
+    if isinstance(settings.policy, Path) and not _slates(settings):
         raise InterplayError(f"policy={str(settings.policy)!r}: give uniform or most-clicked; a run's folder is for "
                              f"the slates of a market, NAME{SUFFIX}")
     if path is not None:
@@ -117,7 +141,7 @@ def _estimate(settings: OpeSettings, path: Path) -> None:
     if not path.exists():
         raise InterplayError(f"{path}: there is no such file or folder: check the path")
     columns = BanditColumns(**{name: getattr(settings, setting) for name, setting in _COLUMNS.items()})
-    read = _market_log if path.name.endswith(SUFFIX) else _campaign if path.is_dir() else _table
+    read = _market_log if _slates(settings) else _campaign if path.is_dir() else _table
     what, found = read(settings, path, columns)
     print(what)
     print(evaluation_table(found))
@@ -125,9 +149,6 @@ def _estimate(settings: OpeSettings, path: Path) -> None:
 
 
 def _market_log(settings: OpeSettings, path: Path, columns: BanditColumns) -> tuple[str, list[Evaluation]]:
-    if replace(columns, unit=None) != BanditColumns():
-        raise InterplayError(f"{path}: the columns of a market's slates are known, but {columns} was given: leave out "
-                             "all but --unit-column")
     log = read_slates(path, columns.unit)
     target, chances = _platform(log, settings.policy, settings.allow_code)
     found = evaluate_slates(log, chances, settings.seed)
@@ -148,8 +169,6 @@ def _platform(log: SlateLog, policy: str | Path, allow_code: bool) -> tuple[str,
 
 
 def _campaign(settings: OpeSettings, path: Path, columns: BanditColumns) -> tuple[str, list[Evaluation]]:
-    if columns != BanditColumns():
-        raise InterplayError(f"{path}: the columns of Open Bandit are known, but {columns} was given: leave it out")
     question = ask(path, str(settings.policy))
     return question.what, evaluate_policy(question.feedback, question.policy, settings.folds, seed=settings.seed)
 
@@ -160,9 +179,6 @@ def _table(settings: OpeSettings, path: Path, columns: BanditColumns) -> tuple[s
     if read.target is None:
         question = _asked(feedback, str(settings.policy), what, read.actions)
         return question.what, evaluate_policy(question.feedback, question.policy, settings.folds, seed=settings.seed)
-    if settings.policy != "uniform":
-        raise InterplayError(f"target_column={columns.target!r} and policy={settings.policy!r} are two targets: leave "
-                             "one out")
     told = _told(what, feedback, f"the one in column {columns.target!r}")
     none = np.zeros(len(feedback))
     case = Case(read.target / feedback.propensity, feedback.reward, none, none, none, none)

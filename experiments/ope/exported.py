@@ -17,7 +17,9 @@ import torch
 from numpy.typing import NDArray
 
 from interplay.agents.parts.choosing import any_slate_log_propensity
-from interplay.envs.data.columns import open_table, read_ids, read_numbers, refuse
+from interplay.envs.data.columns import read_ids, read_numbers, refuse
+from interplay.envs.data.reading import read_frame
+from interplay.envs.messages import listed, shown
 from interplay.envs.types import InterplayError
 from interplay.experiments.ope.estimators import WEIGHTING, Case
 from interplay.experiments.ope.evaluation import Evaluation, evaluate_case
@@ -110,9 +112,8 @@ def read_slates(path: Path, unit_column: str | None = None) -> SlateLog:
     Raises:
         InterplayError: a column is not there or of another type, there is no row, or a value is none that it can be.
     """
-    with open_table(path) as table:
-        _check_types(table.collect_schema(), path.name, unit_column)
-        frame = table.collect()
+    frame = read_frame(path)
+    _check_types(frame.schema, path.name, unit_column)
     if frame.is_empty():
         raise InterplayError(f"{path.name}: there are 0 rows: export at least one step")
     _check_values(frame, path.name)
@@ -131,7 +132,8 @@ def _check_types(found: pl.Schema, source: str, unit_column: str | None) -> None
             raise InterplayError(f"{source}: column {name!r} has type {found[name]}, but {kind} is what is exported: "
                                  "give the file as it was written")
     if unit_column is not None and unit_column not in found:
-        raise InterplayError(f"{source}: no column {unit_column!r}; name one of {', '.join(map(repr, found))}")
+        raise InterplayError(f"{source}: no column {shown(unit_column)}; name one of "
+                             f"{listed(map(repr, found), unit_column)}")
 
 
 def _check_values(frame: pl.DataFrame, source: str) -> None:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from interplay.envs.data.columns import check_columns, open_table, read_ids, read_numbers, read_propensities, refuse
+from interplay.envs.data.columns import check_columns, read_ids, read_numbers, read_propensities, refuse
 from interplay.envs.data.features import make_features, standardised, typed
+from interplay.envs.data.reading import column_names, read_frame
 from interplay.envs.types import InterplayError
 from interplay.experiments.ope.feedback import BanditFeedback, Floats
 
@@ -52,9 +53,8 @@ def read_bandit(path: Path, columns: BanditColumns) -> BanditTable:
     Raises:
         InterplayError: a column is not there, there is no row, or a value is none that it can be.
     """
-    with open_table(path) as table:
-        check_columns(table.collect_schema().names(), columns, path.name)
-        frame = table.select(columns.used()).collect()
+    check_columns(column_names(path), columns, path.name)
+    frame = read_frame(path, columns.used())
     if frame.is_empty():
         raise InterplayError(f"{path.name}: there are 0 rows: give a log with at least one")
     action, names = read_ids(frame[columns.action], path.name)

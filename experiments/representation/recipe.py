@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from interplay.envs.types import InterplayError
+from interplay.experiments.flags import Need, when
 from interplay.experiments.representation.losses import Loss
 from interplay.experiments.representation.two_tower import Encoder, Scorer, check_shape
 
 Task = Literal["ranking", "responses"]
+
+RANKING = Need(lambda s: s.task == "ranking", "it is about rankings: leave it out with --task responses")
+_IN_ORDER = Need(lambda s: s.encoder != "mlp", "mlp reads whole histories: choose another --encoder, or leave it out")
 
 
 @dataclass(frozen=True)
@@ -23,13 +27,13 @@ class Recipe:
     """Of behaviour histories: mlp adds them up; cnn, gru and transformer read the last steps in their order."""
     scorer: Scorer = "hadamard"
     """How user and item meet: hadamard = W . (u * i) + b, concatenation = a layer over both."""
-    loss: Loss = "softmax"
+    loss: Loss = when(RANKING, "softmax")
     """Of rankings: softmax over the catalogue, or bce for each item. Responses always have bce."""
-    num_negatives: int = 0
+    num_negatives: int = when(RANKING, 0)
     """Items drawn for a batch, by popularity, their logits corrected for that; 0 = the whole catalogue."""
     size: int = 256
     """Width of vectors and layers."""
-    history_length: int = 50
+    history_length: int = when(_IN_ORDER, 50)
     """Steps that cnn, gru and transformer read."""
     dropout: float = 0.6
     """Chance of each item of a history to be left out in training; responses are told of what is left out, and so

@@ -10,8 +10,9 @@ import tyro
 
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
+from interplay.experiments.flags import check_flags, when
 from interplay.experiments.representation.ranking import taken
-from interplay.experiments.representation.recipe import Recipe
+from interplay.experiments.representation.recipe import RANKING, Recipe
 from interplay.experiments.saving import CONFIG, RESULTS, read_text
 from interplay.experiments.serialising import from_json, to_json
 from interplay.experiments.settings import LogSettings
@@ -27,7 +28,7 @@ class PretrainSettings(LogSettings, Recipe):
 
     liked_above: float | None = None
     """Rewards above this count as liked; by default the middle of the scale."""
-    k: int = 10
+    k: int = when(RANKING, 10)
     """Length of the lists that rankings are judged by."""
     seeds: int = 1
     """Repeats with other seeds, and so other random splits, from --seed on; summed up in report.md."""
@@ -69,6 +70,7 @@ class PretrainSettings(LogSettings, Recipe):
             InterplayError: one of them is out of range, or they do not go together.
         """
         super().check()
+        check_flags(self)
         if self.log is None:
             raise InterplayError("pretrain needs a log: give one with --log")
         for name in ("k", "seeds"):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
+from interplay.experiments.flags import Need, check_flags, when
 from interplay.experiments.logs import Parts, logged_parts
 from interplay.experiments.reports import REPORT, Renderer, made_by, made_line, publish
 from interplay.experiments.representation.unbiased import (
@@ -27,31 +28,33 @@ from interplay.experiments.representation.unbiased import (
     popularity_propensities,
 )
 from interplay.experiments.representation.unbiased_agents import World, agents_report, compare_agents
-from interplay.experiments.settings import LogSettings, typed
+from interplay.experiments.settings import LOGGED, LogSettings, typed
 from interplay.experiments.tables import table
+
+_MADE = Need(lambda s: s.agents, "it is about --agents: leave it out")
 
 
 @dataclass(frozen=True)
 class UnbiasedSettings(LogSettings):
     """Compare matrix factorisation with and without inverse propensities, where the held-out part is random."""
 
-    split: Literal["random", "time", "global-time", "last", "own"] = "own"
+    split: Literal["random", "time", "global-time", "last", "own"] = when(LOGGED, "own")
     """How the held-out part is chosen; by default as the data set says, for only a part that was rated at random tells
     the error over all pairs."""
-    sizes: tuple[int, ...] = Grid.sizes
+    sizes: tuple[int, ...] = when(LOGGED, Grid.sizes)
     """Sizes of the vectors to try; 0 fits biases alone."""
-    ridges: tuple[float, ...] = Grid.ridges
+    ridges: tuple[float, ...] = when(LOGGED, Grid.ridges)
     """Penalties to try."""
     seeds: int = Grid.seeds
     """How many seeds, from 0 on; each starts the fits and draws the validation part."""
-    first_seed: int = 0
+    first_seed: int = when(_MADE, 0)
     """The first seed of worlds that are made (--agents)."""
-    clip: float = 50.0
+    clip: float = when(LOGGED, 50.0)
     """Highest weight of a row where weights are clipped."""
     agents: tuple[str, ...] = ()
     """Agents to train instead, in worlds that are made and whose selection is known (no --log): by name, with
     ,OPTION=VALUE behind it."""
-    episodes: int = 10
+    episodes: int = when(_MADE, 10)
     """Episodes of their training."""
     out: Path | None = None
     """Folder to write report.md and its rows to; by default nothing is written."""
@@ -66,6 +69,7 @@ def unbiased(settings: UnbiasedSettings) -> dict[str, Errors]:
     Raises:
         InterplayError: whatever is wrong with the settings or the log.
     """
+    check_flags(settings)
     if settings.agents:
         _with_agents(settings)
         return {}

@@ -1,0 +1,41 @@
+"""Short messages: what a user sees of a value, and how long an error may be."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+LONGEST = 290
+"""Characters of an error's message, so that a line with ``error:`` before it has at most 300."""
+
+_CELL = 60
+_LISTED = 150
+
+
+def shown(value: object) -> str:
+    """The value as Python writes it, shortened to about 60 characters: for cells, ids and names in messages."""
+    return shortened(repr(value), _CELL)
+
+
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """The text in one line. A long one loses its middle, since it begins with the thing and ends with the fix."""
+    line = " ".join(text.splitlines())
+    if len(line) <= longest:
+        return line
+    end = (longest - 5) // 3
+    return f"{line[:longest - 5 - end]} ... {line[len(line) - end:]}"
+
+
+def listed(names: Iterable[str], wanted: str = "") -> str:
+    """The names, as many as a message has room for, those most like ``wanted`` first."""
+    known = list(names)
+    if sum(len(name) + 2 for name in known) <= _LISTED:
+        return ", ".join(known)
+    near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
+    room, kept = _LISTED, []
+    for name in [*near, *(name for name in known if name not in near)]:
+        room -= len(name) + 2
+        if room < 0:
+            break
+        kept.append(name)
+    return ", ".join([*kept, f"... ({len(known)} in all)"])

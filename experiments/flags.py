@@ -1,0 +1,92 @@
+"""Flags: which ones were typed, what each needs to have an effect, and that its numbers are finite.
+
+A field of a settings class says what it needs: ``clip: float = when(LOGGED, 50.0)``. A flag without effect is an error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, TypeVar
+
+from interplay.envs.messages import shortened
+from interplay.envs.types import InterplayError
+
+T = TypeVar("T")
+
+_NEED = "need"
+_LARGEST_INTEGER = (1 << 63) - 1
+_VALUE = 60  # characters of a flag's value in a message
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a setting needs to have an effect.
+
+    Attributes:
+        met: tells it of the settings.
+        why: how a message ends: why there is no effect, and the fix.
+    """
+
+    met: Callable[[Any], bool]
+    why: str
+
+
+def when(need: Need, default: T) -> T:
+    """The default of a field that has an effect only where ``need`` is met."""
+    made: T = field(default=default, metadata={_NEED: need})
+    return made
+
+
+def typed_flags(arguments: Sequence[str], kind: type) -> set[str]:
+    """The fields of a settings class whose flags were typed, also those with the default as value."""
+    words = {word[2:].partition("=")[0].replace("-", "_") for word in arguments if word.startswith("--")}
+    return {f.name for f in fields(kind) if f.name in words or f"no_{f.name}" in words}
+
+
+def changed(settings: Any) -> dict[str, Any]:
+    """What differs from the defaults."""
+    return {f.name: getattr(settings, f.name) for f in fields(settings) if getattr(settings, f.name) != _default(f)}
+
+
+def check_flags(settings: Any, given: Collection[str] = ()) -> None:
+    """Check the numbers, and that each flag that was typed or differs from its default has an effect.
+
+    Args:
+        settings: an instance of a settings class.
+        given: fields that were typed.
+
+    Raises:
+        InterplayError: a number is not finite, or a flag has no effect.
+    """
+    differs = changed(settings)
+    for f in fields(settings):
+        value = getattr(settings, f.name)
+        _check_finite(f.name, value)
+        need: Need | None = f.metadata.get(_NEED)
+        if need is not None and (f.name in given or f.name in differs) and not need.met(settings):
+            raise InterplayError(f"{flag(f.name)} {_text(value)} has no effect: {need.why}")
+
+
+def flag(name: str) -> str:
+    """``user_column`` to ``--user-column``."""
+    return "--" + name.replace("_", "-")
+
+
+def _check_finite(name: str, value: Any) -> None:
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, float) and not math.isfinite(number):
+            raise InterplayError(f"{flag(name)} {_text(value)}: give a finite number")
+        if isinstance(number, int) and abs(number) > _LARGEST_INTEGER:
+            raise InterplayError(f"{flag(name)} {_text(value)}: give an integer of less than 2^63")
+
+
+def _text(value: Any) -> str:
+    """A flag's value as it is typed."""
+    parts = value if isinstance(value, tuple) else (value,)
+    return shortened(" ".join(map(str, parts)), _VALUE)
+
+
+def _default(f: Field[Any]) -> Any:
+    return f.default if f.default_factory is MISSING else f.default_factory()
