@@ -31,6 +31,10 @@ class InterplayError(ValueError):
     """Wrong input, said in one line: the thing, the value and the mend."""
 
 
+class UnexpectedArgumentError(InterplayError, TypeError):
+    """A keyword argument that a constructor does not know, in Python's own words, which clients search for."""
+
+
 @dataclass(frozen=True)
 class TensorRecord:
     """A frozen group of tensors (or groups of them) that can be saved, loaded, stacked and changed as one."""
