@@ -1,20 +1,21 @@
 """Values are checked against type hints: one mechanism for dataclasses and for the arguments of public functions.
 
-A hint is a plain one (``int``, ``float | None``, ``Literal["a", "b"]``, ``tuple[float, ...]``), or one with limits, such
-as ``Annotated[int, Bounds(1)]``. An integer is accepted where a number is asked for. True and False are not numbers, and
-every number is finite: tensors are float32, and what exceeds that becomes infinite there.
+A hint is a plain one (``int``, ``float | None``, ``Literal["a", "b"]``, ``tuple[float, ...]``), or one with limits,
+such as ``Annotated[int, Bounds(1)]``. An integer is accepted where a number is asked for. True and False are not
+numbers, and every number is finite: tensors are float32, and what exceeds that becomes infinite there.
 """
 
 from __future__ import annotations
 
+import difflib
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from interplay.envs.types import InterplayError
+from interplay.envs.types import InterplayError, UnexpectedArgumentError
 
 FLOAT_MAX = 3.4028234663852886e38
 """The largest float32."""
@@ -100,6 +101,19 @@ def check_value(name: str, value: object, hint: Any) -> None:
     if isinstance(value, str) and words:
         raise InterplayError(f"{name}={shown(value)} is unknown: choose from {', '.join(words)}")
     raise InterplayError(f"{name}={shown(value)} must be {_wanted(value, hint)}")
+
+
+def check_names(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Check the names of keyword arguments of ``owner``, a function or a class.
+
+    Raises:
+        UnexpectedArgumentError: it does not know one of them.
+    """
+    known = list(known)
+    for name in sorted(set(given) - set(known)):
+        close = difflib.get_close_matches(name, known) or known[:3]
+        raise UnexpectedArgumentError(f"{owner}() got an unexpected keyword argument {name[:_SHOWN]!r}: use "
+                                      f"another name, such as {', '.join(close)}")
 
 
 def as_integer(name: str, value: object, least: int = 0) -> int:

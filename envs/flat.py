@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from interplay.envs.checking import check_arguments, check_names, shown
+from interplay.envs.config import MarketConfig
 from interplay.envs.market import Market
 from interplay.envs.presets import Preset, find_preset
-from interplay.envs.types import FEATURE_BOUND, InterplayError, Observation, SideSpec
+from interplay.envs.types import FEATURE_BOUND, InterplayError, Observation, SideSpec, UnexpectedArgumentError
 from interplay.envs.world import State
 
 ACTION_BOUNDS = (-1, 2**31)
@@ -56,24 +58,37 @@ def feature_box(size: int) -> gymnasium.spaces.Box:
     return gymnasium.spaces.Box(-FEATURE_BOUND, FEATURE_BOUND, (size,), np.float32)
 
 
-def make_market(preset: str | Preset, market: Market | None, options: dict[str, Any]) -> Market:
+def make_market(owner: str, preset: str | Preset, market: Market | None, options: dict[str, Any]) -> Market:
     """The ready market if there is one, otherwise the preset's with these options.
+
+    Args:
+        owner: the constructor that was called, for messages.
+        preset: a preset or its name.
+        market: a ready market.
+        options: fields of ``MarketConfig``.
 
     Raises:
         InterplayError: an unknown preset or option, or options for a market that is ready.
     """
+    check_arguments(make_market, preset=preset, market=market)
+    check_names(owner, options, MarketConfig.__dataclass_fields__)
     if market is None:
         return (find_preset(preset) if isinstance(preset, str) else preset).market(**options)
     if options:
-        raise InterplayError(f"{next(iter(options))}={next(iter(options.values()))!r} comes too late for a ready "
-                             "market: set it in the market's config")
+        name, value = next(iter(options.items()))
+        raise InterplayError(f"{name}={shown(value)} comes too late for a ready market: set it in the market's config")
     return market
 
 
-def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
-    """Raise InterplayError unless ``value`` is one of ``choices``."""
-    if value not in choices:
-        raise InterplayError(f"{name}={value!r} is unknown: choose from {', '.join(map(repr, choices))}")
+def check_render_mode(owner: str, value: object, modes: list[str]) -> None:
+    """Check what ``render`` is asked to do.
+
+    Raises:
+        UnexpectedArgumentError: it cannot be done. Clients that ask for pictures then go on without any.
+    """
+    if value is not None and (not isinstance(value, str) or value not in modes):
+        raise UnexpectedArgumentError(f"{owner}() got an unexpected keyword argument 'render_mode': render_mode="
+                                 f"{shown(value)} is unknown, choose from {', '.join(modes)} or None")
 
 
 def as_action(agent: str, action: object) -> int:
@@ -89,7 +104,7 @@ def as_action(agent: str, action: object) -> int:
     try:
         number = operator.index(action)  # type: ignore[arg-type]  # whatever a client sent
     except TypeError as error:
-        raise InterplayError(f"action of {agent} is {action!r}: give one integer, such as int(action)") from error
+        raise InterplayError(f"action of {agent} is {shown(action)}: give one integer, such as int(action)") from error
     lowest, highest = ACTION_BOUNDS
     return min(max(number, lowest), highest)
 

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from interplay.envs import kernels
+from interplay.envs.arguments import as_device, as_worlds, check_tensor
 from interplay.envs.behaviour.base import Behaviour
+from interplay.envs.checking import as_integer, check_arguments, check_value
 from interplay.envs.config import MarketConfig
 from interplay.envs.data.targets import Targets
 from interplay.envs.kernels import edges
@@ -47,9 +49,10 @@ class Market:
     """
 
     def __init__(self, config: MarketConfig, behaviour: Behaviour, device: torch.device | str = "cpu") -> None:
+        check_arguments(Market.__init__, config=config, behaviour=behaviour)
         self.config = config
         self.behaviour = behaviour
-        self.device = torch.device(device)
+        self.device = as_device(device)
         self.rules = Rules.make(config, behaviour, self.device)
         self.specs = side_specs(config)
         self.platform_spec = platform_spec(self.rules, self.specs["users"])
@@ -62,10 +65,8 @@ class Market:
             seed: 64 bits are used.
         """
         c = self.config
-        numbers = torch.as_tensor(list(worlds) if isinstance(worlds, range) else worlds, device=self.device)
-        if numbers.dim() != 1 or numbers.shape[0] == 0:
-            raise InterplayError(f"worlds of shape {tuple(numbers.shape)}: give a list of at least one number")
-        key = world_key(seed, numbers)
+        numbers = as_worlds(worlds, self.device)
+        key = world_key(as_integer("seed", seed), numbers)
         people = self.behaviour.populate(key)
         self._check_people(people, len(numbers))
         users, items = (len(numbers), c.num_users), (len(numbers), c.num_items)
@@ -102,13 +103,11 @@ class Market:
             The new state and what happened.
 
         Raises:
-            InterplayError: actions of another shape.
+            InterplayError: the actions are not int64 tensors of these shapes.
         """
-        for side, action, expected in (("user", user_action, state.mood.shape),
-                                       ("item", item_action, state.energy.shape)):
-            if action.shape != expected:
-                raise InterplayError(f"{side}_action of shape {tuple(action.shape)}: give {tuple(expected)}, an action "
-                                     "for each agent of each world")
+        check_value("state", state, State)
+        check_tensor("user_action", user_action, state.mood.shape, torch.int64, state.mood.device)
+        check_tensor("item_action", item_action, state.energy.shape, torch.int64, state.energy.device)
         choice = self._respond(state, user_action)
         after = self._update_users(state, choice)
         after, takings = self._update_items(state, after, choice, item_action)
@@ -117,11 +116,14 @@ class Market:
 
     def observe(self, state: State, side: Side, privileged: bool = False) -> Observation:
         """What one side sees. ``privileged`` adds the expected rewards that only oracle baselines may know."""
+        check_arguments(Market.observe, state=state, side=side, privileged=privileged)
         build = {"users": observe_users, "items": observe_items, "platform": observe_platform}[side]
         return build(self.rules, state, privileged)
 
     def observe_all(self, state: State, who: Tensor) -> Observation:
         """What the users ``who``, int64 ``[N']``, would see of the whole catalogue: ``[B, N', I, ...]``."""
+        check_arguments(Market.observe_all, state=state, who=who)
+        check_tensor("who", who, (who.numel(),), torch.int64, state.mood.device)
         return observe_all(self.rules, state, who)
 
     def targets(self, state: State, step: Step) -> Targets[Tensor] | None:
@@ -141,15 +143,21 @@ class Market:
                 that may not be shown or stands in an earlier slot.
             log_propensity: float32 ``[B, U]``, log-probability of these slots; None where the platform does not know.
         """
+        check_value("state", state, State)
+        check_tensor("slots", slots, state.slate.items.shape, torch.int64, state.mood.device)
+        if log_propensity is not None:
+            check_tensor("log_propensity", log_propensity, state.mood.shape, torch.float32, state.mood.device)
         slate = filled(candidates_of(self.rules, state), slots)
         return replace(state, slate=slate if log_propensity is None else replace(slate, log_propensity=log_propensity))
 
     def spec_of(self, side: Side) -> SideSpec:
         """Shapes of what ``observe`` gives of a side."""
+        check_value("side", side, Side)
         return self.platform_spec if side == "platform" else self.specs[side]
 
     def boosts(self, state: State) -> Tensor:
         """Factor of each item's boost that the current slates were built with, float32 ``[B, I]``; 1 = rest."""
+        check_value("state", state, State)
         return self.rules.factor[state.boost_level]
 
     def _respond(self, state: State, action: Tensor) -> Choice:

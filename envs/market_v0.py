@@ -20,10 +20,11 @@ from pettingzoo import AECEnv, ParallelEnv  # type: ignore[import-untyped]
 from pettingzoo.utils import OrderEnforcingWrapper  # type: ignore[import-untyped]
 from pettingzoo.utils.conversions import parallel_to_aec_wrapper  # type: ignore[import-untyped]
 
+from interplay.envs.checking import as_integer, check_arguments, check_value, shown
 from interplay.envs.flat import (
     Flat,
     as_action,
-    check_choice,
+    check_render_mode,
     describe,
     feature_box,
     flatten,
@@ -66,7 +67,8 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
     End: after ``max_cycles`` steps ``truncated`` is True for every agent that is left. Before that nobody goes: a
     user who has left the market can only skip, earns nothing, and may return; an item without budget can only
     rest. With ``deaths=True`` both are ``terminated`` at once and for good, and an agent is never terminated and
-    truncated in one step. After the end ``agents`` is empty and ``step`` raises.
+    truncated in one step. After the end ``agents`` is empty and ``step`` gives
+    five empty dicts.
 
     Each step's five dicts, the infos and all arrays in them are the caller's own.
 
@@ -92,13 +94,12 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
 
     def __init__(self, market: Market, *, action_mask: ActionMask = "info", deaths: bool = False,
                  render_mode: RenderMode | None = None, max_cycles: int | None = None) -> None:
-        check_choice("action_mask", action_mask, ("info", "obs", "none"))
-        check_choice("render_mode", render_mode, (None, *self.metadata["render_modes"]))
-        if max_cycles is not None and max_cycles < 1:
-            raise InterplayError(f"max_cycles={max_cycles} must be at least 1, or None for the market's horizon")
+        check_arguments(MarketParallelEnv.__init__, market=market, action_mask=action_mask, deaths=deaths)
+        check_render_mode("parallel_env", render_mode, self.metadata["render_modes"])
+        max_cycles = market.config.horizon if max_cycles is None else as_integer("max_cycles", max_cycles, least=1)
         self.market = _without_return(market) if deaths else market
         self.action_mask, self.deaths, self.render_mode = action_mask, deaths, render_mode
-        self.max_cycles = market.config.horizon if max_cycles is None else max_cycles
+        self.max_cycles = max_cycles
         self.illegal_actions = {"forbidden": 0, "missing": 0, "dead": 0}
         self.possible_agents = [f"{_AGENT[side]}_{k}" for side in SIDES
                                 for k in range(market.specs[side].num_agents)]
@@ -121,7 +122,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
             self._world += 1
         else:
             # One bit less than the seed of held-out evaluation worlds has, so that chance cannot hit them.
-            self._seed, self._world = secrets.randbits(62) if seed is None else int(seed), 0
+            self._seed, self._world = secrets.randbits(62) if seed is None else as_integer("seed", seed), 0
         self.agents = self.possible_agents[:]
         state = self.market.reset([self._world], self._seed)
         self._state, self._response = state, torch.zeros_like(state.mood)
@@ -132,14 +133,17 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         """Let all agents act at once.
 
         Returns:
-            Observations, rewards, terminated, truncated and infos, for each agent that was alive before it.
+            Observations, rewards, terminated, truncated and infos, for each agent that was alive before it: five empty
+            dicts after the end of the episode.
 
         Raises:
-            InterplayError: nobody is alive, an agent does not exist, or an action is not an integer.
+            InterplayError: before the first reset, an agent does not exist, or an action is not an integer.
         """
+        before = self._begun("step")
+        check_value("actions", actions, Mapping)
         if not self.agents:
-            raise InterplayError("step() while agents=[]: the episode is over or not begun, call reset() first")
-        state, happened = self.market.step(self._begun("step"), *self._tensors(actions))
+            return {}, {}, {}, {}, {}
+        state, happened = self.market.step(before, *self._tensors(actions))
         self._state, self._response = state, happened.response
         self.illegal_actions["forbidden"] += int(happened.illegal_users + happened.illegal_items)
         acted, over = self.agents, int(state.time[0]) >= self.max_cycles
@@ -220,7 +224,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         row, missing, live = [0] * len(self._place), len(self.agents), set(self.agents)
         for agent, action in actions.items():
             if agent not in self._place:
-                raise InterplayError(f"action for {agent!r}, who does not exist: use the names in possible_agents")
+                raise InterplayError(f"action for {shown(agent)}, who does not exist: use the names in possible_agents")
             if agent not in live:
                 self.illegal_actions["dead"] += action is not None
             elif action is not None:
@@ -284,8 +288,9 @@ def parallel_env(preset: str | Preset = "town", *, market: Market | None = None,
         max_cycles: steps of an episode; None = the market's horizon.
         **market_options: fields of ``MarketConfig`` that should differ from the preset's, as ``num_users=8``.
     """
-    return MarketParallelEnv(make_market(preset, market, market_options), action_mask=action_mask, deaths=deaths,
-                             render_mode=render_mode, max_cycles=max_cycles)
+    made = make_market("parallel_env", preset, market, market_options)
+    return MarketParallelEnv(made, action_mask=action_mask, deaths=deaths, render_mode=render_mode,
+                             max_cycles=max_cycles)
 
 
 def env(preset: str | Preset = "town", **options: Any) -> AECEnv:

@@ -36,6 +36,10 @@ class InterplayError(ValueError):
         super().__init__(shortened(message))
 
 
+class UnexpectedArgumentError(InterplayError, TypeError):
+    """A keyword argument that a constructor does not know, in Python's own words, which clients search for."""
+
+
 @dataclass(frozen=True)
 class TensorRecord:
     """A frozen group of tensors (or groups of them) that can be saved, loaded, stacked and changed as one."""

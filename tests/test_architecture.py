@@ -11,7 +11,8 @@ from interplay.envs.data import data_sets
 from interplay.envs.presets import presets
 
 ROOT = Path(__file__).resolve().parents[1]
-LEAVES = ("interplay.envs.types", "interplay.envs.noise", "interplay.envs.kernels", "interplay.envs.discovery")
+LEAVES = ("interplay.envs.types", "interplay.envs.noise", "interplay.envs.kernels", "interplay.envs.discovery",
+          "interplay.envs.checking")
 
 
 def imports(file):

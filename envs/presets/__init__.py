@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from functools import cache
 
+from interplay.envs.checking import check_value
 from interplay.envs.discovery import discover, resolve
 from interplay.envs.presets.base import Preset, Training
 
@@ -21,7 +22,9 @@ def find_preset(name: str) -> Preset:
     Raises:
         InterplayError: it does not exist.
     """
+    check_value("preset", name, str)
     preset: Preset = resolve(name, presets(), "preset")
+    check_value("preset", preset, Preset)
     return preset
 
 

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
 from interplay.envs.behaviour.base import Behaviour
+from interplay.envs.checking import Bounds, Checked, Count, check_names
 from interplay.envs.config import MarketConfig
 from interplay.envs.market import Market
-from interplay.envs.types import InterplayError, Side
+from interplay.envs.types import Side
+
+Discount = Annotated[float, Bounds(0, 1)]
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(Checked):
     """How to train on a preset and how to measure: recommended, visible, and overridden by flags."""
 
-    num_worlds: int = 16
+    num_worlds: Count = 16
     """Worlds that run side by side."""
-    episodes: int = 100
+    episodes: Count = 100
     """Episodes of training."""
-    eval_worlds: int = 64
+    eval_worlds: Count = 64
     """Held-out worlds of the final evaluation."""
-    discount: float = 0.97
+    discount: Discount = 0.97
     """Discount of learners."""
     side: Side = "users"
     """The side whose agents are compared."""
@@ -37,7 +40,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Preset:
+class Preset(Checked):
     """A named market.
 
     Attributes:
@@ -56,7 +59,7 @@ class Preset:
     training: Training
     summary: str
     entrants: tuple[str, ...] = ()
-    seeds: int = 5
+    seeds: Count = 5
 
     def market(self, device: torch.device | str = "cpu", **changes: Any) -> Market:
         """The market on ``device``, with some numbers of its config changed.
@@ -64,9 +67,6 @@ class Preset:
         Raises:
             InterplayError: an unknown number, or a value that it cannot have.
         """
-        unknown = set(changes) - set(self.config.__dataclass_fields__)
-        if unknown:
-            known = ", ".join(self.config.__dataclass_fields__)
-            raise InterplayError(f"unknown market option {sorted(unknown)[0]!r}: choose from {known}")
+        check_names("market", changes, self.config.__dataclass_fields__)
         config = replace(self.config, **changes)
         return Market(config, self.behaviour(config), device)

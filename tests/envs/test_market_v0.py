@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from interplay.envs import market_v0
 from interplay.envs.market_v0 import MarketParallelEnv
 from interplay.envs.presets import find_preset, presets
+from interplay.envs.recommend_v0 import RecommendEnv, RecommendVectorEnv
 from interplay.envs.types import InterplayError, Observation
 
 SMALL_TOWN: dict[str, Any] = dict(preset="town", num_users=4, num_items=5, horizon=25)
@@ -255,10 +256,21 @@ def test_max_cycles_truncates_everybody_at_once(deaths: bool) -> None:
     _, infos = env.reset(seed=0)
     steps = play(env, infos)
     assert [set(step[3].values()) for step in steps] == [{False}, {False}, {True}]
-    with pytest.raises(InterplayError, match="call reset"):
-        env.step({})
     env.reset()
     assert env.agents == env.possible_agents
+
+
+@pytest.mark.parametrize("deaths", [False, True])
+def test_a_step_after_the_end_gives_empty_dicts(deaths: bool) -> None:
+    """Wrappers such as SuperSuit's black_death go on to step an environment that has no agents left."""
+    env = market_v0.parallel_env(**SMALL_TOWN, max_cycles=2, deaths=deaths)
+    play(env, env.reset(seed=0)[1])
+    before, counted = env.state(), dict(env.illegal_actions)
+    first, second = env.step({}), env.step({"user_0": 1})
+    assert first == second == ({}, {}, {}, {}, {})
+    assert len({id(each) for each in (*first, *second)}) == 10
+    assert_same(env.state(), before)
+    assert env.illegal_actions == counted
 
 
 def test_state_is_all_observations() -> None:
@@ -299,11 +311,25 @@ def test_render(capsys: pytest.CaptureFixture[str]) -> None:
     (dict(action_mask="yes"), "action_mask='yes'"),
     (dict(render_mode="rgb_array"), "render_mode='rgb_array'"),
     (dict(max_cycles=0), "max_cycles=0"),
+    (dict(max_cycles=float("nan")), "max_cycles=nan"),
+    (dict(deaths="no"), "deaths='no' must be True or False"),
     (dict(market=find_preset("kale").market(), horizon=3), "horizon=3"),
 ])
 def test_wrong_arguments_are_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InterplayError, match=message):
         market_v0.parallel_env(**options)
+
+
+@pytest.mark.parametrize("make", [market_v0.parallel_env, market_v0.raw_env, market_v0.env, RecommendEnv,
+                                  RecommendVectorEnv])
+@pytest.mark.parametrize(("name", "value"), [("frameskip", 4), ("render_mode", "rgb_array"), ("num_user", 3)])
+def test_unknown_arguments_are_type_errors_in_pythons_words(make: Any, name: str, value: Any) -> None:
+    """Clients probe constructors so, and go on when they read these words."""
+    with pytest.raises(InterplayError) as error:
+        make(preset="kale", **{name: value})
+    assert isinstance(error.value, TypeError)
+    assert f"() got an unexpected keyword argument '{name}'" in str(error.value)
+    assert type(error.value)("one message") is not None  # Gymnasium makes another of the same type
 
 
 def test_a_market_can_be_given_in_three_ways() -> None:
