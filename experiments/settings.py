@@ -26,8 +26,6 @@ Pairs = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 OPTION_OF: dict[Side, str] = {"users": "user_option", "items": "item_option", "platform": "platform_option"}
 """The setting that holds the options of a side's agent."""
 
-_PAIRS = ("market", *OPTION_OF.values())
-
 _FREE = ("resume", "device", "threads", "allow_code")  # what may be another when a run is resumed
 
 LOGGED = Need(lambda s: s.log is not None, "it is about a log: give one with --log, or leave it out")
