@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import polars as pl
 import torch
 
 from interplay.envs.data import find_log
@@ -16,14 +15,14 @@ from interplay.experiments.fidelity.judging import Finding, judge
 from interplay.experiments.fidelity.next_response import next_response
 from interplay.experiments.fidelity.picture import draw
 from interplay.experiments.fidelity.playing import Played, play
-from interplay.experiments.fidelity.report import markdown, rows, summary
+from interplay.experiments.fidelity.report import PICTURE, fidelity_text, markdown, rows, summary
 from interplay.experiments.fidelity.settings import FidelitySettings
 from interplay.experiments.fidelity.trace import Trace, log_trace, times_known
 from interplay.experiments.flags import check_flags
 from interplay.experiments.logs import Parts, logged_parts
+from interplay.experiments.reports import REPORT, made_by, publish
 from interplay.experiments.run import Run
-
-REPORT, SCORES, PICTURE = "report.md", "fidelity.csv", "fidelity.png"
+from interplay.experiments.settings import typed
 
 
 class Compared(NamedTuple):
@@ -131,22 +130,8 @@ def _market_note(run: Run, played: Played, log: Trace) -> str:
 
 
 def _write(out: Path, findings: list[Finding], left_out: dict[str, str], notes: list[str]) -> None:
-    shown = markdown(findings, left_out)
-    print("\n".join(notes), shown, summary(findings), sep="\n")
-    text = "\n".join(["# Fidelity", "", f"![{summary(findings)}]({PICTURE})", "", shown, "", summary(findings) + ".",
-                      "", _READING, "", "```", *notes, "```", ""])
-    draw(findings, summary(findings), out / PICTURE)
-    try:
-        (out / REPORT).write_text(text)
-        pl.DataFrame(rows(findings, left_out), infer_schema_length=None).write_csv(out / SCORES)
-    except OSError as error:
-        raise InterplayError(f"out={str(out)!r} cannot be written ({error}): choose another folder") from error
-    print(f"wrote {', '.join(str(out / name) for name in (REPORT, SCORES, PICTURE))}")
-
-
-_READING = """\
-A distance of 0 would be no difference at all. *Log against itself* is how far two resamples of the log, whole users (or
-worlds) drawn with replacement, are from each other: what chance alone does. A market whose distance lies above that
-interval differs by more. One verdict in about 40 calls a difference what is chance. *Next response* is the AUC, on half
-of the log's users, of a small model that was fitted to the other half or to the market (train on synthetic, test on
-real)."""
+    found = rows(findings, left_out)
+    print("\n".join(notes), markdown(found), summary(found), sep="\n")
+    publish(out, fidelity_text, made_by(typed("fidelity")), {"rows": found, "notes": notes})
+    draw(findings, summary(found), out / PICTURE)
+    print(f"wrote {out / REPORT} and {out / PICTURE}")

@@ -1,12 +1,16 @@
-"""The findings as a table, for people (Markdown) and for programs (CSV)."""
+"""The findings as rows, and the report that follows from them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from interplay.experiments.fidelity.judging import Finding
+from interplay.experiments.reports import made_line
 from interplay.experiments.tables import table
+
+PICTURE = "fidelity.png"
 
 WITHIN, BEYOND, LEFT_OUT = "within the log's own noise", "beyond the log's own noise", "left out"
 
@@ -27,11 +31,11 @@ def _row(finding: Finding) -> dict[str, Any]:
             "verdict": WITHIN if finding.within else BEYOND}
 
 
-def markdown(findings: Sequence[Finding], left_out: Mapping[str, str]) -> str:
-    """The overall table."""
+def markdown(found: Sequence[Mapping[str, Any]]) -> str:
+    """The overall table, from ``rows``."""
     header = ["aspect", "figure", "log", "market", "distance", "", "log against itself [95 %]", "verdict"]
     cells = []
-    for row in rows(findings, left_out):
+    for row in found:
         if row["verdict"].startswith(LEFT_OUT):
             cells.append([row["aspect"], *[""] * 6, row["verdict"]])
             continue
@@ -48,7 +52,21 @@ def _times(row: Mapping[str, Any]) -> str:
     return f" ({row['distance'] / row['noise_high']:.1f} times)"
 
 
-def summary(findings: Sequence[Finding]) -> str:
-    """One line."""
-    inside = sum(finding.within for finding in findings)
-    return f"{inside} of {len(findings)} aspects are within the log's own noise"
+def summary(found: Sequence[Mapping[str, Any]]) -> str:
+    """One line, from ``rows``."""
+    judged = [row["verdict"] for row in found if not row["verdict"].startswith(LEFT_OUT)]
+    return f"{judged.count(WITHIN)} of {len(judged)} aspects are within the log's own noise"
+
+
+def fidelity_text(folder: Path, source: Mapping[str, Any]) -> str:
+    """The text of the report, from its rows."""
+    found, notes = source["data"]["rows"], source["data"]["notes"]
+    return "\n".join(["# Fidelity", "", made_line(source["made"]), "", f"![{summary(found)}]({PICTURE})", "",
+                      markdown(found), "", f"{summary(found)}.", "", _READING, "", "```", *notes, "```", ""])
+
+
+_READING = """\
+A distance of 0 is no difference at all. *Log against itself* is the distance between two resamples of the log, whole
+users (or worlds) drawn with replacement: what chance alone does. A market whose distance lies above that interval
+differs by more. One verdict in about 40 calls a difference what is chance. *Next response* is the AUC, on half of the
+log's users, of a small model that was fitted to the other half or to the market (train on synthetic, test on real)."""

@@ -17,9 +17,8 @@ from interplay.envs.data.open_bandit import read_open_bandit
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
 from interplay.experiments.flags import Need, check_flags, when
-from interplay.experiments.ope.accuracy import accuracy_table
 from interplay.experiments.ope.estimators import WEIGHTING, Case
-from interplay.experiments.ope.evaluation import Evaluation, evaluate_case, evaluate_policy, evaluation_table
+from interplay.experiments.ope.evaluation import Evaluation, evaluate_case, evaluate_policy
 from interplay.experiments.ope.exported import SlateLog, evaluate_slates, read_slates, uniform_slates
 from interplay.experiments.ope.feedback import BanditFeedback, Floats
 from interplay.experiments.ope.market import LoggedMarket
@@ -27,8 +26,11 @@ from interplay.experiments.ope.market_judging import FRESH_WORLDS, judge_market
 from interplay.experiments.ope.open_bandit import open_bandit_feedback
 from interplay.experiments.ope.policies import always, most_clicked, uniform
 from interplay.experiments.ope.replay import run_slates
+from interplay.experiments.ope.report import Section, ope_text
 from interplay.experiments.ope.synthetic import SyntheticBandit, judge
 from interplay.experiments.ope.table import BanditColumns, read_bandit
+from interplay.experiments.reports import REPORT, made_by, publish
+from interplay.experiments.settings import typed
 
 
 def _slates(settings: OpeSettings) -> bool:
@@ -85,6 +87,8 @@ class OpeSettings:
     """Seed of folds and bootstrap, and of the synthetic bandit or the market's worlds."""
     csv: Path | None = None
     """File to write the table to as well."""
+    out: Path | None = None
+    """Folder to write report.md and its rows to; by default nothing is written."""
     synthetic: bool = False
     """Instead of a log, judge the estimators on a synthetic bandit of 30 actions whose truth is known."""
     preset: str | None = None
@@ -143,9 +147,7 @@ def _estimate(settings: OpeSettings, path: Path) -> None:
     columns = BanditColumns(**{name: getattr(settings, setting) for name, setting in _COLUMNS.items()})
     read = _market_log if _slates(settings) else _campaign if path.is_dir() else _table
     what, found = read(settings, path, columns)
-    print(what)
-    print(evaluation_table(found))
-    _write(settings.csv, [_columns(e) for e in found])
+    _finish(settings, [Section(what, evaluations=found)], [_columns(e) for e in found])
 
 
 def _market_log(settings: OpeSettings, path: Path, columns: BanditColumns) -> tuple[str, list[Evaluation]]:
@@ -219,10 +221,9 @@ def _columns(found: Evaluation) -> dict[str, Any]:
 def _judge(settings: OpeSettings) -> None:
     bandit = SyntheticBandit(temperature=settings.temperature, seed=settings.seed)
     found = judge(bandit, settings.rounds, settings.repeats, settings.folds)
-    print(f"{bandit}\ntruth {bandit.truth():.5f}; {settings.repeats} logs of {settings.rounds:,} rounds by a policy "
-          f"that earns {bandit.truth(bandit.logger):.5f}")
-    print(accuracy_table(found))
-    _write(settings.csv, [a._asdict() for a in found])
+    text = (f"{bandit}: truth {bandit.truth():.5f}; {settings.repeats} logs of {settings.rounds:,} rounds by a policy "
+            f"that earns {bandit.truth(bandit.logger):.5f}")
+    _finish(settings, [Section(text, accuracies=found)], [a._asdict() for a in found])
 
 
 def _judge_market(settings: OpeSettings, preset: str) -> None:
@@ -231,15 +232,25 @@ def _judge_market(settings: OpeSettings, preset: str) -> None:
     num_users = market.preset.config.num_users
     worlds = -(-settings.rounds // num_users)
     found = judge_market(market, worlds, settings.repeats, settings.folds)
-    print(f"{preset}: {settings.repeats} logs of {worlds:,} worlds with {num_users} users and {settings.steps} steps; "
-          f"temperature {settings.temperature:g}, truth from {FRESH_WORLDS:,} other worlds")
-    for question, (truth, accuracy) in found.items():
-        print(f"\n{question}: truth {truth.value:.4f} (standard error {truth.error:.4f}), the logger earns "
-              f"{truth.logged:.4f}\n{accuracy_table(accuracy)}")
+    sections = [Section(f"{preset}: {settings.repeats} logs of {worlds:,} worlds with {num_users} users and "
+                        f"{settings.steps} steps; temperature {settings.temperature:g}, truth from {FRESH_WORLDS:,} "
+                        "other worlds")]
+    sections += [Section(f"{question}: truth {truth.value:.4f} (standard error {truth.error:.4f}), the logger earns "
+                         f"{truth.logged:.4f}", accuracies=accuracy) for question, (truth, accuracy) in found.items()]
     if not market.draws_slates:
-        print(f"\nslate: not asked, since {preset} shows what it shows in a fixed order or retrieves it first")
-    _write(settings.csv, [{"question": question} | a._asdict() for question, answer in found.items()
-                          for a in answer.accuracy])
+        sections.append(Section(f"slate: not asked, since {preset} shows what it shows in a fixed order or retrieves it "
+                                "first"))
+    _finish(settings, sections, [{"question": question} | a._asdict() for question, answer in found.items()
+                                 for a in answer.accuracy])
+
+
+def _finish(settings: OpeSettings, sections: list[Section], rows: list[dict[str, Any]]) -> None:
+    """Print the sections, and write them where that is asked for."""
+    print("\n\n".join(map(str, sections)))
+    if settings.out is not None:
+        publish(settings.out, ope_text, made_by(typed("ope")), {"sections": [one.as_dict() for one in sections]})
+        print(f"wrote {settings.out / REPORT}")
+    _write(settings.csv, rows)
 
 
 def _write(path: Path | None, rows: list[dict[str, Any]]) -> None:

@@ -18,13 +18,14 @@ from interplay.envs.types import InterplayError
 from interplay.experiments.finite import check_figures
 from interplay.experiments.folders import check_name, new_folder, owned
 from interplay.experiments.logs import Parts, digest, digest_of, logged_parts
+from interplay.experiments.reports import made_by, publish
 from interplay.experiments.representation.baselines import ease, implicit_als, item_knn, popularity
 from interplay.experiments.representation.epochs import Note
 from interplay.experiments.representation.factorisation import SIZES, factorise
 from interplay.experiments.representation.fitting import Fitted, fit, inner_parts
 from interplay.experiments.representation.keeping import Keeper
 from interplay.experiments.representation.ranking import Floats, Ranker, interactions, rank
-from interplay.experiments.representation.repeats import figures_table, summed_up
+from interplay.experiments.representation.repeats import figures_table, repeats_text
 from interplay.experiments.representation.responses import Responses, judge, liked_of, probability_of
 from interplay.experiments.representation.settings import MODEL, TRAINING, PretrainSettings
 from interplay.experiments.saving import (
@@ -64,9 +65,8 @@ def pretrain(settings: PretrainSettings) -> Path:
                 done[name] = _results(replace(run, log_dir=folder, name=name, resume=None))
         finally:  # what is finished is told of, even if the rest fails or is stopped
             if done:
-                report = summed_up(done, len(runs), "folds" if settings.folds else "seeds", settings.typed)
-                (folder / "report.md").write_text(report)
-                print(report)
+                print(publish(folder, repeats_text, made_by(settings.typed), {
+                    "over": "folds" if settings.folds else "seeds", "planned": len(runs), "runs": done}))
     return folder
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
-from interplay.experiments.statistics import Estimate, mean_estimate
+from interplay.experiments.reports import made_line
+from interplay.experiments.statistics import INTERVALS, Estimate, mean_estimate
 from interplay.experiments.tables import table
 
 Over = Literal["seeds", "folds"]
@@ -16,21 +16,20 @@ _SPLITS: dict[Over, str] = {"seeds": "seeds, each with a split of its own where 
                             "folds": "of the data set's own folds"}
 
 
-def summed_up(runs: Mapping[str, Mapping[str, Any]], planned: int, over: Over, typed: str) -> str:
-    """Means over runs, with the command that made them.
+def repeats_text(folder: Path, source: Mapping[str, Any]) -> str:
+    """The text of the report.
 
     Args:
-        runs: name of each finished run, and what its ``results.json`` holds.
-        planned: how many there should be.
-        over: what the runs differ in.
-        typed: what was typed to begin them.
+        folder: not read.
+        source: whose data are ``runs`` (name of each finished run, and what its ``results.json`` holds), ``planned``
+            (how many there should be) and ``over`` (what they differ in).
     """
+    runs, planned, over = (source["data"][name] for name in ("runs", "planned", "over"))
     names, results = ", ".join(runs), list(runs.values())
     stopped = "" if len(runs) == planned else f" Stopped before the others of {planned} were finished."
-    lines = [f"Made by `{typed}` with torch {torch.__version__.split('+')[0]}. Means over {len(runs)} "
-             f"{_SPLITS[over]} ({names}); 95 % bootstrap intervals over {over}.{stopped} Epochs trained: "
-             f"{', '.join(str(run['epochs']) for run in results)}.{_ridges(results)}", "",
-             figures_table(_means(results)), ""]
+    lines = [f"{made_line(source['made'])} Means over {len(runs)} {_SPLITS[over]} ({names}). {INTERVALS} They are over "
+             f"{over}.{stopped} Epochs trained: {', '.join(str(run['epochs']) for run in results)}.{_ridges(results)}",
+             "", figures_table(_means(results)), ""]
     if len(results[0]["models"]) > 1:
         own = list(results[0]["models"])[-1]
         lines += [f"{own} less each, paired by {over.rstrip('s')}:", "", figures_table(_differences(results, own)), ""]

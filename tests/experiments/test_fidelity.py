@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ from interplay.experiments.fidelity.judging import judge
 from interplay.experiments.fidelity.next_response import causal_features, next_response
 from interplay.experiments.fidelity.playing import play
 from interplay.experiments.fidelity.trace import Trace, log_trace
+from interplay.experiments.reports import rendered
 
 
 def small() -> InteractionLog:
@@ -159,8 +161,8 @@ def test_a_market_is_like_its_own_log_and_other_users_are_not(town_log: Path, tm
     for users in ("conditional-logit", "random"):
         arguments = ["--log", str(town_log), *TOWN, "--users", users, "--out", str(tmp_path), "--resamples", "60"]
         assert main(["fidelity", *arguments]) == 0
-        tables.append(pl.read_csv(tmp_path / "fidelity.csv").filter(pl.col("distance").is_not_null()))
-    same, other = ({row["aspect"]: row["distance"] / row["noise_high"] for row in t.iter_rows(named=True)}
+        tables.append(json.loads((tmp_path / "report.json").read_text())["data"]["rows"])
+    same, other = ({row["aspect"]: row["distance"] / row["noise_high"] for row in t if row["distance"] is not None}
                    for t in tables)
     assert len(same) == 7
     # Not below 1 for all: of seven verdicts that hang together, one or two may err by chance. In these forty worlds
@@ -170,6 +172,7 @@ def test_a_market_is_like_its_own_log_and_other_users_are_not(town_log: Path, tm
     assert all(other[name] > 2.0 * max(1.0, same[name]) for name in ("popularity", "rewards", "repeats", "positions"))
     assert (tmp_path / "fidelity.png").stat().st_size > 10_000
     assert "| popularity" in (tmp_path / "report.md").read_text()
+    assert rendered(tmp_path) == (tmp_path / "report.md").read_text()
 
 
 def test_sessions_and_positions_of_a_market_are_those_that_its_file_tells(town_log: Path) -> None:
