@@ -238,7 +238,7 @@ def _judge_market(settings: OpeSettings, preset: str) -> None:
     sections += [Section(f"{question}: truth {truth.value:.4f} (standard error {truth.error:.4f}), the logger earns "
                          f"{truth.logged:.4f}", accuracies=accuracy) for question, (truth, accuracy) in found.items()]
     if not market.draws_slates:
-        sections.append(Section(f"slate: not asked, since {preset} shows what it shows in a fixed order or retrieves it "
+        sections.append(Section(f"slate: not asked, since {preset} shows items in a fixed order or retrieves them "
                                 "first"))
     _finish(settings, sections, [{"question": question} | a._asdict() for question, answer in found.items()
                                  for a in answer.accuracy])

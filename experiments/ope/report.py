@@ -26,9 +26,12 @@ class Section(NamedTuple):
     accuracies: Sequence[Accuracy] = ()
 
     def __str__(self) -> str:
-        tables = [show(rows) for show, rows in ((evaluation_table, list(self.evaluations)),
-                                                (accuracy_table, list(self.accuracies))) if rows]
-        return "\n\n".join([self.text, *tables])
+        parts = [self.text]
+        if self.evaluations:
+            parts.append(evaluation_table(list(self.evaluations)))
+        if self.accuracies:
+            parts.append(accuracy_table(list(self.accuracies)))
+        return "\n\n".join(parts)
 
     def as_dict(self) -> dict[str, Any]:
         """Nested, ready for JSON."""

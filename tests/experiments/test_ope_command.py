@@ -13,6 +13,7 @@ from interplay.experiments.cli import main
 from interplay.experiments.ope import ESTIMATORS
 from interplay.experiments.ope.command import ask
 from interplay.experiments.ope.synthetic import SyntheticBandit, judge
+from interplay.experiments.reports import rendered
 
 
 @pytest.fixture
@@ -39,6 +40,16 @@ def test_prints_and_writes_one_row_for_each_estimator(campaign: Path, capsys: py
     found = pl.read_csv(file)
     assert found["estimator"].to_list() == list(ESTIMATORS)
     assert found.filter(estimator="IPS")["value"].item() == 0.5
+
+
+@pytest.mark.parametrize("arguments", [["."], ["--synthetic", "--repeats", "2", "--rounds", "200"]])
+def test_a_report_follows_from_its_rows(arguments: list[str], campaign: Path, tmp_path: Path,
+                                        capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [str(campaign) if word == "." else word for word in arguments]
+    assert main(["ope", *arguments, "--out", str(tmp_path / "out")]) == 0
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert rendered(tmp_path / "out") == report
+    assert "\n".join(report.splitlines()[2:]) in capsys.readouterr().out
 
 
 def test_the_most_clicked_item_is_not_judged_by_what_chose_it(campaign: Path) -> None:
