@@ -3,8 +3,11 @@
 import pytest
 import torch
 
+from interplay.agents import Setting
 from interplay.agents.parts.mixing import QMIX, VDN
 from interplay.agents.parts.networks import draw_weights
+from interplay.agents.shared_critic import SharedCriticAgent, SharedCriticOptions
+from interplay.envs.types import Observation, SideSpec, Transition
 
 CPU = torch.device("cpu")
 # The second step of the two-step game of Rashid et al. (2018), section 5: payoffs of the states 2A and 2B.
@@ -64,3 +67,44 @@ def test_vdn_cannot_represent_the_best_of_the_two_step_game():
 @pytest.mark.parametrize("seed", range(3))
 def test_qmix_represents_the_two_step_game(seed):
     assert fitted(qmix(seed), 1500).flatten().tolist() == pytest.approx(PAYOFF.flatten().tolist(), abs=0.1)
+
+
+SPEC = SideSpec("users", num_agents=2, num_options=2, num_levels=1, own_features=("one", "other", "1", "2A", "2B"),
+                option_features=("c",), num_ids=2)
+WORLDS = 32
+NEVER = torch.zeros(WORLDS, 2, dtype=torch.bool)
+
+
+def seen(state):
+    """Both agents know who they are and the state, int64 ``[WORLDS]``, and must take one of two options."""
+    shown = torch.nn.functional.one_hot(state, 3).float().unsqueeze(1).expand(WORLDS, 2, 3)
+    own = torch.cat([torch.eye(2).expand(WORLDS, 2, 2), shown], dim=-1)
+    return Observation(own, torch.tensor([[1.0], [-1.0]]).expand(WORLDS, 2, 2, 1),
+                       torch.tensor([False, True, True]).expand(WORLDS, 2, 3), torch.arange(2).expand(WORLDS, 2, 2))
+
+
+def play(agent):
+    """An episode of the two-step game in each world: the first agent chooses the second state, with 0.3 its payoffs."""
+    first = seen(torch.zeros(WORLDS, dtype=torch.int64))
+    action = agent.act("users", first, True)
+    second, nothing = seen(action[:, 0]), torch.zeros(WORLDS, 2)
+    agent.learn({"users": Transition(first, action, nothing, second, nothing, NEVER, NEVER, ~NEVER)})
+    state, action = action[:, 0], agent.act("users", second, True)
+    reward = 0.3 * PAYOFF[state - 1, action[:, 0] - 1, action[:, 1] - 1].unsqueeze(1).expand(WORLDS, 2)
+    agent.learn({"users": Transition(second, action, reward, second, nothing, ~NEVER, NEVER, ~NEVER)})
+
+
+@pytest.mark.parametrize(("mixing", "state", "value"), [("vdn", 1, 2.1), ("qmix", 2, 2.4)])
+def test_of_the_two_step_game_vdn_takes_the_safe_state_and_qmix_the_best(mixing, state, value):
+    """Rashid et al. (2018), section 5 and table 1, with random play as there."""
+    steps = 400
+    options = SharedCriticOptions(mixing=mixing, hidden=32, learning_rate=3e-3, batch_size=128, warm_up=64,
+                                  target_rate=0.05, epsilon_end=1.0, response_weight=0.0)
+    agent = SharedCriticAgent({"users": SPEC}, Setting(seed=1, total_steps=2 * steps, discount=0.99), options)
+    for _ in range(steps):
+        play(agent)
+    chosen = agent.act("users", seen(torch.zeros(WORLDS, dtype=torch.int64)), False)[0, 0].item()
+    assert chosen == state
+    then = seen(torch.full((WORLDS,), chosen))
+    embedded, values = agent.online.value("users", then, agent.act("users", then, False))
+    assert agent.online.mixed(values, embedded.agent)[0].item() == pytest.approx(value, abs=0.1)
