@@ -189,7 +189,10 @@ class Agent(Player):
         return filled(observation.mask, size, take)
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
-        """Learn from one step; give named scalars to be logged, left on the device."""
+        """Learn from one step; give named scalars to be logged, left on the device.
+
+        A learner gives its ``"loss"`` whenever it has learned: a run ends where that is not finite.
+        """
         return {}
 
 
@@ -222,4 +225,4 @@ class JointAgent(Player):
 
     @abstractmethod
     def learn(self, transitions: Mapping[Side, Transition]) -> Mapping[str, Tensor]:
-        """Learn from one step of each side that it plays; give named scalars to be logged."""
+        """Learn from one step of each side that it plays; give named scalars to be logged, as ``Agent.learn`` does."""

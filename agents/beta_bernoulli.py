@@ -78,9 +78,11 @@ class BetaBernoulliAgent(Agent):
         chance = (reward - self.range[0]) / (self.range[1] - self.range[0])
         won = self.draw(*reward.shape) < chance
         cell = taken(self._cells(transition.observation), transition.action).flatten()
+        expected = (self.success / (self.success + self.failure)).view(-1)[cell].view_as(chance)
         self.success.view(-1).index_add_(0, cell, (won & valid).flatten() * weight)
         self.failure.view(-1).index_add_(0, cell, (~won & valid).flatten() * weight)
-        return {"chance": valid_mean(chance * transition.weight, valid)}
+        return {"chance": valid_mean(chance * transition.weight, valid),
+                "loss": valid_mean((chance - expected).square() * transition.weight, valid)}
 
     def _cells(self, seen: Observation, who: Tensor | None = None) -> Tensor:
         """Place of each action in the flattened counts, int64 ``[B, N, A]``."""

@@ -137,8 +137,11 @@ def _check_idle(trial: Trial, lived: Life) -> None:
 def _check_repeats(trial: Trial, lived: Life) -> Player:
     """Two agents of one seed do the same; gives one of them."""
     one, other = trial.make(), trial.make()
-    found = (trial.play(one, lived).difference(trial.play(other, lived))
-             or difference(trial.saved(one), trial.saved(other)))
+    played = trial.play(one, lived)
+    trial.require(not trial.kind.learns or any("loss" in metrics for metrics in played.metrics.values()),
+                  f"learn gave no \"loss\" in {len(lived)} steps, by which a run that diverges is noticed: return "
+                  "{\"loss\": loss.detach()}, and give options with which it learns that soon")
+    found = played.difference(trial.play(other, lived)) or difference(trial.saved(one), trial.saved(other))
     trial.require(not found, f"two agents of one seed differ at {found}: take chance from self.draw alone, and nothing "
                              "from the clock, from a set's order or from what all agents of the class share")
     return one

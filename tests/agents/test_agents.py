@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from interplay.agents import Setting, agents, find_agent
+from interplay.agents import JointAgent, Setting, agents, find_agent
 from interplay.agents.dqn import DQNOptions
 from interplay.agents.parts.choosing import best
-from interplay.agents.parts.lives import ONE_SIDE
+from interplay.agents.parts.lives import ONE_SIDE, observation
 from interplay.agents.parts.trial import Trial, difference
 from interplay.agents.q_learning import QLearningOptions
 from interplay.agents.testing import DEVICE_STEPS, AgentError, _check_gone, check_agent
@@ -147,9 +147,39 @@ def learnt(cast):
             for label, state in cast.state_dict().items()}
 
 
+LEARNERS = [(kind, side) for kind in agents().values() if kind.learns for side in kind.plays]
+LESSONS = {"users": "users", "items": "items", "platform": "a platform"}
+
+
+def lesson(agent, side, spec):
+    """One state of which action 1 alone pays: the agents' actions after 200 steps, each the end of an episode."""
+    first = observation(spec, 8, 0, False).map(lambda x: x[:1].expand(8, *x.shape[1:]))
+    # Options that differ, and features of a size that markets have.
+    seen = replace(first, mask=torch.ones_like(first.mask), own=first.own / 4.0, options=first.options / 4.0,
+                   ids=torch.arange(first.ids.shape[2]).expand_as(first.ids))
+    joint, slate = isinstance(agent, JointAgent), None
+    never = torch.zeros(seen.mask.shape[:2], dtype=torch.bool)
+    for _ in range(200):
+        if side == "platform":
+            slate = agent.offer(seen, 2, True).slots
+        action = slate[..., 0] if side == "platform" else agent.act(*(side,) * joint, seen, True)
+        reward = (action == 1).float()
+        step = Transition(seen, action, reward, seen, reward, ~never, never, ~never, slate)
+        agent.learn({side: step} if joint else step)
+    return agent.act(*(side,) * joint, seen, False)
+
+
+@pytest.mark.parametrize(("kind", "side"), LEARNERS, ids=[f"{kind.name}-{side}" for kind, side in LEARNERS])
+def test_every_learner_finds_the_action_that_pays(kind, side):
+    specs = ONE_SIDE[LESSONS[side]]
+    options = replace(small(kind), **{name: 0.01 for name in ("learning_rate",) if hasattr(small(kind), name)})
+    agent = kind(specs if issubclass(kind, JointAgent) else specs[side], Setting(seed=1, total_steps=200), options)
+    assert (lesson(agent, side, specs[side]) == 1).all()
+
+
 @pytest.mark.parametrize("preset", MARKETS)
 @pytest.mark.parametrize("name", [name for name, kind in agents().items() if kind.learns])
-def test_every_learner_learns_in_30_steps_and_goes_on_from_a_file(name, preset, both):
+def test_every_learner_changes_in_30_steps_and_goes_on_from_a_file(name, preset, both):
     market = find_preset(preset).market(**MARKETS[preset])
     pair, copies = both(name, market), both(name, market)
     now, _ = play(market, pair, look(market, pair, market.reset([0, 1])), 30)

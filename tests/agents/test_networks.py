@@ -71,12 +71,13 @@ def acted(agent, side, step):
     return replace(step, action=agent.act(*seen, True))
 
 
-def taught(agent, specs):
-    """The agent after its first update, whose gradients are still there."""
+def metrics_of(agent, specs):
+    """Metrics of the agent's first update, whose gradients are still there."""
     for moment in life(specs, 30, False):
         steps = {side: acted(agent, side, step) for side, step in moment.items()}
-        if "loss" in agent.learn(steps if isinstance(agent, JointAgent) else next(iter(steps.values()))):
-            return agent
+        metrics = agent.learn(steps if isinstance(agent, JointAgent) else next(iter(steps.values())))
+        if "loss" in metrics:
+            return metrics
     raise AssertionError("it did not learn")
 
 
@@ -89,11 +90,25 @@ UNREAD = {"ippo": ("_response", "_critic._levels", "_critic._nothing", "_critic.
 @pytest.mark.parametrize(("kind", "role", "choice"), VARIANTS, ids=IDS)
 def test_every_parameter_gets_a_gradient(kind, role, choice):
     specs = roles(kind)[role]
-    for label, network in networks(taught(make(kind, specs, **choice), specs)).items():
+    agent = make(kind, specs, **choice)
+    metrics_of(agent, specs)
+    for label, network in networks(agent).items():
         for name, parameter in network.named_parameters():
             unread = any(part in name for part in UNREAD.get(kind.name, ()))
             learns = parameter.grad is not None and bool((parameter.grad != 0.0).any())
             assert learns is not unread, f"{label}.{name}"
+
+
+@pytest.mark.parametrize("kind", DEEP, ids=lambda kind: kind.name)
+def test_weights_that_are_not_finite_show_in_the_metrics(kind):
+    """A loop that looks at metrics alone, once an episode, has to see them."""
+    for specs in roles(kind).values():
+        for label in networks(make(kind, specs)):
+            agent = make(kind, specs)
+            for parameter in networks(agent)[label].parameters():
+                nn.init.constant_(parameter, torch.nan)
+            metrics = metrics_of(agent, specs)
+            assert not all(torch.isfinite(value) for value in metrics.values()), label
 
 
 def signatures(agent):
