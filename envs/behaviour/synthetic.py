@@ -10,7 +10,7 @@ from torch import Tensor
 
 from interplay.envs.behaviour.base import Behaviour, implements
 from interplay.envs.config import MarketConfig
-from interplay.envs.noise import Stream, normal, uniform
+from interplay.envs.noise import Stream, check_draws, normal, uniform
 from interplay.envs.world import Population, State, take, unit
 
 
@@ -98,6 +98,8 @@ class TownPeople:
 
     def __init__(self, config: MarketConfig, spread: float = 0.6, taste_scale: float = 2.0,
                  sweetness: float = 0.3) -> None:
+        check_draws("people", 2 * max(config.num_users, config.num_items, config.num_topics) * config.embedding_size)
+        check_draws("topics of items", config.num_items * config.num_topics)
         self._config = config
         self._spread, self._taste_scale, self._sweetness = spread, taste_scale, sweetness
 

@@ -57,7 +57,8 @@ def same(one: Slate, other: Slate) -> None:
 
 
 @pytest.mark.parametrize("step", [0, 7, -3, torch.tensor([1, 2, 1 << 30], dtype=torch.int32)])
-@pytest.mark.parametrize(("shape", "offset"), [((5,), 0), ((130, 70), 0), ((3, 2, 2), 123_456)])
+@pytest.mark.parametrize(("shape", "offset"), [((5,), 0), ((130, 70), 0), ((3, 2, 2), 123_456),
+                                             ((10,), (1 << 31) - 5), ((10,), (1 << 32) - 10)])
 def test_uniform_draws_are_the_same_bits(step: Any, shape: Any, offset: int, monkeypatch: pytest.MonkeyPatch) -> None:
     key = world_key(2**40 + 3, torch.arange(3))
     draw = (key, step, Stream.RESPONSE, shape, offset)
@@ -317,7 +318,7 @@ print(int(earned), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 7, 3), (2, 150, 9), (1, 700, 4)])
-@pytest.mark.parametrize("offset", [0, 77])
+@pytest.mark.parametrize("offset", [0, 77, (1 << 31) - 2])
 def test_any_of_is_the_same(shape: tuple[int, ...], offset: int, monkeypatch: pytest.MonkeyPatch) -> None:
     mask = torch.rand(shape, generator=torch.Generator().manual_seed(0)) < 0.4
     mask[..., 0] |= ~mask.any(-1)
