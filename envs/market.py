@@ -18,7 +18,7 @@ from interplay.envs.checking import as_integer, check_arguments, check_value
 from interplay.envs.config import MarketConfig
 from interplay.envs.data.targets import Targets
 from interplay.envs.kernels import edges
-from interplay.envs.noise import Stream, normal, uniform, world_key
+from interplay.envs.noise import Stream, check_draws, normal, uniform, world_key
 from interplay.envs.observing import (
     item_mask,
     observe_all,
@@ -31,7 +31,7 @@ from interplay.envs.observing import (
 )
 from interplay.envs.responding import position_factor, responses, state_shift
 from interplay.envs.rules import TOLERANCE, Rules
-from interplay.envs.slates import build_slates, candidates_of, filled
+from interplay.envs.slates import build_slates, candidates_of, draws_of_slates, filled
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec
 from interplay.envs.world import Choice, Population, Slate, State, Step, Takings, take, unit
 
@@ -56,13 +56,17 @@ class Market:
         self.rules = Rules.make(config, behaviour, self.device)
         self.specs = side_specs(config)
         self.platform_spec = platform_spec(self.rules, self.specs["users"])
+        self._check_noise()
 
     def reset(self, worlds: Tensor | list[int] | range, seed: int = 0) -> State:
         """The worlds with these numbers under ``seed``, at time 0, with their first slates.
 
         Args:
             worlds: int64 ``[B]``; a world's noise depends on its own number and the seed alone.
-            seed: 64 bits are used.
+            seed: not negative.
+
+        Raises:
+            InterplayError: no worlds, or a number of a world or a seed that ``noise.world_key`` rejects.
         """
         c = self.config
         numbers = as_worlds(worlds, self.device)
@@ -270,6 +274,14 @@ class Market:
             illegal_users=choice.illegal,
             illegal_items=takings.illegal,
         )
+
+    def _check_noise(self) -> None:
+        """Check that no step asks for more draws than differ; a platform's own, which few markets have, come later."""
+        c = self.config
+        check_draws("slates", draws_of_slates(self.rules))
+        check_draws("drift of tastes", 2 * c.num_users * c.embedding_size if c.drift_noise > 0.0 else 0)
+        for side, spec in self.specs.items():
+            check_draws(f"actions of {side}", spec.num_agents * spec.num_actions)
 
     def _check_people(self, people: Population, num_worlds: int) -> None:
         """A behaviour of somebody else's may disagree with the config: say so at once."""

@@ -5,10 +5,15 @@ every device. There is no state to carry, so one world of a batch replays alone,
 goes on exactly where it was. The multipliers of the mixing rounds are those of "lowbias32", found by Chris
 Wellons' hash-prospector search; the construction is in the spirit of Salmon et al., "Parallel random numbers:
 as easy as 1, 2, 3" (SC 2011).
+
+Limits: world, step, stream and index have 32 bits each, so that a world has 2^32 different draws for each step and
+stream. What exceeds them is rejected, since it would repeat draws. Seeds may be of any length: 64 bits are used as they
+are, longer ones are hashed to 64.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from enum import IntEnum
 
@@ -16,6 +21,10 @@ import torch
 from torch import Tensor
 
 from interplay.envs import kernels
+from interplay.envs.types import InterplayError
+
+MOST = 1 << 32
+"""Different worlds, steps, and draws of one world in one step and stream."""
 
 _GOLDEN = -1640531527  # 2^32 / golden ratio, as a signed 32-bit integer: spreads consecutive counters
 _STREAM = 0x85EBCA6B  # odd, spreads streams; any would do, since what it makes is hashed
@@ -52,8 +61,36 @@ def _signed(value: int) -> int:
     return ((value + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
 
 
+def check_draws(what: str, count: int) -> None:
+    """Check that so many draws of one world, in one step and stream, all differ.
+
+    Raises:
+        InterplayError: they would repeat.
+    """
+    if count > MOST:
+        raise InterplayError(f"{what}: {count:,} draws of noise for each world and step, but only 2^32 = {MOST:,} "
+                             "differ: lower the sizes")
+
+
+def _check_call(step: Tensor | int, what: str, count: int) -> None:
+    if isinstance(step, int) and not -(1 << 31) <= step < 1 << 31:
+        raise InterplayError(f"step={step} must be a 32-bit integer")
+    check_draws(what, count)
+
+
 def world_key(seed: int, worlds: Tensor) -> Tensor:
-    """Keys of the worlds numbered ``worlds`` (int64 ``[B]``) under ``seed``: int32 ``[B, 2]``."""
+    """Keys of the worlds numbered ``worlds`` (int64 ``[B]``) under ``seed``: int32 ``[B, 2]``.
+
+    Raises:
+        InterplayError: a negative seed, or the number of a world in the CPU's memory that has more than 32 bits. Those
+            on other devices are not read, since that would wait for the device.
+    """
+    if seed < 0:
+        raise InterplayError(f"seed={seed} must not be negative")
+    if type(worlds) is Tensor and worlds.is_cpu and not ((worlds >= 0) & (worlds < MOST)).all():
+        raise InterplayError(f"worlds {worlds.min().item()} to {worlds.max().item()} must lie between 0 and 2^32 - 1")
+    if seed >= 1 << 64:
+        seed = int.from_bytes(hashlib.blake2b(str(seed).encode(), digest_size=8).digest(), "big")
     low, high = _signed(seed), _signed(seed >> 32)
     number = worlds.to(torch.int32)
     first = _mix(_mix(number * _GOLDEN + low) + high)
@@ -73,15 +110,20 @@ def uniform(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...]
 
     Returns:
         float32 ``[B, *shape]``.
+
+    Raises:
+        InterplayError: a step of more than 32 bits, or an index.
     """
+    count = math.prod(shape)
+    _check_call(step, f"shape={shape}, offset={offset}", offset + count)
     if kernels.usable(key):
         return kernels.uniform(key, step, stream, shape, offset)
     counter = _signed(step * _GOLDEN) if isinstance(step, int) else step * _GOLDEN
     # Stream and step each go through the hash: as a sum, one stream would be another one some steps later.
     first = _mix(_mix(key[:, 0] + _signed(stream * _STREAM)) + counter)
     second = _mix(key[:, 1] ^ first)
-    index = torch.arange(offset, offset + math.prod(shape), dtype=torch.int32, device=key.device)
-    bits = index * _GOLDEN + first[:, None]
+    index = torch.arange(count, dtype=torch.int32, device=key.device)
+    bits = torch.add((first + _signed(offset * _GOLDEN))[:, None], index, alpha=_GOLDEN)
     bits ^= (bits >> 15) & 0x1FFFF
     bits *= _MULTIPLIER_1
     bits = _mix(bits.bitwise_xor_(second[:, None]))
@@ -103,9 +145,11 @@ def any_of(key: Tensor, step: Tensor | int, stream: int, mask: Tensor, offset: i
     Returns:
         int64 ``[...]``.
     """
+    count = mask.numel() // len(key)
+    _check_call(step, f"mask of shape {tuple(mask.shape)}, offset={offset}", offset + count)
     if kernels.usable(mask):
         return kernels.any_of(key, step, stream, mask, offset)
-    draws = uniform(key, step, stream, (mask.numel() // len(key),), offset)
+    draws = uniform(key, step, stream, (count,), offset)
     return kernels.best(draws.view(mask.shape), mask)
 
 
@@ -122,6 +166,7 @@ def normal(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...])
 
 def polar(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """A cosine and a radius each, whose product is standard normal: Box and Muller's transform; as for ``uniform``."""
+    _check_call(step, f"shape={shape}, two draws each", 2 * math.prod(shape))
     if kernels.usable(key):
         radius, angle = kernels.radius_and_angle(key, step, stream, shape)
     else:

@@ -13,7 +13,7 @@ from interplay.envs.kernels import edges
 from interplay.envs.responding import response_rate, wearout_of
 from interplay.envs.rules import TOLERANCE, Rules
 from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means
-from interplay.envs.types import FEATURE_BOUND, Observation, Side, SideSpec
+from interplay.envs.types import FEATURE_BOUND, InterplayError, Observation, Side, SideSpec
 from interplay.envs.world import Slate, State, take
 
 _BUDGET_STEP = 0.5  # tabular agents see budgets in steps of this
@@ -202,6 +202,15 @@ def _bounded(features: Tensor) -> Tensor:
 
 
 def _num_states(config: MarketConfig, kind: str) -> int | None:
+    """How many exact states there are; they are numbered by 64-bit integers."""
+    count = _count_states(config, kind)
+    if count is not None and count >= 1 << 63:
+        raise InterplayError(f"state {kind!r} has {count:.3g} values, more than 2^63: choose 'none', or lower "
+                             "num_topics, num_items or the largest satiation, mood or budget")
+    return count
+
+
+def _count_states(config: MarketConfig, kind: str) -> int | None:
     if kind == "own":
         satiations: int = (int(config.satiation_max) + 1) ** config.num_topics
         return satiations * (2 * int(config.mood_max) + 1)

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from interplay.envs import kernels
 from interplay.envs.behaviour.base import Behaviour
-from interplay.envs.behaviour.synthetic import SyntheticBehaviour
 from interplay.envs.config import MarketConfig
 
 # Budgets and moods are sums of decimal fractions in float32: what should be exactly 0 may be off by rounding.
@@ -54,8 +53,7 @@ class Rules(NamedTuple):
         lists = behaviour.candidates()
         on_device = None if lists is None else (lists[0].to(device), lists[1].to(device))
         slot = torch.arange(1 + config.slate_size, device=device).clamp(min=1)
-        formula = (config.response_mode == "sampled"
-                   and type(behaviour).response is SyntheticBehaviour.response)
+        formula = config.response_mode == "sampled" and behaviour.formula == "preference"
         known = kernels.numbers(config, tolerance=TOLERANCE, mood_floor=TOLERANCE - config.mood_max, formula=formula)
         return cls(config, behaviour, factor, config.boost_cost * (factor - 1.0), factor.log(),
                    slot.to(torch.float32) ** -config.position_bias,

@@ -99,6 +99,11 @@ def num_candidates(rules: Rules) -> int:
     return rules.config.num_candidates if _retrieves(rules) else rules.config.num_items
 
 
+def draws_of_slates(rules: Rules) -> int:
+    """Draws of noise of one world that its next slates take."""
+    return 0 if rules.config.slate_order == "fixed" else rules.config.num_users * num_candidates(rules)
+
+
 def candidates_of(rules: Rules, state: State) -> Slate:
     """Everything that users' next slates could hold, as one long slate ``[B, U, M]`` in no particular order."""
     retrieved = _retrieve(rules, state, log_boosts(rules, state))

@@ -1,8 +1,8 @@
 """Optima that can be computed: by dynamic programming on small games, in closed form for the contest.
 
 They are written from the game's equations in NumPy, apart from the tensor core, so that each checks the other. A
-game is recognised by its rules and its people, not by its name: a new preset with the same structure has its
-optimum at once.
+game is recognised by its rules, its people and its response formula, not by its name: a new preset with the same
+structure has its optimum at once. A behaviour with a response or with people of its own has none.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ def greedy_is_optimal(market: Market) -> bool:
 
     Then every step is a contextual bandit, and who takes the best response now does as well as anybody can.
     """
+    if market.behaviour.formula is None:
+        return False  # its responses may depend on anything that users did
     c = market.config
     moving = (c.satiation_weight, c.mood_weight, c.wearout_weight, c.drift_rate)
     return not (any(moving) or c.budgets or c.leaving)
@@ -64,10 +66,9 @@ def greedy_is_optimal(market: Market) -> bool:
 
 def _people(market: Market) -> Population | None:
     """One world's people, where they respond by the formula and are the same in all worlds."""
-    if not isinstance(market.behaviour, SyntheticBehaviour):
-        return None
-    people = market.reset([0, 1]).population
-    return people if all(torch.equal(table[0], table[1]) for table in people.tensors()) else None
+    behaviour = market.behaviour
+    known = isinstance(behaviour, SyntheticBehaviour) and behaviour.same_people and behaviour.formula == "preference"
+    return market.reset([0]).population if known else None
 
 
 def single_user_game(market: Market) -> SingleUserGame | None:

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, TypeVar, final
 
 from torch import Tensor
 
 from interplay.envs.data.targets import Targets
 from interplay.envs.world import Population, State
+
+Formula = Literal["preference", "log"]
+"""preference = the sigmoid of the article's preference formula plus ``shift``; log = a log's rewards, moved by
+``shift``. Neither depends on anything else that users did."""
+
+Response = TypeVar("Response", bound=Callable[..., Any])
+_FORMULAS: dict[object, Formula] = {}
+
+
+def implements(formula: Formula) -> Callable[[Response], Response]:
+    """Declare that a ``response`` is exactly this formula: exact answers and kernels rely on it."""
+
+    def declare(response: Response) -> Response:
+        _FORMULAS[response] = formula
+        return response
+
+    return declare
 
 
 class Behaviour(ABC):
@@ -36,6 +54,15 @@ class Behaviour(ABC):
         Returns:
             float32 ``[B, U, K]``.
         """
+
+    @final
+    @property
+    def formula(self) -> Formula | None:
+        """The formula that ``response`` is; None where it is not declared to be one.
+
+        It is declared of the function itself, so that a subclass or an object with another response has none.
+        """
+        return _FORMULAS.get(getattr(self.response, "__func__", None))
 
     def candidates(self) -> tuple[Tensor, Tensor] | None:
         """Items that each user may be offered, or None for all.

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from interplay.envs.behaviour.base import Behaviour
+from interplay.envs.behaviour.base import Behaviour, implements
 from interplay.envs.config import MarketConfig
 from interplay.envs.data.factors import Factors, fit_factors
 from interplay.envs.data.features import num_features
@@ -148,6 +148,7 @@ class LoggedBehaviour(Behaviour):
         """The log's people, the same in every world."""
         return self._on(key.device).people.expand(key.shape[0])
 
+    @implements("log")
     def response(self, state: State, items: Tensor, shift: Tensor) -> Tensor:
         """The log's reward of each pair, moved by ``shift``."""
         tables = self._on(items.device)

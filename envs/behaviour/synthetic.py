@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from interplay.envs.behaviour.base import Behaviour
+from interplay.envs.behaviour.base import Behaviour, implements
 from interplay.envs.config import MarketConfig
-from interplay.envs.noise import Stream, normal, uniform
+from interplay.envs.noise import Stream, check_draws, normal, uniform
 from interplay.envs.world import Population, State, take, unit
 
 
@@ -47,6 +47,13 @@ class SyntheticBehaviour(Behaviour):
         """Whoever ``people`` gives for these worlds."""
         return self._people(key)
 
+    @property
+    def same_people(self) -> bool:
+        """Whether all worlds have the same people: those of ``GivenPeople``, which no subclass has changed."""
+        return (type(self).populate is SyntheticBehaviour.populate and "populate" not in vars(self)
+                and isinstance(self._people, GivenPeople) and type(self._people).__call__ is GivenPeople.__call__)
+
+    @implements("preference")
     def response(self, state: State, items: Tensor, shift: Tensor) -> Tensor:
         """The sigmoid of the preference plus ``shift``."""
         people = state.population
@@ -91,6 +98,8 @@ class TownPeople:
 
     def __init__(self, config: MarketConfig, spread: float = 0.6, taste_scale: float = 2.0,
                  sweetness: float = 0.3) -> None:
+        check_draws("people", 2 * max(config.num_users, config.num_items, config.num_topics) * config.embedding_size)
+        check_draws("topics of items", config.num_items * config.num_topics)
         self._config = config
         self._spread, self._taste_scale, self._sweetness = spread, taste_scale, sweetness
 

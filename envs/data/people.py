@@ -113,7 +113,7 @@ def _segments(taste: NDArray[np.float64], num_segments: int, rng: np.random.Gene
     clusters = min(num_segments, len(np.unique(taste, axis=0)))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="One of the clusters is empty")
-        _, segment = kmeans2(taste, clusters, minit="++", seed=rng)
+        _, segment = kmeans2(taste, clusters, minit="++", rng=rng)
     return np.asarray(segment, dtype=np.int64)
 
 

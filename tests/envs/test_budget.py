@@ -1,6 +1,7 @@
 """A guard of speed that is no timed test: what one step may launch, allocate and wait for.
 
-Budgets are what was counted when they were last set, and a little more. A change that needs more has to say why, here.
+Budgets are what was counted when they were last set, and a little more. A change that needs more has to say why, here;
+one that needs less passes, and may lower them.
 """
 
 import tracemalloc
@@ -128,4 +129,3 @@ def test_training_keeps_its_budget(agent: str, monkeypatch: pytest.MonkeyPatch) 
 
 def within(found: Count, budget: Count) -> None:
     assert all(a <= b for a, b in zip(found, budget, strict=True)), f"{found} is over the budget, {budget}"
-    assert found.launches > 0.8 * budget.launches, f"{found}: {budget} can be lowered"

@@ -243,8 +243,6 @@ def assert_equal(one, other, world):
     for name, value in ((field.name, getattr(one, field.name)) for field in fields(one)):
         if isinstance(value, TensorRecord):
             assert_equal(value, getattr(other, name), world)
-        elif value.dtype.is_floating_point:
-            assert torch.allclose(value[world], getattr(other, name)[0], atol=1e-5), name
         else:
             assert torch.equal(value[world], getattr(other, name)[0]), name
 

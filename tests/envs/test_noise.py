@@ -1,10 +1,16 @@
 import math
+import re
 
 import pytest
 import torch
 from scipy import stats
 
-from interplay.envs.noise import Stream, gumbel, normal, uniform, world_key
+from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPeople
+from interplay.envs.config import MarketConfig
+from interplay.envs.market import Market
+from interplay.envs.noise import MOST, Stream, any_of, gumbel, normal, uniform, world_key
+from interplay.envs.presets import find_preset
+from interplay.envs.types import InterplayError
 
 KEY = world_key(7, torch.arange(4))
 
@@ -107,3 +113,54 @@ def test_each_world_is_drawn_at_its_own_step():
     draws = uniform(KEY, steps, 1, (10,))
     for world, step in enumerate(steps.tolist()):
         assert torch.equal(draws[world], uniform(KEY, step, 1, (10,))[world])
+
+
+MASK = torch.ones(4, 3, 2, dtype=torch.bool)
+
+
+@pytest.mark.parametrize("draw", [
+    lambda: uniform(KEY, 0, 1, (10,), offset=MOST - 9), lambda: uniform(KEY, 0, 1, (MOST, 2)),
+    lambda: normal(KEY, 0, 1, (MOST // 2 + 1,)), lambda: any_of(KEY, 0, 1, MASK, offset=MOST - 5),
+    lambda: uniform(KEY, 1 << 31, 1, (1,)), lambda: world_key(-1, torch.arange(3)),
+    lambda: world_key(0, torch.tensor([0, MOST])), lambda: world_key(0, torch.tensor([-1]))])
+def test_what_would_repeat_draws_is_rejected(draw):
+    with pytest.raises(InterplayError) as error:
+        draw()
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) <= 300
+
+
+def test_the_last_draws_differ_from_the_first():
+    last = uniform(KEY, 0, 1, (10,), offset=MOST - 10)
+    assert torch.equal(any_of(KEY, 0, 1, MASK, offset=MOST - 6),
+                       uniform(KEY, 0, 1, (3, 2), offset=MOST - 6).argmax(2))
+    assert not torch.isin(last, uniform(KEY, 0, 1, (10,))).any()
+
+
+def test_long_seeds_are_hashed_and_others_stay_as_they_are():
+    """Gymnasium draws seeds of 128 bits."""
+    numbers = torch.arange(3)
+    assert not torch.equal(world_key(7 + (1 << 64), numbers), world_key(7, numbers))
+    assert not torch.equal(world_key(7 + (1 << 64), numbers), world_key(7 + (1 << 65), numbers))
+    assert world_key((1 << 64) - 1, numbers).shape == (3, 2)
+
+
+@pytest.mark.parametrize(("what", "sizes"), [
+    ("slates", {"num_users": 1 << 20, "num_items": 1 << 13}),
+    ("drift of tastes", {"num_users": 1 << 29, "num_items": 4, "drift_noise": 0.1}),
+    ("actions of items", {"num_users": 1 << 7, "num_items": 1 << 24, "num_segments": 1 << 7})])
+def test_a_market_whose_steps_would_repeat_draws_cannot_be_made(what, sizes):
+    config = MarketConfig(**sizes)
+    people = find_preset("kale").market().behaviour.populate
+    with pytest.raises(InterplayError, match=re.escape(what)):
+        Market(config, SyntheticBehaviour(people))
+
+
+def test_people_who_would_repeat_draws_cannot_be_made():
+    with pytest.raises(InterplayError, match="people"):
+        TownPeople(MarketConfig(num_users=1 << 29))
+
+
+def test_exact_states_beyond_64_bits_cannot_be_numbered():
+    with pytest.raises(InterplayError, match=r"state 'own'.*num_topics"):
+        find_preset("kale").market(num_topics=28)

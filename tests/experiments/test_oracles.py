@@ -1,6 +1,7 @@
 """Exact values to three decimals, and the tensor core against them."""
 
 from dataclasses import replace
+from functools import wraps
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from interplay.envs.behaviour.synthetic import GivenPeople, SyntheticBehaviour
 from interplay.envs.market import Market
 from interplay.envs.presets import find_preset
 from interplay.experiments.cast import Cast
+from interplay.experiments.deviations import best_response_gap
 from interplay.experiments.evaluation import evaluate
 from interplay.experiments.oracles import SingleUserGame, greedy_is_optimal, solve, uniform_items
 
@@ -114,6 +116,63 @@ def test_a_contest_pays_what_users_respond():
     assert oracle.mean_boost == pytest.approx(6.0)
     assert oracle.user_return == pytest.approx(32.0 * 50)
     assert oracle.item_return == pytest.approx(32.0 * 50 - 4 * 5.0 * 49)
+
+
+class Eager(SyntheticBehaviour):
+    def response(self, state, items, shift):
+        return torch.ones_like(shift)
+
+
+class Wrapped(SyntheticBehaviour):
+    @wraps(SyntheticBehaviour.response)
+    def response(self, state, items, shift):
+        return 0.5 * super().response(state, items, shift)
+
+
+class Moving(SyntheticBehaviour):
+    """Its worlds differ from the 100th on."""
+
+    def populate(self, key):
+        return super().populate(key)
+
+
+class Shifted(GivenPeople):
+    def __call__(self, key):
+        return super().__call__(key)
+
+
+class Renamed(SyntheticBehaviour):
+    """The same in all but name."""
+
+
+@pytest.mark.parametrize("preset", ["kale", "viability", "contest"])
+def test_only_the_formula_itself_has_an_exact_answer(preset):
+    config, base = find_preset(preset).config, find_preset(preset).market().behaviour
+    cast = Cast({side: find_agent("first")(Market(config, base).specs[side], Setting()) for side in ("users", "items")})
+
+    def answers(behaviour):
+        market = Market(config, behaviour)
+        return solve(market) is not None, best_response_gap(market, cast) is not None
+
+    people = base._people
+    assert answers(base) == answers(Renamed(people)) == (True, True)
+    for other in (Eager(people), Wrapped(people), Moving(people), SyntheticBehaviour(lambda key: people(key))):
+        assert answers(other) == (False, False)
+    base.response = lambda state, items, shift: torch.ones_like(shift)
+    assert answers(base) == (False, False)
+
+
+def test_people_of_a_subclass_are_not_known_to_be_the_same_everywhere():
+    rows = {"user_vector": [[1.0]], "segment": [0], "item_vector": [[0.0]], "weight": [0.0], "appeal": [1.0],
+            "topics": [[1.0]], "nutrition": [0.0]}
+    assert SyntheticBehaviour(GivenPeople(**rows)).same_people
+    assert not SyntheticBehaviour(Shifted(**rows)).same_people
+
+
+def test_greedy_is_not_known_to_be_optimal_where_responses_are_not_known():
+    bandit = find_preset("kale").market(satiation_weight=0.0, mood_weight=0.0)
+    assert greedy_is_optimal(bandit)
+    assert not greedy_is_optimal(Market(bandit.config, Eager(bandit.behaviour._people)))
 
 
 def test_town_has_no_oracle():
