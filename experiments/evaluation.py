@@ -12,7 +12,7 @@ from torch import Tensor
 
 from interplay.agents import Agent, Setting, find_agent
 from interplay.envs.market import Market
-from interplay.envs.types import Side
+from interplay.envs.types import Side, TensorRecord
 from interplay.envs.world import State, Step
 from interplay.experiments.cast import PLACKETT_LUCE, Cast
 from interplay.experiments.deviations import best_response_gap
@@ -174,6 +174,7 @@ def evaluate(market: Market, cast: Cast, num_worlds: int, watch: Watch | None = 
     Scores are of agents that do not explore; logs for off-policy evaluation are better of those who do.
     """
     now = look(market, cast, market.reset(range(num_worlds), HELD_OUT_SEED), explore)
+    _check(now.state.population, "the population of the held-out worlds")
     _check_seen(now)
     tally = Tally.empty(now.state)
     for _ in range(market.config.horizon):
@@ -193,14 +194,19 @@ def _check_seen(now: Moment) -> None:
         InterplayError: a value is not finite.
     """
     for side, seen in now.seen.items():
-        for name, tensor in vars(seen).items():
-            if tensor is not None and tensor.is_floating_point():
-                check_finite(tensor.cpu().numpy(), f"what {side} see of the held-out worlds ({name})")
+        _check(seen, f"what {side} see of the held-out worlds")
+
+
+def _check(record: TensorRecord, what: str) -> None:
+    for name, value in vars(record).items():
+        if isinstance(value, Tensor) and value.is_floating_point():
+            check_finite(value.cpu().numpy(), f"{what} ({name})")
 
 
 def _score(cast: Cast, tally: Tally, end: State) -> Score:
     """The tally's sums as means over worlds."""
     users, items = (x.double().sum(1) for x in (tally.user_return, tally.item_return))
+    check_finite(torch.stack([users, items]).cpu().numpy(), "returns in the held-out worlds")
     left, cost = tally.left | ~end.active, tally.cost.double().sum(1)
     returned = tally.returned | (tally.left & end.active)
     leavers = left.sum(1)

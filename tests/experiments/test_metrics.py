@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from interplay.agents import Setting, find_agent
 from interplay.envs.presets import find_preset
+from interplay.envs.types import InterplayError
 from interplay.experiments.cast import Cast
 from interplay.experiments.evaluation import _score, evaluate
 from interplay.experiments.play import Tally
@@ -77,3 +79,38 @@ def test_coverage_is_of_what_was_shown(market):
     score = _score(cast(market), tally, state)
     assert score.coverage.mean == pytest.approx(2 / 4)
     assert score.exposure_gini.mean == pytest.approx((2 * 1 - 5) * 0 + ((2 * 3 - 5) * 1 + (2 * 4 - 5) * 2) / (4 * 3))
+
+
+class TestNotFinite:
+    """A comparison with NaN is false, so that such worlds once had returns like any others."""
+
+    @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+    @pytest.mark.parametrize("table", ["appeal", "margin"])
+    def test_what_is_seen(self, table, bad):
+        market = find_preset("town").market(num_users=3, num_items=4, slate_size=2, horizon=4)
+        populate = market.behaviour.populate
+
+        def spoilt(key):
+            people = populate(key)
+            return replace(people, **{table: getattr(people, table) * bad})
+
+        market.behaviour.populate = spoilt
+        with pytest.raises(InterplayError, match=r"the held-out worlds .*not finite"):
+            evaluate(market, cast(market), 2)
+
+    def test_returns(self, market):
+        state = market.reset([0])
+        tally = replace(Tally.empty(state), user_return=torch.full((1, 3), torch.nan))
+        with pytest.raises(InterplayError, match="returns in the held-out worlds: 1 of 2 values are not finite"):
+            _score(cast(market), replace(tally, steps=torch.tensor(1)), state)
+
+
+def test_differences_are_paired_by_world():
+    """Two agents that differ by the same in every world differ by just that, whatever worlds are worth."""
+    market = find_preset("kale").market(horizon=5)
+    score = evaluate(market, cast(market, users="random"), 8)
+    other = replace(score, of_worlds=tuple(value - 2.0 for value in score.of_worlds))
+    assert len(set(score.of_worlds)) > 1
+    assert score.less(other).ci95 == pytest.approx((2.0, 2.0))
+    assert np.mean(score.of_worlds) == pytest.approx(score.user_return.mean)
+    assert "of_worlds" not in score.as_dict()

@@ -118,7 +118,7 @@ def test_a_run_with_an_encoder_is_loaded_and_goes_on_with_it(home, capsys):
     assert found["preset"] == "log+towers"
     capsys.readouterr()
     assert main(["evaluate", str(home / "run")]) == 0
-    assert f"{found['evaluation']['user_return']['mean']:.1f}" in capsys.readouterr().out
+    assert f"| {found['evaluation']['user_return']['mean']:.3f}" in capsys.readouterr().out
     assert main(["train", "--resume", str(home / "run")]) == 0
     assert "vectors    from" in capsys.readouterr().out
 
