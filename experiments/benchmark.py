@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from interplay.agents import agents, find_agent
+from interplay.envs.checking import check_fields
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
 from interplay.experiments.game import make_game, name_of, recommended, with_agents
@@ -70,6 +71,7 @@ class BenchmarkSettings(LoggedMarketSettings):
         Raises:
             InterplayError: a number is out of range, or there is no such market, agent or log.
         """
+        check_fields(self)
         unset = BenchmarkSettings()
         quick = {name: value for name, value in _QUICK.items() if getattr(self, name) == getattr(unset, name)}
         chosen = replace(self, **quick) if self.quick else self

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from interplay.envs.checking import check_fields
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
 from interplay.experiments.logs import Parts, logged_parts
@@ -66,6 +67,7 @@ def unbiased(settings: UnbiasedSettings) -> dict[str, Errors]:
     Raises:
         InterplayError: whatever is wrong with the settings or the log.
     """
+    check_fields(settings)
     if settings.agents:
         _with_agents(settings)
         return {}
