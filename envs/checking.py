@@ -48,7 +48,7 @@ class Bounds(NamedTuple):
             return f"above {low}" if self.high == FLOAT_MAX else f"above {low} and at most {high}"
         if self.high < FLOAT_MAX:
             return f"between {low} and {high}"
-        return "and not be negative" if self.low == 0 else f"of at least {low}"
+        return f"of at least {low}"
 
 
 Count = Annotated[int, Bounds(1)]
