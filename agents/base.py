@@ -12,6 +12,7 @@ from torch import Tensor
 
 from interplay.agents.parts.encoders import Pretrained
 from interplay.agents.parts.networks import Network, draw_weights
+from interplay.envs.checking import check_fields, check_value
 from interplay.envs.noise import Stream, any_of, uniform, world_key
 from interplay.envs.types import SIDES, InterplayError, Observation, Side, SideSpec, Transition
 
@@ -62,6 +63,8 @@ class Player(ABC):
     def __init__(self, setting: Setting, options: Any, number: int) -> None:
         self.setting = setting
         self.options = options if options is not None else self.Options()
+        check_fields(setting)
+        check_value("options", self.options, self.Options)
         self._number = number
         self._key = world_key(setting.seed, torch.tensor([number], device=setting.device))
         self._draws = 0

@@ -25,13 +25,14 @@ from interplay.agents.base import Agent, Setting
 from interplay.agents.parts.arms import arms, num_arms, taken
 from interplay.agents.parts.choosing import best
 from interplay.agents.parts.optimising import valid_mean
+from interplay.envs.checking import Checked
 from interplay.envs.types import Observation, SideSpec, Transition
 
 _CANDIDATES = 4
 
 
 @dataclass(frozen=True)
-class BetaBernoulliOptions:
+class BetaBernoulliOptions(Checked):
     """Hyper-parameters of ``beta-bernoulli``."""
 
     shared: bool = True

@@ -18,21 +18,18 @@ from torch import Tensor
 
 from interplay.agents.base import Agent
 from interplay.agents.parts.choosing import log_policy, sampled
-from interplay.agents.parts.schedules import check_above_zero
+from interplay.envs.checking import Checked, Positive
 from interplay.envs.types import InterplayError, Observation, Side
 
 
 @dataclass(frozen=True)
-class ConditionalLogitOptions:
+class ConditionalLogitOptions(Checked):
     """How users choose."""
 
-    temperature: float = 0.5
+    temperature: Positive = 0.5
     """How much is left to chance: 0 would be the best item always."""
     nothing: float = 0.0
     """What taking nothing is worth, on the scale of z: 0 is worth an item that is liked half of the time."""
-
-    def __post_init__(self) -> None:
-        check_above_zero(self, "temperature")
 
 
 class ConditionalLogitAgent(Agent):

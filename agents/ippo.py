@@ -29,11 +29,12 @@ from interplay.agents.parts.replay import Rollout, shuffled
 from interplay.agents.parts.returns import cut_off, lambda_returns, lean
 from interplay.agents.parts.schedules import check_above_zero, check_at_least_one
 from interplay.agents.parts.towers import Scoring, Towers, check_scoring
+from interplay.envs.checking import Checked
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec, TensorRecord, Transition
 
 
 @dataclass(frozen=True)
-class IPPOOptions:
+class IPPOOptions(Checked):
     """Hyper-parameters of ``ippo``, and of ``mappo`` but for defaults."""
 
     learning_rate: float = 1e-3
@@ -62,6 +63,7 @@ class IPPOOptions:
     """Gradients are scaled down to this length."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_at_least_one(self, "hidden", "rollout_length", "num_epochs", "num_minibatches")
         check_encoding(self.encoder, self.hidden)
         check_scoring(self.scorer)

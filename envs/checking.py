@@ -48,11 +48,10 @@ class Bounds(NamedTuple):
             return f"above {low}" if self.high == FLOAT_MAX else f"above {low} and at most {high}"
         if self.high < FLOAT_MAX:
             return f"between {low} and {high}"
-        return "and not be negative" if self.low == 0 else f"of at least {low}"
+        return f"of at least {low}"
 
 
 Count = Annotated[int, Bounds(1)]
-Index = Annotated[int, Bounds(0)]
 Fraction = Annotated[float, Bounds(0, 1)]
 Positive = Annotated[float, Bounds(0, above=True)]
 NotNegative = Annotated[float, Bounds(0)]
@@ -86,7 +85,7 @@ def check_arguments(owner: Callable[..., Any], **values: object) -> None:
         InterplayError: the first one that does not fit.
     """
     for name, value in values.items():
-        check_value(name, value, _hints(owner)[name])
+        check_value(name, value, hints_of(owner)[name])
 
 
 def check_value(name: str, value: object, hint: Any) -> None:
@@ -138,7 +137,8 @@ def shown(value: object) -> str:
 
 
 @cache
-def _hints(owner: Any) -> dict[str, Any]:
+def hints_of(owner: Any) -> dict[str, Any]:
+    """Type hints of a function, or of the fields of a class, by name."""
     return get_type_hints(owner, include_extras=True)
 
 
@@ -192,15 +192,19 @@ def _wanted(value: object, hint: Any) -> str:
         return " or ".join(_wanted(value, each) for each in args)
     if origin is Literal:
         return f"a word in quotes: choose from {', '.join(map(str, args))}"
-    if origin is tuple and args[-1] is ...:
-        return f"a tuple, each value {_wanted(value, args[0])}, such as {_EXAMPLES.get(_plain(args[0]), '()')}"
     if origin is tuple:
-        return f"a tuple of {len(args)} values"
+        return _wanted_tuple(value if isinstance(value, tuple) else (), args)
     if hint is float and isinstance(value, float):
         return "a finite number"
     return _NAMES.get(hint, f"of type {getattr(origin or hint, '__name__', hint)}")
 
 
+def _wanted_tuple(values: tuple[object, ...], hints: tuple[Any, ...]) -> str:
+    wrong = next((value for value in values if not _fits(value, hints[0])), None)
+    size = "" if hints[-1] is ... else f" of {len(hints)} values"
+    return f"a tuple{size}, each {_wanted(wrong, hints[0])}, such as {_EXAMPLES.get(_plain(hints[0]), '()')}"
+
+
 _NAMES: dict[Any, str] = {int: "an integer", float: "a number", bool: "True or False", str: "a text",
                           NoneType: "None"}
-_EXAMPLES: dict[Any, str] = {int: "(1, 2)", float: "(2.0, 4.0) or ()", str: "('a', 'b')"}
+_EXAMPLES: dict[Any, str] = {int: "(1, 2)", float: "(2.0, 4.0)", str: "('a', 'b')"}

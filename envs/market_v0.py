@@ -118,6 +118,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         Returns:
             Observations and infos by agent.
         """
+        check_arguments(MarketParallelEnv.reset, options=options)
         if seed is None and self._seed is not None:
             self._world += 1
         else:

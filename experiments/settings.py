@@ -14,6 +14,7 @@ import torch
 import tyro
 
 from interplay.envs.behaviour.logged import WEIGHTED, TargetsOf
+from interplay.envs.checking import check_fields, check_value, hints_of
 from interplay.envs.data import Preparation
 from interplay.envs.types import InterplayError, Side
 from interplay.experiments.flags import Need, changed, check_flags, when
@@ -187,6 +188,7 @@ class TrainSettings(LoggedMarketSettings, RunSettings):
         Raises:
             InterplayError: one of them is out of range.
         """
+        check_fields(self)
         for name in ("episodes", "num_worlds", "eval_worlds", "threads"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -267,9 +269,8 @@ def make_options(kind: type, values: dict[str, Any], owner: str) -> Any:
             raise InterplayError(f"unknown option {name!r} of {owner}: choose from {choices}")
         default = known[name].default
         if isinstance(default, float) and type(value) is int:
-            values[name] = float(value)
-        elif type(value) is not type(default):
-            raise InterplayError(f"option {name}={value!r} of {owner} must be of type {type(default).__name__}")
+            values[name] = value = float(value)
+        check_value(f"{owner}: option {name}", value, hints_of(kind)[name])
     return kind(**values)
 
 

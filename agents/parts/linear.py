@@ -11,7 +11,7 @@ from torch import Tensor
 
 from interplay.agents.base import Agent, Setting
 from interplay.agents.parts.optimising import valid_mean
-from interplay.agents.parts.schedules import check_above_zero
+from interplay.envs.checking import Checked, Positive
 from interplay.envs.types import Observation, SideSpec, Transition
 
 
@@ -112,14 +112,11 @@ class Ridge:
 
 
 @dataclass(frozen=True)
-class LinearOptions:
+class LinearOptions(Checked):
     """Options of every linear bandit."""
 
-    ridge: float = 1.0
+    ridge: Positive = 1.0
     """Penalty of the regression, the precision of its prior."""
-
-    def __post_init__(self) -> None:
-        check_above_zero(self, "ridge")
 
 
 class LinearBandit(Agent):

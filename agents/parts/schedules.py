@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from interplay.envs.checking import Bounds, Checked, Fraction
 from interplay.envs.types import InterplayError
 
 
@@ -13,22 +15,15 @@ def linear(start: float, end: float, progress: float) -> float:
 
 
 @dataclass(frozen=True)
-class Exploring:
+class Exploring(Checked):
     """Options of agents that explore by epsilon-greedy."""
 
-    epsilon_start: float = 1.0
+    epsilon_start: Fraction = 1.0
     """Share of random actions at the start."""
-    epsilon_end: float = 0.05
+    epsilon_end: Fraction = 0.05
     """Share of random actions from ``exploration_fraction`` on."""
-    exploration_fraction: float = 0.5
+    exploration_fraction: Annotated[float, Bounds(0, 1, above=True)] = 0.5
     """Part of the training over which the share falls."""
-
-    def __post_init__(self) -> None:
-        for name in ("epsilon_start", "epsilon_end"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise InterplayError(f"{name}={getattr(self, name)} must lie between 0 and 1")
-        if not 0.0 < self.exploration_fraction <= 1.0:
-            raise InterplayError(f"exploration_fraction={self.exploration_fraction} must lie above 0 and at most at 1")
 
     def epsilon(self, progress: float) -> float:
         """Share of random actions when this part of the training is done."""

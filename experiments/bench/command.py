@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from interplay.envs.checking import check_fields
 from interplay.envs.types import InterplayError
 from interplay.experiments.bench.cases import cases, find_case
 from interplay.experiments.bench.peers import protocol
@@ -49,6 +50,7 @@ class BenchSettings:
         Raises:
             InterplayError: one is out of range, or a case or peer does not exist.
         """
+        check_fields(self)
         for name in self.only:
             find_case(name)
         if not self.threads or min(self.threads) < 1 or self.repeats < 1:

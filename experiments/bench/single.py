@@ -25,6 +25,7 @@ from interplay.agents.dqn import DQNOptions
 from interplay.agents.parts.networks import draw_weights, linear_layer
 from interplay.agents.parts.schedules import check_above_zero
 from interplay.agents.pqn import PQNOptions
+from interplay.envs.checking import Checked
 from interplay.envs.types import InterplayError
 
 _DQN, _PQN = DQNOptions(), PQNOptions()
@@ -116,7 +117,7 @@ class SingleWorld(ABC):
 
 
 @dataclass(frozen=True)
-class SingleDQNOptions:
+class SingleDQNOptions(Checked):
     """Hyper-parameters of ``SingleWorldDQN``."""
 
     learning_rate: float = _DQN.learning_rate
@@ -125,6 +126,7 @@ class SingleDQNOptions:
     """How far the target network moves to the online one at each update."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_above_zero(self, "learning_rate", "target_rate")
 
 
@@ -165,7 +167,7 @@ class SingleWorldDQN(SingleWorld):
 
 
 @dataclass(frozen=True)
-class SinglePQNOptions:
+class SinglePQNOptions(Checked):
     """Hyper-parameters of ``SingleWorldPQN``."""
 
     learning_rate: float = _PQN.learning_rate
@@ -174,6 +176,7 @@ class SinglePQNOptions:
     """Steps between two rounds of updates: one world needs more of them than many do."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_above_zero(self, "learning_rate")
         if _PQN.num_minibatches > self.rollout_length:
             raise InterplayError(f"num_minibatches={_PQN.num_minibatches} of a rollout of {self.rollout_length} steps: "

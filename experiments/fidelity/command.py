@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 
+from interplay.envs.checking import check_fields
 from interplay.envs.data import find_log
 from interplay.envs.types import SIDES, InterplayError, Side
 from interplay.experiments.fidelity.aspects import comparable
@@ -40,6 +41,7 @@ def fidelity(settings: FidelitySettings) -> list[Finding]:
     Raises:
         InterplayError: whatever is wrong with the settings or the log.
     """
+    check_fields(settings)
     _check(settings)
     torch.set_num_threads(1)
     both = _compared(settings)

@@ -12,6 +12,7 @@ import polars as pl
 import torch
 import tyro
 
+from interplay.envs.checking import check_fields
 from interplay.envs.data.market_log import SUFFIX
 from interplay.envs.data.open_bandit import read_open_bandit
 from interplay.envs.presets import find_preset
@@ -124,6 +125,7 @@ def ope(settings: OpeSettings) -> None:
         InterplayError: not exactly one of path, ``synthetic`` and ``preset`` is given, or whatever is wrong with the
             log or the numbers.
     """
+    check_fields(settings)
     path = settings.path
     if (path is not None) + settings.synthetic + (settings.preset is not None) != 1:
         raise InterplayError(f"path={path and str(path)!r}, synthetic={settings.synthetic} and preset="

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from interplay.envs.checking import check_fields
 from interplay.envs.types import InterplayError
 from interplay.experiments.flags import Need, when
 from interplay.experiments.representation.losses import Loss
@@ -60,10 +61,8 @@ class Recipe:
         Raises:
             InterplayError: one of them is out of range.
         """
+        check_fields(self)
         check_shape(self.encoder, self.scorer, self.size)
-        for name, choices in (("task", ("ranking", "responses")), ("loss", ("softmax", "bce"))):
-            if getattr(self, name) not in choices:
-                raise InterplayError(f"{name}={getattr(self, name)!r} is unknown: choose from {', '.join(choices)}")
         for name in ("history_length", "batch_size", "epochs", "patience"):
             if getattr(self, name) < 1:
                 raise InterplayError(f"{name}={getattr(self, name)} must be at least 1")

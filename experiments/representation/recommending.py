@@ -16,6 +16,7 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
+from interplay.envs.checking import check_fields
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
 from interplay.experiments.logs import logged_parts
@@ -78,6 +79,7 @@ def recommend(settings: RecommendSettings) -> list[Recommendation]:
     Raises:
         InterplayError: there is no such run, it no longer fits its log, or the list has no place.
     """
+    check_fields(settings)
     if settings.k < 1:
         raise InterplayError(f"k={settings.k} must be at least 1")
     if settings.spreadsheet_safe and settings.format != "csv":

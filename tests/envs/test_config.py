@@ -7,13 +7,13 @@ from interplay.envs.types import InterplayError
 
 WRONG = [
     ("num_users", 0, "at least 1"), ("horizon", 2.0, "an integer"), ("num_items", True, "an integer"),
-    ("num_candidates", 6.5, "an integer"), ("num_candidates", -1, "not be negative"),
-    ("num_user_features", -1, "not be negative"), ("num_item_features", 1.0, "an integer"),
+    ("num_candidates", 6.5, "an integer"), ("num_candidates", -1, "at least 0"),
+    ("num_user_features", -1, "at least 0"), ("num_item_features", 1.0, "an integer"),
     ("num_candidates", 33, "num_items=32"), ("slate_size", 33, "num_items=32"),
     ("boost_levels", 3.0, "a tuple"), ("boost_levels", ("2",), "a tuple"), ("boost_levels", [2.0], "a tuple"),
     ("boost_levels", (1.0,), "above 1"), ("boost_levels", (float("inf"),), "above 1"),
-    ("satiation_gain", "much", "a number"), ("satiation_gain", -1.0, "not be negative"),
-    ("satiation_gain", float("nan"), "not be negative"), ("temperature", 0.0, "above 0"),
+    ("satiation_gain", "much", "a number"), ("satiation_gain", -1.0, "at least 0"),
+    ("satiation_gain", float("nan"), "at least 0"), ("temperature", 0.0, "above 0"),
     ("team", None, "a number"), ("team", 1.5, "between 0 and 1"), ("return_rate", True, "a number"),
     ("leaving", "no", "True or False"), ("budgets", 1, "True or False"),
     ("slate_order", "sorted", "ranked, fixed"), ("response_mode", None, "a word"), ("energy_start", 2.0, "energy_max"),

@@ -222,7 +222,7 @@ BAD = {
     "preset": (["--preset", "cabbage"], ["preset", "'cabbage'", "kale"]),
     "agent": (["--users", "genius"], ["agent", "'genius'", "q-learning"]),
     "agent module": (["--users", "no_such_module:Agent"], ["no_such_module", "PYTHONPATH"]),
-    "market number": (["--market", "lambda=3"], ["'lambda'", "satiation_weight"]),
+    "market number": (["--market", "lambda=3"], ["'lambda'", "num_users"]),
     "negative rate": (["--market", "satiation_gain=-1"], ["satiation_gain", "-1", "0"]),
     "rate above one": (["--market", "return_rate=1.5"], ["return_rate", "1.5", "between 0 and 1"]),
     "slate": (["--market", "slate_size=99"], ["slate_size", "99", "num_items"]),
