@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import shlex
 import sys
 from collections.abc import Collection
@@ -14,9 +15,11 @@ import torch
 import tyro
 
 from interplay.envs.behaviour.logged import WEIGHTED, TargetsOf
+from interplay.envs.checking import Count, Index, shown
 from interplay.envs.data import Preparation
+from interplay.envs.messages import listed
 from interplay.envs.types import InterplayError, Side
-from interplay.experiments.flags import Need, changed, check_flags, when
+from interplay.experiments.flags import Need, Seed, changed, check_flags, when
 from interplay.experiments.saving import CONFIG
 from interplay.experiments.serialising import from_json, to_json
 
@@ -79,7 +82,7 @@ class LogSettings:
     """Lowest and highest reward of the log; what lies beyond is set to the nearer one."""
     implicit_above: float | None = when(LOGGED, None)
     """Rewards above this become 1, all others 0."""
-    k_core: int = when(LOGGED, 0)
+    k_core: Index = when(LOGGED, 0)
     """Keep only users and items that have at least this many pairs with each other."""
     scale_rewards: Literal["none", "log", "range", "user"] = when(LOGGED, "none")
     """Rewards of the log as they are, their log(1 + reward), mapped to [0, 1], or less each user's training mean."""
@@ -142,19 +145,19 @@ class RunSettings:
     """Agent that plays the items, likewise."""
     platform: str | None = None
     """Agent that fills the slates, likewise; plackett-luce leaves it to the market, and so do most presets."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the training worlds, of the agents and of the split of a log."""
-    episodes: int | None = None
+    episodes: Count | None = None
     """Episodes of training; by default what the preset recommends."""
-    num_worlds: int | None = None
+    num_worlds: Count | None = None
     """Worlds side by side; by default what the preset recommends."""
-    eval_worlds: int | None = None
+    eval_worlds: Count | None = None
     """Held-out worlds of the final evaluation; by default what the preset recommends."""
     discount: float | None = None
     """Discount of learners; by default what the preset recommends."""
     device: Device = "auto"
     """Where everything runs."""
-    threads: int = 1
+    threads: Count = 1
     """Threads of torch on the CPU. Small tensors gain nothing from more, and lose where other work runs beside."""
     log_dir: Path = Path("runs")
     """Folder in which the run's own folder is made."""
@@ -187,15 +190,9 @@ class TrainSettings(LoggedMarketSettings, RunSettings):
         Raises:
             InterplayError: one of them is out of range.
         """
-        for name in ("episodes", "num_worlds", "eval_worlds", "threads"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InterplayError(f"{name}={value} must be at least 1")
-        if not 0 <= self.seed < 1 << 32:
-            raise InterplayError(f"seed={self.seed} must lie between 0 and 2^32 - 1")
+        check_flags(self)
         if self.discount is not None and not 0.0 <= self.discount < 1.0:
             raise InterplayError(f"discount={self.discount} must be at least 0 and below 1")
-        check_flags(self)
         self.preparation()
 
     def to_json(self) -> str:
@@ -240,7 +237,7 @@ def parse_pairs(pairs: tuple[str, ...], flag: str) -> dict[str, Any]:
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise InterplayError(f"{flag} {pair!r}: write NAME=VALUE")
+            raise InterplayError(f"{flag} {shown(pair)}: write NAME=VALUE")
         values[name.strip().replace("-", "_")] = _literal(text.strip())
     return values
 
@@ -250,7 +247,7 @@ def _literal(text: str) -> Any:
         return text.lower() == "true"
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # the last two where brackets are deep
         return text
 
 
@@ -263,13 +260,15 @@ def make_options(kind: type, values: dict[str, Any], owner: str) -> Any:
     known = {f.name: f for f in fields(kind)}
     for name, value in values.items():
         if name not in known:
-            choices = ", ".join(known) or "it has none"
-            raise InterplayError(f"unknown option {name!r} of {owner}: choose from {choices}")
+            choices = listed(known, name) or "it has none"
+            raise InterplayError(f"unknown option {shown(name)} of {owner}: choose from {choices}")
         default = known[name].default
         if isinstance(default, float) and type(value) is int:
-            values[name] = float(value)
-        elif type(value) is not type(default):
-            raise InterplayError(f"option {name}={value!r} of {owner} must be of type {type(default).__name__}")
+            value = values[name] = float(value)
+        if type(value) is not type(default):
+            raise InterplayError(f"option {name}={shown(value)} of {owner} must be of type {type(default).__name__}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InterplayError(f"option {name}={value} of {owner} must be a finite number")
     return kind(**values)
 
 

@@ -62,8 +62,6 @@ def _check(settings: FidelitySettings) -> None:
         raise InterplayError("fidelity needs a log: give one with --log")
     if settings.scale_rewards == "user":
         raise InterplayError("scale_rewards='user' would compare centred rewards with raw ones: use none, log or range")
-    if settings.most_worlds < 1:
-        raise InterplayError(f"most_worlds={settings.most_worlds} must be at least 1")
     try:
         settings.out.mkdir(parents=True, exist_ok=True)  # before anything is played
     except OSError as error:
