@@ -13,10 +13,10 @@ from typing import Annotated, Any
 import torch
 
 from interplay.agents import agents, find_agent
-from interplay.envs.checking import Bounds, Count
+from interplay.envs.checking import Bounds
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
-from interplay.experiments.flags import check_flags, when
+from interplay.experiments.flags import Many, Threads, check_flags, when
 from interplay.experiments.folders import owned
 from interplay.experiments.game import make_game, name_of, recommended, with_agents
 from interplay.experiments.jobs import RUNS, Outcome, finished, folder_of, played
@@ -53,13 +53,13 @@ class BenchmarkSettings(LoggedMarketSettings):
     market recommends."""
     others: str | None = None
     """Agent of the side that is not compared; by default whom each market recommends."""
-    seeds: Count | None = None
+    seeds: Many | None = None
     """Seeds 0, 1, ... of each pair; by default as many as each market recommends."""
     scale: Annotated[float, Bounds(0, 10, above=True)] = 1.0
     """Part of the episodes that each market recommends."""
     market: Pairs = field(default_factory=tuple)
     """NAME=VALUE, changes a number of every market (see interplay.envs.config). May be repeated."""
-    workers: Count | None = None
+    workers: Threads | None = None
     """Processes at a time, each with one thread; by default one for each core that may be used."""
     quick: bool = False
     """A small version for a first look: few markets, agents and seeds, a fifth of the episodes, where not given."""

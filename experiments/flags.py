@@ -17,6 +17,9 @@ from interplay.envs.types import InterplayError
 T = TypeVar("T")
 
 Seed = Annotated[int, Bounds(0, (1 << 32) - 1)]
+Many = Annotated[int, Bounds(1, 1_000_000)]
+"""How many there are of something that is listed in memory, such as worlds or seeds."""
+Threads = Annotated[int, Bounds(1, 1024)]
 
 _NEED = "need"
 _VALUE = 60  # characters of a flag's value in a message

@@ -19,7 +19,7 @@ from interplay.envs.checking import Count, Index, shown
 from interplay.envs.data import Preparation
 from interplay.envs.messages import listed
 from interplay.envs.types import InterplayError, Side
-from interplay.experiments.flags import Need, Seed, changed, check_flags, when
+from interplay.experiments.flags import Many, Need, Seed, Threads, changed, check_flags, when
 from interplay.experiments.saving import CONFIG
 from interplay.experiments.serialising import from_json, to_json
 
@@ -39,6 +39,7 @@ _SHARED_OUT = Need(lambda s: s.log is not None and s.split not in ("last", "own"
 _OWN_SPLIT = Need(lambda s: s.log is not None and s.split == "own", "take it with --split own, or leave it out")
 _WEIGHED = Need(lambda s: s.log is not None and s.targets in WEIGHTED,
                 f"there are no weights to clip: choose --targets {' or '.join(WEIGHTED)}, or leave it out")
+_RESUMED = Need(lambda s: s.resume is not None, "code that the command itself names needs no permission: leave it out")
 NO_LOG = Need(lambda s: s.log is None, "the market is made of the log: leave out one of the two")
 
 
@@ -149,15 +150,15 @@ class RunSettings:
     """Seed of the training worlds, of the agents and of the split of a log."""
     episodes: Count | None = None
     """Episodes of training; by default what the preset recommends."""
-    num_worlds: Count | None = None
+    num_worlds: Many | None = None
     """Worlds side by side; by default what the preset recommends."""
-    eval_worlds: Count | None = None
+    eval_worlds: Many | None = None
     """Held-out worlds of the final evaluation; by default what the preset recommends."""
     discount: float | None = None
     """Discount of learners; by default what the preset recommends."""
     device: Device = "auto"
     """Where everything runs."""
-    threads: Count = 1
+    threads: Threads = 1
     """Threads of torch on the CPU. Small tensors gain nothing from more, and lose where other work runs beside."""
     log_dir: Path = Path("runs")
     """Folder in which the run's own folder is made."""
@@ -165,7 +166,7 @@ class RunSettings:
     """Name of the run's own folder; by default the market, the agents, the seed and the time."""
     resume: Path | None = None
     """Folder of an interrupted run to go on with. All other settings come from there."""
-    allow_code: bool = False
+    allow_code: bool = when(_RESUMED, False)
     """Allow --resume to import the code that the run's folder names as module:Name. Allow it only if you trust both."""
     code: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
     """What is named as module:Name, each with the checksum of its file."""

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from interplay.envs.checking import Count, Positive
+from interplay.envs.checking import Positive
 from interplay.envs.types import InterplayError
 from interplay.experiments.bench.cases import cases, find_case
 from interplay.experiments.bench.peers import protocol
 from interplay.experiments.bench.report import Measured, write_bench
-from interplay.experiments.flags import check_flags
+from interplay.experiments.flags import Many, Threads, check_flags
 from interplay.experiments.settings import Pairs, typed
 
 _PEERS = Path(protocol.__file__).parent
@@ -34,9 +34,9 @@ class BenchSettings:
     """Measure the peers that this Python has, too (pip install interplay[peers])."""
     peer_python: Pairs = field(default_factory=tuple)
     """NAME=PATH, measures a peer with the Python of another environment. May be repeated."""
-    threads: tuple[Count, ...] = (1, 2)
+    threads: tuple[Threads, ...] = (1, 2)
     """Numbers of threads to measure with."""
-    repeats: Count = 3
+    repeats: Many = 3
     """Times that everything is measured in turn; figures are medians."""
     seconds: Positive = 5.0
     """Of each measurement, without its warm-up."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from interplay.envs.checking import Count, Positive
-from interplay.experiments.flags import Need, Seed, when
+from interplay.experiments.flags import Many, Need, Seed, when
 from interplay.experiments.settings import LogSettings, Pairs, TrainSettings
 
 _MADE_OF_LOG = Need(lambda s: s.preset is None, "it is about markets made of the log: leave it out with --preset")
@@ -54,9 +54,9 @@ class FidelitySettings(LogSettings):
     """Seconds without a response after which a user's next session begins."""
     liked_above: float | None = None
     """Rewards above this, in the log's units, count as liked; by default the middle of the scale."""
-    most_worlds: Count = 1000
+    most_worlds: Many = 1000
     """Episodes after which no more are played, though the log has more responses."""
-    resamples: Count = 200
+    resamples: Many = 200
     """Pairs of resamples of the log that tell what would be no difference."""
     out: Path = Path("fidelity")
     """Folder for the report, the scores and the picture."""

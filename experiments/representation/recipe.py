@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from interplay.envs.checking import Count, Index, NotNegative, Positive
+from interplay.envs.checking import Bounds, Count, NotNegative, Positive
 from interplay.envs.types import InterplayError
 from interplay.experiments.flags import Need, Seed, check_flags, when
 from interplay.experiments.representation.losses import Loss
@@ -29,11 +29,11 @@ class Recipe:
     """How user and item meet: hadamard = W . (u * i) + b, concatenation = a layer over both."""
     loss: Loss = when(RANKING, "softmax")
     """Of rankings: softmax over the catalogue, or bce for each item. Responses always have bce."""
-    num_negatives: Index = when(RANKING, 0)
+    num_negatives: Annotated[int, Bounds(0, 10_000_000)] = when(RANKING, 0)
     """Items drawn for a batch, by popularity, their logits corrected for that; 0 = the whole catalogue."""
-    size: Count = 256
+    size: Annotated[int, Bounds(1, 65_536)] = 256
     """Width of vectors and layers."""
-    history_length: Count = when(_IN_ORDER, 50)
+    history_length: Annotated[int, Bounds(1, 100_000)] = when(_IN_ORDER, 50)
     """Steps that cnn, gru and transformer read."""
     dropout: float = 0.6
     """Chance of each item of a history to be left out in training; responses are told of what is left out, and so

@@ -11,7 +11,7 @@ import tyro
 from interplay.envs.checking import Count
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
-from interplay.experiments.flags import when
+from interplay.experiments.flags import Many, when
 from interplay.experiments.representation.ranking import taken
 from interplay.experiments.representation.recipe import RANKING, Recipe
 from interplay.experiments.saving import CONFIG, RESULTS, read_text
@@ -31,7 +31,7 @@ class PretrainSettings(LogSettings, Recipe):
     """Rewards above this count as liked; by default the middle of the scale."""
     k: Count = when(RANKING, 10)
     """Length of the lists that rankings are judged by."""
-    seeds: Count = 1
+    seeds: Many = 1
     """Repeats with other seeds, and so other random splits, from --seed on; summed up in report.md."""
     folds: bool = False
     """One run for each of the data set's official folds (--split own), summed up in report.md."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from interplay.envs.checking import Count, Index, NotNegative, Positive
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
-from interplay.experiments.flags import Need, Seed, check_flags, when
+from interplay.experiments.flags import Many, Need, Seed, check_flags, when
 from interplay.experiments.logs import Parts, logged_parts
 from interplay.experiments.reports import REPORT, Renderer, made_by, made_line, publish
 from interplay.experiments.representation.unbiased import (
@@ -46,7 +46,7 @@ class UnbiasedSettings(LogSettings):
     """Sizes of the vectors to try; 0 fits biases alone."""
     ridges: tuple[NotNegative, ...] = when(LOGGED, Grid.ridges)
     """Penalties to try."""
-    seeds: Count = Grid.seeds
+    seeds: Many = Grid.seeds
     """How many seeds, from 0 on; each starts the fits and draws the validation part."""
     first_seed: Seed = when(_MADE, 0)
     """The first seed of worlds that are made (--agents)."""
