@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import cache
+from inspect import isabstract
 
 from interplay.agents.base import Agent, JointAgent, Offer, Player, Setting
 from interplay.envs.discovery import discover, resolve
@@ -23,8 +24,9 @@ def find_agent(name: str) -> type[Player]:
         InterplayError: it does not exist, or is no agent.
     """
     agent = resolve(name, agents(), "agent")
-    if not (isinstance(agent, type) and issubclass(agent, Player)):
-        raise InterplayError(f"agent {name!r} is {agent!r}, not a subclass of interplay.agents.Agent or JointAgent")
+    if not (isinstance(agent, type) and issubclass(agent, Player)) or isabstract(agent):
+        raise InterplayError(f"agent {name!r} is {agent!r}, not a subclass of Agent or JointAgent that "
+                             "can be made: see interplay.agents")
     return agent
 
 

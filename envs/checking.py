@@ -52,6 +52,7 @@ class Bounds(NamedTuple):
 
 
 Count = Annotated[int, Bounds(1)]
+Index = Annotated[int, Bounds(0)]
 Fraction = Annotated[float, Bounds(0, 1)]
 Positive = Annotated[float, Bounds(0, above=True)]
 NotNegative = Annotated[float, Bounds(0)]

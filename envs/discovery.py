@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import pkgutil
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +14,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from interplay.envs.messages import listed
 from interplay.envs.types import InterplayError
 
 _trusting: ContextVar[bool] = ContextVar("trusting", default=True)
+_NAMED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")  # module:attribute
 
 
 def discover(package: ModuleType, kind: type) -> dict[str, Any]:
@@ -64,8 +67,8 @@ def resolve(name: str, known: dict[str, Any], what: str) -> Any:
     """
     if name in known:
         return known[name]
-    if ":" not in name:
-        raise InterplayError(f"unknown {what} {name!r}: choose from {', '.join(known)}, or give module:name")
+    if not _NAMED.fullmatch(name):
+        raise InterplayError(f"unknown {what} {name!r}: choose from {listed(known, name)}, or give module:name")
     module_name, attribute = name.split(":", 1)
     if not _trusting.get():
         raise InterplayError(f"{what} {name!r} is code that the run's folder names: allow it with --allow-code if you "

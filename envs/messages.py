@@ -1,4 +1,4 @@
-"""Short messages: what a user sees of a value, and how long an error may be."""
+"""Short messages: how long an error may be, and what is shown of long lists. ``checking.shown`` shortens values."""
 
 from __future__ import annotations
 
@@ -8,13 +8,7 @@ from collections.abc import Iterable
 LONGEST = 290
 """Characters of an error's message, so that a line with ``error:`` before it has at most 300."""
 
-_CELL = 60
-_LISTED = 150
-
-
-def shown(value: object) -> str:
-    """The value as Python writes it, shortened to about 60 characters: for cells, ids and names in messages."""
-    return shortened(repr(value), _CELL)
+_LISTED = 190
 
 
 def shortened(text: str, longest: int = LONGEST) -> str:

@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
 from interplay.agents import agents, find_agent
+from interplay.envs.checking import Bounds
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
-from interplay.experiments.flags import check_flags, when
+from interplay.experiments.flags import Many, Threads, check_flags, when
 from interplay.experiments.folders import owned
 from interplay.experiments.game import make_game, name_of, recommended, with_agents
 from interplay.experiments.jobs import RUNS, Outcome, finished, folder_of, played
@@ -52,13 +53,13 @@ class BenchmarkSettings(LoggedMarketSettings):
     market recommends."""
     others: str | None = None
     """Agent of the side that is not compared; by default whom each market recommends."""
-    seeds: int | None = None
+    seeds: Many | None = None
     """Seeds 0, 1, ... of each pair; by default as many as each market recommends."""
-    scale: float = 1.0
+    scale: Annotated[float, Bounds(0, 10, above=True)] = 1.0
     """Part of the episodes that each market recommends."""
     market: Pairs = field(default_factory=tuple)
     """NAME=VALUE, changes a number of every market (see interplay.envs.config). May be repeated."""
-    workers: int | None = None
+    workers: Threads | None = None
     """Processes at a time, each with one thread; by default one for each core that may be used."""
     quick: bool = False
     """A small version for a first look: few markets, agents and seeds, a fifth of the episodes, where not given."""
@@ -78,11 +79,6 @@ class BenchmarkSettings(LoggedMarketSettings):
         quick = {name: value for name, value in _QUICK.items() if getattr(self, name) == getattr(unset, name)}
         chosen = replace(self, **quick) if self.quick else self
         workers = chosen.workers if chosen.workers is not None else usable_cores()
-        for label, value in (("seeds", chosen.seeds), ("workers", workers)):
-            if value is not None and value < 1:
-                raise InterplayError(f"{label}={value} must be at least 1")
-        if not 0.0 < chosen.scale <= 10.0:
-            raise InterplayError(f"scale={chosen.scale} must lie above 0 and at most at 10")
         return replace(chosen, agents=_told_apart(chosen.agents, "agents", _called),
                        presets=_told_apart(chosen.presets, "presets", lambda name: find_preset(name).name),
                        workers=workers)

@@ -1,22 +1,27 @@
-"""Flags: which ones were typed, what each needs to have an effect, and that its numbers are finite.
+"""Flags: which ones were typed, whether their values fit, and whether each has an effect.
 
-A field of a settings class says what it needs: ``clip: float = when(LOGGED, 50.0)``. A flag without effect is an error.
+A field of a settings class says by its type hint which values fit, and what it needs to have an effect:
+``clip: Positive = when(LOGGED, 50.0)``. A flag without effect is an error.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
+from interplay.envs.checking import Bounds, check_fields
 from interplay.envs.messages import shortened
 from interplay.envs.types import InterplayError
 
 T = TypeVar("T")
 
+Seed = Annotated[int, Bounds(0, (1 << 32) - 1)]
+Many = Annotated[int, Bounds(1, 1_000_000)]
+"""How many there are of something that is listed in memory, such as worlds or seeds."""
+Threads = Annotated[int, Bounds(1, 1024)]
+
 _NEED = "need"
-_LARGEST_INTEGER = (1 << 63) - 1
 _VALUE = 60  # characters of a flag's value in a message
 
 
@@ -51,35 +56,26 @@ def changed(settings: Any) -> dict[str, Any]:
 
 
 def check_flags(settings: Any, given: Collection[str] = ()) -> None:
-    """Check the numbers, and that each flag that was typed or differs from its default has an effect.
+    """Check the values, and that each flag that was typed or differs from its default has an effect.
 
     Args:
         settings: an instance of a settings class.
         given: fields that were typed.
 
     Raises:
-        InterplayError: a number is not finite, or a flag has no effect.
+        InterplayError: a value does not fit, or a flag has no effect.
     """
+    check_fields(settings)
     differs = changed(settings)
     for f in fields(settings):
-        value = getattr(settings, f.name)
-        _check_finite(f.name, value)
         need: Need | None = f.metadata.get(_NEED)
         if need is not None and (f.name in given or f.name in differs) and not need.met(settings):
-            raise InterplayError(f"{flag(f.name)} {_text(value)} has no effect: {need.why}")
+            raise InterplayError(f"{flag(f.name)} {_text(getattr(settings, f.name))} has no effect: {need.why}")
 
 
 def flag(name: str) -> str:
     """``user_column`` to ``--user-column``."""
     return "--" + name.replace("_", "-")
-
-
-def _check_finite(name: str, value: Any) -> None:
-    for number in value if isinstance(value, tuple) else (value,):
-        if isinstance(number, float) and not math.isfinite(number):
-            raise InterplayError(f"{flag(name)} {_text(value)}: give a finite number")
-        if isinstance(number, int) and abs(number) > _LARGEST_INTEGER:
-            raise InterplayError(f"{flag(name)} {_text(value)}: give an integer of less than 2^63")
 
 
 def _text(value: Any) -> str:

@@ -80,12 +80,16 @@ def with_agents(settings: TrainSettings) -> TrainSettings:
         default |= {"items": "rest", "platform": "slateq"}
     else:
         default[training.side] = "dqn"
-    users, user_option = split_entrant(settings.users or default["users"])
-    items, item_option = split_entrant(settings.items or default["items"])
-    platform, platform_option = split_entrant(settings.platform or default["platform"])
+    users, user_option = split_entrant(_named(settings.users, default["users"]))
+    items, item_option = split_entrant(_named(settings.items, default["items"]))
+    platform, platform_option = split_entrant(_named(settings.platform, default["platform"]))
     return replace(settings, users=users, items=items, platform=platform,
                    user_option=user_option + settings.user_option, item_option=item_option + settings.item_option,
                    platform_option=platform_option + settings.platform_option)
+
+
+def _named(name: str | None, default: str) -> str:
+    return default if name is None else name
 
 
 def make_game(settings: TrainSettings, device: torch.device) -> Game:

@@ -12,13 +12,13 @@ from typing import Any
 
 from interplay.envs.types import InterplayError
 from interplay.experiments.flags import check_flags, typed_flags
+from interplay.experiments.saving import CONFIG, read_text
 
 Command = Callable[..., Any]
 
-_CONFIG = "config.json"
-_NO_MEMORY = ("not enough memory", "out of memory", "can't allocate memory", "Storage size calculation overflowed",
-              "invalid dimensions", "too large", "overflow", "Overflow")
-"""What torch says, as a RuntimeError, where a tensor is too large."""
+_NO_MEMORY = ("out of memory", "can't allocate memory", "Storage size calculation overflowed",
+              "Overflow when unpacking")
+"""What torch says where a tensor is too large."""
 
 
 def guarded(commands: Mapping[str, Command], arguments: Sequence[str] | None) -> dict[str, Command]:
@@ -40,12 +40,11 @@ def _guarded(command: Command, words: Sequence[str]) -> Command:
                 _check(settings, typed_flags(words, type(settings)))
         try:
             return command(*args, **kwargs)
-        except (MemoryError, OverflowError) as error:
-            raise _too_large(error) from error
-        except RuntimeError as error:
-            if not any(words in str(error) for words in _NO_MEMORY):
+        except (MemoryError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+            if not _lacks_memory(error):
                 raise
-            raise _too_large(error) from error
+            raise InterplayError("there is too little memory for sizes as large as these: lower the numbers of the "
+                                 f"market, the worlds or the options ({type(error).__name__}: {error})") from error
 
     return run
 
@@ -55,14 +54,16 @@ def _check(settings: Any, given: set[str]) -> None:
     folder: Path | None = getattr(settings, "resume", None)
     if folder is None:
         check_flags(settings, given)
-    elif (folder / _CONFIG).is_file():
-        made = type(settings).from_json((folder / _CONFIG).read_text(encoding="utf-8"))
+    elif (folder / CONFIG).is_file():
+        made = type(settings).from_json(read_text(folder / CONFIG), folder / CONFIG)
         settings.check_resumes(made, folder, given)
 
 
-def _too_large(error: Exception) -> InterplayError:
-    return InterplayError(f"there is too little memory for sizes as large as these ({error}): lower the numbers of the "
-                          "market, the worlds or the agents' options")
+def _lacks_memory(error: Exception) -> bool:
+    """Whether a size was too large for the memory, or for 64 bits."""
+    if isinstance(error, MemoryError | OverflowError):
+        return True
+    return not isinstance(error, InterplayError) and any(words in str(error) for words in _NO_MEMORY)
 
 
 def print_anything() -> None:

@@ -14,10 +14,11 @@ import torch
 import tyro
 
 from interplay.envs.behaviour.logged import WEIGHTED, TargetsOf
-from interplay.envs.checking import check_fields, check_value, hints_of
+from interplay.envs.checking import Count, Index, check_value, hints_of, shown
 from interplay.envs.data import Preparation
+from interplay.envs.messages import listed
 from interplay.envs.types import InterplayError, Side
-from interplay.experiments.flags import Need, changed, check_flags, when
+from interplay.experiments.flags import Many, Need, Seed, Threads, changed, check_flags, when
 from interplay.experiments.saving import CONFIG
 from interplay.experiments.serialising import from_json, to_json
 
@@ -37,6 +38,7 @@ _SHARED_OUT = Need(lambda s: s.log is not None and s.split not in ("last", "own"
 _OWN_SPLIT = Need(lambda s: s.log is not None and s.split == "own", "take it with --split own, or leave it out")
 _WEIGHED = Need(lambda s: s.log is not None and s.targets in WEIGHTED,
                 f"there are no weights to clip: choose --targets {' or '.join(WEIGHTED)}, or leave it out")
+_RESUMED = Need(lambda s: s.resume is not None, "code that the command itself names needs no permission: leave it out")
 NO_LOG = Need(lambda s: s.log is None, "the market is made of the log: leave out one of the two")
 
 
@@ -80,7 +82,7 @@ class LogSettings:
     """Lowest and highest reward of the log; what lies beyond is set to the nearer one."""
     implicit_above: float | None = when(LOGGED, None)
     """Rewards above this become 1, all others 0."""
-    k_core: int = when(LOGGED, 0)
+    k_core: Index = when(LOGGED, 0)
     """Keep only users and items that have at least this many pairs with each other."""
     scale_rewards: Literal["none", "log", "range", "user"] = when(LOGGED, "none")
     """Rewards of the log as they are, their log(1 + reward), mapped to [0, 1], or less each user's training mean."""
@@ -143,19 +145,19 @@ class RunSettings:
     """Agent that plays the items, likewise."""
     platform: str | None = None
     """Agent that fills the slates, likewise; plackett-luce leaves it to the market, and so do most presets."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the training worlds, of the agents and of the split of a log."""
-    episodes: int | None = None
+    episodes: Count | None = None
     """Episodes of training; by default what the preset recommends."""
-    num_worlds: int | None = None
+    num_worlds: Many | None = None
     """Worlds side by side; by default what the preset recommends."""
-    eval_worlds: int | None = None
+    eval_worlds: Many | None = None
     """Held-out worlds of the final evaluation; by default what the preset recommends."""
     discount: float | None = None
     """Discount of learners; by default what the preset recommends."""
     device: Device = "auto"
     """Where everything runs."""
-    threads: int = 1
+    threads: Threads = 1
     """Threads of torch on the CPU. Small tensors gain nothing from more, and lose where other work runs beside."""
     log_dir: Path = Path("runs")
     """Folder in which the run's own folder is made."""
@@ -163,7 +165,7 @@ class RunSettings:
     """Name of the run's own folder; by default the market, the agents, the seed and the time."""
     resume: Path | None = None
     """Folder of an interrupted run to go on with. All other settings come from there."""
-    allow_code: bool = False
+    allow_code: bool = when(_RESUMED, False)
     """Allow --resume to import the code that the run's folder names as module:Name. Allow it only if you trust both."""
     code: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
     """What is named as module:Name, each with the checksum of its file."""
@@ -188,16 +190,9 @@ class TrainSettings(LoggedMarketSettings, RunSettings):
         Raises:
             InterplayError: one of them is out of range.
         """
-        check_fields(self)
-        for name in ("episodes", "num_worlds", "eval_worlds", "threads"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InterplayError(f"{name}={value} must be at least 1")
-        if not 0 <= self.seed < 1 << 32:
-            raise InterplayError(f"seed={self.seed} must lie between 0 and 2^32 - 1")
+        check_flags(self)
         if self.discount is not None and not 0.0 <= self.discount < 1.0:
             raise InterplayError(f"discount={self.discount} must be at least 0 and below 1")
-        check_flags(self)
         self.preparation()
 
     def to_json(self) -> str:
@@ -242,7 +237,7 @@ def parse_pairs(pairs: tuple[str, ...], flag: str) -> dict[str, Any]:
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise InterplayError(f"{flag} {pair!r}: write NAME=VALUE")
+            raise InterplayError(f"{flag} {shown(pair)}: write NAME=VALUE")
         values[name.strip().replace("-", "_")] = _literal(text.strip())
     return values
 
@@ -252,7 +247,7 @@ def _literal(text: str) -> Any:
         return text.lower() == "true"
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # the last two where brackets are deep
         return text
 
 
@@ -265,8 +260,8 @@ def make_options(kind: type, values: dict[str, Any], owner: str) -> Any:
     known = {f.name: f for f in fields(kind)}
     for name, value in values.items():
         if name not in known:
-            choices = ", ".join(known) or "it has none"
-            raise InterplayError(f"unknown option {name!r} of {owner}: choose from {choices}")
+            choices = listed(known, name) or "it has none"
+            raise InterplayError(f"unknown option {shown(name)} of {owner}: choose from {choices}")
         default = known[name].default
         if isinstance(default, float) and type(value) is int:
             values[name] = value = float(value)

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from interplay.envs.types import InterplayError
 from interplay.experiments.evaluation import Report, report
 from interplay.experiments.folders import check_name, new_folder, owned
 from interplay.experiments.run import CHECKPOINT, RESULTS, Run
@@ -80,8 +79,6 @@ def _opened(settings: TrainSettings) -> Iterator[Run]:
             settings.check_resumes(run.settings, settings.resume)
             yield run
         return
-    if settings.allow_code:
-        raise InterplayError("--allow-code is for --resume: code that the command itself names needs no permission")
     if settings.name is not None:
         check_name(settings.name)
     run = Run.start(settings, settings.log_dir)  # first, so that wrong settings leave no folder behind

@@ -19,6 +19,7 @@ from interplay.envs.data.log import Ids, InteractionLog
 from interplay.envs.data.people import CERTAIN, Vectors, float32, people_of
 from interplay.envs.data.propensity import pair_weights, row_propensity
 from interplay.envs.data.targets import Targets, inverse_propensity
+from interplay.envs.messages import listed
 from interplay.envs.types import InterplayError
 from interplay.envs.world import Population, State
 
@@ -243,7 +244,7 @@ def logged_market_config(log: InteractionLog, **changes: Any) -> MarketConfig:
     known = [f.name for f in fields(MarketConfig)]
     for name in changes:
         if name not in known:
-            raise InterplayError(f"unknown market option {name!r}: choose from {', '.join(known)}")
+            raise InterplayError(f"unknown market option {name!r}: choose from {listed(known, name)}")
     values: dict[str, Any] = dict(
         **_sizes(log), slate_size=min(_SLATE_SIZE, log.num_items), embedding_size=_EMBEDDING_SIZE, num_segments=4,
         horizon=20, response_mode="mean", temperature=0.5, boost_levels=(2.0, 4.0), boost_cost=0.05)

@@ -21,6 +21,7 @@ from interplay.envs.data.log import InteractionLog, LogSummary, make_log
 from interplay.envs.data.prepare import Preparation, centre_users, prepare
 from interplay.envs.data.split import split_log
 from interplay.envs.discovery import discover
+from interplay.envs.messages import listed
 from interplay.envs.types import InterplayError
 
 
@@ -51,7 +52,7 @@ def find_log(name: Path | str, data_dir: Path | None = None) -> Path:
     known = downloads()
     if str(name) not in known:
         raise InterplayError(f"{name}: there is no such file or folder: check the path, or name a public data set "
-                             f"({', '.join(known)})")
+                             f"({listed(known, str(name))})")
     return obtain(str(name), known[str(name)], data_dir)
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from interplay.envs.messages import listed, shown
+from interplay.envs.checking import shown
+from interplay.envs.messages import listed
 from interplay.envs.types import InterplayError
 
 LARGEST = 1e15

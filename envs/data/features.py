@@ -13,9 +13,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from interplay.envs.checking import shown
 from interplay.envs.data.columns import check_ids, read_numbers, refuse
 from interplay.envs.data.reading import read_frame
-from interplay.envs.messages import listed, shown
+from interplay.envs.messages import listed
 from interplay.envs.types import InterplayError
 
 MAX_CATEGORIES = 50

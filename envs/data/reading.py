@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from interplay.envs.messages import shown
+from interplay.envs.checking import shown
 from interplay.envs.types import InterplayError
 
 EXTENSIONS = (".csv", ".tsv", ".parquet")

@@ -15,6 +15,7 @@ from interplay.agents import Setting, agents
 from interplay.agents.random import RandomAgent
 from interplay.envs import market_v0
 from interplay.envs.market import Market
+from interplay.envs.messages import listed
 from interplay.envs.presets import find_preset
 from interplay.envs.types import SIDES, InterplayError
 from interplay.envs.world import State
@@ -166,7 +167,7 @@ def find_case(name: str) -> Case:
     """
     known = cases()
     if name not in known:
-        raise InterplayError(f"case {name!r} is unknown: choose from {', '.join(known)}")
+        raise InterplayError(f"case {name!r} is unknown: choose from {listed(known, name)}")
     return known[name]
 
 

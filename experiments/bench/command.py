@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from interplay.envs.checking import check_fields
+from interplay.envs.checking import Positive
 from interplay.envs.types import InterplayError
 from interplay.experiments.bench.cases import cases, find_case
 from interplay.experiments.bench.peers import protocol
 from interplay.experiments.bench.report import Measured, write_bench
+from interplay.experiments.flags import Many, Threads, check_flags
 from interplay.experiments.settings import Pairs, typed
 
 _PEERS = Path(protocol.__file__).parent
@@ -33,11 +34,11 @@ class BenchSettings:
     """Measure the peers that this Python has, too (pip install interplay[peers])."""
     peer_python: Pairs = field(default_factory=tuple)
     """NAME=PATH, measures a peer with the Python of another environment. May be repeated."""
-    threads: tuple[int, ...] = (1, 2)
+    threads: tuple[Threads, ...] = (1, 2)
     """Numbers of threads to measure with."""
-    repeats: int = 3
+    repeats: Many = 3
     """Times that everything is measured in turn; figures are medians."""
-    seconds: float = 5.0
+    seconds: Positive = 5.0
     """Of each measurement, without its warm-up."""
     profile: Path | None = None
     """Folder for a trace of a few pieces of each case, which TensorBoard and Perfetto open."""
@@ -50,13 +51,11 @@ class BenchSettings:
         Raises:
             InterplayError: one is out of range, or a case or peer does not exist.
         """
-        check_fields(self)
+        check_flags(self)
         for name in self.only:
             find_case(name)
-        if not self.threads or min(self.threads) < 1 or self.repeats < 1:
-            raise InterplayError(f"threads={self.threads}, repeats={self.repeats}: give at least 1 of each")
-        if self.seconds <= 0.0:
-            raise InterplayError(f"seconds={self.seconds} must be above 0")
+        if not self.threads:
+            raise InterplayError("threads=(): give at least one number")
 
 
 @dataclass(frozen=True)

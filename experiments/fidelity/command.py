@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import torch
 
-from interplay.envs.checking import check_fields
 from interplay.envs.data import find_log
 from interplay.envs.types import SIDES, InterplayError, Side
 from interplay.experiments.fidelity.aspects import comparable
@@ -41,7 +40,6 @@ def fidelity(settings: FidelitySettings) -> list[Finding]:
     Raises:
         InterplayError: whatever is wrong with the settings or the log.
     """
-    check_fields(settings)
     _check(settings)
     torch.set_num_threads(1)
     both = _compared(settings)
@@ -64,8 +62,6 @@ def _check(settings: FidelitySettings) -> None:
         raise InterplayError("fidelity needs a log: give one with --log")
     if settings.scale_rewards == "user":
         raise InterplayError("scale_rewards='user' would compare centred rewards with raw ones: use none, log or range")
-    if settings.most_worlds < 1:
-        raise InterplayError(f"most_worlds={settings.most_worlds} must be at least 1")
     try:
         settings.out.mkdir(parents=True, exist_ok=True)  # before anything is played
     except OSError as error:

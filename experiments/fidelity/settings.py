@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
-from interplay.experiments.flags import Need, when
+from interplay.envs.checking import Count, Positive
+from interplay.experiments.flags import Many, Need, Seed, when
 from interplay.experiments.settings import LogSettings, Pairs, TrainSettings
 
 _MADE_OF_LOG = Need(lambda s: s.preset is None, "it is about markets made of the log: leave it out with --preset")
@@ -31,9 +32,9 @@ class FidelitySettings(LogSettings):
     """Agent that plays the items, as in train."""
     platform: str | None = None
     """Agent that fills the slates, as in train; by default the market draws them."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the agents, of the split of the log and of all resampling."""
-    episodes: int | None = None
+    episodes: Count | None = None
     """Episodes of training, where an agent learns; by default what the market recommends."""
     device: Literal["auto", "cpu", "cuda"] = "cpu"
     """Where the market runs."""
@@ -49,13 +50,13 @@ class FidelitySettings(LogSettings):
     """NAME=VALUE, sets a hyper-parameter of the platform's agent. May be repeated."""
     position_column: str | None = None
     """Column of the log with the slot of the item, from 1, if any; a market's own log has it."""
-    gap: float = 1800.0
+    gap: Positive = 1800.0
     """Seconds without a response after which a user's next session begins."""
     liked_above: float | None = None
     """Rewards above this, in the log's units, count as liked; by default the middle of the scale."""
-    most_worlds: int = 1000
+    most_worlds: Many = 1000
     """Episodes after which no more are played, though the log has more responses."""
-    resamples: int = 200
+    resamples: Many = 200
     """Pairs of resamples of the log that tell what would be no difference."""
     out: Path = Path("fidelity")
     """Folder for the report, the scores and the picture."""

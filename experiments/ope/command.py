@@ -12,12 +12,12 @@ import polars as pl
 import torch
 import tyro
 
-from interplay.envs.checking import check_fields
+from interplay.envs.checking import Bounds, Positive
 from interplay.envs.data.market_log import SUFFIX
 from interplay.envs.data.open_bandit import read_open_bandit
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
-from interplay.experiments.flags import Need, check_flags, when
+from interplay.experiments.flags import Many, Need, Seed, check_flags, when
 from interplay.experiments.ope.estimators import WEIGHTING, Case
 from interplay.experiments.ope.evaluation import Evaluation, evaluate_case, evaluate_policy
 from interplay.experiments.ope.exported import SlateLog, evaluate_slates, read_slates, uniform_slates
@@ -52,6 +52,7 @@ _UNITS = Need(lambda s: _own_table(s) or _slates(s),
               "it is about a table of your own or a market's slates: leave it out")
 _TARGET = Need(lambda s: s.path is not None and s.target_column is None,
                "it is the target for a log, unless --target-column is: leave it out")
+_RUN = Need(lambda s: isinstance(s.policy, Path), "it is about a run's folder as --policy: leave it out")
 _JUDGING = Need(lambda s: s.synthetic or s.preset is not None, "it is about --synthetic and --preset: leave it out")
 _PRESET = Need(lambda s: s.preset is not None, "it is about --preset: leave it out")
 
@@ -82,9 +83,9 @@ class OpeSettings:
     """The target: every item as likely, or always the item with the highest click rate in the older half of the log,
     which is then evaluated on the newer half; a table is as old as its rows are high. Of a market's slates: every slate
     of what could be shown as likely, or a folder that train wrote, whose platform is meant, without exploration."""
-    folds: int = when(_MODELS, 3)
+    folds: Annotated[int, Bounds(2, 1000)] = when(_MODELS, 3)
     """Folds of the log that the reward models of DM, DR and their relatives are cross-fitted on."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of folds and bootstrap, and of the synthetic bandit or the market's worlds."""
     csv: Path | None = None
     """File to write the table to as well."""
@@ -94,15 +95,15 @@ class OpeSettings:
     """Instead of a log, judge the estimators on a synthetic bandit of 30 actions whose truth is known."""
     preset: str | None = None
     """Instead of a log, judge them in this market, such as town, where playing tells the truth."""
-    repeats: int = when(_JUDGING, 100)
+    repeats: Many = when(_JUDGING, 100)
     """Logs to judge the estimators by."""
-    allow_code: bool = False
+    allow_code: bool = when(_RUN, False)
     """Import the code that the folder of --policy names as module:Name. Allow it only if you trust both."""
-    rounds: int = when(_JUDGING, 10_000)
+    rounds: Annotated[int, Bounds(1, 100_000_000)] = when(_JUDGING, 10_000)
     """Rounds of each of these logs. In a market a round is a user in its last step, and worlds are whole."""
-    steps: int = when(_PRESET, 10)
+    steps: Many = when(_PRESET, 10)
     """Steps of each log of a market."""
-    temperature: float = when(_JUDGING, 1.0)
+    temperature: Positive = when(_JUDGING, 1.0)
     """Temperature of the policies of bandit or market: smaller means greedier, and less overlap."""
 
 
@@ -125,7 +126,6 @@ def ope(settings: OpeSettings) -> None:
         InterplayError: not exactly one of path, ``synthetic`` and ``preset`` is given, or whatever is wrong with the
             log or the numbers.
     """
-    check_fields(settings)
     path = settings.path
     if (path is not None) + settings.synthetic + (settings.preset is not None) != 1:
         raise InterplayError(f"path={path and str(path)!r}, synthetic={settings.synthetic} and preset="

@@ -17,9 +17,10 @@ import torch
 from numpy.typing import NDArray
 
 from interplay.agents.parts.choosing import any_slate_log_propensity
+from interplay.envs.checking import shown
 from interplay.envs.data.columns import read_ids, read_numbers, refuse
 from interplay.envs.data.reading import read_frame
-from interplay.envs.messages import listed, shown
+from interplay.envs.messages import listed
 from interplay.envs.types import InterplayError
 from interplay.experiments.ope.estimators import WEIGHTING, Case
 from interplay.experiments.ope.evaluation import Evaluation, evaluate_case

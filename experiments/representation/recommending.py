@@ -16,9 +16,10 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from interplay.envs.checking import check_fields
+from interplay.envs.checking import Count
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
+from interplay.experiments.flags import Need, check_flags, when
 from interplay.experiments.logs import logged_parts
 from interplay.experiments.representation.baselines import popularity
 from interplay.experiments.representation.preferences import Preferences
@@ -31,6 +32,8 @@ from interplay.experiments.tables import formula_safe, table
 _AT_ONCE = 1024  # users whose scores are held at once
 _NAMED = 8  # users that a note names
 
+_CSV = Need(lambda s: s.format == "csv", "it is about --format csv: leave it out")
+
 
 @dataclass(frozen=True)
 class RecommendSettings:
@@ -40,7 +43,7 @@ class RecommendSettings:
     """Folder that pretrain wrote, or train on a log: then by the scores of the agent that plays the users."""
     user: tuple[str, ...] = ()
     """Ids of users, as in the log; by default all."""
-    k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 10
+    k: Annotated[Count, tyro.conf.arg(aliases=["-k"])] = 10
     """Items of a list."""
     format: Literal["table", "csv", "json"] = "table"
     """How to write."""
@@ -48,7 +51,7 @@ class RecommendSettings:
     """File to write to instead of the terminal."""
     allow_code: bool = False
     """Import the code that the run's folder names as module:Name. Allow it only if you trust both."""
-    spreadsheet_safe: bool = False
+    spreadsheet_safe: bool = when(_CSV, False)
     """Whether ids and titles of a CSV that begin with = + - or @ get an apostrophe, so that no spreadsheet runs them as
     formulas."""
 
@@ -79,12 +82,7 @@ def recommend(settings: RecommendSettings) -> list[Recommendation]:
     Raises:
         InterplayError: there is no such run, it no longer fits its log, or the list has no place.
     """
-    check_fields(settings)
-    if settings.k < 1:
-        raise InterplayError(f"k={settings.k} must be at least 1")
-    if settings.spreadsheet_safe and settings.format != "csv":
-        raise InterplayError(f"spreadsheet_safe=True with format={settings.format!r}: give --format csv, or leave the "
-                             "flag out")
+    check_flags(settings)
     catalogue = _catalogue(settings.run, settings.allow_code)
     lists = list(catalogue.lists(settings.user, settings.k))
     text = _written(lists, settings.format, settings.spreadsheet_safe)

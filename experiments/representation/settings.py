@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 
 import tyro
 
+from interplay.envs.checking import Count
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
-from interplay.experiments.flags import check_flags, when
+from interplay.experiments.flags import Many, when
 from interplay.experiments.representation.ranking import taken
 from interplay.experiments.representation.recipe import RANKING, Recipe
 from interplay.experiments.saving import CONFIG, RESULTS, read_text
@@ -28,9 +29,9 @@ class PretrainSettings(LogSettings, Recipe):
 
     liked_above: float | None = None
     """Rewards above this count as liked; by default the middle of the scale."""
-    k: int = when(RANKING, 10)
+    k: Count = when(RANKING, 10)
     """Length of the lists that rankings are judged by."""
-    seeds: int = 1
+    seeds: Many = 1
     """Repeats with other seeds, and so other random splits, from --seed on; summed up in report.md."""
     folds: bool = False
     """One run for each of the data set's official folds (--split own), summed up in report.md."""
@@ -70,12 +71,8 @@ class PretrainSettings(LogSettings, Recipe):
             InterplayError: one of them is out of range, or they do not go together.
         """
         super().check()
-        check_flags(self)
         if self.log is None:
             raise InterplayError("pretrain needs a log: give one with --log")
-        for name in ("k", "seeds"):
-            if getattr(self, name) < 1:
-                raise InterplayError(f"{name}={getattr(self, name)} must be at least 1")
         if self.task == "ranking" and self.implicit_above is not None and self.scale_rewards != "none":
             raise InterplayError(f"scale_rewards={self.scale_rewards!r} with implicit_above={self.implicit_above:g}: "
                                  "rankings are learnt from pairs that are above it or not, whatever the scale: leave "

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from interplay.envs.checking import Count, Index, NotNegative, Positive
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
-from interplay.experiments.flags import Need, check_flags, when
+from interplay.experiments.flags import Many, Need, Seed, check_flags, when
 from interplay.experiments.logs import Parts, logged_parts
 from interplay.experiments.reports import REPORT, Renderer, made_by, made_line, publish
 from interplay.experiments.representation.unbiased import (
@@ -41,20 +42,20 @@ class UnbiasedSettings(LogSettings):
     split: Literal["random", "time", "global-time", "last", "own"] = when(LOGGED, "own")
     """How the held-out part is chosen; by default as the data set says, for only a part that was rated at random tells
     the error over all pairs."""
-    sizes: tuple[int, ...] = when(LOGGED, Grid.sizes)
+    sizes: tuple[Index, ...] = when(LOGGED, Grid.sizes)
     """Sizes of the vectors to try; 0 fits biases alone."""
-    ridges: tuple[float, ...] = when(LOGGED, Grid.ridges)
+    ridges: tuple[NotNegative, ...] = when(LOGGED, Grid.ridges)
     """Penalties to try."""
-    seeds: int = Grid.seeds
+    seeds: Many = Grid.seeds
     """How many seeds, from 0 on; each starts the fits and draws the validation part."""
-    first_seed: int = when(_MADE, 0)
+    first_seed: Seed = when(_MADE, 0)
     """The first seed of worlds that are made (--agents)."""
-    clip: float = when(LOGGED, 50.0)
+    clip: Positive = when(LOGGED, 50.0)
     """Highest weight of a row where weights are clipped."""
     agents: tuple[str, ...] = ()
     """Agents to train instead, in worlds that are made and whose selection is known (no --log): by name, with
     ,OPTION=VALUE behind it."""
-    episodes: int = when(_MADE, 10)
+    episodes: Count = when(_MADE, 10)
     """Episodes of their training."""
     out: Path | None = None
     """Folder to write report.md and its rows to; by default nothing is written."""
