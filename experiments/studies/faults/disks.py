@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -147,5 +148,4 @@ def _succeeds(end: Ended) -> list[str]:
 def _without_progress(error: str) -> str:
     """The output without the bars that show how far a training has come."""
     lines = [line.rpartition("\r")[2] for line in error.splitlines()]
-    return "\n".join(line for line in lines if line and "step/s" not in line and "epoch/s" not in line
-                     and "| 0/" not in line)
+    return "\n".join(line for line in lines if line and not re.search(r"\d+%\|", line))

@@ -40,7 +40,7 @@ _OWN = {"name": _FOLDER_NAMES, "market": _MARKET, "user_option": _OPTION, "item_
         "liked_above": ("x", "", "nan"), "policy": ("", ":", "no-such", "/dev/null"),
         **dict.fromkeys(("log_dir", "out", "export", "csv", "profile"), _OUTPUTS),
         **dict.fromkeys(("seed", "first_seed"), (*_INTEGERS, "99999999999999999999")),
-        **dict.fromkeys(("num_worlds", "eval_worlds", "size", "history_length"), (*_INTEGERS, "9999999999999")),
+        **dict.fromkeys(("num_worlds", "eval_worlds", "size"), (*_INTEGERS, "9999999999999")),
         **dict.fromkeys(("preset", "presets", "users", "items", "platform", "others", "agents"), _NAMES)}
 """Bad values of settings whose type alone does not tell them."""
 
@@ -50,8 +50,8 @@ _FIXED: tuple[list[str], ...] = (
           ["train", "--encoder", "TOWERS"], ["train", "--split", "last"], ["train", "--reward-range", "0", "1"],
           ["train", "--resume", "RUN", "--preset", "town"], ["train", "--resume", "RUN", "--seed", "9"],
           ["train", "--log", "LOG", "--preset", "town"], ["train", "--allow-code"], ["ope"],
-          ["ope", "LOG", "--synthetic"], ["ope", "LOG"], ["ope", "--synthetic", "--reward-column", "x"],
-          ["recommend", "--run", "TOWERS"], ["recommend", "--run", "RUN", "--user", "1"],
+          ["ope", "BANDIT", "--synthetic"], ["ope", "LOG"], ["ope", "--synthetic", "--reward-column", "x"],
+          ["recommend", "--run", "RUN", "--user", "1"],
           ["pretrain"], ["pretrain", "--log", "RUN"], ["fidelity"], ["unbiased"], ["train", "--clip-weights", "2"])
 """Lines that are bad as a whole."""
 
@@ -88,6 +88,7 @@ def _givens(place: Path) -> dict[str, str]:
     """A log, a run, towers and a benchmark, by the words that stand for them."""
     log = place / "log.csv"
     write_log(log)
+    _write_bandit(place / "bandit.csv")
     run, towers, out = place / "run", place / "towers", place / "benchmark"
     for words in (trained()[0].fresh(run), pretrained(log)[0].fresh(towers),
                   ["benchmark", "--presets", "contest", "--agents", "linucb", "--seeds", "1", "--scale", "0.005",
@@ -95,33 +96,53 @@ def _givens(place: Path) -> dict[str, str]:
         end = forked(words, place / "made")
         if end.status != 0:
             raise RuntimeError(f"{words[0]} fails without a fault: {end.error[-300:]}")
-    return {"LOG": str(log), "RUN": str(run), "TOWERS": str(towers), "OUT": str(out)}
+    return {"LOG": str(log), "RUN": str(run), "TOWERS": str(towers), "OUT": str(out),
+            "BANDIT": str(place / "bandit.csv")}
+
+
+def _write_bandit(path: Path) -> None:
+    """A log of a uniform policy over three actions."""
+    draws = Random(2)
+    rows = [f"{draws.randrange(3)},{draws.randint(0, 1)},0.3333333,{draws.random():.3f}" for _ in range(200)]
+    path.write_text("\n".join(["action,reward,propensity,x", *rows]) + "\n")
 
 
 _BASES = {"train": "--preset kale --users dqn --items rest --episodes 1 --num-worlds 2 --eval-worlds 2",
           "evaluate": "RUN --eval-worlds 2",
           "benchmark": "--presets contest --agents linucb --seeds 1 --scale 0.001 --workers 1", "plot": "OUT",
-          "ope": "--synthetic --rounds 100 --repeats 2",
+          "ope": "--synthetic --rounds 100 --repeats 2", "ope of a log": "BANDIT --policy uniform",
           "pretrain": "--log LOG --size 8 --epochs 1 --no-baselines", "recommend": "--run TOWERS --user 1",
           "fidelity": "--log LOG --episodes 1 --resamples 10", "unbiased": "--log LOG --sizes 2 --ridges 1 --seeds 1",
-          "bench": "--repeats 1 --seconds 0.01 --only core"}
+          "bench": "--repeats 1 --seconds 0.01 --only core-kale"}
 """What makes each command short; the bad value comes last and so takes the place of a good one."""
 
 
 def _lines(given: dict[str, str]) -> Iterator[_Line]:
-    for command, base in _BASES.items():
+    for command in _BASES:
+        if " " in command:
+            continue
         for name, hint in _settings(command):
             for value in _bad_values(name, hint):
-                words = base.split()
-                if name in _LOG_SETTINGS and "LOG" not in words:
-                    words = ["--log", "LOG", *_without(_without(words, "--preset"), "--presets")]
+                words = _base(command, name)
                 flag = f"--{name.replace('_', '-')}"
                 words = [command, *_without(words, flag), flag, *(value.split() if name in _SPLIT else [value])]
                 yield _Line([given.get(word, word) for word in words], f"{command} {flag} {value!r:.60}")
 
 
+def _base(command: str, name: str) -> list[str]:
+    """The command's base; another one for settings that only a log gives a meaning to."""
+    words = _BASES[command].split()
+    if command == "ope":
+        return _BASES["ope of a log" if name in _BANDIT_SETTINGS else "ope"].split()
+    if name in _LOG_SETTINGS and "LOG" not in words:
+        return ["--log", "LOG", *_without(_without(words, "--preset"), "--presets")]
+    return words
+
+
 _SPLIT = ("reward_range", "clip_rewards")
-_LOG_SETTINGS = {"user_column", "item_column", "reward_column", "time_column", "propensity_column", "split_column",
+_BANDIT_SETTINGS = {"action_column", "reward_column", "propensity_column", "target_column", "context_columns",
+                    "unit_column", "policy", "folds"}
+_LOG_SETTINGS = {"data_dir", "user_column", "item_column", "reward_column", "time_column", "propensity_column", "split_column",
                  "reward_range", "user_features", "item_features", "held_out", "split", "duplicates", "clip_rewards",
                  "implicit_above", "k_core", "scale_rewards", "missing", "targets", "clip_weights", "encoder"}
 
@@ -134,6 +155,9 @@ def _without(words: list[str], flag: str) -> list[str]:
     return words[:place] + words[place + 2:]
 
 
+_PLACES = ("path", "run", "folders")  # given by their place, without a flag; the fixed lines have them
+
+
 def _settings(command: str) -> Iterator[tuple[str, Any]]:
     """Name and type of all that a command can be given."""
     function = getattr(cli, f"_{command}")
@@ -141,8 +165,8 @@ def _settings(command: str) -> Iterator[tuple[str, Any]]:
     for name in inspect.signature(function).parameters:
         if is_dataclass(hints[name]):
             own = get_type_hints(hints[name], include_extras=True)
-            yield from ((field.name, own[field.name]) for field in fields(hints[name]))
-        elif name not in ("run", "folders"):
+            yield from ((field.name, own[field.name]) for field in fields(hints[name]) if field.name not in _PLACES)
+        elif name not in _PLACES:
             yield name, hints[name]
 
 

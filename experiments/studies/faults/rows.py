@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +11,8 @@ from typing import NamedTuple
 LONGEST = 300
 """Characters of a message."""
 
-_BOX = "╭─"  # the parser's own message for what it cannot read
+_BOX = re.compile(r"╭─|[^\n]+\n-{10,}\n")
+"""The parser's own message for what it cannot read, on a terminal or not."""
 
 
 class Row(NamedTuple):
@@ -57,7 +59,7 @@ def refusal_problems(status: int | None, error: str) -> list[str]:
     if status == 0:
         return ["accepted"]
     problems = [] if status == 2 else [f"status {status}, not 2"]
-    return problems + ([] if error.startswith(_BOX) else message_problems(error.strip()))
+    return problems + ([] if _BOX.match(error.strip()) else message_problems(error.strip()))
 
 
 def message_problems(message: str) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from interplay.envs.market import Market
 from interplay.experiments.evaluation import HELD_OUT_SEED
@@ -97,7 +98,7 @@ def _watched(taken: Callable[[str], None]) -> Iterator[None]:
         (Market, "reset", resetting), (Market, "step", stepping), (torch, "save", saving), (os, "replace", replacing),
         *((command, name, noted("judge", getattr(command, name))) for name in ("rank", "judge"))]
     before = [getattr(owner, name) for owner, name, _ in changes]
-    hook = torch.optim.optimizer.register_optimizer_step_post_hook(lambda *_: taken("learn"))
+    hook = register_optimizer_step_post_hook(lambda *_: taken("learn"))
     for owner, name, new in changes:
         setattr(owner, name, new)
     try:
