@@ -1,0 +1,1 @@
+"""Evidence on the package itself. Nothing else imports it."""
