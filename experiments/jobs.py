@@ -58,7 +58,8 @@ def finished(job: TrainSettings) -> bool:
     if not (folder / CONFIG).is_file():
         return False
     done = (folder / RESULTS).is_file()
-    made, wanted = _plain(TrainSettings.from_json((folder / CONFIG).read_text())), _plain(job)
+    made = _plain(TrainSettings.from_json((folder / CONFIG).read_text(), folder / CONFIG))
+    wanted = _plain(job)
     if done:  # the market may recommend something else by now
         now = json.loads(json.dumps(asdict(replace(recommended(job), episodes=wanted["episodes"]))))
         made |= _of_players(job, json.loads((folder / RESULTS).read_text())["training"])

@@ -211,7 +211,7 @@ def test_what_was_there_stays_until_the_new_file_is_whole(tmp_path, monkeypatch)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(saving.os, "fsync", full)
-    with pytest.raises(OSError, match="No space left on device.*x.pt"):
+    with pytest.raises(OSError, match=r"No space left on device.*x\.pt"):
         save_checkpoint(tmp_path / "x.pt", {"a": 2}, {})
     assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]
     assert load_checkpoint(tmp_path / "x.pt", {}) == {"a": 1}
