@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,13 +34,22 @@ from interplay.experiments.training import train
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit status. Wrong input ends in one line on standard error."""
-    with stoppable(), quiet_threads():
+    with stoppable(), quiet_threads(), current_folder_last():
         return _main(arguments)
 
 
+@contextmanager
+def current_folder_last() -> Iterator[None]:
+    """So that my_module:MyAgent is found in the current folder, but no file there replaces a library."""
+    before, here = sys.path[:], os.getcwd()
+    sys.path[:] = [*(path for path in before if path not in ("", here)), here]
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
 def _main(arguments: Sequence[str] | None) -> int:
-    here = os.getcwd()  # last, so that my_module:MyAgent is found there, but no file there replaces a library
-    sys.path[:] = [*(path for path in sys.path if path not in ("", here)), here]
     commands: dict[str, Callable[..., Any]] = {"train": _train, "evaluate": _evaluate, "benchmark": _benchmark,
                                                 "plot": _plot, "ope": _ope, "pretrain": _pretrain,
                                                 "recommend": _recommend, "fidelity": _fidelity, "unbiased": _unbiased,

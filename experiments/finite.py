@@ -49,8 +49,8 @@ def check_market(market: Market, state: State) -> None:
 
 
 def _diverged(what: str, when: str) -> InterplayError:
-    return InterplayError(f"training diverged: {what} {when}; the last checkpoint is kept. Lower the learning rate, or "
-                          "check the market for values that are not finite")
+    return InterplayError(f"training diverged: {what} {when}; the last finite checkpoint is kept. Lower the "
+                          "learning rate, or check the market for values that are not finite")
 
 
 def _tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from interplay.envs.types import InterplayError
 
@@ -20,6 +20,9 @@ CONFIG, RESULTS = "config.json", "results.json"
 
 FORMAT = 1
 """Version of all files that are written here. A reader rejects any other."""
+
+
+_END_LENGTH = len(f"interplay {FORMAT} ") + 64
 
 
 @contextmanager
@@ -56,12 +59,15 @@ def save_checkpoint(path: Path, state: Mapping[str, Any], made_by: Mapping[str, 
     Raises:
         OSError: it cannot be written.
     """
-    body = {**state, "made_by": dict(made_by), "format": FORMAT}
-    with whole(path) as partial, partial.open("wb") as file:
-        try:
-            torch.save({**body, "digest": _digest(body)}, file)
-        except RuntimeError as error:  # torch's own error hides the cause
-            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
+    with whole(path) as partial:
+        with partial.open("wb") as file:
+            try:
+                torch.save({**state, "made_by": dict(made_by)}, file)
+            except RuntimeError as error:  # torch's own error hides the cause
+                raise error.__context__ if isinstance(error.__context__, OSError) else error from None
+        end = _end(partial.read_bytes())
+        with partial.open("ab") as file:
+            file.write(end)
 
 
 def load_checkpoint(path: Path, made_by: Mapping[str, Any], device: torch.device | None = None) -> dict[str, Any]:
@@ -71,20 +77,28 @@ def load_checkpoint(path: Path, made_by: Mapping[str, Any], device: torch.device
         InterplayError: the file is damaged, of another version, or was made by something else.
     """
     try:
-        body = torch.load(path, map_location=device, weights_only=True)
-        digest, version = body.pop("digest"), body["format"]
-        if version == FORMAT and digest != _digest(body):
+        data = path.read_bytes()
+        content, end = data[:-_END_LENGTH], data[-_END_LENGTH:]
+        _check_version(path, end.split()[1].decode())
+        if end != _end(content):
             raise ValueError("wrong checksum")
-        made = dict(body["made_by"])
+        state: dict[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+    except InterplayError:
+        raise
     except Exception as error:
         raise InterplayError(f"{str(path)!r} cannot be read ({_reason(error)}): it is damaged or no checkpoint; "
                              "start a new run") from error
-    _check_version(path, version)
+    made = state.pop("made_by")
     others = [name for name, value in made_by.items() if made.get(name) != value]
     if others:
         raise InterplayError(f"{str(path)!r} was made with another {', '.join(others)}: restore what it was made with, "
                              "or start a new run")
-    return {name: value for name, value in body.items() if name not in ("made_by", "format")}
+    return state
+
+
+def _end(content: bytes) -> bytes:
+    """What follows the content of a checkpoint, and torch and zip tools ignore: format version and checksum."""
+    return f"interplay {FORMAT} {hashlib.sha256(content).hexdigest()}".encode()
 
 
 def sealed(values: Mapping[str, Any]) -> str:
@@ -109,7 +123,7 @@ def unsealed(text: str, path: Path) -> dict[str, Any]:
     except Exception as error:
         raise InterplayError(f"{str(path)!r} cannot be read ({_reason(error)}): it is damaged, or this version has not "
                              "written it; start a new run") from error
-    _check_version(path, version)
+    _check_version(path, str(version))
     if digest != _digest(body):
         raise InterplayError(f"{str(path)!r} was edited or damaged after it was written (its checksum is wrong): "
                              "restore it, or start a new run")
@@ -164,9 +178,9 @@ def digest_of_file(path: Path) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _check_version(path: Path, version: Any) -> None:
-    if version != FORMAT:
-        raise InterplayError(f"{str(path)!r} has format {version!r}, but this version reads format {FORMAT}: use the "
+def _check_version(path: Path, version: str) -> None:
+    if version != str(FORMAT):
+        raise InterplayError(f"{str(path)!r} has format {version[:9]}, but this version reads format {FORMAT}: use the "
                              "version that wrote it, or start a new run")
 
 
@@ -184,22 +198,5 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _digest(value: Any) -> str:
-    """Checksum of nested mappings, sequences, tensors and plain values."""
-    found = hashlib.blake2b(digest_size=16)
-    for part in _parts(value):
-        found.update(part)
-    return found.hexdigest()
-
-
-def _parts(value: Any) -> Iterator[Any]:
-    if isinstance(value, Tensor):
-        array = value.detach().cpu().contiguous()
-        yield f"{array.dtype}{list(array.shape)}".encode()
-        yield array.flatten().view(torch.uint8).numpy()
-    elif isinstance(value, Mapping | list | tuple):
-        yield f"{type(value).__name__}{len(value)}".encode()
-        for part in value.items() if isinstance(value, Mapping) else value:
-            yield from _parts(part)
-    else:
-        yield f"{value!r};".encode()
+def _digest(body: Any) -> str:
+    return hashlib.sha256(json.dumps(body).encode()).hexdigest()

@@ -55,8 +55,8 @@ class Tracker:
             "speed/agent_steps_per_second": run.agent_steps / max(1e-9, run.wall_seconds),
         }
         scalars |= {name: float(value) for name, value in metrics.items()}
-        check_figures(scalars, f"after {run.env_steps} steps")
         check_market(run.game.market, state)
+        check_figures(scalars, f"after {run.env_steps} steps")
         for name, value in scalars.items():
             self._writer.add_scalar(name, value, run.env_steps)
         self._curve.add(run.env_steps, run.wall_seconds, user_return, scalars["returns/items"],

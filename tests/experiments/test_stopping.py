@@ -1,0 +1,317 @@
+"""Runs that end before their time: by a signal, a crash, a full disk or a learner that diverges. Nothing is lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from interplay.experiments import saving, stopping, training
+from interplay.experiments.cli import main
+from interplay.experiments.representation import command
+from interplay.experiments.representation.epochs import Training
+from interplay.experiments.run import Run
+from interplay.experiments.saving import read_sealed
+from interplay.experiments.tracking import Tracker
+
+SIZE = ["--episodes", "4", "--num-worlds", "2", "--eval-worlds", "4", "--market", "horizon=10"]
+TRAIN = ["train", "--preset", "kale", "--users", "dqn,warm_up=16,batch_size=8,hidden=8", "--items", "rest", *SIZE]
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+
+
+def contents(folder):
+    """What a run comes to, but for times and the folder's name."""
+    saved = torch.load(folder / "checkpoint.pt", weights_only=True)
+    del saved["made_by"], saved["wall_seconds"]
+    found = read_sealed(folder / "results.json")
+    del found["wall_seconds"]
+    return flat(saved), found
+
+
+def flat(value):
+    """All tensors as bytes."""
+    if isinstance(value, torch.Tensor):
+        return value.numpy().tobytes()
+    if isinstance(value, dict):
+        return {name: flat(part) for name, part in value.items()}
+    return [flat(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def curve(folder):
+    """Steps and returns in curve.csv, without the seconds."""
+    return [[cell for at, cell in enumerate(row.split(",")) if at != 1]
+            for row in (folder / "curve.csv").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    assert main([*TRAIN, "--log-dir", str(folder), "--name", "run"]) == 0
+    return folder / "run"
+
+
+def at_call(number, happens, owner, name, patch):
+    """Have something happen in a call of ``owner.name``."""
+    calls, real = iter(range(1, 10**6)), getattr(owner, name)
+
+    def called(*given, **named):
+        if next(calls) == number:
+            happens()
+        return real(*given, **named)
+
+    patch.setattr(owner, name, called)
+
+
+PLACES = {"start": (1, Run, "start"), "config is written": (1, Run, "write_config"), "first save": (1, Run, "save"),
+          "tracker": (1, Tracker, "__init__"), "first step": (1, Run, "step"), "mid-episode": (17, Run, "step"),
+          "end of an episode": (2, Run, "next_episode"), "last save": (2, Run, "save"), "sync": (4, saving.os, "fsync"),
+          "evaluation": (1, training, "report"), "results": (1, training, "write_sealed")}
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("place", PLACES)
+def test_a_stopped_run_is_resumed_bit_for_bit(place, number, whole, tmp_path, capsys):
+    given = [*TRAIN, "--log-dir", str(tmp_path), "--name", "run"]
+    with pytest.MonkeyPatch.context() as patch:
+        at_call(PLACES[place][0], lambda: os.kill(os.getpid(), number), *PLACES[place][1:], patch)
+        assert main(given) == 128 + number
+    said = capsys.readouterr().err.splitlines()[-1]
+    if place in ("start", "config is written"):
+        assert list(tmp_path.iterdir()) == []
+        assert main(given) == 0
+    else:
+        assert "Traceback" not in said
+        assert not (tmp_path / "run" / "results.json").exists()
+        assert not list((tmp_path / "run").glob("*.part"))
+        if place != "first save":
+            assert said.endswith(f"go on with: interplay train --resume {tmp_path / 'run'}")
+        assert main(["train", "--resume", str(tmp_path / "run")]) == 0
+    assert contents(tmp_path / "run") == contents(whole)
+    assert curve(tmp_path / "run") == curve(whole)
+
+
+def test_a_run_without_a_checkpoint_begins_anew(whole, tmp_path, capsys):
+    with pytest.MonkeyPatch.context() as patch:
+        at_call(1, lambda: os.kill(os.getpid(), signal.SIGTERM), Run, "save", patch)
+        assert main([*TRAIN, "--log-dir", str(tmp_path), "--name", "run"]) == 143
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "run")]) == 2
+    assert f"begin anew with: interplay train --resume {tmp_path / 'run'}" in capsys.readouterr().err
+    assert main(["train", "--resume", str(tmp_path / "run")]) == 0
+    assert contents(tmp_path / "run") == contents(whole)
+
+
+def test_handlers_are_put_back(tmp_path):
+    before = [signal.getsignal(number) for number in SIGNALS]
+    assert main([*TRAIN, "--log-dir", str(tmp_path)]) == 0
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    path = tmp_path_factory.mktemp("log") / "log.csv"
+    generator = np.random.default_rng(0)
+    rows = [f"u{u},i{i},{generator.integers(1, 6)}" for u in range(20) for i in generator.permutation(15)[:8]]
+    path.write_text("\n".join(["user,item,reward", *rows]) + "\n")
+    return path
+
+
+def pretrain(log, folder, *given):
+    return main(["pretrain", "--log", str(log), "--size", "4", "--epochs", "6", "--patience", "3", "--batch-size", "8",
+                 "--log-dir", str(folder.parent), "--name", folder.name, *given])
+
+
+def of_pretrain(folder):
+    found = read_sealed(folder / "results.json")
+    del found["seconds"]
+    return flat(torch.load(folder / "model.pt", weights_only=True)["model"]), found
+
+
+PHASES = {"log": (1, command, "logged_parts"), "model": (1, Training, "__init__"), "batch": (20, Training, "_step"),
+          "sync": (2, saving.os, "fsync"), "baselines": (1, command, "ease"), "model.pt": (1, command, "_save"),
+          "results": (1, command, "write_sealed")}
+
+
+@pytest.fixture(scope="module")
+def whole_towers(log, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "towers"
+    assert pretrain(log, folder) == 0
+    return folder
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_stopped_pretraining_is_resumed_bit_for_bit(phase, number, log, whole_towers, tmp_path, capsys):
+    with pytest.MonkeyPatch.context() as patch:
+        at_call(PHASES[phase][0], lambda: os.kill(os.getpid(), number), *PHASES[phase][1:], patch)
+        assert pretrain(log, tmp_path / "run") == 128 + number
+    if phase == "log":
+        assert list(tmp_path.iterdir()) == []
+        assert pretrain(log, tmp_path / "run") == 0
+    else:
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said == f"stopped; go on with: interplay pretrain --resume {tmp_path / 'run'}"
+        assert main(["pretrain", "--resume", str(tmp_path / "run")]) == 0
+    assert of_pretrain(tmp_path / "run") == of_pretrain(whole_towers)
+
+
+def crash():
+    raise RuntimeError("crashed")
+
+
+def scalars(folder):
+    """Steps of every curve in TensorBoard."""
+    events = EventAccumulator(str(folder)).Reload()
+    return {name: [at.step for at in events.Scalars(name)] for name in events.Tags()["scalars"]}
+
+
+def test_after_a_crash_each_step_is_there_once(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(stopping, "FIRST", 0.0)
+    monkeypatch.setattr(stopping, "EVERY", 1e9)  # so that what follows the first step is lost
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        at_call(35, crash, Run, "step", patch)
+        with pytest.raises(RuntimeError, match="crashed"):
+            main([*TRAIN, "--log-dir", str(tmp_path), "--name", "run"])
+    assert len(curve(folder)) == 4
+    with (folder / "curve.csv").open("a") as file:
+        file.write("\n2")  # an empty row, and one that a power cut has torn
+    assert main(["train", "--resume", str(folder)]) == 0
+    assert curve(folder) == curve(whole)
+    assert scalars(folder) == scalars(whole)
+    assert contents(folder) == contents(whole)
+    assert main(["train", "--resume", str(folder)]) == 0  # which only evaluates it once more
+    assert scalars(folder) == scalars(whole)
+    assert scalars(folder / "hparams") == scalars(whole / "hparams")
+
+
+@pytest.mark.parametrize(("at", "every"), [(10, 0.0), (25, 0.0), (25, 1e9)])
+def test_after_a_crash_each_epoch_is_there_once(at, every, log, whole_towers, tmp_path, monkeypatch):
+    monkeypatch.setattr(stopping, "FIRST", 0.0)
+    monkeypatch.setattr(stopping, "EVERY", every)
+    with monkeypatch.context() as patch:
+        at_call(at, crash, Training, "_step", patch)
+        with pytest.raises(RuntimeError, match="crashed"):
+            pretrain(log, tmp_path / "run")
+    assert main(["pretrain", "--resume", str(tmp_path / "run")]) == 0
+    assert scalars(tmp_path / "run") == scalars(whole_towers)
+    assert of_pretrain(tmp_path / "run") == of_pretrain(whole_towers)
+
+
+def assert_last_line(said, *words):
+    assert "Traceback" not in said
+    line = said.splitlines()[-1]
+    assert line.startswith("error: ")
+    assert len(line) <= 300
+    for word in words:
+        assert word in line
+
+
+def all_finite(folder):
+    saved = torch.load(folder / "checkpoint.pt", weights_only=True)["agents"]
+    weights = [value for value in leaves(saved) if isinstance(value, torch.Tensor) and value.is_floating_point()]
+    return bool(weights) and all(bool(value.isfinite().all()) for value in weights)
+
+
+def leaves(value):
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [leaf for part in value for leaf in leaves(part)] if isinstance(value, list | tuple) else [value]
+
+
+@pytest.mark.parametrize("every", [0.0, 1e9])
+@pytest.mark.parametrize("agent", ["dqn,warm_up=16,batch_size=8,hidden=8", "pqn,hidden=8", "ippo,hidden=8",
+                                   "shared-critic,warm_up=16,batch_size=8,hidden=8"])
+def test_a_learner_that_diverges_keeps_its_last_finite_checkpoint(agent, every, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(stopping, "FIRST", every)
+    monkeypatch.setattr(stopping, "EVERY", every)
+    assert main(["train", "--preset", "kale", "--users", f"{agent},learning_rate=1e30", "--items", "rest", *SIZE,
+                 "--episodes", "20", "--log-dir", str(tmp_path), "--name", "run"]) == 2
+    assert_last_line(capsys.readouterr().err, "diverged", "finite checkpoint is kept", "learning rate")
+    assert not (tmp_path / "run" / "results.json").exists()
+    assert all_finite(tmp_path / "run")
+
+
+def test_pretraining_that_diverges_ends_in_one_line(log, tmp_path, capsys):
+    assert pretrain(log, tmp_path / "run", "--learning-rate", "1e30") == 2
+    assert_last_line(capsys.readouterr().err, "diverged", "learning rate")
+
+
+def test_a_market_whose_responses_are_not_finite_ends_in_one_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "broken_market.py").write_text(
+        "from dataclasses import replace\nimport torch\nfrom interplay.envs.presets import find_preset\n"
+        "kale = find_preset('kale')\n\n\ndef behaviour(config):\n    made = kale.behaviour(config)\n"
+        "    people = made._people\n"
+        "    made._people = lambda key: replace(people(key), appeal=people(key).appeal * torch.nan)\n"
+        "    return made\n\n\npreset = replace(kale, name='broken', behaviour=behaviour)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main([*TRAIN, "--preset", "broken_market:preset", "--log-dir", str(tmp_path / "runs"), "--name", "run"]) == 2
+    assert_last_line(capsys.readouterr().err, "responses that are not finite")
+    assert not (tmp_path / "runs" / "run" / "results.json").exists()
+
+
+LIMITED = """import json, resource, sys
+from interplay.experiments.cli import main
+
+for most in json.loads(sys.argv[1]):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+    print(main(sys.argv[2:]), file=sys.stderr)
+"""
+
+
+def limited(most, *given):
+    """The last lines and statuses of a command in a process that may write no file beyond these many bytes each time,
+    as if the disk were full then."""
+    done = subprocess.run([sys.executable, "-c", LIMITED, json.dumps(most), *given], capture_output=True, text=True,
+                          check=False)
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.splitlines()
+    return [(lines[at - 1], line) for at, line in enumerate(lines) if line.isdigit()]
+
+
+def test_a_full_disk_at_the_start_leaves_nothing_behind(tmp_path):
+    found = limited([100, 3000], *TRAIN, "--log-dir", str(tmp_path / "runs"), "--name", "run")
+    assert [status for _, status in found] == ["2", "2"]
+    for (line, _), file in zip(found, ("config.json", "checkpoint.pt"), strict=True):
+        assert_last_line(line, "File too large", file)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_full_disk_loses_nothing_that_was_saved(whole, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        at_call(25, lambda: os.kill(os.getpid(), signal.SIGTERM), Run, "step", patch)
+        assert main([*TRAIN, "--log-dir", str(tmp_path), "--name", "run"]) == 143
+    kept = (folder / "checkpoint.pt").read_bytes()
+    found = limited([100, 500, 3000], "train", "--resume", str(folder))  # of the curve, TensorBoard, the checkpoint
+    assert [status for _, status in found] == ["2", "2", "2"]
+    for line, _ in found:
+        assert_last_line(line, "File too large", f"go on with: interplay train --resume {folder}")
+    assert (folder / "checkpoint.pt").read_bytes() == kept
+    assert not list(folder.glob("*.part"))
+    assert main(["train", "--resume", str(folder)]) == 0
+    assert contents(folder) == contents(whole)
+    assert curve(folder) == curve(whole)
+
+
+def test_a_folder_that_cannot_be_written_is_named(whole, tmp_path, monkeypatch, capsys):
+    def refuse(path, *given, **named):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        at_call(25, lambda: os.kill(os.getpid(), signal.SIGTERM), Run, "step", patch)
+        assert main([*TRAIN, "--log-dir", str(tmp_path), "--name", "run"]) == 143
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.open", refuse)
+        assert main(["train", "--resume", str(tmp_path / "run")]) == 2
+    assert_last_line(capsys.readouterr().err, "Permission denied")
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.mkdir", refuse)
+        assert main([*TRAIN, "--log-dir", str(tmp_path / "other")]) == 2
+    assert_last_line(capsys.readouterr().err, "log_dir=", "Permission denied", "--log-dir")
