@@ -142,9 +142,10 @@ def _base(command: str, name: str) -> list[str]:
 _SPLIT = ("reward_range", "clip_rewards")
 _BANDIT_SETTINGS = {"action_column", "reward_column", "propensity_column", "target_column", "context_columns",
                     "unit_column", "policy", "folds"}
-_LOG_SETTINGS = {"data_dir", "user_column", "item_column", "reward_column", "time_column", "propensity_column", "split_column",
-                 "reward_range", "user_features", "item_features", "held_out", "split", "duplicates", "clip_rewards",
-                 "implicit_above", "k_core", "scale_rewards", "missing", "targets", "clip_weights", "encoder"}
+_LOG_SETTINGS = {"data_dir", "user_column", "item_column", "reward_column", "time_column", "propensity_column",
+                 "split_column", "reward_range", "user_features", "item_features", "held_out", "split", "duplicates",
+                 "clip_rewards", "implicit_above", "k_core", "scale_rewards", "missing", "targets", "clip_weights",
+                 "encoder"}
 
 
 def _without(words: list[str], flag: str) -> list[str]:
