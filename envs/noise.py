@@ -73,7 +73,7 @@ def check_draws(what: str, count: int) -> None:
 
 
 def _check_call(step: Tensor | int, what: str, count: int) -> None:
-    if isinstance(step, int) and not -(1 << 31) <= step < 1 << 31:
+    if isinstance(step, int) and not -(1 << 31) <= step < MOST:
         raise InterplayError(f"step={step} must be a 32-bit integer")
     check_draws(what, count)
 
@@ -118,18 +118,39 @@ def uniform(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...]
     _check_call(step, f"shape={shape}, offset={offset}", offset + count)
     if kernels.usable(key):
         return kernels.uniform(key, step, stream, shape, offset)
+    index = torch.arange(count, dtype=torch.int32, device=key.device)
+    return _uniform(key, step, stream, index, offset).view(key.shape[0], *shape)
+
+
+def uniform_rows(key: Tensor, step: Tensor | int, stream: int, first: Tensor, count: int) -> Tensor:
+    """Uniform draws in rows that start anywhere: float32 ``[B, R, count]``.
+
+    Args:
+        key: as for ``uniform``.
+        step: as for ``uniform``.
+        stream: as for ``uniform``.
+        first: int32 ``[R]``, index of each row's first draw, modulo 2^32.
+        count: draws of each row.
+    """
+    if kernels.usable(key):
+        return kernels.uniform_rows(key, step, stream, first, count)
+    index = first.unsqueeze(1) + torch.arange(count, dtype=torch.int32, device=key.device)
+    return _uniform(key, step, stream, index.flatten(), 0).view(key.shape[0], len(first), count)
+
+
+def _uniform(key: Tensor, step: Tensor | int, stream: int, index: Tensor, offset: int) -> Tensor:
+    """The draws with these indices, int32 ``[n]``, plus ``offset``: float32 ``[B, n]``."""
     counter = _signed(step * _GOLDEN) if isinstance(step, int) else step * _GOLDEN
     # Stream and step each go through the hash: as a sum, one stream would be another one some steps later.
     first = _mix(_mix(key[:, 0] + _signed(stream * _STREAM)) + counter)
     second = _mix(key[:, 1] ^ first)
-    index = torch.arange(count, dtype=torch.int32, device=key.device)
     bits = torch.add((first + _signed(offset * _GOLDEN))[:, None], index, alpha=_GOLDEN)
     bits ^= (bits >> 15) & 0x1FFFF
     bits *= _MULTIPLIER_1
     bits = _mix(bits.bitwise_xor_(second[:, None]))
     # 23 bits and a half: float32 holds (2^23 - 0.5) exactly, so that 0 and 1 are never returned.
     bits = (bits >> 9) & 0x7FFFFF
-    return bits.to(torch.float32).add_(0.5).mul_(2.0**-23).view(key.shape[0], *shape)
+    return bits.to(torch.float32).add_(0.5).mul_(2.0**-23)
 
 
 def any_of(key: Tensor, step: Tensor | int, stream: int, mask: Tensor, offset: int = 0) -> Tensor:
@@ -155,7 +176,12 @@ def any_of(key: Tensor, step: Tensor | int, stream: int, mask: Tensor, offset: i
 
 def gumbel(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...], offset: int = 0) -> Tensor:
     """Standard Gumbel draws, arguments as for ``uniform``."""
-    return uniform(key, step, stream, shape, offset).log_().neg_().log_().neg_()
+    return as_gumbel(uniform(key, step, stream, shape, offset))
+
+
+def as_gumbel(draws: Tensor) -> Tensor:
+    """Uniform draws turned into standard Gumbel ones, in place."""
+    return draws.log_().neg_().log_().neg_()
 
 
 def normal(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...]) -> Tensor:

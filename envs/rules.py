@@ -12,6 +12,7 @@ from torch import Tensor
 from interplay.envs import kernels
 from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.config import MarketConfig
+from interplay.envs.lists import Lists
 
 # Budgets and moods are sums of decimal fractions in float32: what should be exactly 0 may be off by rounding.
 TOLERANCE = 1e-4
@@ -28,7 +29,7 @@ class Rules(NamedTuple):
         log_factor: float32 ``[1 + L]``.
         examination: float32 ``[1 + K]``, rho_k of each slot, 1 for a skip.
         segment_numbers: int64 ``[C]``.
-        lists: the behaviour's ``candidates()`` on the device, or None.
+        lists: the behaviour's ``candidates()``, or None where all users may be offered all items.
         item_numbers: int64 ``[1, 1, I]``, as kernels read them.
         numbers: those of the config, ``TOLERANCE`` and ``formula``, as kernels read them.
         formula: whether responses are drawn by the preference formula, which kernels know.
@@ -41,7 +42,7 @@ class Rules(NamedTuple):
     log_factor: Tensor
     examination: Tensor
     segment_numbers: Tensor
-    lists: tuple[Tensor, Tensor] | None
+    lists: Lists | None
     item_numbers: NDArray[np.int64]
     numbers: Any
     formula: bool
@@ -50,12 +51,12 @@ class Rules(NamedTuple):
     def make(cls, config: MarketConfig, behaviour: Behaviour, device: torch.device) -> Rules:
         """Put the constants on ``device``."""
         factor = torch.tensor((1.0, *config.boost_levels), device=device)
-        lists = behaviour.candidates()
-        on_device = None if lists is None else (lists[0].to(device), lists[1].to(device))
+        found = behaviour.candidates()
+        lists = None if found is None else Lists.make(*found, config.slate_size, config.num_items).to(device)
         slot = torch.arange(1 + config.slate_size, device=device).clamp(min=1)
         formula = config.response_mode == "sampled" and behaviour.formula == "preference"
         known = kernels.numbers(config, tolerance=TOLERANCE, mood_floor=TOLERANCE - config.mood_max, formula=formula)
         return cls(config, behaviour, factor, config.boost_cost * (factor - 1.0), factor.log(),
                    slot.to(torch.float32) ** -config.position_bias,
-                   torch.arange(config.num_segments, device=device), on_device,
+                   torch.arange(config.num_segments, device=device), lists,
                    np.arange(config.num_items).reshape(1, 1, -1), known, formula)

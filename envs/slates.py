@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import torch
 from torch import Tensor
 
 from interplay.envs import kernels
 from interplay.envs.kernels import edges, top_k
-from interplay.envs.noise import Stream, gumbel
+from interplay.envs.lists import Lists
+from interplay.envs.noise import Stream, as_gumbel, gumbel, uniform_rows
 from interplay.envs.rules import Rules
 from interplay.envs.world import Slate, State, take
 
@@ -66,13 +69,45 @@ def build_slates(rules: Rules, state: State) -> Slate:
     if rules.lists is None and kernels.usable(state.energy):
         return _drawn(rules, state)
     boosts = log_boosts(rules, state)
-    retrieved = _retrieve(rules, state, boosts)
-    num_worlds, width = state.key.shape[0], num_candidates(rules)
+    if rules.lists is not None:
+        return _from_lists(rules, state, boosts, rules.lists)
+    retrieved = _retrieve(rules, state, boosts) if _retrieves(rules) else None
+    return _joined([_from_segment(rules, state, boosts, retrieved, users)
+                    for users in _chunks(rules, len(state.key), config.num_users, num_candidates(rules))])
+
+
+def _from_segment(rules: Rules, state: State, boosts: Tensor, retrieved: Tensor | None, users: slice) -> Slate:
+    """Slates of neighbouring users, from all items or from those ``retrieved`` for their segment."""
+    candidates = None if retrieved is None else take(retrieved, state.population.segment[:, users])
+    width = num_candidates(rules)
+    shape = (len(range(*users.indices(rules.config.num_users))), width)
+    noise = gumbel(state.key, state.time, Stream.SLATE, shape, offset=users.start * width)
+    return _rank(rules, state, boosts, users, candidates, None, noise)
+
+
+def _from_lists(rules: Rules, state: State, boosts: Tensor, lists: Lists) -> Slate:
+    """Slates of all users, each from a list of its own."""
+    parts = []
+    for users, items, valid, first_draw in lists.tables:
+        width = items.shape[1]
+        for rows in _chunks(rules, len(state.key), len(users), width):
+            noise = as_gumbel(uniform_rows(state.key, state.time, Stream.SLATE, first_draw[rows], width))
+            candidates = items[rows].expand(len(state.key), -1, -1)
+            parts.append(_rank(rules, state, boosts, users[rows], candidates, valid[rows], noise))
+    return Slate(*(column.index_select(1, lists.place) for column in _joined(parts).tensors()))
+
+
+def _chunks(rules: Rules, num_worlds: int, num_users: int, width: int) -> Iterator[slice]:
+    """Stretches of users, so few that the scores of their ``width`` candidates fit a cache."""
+    config = rules.config
     each = config.num_items if _dense(rules, width) else width * config.embedding_size
     chunk = max(1, _CHUNK // (num_worlds * each))
-    parts = [_rank(rules, state, boosts, retrieved, slice(u, min(u + chunk, config.num_users)))
-             for u in range(0, config.num_users, chunk)]
-    return Slate(*(torch.cat(column, dim=1) for column in zip(*parts, strict=True)))
+    return (slice(u, min(u + chunk, num_users)) for u in range(0, num_users, chunk))
+
+
+def _joined(parts: Sequence[Slate]) -> Slate:
+    """Slates of some users and those of the next."""
+    return Slate(*(torch.cat(column, dim=1) for column in zip(*(part.tensors() for part in parts), strict=True)))
 
 
 def _drawn(rules: Rules, state: State) -> Slate:
@@ -85,36 +120,48 @@ def _drawn(rules: Rules, state: State) -> Slate:
     slate, close = edges.draw_slates(rules, state, retrieved)
     for world, user in close:
         one = state.of_one(world)
-        exact = _rank(rules, one, log_boosts(rules, one), None if retrieved is None else retrieved[world:world + 1],
-                      slice(user, user + 1))
-        for column, values in zip(slate.tensors(), exact, strict=True):
+        exact = _from_segment(rules, one, log_boosts(rules, one),
+                              None if retrieved is None else retrieved[world:world + 1], slice(user, user + 1))
+        for column, values in zip(slate.tensors(), exact.tensors(), strict=True):
             column[world, user] = values[0, 0]
     return slate
 
 
 def num_candidates(rules: Rules) -> int:
-    """M, how many items each user's slate is filled from."""
+    """M, how many items a user's slate is filled from; where users have lists of their own, the longest has so many."""
     if rules.lists is not None:
-        return rules.lists[0].shape[1]
+        return rules.lists.longest
     return rules.config.num_candidates if _retrieves(rules) else rules.config.num_items
 
 
 def draws_of_slates(rules: Rules) -> int:
     """Draws of noise of one world that its next slates take."""
-    return 0 if rules.config.slate_order == "fixed" else rules.config.num_users * num_candidates(rules)
+    if rules.config.slate_order == "fixed":
+        return 0
+    return rules.config.num_users * num_candidates(rules) if rules.lists is None else rules.lists.num_draws
 
 
 def candidates_of(rules: Rules, state: State) -> Slate:
     """Everything that users' next slates could hold, as one long slate ``[B, U, M]`` in no particular order."""
-    retrieved = _retrieve(rules, state, log_boosts(rules, state))
-    segment = state.population.segment
-    items = _candidates(rules, retrieved, segment, slice(None))
-    if items is None:
+    segment, listed = state.population.segment, None
+    if rules.lists is not None:
+        items, listed = rules.lists.padded()
+        items = items.expand(*segment.shape, -1)
+    elif _retrieves(rules):
+        items = take(_retrieve(rules, state, log_boosts(rules, state)), segment)
+    else:
         items = torch.arange(rules.config.num_items, device=segment.device).expand(*segment.shape, -1)
     valid = take(state.alive, items)
-    if rules.lists is not None:
-        valid = valid & rules.lists[1]
-    return Slate(items, valid, torch.full_like(state.mood, torch.nan))
+    return Slate(items, valid if listed is None else valid & listed, torch.full_like(state.mood, torch.nan))
+
+
+def count_candidates(rules: Rules, state: State) -> Tensor:
+    """How many items each user's next slate could hold, int64 ``[B, U]``."""
+    if rules.lists is None:
+        return candidates_of(rules, state).valid.sum(2)
+    counts = [(take(state.alive, table.items.expand(len(state.key), -1, -1)) & table.valid).sum(2)
+              for table in rules.lists.tables]
+    return torch.cat(counts, dim=1).index_select(1, rules.lists.place)
 
 
 def filled(candidates: Slate, slots: Tensor) -> Slate:
@@ -133,13 +180,6 @@ def _retrieves(rules: Rules) -> bool:
     return rules.lists is None and 0 < rules.config.num_candidates < rules.config.num_items
 
 
-def _candidates(rules: Rules, retrieved: Tensor | None, segment: Tensor, users: slice) -> Tensor | None:
-    """Numbers of the items that ``users``, in their ``segment [B, U']``, may be shown: ``[B, U', M]``; None = all."""
-    if retrieved is not None:
-        return take(retrieved, segment)
-    return None if rules.lists is None else rules.lists[0][users].expand(segment.shape[0], -1, -1)
-
-
 def _dense(rules: Rules, width: int) -> bool:
     """Whether scoring all items is cheaper than gathering the vectors of ``width`` candidates for each user."""
     return rules.config.num_items <= width * rules.config.embedding_size
@@ -152,22 +192,28 @@ def _fixed(rules: Rules, state: State) -> Slate:
     return Slate(items, state.alive.unsqueeze(1).expand(shape), torch.zeros_like(state.mood))
 
 
-def _retrieve(rules: Rules, state: State, boosts: Tensor) -> Tensor | None:
-    """The M items of each segment that suit its mean taste best, boosts counted: int64 ``[B, C, M]``; None = all."""
-    if not _retrieves(rules):
-        return None
+def _retrieve(rules: Rules, state: State, boosts: Tensor) -> Tensor:
+    """The M items of each segment that suit its mean taste best, boosts counted: int64 ``[B, C, M]``."""
     config = rules.config
     score = segment_means(rules, state) @ state.population.item_vector.transpose(1, 2) / config.temperature + boosts
     return score.masked_fill(~state.alive.unsqueeze(1), -torch.inf).topk(config.num_candidates, dim=-1).indices
 
 
-def _rank(rules: Rules, state: State, boosts: Tensor, retrieved: Tensor | None,
-          users: slice) -> tuple[Tensor, Tensor, Tensor]:
-    """Slates of some of the users, from all items, from their segment's candidates or from their own list."""
-    config, lists = rules.config, rules.lists
+def _rank(rules: Rules, state: State, boosts: Tensor, users: Tensor | slice, candidates: Tensor | None,
+          valid: Tensor | None, noise: Tensor) -> Slate:
+    """Slates of some of the users.
+
+    Args:
+        rules: the market's.
+        state: the worlds.
+        boosts: float32 ``[B, C, I]``, what they add to scores.
+        users: int64 ``[U']``.
+        candidates: int64 ``[B, U', M]``, the items to rank; None = all.
+        valid: bool ``[U', M]``, False for padding; None = there is none.
+        noise: float32 ``[B, U', M]``, standard Gumbel draws.
+    """
+    config = rules.config
     taste, segment = state.user_vector[:, users], state.population.segment[:, users]
-    count = segment.shape[1]
-    candidates = _candidates(rules, retrieved, segment, users)
     if candidates is None or _dense(rules, candidates.shape[2]):
         score = taste @ state.population.item_vector.transpose(1, 2) / config.temperature + take(boosts, segment)
         score = score.masked_fill(~state.alive.unsqueeze(1), -torch.inf)
@@ -177,11 +223,6 @@ def _rank(rules: Rules, state: State, boosts: Tensor, retrieved: Tensor | None,
         cell = segment.unsqueeze(2) * config.num_items + candidates
         score = (vector @ taste.unsqueeze(3)).squeeze(3) / config.temperature + take(boosts.flatten(1), cell)
         score = score.masked_fill(~take(state.alive, candidates), -torch.inf)
-    if lists is not None:
-        score = score.masked_fill(~lists[1][users], -torch.inf)
-    width = score.shape[-1]
-    noise = gumbel(state.key, state.time, Stream.SLATE, (count, width), offset=users.start * width)
-    index, valid, log_propensity = plackett_luce(score, noise, config.slate_size)
-    if candidates is not None:
-        index = candidates.gather(-1, index)
-    return index, valid, log_propensity
+    score = score if valid is None else score.masked_fill(~valid, -torch.inf)
+    index, shown, log_propensity = plackett_luce(score, noise, config.slate_size)
+    return Slate(index if candidates is None else candidates.gather(-1, index), shown, log_propensity)

@@ -18,7 +18,7 @@ from torch import Tensor
 from interplay.envs.behaviour.logged import LoggedBehaviour
 from interplay.envs.data.market_log import SUFFIX
 from interplay.envs.market import Market
-from interplay.envs.slates import candidates_of
+from interplay.envs.slates import count_candidates
 from interplay.envs.types import InterplayError, Observation
 from interplay.envs.world import Step
 from interplay.experiments.play import Moment
@@ -57,7 +57,7 @@ class Recorder:
 
     def __call__(self, now: Moment, step: Step) -> None:
         """Take down one step, which started from ``now``."""
-        self._frames.append(_rows(now, step, len(self._frames), candidates_of(self._rules, now.state).valid.sum(2)))
+        self._frames.append(_rows(now, step, len(self._frames), count_candidates(self._rules, now.state)))
 
     def frame(self) -> pl.DataFrame:
         """All steps so far."""

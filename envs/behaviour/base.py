@@ -68,7 +68,8 @@ class Behaviour(ABC):
         """Items that each user may be offered, or None for all.
 
         Returns:
-            ``(items, valid)``: int64 and bool ``[U, M]``, rows padded with valid = False.
+            ``(items, count)``: int64 ``[P]``, the items of the first user, then those of the next, and so on; and int64
+            ``[U]``, how many each user has.
         """
         return None
 

@@ -183,14 +183,7 @@ class LoggedBehaviour(Behaviour):
         if self.missing != "mask":
             return None
         key, num_items = self._tables.key, self._config.num_items
-        user, item = key // num_items, key % num_items
-        count = torch.bincount(user, minlength=self._config.num_users)
-        # Slates take their slots from these rows, so that there have to be as many.
-        width = max(int(count.max()), self._config.slate_size)
-        column = torch.arange(len(key)) - (count.cumsum(0) - count)[user]
-        items = torch.zeros(len(count), width, dtype=torch.int64)
-        items[user, column] = item
-        return items, torch.arange(width) < count.unsqueeze(1)
+        return key % num_items, torch.bincount(key // num_items, minlength=self._config.num_users)
 
     def _set_answers(self, answers: InteractionLog, people: Population, user_factor: Tensor,
                      item_factor: Tensor) -> None:

@@ -52,6 +52,14 @@ def uniform(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...]
     return torch.from_numpy(out).view(key.shape[0], *shape)
 
 
+def uniform_rows(key: Tensor, step: Tensor | int, stream: int, first: Tensor, count: int) -> Tensor:
+    """What ``noise.uniform_rows`` gives; see there."""
+    out = np.empty((key.shape[0], len(first), count), np.float32)
+    loops_of(out.size).uniform_rows(key.contiguous().numpy(), _steps(step), int(stream), first.contiguous().numpy(),
+                                    out)
+    return torch.from_numpy(out)
+
+
 def radius_and_angle(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """What ``noise.polar`` makes of ``uniform`` draws ``(2, *shape)``: the first half, and 2 pi times the second."""
     radius, angle = (np.empty((len(key), *shape), np.float32) for _ in range(2))

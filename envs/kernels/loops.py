@@ -76,6 +76,19 @@ def uniform(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, offset
         _fill(first, second, uint32(offset + start), out[world, start:min(count, start + _BLOCK)])
 
 
+@loop
+def uniform_rows(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, start: NDArray[np.int32],
+                 out: NDArray[np.float32]) -> None:
+    """Fill the rows of ``out [B, R, n]``, each with draws from its own ``start`` on; see ``noise.uniform_rows``."""
+    worlds, rows, _ = out.shape
+    blocks = (rows + USERS - 1) // USERS
+    for part in prange(worlds * blocks):
+        world, begin = part // blocks, part % blocks * USERS
+        first, second = first_and_second(key, step, stream, world)
+        for row in range(begin, min(rows, begin + USERS)):
+            _fill(first, second, uint32(start[row]), out[world, row])
+
+
 @routine
 def _fill_angles(first: Any, second: Any, start: Any, out: NDArray[np.float32]) -> None:
     for i in range(np.int32(len(out))):

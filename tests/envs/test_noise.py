@@ -121,7 +121,7 @@ MASK = torch.ones(4, 3, 2, dtype=torch.bool)
 @pytest.mark.parametrize("draw", [
     lambda: uniform(KEY, 0, 1, (10,), offset=MOST - 9), lambda: uniform(KEY, 0, 1, (MOST, 2)),
     lambda: normal(KEY, 0, 1, (MOST // 2 + 1,)), lambda: any_of(KEY, 0, 1, MASK, offset=MOST - 5),
-    lambda: uniform(KEY, 1 << 31, 1, (1,)), lambda: world_key(-1, torch.arange(3)),
+    lambda: uniform(KEY, MOST, 1, (1,)), lambda: world_key(-1, torch.arange(3)),
     lambda: world_key(0, torch.tensor([0, MOST])), lambda: world_key(0, torch.tensor([-1]))])
 def test_what_would_repeat_draws_is_rejected(draw):
     with pytest.raises(InterplayError) as error:
