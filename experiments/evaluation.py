@@ -12,10 +12,11 @@ from torch import Tensor
 
 from interplay.agents import Agent, Setting, find_agent
 from interplay.envs.market import Market
-from interplay.envs.types import Side, TensorRecord
+from interplay.envs.types import Side
 from interplay.envs.world import State, Step
 from interplay.experiments.cast import PLACKETT_LUCE, Cast
 from interplay.experiments.deviations import best_response_gap
+from interplay.experiments.finite import check_market
 from interplay.experiments.oracles import Oracle, greedy_is_optimal, solve
 from interplay.experiments.play import Moment, Tally, advance, look
 from interplay.experiments.statistics import Estimate, check_finite, gini, mean_estimate
@@ -174,8 +175,8 @@ def evaluate(market: Market, cast: Cast, num_worlds: int, watch: Watch | None = 
     Scores are of agents that do not explore; logs for off-policy evaluation are better of those who do.
     """
     now = look(market, cast, market.reset(range(num_worlds), HELD_OUT_SEED), explore)
-    _check(now.state.population, "the population of the held-out worlds")
-    _check_seen(now)
+    _check_population(now.state)
+    check_market(market, now.state)
     tally = Tally.empty(now.state)
     for _ in range(market.config.horizon):
         after, step, _ = advance(market, cast, now, explore)
@@ -183,30 +184,27 @@ def evaluate(market: Market, cast: Cast, num_worlds: int, watch: Watch | None = 
         if watch is not None:
             watch(now, step)
         now = after
-    _check_seen(now)
+    check_market(market, now.state)
     return _score(cast, tally, now.state)
 
 
-def _check_seen(now: Moment) -> None:
-    """Check all that is seen of the worlds. A comparison with NaN is false, so returns may look like any others.
+def _check_population(state: State) -> None:
+    """Check the numbers that worlds are made of.
 
     Raises:
-        InterplayError: a value is not finite.
+        InterplayError: one is not finite.
     """
-    for side, seen in now.seen.items():
-        _check(seen, f"what {side} see of the held-out worlds")
-
-
-def _check(record: TensorRecord, what: str) -> None:
-    for name, value in vars(record).items():
+    for name, value in vars(state.population).items():
         if isinstance(value, Tensor) and value.is_floating_point():
-            check_finite(value.cpu().numpy(), f"{what} ({name})")
+            check_finite(value.cpu().numpy(), f"{name} in the population of the held-out worlds",
+                         "correct the market's behaviour")
 
 
 def _score(cast: Cast, tally: Tally, end: State) -> Score:
     """The tally's sums as means over worlds."""
     users, items = (x.double().sum(1) for x in (tally.user_return, tally.item_return))
-    check_finite(torch.stack([users, items]).cpu().numpy(), "returns in the held-out worlds")
+    check_finite(torch.stack([users, items]).cpu().numpy(), "returns in the held-out worlds",
+                 "correct the market's numbers or behaviour")
     left, cost = tally.left | ~end.active, tally.cost.double().sum(1)
     returned = tally.returned | (tally.left & end.active)
     leavers = left.sum(1)

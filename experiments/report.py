@@ -60,7 +60,8 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
     parts = [made_line(source["made"]),
              "" if data["scale"] >= 1.0 else f"**A short version**: agents trained for {data['scale']:.3g} of the "
              "episodes that are recommended. Do not quote these figures.",
-             f"Held-out worlds, exploration off. {INTERVALS} Values are one for each training seed.",
+             f"Held-out worlds, exploration off. {INTERVALS} There is one value for each training seed. "
+             "`experiments/results/intervals` says how often such intervals hold.",
              "Normalised scores use one pair of references for each market, which is named below it: its 0 is what "
              "random users get, its 1 the optimum, or what greedy users get where no optimum is known. Where platforms "
              "are compared, 0 is a random platform and 1 the market's own slates.",

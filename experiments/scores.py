@@ -24,6 +24,7 @@ METRICS = ("user_return", "item_return", "welfare", "click_through", "session_le
 
 Kind = Literal["baseline", "learner", "exact", "reference"]
 _NUMBERS = ("score", "normalised", "best_response_gap", "agent_steps_per_second", "wall_seconds", *METRICS)
+_AGAIN = "delete the run, and make it again"
 _WORDS = ("market", "agent", "kind", "seed", "measure", "others")
 
 
@@ -120,7 +121,8 @@ def read_rows(path: Path) -> list[Row]:
         rows = [Row(r["market"], r["agent"], _kind(r["kind"]), int(r["seed"]), r["measure"], r["others"],
                     {name: float(r[name]) for name in _NUMBERS if r.get(name)}) for r in reader]
     for row in rows:
-        check_finite(list(row.figures.values()), f"{str(path)!r}: figures of {row.agent} in {row.market}")
+        check_finite(list(row.figures.values()), f"{str(path)!r}: figures of {row.agent} in {row.market}",
+                     _AGAIN)
     return rows
 
 
@@ -196,7 +198,7 @@ def _figures(evaluation: dict[str, Any], result: dict[str, Any]) -> dict[str, fl
     figures = {name: evaluation[name]["mean"] for name in METRICS if evaluation[name] is not None}
     figures["score"] = figures[result["training"]["measure"]]
     check_finite([math.nan if value is None else value for value in figures.values()],
-                 f"figures of {result['preset']} with {entrant(result)}, seed {result['seed']}")
+                 f"figures of {result['preset']} with {entrant(result)}, seed {result['seed']}", _AGAIN)
     return figures
 
 

@@ -52,8 +52,13 @@ class Estimate(NamedTuple):
         return f"{self.mean:.{digits}f}"
 
 
-def check_finite(values: ArrayLike, what: str) -> None:
+def check_finite(values: ArrayLike, what: str, fix: str = "the model diverged; lower its learning rate") -> None:
     """Check that all figures of a model or a world are finite, before any of them counts.
+
+    Args:
+        values: the figures.
+        what: they are, for the error.
+        fix: what is wrong if they are not, and what to do.
 
     Raises:
         InterplayError: one is not.
@@ -62,8 +67,7 @@ def check_finite(values: ArrayLike, what: str) -> None:
     wrong = array[~np.isfinite(array)]
     if len(wrong):
         raise InterplayError(f"{what}: {len(wrong):,} of {array.size:,} values are not finite (the first is "
-                             f"{wrong[0]}): lower the learning rate if a model gave them, or correct the model or "
-                             "market that did")
+                             f"{wrong[0]}): {fix}")
 
 
 def mean_estimate(values: ArrayLike) -> Estimate:
@@ -152,7 +156,7 @@ def _rows(values: Sequence[ArrayLike]) -> list[Floats]:
     for row in rows:
         if row.ndim != 1 or len(row) == 0:
             raise ValueError(f"values of shape {row.shape}: give one row of at least one number")
-        check_finite(row, "values to average")
+        check_finite(row, "values to average", "there is no mean of them")
     return rows
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from interplay.envs.types import InterplayError
 from interplay.experiments.fidelity.aspects import Aspect, Distribution
 from interplay.experiments.fidelity.trace import Ints, Trace
+from interplay.experiments.statistics import check_finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +57,12 @@ def judge(aspects: Sequence[Aspect], log: Trace, market: Trace, resamples: int, 
         seed: of the bootstrap.
 
     Raises:
-        InterplayError: too few resamples.
+        InterplayError: too few resamples, or rewards that are not finite.
     """
     if resamples < 20:
         raise InterplayError(f"resamples={resamples} must be at least 20: quantiles of fewer mean nothing")
+    for trace, what in ((log, "log"), (market, "market")):
+        check_finite(trace.reward, f"rewards of the {what}", "correct them")
     rng = np.random.default_rng(seed)
     share = market.num_users / log.num_users
     pairs = [(_drawn(log, 1.0, rng), _drawn(log, share, rng)) for _ in range(resamples)]

@@ -10,7 +10,7 @@ import numpy as np
 from interplay.experiments.ope.estimators import ESTIMATORS, Case, Estimator, Terms, clip_bound, make_case, mrdr_weight
 from interplay.experiments.ope.feedback import BanditFeedback, Floats, Integers, units_of
 from interplay.experiments.ope.reward_models import cross_fitted
-from interplay.experiments.statistics import Estimate
+from interplay.experiments.statistics import Estimate, check_finite
 from interplay.experiments.tables import table
 
 _RESAMPLES = 1_000
@@ -90,6 +90,9 @@ def evaluate_terms(terms: Mapping[str, Terms], weight: Floats, reward: Floats | 
         bound: above which weights count as clipped; None = sqrt(N).
         unit: int64 ``[N]``, what is resampled, as in ``BanditFeedback.unit``; None = each row.
     """
+    check_finite(weight, "importance weights", "correct the propensities or the target")
+    for name, t in terms.items():
+        check_finite([t.direct, t.correction, t.normaliser], f"terms of {name}", "correct the rewards or the policy")
     intervals = bootstrap(list(terms.values()), seed, unit)
     bound = clip_bound(weight) if bound is None else bound
     clipped = float((weight > bound).mean())

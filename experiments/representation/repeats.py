@@ -27,8 +27,10 @@ def repeats_text(folder: Path, source: Mapping[str, Any]) -> str:
     runs, planned, over = (source["data"][name] for name in ("runs", "planned", "over"))
     names, results = ", ".join(runs), list(runs.values())
     stopped = "" if len(runs) == planned else f" Stopped before the others of {planned} were finished."
+    epochs = ", ".join(str(run["epochs"]) for run in results)
     lines = [f"{made_line(source['made'])} Means over {len(runs)} {_SPLITS[over]} ({names}). {INTERVALS} They are over "
-             f"{over}.{stopped} Epochs trained: {', '.join(str(run['epochs']) for run in results)}.{_ridges(results)}",
+             f"{over} alone, and do not say how much other users would differ.{stopped} Epochs trained: {epochs}."
+             f"{_ridges(results)}",
              "", figures_table(_means(results)), ""]
     if len(results[0]["models"]) > 1:
         own = list(results[0]["models"])[-1]

@@ -95,7 +95,7 @@ class TestNotFinite:
             return replace(people, **{table: getattr(people, table) * bad})
 
         market.behaviour.populate = spoilt
-        with pytest.raises(InterplayError, match=r"the held-out worlds .*not finite"):
+        with pytest.raises(InterplayError, match=r"the held-out worlds.* not finite"):
             evaluate(market, cast(market), 2)
 
     def test_returns(self, market):

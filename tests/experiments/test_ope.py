@@ -404,3 +404,13 @@ def test_rewards_that_do_not_vary_are_warned_of() -> None:
     (found,) = evaluate_case(make_case(log, always(log, 0), np.zeros((400, 2))), {"IPS": ips})
     assert found.estimate.ci95 is None
     assert found.warning == "no spread: all 200 rounds with a weight have the reward 0"
+
+
+@pytest.mark.parametrize(("column", "said"), [("weight", "importance weights"), ("reward", "terms of IPS"),
+                                              ("direct", "terms of DM")])
+def test_estimates_that_are_not_finite_are_refused(column: str, said: str) -> None:
+    case = random_case(size=50)
+    spoilt = getattr(case, column).copy()
+    spoilt[7] = np.nan
+    with pytest.raises(InterplayError, match=rf"{said}: \d+ of \d+ values are not finite"):
+        evaluate_case(case._replace(**{column: spoilt}), {"IPS": ips, "DM": direct_method})

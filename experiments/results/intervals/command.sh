@@ -1,0 +1,1 @@
+python -m interplay.experiments.studies.interval_coverage --out experiments/results/intervals --repeats 8000
