@@ -23,14 +23,14 @@ _POINTS = 40  # of a curve that is kept; each is a mean over the episodes before
 def write_curves(runs: Path, rows: Sequence[Row], names: Sequence[str], out: Path) -> None:
     """Thin the runs' curves to ``_POINTS`` points and write them to ``curves.csv`` in ``out``."""
     known = {(row.market, row.agent, row.seed) for row in rows if row.kind == "learner"}
-    with (out / CURVES).open("w", newline="") as file:
+    with (out / CURVES).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["market", "agent", "seed", "env_steps", "score"])
         for name in names:
             folder = runs / name
             if not (folder / RESULTS).is_file():
                 continue
-            result = json.loads((folder / RESULTS).read_text())
+            result = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
             training = result["training"]
             key = (result["preset"], entrant(result), result["seed"])
             assert key in known
@@ -43,7 +43,7 @@ def read_curves(path: Path) -> dict[tuple[str, str], list[tuple[Floats, Floats]]
     """Curves of each market and agent: steps and scores ``[P]``, one pair for each seed."""
     found: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
     if path.is_file():
-        with path.open(newline="") as file:
+        with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 key = (row["market"], row["agent"], row["seed"])
                 found.setdefault(key, []).append((float(row["env_steps"]), float(row["score"])))
@@ -55,7 +55,7 @@ def read_curves(path: Path) -> dict[tuple[str, str], list[tuple[Floats, Floats]]
 
 
 def _read(path: Path, measure: str) -> tuple[Floats, Floats]:
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         rows = [(float(row["env_steps"]), float(row[measure])) for row in csv.DictReader(file)]
     steps, score = np.array(rows).T
     return steps, score
