@@ -24,7 +24,7 @@ def find_agent(name: str) -> type[Player]:
         InterplayError: it does not exist, or is no agent.
     """
     agent = resolve(name, agents(), "agent")
-    if not (isinstance(agent, type) and issubclass(agent, Player)) or isabstract(agent):
+    if not (isinstance(agent, type) and issubclass(agent, Agent | JointAgent)) or isabstract(agent):
         raise InterplayError(f"agent {name!r} is {agent!r}, not a subclass of Agent or JointAgent that "
                              "can be made: see interplay.agents")
     return agent

@@ -15,7 +15,8 @@ import torch
 from interplay.agents import agents, find_agent
 from interplay.envs.checking import Bounds
 from interplay.envs.presets import find_preset
-from interplay.envs.types import InterplayError
+from interplay.envs.types import SIDES, InterplayError, Side
+from interplay.experiments.cast import PLACKETT_LUCE, check_plays
 from interplay.experiments.flags import Many, Threads, check_flags, when
 from interplay.experiments.folders import owned
 from interplay.experiments.game import make_game, name_of, recommended, with_agents
@@ -132,7 +133,19 @@ def _benchmark(settings: BenchmarkSettings, jobs: Sequence[TrainSettings]) -> in
 
 def planned(settings: BenchmarkSettings) -> list[TrainSettings]:
     """The trainings of a benchmark, whose settings have been ``checked``: markets x agents x seeds."""
-    return [job for market in _markets(settings) for job in _jobs(settings, market)]
+    jobs = [job for market in _markets(settings) for job in _jobs(settings, market)]
+    for job in jobs:
+        _check_players(job)
+    return jobs
+
+
+def _check_players(job: TrainSettings) -> None:
+    """Check that there are such agents, and that each plays its side, before any process is started."""
+    sides: tuple[Side, ...] = (*SIDES, "platform")
+    for side in sides:
+        name = getattr(job, side)
+        if name != PLACKETT_LUCE:
+            check_plays(find_agent(split_entrant(name)[0]), side, name)
 
 
 def _markets(settings: BenchmarkSettings) -> Iterator[TrainSettings]:

@@ -104,6 +104,12 @@ def _act(player: Player, side: Side, seen: Observation, explore: bool) -> Tensor
     return player.act(seen, explore)
 
 
+def check_plays(kind: type[Player], side: Side, name: str) -> None:
+    """Refuse an agent on a side that it does not play."""
+    if side not in kind.plays:
+        raise InterplayError(f"{side}={name!r}: this agent plays {' or '.join(kind.plays)} alone")
+
+
 def check_options(users: type[Player], items: type[Player], item_options: tuple[str, ...]) -> None:
     """Refuse options that a joint agent of both sides would never read."""
     if users is items and issubclass(users, JointAgent) and item_options:

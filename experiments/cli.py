@@ -19,7 +19,7 @@ from interplay.experiments.benchmark import BenchmarkSettings, benchmark
 from interplay.experiments.evaluation import evaluate, report
 from interplay.experiments.export import Recorder, check_export
 from interplay.experiments.fidelity.settings import FidelitySettings
-from interplay.experiments.guarding import guarded, print_anything
+from interplay.experiments.guarding import guarded
 from interplay.experiments.ope.command import OpeSettings, ope
 from interplay.experiments.representation.command import pretrain
 from interplay.experiments.representation.recommending import RecommendSettings, recommend
@@ -29,6 +29,7 @@ from interplay.experiments.run import Run
 from interplay.experiments.settings import Device, TrainSettings
 from interplay.experiments.stopping import Stopped, quiet_threads, stoppable
 from interplay.experiments.tables import report_table
+from interplay.experiments.terminal import print_anything
 from interplay.experiments.training import train
 
 

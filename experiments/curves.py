@@ -30,7 +30,7 @@ def write_curves(runs: Path, rows: Sequence[Row], names: Sequence[str], out: Pat
             folder = runs / name
             if not (folder / RESULTS).is_file():
                 continue
-            result = json.loads((folder / RESULTS).read_text())
+            result = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
             training = result["training"]
             key = (result["preset"], entrant(result), result["seed"])
             assert key in known

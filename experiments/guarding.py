@@ -1,9 +1,8 @@
-"""What surrounds every command: checks of its flags, too little memory, and terminals that lack characters."""
+"""What surrounds every command: checks of its flags, and one line where memory is too small."""
 
 from __future__ import annotations
 
 import functools
-import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
@@ -64,10 +63,3 @@ def _lacks_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError | OverflowError):
         return True
     return not isinstance(error, InterplayError) and any(words in str(error) for words in _NO_MEMORY)
-
-
-def print_anything() -> None:
-    """Let standard output and error escape characters that the terminal's encoding lacks."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")

@@ -109,7 +109,8 @@ def _outcome(end: Ended[TrainSettings, Outcome]) -> Outcome:
         return outcome
     folder.mkdir(exist_ok=True)
     kept = folder / ERROR
-    kept.write_text(_without_progress(end.output.read_text(errors="replace")) + f"{outcome.problem}\n")
+    output = end.output.read_text(encoding="utf-8", errors="replace")
+    kept.write_text(f"{_without_progress(output)}{outcome.problem}\n", encoding="utf-8")
     return outcome._replace(problem=f"{outcome.problem} (see {RUNS}/{folder.name}/{ERROR})")
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from interplay.agents import Agent, JointAgent, Player, Setting, find_agent
 from interplay.envs.discovery import code_digest, trusting
 from interplay.envs.types import SIDES, InterplayError, Side
-from interplay.experiments.cast import PLACKETT_LUCE, Cast, check_options
+from interplay.experiments.cast import PLACKETT_LUCE, Cast, check_options, check_plays
 from interplay.experiments.finite import check_state
 from interplay.experiments.game import Game, make_game, with_agents
 from interplay.experiments.play import Moment, Tally, iterate, look
@@ -201,8 +201,7 @@ def _make_player(settings: TrainSettings, game: Game, sides: tuple[Side, ...]) -
     side, name = sides[0], _named(settings, sides[0])
     flag = OPTION_OF[side]
     kind = find_agent(name)
-    if side not in kind.plays:
-        raise InterplayError(f"{side}={name!r}: this agent plays {' or '.join(kind.plays)} alone")
+    check_plays(kind, side, name)
     pairs = parse_pairs(getattr(settings, flag), "--" + flag.replace("_", "-"))
     values = {**game.training.options.get(name, {}), **pairs}
     options = make_options(kind.Options, values, f"agent {name!r}")

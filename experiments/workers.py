@@ -21,6 +21,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from interplay.experiments.terminal import print_anything
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -47,7 +49,7 @@ def usable_cores() -> int:
     """Cores that this process may use: its affinity, in a container at most the quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with suppress(OSError, ValueError):  # no container, or no quota
-        quota, period = map(float, Path("/sys/fs/cgroup/cpu.max").read_text().split())
+        quota, period = map(float, Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split())
         cores = min(cores, math.ceil(quota / period))
     return max(1, cores)
 
@@ -161,6 +163,7 @@ def _redirect(output: Path) -> None:
     for stream in (1, 2):
         os.dup2(file, stream)
     os.close(file)
+    print_anything("utf-8")
     faulthandler.enable(2)
 
 

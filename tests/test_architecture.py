@@ -94,3 +94,34 @@ def test_every_agent_has_a_file_of_its_own():
     assert sorted(defined) == sorted({*defined})
     defined = [kind.__module__ for kind in behaviours().values()]
     assert sorted(defined) == sorted({*defined})
+
+
+def _text_files(tree):
+    """Calls that open a file as text and do not name an encoding."""
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+        owner = getattr(getattr(call.func, "value", None), "id", "")
+        words = [a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+        opens = name in ("open", "fdopen", "NamedTemporaryFile", "TemporaryFile")
+        binary = opens and (owner in ("tarfile", "zipfile") or (owner, name) == ("os", "open") or any(
+            "b" in word and set(word) <= set("rwaxb+t") for word in words))
+        of_path = isinstance(call.func, ast.Attribute) and name in ("read_text", "write_text")
+        named = any(k.arg == "encoding" for k in call.keywords) or (name == "read_text" and words)
+        if (opens or of_path) and not (binary or named):
+            yield call
+
+
+@pytest.mark.parametrize("folder", ["envs", "agents", "experiments", "scripts"])
+def test_every_file_that_is_opened_as_text_names_its_encoding(folder):
+    """Else it depends on the locale which ids can be written."""
+    found = {f"{file}:{call.lineno}" for file in files(folder)
+             for call in _text_files(ast.parse(file.read_text(encoding="utf-8")))}
+    assert not found
+
+
+@pytest.mark.parametrize(("code", "count"), [
+    ("path.read_text()", 1), ("path.write_text('a')", 1), ("open('a.txt')", 1), ("path.open('w', newline='')", 1),
+    ("os.fdopen(1, 'w')", 1), ("path.read_text('latin-1')", 0), ("path.open('rb')", 0), ("os.open('a', 1)", 0),
+    ("path.open(encoding='utf-8')", 0), ("write_text(path, 'a')", 0)])
+def test_the_rule_above_sees_what_it_should(code, count):
+    assert len(list(_text_files(ast.parse(code)))) == count

@@ -172,10 +172,15 @@ def draw_weights(network: Network, seed: int, owner: str) -> Network:
             inputs = parameter[0].numel() if isinstance(layers[id(parameter)], nn.Conv1d) else parameter.shape[-1]
             bound = ((1.0 if "weight_hh" in name else 6.0) / inputs) ** 0.5
             key = world_key(seed, torch.zeros(1, dtype=torch.int64, device=parameter.device))
-            number = crc32(f"{owner}.{name}".encode()) >> 1  # a step of noise is a signed 32-bit integer
-            draws = uniform(key, number, Stream.WEIGHTS, tuple(parameter.shape))[0]
+            draws = uniform(key, _number(f"{owner}.{name}"), Stream.WEIGHTS, tuple(parameter.shape))[0]
             parameter.copy_((2.0 * draws - 1.0) * bound)
     return network
+
+
+def _number(name: str) -> int:
+    """A name as a 32-bit integer with sign, which is what noise counts steps by."""
+    code = crc32(name.encode())
+    return code - (1 << 32) if code >= 1 << 31 else code
 
 
 @torch.no_grad()

@@ -160,8 +160,8 @@ def _measure(entry: Entry) -> Measured:
     """
     environment = {**os.environ, **dict.fromkeys(protocol.THREAD_VARIABLES, str(entry.threads))}
     try:
-        done = subprocess.run(entry.command, capture_output=True, text=True, env=environment, timeout=_LONGEST,
-                              check=False)
+        done = subprocess.run(entry.command, capture_output=True, encoding="utf-8", errors="replace", env=environment,
+                              timeout=_LONGEST, check=False)
     except subprocess.TimeoutExpired:
         raise InterplayError(f"{entry.name} took longer than {_LONGEST} s") from None
     lines = done.stdout.strip().splitlines()

@@ -20,7 +20,7 @@ from interplay.envs.behaviour.logged import LoggedBehaviour, Missing, TargetsOf,
 from interplay.envs.data import InteractionLog, make_log
 from interplay.envs.market import Market
 from interplay.envs.types import InterplayError
-from interplay.experiments.cast import Cast
+from interplay.experiments.cast import Cast, check_plays
 from interplay.experiments.evaluation import BASELINES, evaluate
 from interplay.experiments.play import iterate, look
 from interplay.experiments.reports import made_line
@@ -163,6 +163,7 @@ def _cast(agent: str, market: Market, setting: Setting) -> Cast:
     """``agent`` as the users, and items that rest."""
     name, pairs = split_entrant(agent)
     kind, rest = find_agent(name), find_agent("rest")
+    check_plays(kind, "users", name)
     assert issubclass(rest, Agent)
     options = make_options(kind.Options, parse_pairs(pairs, f"agent {agent!r}"), f"agent {name!r}")
     items = rest(market.specs["items"], setting)

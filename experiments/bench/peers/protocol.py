@@ -103,7 +103,7 @@ def _line_alone() -> Iterator[TextIO]:
 
     `contextlib.redirect_stdout` isn't enough: to import JaxMARL sets `sys.stdout` back.
     """
-    with os.fdopen(os.dup(1), "w") as line:
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as line:
         os.dup2(2, 1)
         yield line
 

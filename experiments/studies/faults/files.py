@@ -161,16 +161,17 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 
 def _edited(name: str, value: Any) -> Damage:
     def damage(path: Path, draws: Random) -> None:
-        path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}, indent=2) + "\n")
+        values = json.loads(path.read_text(encoding="utf-8")) | {name: value}
+        path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
     return damage
 
 
 def _without(name: str) -> Damage:
     def damage(path: Path, draws: Random) -> None:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(encoding="utf-8"))
         del values[name]
-        path.write_text(json.dumps(values, indent=2) + "\n")
+        path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
     return damage
 
@@ -194,15 +195,15 @@ def _another_entry(path: Path, draws: Random) -> None:
 
 
 def _cut_row(path: Path, draws: Random) -> None:
-    path.write_text(path.read_text()[:-7])
+    path.write_text(path.read_text(encoding="utf-8")[:-7], encoding="utf-8")
 
 
 def _another_number(path: Path, draws: Random) -> None:
-    head, first, *rest = path.read_text().splitlines()
+    head, first, *rest = path.read_text(encoding="utf-8").splitlines()
     cells = first.split(",")
     cells[2] = str(float(cells[2]) + 1.0)
-    path.write_text("\n".join([head, ",".join(cells), *rest]) + "\n")
+    path.write_text("\n".join([head, ",".join(cells), *rest]) + "\n", encoding="utf-8")
 
 
 def _row_of_words(path: Path, draws: Random) -> None:
-    path.write_text(path.read_text() + "these,are,five,words,here\n")
+    path.write_text(path.read_text(encoding="utf-8") + "these,are,five,words,here\n", encoding="utf-8")

@@ -73,7 +73,7 @@ def _whole(subject: Subject, place: Path) -> dict[str, int]:
     end = forked(subject.fresh(folder), folder.with_suffix(".out"), counts=counts)
     if end.status != 0:
         raise RuntimeError(f"{subject.name} fails without a kill: {one_line(end.error)}")
-    found: dict[str, int] = json.loads(counts.read_text())
+    found: dict[str, int] = json.loads(counts.read_text(encoding="utf-8"))
     return found
 
 

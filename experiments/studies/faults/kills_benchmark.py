@@ -98,6 +98,6 @@ def _worker_killed(command: Command, out: Path) -> list[str]:
 
 def _lines(path: Path) -> int:
     try:
-        return len(path.read_text().splitlines())
+        return len(path.read_text(encoding="utf-8").splitlines())
     except OSError:
         return 0

@@ -104,7 +104,7 @@ def _write_bandit(path: Path) -> None:
     """A log of a uniform policy over three actions."""
     draws = Random(2)
     rows = [f"{draws.randrange(3)},{draws.randint(0, 1)},0.3333333,{draws.random():.3f}" for _ in range(200)]
-    path.write_text("\n".join(["action,reward,propensity,x", *rows]) + "\n")
+    path.write_text("\n".join(["action,reward,propensity,x", *rows]) + "\n", encoding="utf-8")
 
 
 _BASES = {"train": "--preset kale --users dqn --items rest --episodes 1 --num-worlds 2 --eval-worlds 2",

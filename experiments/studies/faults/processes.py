@@ -52,7 +52,7 @@ def forked(arguments: Sequence[str], output: Path, trip: Trip | None = None, cou
         process.kill()
         process.join()
     left = len(_gone(lambda: _in_session(process.pid)))
-    return Ended(process.exitcode, error.read_text(errors="replace"), left)
+    return Ended(process.exitcode, error.read_text(encoding="utf-8", errors="replace"), left)
 
 
 def _context() -> Any:
@@ -136,6 +136,6 @@ def _processes() -> list[Path]:
 def _read(path: Path) -> str:
     """The text; empty if the process has ended or is another user's."""
     try:
-        return path.read_text(errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""

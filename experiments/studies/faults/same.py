@@ -35,8 +35,8 @@ def _read(path: Path) -> Any:
     if path.suffix == ".pt":
         return torch.load(path, weights_only=True)
     if path.suffix == ".json":
-        return json.loads(path.read_text())
-    with path.open(newline="") as file:
+        return json.loads(path.read_text(encoding="utf-8"))
+    with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 

@@ -42,7 +42,7 @@ def write_log(path: Path) -> None:
         for item in draws.sample(range(24), 10):
             liked = (user % 2 == item % 2) == (draws.random() < 0.8)
             lines.append(f"{user},{item},{5 if liked else draws.randint(1, 3)}")
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def trained() -> list[Subject]:

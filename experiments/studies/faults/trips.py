@@ -55,7 +55,7 @@ def counted(path: Path | None) -> Iterator[None]:
     with _watched(lambda step: counts.update([step])):
         yield
     if path is not None:
-        path.write_text(json.dumps(counts))
+        path.write_text(json.dumps(counts), encoding="utf-8")
 
 
 @contextmanager
