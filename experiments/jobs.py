@@ -107,9 +107,12 @@ def _outcome(end: Ended[TrainSettings, Outcome]) -> Outcome:
     outcome = end.result or Outcome(folder.name, f"its process died ({_death(end.status)})")
     if outcome.problem is None:
         return outcome
-    folder.mkdir(exist_ok=True)
-    kept = folder / ERROR
-    kept.write_text(_without_progress(end.output.read_text(errors="replace")) + f"{outcome.problem}\n")
+    try:
+        folder.mkdir(exist_ok=True)
+        output = _without_progress(end.output.read_text(encoding="utf-8", errors="replace"))
+        (folder / ERROR).write_text(f"{output}{outcome.problem}\n", encoding="utf-8")
+    except OSError:  # a full disk must not stop the other jobs
+        return outcome
     return outcome._replace(problem=f"{outcome.problem} (see {RUNS}/{folder.name}/{ERROR})")
 
 
