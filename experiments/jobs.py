@@ -107,10 +107,12 @@ def _outcome(end: Ended[TrainSettings, Outcome]) -> Outcome:
     outcome = end.result or Outcome(folder.name, f"its process died ({_death(end.status)})")
     if outcome.problem is None:
         return outcome
-    folder.mkdir(exist_ok=True)
-    kept = folder / ERROR
-    output = end.output.read_text(encoding="utf-8", errors="replace")
-    kept.write_text(f"{_without_progress(output)}{outcome.problem}\n", encoding="utf-8")
+    try:
+        folder.mkdir(exist_ok=True)
+        output = _without_progress(end.output.read_text(encoding="utf-8", errors="replace"))
+        (folder / ERROR).write_text(f"{output}{outcome.problem}\n", encoding="utf-8")
+    except OSError:  # a full disk must not stop the other jobs
+        return outcome
     return outcome._replace(problem=f"{outcome.problem} (see {RUNS}/{folder.name}/{ERROR})")
 
 

@@ -159,7 +159,10 @@ def _run(work: Callable[[Any], Any], job: Any, pipe: Connection, output: Path) -
 
 def _redirect(output: Path) -> None:
     """Write standard output and error to a file, also what native code writes as it crashes."""
-    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    except OSError:  # a full disk: the work itself will say so
+        file = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(file, stream)
     os.close(file)

@@ -94,9 +94,11 @@ def _parts(settings: FaultSettings, place: Path) -> dict[str, Callable[[], list[
         return found if quick else found + benchmark_kills(24, drawn, folder("benchmarks"), workers)
 
     parts: dict[str, Callable[[], list[Row]]] = {
-        "kills": kills, "files": lambda: damaged_files(8 if quick else 40, draws("files"), folder("files")),
+        "kills": kills, "files": lambda: (
+            damaged_files(6, draws("files"), folder("files"), "train") if quick
+            else damaged_files(40, draws("files"), folder("files"))),
         "disks": lambda: [] if quick else bad_disks(folder("disks")),
-        "commands": lambda: bad_lines(60 if quick else 240, draws("commands"), folder("commands"), 0 if quick else 8),
+        "commands": lambda: bad_lines(70 if quick else 240, draws("commands"), folder("commands"), 0 if quick else 8),
         "calls": lambda: bad_calls(60 if quick else 165, draws("calls"), folder("calls"))}
     return parts if settings.only is None else {settings.only: parts[settings.only]}
 

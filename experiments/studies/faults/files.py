@@ -16,7 +16,7 @@ from interplay.experiments.studies.faults.inside import quiet
 from interplay.experiments.studies.faults.processes import forked
 from interplay.experiments.studies.faults.rows import Row, judged, refusal_problems
 from interplay.experiments.studies.faults.same import differences
-from interplay.experiments.studies.faults.subjects import Subject, pretrained, trained, write_log
+from interplay.experiments.studies.faults.subjects import pretrained, trained, write_log
 from interplay.experiments.studies.faults.trips import Trip
 
 PART = "files"
@@ -40,17 +40,16 @@ class _Reader(NamedTuple):
     kept: tuple[str, ...] = ()
 
 
-def damaged_files(count: int, draws: Random, place: Path) -> list[Row]:
-    """Damage ``count`` files, each in a fresh copy of its folder, and have them read."""
-    readers = _readers(place)
-    cases = list(_cases(place))
+def damaged_files(count: int, draws: Random, place: Path, only: str = "") -> list[Row]:
+    """Damage ``count`` files, each in a copy of its folder, and have them read by commands that start so."""
+    made = _Made(place)
+    cases = [case for case in _cases(made) if case[1].startswith(only)]
     chosen = sorted(draws.sample(range(len(cases)), min(count, len(cases))))
-    return [_tried(*cases[number], readers, draws, place / f"case{number}") for number in chosen]
+    return [_tried(*cases[number], made, draws, place / f"case{number}") for number in chosen]
 
 
-def _tried(file: str, reader: str, what: str, damage: Damage, readers: dict[str, _Reader], draws: Random,
-           copy: Path) -> Row:
-    kind = readers[reader]
+def _tried(file: str, reader: str, what: str, damage: Damage, made: _Made, draws: Random, copy: Path) -> Row:
+    kind = _reader(made, reader)
     shutil.copytree(kind.folder, copy)
     damage(copy / file, draws)
     before = {path.relative_to(copy) for path in copy.rglob("*")}
@@ -64,37 +63,57 @@ def _tried(file: str, reader: str, what: str, damage: Damage, readers: dict[str,
     return judged(PART, f"{reader} with {file} {what}", problems)
 
 
-def _readers(place: Path) -> dict[str, _Reader]:
-    """Runs that are finished or stopped, made here."""
-    log = place / "log.csv"
-    write_log(log)
-    train, pretrain = trained()[0], pretrained(log)[0]
-    whole, part = _made(train, place / "train"), _made(train, place / "train-part", Trip("play", 70, signal.SIGTERM))
-    towers = _made(pretrain, place / "pretrain")
-    begun = _made(pretrain, place / "pretrain-part", Trip("learn", 7, signal.SIGTERM))
-    out = place / "benchmark"
-    arguments = ["benchmark", "--presets", "contest", "--agents", "linucb", "--seeds", "1", "--scale", "0.005", "--out"]
-    assert forked([*arguments, str(out)], place / "benchmark.out").status == 0
-    _made(trained()[1], place / "other")
-    _made(train._replace(arguments=(*train.arguments, "--user-option", "hidden=32")), place / "wider")
-    _made(train._replace(arguments=(*train.arguments, "--seed", "4")), place / "seed")
-    _made(pretrain._replace(arguments=(*pretrain.arguments, "--size", "16")), place / "towers-wider")
-    return {"train --resume": _Reader(part, lambda copy: ["train", "--resume", str(copy)]),
-            "train --resume, curve": _Reader(part, lambda copy: ["train", "--resume", str(copy)], whole, train.kept),
-            "evaluate": _Reader(whole, lambda copy: ["evaluate", str(copy)]),
-            "pretrain --resume": _Reader(begun, lambda copy: ["pretrain", "--resume", str(copy)]),
-            "recommend": _Reader(towers, lambda copy: ["recommend", "--run", str(copy), "--user", "1"]),
-            "benchmark": _Reader(out, lambda copy: [*arguments, str(copy)])}
+class _Made:
+    """Runs that are finished or stopped, each made when it is first asked for.
+
+    Args:
+        place: folder for them.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self.place, self._log = place, place / "log.csv"
+        write_log(self._log)
+
+    def __getitem__(self, name: str) -> Path:
+        folder = self.place / name
+        if not folder.exists():
+            arguments, trip = self._wanted(name)
+            end = forked(arguments, folder.with_suffix(".out"), trip)
+            if end.status != (0 if trip is None else 128 + trip.signal):
+                raise RuntimeError(f"{name} cannot be made: status {end.status}, {end.error[-300:]}")
+        return folder
+
+    def _wanted(self, name: str) -> tuple[list[str], Trip | None]:
+        """The command line, and where the run is stopped."""
+        train, pretrain, folder = trained()[0], pretrained(self._log)[0], self.place / name
+        if name == "benchmark":
+            return [*_BENCHMARK, str(folder)], None
+        if name == "other market":
+            return trained()[1].fresh(folder), None
+        subject = pretrain if name.startswith("towers") else train
+        options = {"wider": ("--user-option", "hidden=32"), "other seed": ("--seed", "4"),
+                   "towers, wider": ("--size", "16")}.get(name, ())
+        trips = {"part": Trip("play", 70, signal.SIGTERM), "towers, part": Trip("learn", 7, signal.SIGTERM)}
+        return subject._replace(arguments=(*subject.arguments, *options)).fresh(folder), trips.get(name)
 
 
-def _made(subject: Subject, folder: Path, trip: Trip | None = None) -> Path:
-    end = forked(subject.fresh(folder), folder.with_suffix(".out"), trip)
-    if end.status != (0 if trip is None else 128 + trip.signal) or not folder.is_dir():
-        raise RuntimeError(f"{subject.name} cannot be made: status {end.status}, {end.error[-300:]}")
-    return folder
+_BENCHMARK = ["benchmark", "--presets", "contest", "--agents", "linucb", "--seeds", "1", "--scale", "0.005", "--out"]
 
 
-def _cases(place: Path) -> Iterator[tuple[str, str, str, Damage]]:
+def _reader(made: _Made, name: str) -> _Reader:
+    if name == "train --resume, curve":
+        return _Reader(made["part"], lambda copy: ["train", "--resume", str(copy)], made["whole"], trained()[0].kept)
+    arguments: dict[str, tuple[str, Callable[[Path], list[str]]]] = {
+        "train --resume": ("part", lambda copy: ["train", "--resume", str(copy)]),
+        "evaluate": ("whole", lambda copy: ["evaluate", str(copy)]),
+        "pretrain --resume": ("towers, part", lambda copy: ["pretrain", "--resume", str(copy)]),
+        "recommend": ("towers", lambda copy: ["recommend", "--run", str(copy), "--user", "1"]),
+        "benchmark": ("benchmark", lambda copy: [*_BENCHMARK, str(copy)])}
+    folder, command = arguments[name]
+    return _Reader(made[folder], command)
+
+
+def _cases(made: _Made) -> Iterator[tuple[str, str, str, Damage]]:
     """File, reader, what is done, and how."""
     damage: Damage
     for file, reader in (("config.json", "train --resume"), ("config.json", "evaluate"),
@@ -109,9 +128,9 @@ def _cases(place: Path) -> Iterator[tuple[str, str, str, Damage]]:
         yield "config.json", reader, "without discount", _without("discount")
     yield "config.json", "pretrain --resume", "with size=16", _edited("size", 16)
     yield "config.json", "recommend", "with encoder='cnn'", _edited("encoder", "cnn")
-    for other in ("other", "wider", "seed"):
-        yield "checkpoint.pt", "evaluate", f"of the run {other}", _replaced(place / other / "checkpoint.pt")
-    yield "model.pt", "recommend", "of a wider model", _replaced(place / "towers-wider" / "model.pt")
+    for other in ("other market", "wider", "other seed"):
+        yield "checkpoint.pt", "evaluate", f"of the run {other!r}", _replaced(made, other)
+    yield "model.pt", "recommend", "of a wider model", _replaced(made, "towers, wider")
     for file, reader in (("checkpoint.pt", "evaluate"), ("model.pt", "recommend"),
                          ("training.pt", "pretrain --resume")):
         yield file, reader, "with another weight", _another_weight
@@ -176,9 +195,9 @@ def _without(name: str) -> Damage:
     return damage
 
 
-def _replaced(other: Path) -> Damage:
+def _replaced(made: _Made, other: str) -> Damage:
     def damage(path: Path, draws: Random) -> None:
-        path.write_bytes(other.read_bytes())
+        path.write_bytes((made[other] / path.name).read_bytes())
 
     return damage
 

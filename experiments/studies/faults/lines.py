@@ -57,6 +57,8 @@ _FIXED: tuple[list[str], ...] = (
 
 
 class _Line(NamedTuple):
+    """Words, of which some stand for files, and how the report shows them."""
+
     words: list[str]
     shown: str
 
@@ -72,10 +74,9 @@ def bad_lines(count: int, draws: Random, place: Path, limit: int) -> list[Row]:
     """
     here, room = os.getcwd(), place / "room" / "within"
     room.mkdir(parents=True)
-    given = _givens(place)
-    lines = _chosen(list(_lines(given)), count - len(_FIXED), draws)
-    fixed = [[given.get(word, word) for word in words] for words in _FIXED]
-    lines = [*(_Line(words, " ".join(shown)) for words, shown in zip(fixed, _FIXED, strict=True)), *lines][:count]
+    fixed = [_Line(words, " ".join(words)) for words in _FIXED]
+    chosen = _chosen(list(_lines()), count - len(fixed), draws)
+    lines = [_given(line, place) for line in (*fixed, *chosen)]
     os.chdir(room)
     try:
         apart = set(draws.sample(range(len(lines)), min(limit, len(lines))))
@@ -84,20 +85,29 @@ def bad_lines(count: int, draws: Random, place: Path, limit: int) -> list[Row]:
         os.chdir(here)
 
 
-def _givens(place: Path) -> dict[str, str]:
-    """A log, a run, towers and a benchmark, by the words that stand for them."""
-    log = place / "log.csv"
-    write_log(log)
-    _write_bandit(place / "bandit.csv")
-    run, towers, out = place / "run", place / "towers", place / "benchmark"
-    for words in (trained()[0].fresh(run), pretrained(log)[0].fresh(towers),
-                  ["benchmark", "--presets", "contest", "--agents", "linucb", "--seeds", "1", "--scale", "0.005",
-                   "--out", str(out)]):
-        end = forked(words, place / "made")
+def _given(line: _Line, place: Path) -> _Line:
+    """The line with files in the place of the words that stand for them, each made when it is first needed."""
+    return line._replace(words=[_file(word, place) if word in _FILES else word for word in line.words])
+
+
+_FILES = {"LOG": "log.csv", "BANDIT": "bandit.csv", "RUN": "run", "TOWERS": "towers", "OUT": "out"}
+
+
+def _file(word: str, place: Path) -> str:
+    path = place / _FILES[word]
+    if path.exists():
+        return str(path)
+    if word == "LOG":
+        write_log(path)
+    elif word == "BANDIT":
+        _write_bandit(path)
+    else:
+        arguments = {"RUN": trained()[0].fresh(path), "TOWERS": pretrained(Path(_file("LOG", place)))[0].fresh(path),
+                     "OUT": ["benchmark", *_BASES["benchmark"].split(), "--out", str(path)]}[word]
+        end = forked(arguments, place / "made")
         if end.status != 0:
-            raise RuntimeError(f"{words[0]} fails without a fault: {end.error[-300:]}")
-    return {"LOG": str(log), "RUN": str(run), "TOWERS": str(towers), "OUT": str(out),
-            "BANDIT": str(place / "bandit.csv")}
+            raise RuntimeError(f"{arguments[0]} fails without a fault: {end.error[-300:]}")
+    return str(path)
 
 
 def _write_bandit(path: Path) -> None:
@@ -117,7 +127,7 @@ _BASES = {"train": "--preset kale --users dqn --items rest --episodes 1 --num-wo
 """What makes each command short; the bad value comes last and so takes the place of a good one."""
 
 
-def _lines(given: dict[str, str]) -> Iterator[_Line]:
+def _lines() -> Iterator[_Line]:
     for command in _BASES:
         if " " in command:
             continue
@@ -126,7 +136,7 @@ def _lines(given: dict[str, str]) -> Iterator[_Line]:
                 words = _base(command, name)
                 flag = f"--{name.replace('_', '-')}"
                 words = [command, *_without(words, flag), flag, *(value.split() if name in _SPLIT else [value])]
-                yield _Line([given.get(word, word) for word in words], f"{command} {flag} {value!r:.60}")
+                yield _Line(words, f"{command} {flag} {value!r:.60}")
 
 
 def _base(command: str, name: str) -> list[str]:
