@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,7 @@ def _chosen(path: Path, names: Sequence[str] | None) -> Iterator[list[str]]:
     names = names or existing
     places = [existing.index(name) for name in names]
     yield list(names)
-    for row in list(_records(path, one_a_line=True))[1:]:
+    for row in islice(_records(path, one_a_line=True), 1, None):
         yield [row[place] if place < len(row) else "" for place in places]
 
 
