@@ -119,6 +119,8 @@ def _readable(path: Path) -> Iterator[None]:
         raise InterplayError(f"{path}: extension {kind!r} is not known: save the table as {', '.join(EXTENSIONS)}")
     if not path.is_file():
         raise InterplayError(f"{path}: there is no such file: check the path")
+    if any("\ud800" <= letter <= "\udfff" for letter in str(path)):  # bytes that the locale does not know
+        raise InterplayError(f"{path}: the locale lacks letters of this name: set PYTHONUTF8=1, or rename it")
     try:
         yield
     except (pl.exceptions.PolarsError, OSError, UnicodeError, csv.Error) as error:
