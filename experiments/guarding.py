@@ -62,4 +62,4 @@ def _lacks_memory(error: Exception) -> bool:
     """Whether a size was too large for the memory, or for 64 bits."""
     if isinstance(error, MemoryError | OverflowError):
         return True
-    return not isinstance(error, InterplayError) and any(words in str(error) for words in _NO_MEMORY)
+    return not isinstance(error, InterplayError) and any(phrase in str(error) for phrase in _NO_MEMORY)

@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,8 @@ def _readable(path: Path) -> Iterator[None]:
         raise InterplayError(f"{path}: extension {kind!r} is not known: save the table as {', '.join(EXTENSIONS)}")
     if not path.is_file():
         raise InterplayError(f"{path}: there is no such file: check the path")
+    if any("\ud800" <= letter <= "\udfff" for letter in str(path)):  # bytes that the locale does not know
+        raise InterplayError(f"{path}: the locale lacks letters of this name: set PYTHONUTF8=1, or rename it")
     try:
         yield
     except (pl.exceptions.PolarsError, OSError, UnicodeError, csv.Error) as error:
@@ -161,7 +164,7 @@ def _chosen(path: Path, names: Sequence[str] | None) -> Iterator[list[str]]:
     names = names or existing
     places = [existing.index(name) for name in names]
     yield list(names)
-    for row in list(_records(path, one_a_line=True))[1:]:
+    for row in islice(_records(path, one_a_line=True), 1, None):
         yield [row[place] if place < len(row) else "" for place in places]
 
 

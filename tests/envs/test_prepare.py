@@ -144,7 +144,7 @@ class TestRewards:
         ({"duplicates": "best"}, "duplicates='best' is not known: choose from keep, mean, sum, first, last"),
         ({"scale": "best"}, "scale='best' is not known: choose from none, log, range, user"),
         ({"k_core": -1}, "k_core=-1 must be at least 0"),
-        ({"clip": (5.0, 1.0)}, r"clip=\(5.0, 1.0\) must have a lowest reward below the highest"),
+        ({"clip": (5.0, 1.0)}, r"clip=\(5.0, 1.0\) must be a lowest reward and a higher one"),
         ({"implicit_above": float("nan")}, "implicit_above=nan must be a finite number"),
     ])
     def test_settings_are_checked(self, changes: Any, message: str) -> None:
@@ -303,7 +303,7 @@ class TestSettings:
 
     def test_a_wish_without_a_log_is_refused(self) -> None:
         for changes in ({"k_core": 5}, {"duplicates": "mean"}, {"implicit_above": 3.0}, {"clip_rewards": (0.0, 1.0)}):
-            with pytest.raises(InterplayError, match="prepares a log: give one with --log, or leave it out"):
+            with pytest.raises(InterplayError, match="has no effect: it is about a log: give one with --log"):
                 replace(TrainSettings(), **changes).check()  # type: ignore[arg-type]
 
     def test_they_survive_being_written(self, tmp_path: Path) -> None:

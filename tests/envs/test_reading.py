@@ -130,3 +130,10 @@ def test_a_quoted_field_may_lie_across_the_blocks_that_are_counted(shift: int) -
     data = f'a,{field}\n"\n""\n",b\n'.encode()
     assert count_rows(np.frombuffer(data, dtype=np.uint8)) == 2
     assert count_rows(np.frombuffer(data.replace(b'""', b'"'), dtype=np.uint8)) is None
+
+
+def test_a_name_that_the_locale_cannot_decode_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / b"log-\xff.csv".decode("utf-8", "surrogateescape")
+    path.write_text("user,item,reward\na,b,1\n", encoding="utf-8")
+    with pytest.raises(InterplayError, match="set PYTHONUTF8=1, or rename it"):
+        read_log(path)

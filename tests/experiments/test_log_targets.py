@@ -46,8 +46,8 @@ def test_weights_are_of_the_training_part(log, tmp_path):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["--preset", "kale", "--targets", "ips"], "targets='ips' needs a log: give it with --log"),
-    (["--log", "LOG", "--clip-weights", "9"], "clip_weights=9 with targets='actual': there are no weights to clip"),
+    (["--preset", "kale", "--targets", "ips"], "--targets ips has no effect: it is about a log"),
+    (["--log", "LOG", "--clip-weights", "9"], "--clip-weights 9.0 has no effect: there are no weights to clip"),
     (["--log", "LOG", "--targets", "ips", "--clip-weights", "0"], "clip=0.0 must be at least 1"),
     (["--log", "LOG", "--targets", "replay"], "targets='replay' with missing='mask'")])
 def test_wrong_settings_are_named(arguments, message, log, tmp_path, capsys):

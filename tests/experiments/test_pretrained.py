@@ -144,7 +144,7 @@ def test_a_log_that_has_changed_is_noticed(tmp_path, capsys):
 
 def test_an_encoder_needs_its_log(capsys):
     assert main(["train", "--preset", "kale", "--encoder", "runs/films"]) == 2
-    assert "was trained on a log: give that with --log" in capsys.readouterr().err
+    assert "has no effect: it is about a log: give one with --log" in capsys.readouterr().err
 
 
 def test_a_benchmark_plays_a_log_with_and_without_the_vectors_of_each_seed(home, tmp_path):

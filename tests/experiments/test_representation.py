@@ -474,7 +474,7 @@ def test_strangers_are_told_of_where_programs_read_too(pretrained, capsys):
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--run", "nowhere"], "'nowhere' is not a run of pretrain"),
-    (["--run", "RUN", "--k", "0"], "k=0 must be at least"),
+    (["--run", "RUN", "--k", "0"], "k=0 must be an integer of at least 1"),
     (["--run", "RUN", "--out", "/nowhere/x"], "cannot be written")])
 def test_what_is_wrong_with_a_wish_is_said(arguments, message, pretrained, capsys):
     arguments = [str(pretrained) if word == "RUN" else word for word in arguments]
@@ -494,8 +494,8 @@ def test_a_model_is_not_used_with_another_log(tmp_path, capsys):
 @pytest.mark.parametrize(("arguments", "message"), [
     ([], "pretrain needs a log: give one with --log"),
     (["--log", "LOG", "--size", "6", "--encoder", "transformer"], "size=6 must be at least 1, and a multiple of 4"),
-    (["--log", "LOG", "--dropout", "1"], "dropout=1.0, learning_rate=0.001: dropout must be at least 0"),
-    (["--log", "LOG", "--batch-size", "0"], "batch_size=0 must be at least 1"),
+    (["--log", "LOG", "--dropout", "1"], "dropout=1.0 must be at least 0 and below 1"),
+    (["--log", "LOG", "--batch-size", "0"], "batch_size=0 must be an integer of at least 1"),
     (["--log", "LOG", "--k", "0", "--epochs", "1"], "k=0")])
 def test_wrong_settings_are_named(arguments, message, tmp_path, capsys):
     write(tastes(), tmp_path / "tastes.csv")

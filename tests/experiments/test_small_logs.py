@@ -69,7 +69,7 @@ def test_clicks_alone_have_a_scale_if_it_is_named(tmp_path: Path, capsys: pytest
     assert main(["train", *where, "--reward-range", "1", "1"]) == 2
     assert "reward_range=(1, 1): give the worst reward and then the best" in capsys.readouterr().err
     assert main(["train", "--reward-range", "0", "1"]) == 2
-    assert "reward_range=(0.0, 1.0) prepares a log: give one with --log" in capsys.readouterr().err
+    assert "--reward-range 0.0 1.0 has no effect: it is about a log" in capsys.readouterr().err
 
 
 def test_the_logs_own_split_is_taken_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,7 +82,7 @@ def test_the_logs_own_split_is_taken_by_name(tmp_path: Path, capsys: pytest.Capt
     assert main(["recommend", "--run", str(tmp_path / "runs" / "run"), "-k", "1"]) == 0
     capsys.readouterr()
     assert main(arguments) == 2
-    assert "split_column='part' with split='random': take it with --split own" in capsys.readouterr().err
+    assert "--split-column part has no effect: take it with --split own" in capsys.readouterr().err
     own.with_columns(part=pl.lit("valid")).write_csv(path)
     assert main([*arguments, "--split", "own"]) == 2
     assert "log.csv: column 'part' has 'valid' in row 1, where the split is told: write" in capsys.readouterr().err

@@ -227,7 +227,7 @@ BAD = {
     "seed": (["--seed", "-1"], ["seed", "-1"]),
     "resume": (["--resume", "nowhere"], ["nowhere", "not a run"]),
     "missing log": (["--log", "nowhere.csv"], ["nowhere.csv"]),
-    "features": (["--item-features", "films.csv"], ["item_features", "'films.csv'", "these items", "--log"]),
+    "features": (["--item-features", "films.csv"], ["--item-features films.csv has no effect", "--log"]),
 }
 
 

@@ -133,7 +133,7 @@ def test_the_command_tells_and_writes(propensity, tmp_path, capsys):
 @pytest.mark.parametrize(("arguments", "message"), [
     ([], "unbiased needs a log: give one with --log"),
     (["--log", "LOG"], "how='own' needs a data set with a split of its own"),
-    (["--log", "LOG", "--split", "random", "--seeds", "0"], "seeds=0: give at least one of each"),
+    (["--log", "LOG", "--split", "random", "--seeds", "0"], "seeds=0 must be an integer between 1 and"),
     (["--log", "LOG", "--split", "random", "--clip", "0.5"], "clip=0.5 must be at least 1"),
     (["--log", "LOG", "--split", "random", "--ridges", "0"], "give a size of at least 0")])
 def test_wrong_settings_are_named(arguments, message, tmp_path, capsys):

@@ -1,0 +1,30 @@
+"""Messages are one line and short, and keep their beginning and their end."""
+
+import pytest
+
+from interplay.envs.messages import LONGEST, listed, shortened
+from interplay.envs.types import InterplayError
+
+
+def test_a_long_error_keeps_what_it_is_about_and_the_fix() -> None:
+    said = str(InterplayError(f"the thing: {'x' * 5000}\n{'y' * 5000}: the fix"))
+    assert said.startswith("the thing: xxx")
+    assert said.endswith("yyy: the fix")
+    assert " ... " in said
+    assert len(said) == LONGEST
+    assert len(said.splitlines()) == 1
+
+
+def test_a_short_error_is_as_it_was() -> None:
+    assert str(InterplayError("a=1: leave it out")) == "a=1: leave it out"
+    assert shortened("x" * LONGEST) == "x" * LONGEST
+
+
+@pytest.mark.parametrize("wanted", ["name-77", "nmae-77"])
+def test_long_lists_begin_with_what_was_perhaps_meant(wanted: str) -> None:
+    names = [f"name-{n}" for n in range(100)]
+    found = listed(names, wanted)
+    assert found.startswith("name-77, ")
+    assert found.endswith(", ... (100 in all)")
+    assert len(found) < 220
+    assert listed(names[:3], wanted) == "name-0, name-1, name-2"
