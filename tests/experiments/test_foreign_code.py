@@ -97,16 +97,15 @@ def test_a_benchmark_takes_up_runs_with_the_code_that_it_names(run):
 
 def test_permission_without_a_folder_is_refused(capsys):
     assert main(["train", "--preset", "kale", "--allow-code"]) == 2
-    assert "--allow-code is for --resume" in capsys.readouterr().err
+    assert "code that the command itself names needs no permission" in capsys.readouterr().err
 
 
 def test_what_fails_while_it_is_imported_is_told_in_one_line(tmp_path, monkeypatch, capsys):
     (tmp_path / "a_broken_agent.py").write_text("1 / 0\n")
     monkeypatch.chdir(tmp_path)
-    for name, reason in (("a_broken_agent:X", "ZeroDivisionError"), (":", "ValueError"), ("../../x:Y", "TypeError")):
-        assert main(["train", "--preset", "kale", "--users", name]) == 2
-        (line,) = capsys.readouterr().err.splitlines()
-        assert reason in line
+    assert main(["train", "--preset", "kale", "--users", "a_broken_agent:X"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot import 'a_broken_agent' (ZeroDivisionError: division by zero)" in line
 
 
 def test_the_current_folder_comes_last(tmp_path, monkeypatch):
