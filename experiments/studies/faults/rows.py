@@ -11,7 +11,7 @@ from typing import NamedTuple
 LONGEST = 300
 """Characters of a message."""
 
-_BOX = re.compile(r"╭─|[^\n]+\n-{10,}\n")
+_BOX = re.compile(r"╭─|[^\n]+\n *-{10,} *\n")
 """The parser's own message for what it cannot read, on a terminal or not."""
 
 
