@@ -242,6 +242,16 @@ def test_a_signal_before_anything_runs_stops_it(number, status, tmp_path, monkey
     assert capsys.readouterr().err == f"stopped; the same command continues the runs in {tmp_path / 'out' / 'runs'}\n"
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_during_the_imports_stops_it(number, status):
+    code = ("import os, sys, types; cli = types.ModuleType('cli'); sys.modules['interplay.experiments.cli'] = cli\n"
+            "from interplay.experiments import entry\n"
+            f"cli.__getattr__ = lambda name: os.kill(os.getpid(), {int(number)})\n"
+            "entry.main([])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (status, "stopped\n")
+
+
 def test_a_folder_that_another_benchmark_uses_is_refused(tmp_path, capsys):
     with owned(tmp_path):
         assert run(tmp_path, *SMALL) == 2
@@ -256,7 +266,7 @@ def test_there_are_as_many_workers_as_cores_that_may_be_used(monkeypatch):
 
 @pytest.mark.parametrize(("arguments", "words"), [
     (["--agents", "genius"], ["'genius'", "q-learning"]), (["--presets", "cabbage"], ["'cabbage'", "kale"]),
-    (["--seeds", "0"], ["seeds=0", "at least 1"]), (["--scale", "0"], ["scale=0", "above 0"]),
+    (["--seeds", "0"], ["seeds=0", "between 1"]), (["--scale", "0"], ["scale=0", "above 0"]),
     (["--workers", "0"], ["workers=0"]), (["--log", "nowhere.csv"], ["nowhere.csv"]),
     (["--market", "moood_weight=1"], ["'moood_weight'", "mood_weight"])])
 def test_wrong_settings_end_in_one_line_before_anything_runs(arguments, words, tmp_path, capsys):
