@@ -242,6 +242,16 @@ def test_a_signal_before_anything_runs_stops_it(number, status, tmp_path, monkey
     assert capsys.readouterr().err == f"stopped; the same command continues the runs in {tmp_path / 'out' / 'runs'}\n"
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_during_the_imports_stops_it(number, status):
+    code = ("import os, sys, types; cli = types.ModuleType('cli'); sys.modules['interplay.experiments.cli'] = cli\n"
+            "from interplay.experiments import entry\n"
+            f"cli.__getattr__ = lambda name: os.kill(os.getpid(), {int(number)})\n"
+            "entry.main([])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (status, "stopped\n")
+
+
 def test_a_folder_that_another_benchmark_uses_is_refused(tmp_path, capsys):
     with owned(tmp_path):
         assert run(tmp_path, *SMALL) == 2

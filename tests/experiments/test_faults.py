@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from interplay.experiments.reports import rendered
 from interplay.experiments.studies.faults.kills import ending_problems
 from interplay.experiments.studies.faults.processes import Ended
-from interplay.experiments.studies.faults.report import report
+from interplay.experiments.studies.faults.report import write_report
 from interplay.experiments.studies.faults.rows import Row, judged, read_rows, refusal_problems
 from interplay.experiments.studies.faults.same import differences
 
@@ -29,14 +30,6 @@ def test_a_small_part_finds_no_fault(tmp_path):
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     rows = read_rows(tmp_path / "out" / "rows.csv")
     assert {row.part for row in rows} == {"kills", "files", "commands", "calls"}
-    assert (tmp_path / "out" / "report.md").read_text() == report(rows, f"python scripts/faults.py --quick --out "
-                                                                        f"{tmp_path / 'out'}")
-
-
-def test_the_committed_report_follows_from_its_rows():
-    folder = ROOT / "experiments" / "results" / "faults"
-    command = (folder / "command.sh").read_text().strip()
-    assert (folder / "report.md").read_text() == report(read_rows(folder / "rows.csv"), command)
 
 
 @pytest.mark.parametrize(("status", "error", "problem"), [
@@ -87,10 +80,12 @@ def test_a_file_that_is_missing_or_damaged_differs(tmp_path):
         "curve.csv: missing", "results.json: unreadable (JSONDecodeError)"]
 
 
-def test_the_report_counts_and_lists_what_failed():
+def test_the_report_counts_and_lists_what_failed(tmp_path):
     rows = [judged("kills", "one", []), judged("kills", "two", ["status 0,\nnot 143", "left"]),
             Row("disks", "three", "skipped: no right to mount")]
-    text = report(rows, "python scripts/faults.py")
+    text = write_report(rows, "python scripts/faults.py", tmp_path)
+    assert (tmp_path / "report.md").read_text() == text == rendered(tmp_path)
+    assert (tmp_path / "command.sh").read_text() == "python scripts/faults.py\n"
     assert "| kills of train, pretrain and benchmark, each resumed | 2" in text
     assert "- kills, `two`: status 0, not 143; left" in text
     assert "- disks, `three`: skipped: no right to mount" in text

@@ -15,7 +15,6 @@ import torch
 
 from interplay.agents import agents
 from interplay.envs.config import MarketConfig
-from interplay.envs.data import split_log
 from interplay.envs.market import Market
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
@@ -117,8 +116,6 @@ def _setting_calls(place: Path) -> Iterator[Call]:
                 bad = (1.7, True)
             for value in bad:
                 yield f"{kind.__name__}({field.name}={value!r}).check()", _checked(whole, field.name, value)
-    for value in (None, 1.7, "x"):
-        yield f"split_log(log=None, held_out={value!r})", _bound(split_log, None, value, "random", 0)
 
 
 def _checked(whole: Any, name: str, value: Any) -> Callable[[], Any]:

@@ -21,8 +21,8 @@ from interplay.experiments.studies.faults.files import damaged_files
 from interplay.experiments.studies.faults.kills import train_kills
 from interplay.experiments.studies.faults.kills_benchmark import benchmark_kills
 from interplay.experiments.studies.faults.lines import bad_lines
-from interplay.experiments.studies.faults.report import report
-from interplay.experiments.studies.faults.rows import Row, write_rows
+from interplay.experiments.studies.faults.report import write_report
+from interplay.experiments.studies.faults.rows import Row
 from interplay.experiments.studies.faults.subjects import pretrained, trained, write_log
 from interplay.experiments.workers import usable_cores
 
@@ -63,15 +63,8 @@ def faults(settings: FaultSettings) -> int:
                     print(f"{row.part}: {row.case}: {row.outcome}", flush=True)
             failed = sum(row.failed for row in found)
             print(f"{part}: {len(found)} cases, {failed} failed, {time.monotonic() - started:.0f} s", flush=True)
-    _write(rows, settings)
+    write_report(rows, typed("faults"), settings.out)
     return 1 if any(row.failed for row in rows) else 0
-
-
-def _write(rows: list[Row], settings: FaultSettings) -> None:
-    settings.out.mkdir(parents=True, exist_ok=True)
-    write_rows(rows, settings.out / "rows.csv")
-    (settings.out / "report.md").write_text(report(rows, typed("faults")), encoding="utf-8")
-    (settings.out / "command.sh").write_text(f"{typed('faults')}\n", encoding="utf-8")
 
 
 def _parts(settings: FaultSettings, place: Path) -> dict[str, Callable[[], list[Row]]]:

@@ -62,7 +62,7 @@ def _drawn(subject: Subject, draws: Random) -> list[Kill]:
     first = draws.choice(_PHASES[subject.command])
     late = first not in ("start", "play", "learn")
     second = draws.choice(("start", _LATE[subject.command]) if late else _PHASES[subject.command])
-    return [Kill(phase, draws.uniform(0.5, 6.0) if phase == "start" else draws.random(), draws.choice(SIGNALS))
+    return [Kill(phase, draws.uniform(0.0, 5.0) if phase == "start" else draws.random(), draws.choice(SIGNALS))
             for phase in (first, second)]
 
 
@@ -100,9 +100,10 @@ def _killed(subject: Subject, kill: Kill, folder: Path, counts: dict[str, int]) 
     arguments = subject.resumed(folder)
     if kill.phase == "start":
         command = Command(arguments)
+        command.wait_for_handlers()
         time.sleep(kill.share)
         command.send(kill.signal, group=False)
-        return ending_problems(kill.signal, command.ended(), at_start=True)
+        return ending_problems(kill.signal, command.ended(), may_be_over=True)
     step = 1 + int(kill.share * _certain(kill.phase, counts, fresh="--resume" not in arguments))
     trip = Trip(kill.phase, step, kill.signal)
     return ending_problems(kill.signal, forked(arguments, folder.with_suffix(".out"), trip))
@@ -115,13 +116,13 @@ def _certain(phase: str, counts: dict[str, int], fresh: bool) -> int:
     return counts[phase] - 1 if fresh or phase in _LATE.values() else 0
 
 
-def ending_problems(number: int, end: Ended, at_start: bool = False) -> list[str]:
+def ending_problems(number: int, end: Ended, may_be_over: bool = False) -> list[str]:
     """What is wrong with the end of a command that was sent a signal.
 
-    At the start Python itself may not have begun to handle signals, and a short command may be over.
+    A short command may be over some seconds after its start.
     """
     expected = -number if number == signal.SIGKILL else 128 + number
-    allowed = {expected, *((0, -number) if at_start else ())}
+    allowed = {expected, *((0,) if may_be_over else ())}
     problems = [] if end.status in allowed else [f"status {end.status}, not {expected}"]
     if "Traceback" in end.error:
         problems.append(f"traceback: {end.error.strip().splitlines()[-1]}")

@@ -55,7 +55,7 @@ def benchmark_kills(count: int, draws: Random, place: Path, workers: int) -> lis
 
 def _drawn(draws: Random) -> _Kill:
     phase = draws.choice(list(_PHASES))
-    delay = draws.uniform(0.5, 6.0) if phase == "the start" else draws.uniform(0.0, 1.0)
+    delay = draws.uniform(0.0, 5.0) if phase == "the start" else draws.uniform(0.0, 1.0)
     number = draws.choice(SIGNALS)
     whom = draws.choice(["parent", "group"]) if number != signal.SIGKILL else draws.choice(["parent", "worker"])
     return _Kill(phase, delay, number, whom)
@@ -72,13 +72,14 @@ def _chain(kills: list[_Kill], out: Path, whole: Path) -> list[Row]:
 
 def _killed(kill: _Kill, out: Path) -> list[str]:
     command = Command([*_ARGUMENTS, "--out", str(out)])
+    command.wait_for_handlers()
     while command.process.poll() is None and not _PHASES[kill.phase](out):
         time.sleep(0.02)
     time.sleep(kill.delay)
     if kill.whom == "worker":
         return _worker_killed(command, out)
     command.send(kill.signal, group=kill.whom == "group")
-    return ending_problems(kill.signal, command.ended(), at_start=True)
+    return ending_problems(kill.signal, command.ended(), may_be_over=True)
 
 
 def _worker_killed(command: Command, out: Path) -> list[str]:

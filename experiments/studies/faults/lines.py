@@ -25,7 +25,7 @@ _NUMBERS = ("x", "", "nan", "inf", "-inf", "1e400")
 _INTEGERS = (*_NUMBERS, "1.5", "-1", "1e3")
 _RANGES = ("nan nan", "1 0", "-inf inf", "0 inf", "x y", "1")
 _INPUTS = ("", "/no/such", ":", "/dev/null", "/dev", "../..")
-_OUTPUTS = ("", "/dev/null/x", "/proc/x", "/dev/null")
+_OUTPUTS = ("/dev/null/x", "/proc/x", "/dev/null")
 _MARKET = ("x", "=", "nope=1", "=1", "mood_weight=nan", "mood_weight=inf", "mood_weight=", "mood_weight=1e400",
            "num_users=1.5", "num_users=-1", "num_users=True", "num_users=99999999999999", "boost_levels=(1",
            "horizon=0", "temperature=0", "num_users=__import__('os')")
@@ -36,7 +36,7 @@ _FOLDER_NAMES = ("../x", "a/b", "", ".", "..", "/abs", "x" * 300)
 _OWN = {"name": _FOLDER_NAMES, "market": _MARKET, "user_option": _OPTION, "item_option": ("x", "nope=1"),
         "platform_option": ("x", "hidden=1"), "reward_range": _RANGES, "clip_rewards": _RANGES,
         "peer_python": ("x", "=", "nope=/bin/true", "magent2=/no/such"), "only": ("no-such", ""),
-        "context_columns": ("no-such", ""), "user": ("no-such", ""), "implicit_above": ("x", "", "nan"),
+        "context_columns": ("no-such", ""), "implicit_above": ("x", "", "nan"),
         "liked_above": ("x", "", "nan"), "policy": ("", ":", "no-such", "/dev/null"),
         **dict.fromkeys(("log_dir", "out", "export", "csv", "profile"), _OUTPUTS),
         **dict.fromkeys(("seed", "first_seed"), (*_INTEGERS, "99999999999999999999")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -85,10 +86,16 @@ class Command:
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self._mark = f"{os.getpid()}-{time.monotonic_ns()}"
-        code = "import sys; from interplay.experiments.cli import main; sys.exit(main())"
+        code = "import sys; from interplay.experiments.entry import main; sys.exit(main())"
         self.process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True,
                                         env={**os.environ, _MARK: self._mark})
+
+    def wait_for_handlers(self) -> None:
+        """Wait until it handles SIGTERM; until then Python itself is starting."""
+        limit = time.monotonic() + _PATIENCE
+        while not _handles(self.process.pid, signal.SIGTERM) and time.monotonic() < limit:
+            time.sleep(0.01)
 
     def send(self, number: int, group: bool) -> None:
         """Send a signal to the process, or to its group, as a terminal does."""
@@ -110,6 +117,11 @@ class Command:
         for number in left:
             os.kill(number, signal.SIGKILL)
         return Ended(self.process.returncode, error, len(left))
+
+
+def _handles(process: int, number: int) -> bool:
+    caught = re.search(r"^SigCgt:\s*(\w+)", _read(Path(f"/proc/{process}/status")), re.MULTILINE)
+    return caught is None or bool(int(caught[1], 16) >> (number - 1) & 1)
 
 
 def _gone(alive: Any) -> list[int]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from interplay.experiments.studies.faults.rows import Row
+from interplay.envs.types import InterplayError
+from interplay.experiments.reports import made_by, made_line, publish
+from interplay.experiments.studies.faults.rows import Row, read_rows, write_rows
 from interplay.experiments.tables import table
 
 _TITLES = {"kills": "kills of train, pretrain and benchmark, each resumed", "files": "damaged and edited files",
@@ -12,18 +16,32 @@ _TITLES = {"kills": "kills of train, pretrain and benchmark, each resumed", "fil
            "calls": "bad calls of the Python API"}
 
 
-def report(rows: Sequence[Row], command: str) -> str:
-    """The table of all parts and the cases that failed.
+ROWS = "rows.csv"
 
-    Args:
-        rows: of all cases.
-        command: what made them.
+
+def write_report(rows: Sequence[Row], command: str, folder: Path) -> str:
+    """Write the rows, the report and the command that made them; gives the report.
+
+    Raises:
+        InterplayError: the folder cannot be written.
     """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_rows(rows, folder / ROWS)
+        (folder / "command.sh").write_text(f"{command}\n", encoding="utf-8")
+    except OSError as error:
+        raise InterplayError(f"{str(folder)!r} cannot be written ({error}): choose another with --out") from error
+    return publish(folder, render, made_by(command), {"rows": ROWS})
+
+
+def render(folder: Path, source: Mapping[str, Any]) -> str:
+    """The table of all parts and the cases that failed."""
+    rows = read_rows(folder / source["data"]["rows"])
     parts = list(dict.fromkeys(row.part for row in rows))
     counts = table(["part", "cases", "ok", "skipped", "failed"], [_counted(rows, part) for part in parts])
     failed = [f"- {row.part}, `{row.case}`: {row.outcome}" for row in rows if row.failed]
-    skipped = [f"- {row.part}, `{row.case}`: {row.outcome}" for row in rows if row.outcome.startswith("skipped")]
-    sections = ["# Faults", f"Made by `{command}`. All cases are in `rows.csv`.", counts, _RULES,
+    skipped = [f"- {row.part}, `{row.case}`: {row.outcome}" for row in rows if row.skipped]
+    sections = ["# Faults", f"{made_line(source['made'])} All cases are in `{ROWS}`.", counts, _RULES,
                 *(["## Failed", "\n".join(failed)] if failed else []),
                 *(["## Skipped", "\n".join(skipped)] if skipped else [])]
     return "\n\n".join(sections) + "\n"
@@ -41,6 +59,6 @@ _RULES = """A case is ok if
 
 def _counted(rows: Sequence[Row], part: str) -> list[str]:
     own = [row for row in rows if row.part == part]
-    skipped = sum(row.outcome.startswith("skipped") for row in own)
+    skipped = sum(row.skipped for row in own)
     failed = sum(row.failed for row in own)
     return [_TITLES[part], str(len(own)), str(len(own) - skipped - failed), str(skipped), str(failed)]

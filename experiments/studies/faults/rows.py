@@ -11,7 +11,7 @@ from typing import NamedTuple
 LONGEST = 300
 """Characters of a message."""
 
-_BOX = re.compile(r"╭─|[^\n]+\n-{10,}\n")
+_BOX = re.compile(r"╭─|[^\n]+\n *-{10,} *\n")
 """The parser's own message for what it cannot read, on a terminal or not."""
 
 
@@ -31,7 +31,12 @@ class Row(NamedTuple):
     @property
     def failed(self) -> bool:
         """Whether something went wrong."""
-        return self.outcome != "ok" and not self.outcome.startswith("skipped: ")
+        return self.outcome != "ok" and not self.skipped
+
+    @property
+    def skipped(self) -> bool:
+        """Whether it could not be tried here."""
+        return self.outcome.startswith("skipped: ")
 
 
 def judged(part: str, case: str, problems: Sequence[str]) -> Row:
