@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that has to pass: style, strict types, tests. Installs what it needs into the active virtual
-# environment, or into .venv, which it makes if need be. Arguments go to pytest.
+# environment, or into .venv, which it makes if need be. Arguments go to pytest; without any, a part of the tests also
+# runs with the lowest versions of the dependencies.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ -z "${VIRTUAL_ENV:-}" ]; then
@@ -11,3 +12,6 @@ python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 ruff check .
 mypy
 python -m pytest -n 2 "$@"
+if [ $# -eq 0 ]; then
+    bash scripts/lowest.sh
+fi
