@@ -32,6 +32,7 @@ from interplay.envs.observing import (
 from interplay.envs.responding import position_factor, responses, state_shift
 from interplay.envs.rules import TOLERANCE, Rules
 from interplay.envs.slates import build_slates, candidates_of, draws_of_slates, filled
+from interplay.envs.threads import on_own_threads
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec
 from interplay.envs.world import Choice, Population, Slate, State, Step, Takings, take, unit
 
@@ -58,6 +59,7 @@ class Market:
         self.platform_spec = platform_spec(self.rules, self.specs["users"])
         self._check_noise()
 
+    @on_own_threads
     def reset(self, worlds: Tensor | list[int] | range, seed: int = 0) -> State:
         """The worlds with these numbers under ``seed``, at time 0, with their first slates.
 
@@ -94,6 +96,7 @@ class Market:
         )
         return self._update_slates(state)
 
+    @on_own_threads
     def step(self, state: State, user_action: Tensor, item_action: Tensor) -> tuple[State, Step]:
         """Both sides move at once; the world goes on by one step.
 
@@ -118,18 +121,21 @@ class Market:
         after = self._update_slates(after.but(time=state.time + 1))
         return after, self._account(state, after, choice, takings)
 
+    @on_own_threads
     def observe(self, state: State, side: Side, privileged: bool = False) -> Observation:
         """What one side sees. ``privileged`` adds the expected rewards that only oracle baselines may know."""
         check_arguments(Market.observe, state=state, side=side, privileged=privileged)
         build = {"users": observe_users, "items": observe_items, "platform": observe_platform}[side]
         return build(self.rules, state, privileged)
 
+    @on_own_threads
     def observe_all(self, state: State, who: Tensor) -> Observation:
         """What the users ``who``, int64 ``[N']``, would see of the whole catalogue: ``[B, N', I, ...]``."""
         check_arguments(Market.observe_all, state=state, who=who)
         check_tensor("who", who, (who.numel(),), torch.int64, state.mood.device)
         return observe_all(self.rules, state, who)
 
+    @on_own_threads
     def targets(self, state: State, step: Step) -> Targets[Tensor] | None:
         """What the choices made in ``state`` were worth, ``[B, U]``, to whoever learns; None = what users were paid."""
         if not self.behaviour.has_targets:
@@ -138,6 +144,7 @@ class Market:
         return self.behaviour.targets(step.chosen, step.position > 0, step.response, shift,
                                       position_factor(self.rules, step.position))
 
+    @on_own_threads
     def offer(self, state: State, slots: Tensor, log_propensity: Tensor | None = None) -> State:
         """The worlds with slates that a platform filled, in place of the market's own.
 

@@ -33,6 +33,7 @@ from interplay.envs.flat import (
 )
 from interplay.envs.market import Market
 from interplay.envs.presets import Preset
+from interplay.envs.threads import on_own_threads
 from interplay.envs.types import SIDES, InterplayError, SideSpec
 from interplay.envs.world import State
 
@@ -111,6 +112,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         self._world = 0
         self._state: State | None = None
 
+    @on_own_threads
     def reset(self, seed: int | None = None,
               options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         """Start an episode, see ``Start`` above; ``options`` are not used.
@@ -129,6 +131,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         self._state, self._response = state, torch.zeros_like(state.mood)
         return self._told(self.agents)
 
+    @on_own_threads
     def step(self, actions: Mapping[str, Any]) -> tuple[
             dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
         """Let all agents act at once.

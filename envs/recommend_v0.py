@@ -17,6 +17,7 @@ from interplay.envs.flat import as_action, check_render_mode, make_market
 from interplay.envs.market import Market
 from interplay.envs.presets import Preset
 from interplay.envs.recommend_vector import HorizonSpec, Items, Others, RecommendVectorEnv, stream_seed
+from interplay.envs.threads import on_own_threads
 from interplay.envs.types import InterplayError
 
 __all__ = ["RecommendEnv", "RecommendVectorEnv"]
@@ -72,6 +73,7 @@ class RecommendEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         """How many actions became 0 since the environment was made."""
         return self._batch.illegal_actions
 
+    @on_own_threads
     def reset(self, *, seed: int | None = None,
               options: dict[str, Any] | None = None) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Start an episode, see ``Start`` above; ``options`` are not used.
@@ -86,6 +88,7 @@ class RecommendEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         self._running = True
         return observation[0], _first_info(info)
 
+    @on_own_threads
     def step(self, action: np.int64 | int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Recommend a slot, 0 = nothing.
 

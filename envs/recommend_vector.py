@@ -22,6 +22,7 @@ from interplay.envs.flat import check_render_mode, describe, feature_box, flatte
 from interplay.envs.market import Market
 from interplay.envs.noise import Stream, any_of
 from interplay.envs.presets import Preset
+from interplay.envs.threads import on_own_threads
 from interplay.envs.types import InterplayError, TensorRecord
 from interplay.envs.world import State
 
@@ -104,6 +105,7 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
         self._numbers = np.arange(self.num_envs)
         self._ended = np.zeros(self.num_envs, dtype=np.bool_)
 
+    @on_own_threads
     def reset(self, *, seed: int | None = None,
               options: dict[str, Any] | None = None) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Start an episode in every world, or in those of ``options["reset_mask"]``, see ``Start`` above.
@@ -133,6 +135,7 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
         masks: NDArray[np.bool_] = self._mask[:, 0].cpu().numpy().copy()
         return masks
 
+    @on_own_threads
     def step(self, actions: NDArray[np.int64]) -> tuple[
             NDArray[np.float32], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Recommend a slot to the user of each world, 0 = nothing.

@@ -158,7 +158,8 @@ class RunSettings:
     device: Device = "auto"
     """Where everything runs."""
     threads: Threads = 1
-    """Threads of torch on the CPU. Small tensors gain nothing from more, and lose where other work runs beside."""
+    """Threads on the CPU. Small tensors gain nothing from more, and where other programs run, torch's are much slower
+    than one unless OMP_WAIT_POLICY=PASSIVE is set."""
     log_dir: Path = Path("runs")
     """Folder in which the run's own folder is made."""
     name: str | None = None

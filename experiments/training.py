@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from interplay.envs.threads import set_num_threads
 from interplay.experiments.evaluation import Report, report
 from interplay.experiments.folders import check_name, new_folder, owned
 from interplay.experiments.run import CHECKPOINT, RESULTS, Run
@@ -33,7 +34,8 @@ def train(settings: TrainSettings) -> Path:
         InterplayError: the settings are wrong, training diverged, or a file cannot be written.
         Stopped: by a signal; the run is saved, and the message says how to resume it.
     """
-    torch.set_num_threads(max(1, settings.threads))
+    torch.set_num_threads(settings.threads)
+    set_num_threads(settings.threads)
     with _opened(settings) as run, resumable("train", run.folder):
         if run.game.summary:
             print("\n".join([run.game.summary, *run.notes]))

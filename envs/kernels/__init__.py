@@ -25,6 +25,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+num_threads = 1
+"""Threads of all loops of this process; ``envs.threads.set_num_threads`` sets it."""
+
 _SMALL = 1 << 12  # numbers below which a second thread costs more than it brings
 
 
@@ -123,8 +126,8 @@ def compiled(name: str) -> ModuleType:
 
 
 def threads(count: int) -> int:
-    """Let the next loops run on as many threads as ``count`` numbers deserve, and torch may use: so many."""
-    deserved = torch.get_num_threads() if count > _SMALL else 1
+    """Let the next loops run on as many threads as are set, or one where ``count`` numbers deserve no more: so many."""
+    deserved = num_threads if count > _SMALL else 1
     compiled("parts").use_threads(deserved)
     return deserved
 

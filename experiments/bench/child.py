@@ -13,6 +13,7 @@ from importlib.metadata import version
 import torch
 from torch.profiler import ProfilerActivity, profile, tensorboard_trace_handler
 
+from interplay.envs.threads import set_num_threads
 from interplay.experiments.bench.cases import Play, find_case
 from interplay.experiments.bench.peers.protocol import measured, peak_bytes
 
@@ -26,6 +27,7 @@ def main() -> None:
     parser.add_argument("--profile", default=None)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    set_num_threads(options.threads)
     case = find_case(options.case)
     play = case.make()
 

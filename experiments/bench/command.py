@@ -8,11 +8,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from interplay.envs.checking import Positive
+from interplay.envs.checking import Bounds, Positive
 from interplay.envs.types import InterplayError
 from interplay.experiments.bench.cases import cases, find_case
 from interplay.experiments.bench.peers import protocol
@@ -36,6 +37,8 @@ class BenchSettings:
     """NAME=PATH, measures a peer with the Python of another environment. May be repeated."""
     threads: tuple[Threads, ...] = (1, 2)
     """Numbers of threads to measure with."""
+    busy: Annotated[int, Bounds(0, 1024)] = 0
+    """Processes that use a core each meanwhile, as other programs would."""
     repeats: Many = 3
     """Times that everything is measured in turn; figures are medians."""
     seconds: Positive = 5.0
@@ -95,12 +98,31 @@ def bench(settings: BenchSettings) -> int:
         for entry in entries:
             if entry.name not in problems:
                 print(f"[{turn + 1}/{settings.repeats}] {entry.name}, {entry.threads} threads: ", end="", flush=True)
-                print(_tried(entry, found, problems), flush=True)
-        write_bench(settings.out, list(found.values()), problems, _shown(typed("bench")))
+                with busy_processes(settings.busy):
+                    print(_tried(entry, found, problems), flush=True)
+        write_bench(settings.out, list(found.values()), problems, _shown(typed("bench")), settings.busy)
     print(f"report: {settings.out / 'report.md'}")
     named = {pair.partition("=")[0] for pair in settings.peer_python}
     # Of all peers, nobody has each in one environment.
     return 1 if any(name in named or name not in peers() for name in problems) else 0
+
+
+_BUSY = """
+import os, sys, threading
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+while True: pass
+"""
+
+
+@contextmanager
+def busy_processes(count: int) -> Iterator[None]:
+    """So many processes that use a core each; they end with this one, however it ends, since it closes their input."""
+    processes = [subprocess.Popen((sys.executable, "-c", _BUSY), stdin=subprocess.PIPE) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.communicate()
 
 
 def _shown(command: str) -> str:
@@ -158,7 +180,9 @@ def _measure(entry: Entry) -> Measured:
     Raises:
         InterplayError: it failed, took too long or printed something else.
     """
-    environment = {**os.environ, **dict.fromkeys(protocol.THREAD_VARIABLES, str(entry.threads))}
+    # Threads that sleep while they wait, as `envs/threads.py` advises, unless the environment says otherwise.
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ,
+                   **dict.fromkeys(protocol.THREAD_VARIABLES, str(entry.threads))}
     try:
         done = subprocess.run(entry.command, capture_output=True, encoding="utf-8", errors="replace", env=environment,
                               timeout=_LONGEST, check=False)

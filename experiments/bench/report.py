@@ -86,10 +86,12 @@ TARGETS = (
 )
 
 
-def write_bench(out: Path, found: Sequence[Measured], problems: Mapping[str, str], command: str) -> None:
+def write_bench(out: Path, found: Sequence[Measured], problems: Mapping[str, str], command: str,
+                busy: int = 0) -> None:
     """Write the report, its rows and ``bench.png`` into ``out``."""
     made = {"command": command, "machine": _machine()}
-    publish(out, bench_text, made, {"problems": dict(problems), "measured": [asdict(one) for one in found]})
+    publish(out, bench_text, made, {"problems": dict(problems), "busy": busy,
+                                    "measured": [asdict(one) for one in found]})
     from interplay.experiments.bench.picture import draw  # here, because matplotlib takes a second to load
 
     draw(found, out / "bench.png")
@@ -103,6 +105,7 @@ def bench_text(folder: Path, source: Mapping[str, Any]) -> str:
     parts = [f"Made by `{made['command']}` on {made['machine']}. Medians of repeats; warm-up is left out; random "
              "actions are drawn within what is timed. The machine is shared, so compare rates of one report only.",
              "## Rates", _rates(found), "## Targets", _targets(found),
+             *([_beside(found, data["busy"])] if data.get("busy") else []),
              *([f"## Not measured\n{lost}"] if lost else [])]
     return "\n\n".join(parts) + "\n"
 
@@ -114,6 +117,15 @@ def _rates(found: Sequence[Measured]) -> str:
              "" if one.bytes_per_agent is None else f"{one.bytes_per_agent:,.0f}", f"{one.what} ({one.version})"]
             for one in found]
     return table(["case", "threads", USERS, AGENTS, "repeats / median", "peak MiB", "bytes an agent", "what"], rows)
+
+
+def _beside(found: Sequence[Measured], busy: int) -> str:
+    """Each number of threads beside one thread, while other processes use the CPU."""
+    one_thread = {one.name: one for one in found if one.threads == 1}
+    rows = [[one.name, str(one.threads), _number(one.rate), f"{one.rate / one_thread[one.name].rate:.2f}"]
+            for one in found if one.threads > 1 and one.name in one_thread]
+    return (f"## Beside busy processes\n\n{busy} processes used a core each meanwhile. Rates as parts of those on one "
+            "thread in the same run.\n\n" + table(["case", "threads", "rate", "of one thread"], rows))
 
 
 def _targets(found: Sequence[Measured]) -> str:

@@ -19,6 +19,7 @@ from interplay.envs.market import Market
 from interplay.envs.noise import Stream, any_of, uniform, world_key
 from interplay.envs.presets import find_preset
 from interplay.envs.slates import build_slates
+from interplay.envs.threads import set_num_threads
 from interplay.envs.types import SIDES
 from interplay.envs.world import Choice, Slate, State
 
@@ -91,10 +92,9 @@ def test_slates_are_the_same(changes: dict[str, Any], monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
+    set_num_threads(2)
     yield
-    torch.set_num_threads(before)
+    set_num_threads(1)
 
 
 @pytest.mark.parametrize("block", [1200, 7])
@@ -123,7 +123,7 @@ def test_two_threads_go_the_same_way_as_one(two_threads: None) -> None:
         return told
 
     told = played()
-    torch.set_num_threads(1)
+    set_num_threads(1)
     assert all(torch.equal(a, b) for a, b in zip(told, played(), strict=True))
 
 

@@ -1,6 +1,7 @@
 """The speed benchmark measures what it says, reports what failed, and compares with the right thing."""
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from interplay.envs.types import InterplayError
 from interplay.experiments.bench.cases import Core, cases, find_case
 from interplay.experiments.bench.command import BenchSettings, Entry, _shown, _tried, bench
-from interplay.experiments.bench.report import AGENTS, USERS, Measured, _targets_with
+from interplay.experiments.bench.report import AGENTS, USERS, Measured, _targets_with, write_bench
 from interplay.experiments.bench.roofline import Roofline
 
 QUICK = {"threads": (1,), "seconds": 0.02}
@@ -85,7 +86,7 @@ def test_targets_compare_like_with_like():
 
 
 @pytest.mark.parametrize(("settings", "said"), [
-    ({"only": ("core",)}, "choose from core-2000"), ({"threads": ()}, "at least 1"), ({"repeats": 0}, "at least 1"),
+    ({"only": ("core",)}, "choose from core-"), ({"threads": ()}, "at least one"), ({"repeats": 0}, "between 1 and"),
     ({"seconds": 0.0}, "above 0"), ({"peer_python": ("vmas",)}, "NAME=PATH"),
     ({"peer_python": ("vmas=/nowhere/python",)}, "no such Python"), ({"peer_python": ("chess=x",)}, "recsim_ng")])
 def test_wrong_settings_are_refused(settings, said, tmp_path):
@@ -96,3 +97,34 @@ def test_wrong_settings_are_refused(settings, said, tmp_path):
 def test_reports_do_not_tell_where_other_pythons_are():
     typed = "python scripts/bench.py --peer-python vmas=/a/b/python --peer-python recsim_ng=/c/python --out here"
     assert _shown(typed) == "python scripts/bench.py --peer-python vmas=PATH --peer-python recsim_ng=PATH --out here"
+
+
+def test_busy_processes_use_the_cpu_and_end_with_their_parent():
+    script = """
+import os, sys, time
+from interplay.experiments.bench.command import busy_processes
+with busy_processes(1):
+    time.sleep(1.0)
+    if sys.argv[1] == "die":
+        os._exit(7)
+print(sum(os.times()[2:4]))
+"""
+
+    def run(how):
+        # It returns once nobody holds the output: a busy process that was left behind would keep it open.
+        return subprocess.run([sys.executable, "-c", script, how], capture_output=True, text=True, check=False,
+                              timeout=100)
+
+    assert float(run("end").stdout) > 0.0  # of children that have ended
+    assert run("die").returncode == 7
+
+
+def test_threads_are_compared_beside_busy_processes(tmp_path):
+    found = [measured("core-2000", 100.0), measured("core-2000", 90.0, threads=2), measured("vmas", 1.0, threads=2)]
+    write_bench(tmp_path, found, {}, "interplay bench --busy 1", busy=1)
+    lines = (tmp_path / "report.md").read_text().split("## Beside busy processes")[1].splitlines()
+    assert [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| core")] == [
+        ["core-2000", "2", "90", "0.90"]]
+    assert not any("vmas" in line for line in lines)
+    write_bench(tmp_path, found, {}, "interplay bench")
+    assert "busy" not in (tmp_path / "report.md").read_text()

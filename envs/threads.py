@@ -1,0 +1,49 @@
+"""Threads that markets work on: one, unless more are set.
+
+Kernels and torch share one OpenMP. Its threads spin while they wait for each other, and where other programs use the
+CPU, the thread that is waited for may not run meanwhile: two threads were 20 times slower than one. Nothing but the
+environment variable ``OMP_WAIT_POLICY=PASSIVE``, set before Python starts, makes them sleep. So a market takes no
+thread that nobody gave it. Torch's own number of threads is left as it is for everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import torch
+
+from interplay.envs import kernels
+from interplay.envs.checking import as_integer
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def set_num_threads(count: int) -> None:
+    """Let all markets and facades of this process work on so many threads.
+
+    Set ``OMP_WAIT_POLICY=PASSIVE`` before Python starts, unless the machine has nothing else to do.
+
+    Raises:
+        InterplayError: not an integer of at least 1.
+    """
+    kernels.num_threads = as_integer("count", count, least=1)
+
+
+def on_own_threads(function: Callable[P, R]) -> Callable[P, R]:
+    """Have torch work on the market's threads within ``function``, and on as many as before after it."""
+
+    @wraps(function)
+    def call(*arguments: P.args, **options: P.kwargs) -> R:
+        before, wanted = torch.get_num_threads(), kernels.num_threads
+        if before == wanted or torch.compiler.is_compiling():
+            return function(*arguments, **options)
+        torch.set_num_threads(wanted)
+        try:
+            return function(*arguments, **options)
+        finally:
+            torch.set_num_threads(before)
+
+    return call

@@ -1,0 +1,87 @@
+"""A market takes no thread that nobody gave it, and leaves torch as many as it had."""
+
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from interplay.envs import market_v0
+from interplay.envs.presets import find_preset
+from interplay.envs.recommend_v0 import RecommendVectorEnv
+from interplay.envs.threads import on_own_threads, set_num_threads
+from interplay.envs.types import InterplayError
+
+
+@pytest.fixture(autouse=True)
+def torch_has_two() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+    set_num_threads(1)
+
+
+@on_own_threads
+def inside() -> int:
+    return torch.get_num_threads()
+
+
+@pytest.mark.parametrize("given", [1, 2, 3])
+def test_torch_gets_the_threads_of_the_market(given: int) -> None:
+    set_num_threads(given)
+    assert inside() == given
+    assert torch.get_num_threads() == 2
+
+
+def test_torch_gets_its_threads_back_after_an_error() -> None:
+    @on_own_threads
+    def fail() -> None:
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert torch.get_num_threads() == 2
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Numbers of threads of torch while observations and slates are made."""
+    found: list[int] = []
+
+    def noted(name: str) -> None:
+        module, _, function = name.rpartition(".")
+        original = getattr(sys.modules[module], function)
+
+        def call(*arguments: object) -> object:
+            found.append(torch.get_num_threads())
+            return original(*arguments)
+
+        monkeypatch.setattr(name, call)
+
+    for name in ("market.observe_users", "market.observe_items", "market.build_slates", "market_v0.flatten"):
+        noted(f"interplay.envs.{name}")
+    return found
+
+
+def test_a_market_and_its_facades_work_on_one_thread(seen: list[int]) -> None:
+    market = find_preset("kale").market()
+    state = market.reset([0])
+    market.observe(state, "users")
+    market.step(state, torch.zeros(1, 1, dtype=torch.int64), torch.zeros(1, 4, dtype=torch.int64))
+    env = market_v0.parallel_env("kale")
+    env.reset(seed=0)
+    env.step(dict.fromkeys(env.agents, 0))
+    vector = RecommendVectorEnv(2, "kale")
+    vector.reset(seed=0)
+    vector.step(np.zeros(2, np.int64))
+    assert len(seen) > 10
+    assert set(seen) == {1}
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, None, True])
+def test_a_number_of_threads_is_at_least_one(count: object) -> None:
+    with pytest.raises(InterplayError, match="count"):
+        set_num_threads(count)  # type: ignore[arg-type]
