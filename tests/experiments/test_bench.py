@@ -86,8 +86,9 @@ def test_targets_compare_like_with_like():
 
 @pytest.mark.parametrize(("settings", "said"), [
     ({"only": ("core",)}, "choose from core-kale, core-2000"), ({"threads": ()}, "at least one number"),
-    ({"repeats": 0}, "repeats=0 must be an integer between 1 and"), ({"seconds": 0.0}, "above 0"), ({"peer_python": ("vmas",)}, "NAME=PATH"),
-    ({"peer_python": ("vmas=/nowhere/python",)}, "no such Python"), ({"peer_python": ("chess=x",)}, "recsim_ng")])
+    ({"repeats": 0}, "repeats=0 must be an integer between 1 and"), ({"seconds": 0.0}, "above 0"),
+    ({"peer_python": ("vmas",)}, "NAME=PATH"), ({"peer_python": ("vmas=/nowhere/python",)}, "no such Python"),
+    ({"peer_python": ("chess=x",)}, "recsim_ng")])
 def test_wrong_settings_are_refused(settings, said, tmp_path):
     with pytest.raises(InterplayError, match=said):
         bench(BenchSettings(out=tmp_path, **settings))
