@@ -21,7 +21,6 @@ CONFIG, RESULTS = "config.json", "results.json"
 FORMAT = 1
 """Version of all files that are written here. A reader rejects any other."""
 
-
 _END_LENGTH = len(f"interplay {FORMAT} ") + 64
 
 
@@ -180,7 +179,7 @@ def digest_of_file(path: Path) -> str:
 
 def _check_version(path: Path, version: str) -> None:
     if version != str(FORMAT):
-        raise InterplayError(f"{str(path)!r} has format {version[:9]}, but this version reads format {FORMAT}: use the "
+        raise InterplayError(f"{str(path)!r} has format {version[:9]!r}, but this version reads format {FORMAT}: use the "
                              "version that wrote it, or start a new run")
 
 
