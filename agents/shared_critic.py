@@ -3,10 +3,12 @@
 Section 3.1 of the article: a deep model extracts vectors of users and items, and agents learn with Q-learning on them.
 Here both sides and all agents share the towers (``parts/towers.py``):
 
-    Q_user(u, i) = W_U . (u * i) + b_U,    Q_item(i, c, level) = W_I[level] . (i * c) + b_I[level],
+    Q_user(u, i) = W_U . (u' * i) + b_U,    Q_item(i, c, level) = W_I[level] . (i' * c) + b_I[level],
 
-with u = f1(own features, encoded history), i = f2(item features), c a segment's vector. Targets are those of double
-DQN (van Hasselt et al. 2016). The article's own formula, sigmoid(W . (u * i) + b), is learnt on the side: a
+with u = f1(own features, encoded history), i = f2(item features), c a segment's vector, and u' = u + g_U(u, mean i),
+i' = i + g_I(i, mean c): agents in view of all their options (``Situation``). Without these a user's value of one item
+could not depend on the budget of another, so that users learnt late, or never, to keep both alive. Targets are those of
+double DQN (van Hasselt et al. 2016). The article's own formula, sigmoid(W . (u * i) + b), is learnt on the side: a
 cross-entropy on the responses that users gave, which shapes the towers even where rewards are rare.
 
 ``mixing`` trains all agents of a world on what they earn together, through the sum of their values (VDN) or a
@@ -33,7 +35,7 @@ from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Replay, fine_draw
 from interplay.agents.parts.returns import Experience, NStep, lean
 from interplay.agents.parts.schedules import Exploring, check_at_least_one
-from interplay.agents.parts.towers import Embedded, Scoring, Towers, check_scoring
+from interplay.agents.parts.towers import Embedded, Scoring, Situation, Towers, check_scoring
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec, Transition
 
 
@@ -79,11 +81,15 @@ class SharedCriticOptions(Exploring):
 
 
 class _Judged(NamedTuple):
-    """One side of a batch: values of what was done ``[S, N]``, what they should be made of, and embeddings."""
+    """One side of a batch: values of what was done ``[S, N]``, what they should be made of, and embeddings.
+
+    Of ``seen`` the response is predicted; mixers read ``agent`` and ``after``, agents in view of all their options.
+    """
 
     sample: Experience
     seen: Embedded
     value: Tensor
+    agent: Tensor
     ahead: Tensor
     after: Tensor
 
@@ -101,7 +107,7 @@ class SharedCriticAgent(JointAgent):
         o, device = self.options, setting.device
         self.online, self.target = (self.initialise("critic", _Critic(
             Towers(specs, o.hidden, device, encoder=o.encoder, embed_ids=o.embed_ids, scorer=o.scorer),
-            make_mixer(o.mixing, o.hidden, device))) for _ in range(2))
+            Situation(specs, o.hidden, device), make_mixer(o.mixing, o.hidden, device))) for _ in range(2))
         self.target.requires_grad_(False)
         self._optimiser = Optimiser(self.online, o.learning_rate, max_norm=10.0)
         self._joining = {side: NStep(o.num_steps, setting.discount) for side in specs}
@@ -124,8 +130,7 @@ class SharedCriticAgent(JointAgent):
     @torch.no_grad()
     def scores(self, side: Side, observation: Observation, who: Tensor | None = None) -> Tensor:
         """The online critic's values; see ``JointAgent.scores``."""
-        towers = self.online.towers
-        return towers.scores(side, towers.embed(side, observation))
+        return self.online.scores(side, observation)
 
     def learn(self, transitions: Mapping[Side, Transition]) -> Mapping[str, Tensor]:
         """Remember the step of each side, then update from memory."""
@@ -163,13 +168,12 @@ class SharedCriticAgent(JointAgent):
 
     def _judge(self, side: Side, sample: Experience) -> _Judged:
         """Values of what was done, and of what double Q-learning would do next."""
-        seen, value = self.online.value(side, sample.observation, sample.action)
+        seen, value, agent = self.online.value(side, sample.observation, sample.action)
         with torch.no_grad():
             after = sample.next_observation
-            towers = self.online.towers
-            chosen = best(towers.scores(side, towers.embed(side, after)), after.mask)
-            embedded, ahead = self.target.value(side, after, chosen)
-        return _Judged(sample, seen, value, ahead, embedded.agent)
+            chosen = best(self.online.scores(side, after), after.mask)
+            _, ahead, later = self.target.value(side, after, chosen)
+        return _Judged(sample, seen, value, agent, ahead, later)
 
     def _own_loss(self, judged: Mapping[Side, _Judged]) -> Tensor:
         """Each agent's own reward; sides count alike."""
@@ -188,7 +192,7 @@ class SharedCriticAgent(JointAgent):
         """
         share = torch.cat([j.sample.valid * j.sample.weight.sqrt() for j in judged.values()], dim=1)
         values = torch.cat([j.value for j in judged.values()], dim=1) * share
-        agents = torch.cat([j.seen.agent for j in judged.values()], dim=1).detach()
+        agents = torch.cat([j.agent for j in judged.values()], dim=1).detach()
         with torch.no_grad():
             reward = (torch.cat([j.sample.reward for j in judged.values()], dim=1) * share).mean(1)
             discount = torch.cat([j.sample.discount * j.sample.valid for j in judged.values()], dim=1)
@@ -227,19 +231,25 @@ class SharedCriticAgent(JointAgent):
 
 
 class _Critic(nn.Module):
-    """The towers, and what mixes their values."""
+    """The towers, the situation in which they score, and what mixes their values."""
 
-    def __init__(self, towers: Towers, mixer: nn.Module | None) -> None:
+    def __init__(self, towers: Towers, situation: Situation, mixer: nn.Module | None) -> None:
         super().__init__()
-        self.towers, self.mixer = towers, mixer
+        self.towers, self.situation, self.mixer = towers, situation, mixer
 
-    def value(self, side: Side, seen: Observation, action: Tensor) -> tuple[Embedded, Tensor]:
-        """What is seen in the towers' space, and the value ``[S, N]`` of ``action [S, N]``."""
+    def scores(self, side: Side, seen: Observation) -> Tensor:
+        """A value for each action, ``[..., 1 + M * L]``."""
+        return self.towers.scores(side, self.situation(side, self.towers.embed(side, seen)))
+
+    def value(self, side: Side, seen: Observation, action: Tensor) -> tuple[Embedded, Tensor, Tensor]:
+        """What is seen in the towers' space, values ``[S, N]`` of ``action``, and agents in view of all options."""
         embedded = self.towers.embed(side, seen)
-        return embedded, self.towers.scores(side, embedded).gather(-1, action.unsqueeze(-1)).squeeze(-1)
+        situated: Embedded = self.situation(side, embedded)
+        values = self.towers.scores(side, situated).gather(-1, action.unsqueeze(-1)).squeeze(-1)
+        return embedded, values, situated.agent
 
     def mixed(self, values: Tensor, agents: Tensor) -> Tensor:
-        """``values [S, N]`` of agents embedded as ``agents [S, N, E]``: ``[S]``."""
+        """``values [S, N]`` of agents seen as ``agents [S, N, E]``: ``[S]``."""
         assert self.mixer is not None
         total: Tensor = self.mixer(values, agents)
         return total

@@ -31,7 +31,7 @@ class QMIX(nn.Module):
 
     The paper's first layer has weights for each agent by number. Here an agent's weights come from its embedding and
     the pooled one, by one hypernetwork for all: any number of agents, in any order. Where the paper's hypernetworks
-    read the global state, these read the mean of the agents' embeddings.
+    read the global state, these read the mean of the agents' embeddings, each in view of all its options.
 
     Args:
         size: E.

@@ -8,7 +8,7 @@ responses, an agent scores actions with heads of its own on the same towers: ``W
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 import torch
@@ -140,6 +140,29 @@ class Towers(nn.Module):
         padded = torch.cat([features, torch.zeros_like(features[..., :1])], dim=-1)
         embedded: Tensor = self._item(padded[..., getattr(self, f"_place_{side}")])
         return embedded
+
+
+class Situation(nn.Module):
+    """Agents in view of all their options: ``u + g(u, mean option)``, with a tower ``g`` for each side.
+
+    ``W . (u * i)`` scores an option by itself. But what follows an action also depends on the other options, for
+    example on whether another item lives that the user will want later. Their mean is the same in every order.
+
+    Args:
+        sides: whose agents.
+        hidden: E.
+        device: where it lives.
+    """
+
+    def __init__(self, sides: Iterable[Side], hidden: int, device: torch.device) -> None:
+        super().__init__()
+        self._around = nn.ModuleDict({_of(side): _tower(2 * hidden, hidden, device) for side in sides})
+
+    def forward(self, side: Side, embedded: Embedded) -> Embedded:
+        """The same options, and agents that know what else they may choose."""
+        agent, options = embedded
+        around: Tensor = self._around[_of(side)](torch.cat([agent, options.mean(-2)], dim=-1))
+        return Embedded(agent + around, options)
 
 
 class _Scorer(nn.Module):

@@ -21,7 +21,8 @@ def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
 
 
 # Little exploration in the end: whoever expects mistakes keeps items further from death than is best without any.
-_OPTIONS = {"shared-critic": {"mixing": "vdn", "epsilon_end": 0.01, "batch_size": 128}}
+# A batch holds 128 worlds, of 4 users each.
+_OPTIONS = {"shared-critic": {"mixing": "vdn", "epsilon_end": 0.01, "batch_size": 512}}
 
 VIABILITY = Preset(
     "viability",

@@ -3,7 +3,7 @@ import torch
 
 from interplay.agents.parts.encoders import ENCODINGS, HistoryEncoder
 from interplay.agents.parts.networks import draw_weights
-from interplay.agents.parts.towers import Embedded, Towers
+from interplay.agents.parts.towers import Embedded, Situation, Towers
 from interplay.envs.presets import find_preset
 
 CPU = torch.device("cpu")
@@ -42,6 +42,28 @@ def test_an_option_is_scored_alike_in_every_place(market, scorer):
     assert torch.allclose(one[..., 1:], other[..., 1:].flip(2), atol=1e-6)
     assert torch.equal(one[..., 0], other[..., 0])
     assert one[..., 1:].std() > 0.01
+
+
+@pytest.mark.parametrize("side", ["users", "items"])
+def test_an_option_is_valued_in_view_of_the_others_whatever_their_order(market, towers, side):
+    situation = draw_weights(Situation(market.specs, 16, CPU), 1, "situation")
+    embedded = towers.embed(side, market.observe(market.reset([0]), side))
+
+    def values(options):
+        levels = max(1, market.specs[side].num_levels)
+        flat = towers.scores(side, situation(side, Embedded(embedded.agent, options)))
+        return flat[..., 0], flat[..., 1:].unflatten(-1, (-1, levels))
+
+    options = embedded.options
+    nothing, scores = values(options)
+    turned_nothing, turned = values(options.flip(2))
+    assert torch.allclose(turned.flip(2), scores, atol=1e-5)
+    assert torch.allclose(turned_nothing, nothing, atol=1e-5)
+    changed = options.clone()
+    changed[:, :, 1] += 1.0
+    other_nothing, other = values(changed)
+    assert (other - scores)[:, :, 0].abs().min() > 1e-5  # an option that is as it was
+    assert (other_nothing - nothing).abs().min() > 1e-5
 
 
 def test_both_sides_see_an_item_through_the_same_tower(market, towers):
