@@ -179,8 +179,8 @@ def digest_of_file(path: Path) -> str:
 
 def _check_version(path: Path, version: str) -> None:
     if version != str(FORMAT):
-        raise InterplayError(f"{str(path)!r} has format {version[:9]!r}, but this version reads format {FORMAT}: use the "
-                             "version that wrote it, or start a new run")
+        raise InterplayError(f"{str(path)!r} has format {version[:9]!r}, but this version reads format {FORMAT}: use "
+                             "the version that wrote it, or start a new run")
 
 
 def _reason(error: Exception) -> str:
