@@ -30,7 +30,7 @@ class BenchSettings:
     """Measure the speed of the market, its facades and training, beside peers and the machine's own limit."""
 
     only: tuple[str, ...] = ()
-    """Cases to measure; by default all (a wrong name lists them)."""
+    """Cases to measure; by default all (a wrong name lists similar ones)."""
     peers: bool = False
     """Measure the peers that this Python has, too (pip install interplay[peers])."""
     peer_python: Pairs = field(default_factory=tuple)
