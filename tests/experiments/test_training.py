@@ -50,7 +50,7 @@ FEED = dict(preset="feed", users=None, items=None, platform="slateq", item_optio
 def test_a_platform_is_trained_compared_and_resumed_bit_for_bit(tmp_path, capsys):
     whole = train(settings(tmp_path, **FEED, name="whole"))
     printed = capsys.readouterr().out
-    for word in ("platform", "plackett-luce", "slateq", "popularity", "conditional-logit", "plackett-luce = 1"):
+    for word in ("platform", "plackett-luce", "slateq", "popularity", "conditional-logit", "1 = plackett-luce"):
         assert word in printed
     found = json.loads((whole / "results.json").read_text())
     assert (found["users"], found["items"], found["platform"]) == ("conditional-logit", "rest", "slateq")
