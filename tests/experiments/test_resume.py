@@ -20,8 +20,9 @@ from interplay.experiments.saving import sealed
 KINDS = {
     "ranking": ["--num-negatives", "8", "--weight-decay", "0", "--learning-rate", "0.03", "--dropout", "0.3"],
     "sequences": ["--encoder", "gru", "--history-length", "6", "--num-negatives", "8", "--weight-decay", "0.1",
-                  "--learning-rate", "0.02", "--dropout", "0.1", "--batch-size", "64"],
-    "responses": ["--task", "responses", "--weight-decay", "0", "--learning-rate", "0.02", "--dropout", "0.4"]}
+                  "--learning-rate", "0.02", "--dropout", "0.1", "--batch-size", "64", "--seed", "4"],
+    "responses": ["--task", "responses", "--weight-decay", "0", "--learning-rate", "0.02", "--dropout", "0.4",
+                  "--seed", "4"]}
 SMALL = ["--size", "8", "--batch-size", "16", "--epochs", "30", "--patience", "2", "--seed", "3"]
 
 
