@@ -124,8 +124,8 @@ def _beside(found: Sequence[Measured], busy: int) -> str:
     one_thread = {one.name: one for one in found if one.threads == 1}
     rows = [[one.name, str(one.threads), _number(one.rate), f"{one.rate / one_thread[one.name].rate:.2f}"]
             for one in found if one.threads > 1 and one.name in one_thread]
-    return (f"## Beside busy processes\n\n{busy} processes used a core each meanwhile. Rates as parts of those on one "
-            "thread in the same run.\n\n" + table(["case", "threads", "rate", "of one thread"], rows))
+    return (f"## Beside busy processes\n\nProcesses that used a core each meanwhile: {busy}. Rates as parts of those "
+            "on one thread in the same run.\n\n" + table(["case", "threads", "rate", "of one thread"], rows))
 
 
 def _targets(found: Sequence[Measured]) -> str:
