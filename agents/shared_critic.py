@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from interplay.agents.base import JointAgent, Setting
 from interplay.agents.parts.choosing import best
 from interplay.agents.parts.encoders import Encoding, Pretrained, check_encoding
-from interplay.agents.parts.exploring import choose
+from interplay.agents.parts.exploring import choose, log_chance
 from interplay.agents.parts.mixing import Mixing, make_mixer
 from interplay.agents.parts.networks import follow
 from interplay.agents.parts.optimising import Optimiser, valid_mean
@@ -126,6 +126,11 @@ class SharedCriticAgent(JointAgent):
         """The online critic's values; see ``JointAgent.scores``."""
         towers = self.online.towers
         return towers.scores(side, towers.embed(side, observation))
+
+    @torch.no_grad()
+    def log_propensity(self, side: Side, observation: Observation, action: Tensor, explore: bool) -> Tensor:
+        """See ``Agent.log_propensity``: known while it explores, too."""
+        return log_chance(self, self.scores(side, observation), observation.mask, action, explore)
 
     def learn(self, transitions: Mapping[Side, Transition]) -> Mapping[str, Tensor]:
         """Remember the step of each side, then update from memory."""
