@@ -191,6 +191,14 @@ class Agent(Player):
 
         return filled(observation.mask, size, take)
 
+    def log_propensity(self, observation: Observation, action: Tensor, explore: bool) -> Tensor | None:
+        """Log-probability with which ``act`` chooses ``action`` (int64 ``[B, N]``), float32 ``[B, N]``, if it is known.
+
+        Unless overridden, it is 0 for an agent that leaves nothing to chance, and otherwise None.
+        """
+        fixed = self.certain or (not explore and type(self).scores is not Agent.scores)
+        return torch.zeros(action.shape, device=action.device) if fixed else None
+
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """Learn from one step; give named scalars to be logged, left on the device.
 
@@ -225,6 +233,11 @@ class JointAgent(Player):
         """What each action of one side is worth to it, ``[B, N, 1 + M * L]``; see ``Agent.scores``."""
         raise InterplayError(f"{self.name!r} gives what it may choose no scores: take an agent that does, such as "
                              "shared-critic, or override JointAgent.scores")
+
+    def log_propensity(self, side: Side, observation: Observation, action: Tensor, explore: bool) -> Tensor | None:
+        """Log-probability with which ``act`` chooses ``action``; see ``Agent.log_propensity``."""
+        fixed = self.certain or (not explore and type(self).scores is not JointAgent.scores)
+        return torch.zeros(action.shape, device=action.device) if fixed else None
 
     @abstractmethod
     def learn(self, transitions: Mapping[Side, Transition]) -> Mapping[str, Tensor]:

@@ -42,10 +42,17 @@ class ConditionalLogitAgent(Agent):
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """See ``Agent.act``."""
+        return sampled(self, self._log_policy(observation))
+
+    def log_propensity(self, observation: Observation, action: Tensor, explore: bool) -> Tensor:
+        """See ``Agent.log_propensity``."""
+        return self._log_policy(observation).gather(-1, action.unsqueeze(-1)).squeeze(-1)
+
+    def _log_policy(self, observation: Observation) -> Tensor:
         if observation.expected is None:
             raise InterplayError("conditional-logit needs Observation.expected, which is None: "
                                  "observe(..., privileged=True)")
         options: ConditionalLogitOptions = self.options
         score = torch.logit(observation.expected, eps=1e-6)
         score = torch.cat([torch.full_like(score[..., :1], options.nothing), score[..., 1:]], dim=-1)
-        return sampled(self, log_policy(score, observation.mask, options.temperature))
+        return log_policy(score, observation.mask, options.temperature)

@@ -113,6 +113,13 @@ class IPPOAgent(JointAgent):
         """Log-probabilities; see ``JointAgent.scores``."""
         return self.network.log_policy(side, observation)
 
+    @torch.no_grad()
+    def log_propensity(self, side: Side, observation: Observation, action: Tensor, explore: bool) -> Tensor | None:
+        """See ``Agent.log_propensity``: its policy is known."""
+        if not explore:
+            return super().log_propensity(side, observation, action, explore)
+        return self.network.log_policy(side, observation).gather(-1, action.unsqueeze(-1)).squeeze(-1)
+
     def learn(self, transitions: Mapping[Side, Transition]) -> Mapping[str, Tensor]:
         """Remember the step; at the end of a rollout, update."""
         self.learned += 1

@@ -18,6 +18,10 @@ class RandomAgent(Agent):
         """See ``Agent.act``; ``explore`` makes no difference."""
         return self.draw_allowed(observation.mask)
 
+    def log_propensity(self, observation: Observation, action: Tensor, explore: bool) -> Tensor:
+        """See ``Agent.log_propensity``."""
+        return -observation.mask.sum(-1).log()
+
     def offer(self, observation: Observation, size: int, explore: bool) -> Offer:
         """See ``Agent.offer``: all slates are as likely."""
         return any_slate(self, observation.mask, size)

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from interplay.agents.base import JointAgent, Setting
 from interplay.agents.parts.choosing import best
 from interplay.agents.parts.encoders import Encoding, Pretrained, check_encoding
-from interplay.agents.parts.exploring import choose
+from interplay.agents.parts.exploring import choose, log_chance
 from interplay.agents.parts.mixing import Mixing, make_mixer
 from interplay.agents.parts.networks import follow
 from interplay.agents.parts.optimising import Optimiser, valid_mean
@@ -131,6 +131,11 @@ class SharedCriticAgent(JointAgent):
     def scores(self, side: Side, observation: Observation, who: Tensor | None = None) -> Tensor:
         """The online critic's values; see ``JointAgent.scores``."""
         return self.online.scores(side, observation)
+
+    @torch.no_grad()
+    def log_propensity(self, side: Side, observation: Observation, action: Tensor, explore: bool) -> Tensor:
+        """See ``Agent.log_propensity``: known while it explores, too."""
+        return log_chance(self, self.scores(side, observation), observation.mask, action, explore)
 
     def learn(self, transitions: Mapping[Side, Transition]) -> Mapping[str, Tensor]:
         """Remember the step of each side, then update from memory."""

@@ -47,7 +47,7 @@ def as_worlds(worlds: object, device: torch.device) -> Tensor:
     if numbers.dtype not in (torch.int64, torch.int32) or numbers.dim() != 1 or numbers.shape[0] == 0:
         raise InterplayError(f"worlds of shape {tuple(numbers.shape)} and dtype {numbers.dtype}: give a list of at "
                              "least one number")
-    return numbers
+    return numbers.long()
 
 
 def _number(world: object) -> int:

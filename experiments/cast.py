@@ -45,6 +45,14 @@ class Cast:
         """Actions of both sides, each decided from what that side sees."""
         return {side: _act(self._players[side], side, seen[side], explore) for side in SIDES}
 
+    def log_propensity(self, side: Side, seen: Observation, action: Tensor, explore: bool) -> Tensor | None:
+        """Log-probability of the actions of one side, float32 ``[B, N]``; None where its player does not know."""
+        player = self._players[side]
+        if isinstance(player, JointAgent):
+            return player.log_propensity(side, seen, action, explore)
+        assert isinstance(player, Agent)
+        return player.log_propensity(seen, action, explore)
+
     def offer(self, seen: Observation, size: int, explore: bool) -> Offer:
         """What the platform fills slates of ``size`` with; see ``Agent.offer``."""
         platform = self._players["platform"]

@@ -12,20 +12,20 @@ from torch import Tensor
 
 from interplay.agents import Agent, Setting, find_agent
 from interplay.envs.market import Market
-from interplay.envs.types import Side
-from interplay.envs.world import State, Step
+from interplay.envs.types import SIDES, Side
+from interplay.envs.world import State
 from interplay.experiments.cast import PLACKETT_LUCE, Cast
 from interplay.experiments.deviations import best_response_gap
 from interplay.experiments.finite import check_market
 from interplay.experiments.oracles import Oracle, greedy_is_optimal, solve
-from interplay.experiments.play import Moment, Tally, advance, look
+from interplay.experiments.play import Played, Tally, advance, look
 from interplay.experiments.statistics import Estimate, check_finite, gini, mean_estimate
 
 HELD_OUT_SEED = (1 << 62) + 12_345
 """Seed of all evaluation worlds. Training may use any other seed."""
 
-Watch = Callable[[Moment, Step], None]
-"""Told of each step: the moment that it started from, and what happened."""
+Watch = Callable[[Played], None]
+"""Called with each step."""
 
 BASELINES: dict[Side, tuple[str, ...]] = {"users": ("random", "popularity", "greedy"),
                                           "items": ("random", "rest", "greedy"),
@@ -179,10 +179,11 @@ def evaluate(market: Market, cast: Cast, num_worlds: int, watch: Watch | None = 
     check_market(market, now.state)
     tally = Tally.empty(now.state)
     for _ in range(market.config.horizon):
-        after, step, _ = advance(market, cast, now, explore)
+        after, step, action = advance(market, cast, now, explore)
         tally = tally.add(market, now.state, step)
         if watch is not None:
-            watch(now, step)
+            chances = {side: cast.log_propensity(side, now.seen[side], action[side], explore) for side in SIDES}
+            watch(Played(now, action, chances, step, after))
         now = after
     check_market(market, now.state)
     return _score(cast, tally, now.state)

@@ -20,8 +20,7 @@ from interplay.envs.data.market_log import SUFFIX
 from interplay.envs.market import Market
 from interplay.envs.slates import count_candidates
 from interplay.envs.types import InterplayError, Observation
-from interplay.envs.world import Step
-from interplay.experiments.play import Moment
+from interplay.experiments.play import Played
 
 
 class Recorder:
@@ -29,21 +28,29 @@ class Recorder:
 
     The columns, also those of the file:
 
-    ===================  =============================================================================================
-    world, step          int64; the step counts from 0
-    user                 text; ``world0/user_3``, or in a log's market, whose users are the same in each world, the
-                         log's own id
-    item                 text, likewise; null where the user skipped
-    reward               float32, the user's own, unblended; the same as the response
-    response             float32
-    position             int64, the slot of the item, from 1; 0 = skipped. It is the user's action
-    active               bool, False for a user who has left and can only skip
-    slate                list of K int64, items by their number in the world; null for an empty slot
-    log_propensity       float32, log-probability of the slate in its order; null where a platform filled it that
-                         does not know
-    num_candidates       int64, how many items could have been shown to the user
-    context              list of F float32, what the user saw: its own features, then those of each slot
-    ===================  =============================================================================================
+    ======================  ============================================================================================
+    world, step             int64; the step counts from 0
+    user                    text; ``world0/user_3``, or in a log's market, whose users are the same in each world, the
+                            log's own id
+    item                    text, likewise; null where the user skipped
+    reward                  float32, the user's own, unblended; the same as the response
+    response                float32
+    position                int64, the slot of the item, from 1; 0 = skipped. It is the user's action
+    active                  bool, False for a user who has left and can only skip
+    slate                   list of K int64, items by their number in the world; null for an empty slot
+    log_propensity          float32, log-probability of the slate in its order; null where a platform filled it that
+                            does not know
+    num_candidates          int64, how many items could have been shown to the user
+    context                 list of F float32, what the user saw: its own features, then those of each slot
+    mask                    list of 1 + K bool, which actions (positions) were allowed
+    log_action_propensity   float32, log-probability of the position under the agent that plays the users; null where
+                            that agent does not know
+    terminated              bool, True in the step after which the user is gone for good
+    truncated               bool, True in the last step of the episode, for users who are not gone for good
+    final_context           list of F float32, what the user saw after that step, if it is terminated or truncated; null
+                            otherwise, since the next row of the user has it
+    final_mask              list of 1 + K bool, likewise
+    ======================  ============================================================================================
 
     Args:
         market: whose steps these will be.
@@ -55,9 +62,11 @@ class Recorder:
         self._rules = market.rules
         self._frames: list[pl.DataFrame] = []
 
-    def __call__(self, now: Moment, step: Step) -> None:
-        """Take down one step, which started from ``now``."""
-        self._frames.append(_rows(now, step, len(self._frames), count_candidates(self._rules, now.state)))
+    def __call__(self, played: Played) -> None:
+        """Take down one step."""
+        columns = _rows(played, len(self._frames), count_candidates(self._rules, played.before.state))
+        gone_for_good = ~played.before.state.active if self._rules.config.return_rate == 0.0 else None
+        self._frames.append(columns.with_columns(**_trajectory(played, gone_for_good)))
 
     def frame(self) -> pl.DataFrame:
         """All steps so far."""
@@ -102,8 +111,26 @@ def context_of(seen: Observation) -> Tensor:
     return torch.cat([seen.own, seen.options.flatten(2)], dim=2)
 
 
-def _rows(now: Moment, step: Step, number: int, num_candidates: Tensor) -> pl.DataFrame:
+def _trajectory(played: Played, gone_for_good: Tensor | None) -> dict[str, pl.Series | pl.Expr]:
+    """The columns that make steps a whole trajectory of the users' agent."""
+    step, chance = played.step, played.log_propensity["users"]
+    terminated = step.user_terminated
+    truncated = step.truncated.unsqueeze(1) & ~terminated
+    truncated = truncated if gone_for_good is None else truncated & ~gone_for_good
+    before, after = played.before.seen["users"], played.after.seen["users"]
+    columns: dict[str, pl.Series | pl.Expr] = {
+        "mask": _lists(before.mask), "terminated": pl.Series(_flat(terminated)),
+        "truncated": pl.Series(_flat(truncated)),
+        "log_action_propensity": pl.lit(None, pl.Float32) if chance is None else pl.Series(_flat(chance))}
+    ended = pl.Series(_flat(terminated | truncated))
+    for name, values in (("context", context_of(after)), ("mask", after.mask)):
+        columns[f"final_{name}"] = pl.when(ended).then(_lists(values))
+    return columns
+
+
+def _rows(played: Played, number: int, num_candidates: Tensor) -> pl.DataFrame:
     """One step of all users in all worlds, ``B * U`` rows."""
+    now, step = played.before, played.step
     worlds, users = step.position.shape
     slate = now.state.slate
     position = _flat(step.position)

@@ -30,6 +30,24 @@ class Moment(NamedTuple):
     slots: Tensor | None = None
 
 
+class Played(NamedTuple):
+    """One step of all worlds, for those that watch an evaluation.
+
+    Attributes:
+        before: the moment that it started from.
+        action: what each side did, int64 ``[B, N]``.
+        log_propensity: log-probability of each action, float32 ``[B, N]``; None where a player does not know.
+        step: what happened.
+        after: the moment that followed; after the last step of an episode, the last that was seen of it.
+    """
+
+    before: Moment
+    action: dict[Side, Tensor]
+    log_propensity: dict[Side, Tensor | None]
+    step: Step
+    after: Moment
+
+
 def look(market: Market, cast: Cast, state: State, explore: bool = False, slots: Tensor | None = None) -> Moment:
     """Let a platform fill the slates, if there is one, and each side see ``state``.
 

@@ -17,6 +17,14 @@ def choose(player: Player, values: Tensor, mask: Tensor, explore: bool) -> Tenso
     return best(values, mask)
 
 
+def log_chance(player: Player, values: Tensor, mask: Tensor, action: Tensor, explore: bool) -> Tensor:
+    """Log-probability with which ``choose`` chooses ``action``, ``[...]``; -inf for an action that it never takes."""
+    epsilon = player.options.epsilon(player.progress) if explore else 0.0
+    allowed = mask.gather(-1, action.unsqueeze(-1)).squeeze(-1)
+    explored = torch.where(allowed, epsilon / mask.sum(-1), 0.0)
+    return (explored + (1.0 - epsilon) * (action == best(values, mask))).log()
+
+
 class EpsilonGreedy(Agent):
     """An agent with ``scores`` for all actions, whose options say how often it explores: ``epsilon(progress)``."""
 
@@ -26,14 +34,17 @@ class EpsilonGreedy(Agent):
         return choose(self, self.scores(observation), observation.mask, explore)
 
     @torch.no_grad()
+    def log_propensity(self, observation: Observation, action: Tensor, explore: bool) -> Tensor:
+        """See ``Agent.log_propensity``: known while it explores, too."""
+        return log_chance(self, self.scores(observation), observation.mask, action, explore)
+
+    @torch.no_grad()
     def offer(self, observation: Observation, size: int, explore: bool) -> Offer:
         """See ``Agent.offer``: each slot takes the best of what is left, or any of it, with chances that are known."""
-        epsilon = self.options.epsilon(self.progress) if explore else 0.0
         values = self.scores(observation)  # whatever the mask, so that they serve all slots
 
         def take(mask: Tensor) -> tuple[Tensor, Tensor]:
             slot = choose(self, values, mask, explore)
-            chance = epsilon / mask.sum(-1) + (1.0 - epsilon) * (slot == best(values, mask))
-            return slot, chance.log()
+            return slot, log_chance(self, values, mask, slot, explore)
 
         return filled(observation.mask, size, take)

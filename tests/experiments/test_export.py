@@ -196,3 +196,72 @@ class TestCommand:
             self, name: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["evaluate", str(tmp_path / "no-run"), "--export", str(tmp_path / name)]) == 2
         assert said in capsys.readouterr().err
+
+
+class TestTrajectory:
+    """An export is a whole trajectory of the users' agent: nothing of it has to be played again."""
+
+    def test_each_row_is_followed_by_the_next_or_says_how_it_ended(self) -> None:
+        frame = played(town(return_rate=0.0, mood_max=0.5, mood_decay=1.0), 2)[1].frame()
+        assert frame["terminated"].any()
+        assert frame["truncated"].any()
+        assert not (frame["terminated"] & frame["truncated"]).any()
+        ended = frame["terminated"] | frame["truncated"]
+        for name in ("final_context", "final_mask"):
+            assert (frame[name].is_not_null() == ended).all()
+        for (_, _), rows in frame.group_by("world", "user"):
+            ends = (rows["terminated"] | rows["truncated"]).arg_true().to_list()
+            assert len(ends) == 1
+            assert rows["active"].to_list() == [True] * (ends[0] + 1) + [False] * (11 - ends[0])
+            if ends[0] < 11:  # what is seen at the end is what is seen next
+                assert rows["final_context"][ends[0]].to_list() == rows["context"][ends[0] + 1].to_list()
+                assert rows["final_mask"][ends[0]].to_list() == rows["mask"][ends[0] + 1].to_list()
+
+    def test_the_last_observation_is_that_of_the_market(self) -> None:
+        market = find_preset("kale").market(horizon=3)
+        frame = played(market, 1, users="first")[1].frame()
+        state = market.reset([0], HELD_OUT_SEED)
+        for _ in range(3):
+            state, _ = market.step(state, torch.ones(1, 1, dtype=torch.int64), torch.zeros(1, 4, dtype=torch.int64))
+        seen = market.observe(state, "users")
+        assert frame["final_context"].to_list()[:2] == [None, None]
+        assert frame["final_context"].to_list()[2] == torch.cat([seen.own, seen.options.flatten(2)], 2)[0, 0].tolist()
+        assert frame["truncated"].to_list() == [False, False, True]
+
+    def test_masks_are_those_of_the_action(self) -> None:
+        frame = played(town(upkeep=3.0), 2)[1].frame()
+        slots = frame["slate"].list.eval(pl.element().is_not_null())
+        for mask, filled, active in zip(frame["mask"], slots, frame["active"], strict=True):
+            assert mask.to_list() == [True, *(filled & active)]
+
+    def test_propensities_of_actions_are_those_of_the_agent(self) -> None:
+        frame = played(town(), 2)[1].frame()
+        allowed = frame["mask"].list.sum().cast(pl.Float64)
+        assert np.allclose(frame["log_action_propensity"].to_numpy(), -np.log(allowed.to_numpy()))
+        assert (played(town(), 1, users="first")[1].frame()["log_action_propensity"] == 0.0).all()
+
+    def test_who_does_not_know_has_null(self) -> None:
+        market = town()
+        recorder = Recorder(market)
+        evaluate(market, cast(market, users="linear-thompson"), 1, recorder, explore=True)
+        frame = recorder.frame()
+        assert frame["log_action_propensity"].null_count() == frame.height
+        assert frame["log_action_propensity"].dtype == pl.Float32
+
+
+@pytest.mark.parametrize("name", ["dqn", "conditional-logit", "ippo", "shared-critic", "random"])
+def test_actions_come_as_often_as_their_propensity_says(name: str) -> None:
+    """The same moment in 4,000 worlds, by an agent that explores half of the time."""
+    market = find_preset("kale").market()
+    kind = find_agent(name)
+    options = {} if "epsilon_start" not in kind.Options.__dataclass_fields__ else {"epsilon_start": 0.5}
+    shapes = market.specs["users"] if issubclass(kind, Agent) else {"users": market.specs["users"]}
+    agent = kind(shapes, Setting(0, market.device), kind.Options(**options))  # type: ignore[arg-type]
+    player = Cast({"users": agent, "items": find_agent("rest")(market.specs["items"], Setting())})  # type: ignore[dict-item, arg-type, call-arg]
+    seen = market.observe(market.reset([0] * 4000), "users", kind.privileged)
+    action = player.act({"users": seen, "items": market.observe(market.reset([0] * 4000), "items")}, True)["users"]
+    chances = [float(player.log_propensity("users", seen, torch.full_like(action, a), True)[0, 0].exp())  # type: ignore[index]
+               for a in range(5)]
+    assert sum(chances) == pytest.approx(1.0, abs=1e-5)
+    shares = np.bincount(action.flatten().numpy(), minlength=5) / 4000
+    assert np.abs(shares - chances).max() < 0.04
