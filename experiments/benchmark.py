@@ -177,7 +177,7 @@ def _jobs(settings: BenchmarkSettings, base: TrainSettings) -> Iterator[TrainSet
     training = recommended(base)
     label = name_of(base) if base.log is not None else base.preset
     preset = find_preset(base.preset) if base.log is None else None
-    every = tuple(name for name, kind in agents().items() if kind.learns)
+    every = tuple(name for name, kind in agents().items() if kind.learns and training.side in kind.plays)
     for agent in settings.agents or (preset.entrants if preset is not None else ()) or every:
         for seed in range(settings.seeds or (preset.seeds if preset is not None else _SEEDS)):
             if base.encoder is not None:

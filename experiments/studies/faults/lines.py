@@ -25,7 +25,7 @@ _NUMBERS = ("x", "", "nan", "inf", "-inf", "1e400")
 _INTEGERS = (*_NUMBERS, "1.5", "-1", "1e3")
 _RANGES = ("nan nan", "1 0", "-inf inf", "0 inf", "x y", "1")
 _INPUTS = ("", "/no/such", ":", "/dev/null", "/dev", "../..")
-_OUTPUTS = ("/dev/null/x", "/proc/x", "/dev/null")
+_OUTPUTS = ("/dev/null/x", "/proc/x")
 _MARKET = ("x", "=", "nope=1", "=1", "mood_weight=nan", "mood_weight=inf", "mood_weight=", "mood_weight=1e400",
            "num_users=1.5", "num_users=-1", "num_users=True", "num_users=99999999999999", "boost_levels=(1",
            "horizon=0", "temperature=0", "num_users=__import__('os')")
@@ -41,7 +41,9 @@ _OWN = {"name": _FOLDER_NAMES, "market": _MARKET, "user_option": _OPTION, "item_
         **dict.fromkeys(("log_dir", "out", "export", "csv", "profile"), _OUTPUTS),
         **dict.fromkeys(("seed", "first_seed"), (*_INTEGERS, "99999999999999999999")),
         **dict.fromkeys(("num_worlds", "eval_worlds", "size"), (*_INTEGERS, "9999999999999")),
-        **dict.fromkeys(("preset", "presets", "users", "items", "platform", "others", "agents"), _NAMES)}
+        **dict.fromkeys(("preset", "presets", "users", "items", "platform"), _NAMES),
+        # Where many are compared, one that is too large fails alone, and the command ends with status 1.
+        **dict.fromkeys(("others", "agents"), tuple(name for name in _NAMES if "000" not in name))}
 """Bad values of settings whose type alone does not tell them."""
 
 _FIXED: tuple[list[str], ...] = (
