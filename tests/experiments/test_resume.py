@@ -164,6 +164,7 @@ def test_what_the_power_ends_goes_on_from_its_last_checkpoint(every, log, whole,
     with monkeypatch.context() as patch:
         patch.setattr(stopping, "FIRST", every)
         patch.setattr(stopping, "EVERY", every)
+        patch.setattr(stopping, "LONGER", 0.0)
         stopped(given, 2)  # so that there is a checkpoint
         at_batch(first, cut_the_power, patch)
         with pytest.raises(RuntimeError, match="no power"):
