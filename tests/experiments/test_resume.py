@@ -22,7 +22,7 @@ KINDS = {
     "sequences": ["--encoder", "gru", "--history-length", "6", "--num-negatives", "8", "--weight-decay", "0.1",
                   "--learning-rate", "0.02", "--dropout", "0.1", "--batch-size", "64"],
     "responses": ["--task", "responses", "--weight-decay", "0", "--learning-rate", "0.02", "--dropout", "0.4"]}
-SMALL = ["--size", "8", "--batch-size", "16", "--epochs", "30", "--patience", "2", "--seed", "3"]
+SMALL = ["--size", "8", "--batch-size", "16", "--epochs", "30", "--patience", "2", "--seed", "1"]
 
 
 def write_log(path, users=50):
