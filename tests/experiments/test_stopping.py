@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 
 from interplay.experiments import saving, stopping, training
 from interplay.experiments.cli import main
@@ -172,6 +173,8 @@ def scalars(folder):
 
 
 def test_after_a_crash_each_step_is_there_once(whole, tmp_path, monkeypatch):
+    # TensorBoard reads files of one second and one process in the order of these numbers as text: not 9, then 10.
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(100))
     monkeypatch.setattr(stopping, "FIRST", 0.0)
     monkeypatch.setattr(stopping, "EVERY", 1e9)  # so that what follows the first step is lost
     folder = tmp_path / "run"
