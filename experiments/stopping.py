@@ -14,6 +14,8 @@ from interplay.envs.types import InterplayError
 
 FIRST, EVERY = 5.0, 30.0
 """Seconds until the first checkpoint, and between later ones."""
+LONGER = 20.0
+"""Times that saving takes, between two checkpoints at least, so that large ones cost 5 % at most."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -120,7 +122,7 @@ def resumable(command: str, folder: Path) -> Iterator[None]:
 
 
 class Pace:
-    """Decides when a training is saved: after ``FIRST`` seconds, then every ``EVERY`` seconds, and when it is stopped.
+    """Decides when a training is saved: after ``FIRST`` seconds, then every ``EVERY`` or more, and when it is stopped.
 
     Attributes:
         stop: holds the signal once there was one; see ``interruption``.
@@ -148,6 +150,6 @@ class Pace:
         started = time.monotonic()
         save()
         ended = time.monotonic()
-        self._next = ended + max(EVERY, 20.0 * (ended - started))  # so that large checkpoints cost 5 % at most
+        self._next = ended + max(EVERY, LONGER * (ended - started))
         if self.stop:
             raise Stopped(self.stop[0])

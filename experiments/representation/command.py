@@ -144,7 +144,9 @@ def _noted(folder: Path, keeper: Keeper, epochs: int) -> Iterator[Note]:
     Curves are written anew from the points that were kept, so that none is there twice. The bar ends before ``epochs``
     where stopping is early, and begins again for the fit on all of the training part.
     """
-    with (closing(SummaryWriter(str(folder), purge_step=0)) as writer,
+    for old in folder.glob("events.out.tfevents.*"):
+        old.unlink()
+    with (closing(SummaryWriter(str(folder))) as writer,
           tqdm(total=epochs, unit="epoch", mininterval=0.5) as bar):
         def draw(name: str, value: float, epoch: int) -> None:
             writer.add_scalar(f"pretrain/{name}", value, epoch)

@@ -20,10 +20,9 @@ from interplay.experiments.saving import sealed
 KINDS = {
     "ranking": ["--num-negatives", "8", "--weight-decay", "0", "--learning-rate", "0.03", "--dropout", "0.3"],
     "sequences": ["--encoder", "gru", "--history-length", "6", "--num-negatives", "8", "--weight-decay", "0.1",
-                  "--learning-rate", "0.02", "--dropout", "0.1", "--batch-size", "64", "--seed", "4"],
-    "responses": ["--task", "responses", "--weight-decay", "0", "--learning-rate", "0.02", "--dropout", "0.4",
-                  "--seed", "4"]}
-SMALL = ["--size", "8", "--batch-size", "16", "--epochs", "30", "--patience", "2", "--seed", "3"]
+                  "--learning-rate", "0.02", "--dropout", "0.1", "--batch-size", "64"],
+    "responses": ["--task", "responses", "--weight-decay", "0", "--learning-rate", "0.02", "--dropout", "0.4"]}
+SMALL = ["--size", "8", "--batch-size", "16", "--epochs", "30", "--patience", "2", "--seed", "1"]
 
 
 def write_log(path, users=50):
@@ -165,6 +164,7 @@ def test_what_the_power_ends_goes_on_from_its_last_checkpoint(every, log, whole,
     with monkeypatch.context() as patch:
         patch.setattr(stopping, "FIRST", every)
         patch.setattr(stopping, "EVERY", every)
+        patch.setattr(stopping, "LONGER", 0.0)
         stopped(given, 2)  # so that there is a checkpoint
         at_batch(first, cut_the_power, patch)
         with pytest.raises(RuntimeError, match="no power"):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 
 from interplay.experiments import saving, stopping, training
 from interplay.experiments.cli import main
@@ -172,6 +173,8 @@ def scalars(folder):
 
 
 def test_after_a_crash_each_step_is_there_once(whole, tmp_path, monkeypatch):
+    # TensorBoard reads files of one second and one process in the order of these numbers as text: not 9, then 10.
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(100))
     monkeypatch.setattr(stopping, "FIRST", 0.0)
     monkeypatch.setattr(stopping, "EVERY", 1e9)  # so that what follows the first step is lost
     folder = tmp_path / "run"
@@ -195,6 +198,7 @@ def test_after_a_crash_each_step_is_there_once(whole, tmp_path, monkeypatch):
 def test_after_a_crash_each_epoch_is_there_once(at, every, log, whole_towers, tmp_path, monkeypatch):
     monkeypatch.setattr(stopping, "FIRST", 0.0)
     monkeypatch.setattr(stopping, "EVERY", every)
+    monkeypatch.setattr(stopping, "LONGER", 0.0)
     with monkeypatch.context() as patch:
         at_call(at, crash, Training, "_step", patch)
         with pytest.raises(RuntimeError, match="crashed"):
@@ -231,6 +235,7 @@ def leaves(value):
 def test_a_learner_that_diverges_keeps_its_last_finite_checkpoint(agent, every, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(stopping, "FIRST", every)
     monkeypatch.setattr(stopping, "EVERY", every)
+    monkeypatch.setattr(stopping, "LONGER", 0.0)
     assert main(["train", "--preset", "kale", "--users", f"{agent},learning_rate=1e30", "--items", "rest", *SIZE,
                  "--episodes", "20", "--log-dir", str(tmp_path), "--name", "run"]) == 2
     assert_last_line(capsys.readouterr().err, "diverged", "finite checkpoint is kept", "learning rate")
