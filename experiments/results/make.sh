@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Makes the evidence in this folder anew: bash experiments/results/make.sh [STUDY...], by default all studies.
+# It needs an installed package (pip install -e '.[dev]') and real logs in ../shared/data. On two free cores the presets
+# take about two hours; a benchmark that is stopped is continued by the same command.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+R=experiments/results
+DATA=${DATA:-../shared/data}
+
+presets() { python scripts/benchmark.py --out $R/presets; }
+
+jester() {
+    python scripts/benchmark.py --log "$DATA/jester" --k-core 100 --agents dqn,updates_per_step=8 --others rest --seeds 5 \
+        --out $R/jester
+}
+
+pretrained() {
+    python scripts/pretrain.py --log "$DATA/ml-100k" --task responses --liked-above 3.5 --size 15 --batch-size 32 \
+        --learning-rate 3e-3 --weight-decay 1 --dropout 0.3 --epochs 30 --patience 3 --seeds 5 --no-baselines \
+        --log-dir runs --name towers
+    python scripts/benchmark.py --log "$DATA/ml-100k" --encoder runs/towers \
+        --agents dqn shared-critic,embed_ids=true,hidden=15 --seeds 5 --out $R/pretrained
+}
+
+representations() {
+    python scripts/pretrain.py --log "$DATA/ml-100k" --seeds 5 --log-dir $R/representations --name random
+    python scripts/pretrain.py --log "$DATA/ml-100k" --split own --folds --task responses --side-features \
+        --liked-above 3.5 --size 64 --batch-size 32 --learning-rate 3e-3 --weight-decay 1 --dropout 0.3 --epochs 30 \
+        --patience 3 --log-dir $R/representations --name folds
+    python scripts/pretrain.py --log "$DATA/ml-100k" --split last --encoder transformer --size 64 --batch-size 256 \
+        --weight-decay 0.1 --dropout 0.2 --epochs 40 --patience 4 --seeds 5 --log-dir $R/representations --name last
+}
+
+unbiased() {
+    python scripts/unbiased.py --log "$DATA/coat" --out $R/unbiased/coat
+    python scripts/unbiased.py --agents matrix-factorisation dqn,warm_up=500,updates_per_step=4,huber=100.0 --seeds 10 \
+        --first-seed 10 --out $R/unbiased/agents
+}
+
+ope() {
+    python scripts/ope.py --synthetic --repeats 100 --out $R/ope/bandit
+    python scripts/ope.py --synthetic --repeats 100 --temperature 0.5 --out $R/ope/bandit-less-overlap
+    python scripts/ope.py --preset town --repeats 300 --out $R/ope/town
+    for campaign in men all women; do
+        for policy in random bts; do
+            python scripts/ope.py "$DATA/obd/$policy/$campaign" --out $R/ope/open-bandit/$policy-$campaign
+        done
+    done
+    python scripts/ope.py "$DATA/obd/random/men" --policy most-clicked --out $R/ope/open-bandit/random-men-most-clicked
+}
+
+fidelity() {
+    python scripts/fidelity.py --log "$DATA/ml-100k" --out $R/fidelity/ml-100k
+    python scripts/fidelity.py --log "$DATA/ml-100k" --users random --out $R/fidelity/ml-100k-random
+    python scripts/train.py --preset town --users conditional-logit --items rest --episodes 1 --name town
+    python scripts/evaluate.py runs/town --eval-worlds 20 --export runs/town.market.parquet
+    python scripts/fidelity.py --log runs/town.market.parquet --preset town --out $R/fidelity/town
+}
+
+intervals() { python -m interplay.experiments.studies.interval_coverage; }
+
+faults() { python scripts/faults.py --out $R/faults; }
+
+speed() {
+    python scripts/bench.py --peers --repeats 2 --seconds 2 --out $R/speed/core
+    python scripts/bench.py --only core-12800 pettingzoo-10000 --busy 1 --repeats 3 --seconds 3 --out $R/speed/busy
+    python -m interplay.experiments.bench.to_score kale 37.26 --learners pqn pqn,exploration_fraction=0.2 \
+        dqn,learning_rate=0.003,target_rate=0.05 single-dqn single-dqn,learning_rate=0.003,target_rate=0.02 single-pqn \
+        single-pqn,learning_rate=0.001,rollout_length=32 --seeds 10 --num-worlds 64 --episodes 24 --seconds 100 \
+        --pause 0.25 --out $R/speed/to_score
+}
+
+for study in "${@:-presets jester pretrained representations unbiased ope fidelity intervals faults speed}"; do
+    for name in $study; do "$name"; done
+done
+python scripts/plot.py $R/presets --out $R
+python -m interplay.experiments.readme
