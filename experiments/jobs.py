@@ -6,12 +6,15 @@ import json
 import re
 import shutil
 import signal
+import threading
 import traceback
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from tqdm import tqdm
 
 from interplay.envs.types import InterplayError
 from interplay.experiments.game import recommended
@@ -130,6 +133,7 @@ def _without_progress(output: str) -> str:
 
 def _play(job: TrainSettings, keep: bool) -> Outcome:
     """One training; continues from a checkpoint if there is one, and keeps its own on request."""
+    tqdm.set_lock(threading.RLock())  # else tqdm makes a semaphore, which a killed process would leave behind
     folder = folder_of(job)
     if folder.is_dir() and not (folder / CHECKPOINT).is_file():
         shutil.rmtree(folder)  # stopped before anything was saved

@@ -8,10 +8,13 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from tqdm import tqdm
 
 from interplay.experiments.studies.faults.trips import Trip, armed, counted
 
@@ -66,6 +69,7 @@ def _inside(arguments: list[str], files: tuple[Path, Path], trip: Trip | None, c
     from interplay.experiments.cli import main  # the server has imported it
 
     os.setsid()
+    tqdm.set_lock(threading.RLock())  # else tqdm makes a semaphore, which a killed process would leave behind
     for stream, path in enumerate(files, start=1):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         os.dup2(file, stream)

@@ -1,0 +1,1 @@
+python scripts/faults.py --out experiments/results/faults
