@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -48,6 +48,7 @@ class Run:
         time: steps taken in the episode under way.
         wall_seconds: time spent training, over all resumptions.
         notes: lines on what players started from.
+        curve: rows of curve.csv, one for each finished episode.
     """
 
     settings: TrainSettings
@@ -60,6 +61,7 @@ class Run:
     time: int = 0
     wall_seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    curve: list[str] = field(default_factory=list)
 
     @classmethod
     def start(cls, settings: TrainSettings, folder: Path) -> Self:
@@ -157,7 +159,7 @@ class Run:
         save_checkpoint(self.folder / CHECKPOINT, {
             "episode": self.episode, "time": self.time, "wall_seconds": self.wall_seconds,
             "state": self.now.state.state_dict(), "slots": self.now.slots, "tally": self.tally.state_dict(),
-            "agents": agents}, self._made_by())
+            "agents": agents, "curve": self.curve}, self._made_by())
 
     def _made_by(self) -> dict[str, str]:
         return {CONFIG: digest_of_file(self.folder / CONFIG), "market": self.game.fingerprint}
@@ -171,6 +173,7 @@ class Run:
             self.now = look(self.game.market, self.cast, state, slots=saved["slots"])
             self.tally = self.tally.loaded(saved["tally"])
             self.episode, self.time, self.wall_seconds = saved["episode"], saved["time"], saved["wall_seconds"]
+            self.curve = list(saved["curve"])
         except Exception as error:  # agents may be anybody's code
             reason = f"{type(error).__name__}: {error}".splitlines()[0][:100]
             raise InterplayError(f"{str(path)!r} does not fit the agents as they are now ({reason}): restore the "

@@ -32,7 +32,8 @@ class Tracker:
         # What an earlier part of the run logged after its last checkpoint comes again.
         self._writer = SummaryWriter(str(run.folder), purge_step=run.env_steps + 1 if run.env_steps else 0)
         self._every = max(1, run.game.training.episodes // _HISTOGRAMS)
-        self._curve = _Curve(run.folder / CURVE, run.env_steps)
+        self._curve = run.folder / CURVE
+        write_text(self._curve, "\n".join([_HEAD, *run.curve]) + "\n")  # whatever became of it since the checkpoint
         if run.env_steps == 0:
             self._writer.add_text("config", _code(as_values(run.settings)), 0)
             self._writer.add_text("market", _code(asdict(run.game.market.config)), 0)
@@ -59,11 +60,17 @@ class Tracker:
         check_figures(scalars, f"after {run.env_steps} steps")
         for name, value in scalars.items():
             self._writer.add_scalar(name, value, run.env_steps)
-        self._curve.add(run.env_steps, run.wall_seconds, user_return, scalars["returns/items"],
-                        scalars["market/mean_boost"])
+        self._add_row(run, user_return, scalars["returns/items"], scalars["market/mean_boost"])
         if run.episode % self._every == 0:
             self._histograms(run)
         return user_return
+
+    def _add_row(self, run: Run, *figures: float) -> None:
+        """A row of the curve for the episode, for the file and for the run, whose checkpoint keeps it."""
+        row = ",".join([str(run.env_steps), f"{run.wall_seconds:.3f}", *(f"{x:.6g}" for x in figures)])
+        run.curve.append(row)
+        with self._curve.open("a", encoding="utf-8") as file:
+            file.write(row + "\n")
 
     def _histograms(self, run: Run) -> None:
         tally, state = run.tally, run.now.state
@@ -95,26 +102,6 @@ class Tracker:
     def close(self) -> None:
         """Write what is pending and end."""
         self._writer.close()
-
-
-class _Curve:
-    """A row for each episode of training, exploration on, as CSV.
-
-    Args:
-        path: the file; of an earlier part of the run, rows after ``env_steps`` are dropped, since they come again.
-        env_steps: where the run goes on.
-    """
-
-    def __init__(self, path: Path, env_steps: int) -> None:
-        self._path = path
-        rows = path.read_text(encoding="utf-8").split("\n")[1:-1] if path.is_file() else []  # the last may be torn
-        kept = [row for row in rows if row.count(",") == _HEAD.count(",") and int(row.split(",")[0]) <= env_steps]
-        write_text(path, "\n".join([_HEAD, *kept]) + "\n")
-
-    def add(self, env_steps: int, wall_seconds: float, *figures: float) -> None:
-        """Append a row."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(",".join([str(env_steps), f"{wall_seconds:.3f}", *(f"{x:.6g}" for x in figures)]) + "\n")
 
 
 def _code(values: Mapping[str, Any]) -> str:
