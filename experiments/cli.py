@@ -13,12 +13,14 @@ from typing import Annotated, Any
 import torch
 import tyro
 
+from interplay.envs.checking import check_value
 from interplay.envs.types import InterplayError
 from interplay.experiments.bench.command import BenchSettings, bench
 from interplay.experiments.benchmark import BenchmarkSettings, benchmark
 from interplay.experiments.evaluation import evaluate, report
 from interplay.experiments.export import Recorder, check_export
 from interplay.experiments.fidelity.settings import FidelitySettings
+from interplay.experiments.flags import Many
 from interplay.experiments.guarding import guarded
 from interplay.experiments.ope.command import OpeSettings, ope
 from interplay.experiments.representation.command import pretrain
@@ -111,6 +113,7 @@ def _evaluate(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | Non
         allow_code: import the code that the run's folder names as module:Name. Allow it only if you trust both.
     """
     torch.set_num_threads(1)
+    check_value("eval_worlds", eval_worlds, Many | None)
     if export is not None:
         check_export(export)
     elif explore:
