@@ -41,7 +41,7 @@ def critic(steps, **options):
 
 
 def actor(kind, steps):
-    options = IPPOOptions(rollout_length=4, num_epochs=4, num_minibatches=2, hidden=16, learning_rate=0.01)
+    options = kind.Options(rollout_length=4, num_epochs=4, num_minibatches=2, hidden=16, learning_rate=0.01)
     return kind({"users": SPEC}, Setting(seed=1, total_steps=steps, discount=0.5), options)
 
 

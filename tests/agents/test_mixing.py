@@ -106,5 +106,5 @@ def test_of_the_two_step_game_vdn_takes_the_safe_state_and_qmix_the_best(mixing,
     chosen = agent.act("users", seen(torch.zeros(WORLDS, dtype=torch.int64)), False)[0, 0].item()
     assert chosen == state
     then = seen(torch.full((WORLDS,), chosen))
-    embedded, values = agent.online.value("users", then, agent.act("users", then, False))
-    assert agent.online.mixed(values, embedded.agent)[0].item() == pytest.approx(value, abs=0.1)
+    _, values, agents = agent.online.value("users", then, agent.act("users", then, False))
+    assert agent.online.mixed(values, agents)[0].item() == pytest.approx(value, abs=0.1)
