@@ -113,7 +113,7 @@ WARM = {"dqn": ",warm_up=100", "shared-critic": ",warm_up=100"}
 STEPS = {("kale", True): Count(24, 7_000, 0), ("kale", False): Count(240, 16_000, 0),
          ("town", True): Count(16, 310_000, 0), ("town", False): Count(515, 2_900_000, 0)}
 TRAINING = {"q-learning": Count(9_700, 25_000_000, 0), "dqn": Count(14_800, 170_000_000, 0),
-            "pqn": Count(13_200, 312_000_000, 0), "shared-critic": Count(15_600, 229_000_000, 0)}
+            "pqn": Count(13_200, 312_000_000, 0), "shared-critic": Count(15_800, 277_000_000, 0)}
 
 
 @pytest.mark.parametrize("preset", ["kale", "town"])

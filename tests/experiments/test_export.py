@@ -168,7 +168,7 @@ class TestCommand:
         out = capsys.readouterr().out
         assert f"wrote {path}" in out
         earned = float(pl.read_parquet(path)["reward"].sum()) / 3
-        assert f"| random     | rest  | {earned:.3f} [" in out
+        assert f"| random     | rest  | {earned:.3f} (" in out
 
     def test_a_platform_that_explores_writes_slates_of_chance(
             self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
