@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from interplay.envs.messages import shortened
 from interplay.envs.types import InterplayError
 
 Fetcher = Callable[[str, "str | None", Path], None]
@@ -85,7 +86,7 @@ def _get(name: str, download: Download, places: list[Path], fetcher: Fetcher) ->
     try:
         fetcher(download.url, download.known_hash, archive)
     except (OSError, ValueError) as error:  # of the network; of a hash that differs
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = shortened((str(error).splitlines() or [type(error).__name__])[0], 60)
         raise InterplayError(f"{name}: {download.url} could not be downloaded ({reason}): {by_hand}") from error
     return archive
 

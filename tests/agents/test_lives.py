@@ -29,7 +29,8 @@ class Pair(JointAgent):
 
     def learn(self, transitions):
         self.learned += 1
-        return {side: self.players[side].learn(step)["loss"] for side, step in transitions.items()}
+        losses = {side: self.players[side].learn(step)["loss"] for side, step in transitions.items()}
+        return losses | {"loss": sum(losses.values())}
 
     def state_dict(self):
         return super().state_dict() | {side: player.state_dict() for side, player in self.players.items()}

@@ -90,10 +90,10 @@ def test_context_is_standardised_and_categories_are_columns(table: Path) -> None
     ({"reward": "good"}, [], "mine.csv: column 'reward' has 'good' in row 1, which is not a number"),
     ({"item": None}, [], "mine.csv: column 'item' has nothing in row 1, but every row needs an id"),
     ({"new": 1.5}, ["--target-column", "new"], "column 'new' has '1.5' in row 1, which is no probability: give one"),
-    ({}, ["--target-column", "new", "--policy", "most-clicked"], "are two targets: leave one out"),
+    ({}, ["--target-column", "new", "--policy", "most-clicked"], "--policy most-clicked has no effect"),
     ({}, ["--propensity-column", "chance"], "no column 'chance'; name one of 'who', 'item', 'reward', 'propensity'"),
     ({}, ["--unit-column", "item", "--context-columns", "item"], "column 'item' is named for two purposes"),
-    ({}, ["--context-columns", "who", "--folds", "9999"], "folds=9999 for 4000 rounds"),
+    ({}, ["--context-columns", "who", "--folds", "9999"], "folds=9999 must be an integer between 2 and 1000"),
 ])
 def test_what_cannot_be_is_refused_in_one_line(change: dict[str, object], flags: list[str], said: str, tmp_path: Path,
                                                capsys: pytest.CaptureFixture[str]) -> None:

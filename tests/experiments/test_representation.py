@@ -1,6 +1,7 @@
 """Metrics by hand, baselines by their equations, and two towers that find what is plainly there."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -255,7 +256,7 @@ def test_the_command_writes_what_it_promises(task, tmp_path, capsys):
     assert torch.load(folder / "model.pt", weights_only=True)["shape"]["size"] == 8
     assert list(folder.glob("events.*"))
     assert main(arguments) == 2
-    assert "choose another with --name" in capsys.readouterr().err
+    assert "name='one' is taken" in capsys.readouterr().err
 
 
 def test_a_log_of_nothing_but_clicks_has_items_to_rank(tmp_path, capsys):
@@ -388,11 +389,15 @@ def test_what_fails_before_it_has_learnt_anything_leaves_only_what_was_finished(
                  "--log-dir", str(tmp_path / "new" / "runs"), "--name", "all"]
     monkeypatch.setattr(command, "fit", stop_at(1, error))
     assert main(arguments) == status
-    assert not (tmp_path / "new").exists()
+    # A run that was stopped keeps its settings, from which it can be begun anew.
+    assert any((tmp_path / "new").rglob("config.json")) == (status == 130)
+    assert (tmp_path / "new").exists() == (status == 130)
+    shutil.rmtree(tmp_path / "new", ignore_errors=True)
     monkeypatch.setattr(command, "fit", stop_at(3, error))
     assert main(arguments) == status
     folder = tmp_path / "new" / "runs" / "all"
-    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "report.md", "s0", "s1"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.json", "report.json", "report.md", "s0", "s1", *(["s2"] if status == 130 else [])]
     report = (folder / "report.md").read_text()
     assert "Means over 2 seeds" in report
     assert "(s0, s1)" in report
@@ -413,7 +418,7 @@ def test_a_folder_that_was_there_is_not_swept_away(tmp_path, capsys):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes").write_text("mine")
     assert main(["pretrain", "--log", str(tmp_path / "tastes.csv"), "--log-dir", str(tmp_path), "--name", "mine"]) == 2
-    assert "'" + str(tmp_path / "mine") + "' cannot be made" in capsys.readouterr().err
+    assert "name='mine' is taken" in capsys.readouterr().err
     assert (tmp_path / "mine" / "notes").read_text() == "mine"
 
 
