@@ -102,6 +102,8 @@ def as_action(agent: str, action: object) -> int:
         InterplayError: it is not an integer.
     """
     try:
+        if isinstance(action, bool):
+            raise TypeError
         number = operator.index(action)  # type: ignore[arg-type]  # whatever a client sent
     except TypeError as error:
         raise InterplayError(f"action of {agent} is {shown(action)}: give one integer, such as int(action)") from error

@@ -201,6 +201,8 @@ def test_wrong_calls_are_explained() -> None:
     for options in (dict(others="last"), dict(items="boost"), dict(render_mode="human"), dict(num_envs=0)):
         with pytest.raises(InterplayError, match=next(iter(options))):
             RecommendVectorEnv(**options)  # type: ignore[arg-type]
+    with pytest.raises(InterplayError, match="user_0 is True: give one integer"):
+        env.step(True)
 
 
 def test_bad_actions_recommend_nothing_and_are_counted() -> None:

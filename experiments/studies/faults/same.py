@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_CLOCK = ("wall_seconds", "seconds", "agent_steps_per_second", "digest", "made_by")
-"""Names of values that hold a time, or a checksum over one."""
+_CLOCK = ("wall_seconds", "seconds", "agent_steps_per_second", "digest", "made_by", "curve")
+"""Names of values that hold a time, or a checksum over one. The curve is compared as a file."""
 
 
 def differences(one: Path, other: Path, *names: str) -> list[str]:
