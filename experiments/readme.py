@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from interplay.experiments.scores import SCORES, Row, agents_of, read_rows, scores
@@ -52,9 +52,9 @@ def replaced(text: str, results: Path) -> str:
     return f"{text[:start]}\n{results_table(results)}\n{text[end:]}"
 
 
-def claims(text: str) -> Iterator[str]:
+def links(text: str) -> list[str]:
     """The reports that README.md links, as paths from the top of the repository."""
-    yield from re.findall(r"\]\((experiments/results/[^)#]+)\)", text)
+    return re.findall(r"\]\((experiments/results/[^)#]+)\)", text)
 
 
 def main() -> None:
