@@ -12,7 +12,7 @@ from pathlib import Path
 from interplay.experiments.studies.faults.processes import Ended, forked
 from interplay.experiments.studies.faults.rows import Row, judged, refusal_problems
 from interplay.experiments.studies.faults.same import differences
-from interplay.experiments.studies.faults.subjects import CONFIG, pretrained, trained, write_log
+from interplay.experiments.studies.faults.subjects import CONFIG, Subject, pretrained, trained, write_log
 
 PART = "disks"
 
@@ -61,20 +61,15 @@ def _remounted(folder: Path, options: str) -> None:
 
 
 def _train_full(folder: Path) -> list[str]:
-    """It must go on with what was saved, or begin anew, once there is room."""
-    subject = trained()[0]
-    whole = folder.with_name(f"{folder.name}-whole")
-    forked(subject.fresh(whole), whole.with_suffix(".out"))
-    with _disk(folder, _FULL):
-        run = folder / "run"
-        problems = _problems(forked(subject.fresh(run), whole.with_suffix(".err1")))
-        _remounted(folder, _ROOM)
-        problems += _succeeds(forked(subject.resumed(run), whole.with_suffix(".out")))
-        return problems + differences(whole, run, *subject.kept)[:2]
+    return _filled(folder, trained()[0])
 
 
 def _pretrain_full(folder: Path) -> list[str]:
-    subject = pretrained(folder.parent / "log.csv")[0]
+    return _filled(folder, pretrained(folder.parent / "log.csv")[0])
+
+
+def _filled(folder: Path, subject: Subject) -> list[str]:
+    """Once there is room, the run must continue from what was saved, or begin anew."""
     whole = folder.with_name(f"{folder.name}-whole")
     forked(subject.fresh(whole), whole.with_suffix(".out"))
     with _disk(folder, _FULL):

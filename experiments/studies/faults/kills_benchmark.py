@@ -28,10 +28,10 @@ class _Kill(NamedTuple):
     phase: str
     delay: float
     signal: int
-    whom: str
+    receiver: str
 
     def __str__(self) -> str:
-        return f"{signal.Signals(self.signal).name} to the {self.whom}, {self.delay:.1f} s after {self.phase}"
+        return f"{signal.Signals(self.signal).name} to the {self.receiver}, {self.delay:.1f} s after {self.phase}"
 
 
 _PHASES: dict[str, Callable[[Path], bool]] = {
@@ -57,8 +57,8 @@ def _drawn(draws: Random) -> _Kill:
     phase = draws.choice(list(_PHASES))
     delay = draws.uniform(0.0, 5.0) if phase == "the start" else draws.uniform(0.0, 1.0)
     number = draws.choice(SIGNALS)
-    whom = draws.choice(["parent", "group"]) if number != signal.SIGKILL else draws.choice(["parent", "worker"])
-    return _Kill(phase, delay, number, whom)
+    receiver = draws.choice(["parent", "group"]) if number != signal.SIGKILL else draws.choice(["parent", "worker"])
+    return _Kill(phase, delay, number, receiver)
 
 
 def _chain(kills: list[_Kill], out: Path, whole: Path) -> list[Row]:
@@ -76,9 +76,9 @@ def _killed(kill: _Kill, out: Path) -> list[str]:
     while command.process.poll() is None and not _PHASES[kill.phase](out):
         time.sleep(0.02)
     time.sleep(kill.delay)
-    if kill.whom == "worker":
+    if kill.receiver == "worker":
         return _worker_killed(command, out)
-    command.send(kill.signal, group=kill.whom == "group")
+    command.send(kill.signal, group=kill.receiver == "group")
     return ending_problems(kill.signal, command.ended(), may_be_over=True)
 
 
