@@ -28,7 +28,7 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM]
 def contents(folder):
     """What a run comes to, but for times and the folder's name."""
     saved = torch.load(folder / "checkpoint.pt", weights_only=True)
-    del saved["made_by"], saved["wall_seconds"]
+    del saved["made_by"], saved["wall_seconds"], saved["curve"]  # rows have seconds; curve() compares the others
     found = read_sealed(folder / "results.json")
     del found["wall_seconds"]
     return flat(saved), found
