@@ -80,6 +80,8 @@ class BenchmarkSettings(LoggedMarketSettings):
         quick = {name: value for name, value in _QUICK.items() if getattr(self, name) == getattr(unset, name)}
         chosen = replace(self, **quick) if self.quick else self
         workers = chosen.workers if chosen.workers is not None else usable_cores()
+        if chosen.others is not None:
+            _called(chosen.others)
         return replace(chosen, agents=_told_apart(chosen.agents, "agents", _called),
                        presets=_told_apart(chosen.presets, "presets", lambda name: find_preset(name).name),
                        workers=workers)

@@ -87,11 +87,12 @@ def bench(settings: BenchSettings) -> int:
     """
     settings.check()
     entries = list(_entries(settings))
-    try:
-        settings.out.mkdir(parents=True, exist_ok=True)  # before anything is measured
-    except OSError as error:
-        raise InterplayError(f"out={str(settings.out)!r} cannot be made ({error.strerror or error}): choose another "
-                             "with --out") from error
+    for name, folder in (("out", settings.out), ("profile", settings.profile or settings.out)):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)  # before anything is measured
+        except OSError as error:
+            raise InterplayError(f"{name}={str(folder)!r} cannot be made ({error.strerror or error}): choose another "
+                                 f"with --{name}") from error
     found: dict[tuple[str, int], Measured] = {}
     problems: dict[str, str] = {}
     for turn in range(settings.repeats):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -88,6 +89,7 @@ def test_targets_compare_like_with_like():
 @pytest.mark.parametrize(("settings", "said"), [
     ({"only": ("core",)}, "choose from core-"), ({"threads": ()}, "at least one"), ({"repeats": 0}, "between 1 and"),
     ({"seconds": 0.0}, "above 0"), ({"peer_python": ("vmas",)}, "NAME=PATH"),
+    ({"profile": Path("/dev/null/x")}, "--profile"),
     ({"peer_python": ("vmas=/nowhere/python",)}, "no such Python"), ({"peer_python": ("chess=x",)}, "recsim_ng")])
 def test_wrong_settings_are_refused(settings, said, tmp_path):
     with pytest.raises(InterplayError, match=said):

@@ -267,7 +267,8 @@ def test_there_are_as_many_workers_as_cores_that_may_be_used(monkeypatch):
 @pytest.mark.parametrize(("arguments", "words"), [
     (["--agents", "genius"], ["'genius'", "q-learning"]), (["--presets", "cabbage"], ["'cabbage'", "kale"]),
     (["--seeds", "0"], ["seeds=0", "between 1 and 1000000"]), (["--scale", "0"], ["scale=0", "above 0"]),
-    (["--workers", "0"], ["workers=0"]), (["--log", "nowhere.csv"], ["nowhere.csv"]),
+    (["--workers", "0"], ["workers=0"]), (["--others", "dqn,hidden=x"], ["hidden='x'", "dqn"]),
+    (["--log", "nowhere.csv"], ["nowhere.csv"]),
     (["--market", "moood_weight=1"], ["'moood_weight'", "mood_weight"])])
 def test_wrong_settings_end_in_one_line_before_anything_runs(arguments, words, tmp_path, capsys):
     assert main(["benchmark", *arguments, "--out", str(tmp_path / "out")]) == 2
