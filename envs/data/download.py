@@ -86,7 +86,7 @@ def _get(name: str, download: Download, places: list[Path], fetcher: Fetcher) ->
     try:
         fetcher(download.url, download.known_hash, archive)
     except (OSError, ValueError) as error:  # of the network; of a hash that differs
-        reason = shortened((str(error).splitlines() or [type(error).__name__])[0], 60)
+        reason = shortened((str(error).splitlines() or [type(error).__name__])[0], 72)
         raise InterplayError(f"{name}: {download.url} could not be downloaded ({reason}): {by_hand}") from error
     return archive
 
@@ -95,8 +95,7 @@ def _pooch(url: str, known_hash: str | None, path: Path) -> None:
     try:
         import pooch
     except ImportError as error:
-        raise InterplayError(f"{url}: downloads need the package pooch: install it, or get the file by "
-                             "hand") from error
+        raise InterplayError("downloads need the package pooch: install it, or get the file by hand") from error
     pooch.get_logger().setLevel("WARNING")  # what was downloaded is told by obtain
     pooch.retrieve(url, known_hash, fname=path.name, path=path.parent, progressbar=True)
 
