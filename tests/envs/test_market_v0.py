@@ -354,7 +354,7 @@ def test_agent_by_agent_gives_the_same_game() -> None:
         assert_same(aec.rewards, rewards)
 
 
-@pytest.mark.parametrize("kind", [int, np.int32, np.int64, np.uint8, np.array, bool])
+@pytest.mark.parametrize("kind", [int, np.int32, np.int64, np.uint8, np.array])
 def test_integers_of_any_kind_act_alike(kind):
     one, other = (market_v0.parallel_env("kale") for _ in range(2))
     for env in (one, other):
