@@ -180,15 +180,13 @@ class Agent(Player):
     def offer(self, observation: Observation, size: int, explore: bool) -> Offer:
         """As a platform: slates of ``size`` candidates, and how likely they were, where it is known.
 
-        Unless overridden, it acts for one slot after the other, each time without what it has taken. So whoever scores
-        options fills slates with those of the highest scores. Without exploration, who has ``scores`` is certain of
-        that; how likely a slate is to come of an exploration is for the agent to say.
+        Unless overridden, it acts for one slot after the other, each time without what it has taken. So an agent that
+        scores options fills slates with those of the highest scores. ``log_propensity`` says how likely each slot was.
         """
-        certain = self.certain or (not explore and type(self).scores is not Agent.scores)
-
         def take(mask: Tensor) -> tuple[Tensor, Tensor | None]:
-            slot = self.act(replace(observation, mask=mask), explore)
-            return slot, torch.zeros(slot.shape, device=slot.device) if certain else None
+            left = replace(observation, mask=mask)
+            slot = self.act(left, explore)
+            return slot, self.log_propensity(left, slot, explore)
 
         return filled(observation.mask, size, take)
 

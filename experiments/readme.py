@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,11 +49,6 @@ def replaced(text: str, results: Path) -> str:
     """``text`` of README.md with the table between its marks made anew."""
     start, end = text.index(BEGIN) + len(BEGIN), text.index(END)
     return f"{text[:start]}\n{results_table(results)}\n{text[end:]}"
-
-
-def links(text: str) -> list[str]:
-    """The reports that README.md links, as paths from the top of the repository."""
-    return re.findall(r"\]\((experiments/results/[^)#]+)\)", text)
 
 
 def main() -> None:
