@@ -52,6 +52,20 @@ def current_folder_last() -> Iterator[None]:
         sys.path[:] = before
 
 
+@contextmanager
+def _safe_path_in_processes() -> Iterator[None]:
+    """Python processes that start in here do not look for libraries in the current folder first."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:  # scripts that start later, such as those of peers, need their own folder
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
+
+
 def _main(arguments: Sequence[str] | None) -> int:
     commands: dict[str, Callable[..., Any]] = {"train": _train, "evaluate": _evaluate, "benchmark": _benchmark,
                                                 "plot": _plot, "ope": _ope, "pretrain": _pretrain,
@@ -135,8 +149,8 @@ def _evaluate(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | Non
 
 def _benchmark(settings: BenchmarkSettings) -> int:
     """Train agents on markets with many seeds; write a report, scores, learning curves and a picture."""
-    os.environ["PYTHONSAFEPATH"] = "1"  # its processes look for libraries in this folder first otherwise
-    return benchmark(settings)
+    with _safe_path_in_processes():
+        return benchmark(settings)
 
 
 def _bench(settings: BenchSettings) -> int:

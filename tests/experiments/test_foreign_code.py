@@ -129,3 +129,4 @@ def test_processes_of_a_benchmark_take_no_library_from_the_current_folder(tmp_pa
 
     monkeypatch.setattr(cli, "benchmark", spawned)
     assert cli._benchmark(None) == 0
+    assert "PYTHONSAFEPATH" not in os.environ  # else scripts of peers would not find their neighbours
