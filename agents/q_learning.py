@@ -10,6 +10,13 @@ NeurIPS 2010, algorithm 1). ``bad_news`` below 1 learns less from errors below 0
 is not put off by others who still explore (Matignon et al., "Hysteretic Q-learning", IROS 2007, equation 3).
 
 The same agent of several worlds shares one table, so worlds side by side are so many episodes at once.
+
+``shared`` gives all agents one table, to which each adds a value of its own, since what they earn differs by far more
+than any action changes it: Q_n(s, a) = V_n + A(s, a), both moved by the error above.
+
+Where an action is paid for in the step after it was chosen and no exact state says which that was, a reward goes to the
+action that it pays: the one chosen a step before (Schuitema et al., "Control delay in reinforcement learning for
+real-time dynamic systems: a memoryless approach", IROS 2010, dQ).
 """
 
 from __future__ import annotations
@@ -44,7 +51,7 @@ class QLearningOptions(Exploring):
     double: bool = False
     """Whether two tables judge each other's choices."""
     shared: bool = False
-    """Whether all agents of the side fill one table."""
+    """Whether all agents of the side fill one table, beside a value that each has of its own."""
     num_clusters: int = 16
     """States, where the market has no exact ones: clusters of agents' own features."""
     num_kinds: int = 64
@@ -78,6 +85,10 @@ class QLearningAgent(EpsilonGreedy):
         self._visits = torch.zeros(shape, device=setting.device)
         self._batch = torch.zeros(shape, device=setting.device)  # all 0 between updates
         self._owner = torch.arange(spec.num_agents, device=setting.device) * (not o.shared)
+        self._level = torch.zeros(spec.num_agents, device=setting.device)  # stays 0 unless the table is shared
+        self._steps = torch.zeros(spec.num_agents, device=setting.device)
+        self._delayed = spec.delayed and spec.num_states is None
+        self._in_force: Tensor | None = None
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """Epsilon-greedy on the tables' mean; at random while the clusters have not been fitted."""
@@ -94,19 +105,29 @@ class QLearningAgent(EpsilonGreedy):
         if not self._abstraction.ready:
             raise InterplayError(f"'q-learning' has no scores before {self.options.fit_steps} steps: train longer, or "
                                  "with fewer fit_steps")
-        return self.table.view(-1)[self._cells(observation, who)].mean(0)
+        level = self._level if who is None else self._level[who]
+        return self.table.view(-1)[self._cells(observation, who)].mean(0) + level.unsqueeze(-1)
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """One update of every agent in every world."""
         self.learned += 1
+        paid = self._paid(transition)
         if not self._abstraction.ready:
             self._abstraction.add(transition.observation)
             return {}
         cells = self._cells(transition.observation)
-        cell = cells.gather(3, transition.action.expand(cells.shape[:3]).unsqueeze(3)).squeeze(3)
+        cell = cells.gather(3, paid.expand(cells.shape[:3]).unsqueeze(3)).squeeze(3)
         cell, ahead = self._judged(cell, self._cells(transition.next_observation), transition.next_observation.mask)
         error = self._move(cell, ahead, transition)
         return {"loss": error.square().mean(), "epsilon": torch.tensor(self.options.epsilon(self.progress))}
+
+    def _paid(self, transition: Transition) -> Tensor:
+        """The action ``[B, N]`` that the reward pays; where that is the one before, also note this one."""
+        if not self._delayed:
+            return transition.action
+        paid = torch.zeros_like(transition.action) if self._in_force is None else self._in_force
+        self._in_force = torch.where(transition.terminated | transition.truncated, 0, transition.action)
+        return paid
 
     def _cells(self, observation: Observation, who: Tensor | None = None) -> Tensor:
         """Place of each action in the flattened tables: int64 ``[tables, B, N, A]``."""
@@ -135,24 +156,38 @@ class QLearningAgent(EpsilonGreedy):
     def _move(self, cell: Tensor, ahead: Tensor, transition: Transition) -> Tensor:
         """Move the cells towards what they turned out to be worth; gives the errors ``[B, N]``."""
         table, visits, batch = self.table.view(-1), self._visits.view(-1), self._batch.view(-1)
-        ahead = torch.where(transition.terminated, 0.0, ahead)
-        error = transition.reward + self.setting.discount * ahead - table[cell]
+        ahead = torch.where(transition.terminated, 0.0, ahead + self._level)
+        error = transition.reward + self.setting.discount * ahead - table[cell] - self._level
         error = torch.where(transition.valid, error, 0.0)
+        if self.options.shared:
+            error = torch.where(transition.valid, error - self._raise_levels(error, transition.valid), 0.0)
         # Agents and worlds that hit one cell at once move it by the mean of their errors, not by the sum.
         flat, one = cell.flatten(), transition.valid.float().flatten()
         batch.index_add_(0, flat, one)
         visits.index_add_(0, flat, one)
-        rate = visits[cell].clamp(min=1.0).pow(-self.options.rate_power).clamp(min=self.options.learning_rate)
-        rate = rate * torch.where(error < 0.0, self.options.bad_news, 1.0)
+        rate = self._rate(visits[cell]) * torch.where(error < 0.0, self.options.bad_news, 1.0)
         rate = (rate * transition.weight).clamp(max=1.0)  # heavier steps move further, but not past their target
         table.index_add_(0, flat, (rate * error / batch[cell].clamp(min=1.0)).flatten())
         batch.index_fill_(0, flat, 0.0)
         return error
 
+    def _raise_levels(self, error: Tensor, valid: Tensor) -> Tensor:
+        """Move each agent's own value by its mean error over worlds ``[B, N]``; gives how far, ``[N]``."""
+        count = valid.sum(0)
+        self._steps += count
+        step = self._rate(self._steps) * error.sum(0) / count.clamp(min=1)
+        self._level += step
+        return step
+
+    def _rate(self, visits: Tensor) -> Tensor:
+        """The step of an update after so many visits."""
+        return visits.clamp(min=1.0).pow(-self.options.rate_power).clamp(min=self.options.learning_rate)
+
     def state_dict(self) -> dict[str, Any]:
-        """Tables, visits and clusters."""
-        return super().state_dict() | {"table": self.table, "visits": self._visits,
-                                       "abstraction": self._abstraction.state_dict()}
+        """Tables, visits, clusters, and the actions that the next rewards pay."""
+        return super().state_dict() | {
+            "table": self.table, "visits": self._visits, "abstraction": self._abstraction.state_dict(),
+            "level": self._level, "steps": self._steps, "in_force": self._in_force}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from ``state``."""
@@ -160,3 +195,6 @@ class QLearningAgent(EpsilonGreedy):
         self.table.copy_(state["table"])
         self._visits.copy_(state["visits"])
         self._abstraction.load_state_dict(state["abstraction"])
+        self._level.copy_(state["level"])
+        self._steps.copy_(state["steps"])
+        self._in_force = None if state["in_force"] is None else state["in_force"].to(self.setting.device)

@@ -43,7 +43,7 @@ def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
         num_levels=len(config.boost_levels),
         own_features=("energy", "margin", "appeal", "nutrition", *topics, *vector, *item_features),
         option_features=("segment_share", "affinity", "wearout", "boost", "rival_boost"),
-        num_states=_num_states(config, config.item_state), num_ids=config.num_segments)
+        num_states=_num_states(config, config.item_state), num_ids=config.num_segments, delayed=True)
     return {"users": users, "items": items}
 
 

@@ -113,6 +113,7 @@ class SideSpec:
         num_ids: how many values ``Observation.ids`` can take: the items of a world, or its segments.
         history_length: ``H``, steps that ``Observation.history`` goes back; 0 = there is none.
         history_features: names of the columns of ``Observation.history``.
+        delayed: whether an action serves, and is paid for, only in the step after it was chosen, as boosts do.
     """
 
     side: Side
@@ -125,6 +126,7 @@ class SideSpec:
     num_ids: int = 0
     history_length: int = 0
     history_features: tuple[str, ...] = ()
+    delayed: bool = False
 
     @property
     def num_actions(self) -> int:

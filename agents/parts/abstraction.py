@@ -15,9 +15,10 @@ from interplay.envs.types import InterplayError, Observation, SideSpec
 class Abstraction:
     """Which state an agent is in, and which column of the table each of its actions is.
 
-    Where the market has an exact state, that is the state, and a column is an action. Elsewhere slots hold other
-    items at every step, so that a column is a *kind* of option: own features are clustered into states, and the
-    features of options into kinds, each with one column for every level.
+    Where the market has an exact state, that is the state. Elsewhere own features are clustered into states.
+
+    A column is an action where options keep their places, as segments do. Slots and candidates are other items at every
+    step. Their features are clustered into *kinds*, and each kind has one column for every level.
 
     Args:
         spec: the side's shapes.
@@ -30,7 +31,8 @@ class Abstraction:
     def __init__(self, spec: SideSpec, setting: Setting, num_states: int, num_kinds: int, fit_steps: int) -> None:
         self._spec, self._exact = spec, spec.num_states is not None
         self.num_states = num_states if spec.num_states is None else spec.num_states
-        self.num_columns = spec.num_actions if self._exact else 1 + num_kinds * spec.num_levels
+        self._fixed = self._exact or spec.side == "items" or spec.num_levels == 0
+        self.num_columns = spec.num_actions if self._fixed else 1 + num_kinds * spec.num_levels
         self._state = Discretiser(num_states, fit_steps, setting.seed, setting.device)
         self._kind = Discretiser(num_kinds, fit_steps, setting.seed, setting.device)
 
@@ -42,7 +44,8 @@ class Abstraction:
     def add(self, observation: Observation) -> None:
         """Collect one step of random play; the last one fits."""
         self._state.add(observation.own)
-        self._kind.add(observation.options)
+        if not self._fixed:
+            self._kind.add(observation.options)
 
     def state(self, observation: Observation) -> Tensor:
         """The state of each agent, int64 ``[B, N]``."""
@@ -55,7 +58,7 @@ class Abstraction:
     def columns(self, observation: Observation) -> Tensor:
         """The column of each action, int64 ``[B, N, 1 + M * L]``."""
         mask, levels = observation.mask, self._spec.num_levels
-        if self._exact or levels == 0:
+        if self._fixed:
             return torch.arange(mask.shape[2], device=mask.device).expand(mask.shape)
         first = 1 + self._kind(observation.options).unsqueeze(3) * levels
         each = first + torch.arange(levels, device=mask.device)

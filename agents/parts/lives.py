@@ -21,7 +21,8 @@ _ENDS = 0.2  # chance of an agent in each step
 _USERS = SideSpec("users", num_agents=3, num_options=2, num_levels=1, own_features=("mood", "satiation_0", "taste_0"),
                   option_features=("appeal", "energy", "popularity", "topic_0", "match_0"), num_ids=5)
 _ITEMS = SideSpec("items", num_agents=4, num_options=2, num_levels=2, own_features=("energy", "appeal", "topic_0"),
-                  option_features=("segment_share", "affinity", "wearout", "boost", "rival_boost"), num_ids=2)
+                  option_features=("segment_share", "affinity", "wearout", "boost", "rival_boost"), num_ids=2,
+                  delayed=True)
 _ONE_USER = replace(_USERS, num_agents=1, num_states=6)
 _PARTIAL = replace(_USERS, own_features=("active",), history_length=3,
                    history_features=("taken", "response", "topic_0"))

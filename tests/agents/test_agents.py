@@ -173,6 +173,7 @@ def lesson(agent, side, spec):
 def test_every_learner_finds_the_action_that_pays(kind, side):
     specs = ONE_SIDE[LESSONS[side]]
     options = replace(small(kind), **{name: 0.01 for name in ("learning_rate",) if hasattr(small(kind), name)})
+    specs = {played: replace(spec, delayed=False) for played, spec in specs.items()}  # each action is paid for at once
     agent = kind(specs if issubclass(kind, JointAgent) else specs[side], Setting(seed=1, total_steps=200), options)
     assert (lesson(agent, side, specs[side]) == 1).all()
 

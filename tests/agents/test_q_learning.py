@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
-from interplay.agents import Setting
+from interplay.agents import Setting, find_agent
 from interplay.agents.q_learning import QLearningAgent, QLearningOptions
 from interplay.envs.presets import find_preset
 from interplay.experiments.cast import Cast
@@ -55,7 +57,13 @@ def test_a_shared_table_learns_from_everybody(make, moved):
     agent = make(shared=True)
     agent.learn(moved([[0, 0]], [[1, 1]], [[2.0, 4.0]], [[2, 2]]))
     assert agent.table.shape == (1, 1, 3, 3)
-    assert agent.table[0, 0, 0, 1].item() == pytest.approx(2**-0.6 * 3.0)
+    assert agent._level.tolist() == [2.0, 4.0]  # what they earn is told apart before the table learns of actions
+    assert not agent.table[0, 0, 0].any()
+    agent.learn(moved([[0, 0]], [[2, 2]], [[4.0, 7.0]], [[2, 2]]))
+    errors = [4.0 + 0.5 * 2.0 - 2.0, 7.0 + 0.5 * 4.0 - 4.0]
+    rate = 2**-0.6
+    assert agent._level.tolist() == pytest.approx([2.0 + rate * errors[0], 4.0 + rate * errors[1]])
+    assert agent.table[0, 0, 0, 2].item() == pytest.approx(rate * (1.0 - rate) * sum(errors) / 2.0)
 
 
 def test_hysteretic_agents_learn_less_from_bad_news(make, moved):
@@ -102,6 +110,28 @@ def test_without_exact_states_a_column_is_a_kind_of_option():
     flipped = seen.map(lambda x: x.flip(2) if x.shape[2:3] == (4,) else x)
     assert torch.equal(users.columns(flipped)[:, :, 1:], users.columns(seen)[:, :, 1:].flip(2))
     columns = cast["items"]._abstraction.columns(now.seen["items"])
-    assert (columns[:, :, 0] == 0).all()
-    assert torch.equal(columns[:, :, 2::2], columns[:, :, 1::2] + 1)  # two levels
-    assert columns.max() <= 4 * 2
+    assert torch.equal(columns[0, 0], torch.arange(market.specs["items"].num_actions))  # segments keep their places
+
+
+def test_a_reward_goes_to_the_action_that_it_pays(spec, moved):
+    """Boosts serve in the step after they were chosen; the first step of an episode pays for none."""
+    delayed = replace(spec, side="items", num_states=None, delayed=True)
+    agent = QLearningAgent(delayed, Setting(discount=0.0), QLearningOptions(fit_steps=1))
+    for action, reward, ends in ((0, 0.0, True), (2, 1.0, False), (1, 5.0, True), (0, 1.0, False)):  # the first fits
+        agent.learn(moved([[0, 0]], [[action] * 2], [[reward] * 2], [[0, 0]], truncated=ends))
+    assert agent._visits.sum(dim=(0, 1, 2)).tolist() == [4.0, 0.0, 2.0]  # of two agents
+    assert agent.table.amax(dim=(0, 1, 2)).tolist() == [1.0, 0.0, 5.0]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_items_without_exact_states_learn_what_boosts_cost(shared):
+    """Boosts here cost much more than they can earn."""
+    market = find_preset("contest").market(item_state="none", boost_cost=50.0)
+    agent = QLearningAgent(market.specs["items"], Setting(total_steps=300, discount=0.9),
+                           QLearningOptions(fit_steps=20, shared=shared, num_clusters=2))
+    cast = Cast({"users": find_agent("first")(market.specs["users"], Setting()), "items": agent})
+    for episode in range(6):
+        now = look(market, cast, market.reset(range(4), episode))
+        for _ in range(market.config.horizon):
+            now, _, _ = iterate(market, cast, now)
+    assert (agent.act(now.seen["items"], explore=False) == 0).all()
