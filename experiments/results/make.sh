@@ -14,6 +14,14 @@ jester() {
         --out $R/jester
 }
 
+congress() {
+    for others in q-learning rest; do
+        python scripts/benchmark.py --log "$DATA/congress-trades/trades.csv" --user-column Representative \
+            --item-column Ticker --reward-column Amount --time-column TransactionDate --duplicates sum \
+            --scale-rewards log --agents dqn q-learning --others $others --seeds 5 --out $R/congress/items-$others
+    done
+}
+
 pretrained() {
     python scripts/pretrain.py --log "$DATA/ml-100k" --task responses --liked-above 3.5 --size 15 --batch-size 32 \
         --learning-rate 3e-3 --weight-decay 1 --dropout 0.3 --epochs 30 --patience 3 --seeds 5 --no-baselines \
@@ -57,7 +65,13 @@ fidelity() {
     python scripts/fidelity.py --log runs/town.market.parquet --preset town --out $R/fidelity/town
 }
 
-intervals() { python -m interplay.experiments.studies.interval_coverage; }
+intervals() { python -m interplay.experiments.studies.interval_coverage --out $R/intervals; }
+
+viability() {
+    python -m interplay.experiments.studies.viability_training --out $R/viability-length
+    python -m interplay.experiments.studies.viability_training --agents shared-critic,mixing=vdn \
+        shared-critic,mixing=qmix shared-critic,mixing=none --episodes 18 --num-worlds 16 --out $R/viability-teams
+}
 
 faults() { python scripts/faults.py --out $R/faults; }
 
@@ -70,7 +84,7 @@ speed() {
         --pause 0.25 --out $R/speed/to_score
 }
 
-for study in "${@:-presets jester pretrained representations unbiased ope fidelity intervals faults speed}"; do
+for study in "${@:-presets jester congress pretrained representations unbiased ope fidelity intervals viability faults speed}"; do
     for name in $study; do "$name"; done
 done
 python scripts/plot.py $R/presets --out $R
