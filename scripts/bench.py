@@ -1,8 +1,8 @@
-"""The same as ``interplay bench``; see its ``--help``."""
+"""How fast the market, its facades and training are, beside peers; see --help."""
 
 import sys
 
-from interplay.experiments.entry import main
+from interplay.experiments.cli.entry import main
 
 if __name__ == "__main__":
-    sys.exit(main(["bench", *sys.argv[1:]]))
+    sys.exit(main(command="interplay.experiments.studies.speed.command:bench"))

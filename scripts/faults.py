@@ -2,9 +2,7 @@
 
 import sys
 
-import tyro
-
-from interplay.experiments.studies.faults.command import FaultSettings, main
+from interplay.experiments.cli.entry import main
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(FaultSettings)))
+    sys.exit(main(command="interplay.experiments.studies.faults.command:faults"))

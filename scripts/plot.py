@@ -2,7 +2,7 @@
 
 import sys
 
-from interplay.experiments.entry import main
+from interplay.experiments.cli.entry import main
 
 if __name__ == "__main__":
     sys.exit(main(["plot", *sys.argv[1:]]))

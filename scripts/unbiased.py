@@ -1,8 +1,8 @@
-"""The same as ``interplay unbiased``; see its ``--help``."""
+"""What a log's selection does to what is learnt from it; see --help."""
 
 import sys
 
-from interplay.experiments.entry import main
+from interplay.experiments.cli.entry import main
 
 if __name__ == "__main__":
-    sys.exit(main(["unbiased", *sys.argv[1:]]))
+    sys.exit(main(command="interplay.experiments.studies.unbiased.command:unbiased"))

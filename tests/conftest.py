@@ -10,7 +10,7 @@ import torch
 from interplay.agents import JointAgent, Setting, find_agent
 from interplay.envs.market import Market
 from interplay.envs.types import SIDES
-from interplay.experiments.cast import Cast
+from interplay.experiments.loop.cast import Cast
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 """Real logs, beside the checkout; tests that need one skip where it is missing."""

@@ -44,6 +44,42 @@ def test_nobody_imports_under_a_second_name(folder):
         assert not [n for n in imports(file) if n.split(".")[0] in ("envs", "agents", "experiments")], file
 
 
+LAYERS = ({"common", "exact"}, {"representation"}, {"loop"}, {"evaluate", "recommend"},
+          {"benchmark", "fidelity", "offpolicy"}, {"cli"}, {"studies"})
+"""Packages of experiments: each imports only packages that come before it."""
+
+
+def test_every_package_of_experiments_has_a_layer():
+    found = {f.parent.name for f in (ROOT / "experiments").glob("*/*.py")}
+    assert found == set().union(*LAYERS)
+    assert [f.name for f in (ROOT / "experiments").glob("*.py")] == ["__init__.py"]
+
+
+@pytest.mark.parametrize("file", files("experiments"), ids=lambda f: str(f.relative_to(ROOT)))
+def test_experiments_import_downwards_alone(file):
+    package = file.relative_to(ROOT / "experiments").parts[0]
+    below = {package}
+    for layer in LAYERS:
+        if package in layer:
+            break
+        below |= layer
+    prefix = "interplay.experiments."
+    used = {name.removeprefix(prefix).split(".")[0] for name in imports(file) if name.startswith(prefix)}
+    assert used <= below
+
+
+@pytest.mark.parametrize("folder", ["envs", "agents", "experiments"])
+def test_no_modules_import_each_other(folder):
+    """A circle between files means that one of them cannot be read, or tested, alone."""
+    graph = {}
+    for file in files(folder):
+        name = "interplay." + ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        graph[name] = set(imports(file))
+    while leaves := {name for name, used in graph.items() if not used & set(graph)}:
+        graph = {name: used for name, used in graph.items() if name not in leaves}
+    assert not graph
+
+
 def modules(folder, *without):
     return {f.stem for f in (ROOT / folder).glob("*.py")} - {"__init__", "base", *without}
 

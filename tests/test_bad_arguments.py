@@ -18,13 +18,13 @@ from interplay.envs.market import Market
 from interplay.envs.presets import Preset, Training, find_preset
 from interplay.envs.recommend_v0 import RecommendEnv, RecommendVectorEnv
 from interplay.envs.types import InterplayError
-from interplay.experiments.bench.command import BenchSettings
-from interplay.experiments.benchmark import BenchmarkSettings
+from interplay.experiments.benchmark.command import BenchmarkSettings
+from interplay.experiments.common.settings import TrainSettings, make_options
 from interplay.experiments.fidelity.command import fidelity
 from interplay.experiments.fidelity.settings import FidelitySettings
-from interplay.experiments.ope.command import OpeSettings, ope
+from interplay.experiments.offpolicy.command import OpeSettings, ope
 from interplay.experiments.representation.recipe import Recipe
-from interplay.experiments.settings import TrainSettings, make_options
+from interplay.experiments.studies.speed.command import BenchSettings
 
 NAN, INF = float("nan"), float("inf")
 Calls = dict[str, Callable[[], Any]]

@@ -10,7 +10,7 @@ import pytest
 
 import interplay.envs.data
 from interplay.envs.data import data_sets, read_log
-from interplay.experiments.cli import main
+from interplay.experiments.cli.main import main
 
 TEXT = (Path(__file__).resolve().parents[1] / "CONTRIBUTING.md").read_text()
 FILES = {name: body for name, body in re.findall(r"```python\n# (\w+\.py)\n(.*?)```", TEXT, re.DOTALL)}

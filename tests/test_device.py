@@ -10,7 +10,7 @@ import torch
 from interplay.agents import Setting, agents, find_agent
 from interplay.envs.presets import find_preset
 from interplay.envs.types import SIDES
-from interplay.experiments.play import iterate, look
+from interplay.experiments.loop.play import iterate, look
 
 SMALL = {"warm_up": 2, "batch_size": 4, "rollout_length": 2, "num_minibatches": 1}
 """Options that make deep agents take a gradient step within three steps."""

@@ -10,7 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from interplay.envs.data import read_log
-from interplay.experiments.cli import main
+from interplay.experiments.cli.main import main
 
 
 def train(folder: Path, *arguments: str) -> Path:

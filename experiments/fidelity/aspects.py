@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.stats import wasserstein_distance
 
+from interplay.experiments.common.statistics import gini
 from interplay.experiments.fidelity.trace import Floats, Ints, Trace
-from interplay.experiments.statistics import gini
 
 
 class Distribution(NamedTuple):

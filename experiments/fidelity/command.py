@@ -9,6 +9,10 @@ import torch
 
 from interplay.envs.data import find_log
 from interplay.envs.types import SIDES, InterplayError, Side
+from interplay.experiments.common.flags import check_flags
+from interplay.experiments.common.logs import Parts, logged_parts
+from interplay.experiments.common.reports import REPORT, made_by, publish
+from interplay.experiments.common.settings import typed
 from interplay.experiments.fidelity.aspects import comparable
 from interplay.experiments.fidelity.extras import FEWEST_UNITS, read_extras
 from interplay.experiments.fidelity.judging import Finding, judge
@@ -18,11 +22,7 @@ from interplay.experiments.fidelity.playing import Played, play
 from interplay.experiments.fidelity.report import PICTURE, fidelity_text, markdown, rows, summary
 from interplay.experiments.fidelity.settings import FidelitySettings
 from interplay.experiments.fidelity.trace import Trace, log_trace, times_known
-from interplay.experiments.flags import check_flags
-from interplay.experiments.logs import Parts, logged_parts
-from interplay.experiments.reports import REPORT, made_by, publish
-from interplay.experiments.run import Run
-from interplay.experiments.settings import typed
+from interplay.experiments.loop.run import Run
 
 
 class Compared(NamedTuple):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from interplay.envs.types import InterplayError
+from interplay.experiments.common.statistics import check_finite
 from interplay.experiments.fidelity.aspects import Aspect, Distribution
 from interplay.experiments.fidelity.trace import Ints, Trace
-from interplay.experiments.statistics import check_finite
 
 
 @dataclass(frozen=True, eq=False)

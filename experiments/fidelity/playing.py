@@ -12,10 +12,10 @@ from interplay.envs.behaviour.logged import LoggedBehaviour
 from interplay.envs.market import Market
 from interplay.envs.types import InterplayError
 from interplay.envs.world import Step
-from interplay.experiments.cast import Cast
-from interplay.experiments.evaluation import HELD_OUT_SEED
+from interplay.experiments.evaluate.evaluation import HELD_OUT_SEED
 from interplay.experiments.fidelity.trace import Floats, Ints, Trace
-from interplay.experiments.play import Moment, advance, look
+from interplay.experiments.loop.cast import Cast
+from interplay.experiments.loop.play import Moment, advance, look
 
 FIDELITY_SEED = HELD_OUT_SEED + 1
 """Seed of the worlds. Not that of evaluations, or a log that they exported would be compared with itself."""

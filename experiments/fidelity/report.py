@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from interplay.experiments.common.reports import made_line
+from interplay.experiments.common.tables import table
 from interplay.experiments.fidelity.judging import Finding
-from interplay.experiments.reports import made_line
-from interplay.experiments.tables import table
 
 PICTURE = "fidelity.png"
 

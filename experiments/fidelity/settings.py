@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from interplay.envs.checking import Count, Positive
-from interplay.experiments.flags import Many, Need, Seed, when
-from interplay.experiments.settings import LogSettings, Pairs, TrainSettings
+from interplay.experiments.common.flags import Many, Need, Seed, when
+from interplay.experiments.common.settings import LogSettings, Pairs, TrainSettings
 
 _MADE_OF_LOG = Need(lambda s: s.preset is None, "it is about markets made of the log: leave it out with --preset")
 

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from interplay.envs.data.features import standardised
 from interplay.envs.data.log import InteractionLog
+from interplay.experiments.common.statistics import check_finite
 from interplay.experiments.representation.histories import Batch, Histories
 from interplay.experiments.representation.keeping import State
 from interplay.experiments.representation.losses import ranking_loss, response_loss
 from interplay.experiments.representation.recipe import Recipe
 from interplay.experiments.representation.two_tower import Shape, TwoTower
-from interplay.experiments.statistics import check_finite
 
 Note = Callable[[str, float, int], None]
 """Takes a scalar's name, its value and the epoch."""

@@ -16,6 +16,7 @@ from interplay.agents.parts.encoders import Pretrained
 from interplay.envs.data import split_log
 from interplay.envs.data.log import InteractionLog
 from interplay.envs.data.people import Vectors
+from interplay.experiments.common.statistics import check_finite
 from interplay.experiments.representation.epochs import Note, Training
 from interplay.experiments.representation.histories import Histories
 from interplay.experiments.representation.keeping import Keeper, State
@@ -23,7 +24,6 @@ from interplay.experiments.representation.losses import response_logits
 from interplay.experiments.representation.ranking import Ints, interactions, rank
 from interplay.experiments.representation.recipe import Recipe
 from interplay.experiments.representation.two_tower import TwoTower
-from interplay.experiments.statistics import check_finite
 
 VALIDATION = 0.1
 """Share of the training part's pairs that epochs and ridges are chosen on, and chances calibrated."""

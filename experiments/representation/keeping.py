@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from interplay.experiments.finite import check_state
-from interplay.experiments.saving import load_checkpoint, save_checkpoint
-from interplay.experiments.stopping import Pace
+from interplay.experiments.common.finite import check_state
+from interplay.experiments.common.saving import load_checkpoint, save_checkpoint
+from interplay.experiments.common.stopping import Pace
 
 State = dict[str, Any]
 

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
-from interplay.experiments.logs import digest
+from interplay.experiments.common.logs import digest
+from interplay.experiments.common.saving import CONFIG, digest_of_file, load_checkpoint, read_text
+from interplay.experiments.common.settings import LogSettings, TrainSettings
 from interplay.experiments.representation.fitting import Fitted
 from interplay.experiments.representation.histories import Histories
 from interplay.experiments.representation.settings import MODEL, PretrainSettings
 from interplay.experiments.representation.two_tower import Shape, TwoTower
-from interplay.experiments.saving import CONFIG, digest_of_file, load_checkpoint, read_text
-from interplay.experiments.settings import LogSettings, TrainSettings
 
 # What says which rows a model was trained on. Features hold no rewards, and where a data set lies changes none.
 _PART = [f.name for f in fields(LogSettings) if f.name not in ("data_dir", "user_features", "item_features")]

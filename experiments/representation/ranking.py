@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 
 from interplay.envs.data.log import InteractionLog
 from interplay.envs.types import InterplayError
-from interplay.experiments.statistics import Estimate, check_finite, mean_estimate
+from interplay.experiments.common.statistics import Estimate, check_finite, mean_estimate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

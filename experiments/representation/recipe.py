@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from interplay.envs.checking import Bounds, Count, NotNegative, Positive
 from interplay.envs.types import InterplayError
-from interplay.experiments.flags import Need, Seed, check_flags, when
+from interplay.experiments.common.flags import Need, Seed, check_flags, when
 from interplay.experiments.representation.losses import Loss
 from interplay.experiments.representation.two_tower import Encoder, Scorer, check_shape
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from interplay.envs.types import InterplayError
-from interplay.experiments.statistics import check_finite
+from interplay.experiments.common.statistics import check_finite
 
 Floats = NDArray[np.float64]
 

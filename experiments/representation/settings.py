@@ -11,12 +11,12 @@ import tyro
 from interplay.envs.checking import Count
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
-from interplay.experiments.flags import Many, when
+from interplay.experiments.common.flags import Many, when
+from interplay.experiments.common.saving import CONFIG, RESULTS, read_text
+from interplay.experiments.common.serialising import from_json, to_json
+from interplay.experiments.common.settings import LogSettings
 from interplay.experiments.representation.ranking import taken
 from interplay.experiments.representation.recipe import RANKING, Recipe
-from interplay.experiments.saving import CONFIG, RESULTS, read_text
-from interplay.experiments.serialising import from_json, to_json
-from interplay.experiments.settings import LogSettings
 
 MODEL = "model.pt"
 TRAINING = "training.pt"

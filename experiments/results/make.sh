@@ -78,7 +78,7 @@ faults() { python scripts/faults.py --out $R/faults; }
 speed() {
     python scripts/bench.py --peers --repeats 2 --seconds 2 --out $R/speed/core
     python scripts/bench.py --only core-12800 pettingzoo-10000 --busy 1 --repeats 3 --seconds 3 --out $R/speed/busy
-    python -m interplay.experiments.bench.to_score kale 37.26 --learners pqn pqn,exploration_fraction=0.2 \
+    python -m interplay.experiments.studies.speed.to_score kale 37.26 --learners pqn pqn,exploration_fraction=0.2 \
         dqn,learning_rate=0.003,target_rate=0.05 single-dqn single-dqn,learning_rate=0.003,target_rate=0.02 single-pqn \
         single-pqn,learning_rate=0.001,rollout_length=32 --seeds 10 --num-worlds 64 --episodes 24 --seconds 100 \
         --pause 0.25 --out $R/speed/to_score
@@ -88,4 +88,4 @@ for study in "${@:-presets jester congress pretrained representations unbiased o
     for name in $study; do "$name"; done
 done
 python scripts/plot.py $R/presets --out $R
-python -m interplay.experiments.readme
+python -m interplay.experiments.benchmark.readme

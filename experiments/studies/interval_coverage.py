@@ -15,8 +15,8 @@ import numpy as np
 import tyro
 from scipy import stats
 
-from interplay.experiments.reports import made_by, made_line, publish
-from interplay.experiments.statistics import (
+from interplay.experiments.common.reports import made_by, made_line, publish
+from interplay.experiments.common.statistics import (
     FEWEST,
     INTERVALS,
     Estimate,
@@ -25,7 +25,7 @@ from interplay.experiments.statistics import (
     mean_estimate,
     probability_of_improvement,
 )
-from interplay.experiments.tables import table
+from interplay.experiments.common.tables import table
 
 SIZES = (3, 5, 10, 20)
 _FAILS = 0.1  # of the runs

@@ -16,13 +16,13 @@ import torch
 import tyro
 
 from interplay.envs.presets import find_preset
-from interplay.experiments.evaluation import evaluate
-from interplay.experiments.oracles import solve
-from interplay.experiments.reports import made_by, made_line, publish
-from interplay.experiments.run import Run
-from interplay.experiments.settings import TrainSettings
-from interplay.experiments.statistics import INTERVALS, interquartile_mean
-from interplay.experiments.tables import table
+from interplay.experiments.common.reports import made_by, made_line, publish
+from interplay.experiments.common.settings import TrainSettings
+from interplay.experiments.common.statistics import INTERVALS, interquartile_mean
+from interplay.experiments.common.tables import table
+from interplay.experiments.evaluate.evaluation import evaluate
+from interplay.experiments.exact.oracles import solve
+from interplay.experiments.loop.run import Run
 
 
 @dataclass(frozen=True)

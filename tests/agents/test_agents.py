@@ -13,7 +13,7 @@ from interplay.agents.q_learning import QLearningOptions
 from interplay.agents.testing import DEVICE_STEPS, AgentError, _check_gone, check_agent
 from interplay.envs.presets import find_preset
 from interplay.envs.types import SIDES, InterplayError, Transition
-from interplay.experiments.play import iterate, look
+from interplay.experiments.loop.play import iterate, look
 
 MARKETS = {"kale": {}, "town": {"num_users": 5, "num_items": 7, "horizon": 40}, "contest": {"num_users": 6}}
 SMALL = {"warm_up": 20, "batch_size": 8, "hidden": 8, "rollout_length": 4, "num_minibatches": 1, "fit_steps": 4,

@@ -6,8 +6,8 @@ import torch
 from interplay.agents import Setting, find_agent
 from interplay.agents.q_learning import QLearningAgent, QLearningOptions
 from interplay.envs.presets import find_preset
-from interplay.experiments.cast import Cast
-from interplay.experiments.play import iterate, look
+from interplay.experiments.loop.cast import Cast
+from interplay.experiments.loop.play import iterate, look
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import torch
 from interplay.agents import Setting, find_agent
 from interplay.agents.slateq import SlateQAgent, SlateQOptions
 from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
-from interplay.experiments.cast import Cast
-from interplay.experiments.evaluation import evaluate
-from interplay.experiments.play import iterate, look
+from interplay.experiments.evaluate.evaluation import evaluate
+from interplay.experiments.loop.cast import Cast
+from interplay.experiments.loop.play import iterate, look
 
 SPEC = SideSpec("platform", num_agents=1, num_options=5, num_levels=1, own_features=("a",),
                 option_features=tuple("bcdef"), num_ids=5)

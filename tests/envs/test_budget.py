@@ -17,8 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from interplay.envs import kernels
 from interplay.envs.presets import find_preset
-from interplay.experiments.run import Run
-from interplay.experiments.settings import TrainSettings
+from interplay.experiments.common.settings import TrainSettings
+from interplay.experiments.loop.run import Run
 
 WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "unique_dim", "_unique2", "equal"}
 

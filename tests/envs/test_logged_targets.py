@@ -13,8 +13,8 @@ from interplay.envs.data import fit_factors, make_log
 from interplay.envs.data.propensity import pair_weights, popularity_propensity, row_propensity, thinned
 from interplay.envs.market import Market
 from interplay.envs.types import InterplayError
-from interplay.experiments.cast import Cast
-from interplay.experiments.play import iterate, look
+from interplay.experiments.loop.cast import Cast
+from interplay.experiments.loop.play import iterate, look
 
 PROPENSITY = np.array([0.5, 0.25, 1.0, 0.1])
 

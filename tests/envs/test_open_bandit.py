@@ -9,10 +9,10 @@ import pytest
 from interplay.envs.data import data_sets, read_log
 from interplay.envs.data.open_bandit import read_open_bandit
 from interplay.envs.types import InterplayError
-from interplay.experiments.ope import evaluate_policy
-from interplay.experiments.ope.estimators import ips, make_case
-from interplay.experiments.ope.open_bandit import open_bandit_feedback
-from interplay.experiments.ope.policies import uniform
+from interplay.experiments.offpolicy import evaluate_policy
+from interplay.experiments.offpolicy.estimators import ips, make_case
+from interplay.experiments.offpolicy.open_bandit import open_bandit_feedback
+from interplay.experiments.offpolicy.policies import uniform
 
 REAL = Path(__file__).parents[2].parent / "shared/data/obd"
 

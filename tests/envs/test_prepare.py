@@ -24,9 +24,9 @@ from interplay.envs.data import (
 )
 from interplay.envs.data.split import How
 from interplay.envs.types import InterplayError
-from interplay.experiments.game import make_game
-from interplay.experiments.logs import logged_parts
-from interplay.experiments.settings import LogSettings, TrainSettings
+from interplay.experiments.common.logs import logged_parts
+from interplay.experiments.common.settings import LogSettings, TrainSettings
+from interplay.experiments.loop.game import make_game
 
 
 def log_of(*rows: tuple[Any, ...], **changes: Any) -> InteractionLog:

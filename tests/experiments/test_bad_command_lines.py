@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from interplay.experiments.cli import main
+from interplay.experiments.studies import main
 
 ROWS = "".join(f"u{u},i{i},{(u * i) % 3},{u * i}\n" for u in range(8) for i in range(6))
 FILES = {

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from interplay.envs.types import InterplayError
-from interplay.experiments.bench.cases import Core, cases, find_case
-from interplay.experiments.bench.command import BenchSettings, Entry, _shown, _tried, bench
-from interplay.experiments.bench.report import AGENTS, USERS, Measured, _targets_with, write_bench
-from interplay.experiments.bench.roofline import Roofline
+from interplay.experiments.studies.speed.cases import Core, cases, find_case
+from interplay.experiments.studies.speed.command import BenchSettings, Entry, _shown, _tried, bench
+from interplay.experiments.studies.speed.report import AGENTS, USERS, Measured, _targets_with, write_bench
+from interplay.experiments.studies.speed.roofline import Roofline
 
 QUICK = {"threads": (1,), "seconds": 0.02}
 HEAVY = {"core-100000", "roofline-100000"}
@@ -66,7 +66,7 @@ def test_what_fails_is_told_and_not_tried_again(tmp_path):
 
 
 def test_the_exit_status_tells_of_our_own_cases_and_of_named_peers(tmp_path, monkeypatch):
-    command = "interplay.experiments.bench.command"
+    command = "interplay.experiments.studies.speed.command"
     broken = (sys.executable, "-c", "raise SystemExit(3)")
     for name, named, status in (("vmas", (), 0), ("vmas", (f"vmas={sys.executable}",), 1), ("core-2000", (), 1)):
         monkeypatch.setattr(f"{command}._entries", lambda settings, name=name: iter([Entry(name, 1, broken)]))
@@ -104,7 +104,7 @@ def test_reports_do_not_tell_where_other_pythons_are():
 def test_busy_processes_use_the_cpu_and_end_with_their_parent():
     script = """
 import os, sys, time
-from interplay.experiments.bench.command import busy_processes
+from interplay.experiments.studies.speed.command import busy_processes
 with busy_processes(1):
     time.sleep(1.0)
     if sys.argv[1] == "die":

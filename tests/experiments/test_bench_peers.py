@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-PEERS = Path(__file__).parents[2] / "experiments" / "bench" / "peers"
+PEERS = Path(__file__).parents[2] / "experiments" / "studies" / "speed" / "peers"
 SCRIPTS = sorted(PEERS.glob("*.py"))
 NAMES = [script.stem for script in SCRIPTS if script.stem != "protocol"]
 PYTHONS = [sys.executable, *filter(None, os.environ.get("INTERPLAY_PEERS", "").split(os.pathsep))]

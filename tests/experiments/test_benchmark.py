@@ -16,14 +16,15 @@ import pytest
 
 from interplay.envs.presets import find_preset, presets
 from interplay.envs.types import InterplayError
-from interplay.experiments import benchmark, jobs
-from interplay.experiments.benchmark import BenchmarkSettings, planned
-from interplay.experiments.cli import main
-from interplay.experiments.curves import read_curves
-from interplay.experiments.folders import owned
-from interplay.experiments.plots import gathered
-from interplay.experiments.saving import write_sealed
-from interplay.experiments.scores import Row, agents_of, read_rows, scores, write_rows
+from interplay.experiments.benchmark import command as benchmark
+from interplay.experiments.benchmark import jobs
+from interplay.experiments.benchmark.command import BenchmarkSettings, planned
+from interplay.experiments.benchmark.curves import read_curves
+from interplay.experiments.benchmark.plots import gathered
+from interplay.experiments.benchmark.scores import Row, agents_of, read_rows, scores, write_rows
+from interplay.experiments.cli.main import main
+from interplay.experiments.common.folders import owned
+from interplay.experiments.common.saving import write_sealed
 
 SMALL = ["--presets", "kale", "contest", "--agents", "q-learning", "linucb", "--seeds", "2", "--scale", "0.005"]
 
@@ -244,8 +245,9 @@ def test_a_signal_before_anything_runs_stops_it(number, status, tmp_path, monkey
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_during_the_imports_stops_it(number, status):
-    code = ("import os, sys, types; cli = types.ModuleType('cli'); sys.modules['interplay.experiments.cli'] = cli\n"
-            "from interplay.experiments import entry\n"
+    code = ("import os, sys, types; cli = types.ModuleType('cli')\n"
+            "sys.modules['interplay.experiments.cli.main'] = cli\n"
+            "from interplay.experiments.cli import entry\n"
             f"cli.__getattr__ = lambda name: os.kill(os.getpid(), {int(number)})\n"
             "entry.main([])")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from interplay.envs.types import InterplayError
-from interplay.experiments.readme import replaced
-from interplay.experiments.reports import REPORT, SOURCE, made_by, made_line, publish, rendered
+from interplay.experiments.benchmark.readme import replaced
+from interplay.experiments.common.reports import REPORT, SOURCE, made_by, made_line, publish, rendered
 
 RESULTS = Path(__file__).parents[2] / "experiments" / "results"
 FOLDERS = sorted(path.parent for path in RESULTS.rglob(REPORT))

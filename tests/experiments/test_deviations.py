@@ -5,9 +5,9 @@ import torch
 
 from interplay.agents import Agent, Setting, find_agent
 from interplay.envs.presets import find_preset
-from interplay.experiments.cast import Cast
-from interplay.experiments.deviations import best_response_gap
-from interplay.experiments.oracles import solve
+from interplay.experiments.evaluate.deviations import best_response_gap
+from interplay.experiments.exact.oracles import solve
+from interplay.experiments.loop.cast import Cast
 
 
 class Always(Agent):

@@ -15,12 +15,12 @@ from interplay.envs.data import ColumnNames, make_log, read_log
 from interplay.envs.market import Market
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError, Observation
-from interplay.experiments.cast import Cast
-from interplay.experiments.cli import main
-from interplay.experiments.evaluation import HELD_OUT_SEED, Score, evaluate
-from interplay.experiments.export import Recorder
-from interplay.experiments.ope import WEIGHTING, evaluate_case
-from interplay.experiments.ope.slates import plackett_luce_log_probability, slate_case
+from interplay.experiments.cli.main import main
+from interplay.experiments.evaluate.evaluation import HELD_OUT_SEED, Score, evaluate
+from interplay.experiments.evaluate.export import Recorder
+from interplay.experiments.loop.cast import Cast
+from interplay.experiments.offpolicy import WEIGHTING, evaluate_case
+from interplay.experiments.offpolicy.slates import plackett_luce_log_probability, slate_case
 
 
 def cast(market: Market, users: str = "random", platform: str | None = None) -> Cast:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from interplay.experiments.reports import rendered
+from interplay.experiments.common.reports import rendered
 from interplay.experiments.studies.faults.kills import ending_problems
 from interplay.experiments.studies.faults.processes import Ended
 from interplay.experiments.studies.faults.report import write_report

@@ -13,10 +13,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from interplay.agents import Setting, find_agent
 from interplay.envs.data import ColumnNames, InteractionLog, make_log, read_log
 from interplay.envs.presets import find_preset
-from interplay.experiments.cast import Cast
-from interplay.experiments.cli import main
-from interplay.experiments.evaluation import evaluate
-from interplay.experiments.export import Recorder
+from interplay.experiments.cli.main import main
+from interplay.experiments.common.reports import rendered
+from interplay.experiments.evaluate.evaluation import evaluate
+from interplay.experiments.evaluate.export import Recorder
 from interplay.experiments.fidelity.aspects import (
     ACTIVITY,
     DIVERSITY,
@@ -35,7 +35,7 @@ from interplay.experiments.fidelity.judging import judge
 from interplay.experiments.fidelity.next_response import causal_features, next_response
 from interplay.experiments.fidelity.playing import play
 from interplay.experiments.fidelity.trace import Trace, log_trace
-from interplay.experiments.reports import rendered
+from interplay.experiments.loop.cast import Cast
 
 
 def small() -> InteractionLog:

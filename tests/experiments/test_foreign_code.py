@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from interplay.experiments import cli
-from interplay.experiments.cli import main
-from interplay.experiments.jobs import finished
-from interplay.experiments.run import Run
-from interplay.experiments.settings import TrainSettings
+from interplay.experiments.benchmark.jobs import finished
+from interplay.experiments.cli import benchmark
+from interplay.experiments.cli import main as cli
+from interplay.experiments.cli.main import main
+from interplay.experiments.common.settings import TrainSettings
+from interplay.experiments.loop.run import Run
 
 AGENT = """from pathlib import Path
 from interplay.agents.greedy import GreedyAgent
@@ -127,6 +128,6 @@ def test_processes_of_a_benchmark_take_no_library_from_the_current_folder(tmp_pa
         process.join()
         return process.exitcode
 
-    monkeypatch.setattr(cli, "benchmark", spawned)
-    assert cli._benchmark(None) == 0
+    monkeypatch.setattr(benchmark, "benchmark", spawned)
+    assert benchmark.command(None) == 0
     assert "PYTHONSAFEPATH" not in os.environ  # else scripts of peers would not find their neighbours

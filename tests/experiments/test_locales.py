@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from interplay.experiments.cli import main
-from interplay.experiments.terminal import print_anything
+from interplay.experiments.cli.main import main
+from interplay.experiments.common.terminal import print_anything
 
 USERS, ITEMS = [f"客{n}" for n in range(6)], [f"映画{n}" for n in range(8)]
 PAIRS = [(u, i) for u in range(6) for i in range(8) if (u + i) % 2 == 0]
@@ -44,7 +44,7 @@ def test_files_are_utf_8_under_any_locale(log: Path, tmp_path: Path) -> None:
     """One process, since only a new one has another locale: it trains and writes lists."""
     code = """
 import sys
-from interplay.experiments.cli import main
+from interplay.experiments.cli.main import main
 towers = ["pretrain", "--log", "log.csv", "--epochs", "1", "--size", "4", "--log-dir", ".", "--name", "run"]
 lists = ["recommend", "--run", "run", "-k", "2", "--format", "csv", "--out", "lists.csv"]
 sys.exit(main(towers) or main(lists))

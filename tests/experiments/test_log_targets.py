@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from interplay.experiments.cli import main
-from interplay.experiments.representation.unbiased_agents import World, returns
+from interplay.experiments.studies import main
+from interplay.experiments.studies.unbiased.agents import World, returns
 
 SMALL = ["--users", "matrix-factorisation", "--items", "rest", "--episodes", "2", "--eval-worlds", "2", "--market",
          "slate_size=2", "--market", "embedding_size=3", "--market", "horizon=4"]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from interplay.envs.types import InterplayError
-from interplay.experiments.flags import typed_flags
-from interplay.experiments.logs import logged_parts
-from interplay.experiments.settings import LogSettings, TrainSettings
+from interplay.experiments.common.flags import typed_flags
+from interplay.experiments.common.logs import logged_parts
+from interplay.experiments.common.settings import LogSettings, TrainSettings
 
 WARNING = "are 1, the bottom of the scale"
 

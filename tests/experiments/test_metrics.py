@@ -9,9 +9,9 @@ import torch
 from interplay.agents import Setting, find_agent
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
-from interplay.experiments.cast import Cast
-from interplay.experiments.evaluation import _score, evaluate
-from interplay.experiments.play import Tally
+from interplay.experiments.evaluate.evaluation import _score, evaluate
+from interplay.experiments.loop.cast import Cast
+from interplay.experiments.loop.play import Tally
 
 
 @pytest.fixture

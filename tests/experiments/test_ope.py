@@ -10,7 +10,7 @@ import pytest
 from scipy.special import expit, logit
 
 from interplay.envs.types import InterplayError
-from interplay.experiments.ope import (
+from interplay.experiments.offpolicy import (
     ESTIMATORS,
     WEIGHTING,
     BanditFeedback,
@@ -19,7 +19,7 @@ from interplay.experiments.ope import (
     evaluate_policy,
     make_case,
 )
-from interplay.experiments.ope.estimators import (
+from interplay.experiments.offpolicy.estimators import (
     clipped_ips,
     direct_method,
     doubly_robust,
@@ -30,14 +30,14 @@ from interplay.experiments.ope.estimators import (
     shrunk_dr,
     snips,
 )
-from interplay.experiments.ope.evaluation import (
+from interplay.experiments.offpolicy.evaluation import (
     effective_size,
     evaluate_case,
     evaluation_table,
     overlap_warning,
     weight_warning,
 )
-from interplay.experiments.ope.policies import always, most_clicked, uniform
+from interplay.experiments.offpolicy.policies import always, most_clicked, uniform
 
 # Two contexts and two actions. In context 0 the log's policy takes action 1 with 3/4, in context 1 with 1/2; the target
 # takes it with 1/2 and 1/4. The model says 1/2 of action 0 and 1/4 of action 1, wherever.

@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 
 from interplay.envs.types import InterplayError
-from interplay.experiments.cli import main
-from interplay.experiments.ope import ESTIMATORS
-from interplay.experiments.ope.command import ask
-from interplay.experiments.ope.synthetic import SyntheticBandit, judge
-from interplay.experiments.reports import rendered
+from interplay.experiments.cli.main import main
+from interplay.experiments.common.reports import rendered
+from interplay.experiments.offpolicy import ESTIMATORS
+from interplay.experiments.offpolicy.command import ask
+from interplay.experiments.offpolicy.synthetic import SyntheticBandit, judge
 
 
 @pytest.fixture

@@ -12,15 +12,15 @@ import torch
 
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
-from interplay.experiments.ope import WEIGHTING, evaluate_case
-from interplay.experiments.ope.episodes import (
+from interplay.experiments.offpolicy import WEIGHTING, evaluate_case
+from interplay.experiments.offpolicy.episodes import (
     EpisodeFeedback,
     doubly_robust,
     evaluate_episodes,
     fitted_q,
     per_decision_is,
 )
-from interplay.experiments.ope.slates import plackett_luce_log_probability, slate_case
+from interplay.experiments.offpolicy.slates import plackett_luce_log_probability, slate_case
 
 # Two states and two actions. Action 1 leads to state 1 with 3/4, action 0 with 1/4; state 1 pays 1, action 1 costs 1/4.
 LOGGER = np.array([[0.75, 0.25], [0.5, 0.5]])  # [state, action]

@@ -18,12 +18,12 @@ from interplay.envs.data import make_log
 from interplay.envs.market import Market
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError, Observation
-from interplay.experiments.cast import Cast
-from interplay.experiments.cli import main
-from interplay.experiments.evaluation import evaluate
-from interplay.experiments.export import Recorder
-from interplay.experiments.ope.exported import SlateLog, evaluate_slates, read_slates, uniform_slates
-from interplay.experiments.ope.replay import replayed
+from interplay.experiments.cli.main import main
+from interplay.experiments.evaluate.evaluation import evaluate
+from interplay.experiments.evaluate.export import Recorder
+from interplay.experiments.loop.cast import Cast
+from interplay.experiments.offpolicy.exported import SlateLog, evaluate_slates, read_slates, uniform_slates
+from interplay.experiments.offpolicy.replay import replayed
 
 # What users were shown before changes nothing: so what a platform earns in play is what its slates earn anywhere.
 STATELESS: dict[str, object] = {"satiation_weight": 0.0, "mood_weight": 0.0, "wearout_weight": 0.0, "drift_rate": 0.0,

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from interplay.experiments.cli import main
-from interplay.experiments.ope import ESTIMATORS, WEIGHTING
-from interplay.experiments.ope.table import BanditColumns, read_bandit
+from interplay.experiments.cli.main import main
+from interplay.experiments.offpolicy import ESTIMATORS, WEIGHTING
+from interplay.experiments.offpolicy.table import BanditColumns, read_bandit
 
 WORTH = np.array([0.2, 0.5, 0.3])
 TARGET = np.array([0.5, 0.1, 0.4])

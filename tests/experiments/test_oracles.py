@@ -10,10 +10,10 @@ from interplay.agents import Setting, find_agent
 from interplay.envs.behaviour.synthetic import GivenPeople, SyntheticBehaviour
 from interplay.envs.market import Market
 from interplay.envs.presets import find_preset
-from interplay.experiments.cast import Cast
-from interplay.experiments.deviations import best_response_gap
-from interplay.experiments.evaluation import evaluate
-from interplay.experiments.oracles import SingleUserGame, greedy_is_optimal, solve, uniform_items
+from interplay.experiments.evaluate.deviations import best_response_gap
+from interplay.experiments.evaluate.evaluation import evaluate
+from interplay.experiments.exact.oracles import SingleUserGame, greedy_is_optimal, solve, uniform_items
+from interplay.experiments.loop.cast import Cast
 
 
 def exactly(value):

@@ -6,10 +6,10 @@ import matplotlib.pyplot as plt
 import pytest
 from matplotlib.figure import Figure
 
-from interplay.experiments import plots
-from interplay.experiments.curves import CURVES
-from interplay.experiments.plots import looks_of, plot_folders
-from interplay.experiments.scores import Row, write_rows
+from interplay.experiments.benchmark import plots
+from interplay.experiments.benchmark.curves import CURVES
+from interplay.experiments.benchmark.plots import looks_of, plot_folders
+from interplay.experiments.benchmark.scores import Row, write_rows
 
 AGENTS = [f"shared-critic,encoder=transformer,hidden={k}" for k in range(18)]
 PANELS = {"town": AGENTS[:5] + AGENTS[10:14], "kale": AGENTS[4:11], "feed": AGENTS[9:]}

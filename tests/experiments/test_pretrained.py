@@ -15,13 +15,13 @@ from interplay.envs.data import make_log
 from interplay.envs.data.people import Vectors
 from interplay.envs.market import Market
 from interplay.envs.types import InterplayError
-from interplay.experiments.benchmark import BenchmarkSettings, planned
-from interplay.experiments.cli import main
+from interplay.experiments.benchmark.command import BenchmarkSettings, planned
+from interplay.experiments.cli.main import main
+from interplay.experiments.loop.run import Run
+from interplay.experiments.recommend.preferences import Preferences
 from interplay.experiments.representation.fitting import fit
-from interplay.experiments.representation.preferences import Preferences
 from interplay.experiments.representation.pretrained import Saved
 from interplay.experiments.representation.recipe import Recipe
-from interplay.experiments.run import Run
 
 USERS, ITEMS = 24, 18
 

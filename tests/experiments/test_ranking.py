@@ -11,11 +11,11 @@ from scipy.sparse import csr_matrix
 
 from interplay.envs.data import make_log
 from interplay.envs.types import InterplayError
-from interplay.experiments.cli import main
-from interplay.experiments.representation import command, recommending
+from interplay.experiments.cli.main import main
+from interplay.experiments.recommend import command, recommending
+from interplay.experiments.recommend.recommending import Catalogue
 from interplay.experiments.representation.baselines import ease, item_knn, popularity
 from interplay.experiments.representation.ranking import interactions, rank, taken
-from interplay.experiments.representation.recommending import Catalogue
 
 
 def orders(scores):

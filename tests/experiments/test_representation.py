@@ -12,8 +12,8 @@ from scipy.sparse import csr_matrix
 
 from interplay.envs.data import ColumnNames, find_folds, fit_factors, make_log, read_log, split_log
 from interplay.envs.types import InterplayError
-from interplay.experiments.cli import main
-from interplay.experiments.representation import command
+from interplay.experiments.cli.main import main
+from interplay.experiments.recommend import command
 from interplay.experiments.representation.baselines import ease, implicit_als, item_knn, popularity
 from interplay.experiments.representation.epochs import make_model
 from interplay.experiments.representation.factorisation import factorise, predicted

@@ -11,11 +11,11 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from interplay.experiments import stopping
-from interplay.experiments.cli import main
-from interplay.experiments.representation import command
+from interplay.experiments.cli.main import main
+from interplay.experiments.common import stopping
+from interplay.experiments.common.saving import sealed
+from interplay.experiments.recommend import command
 from interplay.experiments.representation.epochs import Training
-from interplay.experiments.saving import sealed
 
 KINDS = {
     "ranking": ["--num-negatives", "8", "--weight-decay", "0", "--learning-rate", "0.03", "--dropout", "0.3"],

@@ -11,13 +11,20 @@ import pytest
 import torch
 
 from interplay.envs.types import InterplayError
-from interplay.experiments import saving
-from interplay.experiments.cli import main
-from interplay.experiments.folders import owned
+from interplay.experiments.cli.main import main
+from interplay.experiments.common import saving
+from interplay.experiments.common.folders import owned
+from interplay.experiments.common.saving import (
+    load_checkpoint,
+    read_sealed,
+    save_checkpoint,
+    sealed,
+    unsealed,
+    write_sealed,
+)
+from interplay.experiments.common.serialising import from_json, to_json
+from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.representation.settings import PretrainSettings
-from interplay.experiments.saving import load_checkpoint, read_sealed, save_checkpoint, sealed, unsealed, write_sealed
-from interplay.experiments.serialising import from_json, to_json
-from interplay.experiments.settings import TrainSettings
 
 TRAIN = ["train", "--preset", "kale", "--users", "dqn,warm_up=16,batch_size=8,hidden=8", "--items", "rest",
          "--episodes", "1", "--num-worlds", "2", "--eval-worlds", "2"]

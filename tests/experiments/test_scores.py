@@ -6,9 +6,18 @@ import numpy as np
 import pytest
 
 from interplay.envs.types import InterplayError
-from interplay.experiments.report import text
-from interplay.experiments.scores import METRICS, Row, collect, normalised, read_rows, references, scores, write_rows
-from interplay.experiments.tables import table
+from interplay.experiments.benchmark.report import text
+from interplay.experiments.benchmark.scores import (
+    METRICS,
+    Row,
+    collect,
+    normalised,
+    read_rows,
+    references,
+    scores,
+    write_rows,
+)
+from interplay.experiments.common.tables import table
 
 
 def estimate(value):

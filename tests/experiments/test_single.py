@@ -6,7 +6,7 @@ import torch
 
 from interplay.agents.parts.returns import lambda_returns
 from interplay.agents.pqn import PQNOptions
-from interplay.experiments.bench.single import SINGLES, Moved, SingleWorldPQN
+from interplay.experiments.studies.speed.single import SINGLES, Moved, SingleWorldPQN
 
 _STEPS = {"single-dqn": 2_000, "single-pqn": 6_000}  # who learns from each step once or twice needs more of them
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from interplay.experiments.cli import main
+from interplay.experiments.cli.main import main
 
 ONE_USER = {"user": [7] * 12, "item": range(12), "reward": [n % 3 for n in range(12)]}
 ONE_ITEM = {"user": range(12), "item": [7] * 12, "reward": [n % 3 for n in range(12)]}

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from interplay.envs.types import InterplayError
-from interplay.experiments.statistics import (
+from interplay.experiments.common.statistics import (
     Estimate,
     gini,
     interquartile_mean,

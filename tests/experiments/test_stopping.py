@@ -12,13 +12,14 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.summary.writer import event_file_writer
 
-from interplay.experiments import saving, stopping, training
-from interplay.experiments.cli import main
-from interplay.experiments.representation import command
+from interplay.experiments.cli.main import main
+from interplay.experiments.common import saving, stopping
+from interplay.experiments.common.saving import read_sealed
+from interplay.experiments.loop import training
+from interplay.experiments.loop.run import Run
+from interplay.experiments.loop.tracking import Tracker
+from interplay.experiments.recommend import command
 from interplay.experiments.representation.epochs import Training
-from interplay.experiments.run import Run
-from interplay.experiments.saving import read_sealed
-from interplay.experiments.tracking import Tracker
 
 SIZE = ["--episodes", "4", "--num-worlds", "2", "--eval-worlds", "4", "--market", "horizon=10"]
 TRAIN = ["train", "--preset", "kale", "--users", "dqn,warm_up=16,batch_size=8,hidden=8", "--items", "rest", *SIZE]
@@ -262,7 +263,7 @@ def test_a_market_whose_responses_are_not_finite_ends_in_one_line(tmp_path, monk
 
 
 LIMITED = """import json, resource, sys
-from interplay.experiments.cli import main
+from interplay.experiments.cli.main import main
 
 for most in json.loads(sys.argv[1]):
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from interplay.experiments.bench import to_score
-from interplay.experiments.bench.single import SINGLES
-from interplay.experiments.bench.to_score import Race, Reached, race_text
-from interplay.experiments.reports import made_by
+from interplay.experiments.common.reports import made_by
+from interplay.experiments.studies.speed import to_score
+from interplay.experiments.studies.speed.single import SINGLES
+from interplay.experiments.studies.speed.to_score import Race, Reached, race_text
 
 SINGLE = "single-dqn"
 

@@ -7,11 +7,11 @@ import sys
 import pytest
 import torch
 
-from interplay.experiments.cli import main
-from interplay.experiments.run import CHECKPOINT, Run
-from interplay.experiments.settings import TrainSettings
-from interplay.experiments.stopping import Stopped
-from interplay.experiments.training import train
+from interplay.experiments.cli.main import main
+from interplay.experiments.common.settings import TrainSettings
+from interplay.experiments.common.stopping import Stopped
+from interplay.experiments.loop.run import CHECKPOINT, Run
+from interplay.experiments.loop.training import train
 
 SMALL = ["--preset", "kale", "--episodes", "4", "--num-worlds", "8", "--eval-worlds", "16"]
 DQN = ["--users", "dqn", "--items", "rest", "--user-option", "warm_up=64", "--user-option", "batch_size=32"]
@@ -271,7 +271,7 @@ def test_a_bad_log_ends_in_one_clear_line(name, tmp_path, capsys):
 
 def test_a_reader_who_has_read_enough_is_no_error():
     """As of ``interplay train --help | head``; here it reads nothing at all."""
-    script = "import sys; from interplay.experiments.cli import main; sys.exit(main(sys.argv[1:]))"
+    script = "import sys; from interplay.experiments.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", script, "train", "--help"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()

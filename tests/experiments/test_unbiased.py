@@ -9,9 +9,9 @@ import pytest
 from interplay.envs.data import fit_factors, make_log, read_log, split_log
 from interplay.envs.data.propensity import popularity_propensity
 from interplay.envs.types import InterplayError
-from interplay.experiments.cli import main
-from interplay.experiments.reports import rendered
-from interplay.experiments.representation.unbiased import (
+from interplay.experiments.common.reports import rendered
+from interplay.experiments.studies import main
+from interplay.experiments.studies.unbiased.estimates import (
     Errors,
     Grid,
     compare,

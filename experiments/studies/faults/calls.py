@@ -18,8 +18,8 @@ from interplay.envs.config import MarketConfig
 from interplay.envs.market import Market
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
+from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.representation.settings import PretrainSettings
-from interplay.experiments.settings import TrainSettings
 from interplay.experiments.studies.faults.calls_envs import market_env_calls, recommend_env_calls
 from interplay.experiments.studies.faults.rows import Row, judged, message_problems
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,7 +13,8 @@ from typing import Literal
 import torch
 
 from interplay.envs.types import InterplayError
-from interplay.experiments.settings import typed
+from interplay.experiments.common.settings import typed
+from interplay.experiments.common.workers import usable_cores
 from interplay.experiments.studies.faults.calls import bad_calls
 from interplay.experiments.studies.faults.disks import bad_disks
 from interplay.experiments.studies.faults.files import damaged_files
@@ -24,7 +24,6 @@ from interplay.experiments.studies.faults.lines import bad_lines
 from interplay.experiments.studies.faults.report import write_report
 from interplay.experiments.studies.faults.rows import Row
 from interplay.experiments.studies.faults.subjects import pretrained, trained, write_log
-from interplay.experiments.workers import usable_cores
 
 Part = Literal["kills", "files", "disks", "commands", "calls"]
 
@@ -96,10 +95,3 @@ def _parts(settings: FaultSettings, place: Path) -> dict[str, Callable[[], list[
     return parts if settings.only is None else {settings.only: parts[settings.only]}
 
 
-def main(settings: FaultSettings) -> int:
-    """As ``faults``; wrong input ends in one line."""
-    try:
-        return faults(settings)
-    except InterplayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from types import FrameType
 
-from interplay.experiments.cli import main
+from interplay.experiments.studies import main
 
 _LIMIT = 20.0  # seconds: a refusal takes far less
 

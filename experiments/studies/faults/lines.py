@@ -7,11 +7,12 @@ import os
 import types
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from importlib import import_module
 from pathlib import Path
 from random import Random
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from interplay.experiments import cli
+from interplay.experiments.studies import COMMANDS
 from interplay.experiments.studies.faults.inside import quiet
 from interplay.experiments.studies.faults.processes import Command, forked
 from interplay.experiments.studies.faults.rows import Row, judged, refusal_problems
@@ -173,7 +174,8 @@ _PLACES = ("path", "run", "folders")  # given by their place, without a flag; th
 
 def _settings(command: str) -> Iterator[tuple[str, Any]]:
     """Name and type of all that a command can be given."""
-    function = getattr(cli, f"_{command}")
+    module, name = COMMANDS.get(command, f"interplay.experiments.cli.{command}:command").split(":")
+    function = getattr(import_module(module), name)
     hints = get_type_hints(function)
     for name in inspect.signature(function).parameters:
         if is_dataclass(hints[name]):

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from interplay.experiments.studies import COMMANDS, main
 from interplay.experiments.studies.faults.trips import Trip, armed, counted
 
 _LONGEST = 300.0  # seconds of a command
@@ -61,13 +62,12 @@ def forked(arguments: Sequence[str], output: Path, trip: Trip | None = None, cou
 
 def _context() -> Any:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["interplay.experiments.cli", "interplay.experiments.studies.faults.trips"])
+    commands = [f"interplay.experiments.cli.{name}" for name in ("train", "benchmark", "pretrain")]
+    context.set_forkserver_preload([*commands, "interplay.experiments.studies.faults.trips"])
     return context
 
 
 def _inside(arguments: list[str], files: tuple[Path, Path], trip: Trip | None, counts: Path | None) -> None:
-    from interplay.experiments.cli import main  # the server has imported it
-
     os.setsid()
     tqdm.set_lock(threading.RLock())  # else tqdm makes a semaphore, which a killed process would leave behind
     for stream, path in enumerate(files, start=1):
@@ -90,7 +90,9 @@ class Command:
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self._mark = f"{os.getpid()}-{time.monotonic_ns()}"
-        code = "import sys; from interplay.experiments.entry import main; sys.exit(main())"
+        study = COMMANDS.get(arguments[0]) if arguments else None
+        words = "sys.argv[1:]" if study is None else f"sys.argv[2:], {study!r}"
+        code = f"import sys; from interplay.experiments.cli.entry import main; sys.exit(main({words}))"
         self.process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True,
                                         env={**os.environ, _MARK: self._mark})

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from interplay.envs.types import InterplayError
-from interplay.experiments.reports import made_by, made_line, publish
+from interplay.experiments.common.reports import made_by, made_line, publish
+from interplay.experiments.common.tables import table
 from interplay.experiments.studies.faults.rows import Row, read_rows, write_rows
-from interplay.experiments.tables import table
 
 _TITLES = {"kills": "kills of train, pretrain and benchmark, each resumed", "files": "damaged and edited files",
            "disks": "full disks and folders that cannot be written", "commands": "bad command lines",

@@ -14,8 +14,8 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from interplay.envs.market import Market
-from interplay.experiments.evaluation import HELD_OUT_SEED
-from interplay.experiments.representation import command
+from interplay.experiments.evaluate.evaluation import HELD_OUT_SEED
+from interplay.experiments.recommend import command
 
 
 class Trip(NamedTuple):

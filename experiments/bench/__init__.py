@@ -1,1 +1,0 @@
-"""How fast the market is, beside its peers and beside what the machine could do: ``interplay bench``."""

@@ -1,0 +1,210 @@
+"""Many runs and what they show: markets x agents x seeds, resumable, in parallel over the cores."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+
+from interplay.agents import agents, find_agent
+from interplay.envs.checking import Bounds
+from interplay.envs.presets import find_preset
+from interplay.envs.types import SIDES, InterplayError, Side
+from interplay.experiments.benchmark.jobs import RUNS, Outcome, finished, folder_of, played
+from interplay.experiments.benchmark.report import write_report
+from interplay.experiments.common.flags import Many, Threads, check_flags, when
+from interplay.experiments.common.folders import owned
+from interplay.experiments.common.settings import (
+    NO_LOG,
+    LoggedMarketSettings,
+    Pairs,
+    TrainSettings,
+    make_options,
+    parse_pairs,
+    split_entrant,
+    typed,
+)
+from interplay.experiments.common.stopping import Stopped
+from interplay.experiments.common.workers import usable_cores
+from interplay.experiments.loop.cast import PLACKETT_LUCE, check_plays
+from interplay.experiments.loop.game import make_game, name_of, recommended, with_agents
+from interplay.experiments.representation.pretrained import run_for
+
+_SEEDS = 5  # where no preset recommends a number
+
+_QUICK: dict[str, Any] = {"presets": ("kale", "viability", "contest"), "agents": ("q-learning", "dqn"), "seeds": 3,
+                          "scale": 0.2}
+
+
+@dataclass(frozen=True)
+class BenchmarkSettings(LoggedMarketSettings):
+    """Train agents on markets with many seeds; write a report, scores, learning curves and a picture."""
+
+    presets: tuple[str, ...] = when(NO_LOG, ("kale", "kale-null", "kale-partial", "viability", "contest", "town",
+                                               "feed"))
+    """Markets to play, in place of one made of a log. Each says which side is compared and who plays the other."""
+    agents: tuple[str, ...] = ()
+    """Agents to compare, by name or as module:Class, either with ,OPTION=VALUE behind it; by default those whom each
+    market recommends."""
+    others: str | None = None
+    """Agent of the side that is not compared; by default whom each market recommends."""
+    seeds: Many | None = None
+    """Seeds 0, 1, ... of each pair; by default as many as each market recommends."""
+    scale: Annotated[float, Bounds(0, 10, above=True)] = 1.0
+    """Part of the episodes that each market recommends."""
+    market: Pairs = field(default_factory=tuple)
+    """NAME=VALUE, changes a number of every market (see interplay.envs.config). May be repeated."""
+    workers: Threads | None = None
+    """Processes at a time, each with one thread; by default one for each core that may be used."""
+    quick: bool = False
+    """A small version for a first look: few markets, agents and seeds, a fifth of the episodes, where not given."""
+    keep_checkpoints: bool = False
+    """Keep the checkpoints of finished runs, which are large, so that evaluate can load them."""
+    out: Path = Path("benchmark")
+    """Folder of the report; the runs are kept in it too, and those that are finished are not repeated."""
+
+    def checked(self) -> BenchmarkSettings:
+        """The settings with every default in place.
+
+        Raises:
+            InterplayError: a number is out of range, or there is no such market, agent or log.
+        """
+        check_flags(self)
+        unset = BenchmarkSettings()
+        quick = {name: value for name, value in _QUICK.items() if getattr(self, name) == getattr(unset, name)}
+        chosen = replace(self, **quick) if self.quick else self
+        workers = chosen.workers if chosen.workers is not None else usable_cores()
+        if chosen.others is not None:
+            _called(chosen.others)
+        return replace(chosen, agents=_told_apart(chosen.agents, "agents", _called),
+                       presets=_told_apart(chosen.presets, "presets", lambda name: find_preset(name).name),
+                       workers=workers)
+
+
+def _called(entrant: str) -> str:
+    """How a report names the agent, whose options are checked on the way."""
+    name, pairs = split_entrant(entrant)
+    kind = find_agent(name)
+    make_options(kind.Options, parse_pairs(pairs, f"agent {entrant!r}"), f"agent {name!r}")
+    return ",".join([kind.name, *pairs])
+
+
+def _told_apart(names: Sequence[str], label: str, own: Callable[[str], str]) -> tuple[str, ...]:
+    """Each once; figures are kept by the name that an agent or preset gives itself."""
+    known: dict[str, str] = {}
+    for name in names:
+        other = known.setdefault(own(name), name)
+        if other != name:
+            raise InterplayError(f"{label} {other!r} and {name!r} are both called {own(name)!r}: give one another name")
+    return tuple(known.values())
+
+
+def benchmark(settings: BenchmarkSettings) -> int:
+    """Run what is missing, then write the report.
+
+    Returns:
+        The exit status: 1 if a run failed.
+
+    Raises:
+        InterplayError: wrong settings, or a folder that cannot be used.
+        Stopped: by a signal; what is under way is saved.
+    """
+    try:
+        settings = settings.checked()
+        jobs = planned(settings)
+        _make_usable(settings.out)
+        with owned(settings.out):
+            return _benchmark(settings, jobs)
+    except Stopped as stop:
+        raise Stopped(stop.number, f"stopped; the same command continues the runs in {settings.out / RUNS}") from stop
+
+
+def _benchmark(settings: BenchmarkSettings, jobs: Sequence[TrainSettings]) -> int:
+    missing = [job for job in jobs if not finished(job)]
+    print(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them finished before", flush=True)
+    problems = _problems(missing, settings)
+    write_report(settings.out, [folder_of(job).name for job in jobs], problems, typed("benchmark"), settings.scale)
+    return 1 if problems else 0
+
+
+def planned(settings: BenchmarkSettings) -> list[TrainSettings]:
+    """The trainings of a benchmark, whose settings have been ``checked``: markets x agents x seeds."""
+    jobs = [job for market in _markets(settings) for job in _jobs(settings, market)]
+    for job in jobs:
+        _check_players(job)
+    return jobs
+
+
+def _check_players(job: TrainSettings) -> None:
+    """Check that there are such agents, and that each plays its side, before any process is started."""
+    sides: tuple[Side, ...] = (*SIDES, "platform")
+    for side in sides:
+        name = getattr(job, side)
+        if name != PLACKETT_LUCE:
+            check_plays(find_agent(split_entrant(name)[0]), side, name)
+
+
+def _markets(settings: BenchmarkSettings) -> Iterator[TrainSettings]:
+    """Settings of each market, which is built once, so that what is wrong with it is said once."""
+    logged = {f.name: getattr(settings, f.name) for f in fields(LoggedMarketSettings)}
+    whole = TrainSettings(**logged, market=settings.market, device="cpu", log_dir=settings.out / RUNS)
+    markets = [replace(whole, preset=preset) for preset in settings.presets]
+    if settings.log is not None:
+        markets = [whole] if settings.encoder is None else [replace(whole, encoder=None), whole]
+    for market in markets:
+        make_game(market, torch.device("cpu"))
+        yield market
+
+
+def _make_usable(out: Path) -> None:
+    """Make the folder of the runs, before anything is played."""
+    runs = out / RUNS
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        (runs / ".writable").touch()
+        (runs / ".writable").unlink()
+    except OSError as error:
+        raise InterplayError(f"out={str(out)!r} cannot be written ({error.strerror or error}): choose another with "
+                             "--out") from error
+
+
+def _jobs(settings: BenchmarkSettings, base: TrainSettings) -> Iterator[TrainSettings]:
+    """A training for each agent and seed."""
+    training = recommended(base)
+    label = name_of(base) if base.log is not None else base.preset
+    preset = find_preset(base.preset) if base.log is None else None
+    every = tuple(name for name, kind in agents().items() if kind.learns and training.side in kind.plays)
+    for agent in settings.agents or (preset.entrants if preset is not None else ()) or every:
+        for seed in range(settings.seeds or (preset.seeds if preset is not None else _SEEDS)):
+            if base.encoder is not None:
+                run_for(base.encoder, seed)  # before anything is played
+            named = base.played_by(training.side, agent)
+            if settings.others is not None:
+                named = named.played_by("items" if training.side == "users" else "users", settings.others)
+            yield with_agents(replace(named, seed=seed, name=f"{label}-{agent}-s{seed}".replace(":", "."),
+                                      episodes=max(1, round(settings.scale * training.episodes))))
+
+
+def _problems(jobs: Sequence[TrainSettings], settings: BenchmarkSettings) -> dict[str, str]:
+    """Play the jobs, a line for each; why some failed, by name."""
+    assert settings.workers is not None, "checked"
+    problems = {}
+    started = time.monotonic()
+    with closing(played(jobs, settings.workers, settings.keep_checkpoints)) as outcomes:
+        for done, outcome in enumerate(outcomes, start=1):
+            _tell(outcome, done, len(jobs), time.monotonic() - started)
+            if outcome.problem is not None:
+                problems[outcome.name] = outcome.problem
+    return problems
+
+
+def _tell(outcome: Outcome, done: int, count: int, seconds: float) -> None:
+    left = seconds / done * (count - done) / 60.0
+    said = f"[{done}/{count}] {outcome.name}: {outcome.problem or outcome.score}; about {left:.0f} min left"
+    print(said, file=sys.stderr if outcome.problem else sys.stdout, flush=True)

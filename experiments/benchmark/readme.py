@@ -1,0 +1,64 @@
+"""The results table of README.md, from the committed scores.
+
+``python -m interplay.experiments.benchmark.readme`` rewrites it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from interplay.experiments.benchmark.scores import SCORES, Row, agents_of, read_rows, scores
+from interplay.experiments.common.statistics import interquartile_mean
+from interplay.experiments.common.tables import table
+
+ROOT = Path(__file__).resolve().parents[2]
+BEGIN, END = "<!-- results: python -m interplay.experiments.benchmark.readme -->", "<!-- end of results -->"
+
+_BASELINES = ("random", "greedy")
+
+
+def results_table(results: Path) -> str:
+    """One line for each market in the ``scores.csv`` files below ``results``: baselines, best learner, exact value."""
+    rows = [row for path in sorted(results.rglob(SCORES)) for row in read_rows(path)]
+    markets = list(dict.fromkeys(row.market for row in rows))
+    header = ["market", "measure", *_BASELINES, "best learner, IQM", "seeds", "exact"]
+    return table(header, [_line([row for row in rows if row.market == market], market) for market in markets])
+
+
+def _line(rows: Sequence[Row], market: str) -> list[str]:
+    exact = next((row for row in rows if row.kind == "exact"), None)
+    best = _best(rows, market, exact)
+    found = scores(rows, market, best)
+    return [market, rows[0].measure.replace("_", " "), *(_mean(scores(rows, market, name)) for name in _BASELINES),
+            f"{best} {interquartile_mean(found)}", str(len(found)),
+            "" if exact is None else f"{exact.agent} {exact.figures['score']:.3f}"]
+
+
+def _best(rows: Sequence[Row], market: str, exact: Row | None) -> str:
+    """The learner with the highest score, or the one nearest to what is exact."""
+    def value(name: str) -> float:
+        mean = interquartile_mean(scores(rows, market, name)).mean
+        return mean if exact is None else -abs(mean - exact.figures["score"])
+
+    return max(agents_of(rows, market, "learner"), key=value)
+
+
+def _mean(values: Sequence[float]) -> str:
+    return f"{sum(values) / len(values):.1f}" if values else ""
+
+
+def replaced(text: str, results: Path) -> str:
+    """``text`` of README.md with the table between its marks made anew."""
+    start, end = text.index(BEGIN) + len(BEGIN), text.index(END)
+    return f"{text[:start]}\n{results_table(results)}\n{text[end:]}"
+
+
+def main() -> None:
+    """Rewrite the table."""
+    readme = ROOT / "README.md"
+    readme.write_text(replaced(readme.read_text(encoding="utf-8"), ROOT / "experiments" / "results"), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

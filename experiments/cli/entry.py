@@ -1,0 +1,23 @@
+"""Where the command line begins: Ctrl-C and SIGTERM end it quietly while its imports take their seconds."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from types import FrameType
+
+
+def main(arguments: Sequence[str] | None = None, command: str | None = None) -> int:
+    """As ``cli.main.main``, for the main program of a process."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    from interplay.experiments.cli.main import main as run
+
+    return run(arguments, command)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Exit at once: an exception could get lost in an import, and there is nothing to save outside a command."""
+    os.write(2, b"stopped\n")
+    os._exit(128 + number)

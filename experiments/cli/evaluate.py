@@ -1,0 +1,55 @@
+"""``interplay evaluate``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+
+from interplay.envs.checking import check_value
+from interplay.envs.types import InterplayError
+from interplay.experiments.common.flags import Many
+from interplay.experiments.common.settings import Device
+from interplay.experiments.evaluate.evaluation import evaluate, report
+from interplay.experiments.evaluate.export import Recorder, check_export
+from interplay.experiments.evaluate.tables import report_table
+from interplay.experiments.loop.run import Run
+
+
+def command(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | None = None,
+            device: Device = "auto", export: Path | None = None,
+            explore: bool = False, allow_code: bool = False) -> None:
+    """Load a run's checkpoint and repeat its evaluation.
+
+    Args:
+        run: folder that train wrote.
+        eval_worlds: held-out worlds; by default as many as the run used.
+        device: where to evaluate.
+        export: file NAME.market.parquet to write every step to: what users saw, were offered, took and got, and the
+            propensities of slates. It can be read as a log, and by ope.
+        explore: write steps of agents that explore, as they did at the end of training, which is what off-policy
+            evaluation needs of a platform; the evaluation is without.
+        allow_code: import the code that the run's folder names as module:Name. Allow it only if you trust both.
+    """
+    torch.set_num_threads(1)
+    check_value("eval_worlds", eval_worlds, Many | None)
+    if export is not None:
+        check_export(export)
+    elif explore:
+        raise InterplayError("--explore says which steps --export writes: name a file with it, as in --export "
+                             "run.market.parquet")
+    loaded = Run.load(run, device, allow_code)
+    if eval_worlds is not None:
+        loaded.game = loaded.game._replace(training=replace(loaded.game.training, eval_worlds=eval_worlds))
+    market, worlds = loaded.game.held_out, loaded.game.training.eval_worlds
+    recorder = None if export is None else Recorder(market)
+    found = report(market, loaded.cast, worlds, loaded.settings.seed, None if explore else recorder)
+    print(report_table(loaded, found))
+    if recorder is not None and export is not None:
+        if explore:
+            evaluate(market, loaded.cast, worlds, recorder, explore=True)
+        recorder.write(export)
+        print(f"wrote {export}")

@@ -1,0 +1,92 @@
+"""From what was typed to a command, and from its errors to an exit status and one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+import tyro
+
+from interplay.envs.checking import shown
+from interplay.envs.messages import listed
+from interplay.envs.types import InterplayError
+from interplay.experiments.common.guarding import guarded
+from interplay.experiments.common.stopping import Stopped, quiet_threads, stoppable
+from interplay.experiments.common.terminal import print_anything
+
+COMMANDS = {
+    "train": "train agents against each other and evaluate them",
+    "evaluate": "repeat the evaluation of a run, and export what happened",
+    "benchmark": "train many agents on many markets with many seeds",
+    "plot": "draw what benchmarks found",
+    "pretrain": "train two towers on a log",
+    "recommend": "lists of items for users of a log",
+    "ope": "off-policy evaluation",
+    "fidelity": "how like a log a market is",
+}
+"""Commands, each a file beside this one, which is imported only if it is typed."""
+
+Command = Callable[..., Any]
+
+
+def main(arguments: Sequence[str] | None = None, command: str | None = None) -> int:
+    """Run one command; gives the exit status. Wrong input ends in one line on standard error.
+
+    Args:
+        arguments: what was typed; None = those of the process.
+        command: ``module:function`` to run, for scripts that are no command of ``interplay``; otherwise the first
+            argument names a command.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    with stoppable(), quiet_threads(), current_folder_last():
+        print_anything()
+        try:
+            if command is not None:
+                return _run(command, words, "interplay")
+            if not words or words[0] in ("-h", "--help"):
+                print(_overview())
+                return 0
+            if words[0] not in COMMANDS:
+                raise InterplayError(f"unknown command {shown(words[0])}: choose from {listed(COMMANDS, words[0])}")
+            return _run(f"interplay.experiments.cli.{words[0]}:command", words[1:], f"interplay {words[0]}")
+        except InterplayError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt as stop:
+            print(str(stop) or "stopped", file=sys.stderr)
+            return stop.status if isinstance(stop, Stopped) else 130
+        except BrokenPipeError:  # a reader such as head has read enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains as it ends
+            return 141  # the status that a shell gives for it
+        except OSError as error:  # the disk is full, or a folder cannot be written
+            print(f"error: {error}: free space, or choose another place", file=sys.stderr)
+            return 2
+
+
+@contextmanager
+def current_folder_last() -> Iterator[None]:
+    """So that my_module:MyAgent is found in the current folder, but no file there replaces a library."""
+    before, here = sys.path[:], os.getcwd()
+    sys.path[:] = [*(path for path in before if path not in ("", here)), here]
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def _run(command: str, words: list[str], prog: str) -> int:
+    module, name = command.split(":")
+    function: Command = guarded(getattr(import_module(module), name), words)
+    status: int | None = tyro.cli(function, args=words, prog=prog, config=(tyro.conf.OmitArgPrefixes,))
+    return status or 0
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name.ljust(width)}  {what}" for name, what in COMMANDS.items()]
+    return "\n".join(["usage: interplay COMMAND ...", "", "commands:", *lines, "",
+                      "interplay COMMAND --help shows its settings."])

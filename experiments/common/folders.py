@@ -1,0 +1,103 @@
+"""Folders of runs: where they are made, when they are kept, and who writes to them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from interplay.envs.types import InterplayError
+from interplay.experiments.common.saving import CONFIG
+
+LOCK = "lock"
+
+
+@contextmanager
+def new_folder(log_dir: Path, name: str | None, default: str, *wanted: str) -> Iterator[Path]:
+    """A new folder. It is removed, with the parents made for it, if the block fails with nothing worth keeping.
+
+    Args:
+        log_dir: folder in which it is made.
+        name: its name.
+        default: its name where ``name`` is None; a number is added where that is taken.
+        wanted: names of files that are worth keeping, here or in a folder in here. If the block is stopped, so is
+            config.json, from which a run can be begun anew.
+
+    Raises:
+        InterplayError: the name is taken, or the folder cannot be made.
+    """
+    absent = [parent for parent in (log_dir, *log_dir.parents) if not parent.exists()]
+    folder = _made(log_dir, name, default)
+    try:
+        yield folder
+    except BaseException as error:
+        worth = (*wanted, CONFIG) if isinstance(error, KeyboardInterrupt) else wanted
+        if not any(found for file in worth for found in folder.rglob(file)):
+            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):  # another run may be in a parent by now
+                for parent in absent:
+                    parent.rmdir()
+        raise
+
+
+def check_name(name: str) -> None:
+    """Check that a run's folder of this name lies directly in its ``log_dir``.
+
+    Raises:
+        InterplayError: it does not.
+    """
+    if name in ("", ".", "..") or set(name) & {"/", "\\", "\0"}:
+        raise InterplayError(f"name={name!r} is no name of a folder: give one without / and \\, and the place with "
+                             "--log-dir")
+
+
+def _made(log_dir: Path, name: str | None, default: str) -> Path:
+    if name is not None:
+        check_name(name)
+    wanted, number = name or default.replace(":", ".").replace("/", "."), 0
+    while True:
+        folder = log_dir / (f"{wanted}-{number}" if number else wanted)
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except OSError as error:
+            if not isinstance(error, FileExistsError) or not log_dir.is_dir():
+                raise InterplayError(f"log_dir={str(log_dir)!r} cannot be written ({error.strerror or error}): choose "
+                                     "another with --log-dir") from error
+            if name is not None:
+                raise InterplayError(f"name={name!r} is taken in {str(log_dir)!r}: choose another, or go on with "
+                                     f"--resume {folder}") from None
+            number += 1
+
+
+@contextmanager
+def owned(folder: Path) -> Iterator[None]:
+    """A run's folder that no other process writes to meanwhile.
+
+    The operating system releases the lock when its process ends, however it ends; the file only names the process.
+
+    Raises:
+        InterplayError: another process owns it.
+        OSError: the folder cannot be written.
+    """
+    path = folder / LOCK
+    while True:
+        with path.open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise InterplayError(f"{str(folder)!r} is in use by process {file.read().strip() or '?'}: wait until "
+                                     "it ends, or stop it") from None
+            if os.fstat(file.fileno()).st_nlink == 0:
+                continue  # its last owner has just removed this file
+            file.truncate(0)
+            print(os.getpid(), file=file, flush=True)
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return

@@ -1,0 +1,283 @@
+"""What a run is: one dataclass, which is the command line and is written into the run's folder."""
+
+from __future__ import annotations
+
+import ast
+import shlex
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+import tyro
+
+from interplay.envs.behaviour.logged import WEIGHTED, TargetsOf
+from interplay.envs.checking import Count, Index, check_value, hints_of, shown
+from interplay.envs.data import Preparation
+from interplay.envs.messages import listed
+from interplay.envs.types import InterplayError, Side
+from interplay.experiments.common.flags import Many, Need, Seed, Threads, changed, check_flags, when
+from interplay.experiments.common.saving import CONFIG
+from interplay.experiments.common.serialising import from_json, to_json
+
+Device = Literal["auto", "cpu", "cuda"]
+Pairs = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+
+OPTION_OF: dict[Side, str] = {"users": "user_option", "items": "item_option", "platform": "platform_option"}
+"""The setting that holds the options of a side's agent."""
+
+_FREE = ("resume", "device", "threads", "allow_code")  # what may be another when a run is resumed
+
+LOGGED = Need(lambda s: s.log is not None, "it is about a log: give one with --log, or leave it out")
+_DOWNLOADED = Need(lambda s: s.log is not None and not s.log.exists(),
+                   "only public data sets are looked for in it: name one with --log, or leave it out")
+_SHARED_OUT = Need(lambda s: s.log is not None and s.split not in ("last", "own"),
+                   "a log is split by it with --split random, time or global-time: leave it out")
+_OWN_SPLIT = Need(lambda s: s.log is not None and s.split == "own", "take it with --split own, or leave it out")
+_WEIGHED = Need(lambda s: s.log is not None and s.targets in WEIGHTED,
+                f"there are no weights to clip: choose --targets {' or '.join(WEIGHTED)}, or leave it out")
+_RESUMED = Need(lambda s: s.resume is not None, "code that the command itself names needs no permission: leave it out")
+NO_LOG = Need(lambda s: s.log is None, "the market is made of the log: leave out one of the two")
+
+
+@dataclass(frozen=True)
+class LogSettings:
+    """Which log, what is done to it, and which part of it is held out."""
+
+    log: Path | None = None
+    """Log to take users, items and rewards from: a CSV or Parquet file, a data set's folder, or the name of a public
+    data set such as movielens-1m, which is downloaded (a wrong name lists all)."""
+    data_dir: Path | None = when(_DOWNLOADED, None)
+    """Folder in which public data sets lie already; looked into before anything is downloaded."""
+    user_column: str = when(LOGGED, "user")
+    """Column of the log with the user's id."""
+    item_column: str = when(LOGGED, "item")
+    """Column of the log with the item's id."""
+    reward_column: str = when(LOGGED, "reward")
+    """Column of the log with the reward (a rating, a click)."""
+    time_column: str | None = when(LOGGED, None)
+    """Column of the log with the time, if any. Where no column is named at all, one called time is taken."""
+    propensity_column: str | None = when(LOGGED, None)
+    """Column of the log with the propensity, if any; likewise."""
+    split_column: str | None = when(_OWN_SPLIT, None)
+    """Column of the log that says train or test, if it comes with a split of its own: --split own takes it."""
+    reward_range: tuple[float, float] | None = when(LOGGED, None)
+    """Worst and best reward that there can be, where the log does not show both: one of nothing but clicks has only 1,
+    and 0 1 says so. By default its lowest and highest."""
+    user_features: Path | None = when(LOGGED, None)
+    """Table of what else is known of users, a row for each, with their ids in the log's user column: numbers are
+    standardised, text becomes a column for each category. Taken in place of what a data set brings along."""
+    item_features: Path | None = when(LOGGED, None)
+    """The same of items, with their ids in the log's item column."""
+    held_out: float = when(_SHARED_OUT, 0.2)
+    """Part of the log that only the evaluation sees."""
+    split: Literal["random", "time", "global-time", "last", "own"] = when(LOGGED, "random")
+    """How the held-out part is chosen: at random, each user's newest pairs, the newest of all, each user's very last
+    one, or as the data set or --split-column says."""
+    duplicates: Literal["keep", "mean", "sum", "first", "last"] = when(LOGGED, "keep")
+    """Rows of one pair: all kept, or one row in their place."""
+    clip_rewards: tuple[float, float] | None = when(LOGGED, None)
+    """Lowest and highest reward of the log; what lies beyond is set to the nearer one."""
+    implicit_above: float | None = when(LOGGED, None)
+    """Rewards above this become 1, all others 0."""
+    k_core: Index = when(LOGGED, 0)
+    """Keep only users and items that have at least this many pairs with each other."""
+    scale_rewards: Literal["none", "log", "range", "user"] = when(LOGGED, "none")
+    """Rewards of the log as they are, their log(1 + reward), mapped to [0, 1], or less each user's training mean."""
+
+    def preparation(self) -> Preparation:
+        """What is done to the log before it is split.
+
+        Raises:
+            InterplayError: one of its numbers is out of range.
+        """
+        return Preparation(self.duplicates, self.clip_rewards, self.implicit_above, self.k_core, self.scale_rewards,
+                           self.reward_range)
+
+    def check_resumes(self, made: LogSettings, folder: Path, given: Collection[str] = ()) -> None:
+        """Check that these settings ask for nothing but to go on with the run in ``folder``, which has those it has.
+
+        Args:
+            made: the run's.
+            folder: of the run.
+            given: settings that were typed, and so are asked for even if they are the default.
+
+        Raises:
+            InterplayError: one of them is another.
+        """
+        for name in sorted({*given, *changed(self)} - {*_FREE}):
+            value, old = getattr(self, name), getattr(made, name)
+            if _whole(value) != _whole(old):
+                raise InterplayError(f"--resume {folder}: the run has {name}={old!r}, not {value!r}; leave the flag "
+                                     "out, or start a new run")
+
+
+@dataclass(frozen=True)
+class LoggedMarketSettings(LogSettings):
+    """How a log becomes a market, and what is learnt there."""
+
+    encoder: Path | None = when(LOGGED, None)
+    """Folder that pretrain wrote from the same training part of the log, or that of its --seeds: the log's users and
+    items get their vectors from its towers, and shared-critic starts from what fits of them. A benchmark plays the log
+    twice, as it is anyway and so."""
+    missing: Literal["mask", "impute", "zero"] = when(LOGGED, "mask")
+    """Pairs that the log lacks: never offered, answered by a low-rank model of the training part, or answered 0."""
+    targets: TargetsOf = when(LOGGED, "actual")
+    """What learners of a log take choices to have been worth: the responses, those of logged pairs alone (replay), a
+    model's guess elsewhere (imputed), logged ones by inverse propensities (ips), or guesses that these correct
+    (doubly-robust). Markets are played and evaluated by responses all the same."""
+    clip_weights: float | None = when(_WEIGHED, None)
+    """Highest inverse propensity of ips and doubly-robust; by default none is cut off."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Who plays which market, how long, and where it is written."""
+
+    preset: str = when(NO_LOG, "town")
+    """Market to play, in place of one made of a log: a name, or module:attribute for one of your own."""
+    users: str | None = None
+    """Agent that plays the users: a name, or module:Class, either with ,OPTION=VALUE behind it; by default dqn, or whom
+    the preset recommends."""
+    items: str | None = None
+    """Agent that plays the items, likewise."""
+    platform: str | None = None
+    """Agent that fills the slates, likewise; plackett-luce leaves it to the market, and so do most presets."""
+    seed: Seed = 0
+    """Seed of the training worlds, of the agents and of the split of a log."""
+    episodes: Count | None = None
+    """Episodes of training; by default what the preset recommends."""
+    num_worlds: Many | None = None
+    """Worlds side by side; by default what the preset recommends."""
+    eval_worlds: Many | None = None
+    """Held-out worlds of the final evaluation; by default what the preset recommends."""
+    discount: float | None = None
+    """Discount of learners; by default what the preset recommends."""
+    device: Device = "auto"
+    """Where everything runs."""
+    threads: Threads = 1
+    """Threads on the CPU. Small tensors gain nothing from more, and where other programs run, torch's are much slower
+    than one unless OMP_WAIT_POLICY=PASSIVE is set."""
+    log_dir: Path = Path("runs")
+    """Folder in which the run's own folder is made."""
+    name: str | None = None
+    """Name of the run's own folder; by default the market, the agents, the seed and the time."""
+    resume: Path | None = None
+    """Folder of an interrupted run to go on with. All other settings come from there."""
+    allow_code: bool = when(_RESUMED, False)
+    """Allow --resume to import the code that the run's folder names as module:Name. Allow it only if you trust both."""
+    code: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
+    """What is named as module:Name, each with the checksum of its file."""
+
+
+@dataclass(frozen=True)
+class TrainSettings(LoggedMarketSettings, RunSettings):
+    """Train users, items and platforms with and against each other, then evaluate them on held-out worlds."""
+
+    market: Pairs = field(default_factory=tuple)
+    """NAME=VALUE, changes a number of the market (see interplay.envs.config). May be repeated."""
+    user_option: Pairs = field(default_factory=tuple)
+    """NAME=VALUE, sets a hyper-parameter of the users' agent. May be repeated."""
+    item_option: Pairs = field(default_factory=tuple)
+    """NAME=VALUE, sets a hyper-parameter of the items' agent. May be repeated."""
+    platform_option: Pairs = field(default_factory=tuple)
+    """NAME=VALUE, sets a hyper-parameter of the platform's agent. May be repeated."""
+
+    def check(self) -> None:
+        """Check the numbers. Not done when they are set: the command line's parser would wrap the error in a box.
+
+        Raises:
+            InterplayError: one of them is out of range.
+        """
+        check_flags(self)
+        if self.discount is not None and not 0.0 <= self.discount < 1.0:
+            raise InterplayError(f"discount={self.discount} must be at least 0 and below 1")
+        self.preparation()
+
+    def to_json(self) -> str:
+        """The settings as text; paths become absolute, so that the run can be evaluated from anywhere."""
+        return to_json(self)
+
+    @classmethod
+    def from_json(cls, text: str, path: Path = Path(CONFIG)) -> TrainSettings:
+        """The settings that ``to_json`` wrote into ``path``."""
+        return from_json(cls, text, path)
+
+    def played_by(self, side: Side, agent: str) -> TrainSettings:
+        """These settings with ``agent`` on ``side``."""
+        players: dict[str, Any] = {side: agent}
+        return replace(self, **players)
+
+
+def _whole(value: Any) -> Any:
+    """Of a path the absolute one, as runs keep it."""
+    return value.resolve() if isinstance(value, Path) and value.exists() else value
+
+
+def typed(command: str) -> str:
+    """What was typed, as one of ``scripts/``, for reports that say what made them."""
+    words = sys.argv[2:] if sys.argv[1:2] == [command] else sys.argv[1:]
+    return shlex.join(["python", f"scripts/{command}.py", *words])
+
+
+def split_entrant(text: str) -> tuple[str, tuple[str, ...]]:
+    """``"dqn,double=false,hidden=32"`` to ``("dqn", ("double=false", "hidden=32"))``."""
+    name, *pairs = (part.strip() for part in text.split(","))
+    return name, tuple(pairs)
+
+
+def parse_pairs(pairs: tuple[str, ...], flag: str) -> dict[str, Any]:
+    """``("a=1", "b=x")`` to ``{"a": 1, "b": "x"}``.
+
+    Raises:
+        InterplayError: a pair has no ``=``.
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise InterplayError(f"{flag} {shown(pair)}: write NAME=VALUE")
+        values[name.strip().replace("-", "_")] = _literal(text.strip())
+    return values
+
+
+def _literal(text: str) -> Any:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # the last two where brackets are deep
+        return text
+
+
+def make_options(kind: type, values: dict[str, Any], owner: str) -> Any:
+    """An instance of an options dataclass with some values set.
+
+    Raises:
+        InterplayError: an unknown name, a value of the wrong type, or one that the options refuse.
+    """
+    known = {f.name: f for f in fields(kind)}
+    for name, value in values.items():
+        if name not in known:
+            choices = listed(known, name) or "it has none"
+            raise InterplayError(f"unknown option {shown(name)} of {owner}: choose from {choices}")
+        default = known[name].default
+        if isinstance(default, float) and type(value) is int:
+            values[name] = value = float(value)
+        check_value(f"{owner}: option {name}", value, hints_of(kind)[name])
+    return kind(**values)
+
+
+def find_device(name: str) -> torch.device:
+    """``auto`` takes CUDA where there is one.
+
+    Raises:
+        InterplayError: CUDA was asked for and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InterplayError("device='cuda', but torch sees no CUDA device here: use --device cpu or --device auto")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)

@@ -1,0 +1,179 @@
+"""One process for each job: a process that dies costs its own job alone, and none outlives the process that started it.
+
+Each worker is connected to its parent by a pipe. The worker sends its result through it, the parent a request to stop.
+If the pipe breaks, the parent is dead and the worker exits.
+"""
+
+from __future__ import annotations
+
+import _thread
+import faulthandler
+import math
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from interplay.experiments.common.terminal import print_anything
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+_PRELOADED = ["interplay.experiments.loop.training"]  # imported once; each worker is a fork of that process
+
+
+class Ended(NamedTuple, Generic[Job, Result]):
+    """A job whose process has ended.
+
+    Attributes:
+        job: as it was given.
+        result: what the work returned; None if the process died.
+        status: exit status of the process; minus the signal that ended it.
+        output: file with everything that the process wrote to standard output and error.
+    """
+
+    job: Job
+    result: Result | None
+    status: int
+    output: Path
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: its affinity, in a container at most the quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # no container, or no quota
+        quota, period = map(float, Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split())
+        cores = min(cores, math.ceil(quota / period))
+    return max(1, cores)
+
+
+def worked(work: Callable[[Job], Result], jobs: Sequence[Job], count: int,
+           output_of: Callable[[Job], Path]) -> Generator[Ended[Job, Result]]:
+    """Run the jobs in at most ``count`` processes at a time. Closing the generator stops the processes.
+
+    Args:
+        work: what a process does with its job. To stop is KeyboardInterrupt.
+        jobs: what to work on, in this order.
+        count: processes.
+        output_of: the file that takes the output of a job's process.
+
+    Yields:
+        Each job when its process has ended.
+    """
+    context = _context()
+    waiting = list(reversed(jobs))
+    running: dict[Any, _Worker] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < count:
+                worker = _Worker(context, work, waiting[-1], output_of(waiting.pop()))
+                running[worker.pipe] = worker
+            for pipe in wait(list(running)):
+                yield running.pop(pipe).ended()
+    finally:
+        _stop(list(running.values()))
+
+
+def _context() -> Any:
+    """Fork workers from a server that imports torch but never uses it, on Linux: torch's threads break forks."""
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    with _without_ctrl_c():  # else Ctrl-C kills the server while it imports
+        forkserver.ensure_running()
+    return context
+
+
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Ignore Ctrl-C; processes started here keep ignoring it."""
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # not the main thread, which is the one that gets signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Worker:
+    """A process and the parent's end of its pipe."""
+
+    def __init__(self, context: Any, work: Callable[[Any], Any], job: Any, output: Path) -> None:
+        self.pipe, other_end = context.Pipe()
+        self.process = context.Process(target=_run, args=(work, job, other_end, output))
+        self._job, self._output = job, output
+        self.process.start()
+        other_end.close()  # so that the pipe breaks when the worker dies
+
+    def ended(self) -> Ended[Any, Any]:
+        """The result, once the pipe has something to read."""
+        try:
+            result = self.pipe.recv()
+        except (EOFError, OSError):
+            result = None
+        self.process.join()
+        self.pipe.close()
+        return Ended(self._job, result, self.process.exitcode, self._output)
+
+
+def _stop(workers: Sequence[_Worker]) -> None:
+    """Ask the workers to save and stop, and wait for them. A second Ctrl-C kills them."""
+    for worker in workers:
+        with suppress(OSError):  # it has ended
+            worker.pipe.send("stop")
+    try:
+        for worker in workers:
+            worker.process.join()
+    except KeyboardInterrupt:
+        for worker in workers:
+            worker.process.kill()
+        raise
+    finally:
+        for worker in workers:
+            worker.pipe.close()
+
+
+def _run(work: Callable[[Any], Any], job: Any, pipe: Connection, output: Path) -> None:
+    """What a worker does."""
+    if hasattr(os, "setsid"):
+        os.setsid()  # Ctrl-C in the terminal reaches the parent alone, which asks its workers to stop
+    _redirect(output)
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        threading.Thread(target=_obey, args=(pipe,), daemon=True).start()
+        pipe.send(work(job))
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
+def _redirect(output: Path) -> None:
+    """Write standard output and error to a file, also what native code writes as it crashes."""
+    try:
+        file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    except OSError:  # a full disk: the work itself will say so
+        file = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    os.close(file)
+    print_anything("utf-8")
+    faulthandler.enable(2)
+
+
+def _obey(pipe: Connection) -> None:
+    """Interrupt the work when the parent asks for it; exit if the parent is dead."""
+    try:
+        pipe.recv()
+    except (EOFError, OSError):
+        os._exit(1)
+    _thread.interrupt_main()

@@ -1,0 +1,157 @@
+"""How much one agent could gain by deviating while all others go on as they are: exactly, on small games.
+
+The policies of all agents are tabulated on every state of the game. Then one agent's best response is a Markov decision
+process, solved backwards. The gap is 0 for everybody exactly where the policies are an equilibrium. It is only known
+for policies that act on the state of the game: a network that also reads what does not matter (who was popular before)
+is found out by changing that, and gets no figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from interplay.envs.market import Market
+from interplay.envs.noise import Stream, uniform
+from interplay.envs.types import Side
+from interplay.envs.world import State
+from interplay.experiments.exact.oracles import (
+    BUDGET_UNIT,
+    BudgetGame,
+    ContestGame,
+    SingleUserGame,
+    best_response,
+    budget_game,
+    contest_game,
+    single_user_game,
+)
+from interplay.experiments.loop.cast import Cast
+from interplay.experiments.loop.play import look
+
+Array = NDArray[np.float64]
+Actions = NDArray[np.int64]
+
+
+def best_response_gap(market: Market, cast: Cast) -> float | None:
+    """The largest gain in own return, per episode, that any single agent has from its best response.
+
+    Args:
+        market: a game that ``oracles`` recognises.
+        cast: who plays; without exploration.
+
+    Returns:
+        None where the game is not such a one, or a policy acts on more than its state.
+    """
+    single, budgets, contest = single_user_game(market), budget_game(market), contest_game(market)
+    if single is not None:
+        return _of_user(market, cast, single)
+    if budgets is not None:
+        return _of_users(market, cast, budgets)
+    return None if contest is None else _of_items(market, cast, contest)
+
+
+def _of_user(market: Market, cast: Cast, game: SingleUserGame) -> float | None:
+    """The optimum less the policy's own value."""
+    count = len(game.mood)
+    state = replace(market.reset(range(count)), satiation=_column(game.satiation.T, market), mood=_column(
+        game.mood, market))
+    action = _tabulated(market, cast, state, "users")
+    if action is None:
+        return None
+    own = game.value(lambda values: values[action[:, 0], np.arange(count)])
+    return game.value(best_response) - own
+
+
+def _of_users(market: Market, cast: Cast, game: BudgetGame) -> float | None:
+    """Each user's best response to the others, over all pairs of budgets."""
+    size = game.units(game.most) + 1
+    grid = np.array(list(product(range(size), repeat=market.config.num_items)))
+    energy = torch.tensor(grid * BUDGET_UNIT, dtype=torch.float32, device=market.device)
+    start = market.reset(range(len(grid)))
+    state = replace(start, energy=energy, alive=energy > 0.0)
+    state = replace(state, slate=replace(start.slate, valid=state.alive.unsqueeze(1).expand_as(start.slate.valid)))
+    action = _tabulated(market, cast, state, "users")
+    if action is None:
+        return None
+    action = np.where((action > 0) & np.take_along_axis(grid > 0, np.maximum(action - 1, 0), 1), action, 0)
+    begin = int(np.ravel_multi_index((game.units(game.start),) * market.config.num_items, (size,) * grid.shape[1]))
+    return max(_gap(*_of_one_user(game, grid, action, user), action[:, user], begin, game.horizon)
+               for user in range(market.config.num_users))
+
+
+def _of_one_user(game: BudgetGame, grid: Actions, action: Actions, user: int) -> tuple[Array, Actions]:
+    """Own reward and next state of each of the user's actions, ``[A, states]``; -inf for a dead item."""
+    size, paid, rewards, following = game.units(game.most) + 1, _paid(game), [], []
+    for own in range(grid.shape[1] + 1):
+        choice = action.copy()
+        choice[:, user] = own
+        income = np.stack([np.where(choice == item + 1, paid[:, item], 0).sum(1) for item in range(grid.shape[1])], 1)
+        after = [np.where(grid[:, i] > 0, np.clip(grid[:, i] - game.units(game.upkeep) + income[:, i], 0, size - 1), 0)
+                 for i in range(grid.shape[1])]
+        gain = np.where(grid[:, own - 1] > 0, paid[user, own - 1] * BUDGET_UNIT, -np.inf)
+        rewards.append(gain if own > 0 else np.zeros(len(grid)))
+        following.append(np.ravel_multi_index(after, (size,) * grid.shape[1]))
+    return np.stack(rewards), np.stack(following)
+
+
+def _paid(game: BudgetGame) -> Actions:
+    """What each user pays each item, ``[U, I]``, in units."""
+    return np.rint(game.rate / BUDGET_UNIT).astype(np.int64)
+
+
+def _of_items(market: Market, cast: Cast, game: ContestGame) -> float | None:
+    """Each item's best response to the others, over all combinations of boosts that are being served."""
+    grid = np.array(list(product(range(len(game.levels)), repeat=game.num_items)))
+    level = torch.tensor(grid, device=market.device)
+    state = replace(market.reset(range(len(grid))), boost_level=level, boost_segment=torch.zeros_like(level))
+    action, taken = _tabulated(market, cast, state, "items"), _tabulated(market, cast, state, "users")
+    if action is None or taken is None or (taken != 1).any():
+        return None
+    boost = game.levels[grid]
+    profit = game.responses * game.margin * boost / boost.sum(1, keepdims=True) - game.cost * (boost - 1.0)
+    gaps = []
+    for item in range(game.num_items):
+        following = []
+        for own in range(len(game.levels)):
+            joint = action.copy()
+            joint[:, item] = own
+            following.append(np.ravel_multi_index(tuple(joint.T), (len(game.levels),) * game.num_items))
+        reward = np.repeat(profit[None, :, item], len(game.levels), 0)
+        gaps.append(_gap(reward, np.stack(following), action[:, item], 0, game.horizon))
+    return max(gaps)
+
+
+def _gap(reward: Array, following: Actions, action: Actions, start: int, horizon: int) -> float:
+    """What the best response earns more than ``action [states]``; ``reward`` and ``following`` are ``[A, states]``."""
+    place = np.arange(len(action))
+
+    def value(choose: Callable[[Array], Array]) -> float:
+        ahead = np.zeros(len(action))
+        for _ in range(horizon):
+            ahead = choose(reward + ahead[following])
+        return float(ahead[start])
+
+    return value(best_response) - value(lambda values: values[action, place])
+
+
+@torch.no_grad()
+def _tabulated(market: Market, cast: Cast, state: State, side: Side) -> Actions | None:
+    """Actions ``[states, N]`` of one side; None if they change with what is no part of the game."""
+    found: list[Actions] = []
+    for past in (0.0, 1.0):
+        # Neither is read by the rules of these games, but both are seen.
+        popularity = past * uniform(state.key, 0, Stream.ACTION, tuple(state.popularity.shape[1:]))
+        wearout = past * uniform(state.key, 1, Stream.ACTION, tuple(state.wearout.shape[1:]))
+        other = replace(state, popularity=state.popularity + popularity, wearout=state.wearout + wearout)
+        found.append(cast.act(look(market, cast, other).seen, explore=False)[side].cpu().numpy())
+    return found[0] if (found[0] == found[1]).all() else None
+
+
+def _column(values: Array, market: Market) -> torch.Tensor:
+    """A tensor ``[states, 1, ...]`` for the only user."""
+    return torch.tensor(values, dtype=torch.float32, device=market.device).unsqueeze(1)

@@ -1,0 +1,230 @@
+"""Evaluation: exploration off, worlds that no training has seen, baselines and oracles in the learners' place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interplay.agents import Agent, Setting, find_agent
+from interplay.envs.market import Market
+from interplay.envs.types import SIDES, Side
+from interplay.envs.world import State
+from interplay.experiments.common.finite import check_market
+from interplay.experiments.common.statistics import Estimate, check_finite, gini, mean_estimate
+from interplay.experiments.evaluate.deviations import best_response_gap
+from interplay.experiments.exact.oracles import Oracle, greedy_is_optimal, solve
+from interplay.experiments.loop.cast import PLACKETT_LUCE, Cast
+from interplay.experiments.loop.play import Played, Tally, advance, look
+
+HELD_OUT_SEED = (1 << 62) + 12_345
+"""Seed of all evaluation worlds. Training may use any other seed."""
+
+Watch = Callable[[Played], None]
+"""Called with each step."""
+
+BASELINES: dict[Side, tuple[str, ...]] = {"users": ("random", "popularity", "greedy"),
+                                          "items": ("random", "rest", "greedy"),
+                                          "platform": (PLACKETT_LUCE, "random", "popularity", "greedy")}
+
+
+@dataclass(frozen=True)
+class Score:
+    """What agents did in the held-out worlds. Each figure is a mean over worlds, of one episode each.
+
+    Attributes:
+        users, items, platform: names of the agents.
+        user_return, item_return: summed over the agents of the side.
+        welfare: sum of the two.
+        click_through: responses for each item taken.
+        session_length: steps until a user first leaves, the horizon if it never does; mean over users.
+        users_stay: share of users who never left.
+        users_return: share of those who left that came back; None where nobody leaves.
+        coverage: share of items that were shown at least once.
+        exposure_gini: how unequally items were shown.
+        items_alive: share of items that are alive at the end.
+        mean_boost: boost factor, mean over items and the steps in which a boost could be served.
+        rent_dissipation: boost costs for each unit of items' income before costs.
+        of_worlds: user return in each world, for paired comparisons.
+    """
+
+    users: str
+    items: str
+    platform: str
+    user_return: Estimate
+    item_return: Estimate
+    welfare: Estimate
+    click_through: Estimate
+    session_length: Estimate
+    users_stay: Estimate
+    users_return: Estimate | None
+    coverage: Estimate
+    exposure_gini: Estimate
+    items_alive: Estimate
+    mean_boost: Estimate
+    rent_dissipation: Estimate
+    of_worlds: tuple[float, ...]
+
+    def names(self) -> dict[Side, str]:
+        """Names of the agents by side."""
+        return {"users": self.users, "items": self.items, "platform": self.platform}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Nested, ready for JSON."""
+        return {name: value._asdict() if isinstance(value, Estimate) else value for name, value in vars(self).items()
+                if name != "of_worlds"}
+
+    def less(self, other: Score) -> Estimate:
+        """This user return less that of ``other``, who played the same worlds: paired, world by world."""
+        return mean_estimate(np.subtract(self.of_worlds, other.of_worlds))
+
+
+@dataclass(frozen=True)
+class Report:
+    """An evaluation with what it is to be compared with.
+
+    Attributes:
+        score: of the agents themselves.
+        baselines: with baselines in the place of one side.
+        oracle: the exact answer, where there is one.
+        best_response_gap: what the agent who could gain most would gain by deviating, where it is known.
+        greedy_is_optimal: whether nobody can do better than greedy users from the slates that they are shown.
+    """
+
+    score: Score
+    baselines: tuple[Score, ...]
+    oracle: Oracle | None
+    best_response_gap: float | None
+    greedy_is_optimal: bool
+
+    @property
+    def reference(self) -> tuple[str, float]:
+        """Name and user return of what counts as 1.
+
+        It is the optimum where that is known, otherwise that of greedy users, or of the market's own slates where
+        platforms are compared: a myopic platform may do worse than one that picks by chance.
+        """
+        if self.oracle is not None:
+            return self.oracle.name, self.oracle.user_return
+        name = "greedy" if self._side == "users" else PLACKETT_LUCE
+        return "optimum (greedy)" if self.greedy_is_optimal else name, self._of(name)
+
+    @property
+    def random(self) -> float:
+        """User return of what counts as 0: random users or platforms, exactly where that is known."""
+        exact = None if self.oracle is None else self.oracle.random
+        return self._of("random") if exact is None else exact
+
+    @property
+    def normalised_score(self) -> float | None:
+        """(R - random) / (reference - random) of user return; None where users' choices earn nothing more.
+
+        Both ends are the exact values where the oracle knows them, so that luck in their worlds does not enter.
+        """
+        random, (_, best) = self.random, self.reference
+        if abs(best - random) < 1e-6 or (self.oracle is not None and self.oracle.name != "optimum"):
+            return None
+        return (self.score.user_return.mean - random) / (best - random)
+
+    def _of(self, name: str) -> float:
+        """User return of the baseline called so in the place of the users, or of the platform if there is one."""
+        return next(b.user_return.mean for b in self.baselines if b.names() == self.score.names() | {self._side: name})
+
+    @property
+    def _side(self) -> Side:
+        """Whose baselines tell what users could get."""
+        return "users" if self.score.platform == PLACKETT_LUCE else "platform"
+
+
+def report(market: Market, cast: Cast, num_worlds: int, seed: int, watch: Watch | None = None) -> Report:
+    """Evaluate ``cast`` and the baselines of each side that learns, of the platform if there is one, else of users.
+
+    ``watch`` sees each step of ``cast`` itself, and none of a baseline.
+    """
+    baselines = [evaluate(market, cast.replaced(side, _stand_in(market, side, name, seed)), num_worlds)
+                 for side in _compared(cast) for name in BASELINES[side]]
+    # What is exact is so for slates that the market draws.
+    exact = (None, None) if cast.has_platform else (solve(market), best_response_gap(market, cast))
+    unnoticed = not cast.has_platform and cast.names()["items"] == "rest"
+    return Report(evaluate(market, cast, num_worlds, watch), tuple(baselines), *exact,
+                  unnoticed and greedy_is_optimal(market))
+
+
+def _compared(cast: Cast) -> list[Side]:
+    sides: list[Side] = ["users"] if cast["users"].learns or not cast.has_platform else []
+    return sides + (["items"] if cast["items"].learns else []) + (["platform"] if cast.has_platform else [])
+
+
+def _stand_in(market: Market, side: Side, name: str, seed: int) -> Agent | None:
+    """A baseline; None for the market's own slates."""
+    if name == PLACKETT_LUCE:
+        return None
+    kind = find_agent(name)
+    assert issubclass(kind, Agent)
+    return kind(market.spec_of(side), Setting(seed, market.device))
+
+
+@torch.no_grad()
+def evaluate(market: Market, cast: Cast, num_worlds: int, watch: Watch | None = None, explore: bool = False) -> Score:
+    """Play one episode in each of the first ``num_worlds`` held-out worlds; ``watch`` sees it.
+
+    Scores are of agents that do not explore; logs for off-policy evaluation are better of those who do.
+    """
+    now = look(market, cast, market.reset(range(num_worlds), HELD_OUT_SEED), explore)
+    _check_population(now.state)
+    check_market(market, now.state)
+    tally = Tally.empty(now.state)
+    for _ in range(market.config.horizon):
+        after, step, action = advance(market, cast, now, explore)
+        tally = tally.add(market, now.state, step)
+        if watch is not None:
+            chances = {side: cast.log_propensity(side, now.seen[side], action[side], explore) for side in SIDES}
+            watch(Played(now, action, chances, step, after))
+        now = after
+    check_market(market, now.state)
+    return _score(cast, tally, now.state)
+
+
+def _check_population(state: State) -> None:
+    """Check the numbers that worlds are made of.
+
+    Raises:
+        InterplayError: one is not finite.
+    """
+    for name, value in vars(state.population).items():
+        if isinstance(value, Tensor) and value.is_floating_point():
+            check_finite(value.cpu().numpy(), f"{name} in the population of the held-out worlds",
+                         "correct the market's behaviour")
+
+
+def _score(cast: Cast, tally: Tally, end: State) -> Score:
+    """The tally's sums as means over worlds."""
+    users, items = (x.double().sum(1) for x in (tally.user_return, tally.item_return))
+    check_finite(torch.stack([users, items]).cpu().numpy(), "returns in the held-out worlds",
+                 "correct the market's numbers or behaviour")
+    left, cost = tally.left | ~end.active, tally.cost.double().sum(1)
+    returned = tally.returned | (tally.left & end.active)
+    leavers = left.sum(1)
+    some = leavers > 0
+    return Score(
+        **{str(side): name for side, name in cast.names().items()},
+        user_return=_mean(users), item_return=_mean(items), welfare=_mean(users + items),
+        click_through=_mean(tally.responses / tally.taken.clamp(min=1.0)),
+        session_length=_mean(tally.session.mean(1)),
+        users_stay=_mean(1.0 - left.double().mean(1)),
+        users_return=_mean((returned.sum(1) / leavers)[some]) if bool(some.any()) else None,
+        coverage=_mean((tally.exposure > 0.0).double().mean(1)),
+        exposure_gini=mean_estimate([gini(row) for row in tally.exposure.cpu().numpy()]),
+        items_alive=_mean(end.alive.double().mean(1)),
+        mean_boost=_mean(tally.boost.mean(1) / max(1, int(tally.steps) - 1)),
+        rent_dissipation=_mean(cost / (items + cost).clamp(min=1e-9)),
+        of_worlds=tuple(users.tolist()))
+
+
+def _mean(values: Tensor) -> Estimate:
+    """Over worlds, ``[B]``."""
+    return mean_estimate(values.double().cpu())

@@ -1,0 +1,43 @@
+"""An evaluation as a table, aligned in a terminal, and readable as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from interplay.envs.types import SIDES, Side
+from interplay.experiments.common.statistics import INTERVALS
+from interplay.experiments.common.tables import table
+from interplay.experiments.evaluate.evaluation import Report, Score
+from interplay.experiments.loop.run import Run
+
+
+def report_table(run: Run, report: Report) -> str:
+    """The evaluation of a run beside its baselines and its oracle."""
+    # Who fills the slates is only worth a column where somebody does.
+    sides: tuple[Side, ...] = (*SIDES, "platform") if run.cast.has_platform else SIDES
+    rows = [[*_row(score, sides), "" if score is report.score else str(report.score.less(score))]
+            for score in (*report.baselines, report.score)]
+    oracle = report.oracle
+    if oracle is not None:
+        items = "" if oracle.item_return is None else f"{oracle.item_return:.1f}"
+        boost = "" if oracle.mean_boost is None else f"{oracle.mean_boost:.2f}"
+        rows.append([oracle.name, "", f"{oracle.user_return:.3f}", items, "", "", "", boost, ""])
+    header = [*sides, "user return [95 %]", "item return [95 %]", "clicks", "stay", "alive", "boost",
+              "run less it [95 %]"]
+    score = report.normalised_score
+    name, best = report.reference
+    last = ("" if score is None else f"\nnormalised score (0 = random {report.random:.3f}, 1 = {name} {best:.3f}): "
+            f"{score:.3f}")
+    if report.best_response_gap is not None:
+        last += f"\nbest-response gap (what one agent could gain by deviating): {report.best_response_gap:.3f}"
+    worlds = (f"{run.game.training.eval_worlds} held-out worlds, exploration off; the last agents are the run's; "
+              "clicks = responses for each item taken, stay = users who never left, alive = items at the end; "
+              "run less it = user return of the run less that of the row, paired by world")
+    notes = [worlds, INTERVALS, *([run.game.rewards] if run.game.rewards else [])]
+    return "\n".join([*notes, table(header, rows)]) + last
+
+
+def _row(score: Score, sides: Sequence[Side]) -> list[str]:
+    return [*(score.names()[side] for side in sides), str(score.user_return), str(score.item_return),
+            f"{score.click_through.mean:.3f}", f"{score.users_stay.mean:.0%}", f"{score.items_alive.mean:.0%}",
+            f"{score.mean_boost.mean:.2f}"]

@@ -1,0 +1,1 @@
+"""Optima and equilibria that can be computed."""

@@ -1,0 +1,166 @@
+"""Playing: one step with both sides, and what an episode adds up to. Training and evaluation share it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from interplay.agents import Offer
+from interplay.envs.data.targets import Targets
+from interplay.envs.market import Market
+from interplay.envs.types import SIDES, Observation, Side, TensorRecord, Transition
+from interplay.envs.world import State, Step
+from interplay.experiments.loop.cast import Cast
+
+
+class Moment(NamedTuple):
+    """Worlds between two steps.
+
+    Attributes:
+        state: the worlds, their slates filled.
+        seen: what each side sees of them, and what a platform saw before it filled the slates.
+        slots: what it filled them with, int64 ``[B, U, K]``; None where the market draws its own.
+    """
+
+    state: State
+    seen: dict[Side, Observation]
+    slots: Tensor | None = None
+
+
+class Played(NamedTuple):
+    """One step of all worlds, for those that watch an evaluation.
+
+    Attributes:
+        before: the moment that it started from.
+        action: what each side did, int64 ``[B, N]``.
+        log_propensity: log-probability of each action, float32 ``[B, N]``; None where a player does not know.
+        step: what happened.
+        after: the moment that followed; after the last step of an episode, the last that was seen of it.
+    """
+
+    before: Moment
+    action: dict[Side, Tensor]
+    log_propensity: dict[Side, Tensor | None]
+    step: Step
+    after: Moment
+
+
+def look(market: Market, cast: Cast, state: State, explore: bool = False, slots: Tensor | None = None) -> Moment:
+    """Let a platform fill the slates, if there is one, and each side see ``state``.
+
+    Only oracle baselines see the expected rewards.
+
+    Args:
+        market: the market.
+        cast: who plays.
+        state: the worlds.
+        explore: whether the platform explores.
+        slots: what it had filled the slates of ``state`` with, where that was decided before.
+    """
+    seen: dict[Side, Observation] = {}
+    if cast.has_platform:
+        seen["platform"] = market.observe(state, "platform", cast["platform"].privileged)
+        offer = (cast.offer(seen["platform"], market.config.slate_size, explore) if slots is None
+                 else Offer(slots, state.slate.log_propensity))
+        slots, state = offer.slots, market.offer(state, *offer)
+    return Moment(state, seen | {side: market.observe(state, side, cast[side].privileged) for side in SIDES}, slots)
+
+
+def advance(market: Market, cast: Cast, now: Moment,
+            explore: bool) -> tuple[Moment, Step, dict[Side, Tensor]]:
+    """Both sides act on what they see and the worlds go on: the next moment, what happened, and the actions."""
+    action = cast.act(now.seen, explore)
+    state, step = market.step(now.state, action["users"], action["items"])
+    return look(market, cast, state, explore), step, action
+
+
+def iterate(market: Market, cast: Cast, now: Moment) -> tuple[Moment, Step, dict[str, Tensor]]:
+    """One whole training iteration: act, step, and let both sides learn. Never touches the host.
+
+    Returns:
+        The next moment, what happened, and the learners' metrics as ``users/loss`` and so on.
+    """
+    after, step, action = advance(market, cast, now, explore=True)
+    returning = market.config.return_rate > 0.0
+    moved = {side: _transition(side, now, action[side], step, after, returning) for side in SIDES}
+    targets = market.targets(now.state, step)
+    moved["users"] = _aimed(moved["users"], targets)
+    if now.slots is not None:
+        taken = now.slots.gather(2, (step.position - 1).clamp(min=0).unsqueeze(2)).squeeze(2)
+        taken = torch.where(step.position > 0, taken, 0)
+        seen = _transition("platform", now, taken, step, after, returning)
+        moved["platform"] = replace(_aimed(seen, targets), slate=now.slots)
+    return after, step, cast.learn(moved)
+
+
+def _transition(side: Side, now: Moment, action: Tensor, step: Step, after: Moment, returning: bool) -> Transition:
+    """One side's step. Users who are away count where they may return: somebody has to learn what that is worth.
+
+    A platform earns what its users earn.
+    """
+    users = side != "items"
+    gone = step.user_terminated if users else step.item_terminated
+    present = now.state.active | returning if users else now.state.alive
+    reward = step.user_reward if users else step.item_reward
+    response = step.response if users else step.item_response
+    cut = step.truncated.unsqueeze(1).expand_as(gone)
+    return Transition(now.seen[side], action, reward, after.seen[side], response, gone, cut, present)
+
+
+def _aimed(transition: Transition, targets: Targets[Tensor] | None) -> Transition:
+    """The step with targets of learning in place of what was paid; what happened stays as it is."""
+    if targets is None:
+        return transition
+    return replace(transition, reward=targets.reward, valid=transition.valid & targets.valid, weight=targets.weight)
+
+
+@dataclass(frozen=True)
+class Tally(TensorRecord):
+    """Sums over the steps of one episode so far, kept on the device.
+
+    Attributes:
+        user_return: float32 ``[B, U]``, unblended.
+        item_return: float32 ``[B, I]``, unblended.
+        taken, responses: float32 ``[B]``, items taken by users, and responses.
+        session: float32 ``[B, U]``, steps until the user first left.
+        left, returned: bool ``[B, U]``, whether the user has ever left, and ever come back.
+        exposure: float32 ``[B, I]``, slots that showed the item.
+        cost: float32 ``[B, I]``, what the item's boosts cost.
+        boost: float32 ``[B, I]``, sum of boost factors, and of those only steps 2.. count.
+        steps: int64, how many.
+    """
+
+    user_return: Tensor
+    item_return: Tensor
+    taken: Tensor
+    responses: Tensor
+    session: Tensor
+    left: Tensor
+    returned: Tensor
+    exposure: Tensor
+    cost: Tensor
+    boost: Tensor
+    steps: Tensor
+
+    @classmethod
+    def empty(cls, state: State) -> Tally:
+        """Nothing yet."""
+        users, items = torch.zeros_like(state.mood), torch.zeros_like(state.energy)
+        never = torch.zeros_like(state.active)
+        return cls(users, items, users[:, 0], users[:, 0], users, never, never, items, items, items,
+                   torch.zeros_like(state.time[0]).long())
+
+    def add(self, market: Market, before: State, step: Step) -> Tally:
+        """This and one step more. ``before`` is the state that the step started from."""
+        left = self.left | ~before.active
+        slate = before.slate
+        shown = torch.zeros_like(self.exposure).scatter_add(1, slate.items.flatten(1), slate.valid.flatten(1).float())
+        started = (self.steps > 0).float()  # no boost can be served in the first step
+        return Tally(
+            self.user_return + step.user_own, self.item_return + step.item_own,
+            self.taken + (step.position > 0).sum(1), self.responses + step.response.sum(1),
+            self.session + ~left, left, self.returned | (self.left & before.active),
+            self.exposure + shown, self.cost + step.cost, self.boost + started * market.boosts(before), self.steps + 1)

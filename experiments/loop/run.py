@@ -1,0 +1,235 @@
+"""A run: its agents, its worlds, how far it has come; how it is saved and how it goes on."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+from torch import Tensor
+
+from interplay.agents import Agent, JointAgent, Player, Setting, find_agent
+from interplay.envs.discovery import code_digest, trusting
+from interplay.envs.types import SIDES, InterplayError, Side
+from interplay.experiments.common.finite import check_state
+from interplay.experiments.common.saving import (
+    CONFIG,
+    RESULTS,
+    digest_of_file,
+    load_checkpoint,
+    read_text,
+    save_checkpoint,
+    write_text,
+)
+from interplay.experiments.common.settings import (
+    OPTION_OF,
+    Device,
+    TrainSettings,
+    find_device,
+    make_options,
+    parse_pairs,
+)
+from interplay.experiments.loop.cast import PLACKETT_LUCE, Cast, check_options, check_plays
+from interplay.experiments.loop.game import Game, make_game, with_agents
+from interplay.experiments.loop.play import Moment, Tally, iterate, look
+
+CHECKPOINT = "checkpoint.pt"
+
+__all__ = ["CHECKPOINT", "CONFIG", "RESULTS", "Run", "make_cast"]
+
+
+@dataclass
+class Run:
+    """Training under way. Between two calls of ``step`` it can be saved and goes on bit for bit.
+
+    Attributes:
+        settings: what the user asked for.
+        folder: where everything is written.
+        game: markets and recommended training.
+        cast: who plays each side.
+        now: the worlds between two steps.
+        tally: sums of the episode under way.
+        episode: finished episodes.
+        time: steps taken in the episode under way.
+        wall_seconds: time spent training, over all resumptions.
+        notes: lines on what players started from.
+        curve: rows of curve.csv, one for each finished episode.
+    """
+
+    settings: TrainSettings
+    folder: Path
+    game: Game
+    cast: Cast
+    now: Moment
+    tally: Tally
+    episode: int = 0
+    time: int = 0
+    wall_seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+    curve: list[str] = field(default_factory=list)
+
+    @classmethod
+    def start(cls, settings: TrainSettings, folder: Path) -> Self:
+        """A run at its beginning."""
+        settings = with_agents(settings)
+        game = make_game(settings, find_device(settings.device))
+        cast = make_cast(settings, game)
+        named = (settings.preset if settings.log is None else "", settings.users, settings.items, settings.platform)
+        settings = replace(settings, code=tuple(code_digest(name) for name in named if name and ":" in name))
+        notes = () if game.pretrained is None else tuple(cast.begin(game.pretrained.pretrained()))
+        now = _first_moment(settings, game, cast, 0)
+        return cls(settings, folder, game, cast, now, Tally.empty(now.state), notes=notes)
+
+    @classmethod
+    def load(cls, folder: Path, device: Device | None = None, allow_code: bool = False) -> Self:
+        """The run that was saved in ``folder``.
+
+        Args:
+            folder: that train wrote.
+            device: where to go on; by default where it was.
+            allow_code: whether what the folder names as ``module:Name`` may be imported.
+
+        Raises:
+            InterplayError: there is none, it cannot be read, names code, or its market has changed.
+        """
+        if (folder / CONFIG).is_file() and not (folder / CHECKPOINT).is_file():
+            raise InterplayError(f"{str(folder)!r} has no {CHECKPOINT}: it was stopped before its first, or benchmark "
+                                 f"did not keep it; begin anew with: interplay train --resume {folder}")
+        return cls.resumed(folder, device, allow_code)
+
+    @classmethod
+    def resumed(cls, folder: Path, device: Device | None = None, allow_code: bool = False) -> Self:
+        """The same, but at its beginning where it has no checkpoint yet."""
+        if not (folder / CONFIG).is_file():
+            raise InterplayError(f"{str(folder)!r} is not a run: it has no {CONFIG}; give a folder that train wrote")
+        made = TrainSettings.from_json(read_text(folder / CONFIG), folder / CONFIG)
+        with trusting(allow_code):
+            run = cls.start(made if device is None else replace(made, device=device), folder)
+        if run.settings.code != made.code:
+            print(f"note: code has changed since {str(folder)!r} was made: {', '.join(run.settings.code)}, was "
+                  f"{', '.join(made.code)}", file=sys.stderr)
+        if (folder / CHECKPOINT).is_file():
+            run._restore()
+        return run
+
+    @property
+    def finished(self) -> bool:
+        """Whether all episodes have been played."""
+        return self.episode >= self.game.training.episodes
+
+    @property
+    def env_steps(self) -> int:
+        """Steps of single worlds so far."""
+        return (self.episode * self.game.market.config.horizon + self.time) * self.game.training.num_worlds
+
+    @property
+    def agent_steps(self) -> int:
+        """Steps of single agents so far."""
+        config = self.game.market.config
+        return self.env_steps * (config.num_users + config.num_items)
+
+    def step(self) -> dict[str, Tensor]:
+        """One training iteration; gives the learners' metrics."""
+        started = time.perf_counter()
+        after, step, metrics = iterate(self.game.market, self.cast, self.now)
+        self.tally = self.tally.add(self.game.market, self.now.state, step)
+        self.now, self.time = after, self.time + 1
+        self.wall_seconds += time.perf_counter() - started
+        return metrics
+
+    @property
+    def episode_ended(self) -> bool:
+        """Whether the episode under way has reached its horizon."""
+        return self.time >= self.game.market.config.horizon
+
+    def next_episode(self) -> None:
+        """Begin the next episode, in worlds that have not been played."""
+        self.episode, self.time = self.episode + 1, 0
+        self.now = _first_moment(self.settings, self.game, self.cast, self.episode)
+        self.tally = Tally.empty(self.now.state)
+
+    def write_config(self) -> None:
+        """Write the settings, which ``load`` reads."""
+        write_text(self.folder / CONFIG, self.settings.to_json())
+
+    def save(self) -> None:
+        """Write the checkpoint; the old one stays until the new one is whole.
+
+        Raises:
+            InterplayError: what the agents have learnt is not finite; the old checkpoint stays.
+            OSError: it cannot be written.
+        """
+        agents = self.cast.state_dict()
+        check_state(agents, f"after {self.env_steps} steps")
+        save_checkpoint(self.folder / CHECKPOINT, {
+            "episode": self.episode, "time": self.time, "wall_seconds": self.wall_seconds,
+            "state": self.now.state.state_dict(), "slots": self.now.slots, "tally": self.tally.state_dict(),
+            "agents": agents, "curve": self.curve}, self._made_by())
+
+    def _made_by(self) -> dict[str, str]:
+        return {CONFIG: digest_of_file(self.folder / CONFIG), "market": self.game.fingerprint}
+
+    def _restore(self) -> None:
+        path = self.folder / CHECKPOINT
+        saved = load_checkpoint(path, self._made_by(), self.game.market.device)
+        try:
+            self.cast.load_state_dict(saved["agents"])
+            state = self.now.state.loaded(saved["state"])
+            self.now = look(self.game.market, self.cast, state, slots=saved["slots"])
+            self.tally = self.tally.loaded(saved["tally"])
+            self.episode, self.time, self.wall_seconds = saved["episode"], saved["time"], saved["wall_seconds"]
+            self.curve = list(saved["curve"])
+        except Exception as error:  # agents may be anybody's code
+            reason = f"{type(error).__name__}: {error}".splitlines()[0][:100]
+            raise InterplayError(f"{str(path)!r} does not fit the agents as they are now ({reason}): restore the "
+                                 "version that wrote it, or start a new run") from error
+
+
+def make_cast(settings: TrainSettings, game: Game) -> Cast:
+    """The agents that the settings name, with their options.
+
+    Raises:
+        InterplayError: an unknown agent or option, or a value that it cannot have.
+    """
+    users, items = (find_agent(_named(settings, side)) for side in SIDES)
+    check_options(users, items, settings.item_option)
+    players: dict[Side, Player] = {}
+    if _named(settings, "platform") != PLACKETT_LUCE:
+        players["platform"] = _make_player(settings, game, ("platform",))
+    elif settings.platform_option:
+        raise InterplayError(f"--platform-option {settings.platform_option[0]!r}: the market itself draws the slates; "
+                             "name who is to fill them with --platform")
+    if users is items and issubclass(users, JointAgent):
+        both = _make_player(settings, game, SIDES)
+        return Cast(players | {"users": both, "items": both})
+    return Cast(players | {side: _make_player(settings, game, (side,)) for side in SIDES})
+
+
+def _make_player(settings: TrainSettings, game: Game, sides: tuple[Side, ...]) -> Player:
+    side, name = sides[0], _named(settings, sides[0])
+    flag = OPTION_OF[side]
+    kind = find_agent(name)
+    check_plays(kind, side, name)
+    pairs = parse_pairs(getattr(settings, flag), "--" + flag.replace("_", "-"))
+    values = {**game.training.options.get(name, {}), **pairs}
+    options = make_options(kind.Options, values, f"agent {name!r}")
+    total = game.training.episodes * game.market.config.horizon
+    setting = Setting(settings.seed, game.market.device, total, game.training.discount)
+    if issubclass(kind, JointAgent):
+        return kind({side: game.market.specs[side] for side in sides}, setting, options)
+    assert issubclass(kind, Agent)
+    return kind(game.market.spec_of(side), setting, options)
+
+
+def _named(settings: TrainSettings, side: Side) -> str:
+    name: str | None = getattr(settings, side)
+    assert name is not None, "with_agents names all"
+    return name
+
+
+def _first_moment(settings: TrainSettings, game: Game, cast: Cast, episode: int) -> Moment:
+    count = game.training.num_worlds
+    worlds = range(episode * count, (episode + 1) * count)
+    return look(game.market, cast, game.market.reset(worlds, settings.seed), explore=True)

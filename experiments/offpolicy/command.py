@@ -1,0 +1,266 @@
+"""The command ``interplay ope``: what a policy would have earned, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+import polars as pl
+import torch
+import tyro
+
+from interplay.envs.checking import Bounds, Positive
+from interplay.envs.data.market_log import SUFFIX
+from interplay.envs.data.open_bandit import read_open_bandit
+from interplay.envs.presets import find_preset
+from interplay.envs.types import InterplayError
+from interplay.experiments.common.flags import Many, Need, Seed, check_flags, when
+from interplay.experiments.common.reports import REPORT, made_by, publish
+from interplay.experiments.common.settings import typed
+from interplay.experiments.offpolicy.estimators import WEIGHTING, Case
+from interplay.experiments.offpolicy.evaluation import Evaluation, evaluate_case, evaluate_policy
+from interplay.experiments.offpolicy.exported import SlateLog, evaluate_slates, read_slates, uniform_slates
+from interplay.experiments.offpolicy.feedback import BanditFeedback, Floats
+from interplay.experiments.offpolicy.market import LoggedMarket
+from interplay.experiments.offpolicy.market_judging import FRESH_WORLDS, judge_market
+from interplay.experiments.offpolicy.open_bandit import open_bandit_feedback
+from interplay.experiments.offpolicy.policies import always, most_clicked, uniform
+from interplay.experiments.offpolicy.replay import run_slates
+from interplay.experiments.offpolicy.report import Section, ope_text
+from interplay.experiments.offpolicy.synthetic import SyntheticBandit, judge
+from interplay.experiments.offpolicy.table import BanditColumns, read_bandit
+
+
+def _slates(settings: OpeSettings) -> bool:
+    return settings.path is not None and settings.path.name.endswith(SUFFIX)
+
+
+def _own_table(settings: OpeSettings) -> bool:
+    return settings.path is not None and not _slates(settings) and not settings.path.is_dir()
+
+
+_TABLE = Need(_own_table, "it is about a table of your own, and of nothing else are the columns a choice: leave it out")
+_MODELS = Need(lambda s: not _slates(s) and s.target_column is None,
+               "there are no reward models with --target-column or a market's slates: leave it out")
+_TABLE_MODELS = Need(lambda s: _TABLE.met(s) and _MODELS.met(s),
+                     "it is about the reward models of a table of your own, and with --target-column there are none: "
+                     "leave it out")
+_UNITS = Need(lambda s: _own_table(s) or _slates(s),
+              "it is about a table of your own or a market's slates: leave it out")
+_TARGET = Need(lambda s: s.path is not None and s.target_column is None,
+               "it is the target for a log, unless --target-column is: leave it out")
+_RUN = Need(lambda s: isinstance(s.policy, Path), "it is about a run's folder as --policy: leave it out")
+_JUDGING = Need(lambda s: s.synthetic or s.preset is not None, "it is about --synthetic and --preset: leave it out")
+_PRESET = Need(lambda s: s.preset is not None, "it is about --preset: leave it out")
+
+
+@dataclass(frozen=True)
+class OpeSettings:
+    """Estimate what a policy would have earned from what another policy did (off-policy evaluation)."""
+
+    path: Annotated[Path | None, tyro.conf.Positional] = None
+    """Table of your own (.csv, .tsv, .parquet), a row for each choice that was logged. Or a campaign of the Open Bandit
+    data set, such as obd/bts/men: a folder with men.csv and item_context.csv, whose columns are known. Or the slates of
+    a market, NAME.market.parquet, as evaluate --export writes them, whose columns are known too."""
+    action_column: str = when(_TABLE, "item")
+    """Column of the table with what was chosen."""
+    reward_column: str = when(_TABLE, "reward")
+    """Column with what came of it."""
+    propensity_column: str = when(_TABLE, "propensity")
+    """Column with the probability of that choice under the policy that made it."""
+    target_column: str | None = when(_TABLE, None)
+    """Column with its probability under the policy that is asked about, in place of --policy. Only that of what was
+    chosen is known then, so that the estimators are those that need no model."""
+    context_columns: tuple[str, ...] = when(_TABLE_MODELS, ())
+    """Columns that reward models may use: numbers, or text of a few categories."""
+    unit_column: str | None = when(_UNITS, None)
+    """Column with what was drawn independently, such as the user: its rows stay together in folds and intervals. Of
+    a market's slates it is each user of each world, unless you say world, or another column of the file."""
+    policy: Literal["uniform", "most-clicked"] | Path = when(_TARGET, "uniform")
+    """The target: every item as likely, or always the item with the highest click rate in the older half of the log,
+    which is then evaluated on the newer half; a table is as old as its rows are high. Of a market's slates: every slate
+    of what could be shown as likely, or a folder that train wrote, whose platform is meant, without exploration."""
+    folds: Annotated[int, Bounds(2, 1000)] = when(_MODELS, 3)
+    """Folds of the log that the reward models of DM, DR and their relatives are cross-fitted on."""
+    seed: Seed = 0
+    """Seed of folds and bootstrap, and of the synthetic bandit or the market's worlds."""
+    csv: Path | None = None
+    """File to write the table to as well."""
+    out: Path | None = None
+    """Folder to write report.md and its rows to; by default nothing is written."""
+    synthetic: bool = False
+    """Instead of a log, judge the estimators on a synthetic bandit of 30 actions whose truth is known."""
+    preset: str | None = None
+    """Instead of a log, judge them in this market, such as town, where playing tells the truth."""
+    repeats: Many = when(_JUDGING, 100)
+    """Logs to judge the estimators by."""
+    allow_code: bool = when(_RUN, False)
+    """Import the code that the folder of --policy names as module:Name. Allow it only if you trust both."""
+    rounds: Annotated[int, Bounds(1, 100_000_000)] = when(_JUDGING, 10_000)
+    """Rounds of each of these logs. In a market a round is a user in its last step, and worlds are whole."""
+    steps: Many = when(_PRESET, 10)
+    """Steps of each log of a market."""
+    temperature: Positive = when(_JUDGING, 1.0)
+    """Temperature of the policies of bandit or market: smaller means greedier, and less overlap."""
+
+
+class Question(NamedTuple):
+    """A log, a target and a line that says what they are."""
+
+    feedback: BanditFeedback
+    policy: Floats
+    what: str
+
+
+_COLUMNS = {"action": "action_column", "reward": "reward_column", "propensity": "propensity_column",
+            "target": "target_column", "context": "context_columns", "unit": "unit_column"}
+
+
+def ope(settings: OpeSettings) -> None:
+    """Print the table, and write it if that is asked for.
+
+    Raises:
+        InterplayError: not exactly one of path, ``synthetic`` and ``preset`` is given, or whatever is wrong with the
+            log or the numbers.
+    """
+    path = settings.path
+    if (path is not None) + settings.synthetic + (settings.preset is not None) != 1:
+        raise InterplayError(f"path={path and str(path)!r}, synthetic={settings.synthetic} and preset="
+                             f"{settings.preset!r}: give either a log, such as my.csv or obd/bts/men, or "
+                             "--synthetic, or --preset town")
+    check_flags(settings)
+    if isinstance(settings.policy, Path) and not _slates(settings):
+        raise InterplayError(f"policy={str(settings.policy)!r}: give uniform or most-clicked; a run's folder is for "
+                             f"the slates of a market, NAME{SUFFIX}")
+    if path is not None:
+        _estimate(settings, path)
+    elif settings.preset is not None:
+        _judge_market(settings, settings.preset)
+    else:
+        _judge(settings)
+
+
+def _estimate(settings: OpeSettings, path: Path) -> None:
+    if not path.exists():
+        raise InterplayError(f"{path}: there is no such file or folder: check the path")
+    columns = BanditColumns(**{name: getattr(settings, setting) for name, setting in _COLUMNS.items()})
+    read = _market_log if _slates(settings) else _campaign if path.is_dir() else _table
+    what, found = read(settings, path, columns)
+    _finish(settings, [Section(what, evaluations=found)], [_columns(e) for e in found])
+
+
+def _market_log(settings: OpeSettings, path: Path, columns: BanditColumns) -> tuple[str, list[Evaluation]]:
+    log = read_slates(path, columns.unit)
+    target, chances = _platform(log, settings.policy, settings.allow_code)
+    found = evaluate_slates(log, chances, settings.seed)
+    there = log.active
+    return (f"{path.name}: {there.sum():,} slates that users saw, mean reward {log.reward[there].mean():.5f}; target: "
+            f"{target}, for users as the log's own slates left them", found)
+
+
+def _platform(log: SlateLog, policy: str | Path, allow_code: bool) -> tuple[str, Floats]:
+    """A market's target in words, and the log-probability of each slate under it."""
+    if isinstance(policy, Path):
+        torch.set_num_threads(1)
+        return f"the platform of {policy}", run_slates(log, policy, allow_code)
+    if policy != "uniform":
+        raise InterplayError(f"policy={policy!r} is one of single items, but {log.source} holds slates: give uniform "
+                             "or a run's folder")
+    return "every slate as likely", uniform_slates(log)
+
+
+def _campaign(settings: OpeSettings, path: Path, columns: BanditColumns) -> tuple[str, list[Evaluation]]:
+    question = ask(path, str(settings.policy))
+    return question.what, evaluate_policy(question.feedback, question.policy, settings.folds, seed=settings.seed)
+
+
+def _table(settings: OpeSettings, path: Path, columns: BanditColumns) -> tuple[str, list[Evaluation]]:
+    read = read_bandit(path, columns)
+    feedback, what = read.feedback, f"{path.name}: {{:,}} rounds, {len(read.actions)} actions, mean reward {{:.5f}}"
+    if read.target is None:
+        question = _asked(feedback, str(settings.policy), what, read.actions)
+        return question.what, evaluate_policy(question.feedback, question.policy, settings.folds, seed=settings.seed)
+    told = _told(what, feedback, f"the one in column {columns.target!r}")
+    none = np.zeros(len(feedback))
+    case = Case(read.target / feedback.propensity, feedback.reward, none, none, none, none)
+    return told, evaluate_case(case, WEIGHTING, settings.seed, unit=feedback.unit)
+
+
+def ask(path: Path, policy: str) -> Question:
+    """The log of a campaign and the target that is called ``policy``."""
+    log = read_open_bandit(path)
+    what = f"{log.campaign} as {log.policy} showed it: {{:,}} rounds, {log.num_items} items, click rate {{:.5f}}"
+    return _asked(open_bandit_feedback(log), policy, what, range(log.num_items))
+
+
+def _asked(feedback: BanditFeedback, policy: str, what: str, names: Sequence[int | str]) -> Question:
+    if policy == "uniform":
+        return Question(feedback, uniform(feedback), _told(what, feedback, "every item as likely"))
+    half = len(feedback) // 2
+    if half == 0:
+        raise InterplayError(f"policy={policy!r} is chosen on one half of the rounds and evaluated on the other: there "
+                             f"are {len(feedback)}, give at least 2")
+    older, newer = feedback.take(slice(0, half)), feedback.take(slice(half, None))
+    best = most_clicked(older)
+    target = f"always item {names[best]}, chosen on the {half:,} rounds before"
+    return Question(newer, always(newer, best), _told(what, newer, target))
+
+
+def _told(what: str, feedback: BanditFeedback, target: str) -> str:
+    return f"{what.format(len(feedback), feedback.reward.mean())}; target: {target}"
+
+
+def _columns(found: Evaluation) -> dict[str, Any]:
+    low, high = found.estimate.ci95 or (None, None)
+    return {"estimator": found.name, "value": found.estimate.mean, "low": low, "high": high,
+            "effective_size": found.effective_size, "clipped": found.clipped, "note": found.note,
+            "warning": found.warning}
+
+
+def _judge(settings: OpeSettings) -> None:
+    bandit = SyntheticBandit(temperature=settings.temperature, seed=settings.seed)
+    found = judge(bandit, settings.rounds, settings.repeats, settings.folds)
+    text = (f"{bandit}: truth {bandit.truth():.5f}; {settings.repeats} logs of {settings.rounds:,} rounds by a policy "
+            f"that earns {bandit.truth(bandit.logger):.5f}")
+    _finish(settings, [Section(text, accuracies=found)], [a._asdict() for a in found])
+
+
+def _judge_market(settings: OpeSettings, preset: str) -> None:
+    torch.set_num_threads(1)
+    market = LoggedMarket(find_preset(preset), settings.steps, settings.temperature, settings.seed)
+    num_users = market.preset.config.num_users
+    worlds = -(-settings.rounds // num_users)
+    found = judge_market(market, worlds, settings.repeats, settings.folds)
+    sections = [Section(f"{preset}: {settings.repeats} logs of {worlds:,} worlds with {num_users} users and "
+                        f"{settings.steps} steps; temperature {settings.temperature:g}, truth from {FRESH_WORLDS:,} "
+                        "other worlds")]
+    sections += [Section(f"{question}: truth {truth.value:.4f} (standard error {truth.error:.4f}), the logger earns "
+                         f"{truth.logged:.4f}", accuracies=accuracy) for question, (truth, accuracy) in found.items()]
+    if not market.draws_slates:
+        sections.append(Section(f"slate: not asked, since {preset} shows items in a fixed order or retrieves them "
+                                "first"))
+    _finish(settings, sections, [{"question": question} | a._asdict() for question, answer in found.items()
+                                 for a in answer.accuracy])
+
+
+def _finish(settings: OpeSettings, sections: list[Section], rows: list[dict[str, Any]]) -> None:
+    """Print the sections, and write them where that is asked for."""
+    print("\n\n".join(map(str, sections)))
+    if settings.out is not None:
+        publish(settings.out, ope_text, made_by(typed("ope")), {"sections": [one.as_dict() for one in sections]})
+        print(f"wrote {settings.out / REPORT}")
+    _write(settings.csv, rows)
+
+
+def _write(path: Path | None, rows: list[dict[str, Any]]) -> None:
+    if path is None:
+        return
+    try:
+        pl.DataFrame(rows).write_csv(path)
+    except OSError as error:
+        raise InterplayError(f"csv={str(path)!r} cannot be written ({error}): give a file in a folder that "
+                             "exists") from error
+    print(f"wrote {path}")

@@ -1,0 +1,81 @@
+"""A table of one's own as a case for off-policy evaluation: a row for each choice that was made and logged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from interplay.envs.data.columns import check_columns, read_ids, read_numbers, read_propensities, refuse
+from interplay.envs.data.features import make_features, standardised, typed
+from interplay.envs.data.reading import column_names, read_frame
+from interplay.envs.types import InterplayError
+from interplay.experiments.offpolicy.feedback import BanditFeedback, Floats
+
+
+@dataclass(frozen=True)
+class BanditColumns:
+    """Which column holds what; None or empty = there is none."""
+
+    action: str = "item"
+    reward: str = "reward"
+    propensity: str = "propensity"
+    unit: str | None = None
+    target: str | None = None
+    context: tuple[str, ...] = ()
+
+    def used(self) -> list[str]:
+        """All that are named."""
+        named = (self.action, self.reward, self.propensity, self.unit, self.target)
+        return [*(name for name in named if name is not None), *self.context]
+
+
+class BanditTable(NamedTuple):
+    """What was read.
+
+    Attributes:
+        feedback: the rounds, in the table's order.
+        actions: the id of each of the ``A`` actions, those that occur in the table.
+        target: float64 ``[N]`` in [0, 1], with which another policy would have done what was done; None if not told.
+    """
+
+    feedback: BanditFeedback
+    actions: tuple[int | str, ...]
+    target: Floats | None
+
+
+def read_bandit(path: Path, columns: BanditColumns) -> BanditTable:
+    """The choices in a CSV, TSV or Parquet file.
+
+    Raises:
+        InterplayError: a column is not there, there is no row, or a value is none that it can be.
+    """
+    check_columns(column_names(path), columns, path.name)
+    frame = read_frame(path, columns.used())
+    if frame.is_empty():
+        raise InterplayError(f"{path.name}: there are 0 rows: give a log with at least one")
+    action, names = read_ids(frame[columns.action], path.name)
+    reward = read_numbers(frame[columns.reward], path.name).astype(np.float64)
+    feedback = BanditFeedback(
+        _context(frame, columns.context, path.name), action, reward,
+        read_propensities(frame[columns.propensity], path.name), len(names),
+        unit=None if columns.unit is None else read_ids(frame[columns.unit], path.name)[0])
+    return BanditTable(feedback, names, None if columns.target is None else _chances(frame[columns.target], path.name))
+
+
+def _context(frame: pl.DataFrame, names: tuple[str, ...], source: str) -> Floats:
+    """Numbers standardised and text as categories, ``[N, F]``: as features of users and items are read."""
+    if not names:
+        return np.zeros((frame.height, 0))
+    row = "row of the table"
+    numbered = typed(frame.select(names).with_row_index(row), row)
+    return standardised(make_features(numbered, row, range(frame.height), source).values).astype(np.float64)
+
+
+def _chances(column: pl.Series, source: str) -> Floats:
+    values = read_numbers(column, source).astype(np.float64)
+    refuse(pl.Series((values < 0.0) | (values > 1.0)), column, "which is no probability: give one from 0 to 1", source)
+    return values

@@ -1,0 +1,233 @@
+"""The command ``interplay pretrain``: representations from a log, beside what they have to beat."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from interplay.envs.data import InteractionLog, find_folds, find_log
+from interplay.envs.types import InterplayError
+from interplay.experiments.common.finite import check_figures
+from interplay.experiments.common.folders import check_name, new_folder, owned
+from interplay.experiments.common.logs import Parts, digest, digest_of, logged_parts
+from interplay.experiments.common.reports import made_by, publish
+from interplay.experiments.common.saving import (
+    CONFIG,
+    RESULTS,
+    digest_of_file,
+    read_sealed,
+    save_checkpoint,
+    write_sealed,
+    write_text,
+)
+from interplay.experiments.common.settings import typed
+from interplay.experiments.common.stopping import interruption, resumable
+from interplay.experiments.recommend.repeats import figures_table, repeats_text
+from interplay.experiments.representation.baselines import ease, implicit_als, item_knn, popularity
+from interplay.experiments.representation.epochs import Note
+from interplay.experiments.representation.factorisation import SIZES, factorise
+from interplay.experiments.representation.fitting import Fitted, fit, inner_parts
+from interplay.experiments.representation.keeping import Keeper
+from interplay.experiments.representation.ranking import Floats, Ranker, interactions, rank
+from interplay.experiments.representation.responses import Responses, judge, liked_of, probability_of
+from interplay.experiments.representation.settings import MODEL, TRAINING, PretrainSettings
+
+
+def pretrain(settings: PretrainSettings) -> Path:
+    """One run, or one for each seed or fold and a report of all.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InterplayError: whatever is wrong with the settings or the log.
+        Stopped: by a signal; says how to go on.
+    """
+    settings = settings.resumed() if settings.resume is not None else replace(settings, typed=typed("pretrain"))
+    settings.check()
+    if settings.name is not None:
+        check_name(settings.name)
+    runs = _repeats(settings)
+    if not runs:
+        return _one(settings)
+    with _opened(settings) as folder:
+        done: dict[str, Any] = {}
+        try:
+            for name, run in runs.items():
+                done[name] = _results(replace(run, log_dir=folder, name=name, resume=None))
+        finally:  # what is finished is told of, even if the rest fails or is stopped
+            if done:
+                print(publish(folder, repeats_text, made_by(settings.typed), {
+                    "over": "folds" if settings.folds else "seeds", "planned": len(runs), "runs": done}))
+    return folder
+
+
+def _repeats(settings: PretrainSettings) -> dict[str, PretrainSettings]:
+    """The runs that the settings ask for, by name; none if they are one themselves."""
+    if settings.folds:
+        assert settings.log is not None, "checked"
+        folds = find_folds(find_log(settings.log, settings.data_dir))
+        return {fold.stem: replace(settings, log=fold, folds=False) for fold in folds}
+    seeds = range(settings.seed, settings.seed + settings.seeds) if settings.seeds > 1 else ()
+    return {f"s{seed}": replace(settings, seed=seed, seeds=1) for seed in seeds}
+
+
+def _results(settings: PretrainSettings) -> dict[str, Any]:
+    """Of a run among several, which may be finished or begun already."""
+    assert settings.name is not None, "one of several runs has a name"
+    folder = settings.log_dir / settings.name
+    if not (folder / RESULTS).is_file():
+        _one(replace(settings, resume=folder if folder.exists() else None))
+    return read_sealed(folder / RESULTS)
+
+
+@contextmanager
+def _opened(settings: PretrainSettings) -> Iterator[Path]:
+    """The run's folder, a new one or the one to resume, with the settings in it; no other process writes to it."""
+    assert settings.log is not None, "checked"
+    default = f"pretrain-{settings.log.stem}-{settings.encoder}-s{settings.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    with (nullcontext(settings.resume) if settings.resume is not None
+          else new_folder(settings.log_dir, settings.name, default, RESULTS, TRAINING)) as folder:
+        if not (folder / CONFIG).is_file():
+            write_text(folder / CONFIG, settings.to_json())
+        with resumable("pretrain", folder), owned(folder):
+            yield folder
+
+
+def _one(settings: PretrainSettings) -> Path:
+    """Train, compare, print the table and write everything into the run's folder, which is returned."""
+    torch.set_num_threads(1)
+    parts = logged_parts(settings, settings.seed)
+    print(parts.summary)
+    if settings.task == "responses":  # what could only fail after minutes of training
+        parts.held_out.scaled(parts.held_out.reward)
+        liked_of(parts.held_out.reward, settings.threshold(parts.train))
+    elif settings.implicit_above is not None:
+        print(_said(settings, parts))
+    with _opened(settings) as folder:
+        print(f"run: {folder}")
+        keeper = Keeper(folder / TRAINING, _made_by(settings, parts))
+        fitted, found = _trained(settings, parts, folder, keeper)
+        seconds = keeper.seconds
+        _save(folder, fitted, digest(parts.train), {"epochs": fitted.epochs, "seconds": round(seconds, 1), **found})
+    print(f"{fitted.epochs} epochs, {seconds:.0f} s\n{figures_table(found['models'])}")
+    return folder
+
+
+def _said(settings: PretrainSettings, parts: Parts) -> str:
+    """How many pairs count as taken.
+
+    Raises:
+        InterplayError: none of the training part does, or none that is held out.
+    """
+    pairs = {label: len(settings.learnt(part).pairs().key)
+             for label, part in (("training", parts.train), ("held-out", parts.held_out))}
+    if not all(pairs.values()):
+        raise InterplayError(f"implicit_above={settings.implicit_above:g} leaves {pairs['training']} training and "
+                             f"{pairs['held-out']} held-out pairs that count as taken: lower it, or hold out more")
+    every, count = sum(pairs.values()), len(parts.whole.pairs().key)
+    return f"taken    {every:,} of {count:,} pairs, {pairs['held-out']:,} of them held out"
+
+
+@contextmanager
+def _noted(folder: Path, keeper: Keeper, epochs: int) -> Iterator[Note]:
+    """A ``Note`` that writes curves and moves a bar, since training may take minutes.
+
+    Curves are written anew from the points that were kept, so that none is there twice. The bar ends before ``epochs``
+    where stopping is early, and begins again for the fit on all of the training part.
+    """
+    for old in folder.glob("events.out.tfevents.*"):
+        old.unlink()
+    with (closing(SummaryWriter(str(folder))) as writer,
+          tqdm(total=epochs, unit="epoch", mininterval=0.5) as bar):
+        def draw(name: str, value: float, epoch: int) -> None:
+            writer.add_scalar(f"pretrain/{name}", value, epoch)
+            if name in ("validation", "whole_loss"):
+                bar.n = epoch
+                bar.set_postfix_str(f"{name} {value:.3f}")
+
+        def note(name: str, value: float, epoch: int) -> None:
+            check_figures({name: value}, f"in epoch {epoch}")
+            keeper.points.append((name, value, epoch))
+            draw(name, value, epoch)
+
+        for point in keeper.points:
+            draw(*point)
+        yield note
+
+
+def _made_by(settings: PretrainSettings, parts: Parts) -> dict[str, Any]:
+    """All that a training follows from, by the name that people know it by."""
+    train = parts.train
+    return {**asdict(settings.recipe()), "liked_above": float(settings.threshold(train)), "split": settings.split,
+            "training part": digest(train), "held-out part": digest(parts.held_out),
+            "side features": digest_of(train.user_features, train.item_features, train.item_topics)}
+
+
+def _trained(settings: PretrainSettings, parts: Parts, folder: Path, keeper: Keeper) -> tuple[Fitted, dict[str, Any]]:
+    """The model, and what it and the baselines came to; curves go to the folder."""
+    with _noted(folder, keeper, settings.epochs) as note:
+        with interruption() as keeper.stop:
+            fitted = fit(settings.learnt(parts.train), settings.recipe(), settings.threshold(parts.train), note,
+                         settings.inner, keeper)
+        found: dict[str, Any] = (_rankings(settings, parts, fitted) if settings.task == "ranking"
+                                 else _responses(settings, parts, fitted))
+        for name, value in found["models"][_name(settings)].items():
+            note(f"held_out_{name}", value[0] if isinstance(value, tuple) else value, fitted.epochs)
+    return fitted, found
+
+
+def _name(settings: PretrainSettings) -> str:
+    return f"two-tower {settings.encoder}"
+
+
+def _rankings(settings: PretrainSettings, parts: Parts, fitted: Fitted) -> dict[str, Any]:
+    # Lists leave out what users have met, liked or not; only what counts as taken is learnt from, or found.
+    seen, (known, held_out) = interactions(parts.train), (
+        interactions(settings.learnt(part)) for part in (parts.train, parts.held_out))
+    rankers: dict[str, Ranker] = {}
+    if settings.baselines:
+        rankers = {"popularity": popularity(known), "item-knn": item_knn(known), "ease": ease(known),
+                   "implicit-als": implicit_als(known)}
+    rankers[_name(settings)] = fitted.scores
+    found = {name: rank(ranker, seen, held_out, settings.k) for name, ranker in rankers.items()}
+    return {"models": {name: {f"{label}@{settings.k}" if label not in ("mrr",) else label: value
+                              for label, value in ranking._asdict().items()} for name, ranking in found.items()}}
+
+
+def _responses(settings: PretrainSettings, parts: Parts, fitted: Fitted) -> dict[str, Any]:
+    train, held_out = parts.train, parts.held_out
+    inner, validation = inner_parts(train, settings.seed, settings.inner)
+    factors = {name: factorise(inner, validation, train, held_out, size)
+               for name, size in (SIZES if settings.baselines else {}).items()}
+    assert fitted.validation is not None, "a first epoch whose figure is not finite is an error"
+    guesses = {**{name: (found.validation, found.held_out) for name, found in factors.items()},
+               _name(settings): (fitted.validation, fitted.responses(held_out.user, held_out.item))}
+    models = {name: _judged(validation, held_out, *guess, settings.threshold(train))._asdict()
+              for name, guess in guesses.items()}
+    return {"models": models, "ridges": {name: found.ridge for name, found in factors.items()}}
+
+
+def _judged(validation: InteractionLog, held_out: InteractionLog, known: Floats, wanted: Floats,
+            threshold: float) -> Responses:
+    """Figures of ``wanted``; chances are calibrated on ``known`` of the validation part, which was not learnt from."""
+    chance = probability_of(known, validation.reward.astype(float), threshold, wanted)
+    low, high = held_out.reward_range
+    return judge(wanted.clip(low, high), held_out.reward.astype(float), threshold, chance)
+
+
+def _save(folder: Path, fitted: Fitted, trained_on: str, results: dict[str, Any]) -> None:
+    save_checkpoint(folder / MODEL, {"model": fitted.model.state_dict(), "shape": asdict(fitted.model.shape),
+                                     "trained_on": trained_on}, {CONFIG: digest_of_file(folder / CONFIG)})
+    models = {name: {label: value._asdict() if hasattr(value, "_asdict") else value for label, value in values.items()}
+              for name, values in results["models"].items()}
+    write_sealed(folder / RESULTS, {**results, "models": models})  # the last: with them, the run is finished
+    (folder / TRAINING).unlink(missing_ok=True)

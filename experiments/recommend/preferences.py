@@ -1,0 +1,69 @@
+"""What a trained agent thinks of every item, for any user of the log that it was trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from interplay.agents import Agent, JointAgent
+from interplay.envs.types import InterplayError, Observation
+from interplay.experiments.common.logs import Parts
+from interplay.experiments.loop.run import Run
+from interplay.experiments.representation.ranking import Ints
+
+_PAIRS = 1 << 18  # pairs of a user and an item that are scored at once
+
+
+class Preferences:
+    """The scores of the agent that plays a run's users, as they stand at the start of an episode.
+
+    Each user is shown the whole catalogue as one long slate, as a platform sees it: every item as if in the first slot.
+
+    Args:
+        run: of ``train``, on a log.
+
+    Raises:
+        InterplayError: it was on a preset, whose users and items are drawn anew in each world.
+    """
+
+    def __init__(self, run: Run) -> None:
+        if run.game.parts is None:
+            raise InterplayError(f"{str(run.folder)!r} played the preset {run.game.name!r}, which has no users or "
+                                 "items that lists could name: give a run on a log (train --log)")
+        self.parts: Parts = run.game.parts
+        self.implicit_above = run.settings.implicit_above
+        self._player, self._market = run.cast["users"], run.game.market
+        self._state = self._market.reset([0], run.settings.seed)
+
+    @classmethod
+    def load(cls, folder: Path, allow_code: bool = False) -> Preferences:
+        """Those of the run in ``folder``; see ``Run.load``."""
+        return cls(Run.load(folder, allow_code=allow_code))
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Of whom the training part has rows, bool ``[U]``: of others the agent was shown nothing."""
+        return np.bincount(self.parts.train.user, minlength=self.parts.train.num_users) > 0
+
+    @torch.no_grad()
+    def scores(self, users: Ints) -> NDArray[np.float32]:
+        """Scores of all items, float32 ``[n, I]``: a ``Ranker``.
+
+        Raises:
+            InterplayError: the agent has none.
+        """
+        count = max(1, _PAIRS // self._market.config.num_items)
+        who = torch.from_numpy(users).to(self._market.device)
+        parts = [self._scores(self._market.observe_all(self._state, part), part) for part in torch.split(who, count)]
+        found: NDArray[np.float32] = torch.cat(parts, dim=1)[0, :, 1:].float().cpu().numpy()
+        return found
+
+    def _scores(self, seen: Observation, who: Tensor) -> Tensor:
+        if isinstance(self._player, JointAgent):
+            return self._player.scores("users", seen, who)
+        assert isinstance(self._player, Agent)
+        return self._player.scores(seen, who)

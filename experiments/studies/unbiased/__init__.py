@@ -1,0 +1,1 @@
+"""What a log's selection does to what is learnt from it."""
