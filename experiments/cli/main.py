@@ -47,11 +47,12 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
         try:
             if command is not None:
                 return _run(command, words, "interplay")
-            if not words or words[0] in ("-h", "--help"):
+            if words and words[0] in ("-h", "--help"):
                 print(_overview())
                 return 0
-            if words[0] not in COMMANDS:
-                raise InterplayError(f"unknown command {shown(words[0])}: choose from {listed(COMMANDS, words[0])}")
+            if not words or words[0] not in COMMANDS:
+                named = f"unknown command {shown(words[0])}" if words else "no command"
+                raise InterplayError(f"{named}: choose from {listed(COMMANDS, ''.join(words[:1]))}")
             return _run(f"interplay.experiments.cli.{words[0]}:command", words[1:], f"interplay {words[0]}")
         except InterplayError as error:
             print(f"error: {error}", file=sys.stderr)
@@ -81,8 +82,8 @@ def current_folder_last() -> Iterator[None]:
 def _run(command: str, words: list[str], prog: str) -> int:
     module, name = command.split(":")
     function: Command = guarded(getattr(import_module(module), name), words)
-    status: int | None = tyro.cli(function, args=words, prog=prog, config=(tyro.conf.OmitArgPrefixes,))
-    return status or 0
+    status = tyro.cli(function, args=words, prog=prog, config=(tyro.conf.OmitArgPrefixes,))
+    return status if isinstance(status, int) else 0
 
 
 def _overview() -> str:

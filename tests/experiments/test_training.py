@@ -10,8 +10,14 @@ import torch
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.stopping import Stopped
+from interplay.experiments.evaluate.finishing import finish
+from interplay.experiments.loop import training
 from interplay.experiments.loop.run import CHECKPOINT, Run
-from interplay.experiments.loop.training import train
+
+
+def train(settings):
+    return training.train(settings, finish)
+
 
 SMALL = ["--preset", "kale", "--episodes", "4", "--num-worlds", "8", "--eval-worlds", "16"]
 DQN = ["--users", "dqn", "--items", "rest", "--user-option", "warm_up=64", "--user-option", "batch_size=32"]
