@@ -16,7 +16,6 @@ from interplay.envs.arguments import as_device, as_worlds, check_tensor
 from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.checking import as_integer, check_arguments, check_value
 from interplay.envs.config import MarketConfig
-from interplay.envs.data.targets import Targets
 from interplay.envs.kernels import edges
 from interplay.envs.noise import Stream, check_draws, normal, uniform, world_key
 from interplay.envs.observing import (
@@ -32,6 +31,7 @@ from interplay.envs.observing import (
 from interplay.envs.responding import position_factor, responses, state_shift
 from interplay.envs.rules import TOLERANCE, Rules
 from interplay.envs.slates import build_slates, candidates_of, draws_of_slates, filled
+from interplay.envs.targets import Targets
 from interplay.envs.threads import on_own_threads
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec
 from interplay.envs.world import Choice, Population, Slate, State, Step, Takings, take, unit

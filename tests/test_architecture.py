@@ -1,6 +1,8 @@
 """The structure that DESIGN and CONTRIBUTING promise: who imports whom, and that nothing needs a list."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,7 +102,7 @@ def test_every_preset_is_found():
 
 def test_every_data_set_is_found():
     helpers = ("columns", "download", "factors", "features", "files", "log", "people", "prepare", "propensity",
-               "reading", "split", "targets")
+               "reading", "split")
     assert modules("envs/data", *helpers) == {kind.__module__.rsplit(".", 1)[1] for kind in data_sets().values()}
 
 
@@ -161,3 +163,9 @@ def test_every_file_that_is_opened_as_text_names_its_encoding(folder):
     ("path.open(encoding='utf-8')", 0), ("write_text(path, 'a')", 0)])
 def test_the_rule_above_sees_what_it_should(code, count):
     assert len(list(_text_files(ast.parse(code)))) == count
+
+
+def test_the_facades_load_no_readers_solvers_or_pictures():
+    code = ("import sys, interplay.envs.market_v0, interplay.envs.recommend_v0\n"
+            "print(*({'polars', 'scipy', 'sklearn', 'tyro', 'matplotlib', 'pooch'} & set(sys.modules)))")
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == ""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, TypeVar, final
 
 from torch import Tensor
 
-from interplay.envs.data.targets import Targets
+from interplay.envs.targets import Targets
 from interplay.envs.world import Population, State
 
 Formula = Literal["preference", "log"]

@@ -18,8 +18,8 @@ from interplay.envs.data.features import num_features
 from interplay.envs.data.log import Ids, InteractionLog
 from interplay.envs.data.people import CERTAIN, Vectors, float32, people_of
 from interplay.envs.data.propensity import pair_weights, row_propensity
-from interplay.envs.data.targets import Targets, inverse_propensity
 from interplay.envs.messages import listed
+from interplay.envs.targets import Targets, inverse_propensity
 from interplay.envs.types import InterplayError
 from interplay.envs.world import Population, State
 
@@ -84,7 +84,7 @@ class LoggedBehaviour(Behaviour):
         missing: what a pair without an answer is worth. ``"mask"`` = nothing, and it is never offered: users
             choose among what the log has of them. ``"zero"`` = nothing, though it may be offered. ``"impute"``
             = what a low-rank model of ``train`` predicts.
-        targets: what learners are told that choices were worth (``envs/data/targets.py``); the market itself is played
+        targets: what learners are told that choices were worth (``envs/targets.py``); the market itself is played
             by responses. ``"actual"`` = the response. ``"replay"`` = the response, and nothing at all of pairs without
             an answer. ``"ips"`` = the same, weighted by inverse propensities of having one; their mean over the log's
             pairs is made 1, for a common scale would only change the step. ``"imputed"`` = what the model predicts

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interplay.envs.data.log import InteractionLog
-from interplay.envs.data.targets import inverse_propensity
+from interplay.envs.targets import inverse_propensity
 
 Floats = NDArray[np.float64]
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from interplay.agents import Offer
-from interplay.envs.data.targets import Targets
 from interplay.envs.market import Market
+from interplay.envs.targets import Targets
 from interplay.envs.types import SIDES, Observation, Side, TensorRecord, Transition
 from interplay.envs.world import State, Step
 from interplay.experiments.loop.cast import Cast

@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from interplay.envs.data.targets import (
+from interplay.envs.targets import (
     Targets,
     doubly_robust,
     imputed,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from interplay.envs.data import Factors, InteractionLog, fit_factors, split_log
 from interplay.envs.data.propensity import popularity_propensity
-from interplay.envs.data.targets import inverse_propensity
+from interplay.envs.targets import inverse_propensity
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.statistics import Estimate, mean_estimate
 
