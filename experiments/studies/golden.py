@@ -1,0 +1,156 @@
+"""Do two versions of this package play and learn the same, to the bit?
+
+Run as ``python -m interplay.experiments.studies.golden --before COMMIT --out experiments/results/golden``. It checks
+the commit out in a folder of its own, plays every preset 60 steps at random in both versions, with and without kernels,
+trains every learner for a few episodes, and compares digests. Restructuring changes none of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from interplay.envs.presets import presets
+from interplay.experiments.common.reports import made_by, made_line, publish
+from interplay.experiments.common.tables import table
+from interplay.experiments.common.workers import usable_cores
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PLAY = """
+import hashlib, sys, torch
+from interplay.envs.presets import find_preset
+torch.set_num_threads(1)
+market = find_preset(sys.argv[1]).market()
+draws = torch.Generator().manual_seed(0)
+state, digest = market.reset(range(3), 5), hashlib.sha256()
+for _ in range(60):
+    actions = []
+    for side in ("users", "items"):
+        seen = market.observe(state, side)
+        for tensor in (seen.own, seen.options, seen.mask, seen.ids):
+            digest.update(tensor.contiguous().numpy().tobytes())
+        chance = torch.rand(seen.mask.shape, generator=draws).masked_fill(~seen.mask, -1.0)
+        actions.append(chance.argmax(-1))
+    state, step = market.step(state, *actions)
+    for name in ("user_own", "item_own", "user_reward", "item_reward", "chosen", "response", "cost"):
+        digest.update(getattr(step, name).contiguous().numpy().tobytes())
+print(digest.hexdigest()[:16])
+"""
+"""What plays a preset; it uses only what every version has."""
+
+_SMALL = ("--num-worlds", "8", "--eval-worlds", "8")
+_KALE = ("--preset", "kale", "--items", "rest", "--episodes", "12", "--users")
+_VIABILITY = ("--preset", "viability", "--items", "rest", "--episodes", "4", "--users")
+TRAININGS: tuple[tuple[str, ...], ...] = (
+    *((*_KALE, users) for users in ("q-learning", "beta-bernoulli", "linucb", "linear-thompson",
+                                    "dqn,warm_up=64", "dqn,warm_up=64,sharing=independent", "pqn", "ippo",
+                                    "shared-critic,warm_up=64")),
+    ("--preset", "kale-partial", "--items", "rest", "--episodes", "4", "--users", "dqn,warm_up=64,history=gru"),
+    *((*_VIABILITY, users) for users in ("mappo", "shared-critic,warm_up=64", "shared-critic,warm_up=64,mixing=qmix")),
+    ("--preset", "contest", "--users", "first", "--items", "q-learning", "--episodes", "4"),
+    ("--preset", "town", "--users", "dqn,warm_up=64", "--items", "q-learning", "--episodes", "1"),
+    ("--preset", "feed", "--platform", "slateq,warm_up=20", "--episodes", "1"))
+"""What is trained, as the command line says it."""
+
+
+Case = tuple[str, Callable[[Path], str]]
+"""A name, and what gives the digest of it for the package in a folder."""
+
+
+@dataclass(frozen=True)
+class GoldenSettings:
+    """Compare this version with another one, to the bit."""
+
+    before: str
+    """Commit to compare with."""
+    out: Path | None = None
+    """Folder of the report."""
+
+
+def study(settings: GoldenSettings) -> str:
+    """Play and train in both versions, and write ``report.md`` and ``report.json``; gives the report's text."""
+    command = "python -m interplay.experiments.studies.golden " + " ".join(sys.argv[1:])
+    with _checked_out(settings.before) as before, ThreadPoolExecutor(usable_cores()) as pool:
+        cases = [*_plays(), *_trainings()]
+        old = list(pool.map(lambda case: case[1](before), cases))
+        new = list(pool.map(lambda case: case[1](ROOT), cases))
+    rows = [{"case": name, "before": a, "now": b} for (name, _), a, b in zip(cases, old, new, strict=True)]
+    return publish(settings.out, text, made_by(command), {"before": settings.before, "rows": rows})
+
+
+@contextmanager
+def _checked_out(commit: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "before"
+        git = ["git", "-C", str(ROOT), "worktree"]
+        subprocess.run([*git, "add", "--quiet", "--detach", str(tree), commit], check=True)
+        try:
+            yield tree
+        finally:
+            subprocess.run([*git, "remove", "--force", str(tree)], check=True)
+
+
+def _plays() -> Iterator[Case]:
+    for name in presets():
+        for kernels in (True, False):
+            yield f"{name}, 60 steps, {'kernels' if kernels else 'torch'}", partial(_play, name, kernels)
+
+
+def _trainings() -> Iterator[Case]:
+    for words in TRAININGS:
+        yield f"train {' '.join(words)}", partial(_train, words)
+
+
+def _play(preset: str, kernels: bool, tree: Path) -> str:
+    return _python(tree, {} if kernels else {"INTERPLAY_KERNELS": "0"}, "-c", PLAY, preset).strip()
+
+
+def _train(words: tuple[str, ...], tree: Path) -> str:
+    """Of the final evaluation and of the curve, without its seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        given = [*words, *_SMALL, "--device", "cpu", "--seed", "3", "--log-dir", folder, "--name", "run"]
+        _python(tree, {}, str(tree / "scripts" / "train.py"), *given)
+        results = json.loads((Path(folder) / "run" / "results.json").read_text(encoding="utf-8"))
+        curve = [line.split(",") for line in (Path(folder) / "run" / "curve.csv").read_text(encoding="utf-8").split()]
+    kept = [results["evaluation"]["user_return"], results["evaluation"]["item_return"], [row[2:5] for row in curve[1:]]]
+    return hashlib.sha256(json.dumps(kept).encode()).hexdigest()[:16]
+
+
+def _python(tree: Path, more: Mapping[str, str], *arguments: str) -> str:
+    """What a Python prints that imports the package from ``tree``."""
+    environment = {**os.environ, "PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": "1", **more}
+    end = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
+    return end.stdout if end.returncode == 0 else f"failed: {end.stderr.strip().splitlines()[-1][:80]}"
+
+
+def text(folder: Path, source: Mapping[str, Any]) -> str:
+    """The report, from its rows."""
+    data = source["data"]
+    same = sum(row["before"] == row["now"] for row in data["rows"])
+    rows = [[row["case"], row["before"], row["now"], "yes" if row["before"] == row["now"] else "NO"]
+            for row in data["rows"]]
+    return "\n\n".join([
+        made_line(source["made"]),
+        f"Digests of all that agents see and get in random play, and of curves and evaluations of trainings, at commit "
+        f"{data['before']} and now: {same} of {len(rows)} are the same.",
+        table(["case", "before", "now", "same"], rows)]) + "\n"
+
+
+if __name__ == "__main__":
+    from interplay.experiments.studies import golden  # by name, so that its report can name the renderer
+
+    print(golden.study(tyro.cli(golden.GoldenSettings)))
