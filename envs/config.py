@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any, Literal
 
-from interplay.envs.checking import Bounds, Checked, Fraction, NotNegative, Positive
+from interplay.envs.checking import Bounds, Checked, Fraction, NotNegative, Positive, check_names, check_value
+from interplay.envs.mechanisms import Mechanism, find_mechanism
 from interplay.envs.types import InterplayError
 
 _MOST = 2**31 - 1  # numbers of users, items and steps are hashed as 32-bit integers
@@ -104,6 +106,10 @@ class MarketConfig(Checked):
     item_state: Literal["none", "boost", "budgets", "single"] = "none"
     """The same for items; boost = the action that is being served, which is what the item is about to pay for."""
 
+    mechanisms: tuple[Mechanism, ...] = ()
+    """Further mechanisms, beside those that the numbers above switch on; see ``interplay.envs.mechanisms``. Where what
+    one of them does carries over, agents see no exact state."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.slate_size > self.num_items:
@@ -121,3 +127,46 @@ class MarketConfig(Checked):
         if self.energy_start > self.energy_max:
             raise InterplayError(f"energy_start={self.energy_start} is above energy_max={self.energy_max}: "
                                  "raise energy_max")
+
+    def changed(self, owner: str, changes: Mapping[str, Any]) -> MarketConfig:
+        """This config with other values.
+
+        Args:
+            owner: the function that takes them, for messages.
+            changes: values by field. ``"price.gain"`` is a parameter of the mechanism ``price``, and so is ``gain`` in
+                a dictionary ``"price"``. Without such a mechanism it is the field ``price_gain``. Among ``mechanisms``
+                a name stands for a mechanism with its default parameters.
+
+        Raises:
+            InterplayError: an unknown name, or a value that it cannot have.
+        """
+        values = _by_dotted_name(changes)
+        mechanisms = _as_mechanisms(values.pop("mechanisms", self.mechanisms))
+        for name in [name for name in values if "." in name]:
+            group, option = name.split(".", 1)
+            if any(m.name == group for m in mechanisms):
+                value = values.pop(name)
+                mechanisms = tuple(_with(m, option, value) if m.name == group else m for m in mechanisms)
+            else:
+                values[f"{group}_{option}"] = values.pop(name)
+        check_names(owner, values, self.__dataclass_fields__)
+        return replace(self, mechanisms=mechanisms, **values)
+
+
+def _by_dotted_name(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``."""
+    values: dict[str, Any] = {}
+    for name, value in changes.items():
+        values |= {f"{name}.{inner}": v for inner, v in value.items()} if isinstance(value, Mapping) else {name: value}
+    return values
+
+
+def _as_mechanisms(given: Sequence[Mechanism | str]) -> tuple[Mechanism, ...]:
+    given = tuple(given) if isinstance(given, list) else given
+    check_value("mechanisms", given, tuple[Mechanism | str, ...])
+    return tuple(find_mechanism(each) if isinstance(each, str) else each for each in given)
+
+
+def _with(mechanism: Mechanism, name: str, value: Any) -> Mechanism:
+    check_names(mechanism.name, [name], [f.name for f in fields(mechanism)])
+    return replace(mechanism, **{name: value})

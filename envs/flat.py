@@ -71,9 +71,10 @@ def make_market(owner: str, preset: str | Preset, market: Market | None, options
         InterplayError: an unknown preset or option, or options for a market that is ready.
     """
     check_arguments(make_market, preset=preset, market=market)
-    check_names(owner, options, MarketConfig.__dataclass_fields__)
     if market is None:
-        return (find_preset(preset) if isinstance(preset, str) else preset).market(**options)
+        chosen = find_preset(preset) if isinstance(preset, str) else preset
+        return chosen.market_of(chosen.config.changed(owner, options))
+    check_names(owner, options, MarketConfig.__dataclass_fields__)
     if options:
         name, value = next(iter(options.items()))
         raise InterplayError(f"{name}={shown(value)} comes too late for a ready market: set it in the market's config")

@@ -17,8 +17,10 @@ from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.checking import as_integer, check_arguments, check_value
 from interplay.envs.config import MarketConfig
 from interplay.envs.kernels import edges
+from interplay.envs.mechanisms.base import Outcome, Start
 from interplay.envs.noise import Stream, check_draws, normal, uniform, world_key
 from interplay.envs.observing import (
+    boost_mask,
     item_mask,
     observe_all,
     observe_items,
@@ -57,6 +59,9 @@ class Market:
         self.rules = Rules.make(config, behaviour, self.device)
         self.specs = side_specs(config)
         self.platform_spec = platform_spec(self.rules, self.specs["users"])
+        if behaviour.has_targets and self.rules.mechanisms.have("user_reward"):
+            raise InterplayError(f"behaviour {behaviour.name!r} has targets for responses alone, but a mechanism adds "
+                                 "to users' rewards: use targets='actual', or leave that mechanism out")
         self._check_noise()
 
     @on_own_threads
@@ -76,6 +81,8 @@ class Market:
         people = self.behaviour.populate(key)
         self._check_people(people, len(numbers))
         users, items = (len(numbers), c.num_users), (len(numbers), c.num_items)
+        user_tables, item_tables = self.rules.mechanisms.tables(Start(key, people, c))
+        nothing = torch.zeros(*users, 0, device=self.device)
         state = State(
             key=key,
             time=torch.zeros(len(numbers), dtype=torch.int32, device=self.device),
@@ -92,7 +99,9 @@ class Market:
             popularity=people.popularity,
             taken=torch.zeros(*users, c.history_length, dtype=torch.int64, device=self.device),
             responses=torch.zeros(*users, c.history_length, device=self.device),
-            slate=Slate(torch.empty(0), torch.empty(0), torch.empty(0)),
+            slate=Slate(nothing.long(), nothing.bool(), nothing.sum(2)),
+            user_tables=user_tables,
+            item_tables=item_tables,
         )
         return self._update_slates(state)
 
@@ -103,8 +112,8 @@ class Market:
         Args:
             state: the worlds.
             user_action: int64 ``[B, U]``: 0 = skip, k = the item in slot k.
-            item_action: int64 ``[B, I]``: 0 = rest, ``1 + c * L + l`` = boost segment c at the l-th level; it
-                shapes the slates that users choose from in the next step.
+            item_action: int64 ``[B, I]``: 0 = rest, ``1 + c * L + l`` = the l-th level for segment c, where boosts
+                are the first levels and those of mechanisms follow; it matters to users in the next step.
 
         Returns:
             The new state and what happened.
@@ -117,9 +126,9 @@ class Market:
         check_tensor("item_action", item_action, state.energy.shape, torch.int64, state.energy.device)
         choice = self._respond(state, user_action)
         after = self._update_users(state, choice)
-        after, takings = self._update_items(state, after, choice, item_action)
+        after, takings, outcome = self._move_items(state, after, choice, item_action)
         after = self._update_slates(after.but(time=state.time + 1))
-        return after, self._account(state, after, choice, takings)
+        return after, self._account(state, after, choice, takings, outcome)
 
     @on_own_threads
     def observe(self, state: State, side: Side, privileged: bool = False) -> Observation:
@@ -140,7 +149,8 @@ class Market:
         """What the choices made in ``state`` were worth, ``[B, U]``, to whoever learns; None = what users were paid."""
         if not self.behaviour.has_targets:
             return None
-        shift = state_shift(self.rules, state, step.chosen.unsqueeze(2)).squeeze(2)
+        items = step.chosen.unsqueeze(2)
+        shift = state_shift(self.rules, state, items, self.rules.mechanisms.shift(state, items)).squeeze(2)
         return self.behaviour.targets(step.chosen, step.position > 0, step.response, shift,
                                       position_factor(self.rules, step.position))
 
@@ -173,16 +183,26 @@ class Market:
 
     def _respond(self, state: State, action: Tensor) -> Choice:
         """What users take, and how they respond. Forbidden actions become a skip."""
-        if not kernels.usable(state.mood):
-            position, item, illegal = _chosen(state, action)
-            return Choice(position, item, illegal, responses(self.rules, state, item, position))
-        choice, close = edges.respond(self.rules, state, action)
+        with_kernels = kernels.usable(state.mood)
+        if not with_kernels or self.rules.mechanisms:
+            position, item, illegal = _chosen(self.rules, state, action)
+            shift = self.rules.mechanisms.shift(state, item.unsqueeze(2))
+            extra = None if shift is None else shift.squeeze(2)
+            if not with_kernels:
+                return Choice(position, item, illegal, responses(self.rules, state, item, position, extra))
+            return replace(self._fused_responses(state, position, extra), illegal=illegal)
+        return self._fused_responses(state, action, None)
+
+    def _fused_responses(self, state: State, action: Tensor, extra: Tensor | None) -> Choice:
+        """The same by kernels; ``extra`` float32 ``[B, U]`` is what mechanisms add to logits."""
+        choice, close = edges.respond(self.rules, state, action, extra)
         if not self.rules.formula:
-            return replace(choice, response=responses(self.rules, state, choice.item, choice.position))
+            return replace(choice, response=responses(self.rules, state, choice.item, choice.position, extra))
         for world, user in close:
             one = state.of_one(world, user)
             here = (slice(world, world + 1), slice(user, user + 1))
-            choice.response[here] = responses(self.rules, one, choice.item[here], choice.position[here], first=user)
+            choice.response[here] = responses(self.rules, one, choice.item[here], choice.position[here],
+                                              None if extra is None else extra[here], first=user)
         return choice
 
     def _update_users(self, state: State, choice: Choice) -> State:
@@ -233,6 +253,20 @@ class Market:
         own = state.population.margin * clicks - cost
         return after, Takings(clicks, cost, own, state.alive & ~after.alive, illegal)
 
+    def _move_items(self, state: State, after: State, choice: Choice,
+                    action: Tensor) -> tuple[State, Takings, Outcome | None]:
+        """Everything of items, then the tables of mechanisms, which may have given items levels to choose."""
+        mechanisms, illegal = self.rules.mechanisms, None
+        if not mechanisms:
+            return *self._update_items(state, after, choice, action), None
+        if mechanisms.num_levels:
+            action, illegal = _legal(action, item_mask(self.rules, state))
+        moves = mechanisms.moves(action)
+        after, takings = self._update_items(state, after, choice, moves.boost)
+        takings = takings if illegal is None else replace(takings, illegal=illegal)
+        outcome = mechanisms.outcome(state, choice, takings.clicks, moves, after.alive)
+        return mechanisms.update(state, after, outcome), takings, outcome
+
     def _heard(self, state: State, choice: Choice) -> Tensor:
         """Responses to each item from each segment, float32 ``[B, I, C]``."""
         cell = choice.item * self.config.num_segments + state.population.segment
@@ -241,7 +275,7 @@ class Market:
 
     def _place_boosts(self, state: State, after: State, action: Tensor) -> tuple[State, Tensor]:
         """What items do now courts users in the next step; an item that has just died courts nobody."""
-        action, illegal = _legal(action, item_mask(self.rules, state))
+        action, illegal = _legal(action, boost_mask(self.rules, state))
         action = torch.where(after.alive, action, 0)
         levels = max(1, len(self.config.boost_levels))
         boost = (action - 1).clamp(min=0)
@@ -251,28 +285,32 @@ class Market:
     def _update_slates(self, state: State) -> State:
         return state.but(slate=build_slates(self.rules, state))
 
-    def _account(self, state: State, after: State, choice: Choice, takings: Takings) -> Step:
+    def _account(self, state: State, after: State, choice: Choice, takings: Takings,
+                 outcome: Outcome | None) -> Step:
         """Rewards of both sides, and the agents that are gone for good.
 
         Welfare is the mean own reward of all ``U + I`` agents, present or not: a smaller world is not a richer one.
         It is paid to the agents that were present when the step began.
         """
-        c, response, item_own = self.config, choice.response, takings.own
+        c, user_own, item_own = self.config, choice.response, takings.own
+        if outcome is not None:
+            user_own = self.rules.mechanisms.user_reward(state, after, outcome)
+            item_own = self.rules.mechanisms.item_reward(state, after, outcome, item_own)
         gone = state.active & ~after.active if c.return_rate == 0.0 else torch.zeros_like(after.active)
-        user_reward, item_reward = response, item_own
+        user_reward, item_reward = user_own, item_own
         if c.team > 0.0:
-            welfare = ((response.sum(1) + item_own.sum(1)) / (c.num_users + c.num_items)).unsqueeze(1)
+            welfare = ((user_own.sum(1) + item_own.sum(1)) / (c.num_users + c.num_items)).unsqueeze(1)
             user_reward, item_reward = (
                 ((1.0 - c.team) * own + c.team * welfare).masked_fill(~present, 0.0)
-                for own, present in ((response, state.active), (item_own, state.alive)))
+                for own, present in ((user_own, state.active), (item_own, state.alive)))
         return Step(
             user_reward=user_reward,
             item_reward=item_reward,
-            user_own=response,
+            user_own=user_own,
             item_own=item_own,
             chosen=choice.item,
             position=choice.position,
-            response=response,
+            response=choice.response,
             item_response=takings.clicks,
             cost=takings.cost,
             user_terminated=gone,
@@ -306,9 +344,9 @@ class Market:
                                      f"config asks for {(num_worlds, *shape)}: make them agree")
 
 
-def _chosen(state: State, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _chosen(rules: Rules, state: State, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """``Choice.position``, ``item`` and ``illegal``: actions that the mask forbids become a skip, and are counted."""
-    position, illegal = _legal(action, user_mask(state))
+    position, illegal = _legal(action, user_mask(rules, state))
     item = state.slate.items.gather(2, (position - 1).clamp(min=0).unsqueeze(2)).squeeze(2)
     return position, item, illegal
 

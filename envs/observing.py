@@ -10,6 +10,7 @@ from torch import Tensor
 from interplay.envs import kernels
 from interplay.envs.config import MarketConfig
 from interplay.envs.kernels import edges
+from interplay.envs.mechanisms.active import num_levels
 from interplay.envs.responding import response_rate, wearout_of
 from interplay.envs.rules import TOLERANCE, Rules
 from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means
@@ -28,33 +29,44 @@ def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
     user_features, item_features = (tuple(f"feature_{n}" for n in range(count))
                                     for count in (config.num_user_features, config.num_item_features))
     remembered = ("taken", "response", "appeal", "nutrition", *topics, *vector)
-    knows = config.user_sees == "state"
+    knows, more = config.user_sees == "state", config.mechanisms
+    item_columns = tuple(c for m in more for c in m.item_columns(config))
     self_knowledge = ("mood", *satiation, *(f"taste_{d}" for d in dims)) if knows else ("active",)
     users = SideSpec(
         side="users", num_agents=config.num_users, num_options=config.slate_size, num_levels=1,
-        own_features=(*self_knowledge, *user_features),
+        own_features=(*self_knowledge, *user_features, *(c for m in more for c in m.user_columns(config))),
         option_features=("appeal", "nutrition", "wearout", "energy", "popularity", "examination", *topics,
-                         *((f"match_{d}" for d in dims) if knows else vector), *item_features),
-        num_states=_num_states(config, config.user_state), num_ids=config.num_items,
+                         *((f"match_{d}" for d in dims) if knows else vector), *item_features, *item_columns),
+        num_states=_num_states(config, _state_of(config, config.user_state)), num_ids=config.num_items,
         history_length=config.history_length,
         history_features=remembered if config.history_length > 0 else ())
     items = SideSpec(
         side="items", num_agents=config.num_items, num_options=config.num_segments,
-        num_levels=len(config.boost_levels),
-        own_features=("energy", "margin", "appeal", "nutrition", *topics, *vector, *item_features),
+        num_levels=num_levels(config),
+        own_features=("energy", "margin", "appeal", "nutrition", *topics, *vector, *item_features, *item_columns),
         option_features=("segment_share", "affinity", "wearout", "boost", "rival_boost"),
-        num_states=_num_states(config, config.item_state), num_ids=config.num_segments, delayed=True)
+        num_states=_num_states(config, _state_of(config, config.item_state)), num_ids=config.num_segments, delayed=True)
     return {"users": users, "items": items}
 
 
-def user_mask(state: State) -> Tensor:
+def user_mask(rules: Rules, state: State) -> Tensor:
     """Bool ``[B, U, 1 + K]``: filled slots, for users who are there; skipping is always allowed."""
+    return rules.mechanisms.user_mask(state, _slot_mask(state))
+
+
+def _slot_mask(state: State) -> Tensor:
+    """The same as if there were no mechanisms."""
     slots = state.slate.valid & state.active.unsqueeze(2)
     return torch.cat([torch.ones_like(slots[..., :1]), slots], dim=2)
 
 
 def item_mask(rules: Rules, state: State) -> Tensor:
-    """Bool ``[B, I, 1 + C * L]``: boosts that a living item can pay for; resting is always allowed.
+    """Bool ``[B, I, 1 + C * L]``: boosts that a living item can pay for, and levels that mechanisms allow."""
+    return rules.mechanisms.item_mask(state, boost_mask(rules, state))
+
+
+def boost_mask(rules: Rules, state: State) -> Tensor:
+    """Bool ``[B, I, 1 + C * L]``, of boost levels alone; resting is always allowed.
 
     A boost that is chosen now is charged in the next step. Until then the budget pays for the boost that is being
     served and for the upkeep of both steps. Responses may add to it, but no item can count on them.
@@ -99,12 +111,30 @@ def observe_users(rules: Rules, state: State, privileged: bool, ranked: bool = T
     expected = None
     if privileged:
         position = torch.arange(1, slots + 1, device=items.device) if ranked else torch.ones_like(items[0, 0])
-        rate = response_rate(rules, state, items, position)
+        rate = response_rate(rules, state, items, position, rules.mechanisms.shift(state, items))
         expected = torch.cat([torch.zeros_like(rate[..., :1]), rate], dim=2)
     examination = rules.examination[1:1 + slots] if ranked else rules.examination[1].expand(slots)
     view = edges.see_users if kernels.usable(state.mood) else _user_view
-    return Observation(*view(rules, state, examination), items,
-                       _exact_state(config, state, config.user_state, items.shape[1]), *_history(state), expected)
+    own, options, mask = view(rules, state, examination)
+    exact = _exact_state(config, state, _state_of(config, config.user_state), items.shape[1])
+    return Observation(_with_columns(own, rules.mechanisms.see_users(state)),
+                       _with_columns(options, _shown_items(rules, state)), rules.mechanisms.user_mask(state, mask),
+                       items, exact, *_history(state), expected)
+
+
+def _with_columns(features: Tensor, more: Tensor | None) -> Tensor:
+    return features if more is None else torch.cat([features, more], dim=-1)
+
+
+def _shown_items(rules: Rules, state: State) -> Tensor | None:
+    """What mechanisms show of the items in users' slots, float32 ``[B, U, K, F]``; an empty slot has no features."""
+    columns = rules.mechanisms.see_items(state)
+    return None if columns is None else take(columns, state.slate.items) * state.slate.valid.unsqueeze(3)
+
+
+def _state_of(config: MarketConfig, kind: str) -> str:
+    """The kind of exact state that tabular agents see; one that leaves out what mechanisms carry over is not exact."""
+    return "none" if kind != "single" and any(m.carries_over for m in config.mechanisms) else kind
 
 
 def _user_view(rules: Rules, state: State, examination: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -125,7 +155,7 @@ def _user_view(rules: Rules, state: State, examination: Tensor) -> tuple[Tensor,
         first = 6 + config.num_topics
         options[..., first:first + config.embedding_size] *= state.user_vector.unsqueeze(2)
     options *= valid.unsqueeze(3)  # an empty slot has no features
-    return _bounded(own), _bounded(options), user_mask(state)
+    return _bounded(own), _bounded(options), _slot_mask(state)
 
 
 def observe_items(rules: Rules, state: State, privileged: bool) -> Observation:
@@ -135,12 +165,15 @@ def observe_items(rules: Rules, state: State, privileged: bool) -> Observation:
     affinity = people.item_vector.bmm(segment_means(rules, state).transpose(1, 2))
     boosts = log_boosts(rules, state)
     view = edges.see_items if kernels.usable(state.energy) else _item_view
-    seen = view(rules, state, segments.share, affinity, boosts)
-    exact = _exact_state(config, state, config.item_state, config.num_items)
+    own, options, mask = view(rules, state, segments.share, affinity, boosts)
+    exact = _exact_state(config, state, _state_of(config, config.item_state), config.num_items)
     expected = None
     if privileged:
-        expected = _expected_profit(rules, state, affinity, boosts.transpose(1, 2), segments.size)
-    return Observation(*seen, rules.segment_numbers.expand_as(affinity), exact, expected=expected)
+        expected = rules.mechanisms.expected_profit(
+            _expected_profit(rules, state, affinity, boosts.transpose(1, 2), segments.size))
+    return Observation(_with_columns(own, rules.mechanisms.see_items(state)), options,
+                       rules.mechanisms.item_mask(state, mask), rules.segment_numbers.expand_as(affinity), exact,
+                       expected=expected)
 
 
 def _item_view(rules: Rules, state: State, share: Tensor, affinity: Tensor,
@@ -159,7 +192,7 @@ def _item_view(rules: Rules, state: State, share: Tensor, affinity: Tensor,
     rivals = (boosts.sum(2, keepdim=True) - boosts) / max(1, config.num_items - 1)
     options = torch.stack([share.unsqueeze(1).expand_as(affinity), affinity, state.wearout, boosts.transpose(1, 2),
                            rivals.transpose(1, 2)], dim=3)
-    return _bounded(own), _bounded(options), item_mask(rules, state)
+    return _bounded(own), _bounded(options), boost_mask(rules, state)
 
 
 def _history(state: State) -> tuple[Tensor | None, Tensor | None]:

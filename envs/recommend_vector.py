@@ -158,7 +158,7 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
         state, happened = self.market.step(before, self._users(before, actions), self._items(before))
         self._response = happened.response
         self.illegal_actions += int(_host(happened.illegal_users)[goes_on].sum())
-        reward = np.where(goes_on, _host(happened.response[:, 0]).astype(np.float64), 0.0)
+        reward = np.where(goes_on, _host(happened.user_own[:, 0]).astype(np.float64), 0.0)
         terminated = _host(happened.user_terminated[:, 0]) & goes_on
         truncated = _host(happened.truncated) & goes_on & ~terminated
         if mode is not AutoresetMode.SAME_STEP:

@@ -10,7 +10,7 @@ from interplay.envs.rules import Rules
 from interplay.envs.world import State, take
 
 
-def response_rate(rules: Rules, state: State, items: Tensor, position: Tensor) -> Tensor:
+def response_rate(rules: Rules, state: State, items: Tensor, position: Tensor, extra: Tensor | None) -> Tensor:
     """rho_k r (README, steps 1 and 2).
 
     Args:
@@ -18,15 +18,17 @@ def response_rate(rules: Rules, state: State, items: Tensor, position: Tensor) -
         state: the worlds.
         items: int64 ``[B, U, K]``, items that users consider.
         position: int64, broadcasts to ``items``: the slot that each is in, from 1.
+        extra: float32 ``[B, U, K]``, what ``rules.mechanisms`` add to the logit; None = nothing.
 
     Returns:
         float32 ``[B, U, K]`` in [0, 1].
     """
-    rate = rules.behaviour.response(state, items, state_shift(rules, state, items))
+    rate = rules.behaviour.response(state, items, state_shift(rules, state, items, extra))
     return rate if rules.config.position_bias == 0.0 else rate * position_factor(rules, position)
 
 
-def responses(rules: Rules, state: State, item: Tensor, position: Tensor, first: int = 0) -> Tensor:
+def responses(rules: Rules, state: State, item: Tensor, position: Tensor, extra: Tensor | None,
+              first: int = 0) -> Tensor:
     """The responses y, float32 ``[B, U]``, to the items that users took: drawn, or what is expected of them.
 
     Args:
@@ -34,9 +36,11 @@ def responses(rules: Rules, state: State, item: Tensor, position: Tensor, first:
         state: the worlds.
         item: int64 ``[B, U]``.
         position: int64 ``[B, U]``, the slot it is in; 0 = skipped, and there is no response.
+        extra: float32 ``[B, U]``, as in ``response_rate``.
         first: number of the first of these users, by which each has noise of its own.
     """
-    rate = response_rate(rules, state, item.unsqueeze(2), position.unsqueeze(2)).squeeze(2)
+    extra = None if extra is None else extra.unsqueeze(2)
+    rate = response_rate(rules, state, item.unsqueeze(2), position.unsqueeze(2), extra).squeeze(2)
     rate = torch.where(position > 0, rate, 0.0)
     if rules.config.response_mode == "mean":
         return rate
@@ -48,8 +52,8 @@ def position_factor(rules: Rules, position: Tensor) -> Tensor:
     return position.clamp(min=1).to(torch.float32) ** -rules.config.position_bias
 
 
-def state_shift(rules: Rules, state: State, items: Tensor) -> Tensor:
-    """``-lambda <s_u, g_j> + kappa h_u - phi f_j[c]``, float32 ``[B, U, K]``."""
+def state_shift(rules: Rules, state: State, items: Tensor, extra: Tensor | None) -> Tensor:
+    """``-lambda <s_u, g_j> + kappa h_u - phi f_j[c]``, and ``extra``, float32 ``[B, U, K]``."""
     config = rules.config
     shift = (config.mood_weight * state.mood).unsqueeze(2).expand(items.shape)
     if config.satiation_weight > 0.0:
@@ -57,7 +61,7 @@ def state_shift(rules: Rules, state: State, items: Tensor) -> Tensor:
         shift = shift - config.satiation_weight * (state.satiation.unsqueeze(2) * topics).sum(-1)
     if config.wearout_weight > 0.0:
         shift = shift - config.wearout_weight * wearout_of(state, items)
-    return shift
+    return shift if extra is None else shift + extra
 
 
 def wearout_of(state: State, items: Tensor) -> Tensor:

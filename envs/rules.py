@@ -13,6 +13,7 @@ from interplay.envs import kernels
 from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.config import MarketConfig
 from interplay.envs.lists import Lists
+from interplay.envs.mechanisms.active import ActiveMechanisms
 
 # Budgets and moods are sums of decimal fractions in float32: what should be exactly 0 may be off by rounding.
 TOLERANCE = 1e-4
@@ -33,6 +34,7 @@ class Rules(NamedTuple):
         item_numbers: int64 ``[1, 1, I]``, as kernels read them.
         numbers: those of the config, ``TOLERANCE`` and ``formula``, as kernels read them.
         formula: whether responses are drawn by the preference formula, which kernels know.
+        mechanisms: the config's, ready to be asked.
     """
 
     config: MarketConfig
@@ -46,6 +48,7 @@ class Rules(NamedTuple):
     item_numbers: NDArray[np.int64]
     numbers: Any
     formula: bool
+    mechanisms: ActiveMechanisms
 
     @classmethod
     def make(cls, config: MarketConfig, behaviour: Behaviour, device: torch.device) -> Rules:
@@ -59,4 +62,4 @@ class Rules(NamedTuple):
         return cls(config, behaviour, factor, config.boost_cost * (factor - 1.0), factor.log(),
                    slot.to(torch.float32) ** -config.position_bias,
                    torch.arange(config.num_segments, device=device), lists,
-                   np.arange(config.num_items).reshape(1, 1, -1), known, formula)
+                   np.arange(config.num_items).reshape(1, 1, -1), known, formula, ActiveMechanisms(config, device))

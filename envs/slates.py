@@ -66,7 +66,7 @@ def build_slates(rules: Rules, state: State) -> Slate:
     config = rules.config
     if config.slate_order == "fixed":
         return _fixed(rules, state)
-    if rules.lists is None and kernels.usable(state.energy):
+    if rules.lists is None and kernels.usable(state.energy) and not rules.mechanisms.have("slate_score"):
         return _drawn(rules, state)
     boosts = log_boosts(rules, state)
     if rules.lists is not None:
@@ -223,6 +223,7 @@ def _rank(rules: Rules, state: State, boosts: Tensor, users: Tensor | slice, can
         cell = segment.unsqueeze(2) * config.num_items + candidates
         score = (vector @ taste.unsqueeze(3)).squeeze(3) / config.temperature + take(boosts.flatten(1), cell)
         score = score.masked_fill(~take(state.alive, candidates), -torch.inf)
+    score = rules.mechanisms.scored(state, users, candidates, score)
     score = score if valid is None else score.masked_fill(~valid, -torch.inf)
     index, shown, log_propensity = plackett_luce(score, noise, config.slate_size)
     return Slate(index if candidates is None else candidates.gather(-1, index), shown, log_propensity)

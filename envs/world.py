@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from interplay.envs.types import FEATURE_BOUND, TensorRecord
+from interplay.envs.types import FEATURE_BOUND, InterplayError, TensorRecord
 
 NO_FEATURES = torch.empty(0)
 """Stands for features that a ``Population`` was not given; it makes zero columns of them."""
@@ -179,6 +180,43 @@ class Slate(WorldRecord):
 
 
 @dataclass(frozen=True)
+class Tables(TensorRecord):
+    """Tensors by name: the tables of mechanisms."""
+
+    tables: dict[str, Tensor] = field(default_factory=dict)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The tensors by name."""
+        return dict(self.tables)
+
+    def loaded(self, state: dict[str, Any]) -> Self:
+        """See ``TensorRecord``."""
+        return type(self)({name: state[name].to(old.device) for name, old in self.tables.items()})
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """See ``TensorRecord``."""
+        return cls(dict(state))
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Every tensor."""
+        yield from self.tables.values()
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """See ``TensorRecord``."""
+        return type(self)({name: change(table) for name, table in self.tables.items()})
+
+    @classmethod
+    def stack(cls, records: Sequence[Self]) -> Self:
+        """See ``TensorRecord``."""
+        return cls({name: torch.stack([record.tables[name] for record in records]) for name in records[0].tables})
+
+    def updated(self, changed: Mapping[str, Tensor]) -> Self:
+        """With those of its tables that are in ``changed`` in place of the old ones."""
+        return type(self)({name: changed.get(name, old) for name, old in self.tables.items()})
+
+
+@dataclass(frozen=True)
 class State(WorldRecord):
     """All that a world is at one moment: from it, and from actions, the future follows exactly.
 
@@ -199,6 +237,7 @@ class State(WorldRecord):
         taken: int64 ``[B, U, H]``, 1 + the item taken in each of the last H steps, 0 for none, the latest last.
         responses: float32 ``[B, U, H]``, the responses to those.
         slate: what users choose from now.
+        user_tables, item_tables: tables of mechanisms, ``[B, U, ...]`` and ``[B, I, ...]``; ``state["name"]`` is one.
     """
 
     key: Tensor
@@ -217,6 +256,29 @@ class State(WorldRecord):
     taken: Tensor
     responses: Tensor
     slate: Slate
+    user_tables: Tables = Tables()
+    item_tables: Tables = Tables()
+
+    def __getitem__(self, name: str) -> Tensor:
+        known = self.user_tables.tables | self.item_tables.tables
+        if name not in known:
+            raise InterplayError(f"no mechanism of this market has a table {name!r}: there are "
+                                 f"{', '.join(known) or 'none'}")
+        return known[name]
+
+    def of_items(self, name: str, items: Tensor) -> Tensor:
+        """Rows of a mechanism's table ``[B, I]`` or ``[B, I, F]`` at ``items`` int64 ``[B, ...]``."""
+        return take(self[name], items)
+
+    def with_tables(self, changed: Mapping[str, Tensor]) -> State:
+        """The state with other tables of mechanisms.
+
+        Raises:
+            InterplayError: a mechanism has made no table of that name.
+        """
+        for name in changed:
+            self[name]
+        return self.but(user_tables=self.user_tables.updated(changed), item_tables=self.item_tables.updated(changed))
 
     def but(self, **tables: Tensor | TensorRecord) -> State:
         """What ``dataclasses.replace`` gives, sooner: what is known of the rest as numpy has it, stays so."""
@@ -239,7 +301,8 @@ class State(WorldRecord):
                 ("user_vector", "satiation", "mood", "active", "taken", "responses")}
         own = {name: getattr(self.population, name)[:, who] for name in ("user_vector", "segment", "user_features")}
         slate = Slate(*(table[:, who] for table in self.slate.tensors()))
-        return replace(self, population=replace(self.population, **own), slate=slate, **some)
+        return replace(self, population=replace(self.population, **own), slate=slate,
+                       user_tables=self.user_tables.map(lambda table: table[:, who]), **some)
 
     def of_one(self, world: int, user: int | None = None) -> State:
         """One world of the batch, with all its users or one."""

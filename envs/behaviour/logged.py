@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -18,7 +18,6 @@ from interplay.envs.data.features import num_features
 from interplay.envs.data.log import Ids, InteractionLog
 from interplay.envs.data.people import CERTAIN, Vectors, float32, people_of
 from interplay.envs.data.propensity import pair_weights, row_propensity
-from interplay.envs.messages import listed
 from interplay.envs.targets import Targets, inverse_propensity
 from interplay.envs.types import InterplayError
 from interplay.envs.world import Population, State
@@ -234,14 +233,10 @@ def logged_market_config(log: InteractionLog, **changes: Any) -> MarketConfig:
     Raises:
         InterplayError: an unknown number, or a value that it cannot have.
     """
-    known = [f.name for f in fields(MarketConfig)]
-    for name in changes:
-        if name not in known:
-            raise InterplayError(f"unknown market option {name!r}: choose from {listed(known, name)}")
     values: dict[str, Any] = dict(
         **_sizes(log), slate_size=min(_SLATE_SIZE, log.num_items), embedding_size=_EMBEDDING_SIZE, num_segments=4,
         horizon=20, response_mode="mean", temperature=0.5, boost_levels=(2.0, 4.0), boost_cost=0.05)
-    return MarketConfig(**(values | changes))
+    return MarketConfig(**values).changed("logged_market_config", changes)
 
 
 def _sizes(log: InteractionLog) -> dict[str, int]:

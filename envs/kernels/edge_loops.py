@@ -69,8 +69,8 @@ def _choose(where: Any, action: NDArray[np.int64], items: NDArray[np.int64], val
 @exact
 def _add_up(where: Any, numbers: Any, segment: NDArray[np.int64], rows: NDArray[np.float32],
             weight: NDArray[np.float32], mood: NDArray[np.float32], satiation: NDArray[np.float32],
-            taste: NDArray[np.float32], wearout: NDArray[np.float32], item: NDArray[np.int64],
-            logit: NDArray[np.float64], terms: NDArray[np.float64]) -> None:
+            taste: NDArray[np.float32], wearout: NDArray[np.float32], extra: NDArray[np.float32],
+            item: NDArray[np.int64], logit: NDArray[np.float64], terms: NDArray[np.float64]) -> None:
     """Logits of the preference formula for the items that users have before them, and sums of their terms' sizes."""
     first_world, last_world, begin, end = where
     c, topics, size, n = numbers[0], np.uint64(satiation.shape[2]), np.uint64(taste.shape[2]), np.uint64(0)
@@ -88,6 +88,8 @@ def _add_up(where: Any, numbers: Any, segment: NDArray[np.int64], rows: NDArray[
             if c.satiation_weight > 0.0:
                 for topic in range(topics):
                     tired += np.float64(satiation[world, user, topic] * rows[w, taken, three + topic])
+            if extra.size > 0:
+                total, sizes = total + np.float64(extra[world, user]), sizes + abs(np.float64(extra[world, user]))
             term = c.satiation_weight * tired
             term += c.wearout_weight * wearout[world, taken, segment[w_segment, user]]
             logit[n], terms[n] = total - term, sizes + abs(term)
@@ -122,8 +124,9 @@ def respond(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], strea
             items: NDArray[np.int64], valid: NDArray[np.bool_], segment: NDArray[np.int64], rows: NDArray[np.float32],
             weight: NDArray[np.float32], active: NDArray[np.bool_], mood: NDArray[np.float32],
             satiation: NDArray[np.float32], taste: NDArray[np.float32], wearout: NDArray[np.float32],
-            examination: NDArray[np.float32], position: NDArray[np.int64], item: NDArray[np.int64],
-            illegal: NDArray[np.bool_], response: NDArray[np.float32], close: NDArray[np.bool_]) -> tuple[int, int]:
+            examination: NDArray[np.float32], extra: NDArray[np.float32], position: NDArray[np.int64],
+            item: NDArray[np.int64], illegal: NDArray[np.bool_], response: NDArray[np.float32],
+            close: NDArray[np.bool_]) -> tuple[int, int]:
     """What every user takes and, where the formula says it, the response.
 
     Returns:
@@ -136,7 +139,8 @@ def respond(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], strea
         forbidden += _choose(where, action, items, valid, active, position, item, illegal)
         if numbers[0].formula:
             logit, terms = np.empty(USERS, np.float64), np.empty(USERS, np.float64)
-            _add_up(where, numbers, segment, rows, weight, mood, satiation, taste, wearout, item, logit, terms)
+            _add_up(where, numbers, segment, rows, weight, mood, satiation, taste, wearout, extra, item, logit,
+                    terms)
             unsure += _answer(where, key, step, stream, logit, terms, examination, position, response, close)
     return forbidden, unsure
 

@@ -22,8 +22,14 @@ _NOTHING = np.empty((1, 0, 0), np.float32)
 _BOUND = np.float32(FEATURE_BOUND)
 
 
-def respond(rules: Rules, state: State, action: Tensor) -> tuple[Choice, list[list[int]]]:
+def respond(rules: Rules, state: State, action: Tensor, extra: Tensor | None) -> tuple[Choice, list[list[int]]]:
     """What users take, and how they respond. Rates are added up in another order than torch does it.
+
+    Args:
+        rules: the market's.
+        state: the worlds.
+        action: int64 ``[B, U]``.
+        extra: float32 ``[B, U]``, what mechanisms add to the logit of what each user takes; None = nothing.
 
     Returns:
         What they did, with responses by the preference formula; these are not filled in where a market has another.
@@ -35,8 +41,8 @@ def respond(rules: Rules, state: State, action: Tensor) -> tuple[Choice, list[li
     forbidden, unsure = loops_of(wanted.size * rules.config.embedding_size, "edge_loops").respond(
         rules.numbers, *state.arrays("key", "time"), int(Stream.RESPONSE), wanted,
         *state.slate.arrays("items", "valid"), *state.population.arrays("segment", "item_rows", "weight"),
-        *state.arrays("active", "mood", "satiation", "user_vector", "wearout"), rules.examination.numpy(), position,
-        item, illegal, response, close)
+        *state.arrays("active", "mood", "satiation", "user_vector", "wearout"), rules.examination.numpy(),
+        _NOTHING[0] if extra is None else _array(extra), position, item, illegal, response, close)
     choice = Choice.of(position=position, item=item, illegal=_counted(illegal, forbidden), response=response)
     return choice, np.argwhere(close).tolist() if unsure else []
 

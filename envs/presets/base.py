@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import torch
 
 from interplay.envs.behaviour.base import Behaviour
-from interplay.envs.checking import Bounds, Checked, Count, check_names
+from interplay.envs.checking import Bounds, Checked, Count
 from interplay.envs.config import MarketConfig
 from interplay.envs.market import Market
 from interplay.envs.types import Side
@@ -67,6 +67,8 @@ class Preset(Checked):
         Raises:
             InterplayError: an unknown number, or a value that it cannot have.
         """
-        check_names("market", changes, self.config.__dataclass_fields__)
-        config = replace(self.config, **changes)
+        return self.market_of(self.config.changed("market", changes), device)
+
+    def market_of(self, config: MarketConfig, device: torch.device | str = "cpu") -> Market:
+        """The market of another config."""
         return Market(config, self.behaviour(config), device)

@@ -177,7 +177,10 @@ class TrainSettings(LoggedMarketSettings, RunSettings):
     """Train users, items and platforms with and against each other, then evaluate them on held-out worlds."""
 
     market: Pairs = field(default_factory=tuple)
-    """NAME=VALUE, changes a number of the market (see interplay.envs.config). May be repeated."""
+    """NAME=VALUE, changes a number of the market (see interplay.envs.config); MECHANISM.NAME=VALUE one of a mechanism.
+    May be repeated."""
+    mechanism: Pairs = field(default_factory=tuple)
+    """Mechanism to add to the market: a name, or module:Class for one of your own. May be repeated."""
     user_option: Pairs = field(default_factory=tuple)
     """NAME=VALUE, sets a hyper-parameter of the users' agent. May be repeated."""
     item_option: Pairs = field(default_factory=tuple)

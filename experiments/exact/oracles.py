@@ -57,17 +57,18 @@ def greedy_is_optimal(market: Market) -> bool:
 
     Then every step is a contextual bandit, and who takes the best response now does as well as anybody can.
     """
-    if market.behaviour.formula is None:
-        return False  # its responses may depend on anything that users did
+    if market.behaviour.formula is None or not market.rules.mechanisms.leave_greedy_optimal:
+        return False  # its responses or rewards may depend on anything that users did
     c = market.config
     moving = (c.satiation_weight, c.mood_weight, c.wearout_weight, c.drift_rate)
     return not (any(moving) or c.budgets or c.leaving)
 
 
 def _people(market: Market) -> Population | None:
-    """One world's people, where they respond by the formula and are the same in all worlds."""
+    """One world's people, where they respond by the formula, are the same in all worlds, and no mechanism is added."""
     behaviour = market.behaviour
-    known = isinstance(behaviour, SyntheticBehaviour) and behaviour.same_people and behaviour.formula == "preference"
+    known = (isinstance(behaviour, SyntheticBehaviour) and behaviour.same_people and behaviour.formula == "preference"
+             and not market.config.mechanisms)
     return market.reset([0]).population if known else None
 
 

@@ -102,9 +102,9 @@ def make_game(settings: TrainSettings, device: torch.device) -> Game:
     settings.check()
     changes = parse_pairs(settings.market, "--market")
     if settings.log is not None:
-        return _logged_game(settings, device, changes)
+        return _logged_game(settings, device, {"mechanisms": settings.mechanism} | changes)
     preset = find_preset(settings.preset)
-    market = preset.market(device, **changes)
+    market = preset.market(device, **({"mechanisms": (*preset.config.mechanisms, *settings.mechanism)} | changes))
     return Game(preset.name, market, market, _training(settings), "")
 
 

@@ -76,7 +76,8 @@ class Run:
         settings = with_agents(settings)
         game = make_game(settings, find_device(settings.device))
         cast = make_cast(settings, game)
-        named = (settings.preset if settings.log is None else "", settings.users, settings.items, settings.platform)
+        named = (settings.preset if settings.log is None else "", settings.users, settings.items, settings.platform,
+                 *settings.mechanism)
         settings = replace(settings, code=tuple(code_digest(name) for name in named if name and ":" in name))
         notes = () if game.pretrained is None else tuple(cast.begin(game.pretrained.pretrained()))
         now = _first_moment(settings, game, cast, 0)

@@ -1,0 +1,206 @@
+"""The mechanisms of one market, asked as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from interplay.envs.config import MarketConfig
+from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
+from interplay.envs.types import FEATURE_BOUND, InterplayError
+from interplay.envs.world import Choice, State, Tables
+
+_HOOKS = ("shift", "slate_score", "user_reward", "item_reward", "see_users", "see_items", "allowed_slots",
+          "allowed_levels")
+
+
+class ItemMoves(NamedTuple):
+    """What items do in a step, boosts and levels of mechanisms apart.
+
+    Attributes:
+        boost: int64 ``[B, I]``, the action where it is a boost, numbered as if there were no other levels; 0 = none.
+        level: int64 ``[B, I]``, the level of a mechanism, from 1, counted over all mechanisms; 0 = none.
+        segment: int64 ``[B, I]``, of the level.
+    """
+
+    boost: Tensor
+    level: Tensor
+    segment: Tensor
+
+
+class ActiveMechanisms:
+    """Calls the hooks that mechanisms override and joins what they give. Where nobody overrides one, it gives None.
+
+    Args:
+        config: of the market.
+        device: of the market.
+    """
+
+    def __init__(self, config: MarketConfig, device: torch.device) -> None:
+        self._all = config.mechanisms
+        self._num_segments, self._num_boosts = config.num_segments, len(config.boost_levels)
+        self._having = {hook: [m for m in self._all if _overrides(m, hook)] for hook in _HOOKS}
+        self._levels = {m.name: m.item_actions for m in self._all if m.item_actions is not None}
+        self._values = {name: torch.tensor(levels.values, device=device) for name, levels in self._levels.items()}
+        self._offered = _offered(self._levels.values(), config.num_segments, device)
+        self._check()
+
+    def __bool__(self) -> bool:
+        return bool(self._all)
+
+    def have(self, hook: str) -> bool:
+        """Whether a mechanism overrides this hook."""
+        return bool(self._having[hook])
+
+    @property
+    def leave_greedy_optimal(self) -> bool:
+        """Whether nothing carries over and users earn their responses alone."""
+        return not (self.have("user_reward") or any(m.carries_over for m in self._all))
+
+    @property
+    def num_levels(self) -> int:
+        """Levels that items can choose, over all mechanisms."""
+        return self._offered.shape[1]
+
+    def tables(self, start: Start) -> tuple[Tables, Tables]:
+        """Tables of users and of items at time 0."""
+        users, items = [m.user_tables(start) for m in self._all], [m.item_tables(start) for m in self._all]
+        _check_tables([name for part in users + items for name in part])
+        return _united(users), _united(items)
+
+    def shift(self, state: State, items: Tensor) -> Tensor | None:
+        """What they add to logits, float32 ``[B, U, K]``."""
+        return self._sum("shift", state, items)
+
+    def scored(self, state: State, users: Tensor | slice, candidates: Tensor | None, score: Tensor) -> Tensor:
+        """``score`` float32 ``[B, U', M]`` and what they add; ``candidates`` int64 of that shape, None = all items."""
+        if not self.have("slate_score"):
+            return score
+        items = torch.arange(score.shape[2], device=score.device).expand(score.shape)
+        some = state.of_users(users), items if candidates is None else candidates
+        return reduce(torch.add, [m.slate_score(*some) for m in self._having["slate_score"]], score)
+
+    def user_reward(self, before: State, after: State, outcome: Outcome) -> Tensor:
+        """What users earn themselves, float32 ``[B, U]``."""
+        more = self._sum("user_reward", before, after, outcome)
+        if more is None:
+            return outcome.response
+        more = more if any(m.replaces_user_reward for m in self._having["user_reward"]) else outcome.response + more
+        return more.masked_fill(~before.active, 0.0)
+
+    def item_reward(self, before: State, after: State, outcome: Outcome, profit: Tensor) -> Tensor:
+        """What items earn themselves, float32 ``[B, I]``, of which ``profit`` is by their boosts and responses."""
+        more = self._sum("item_reward", before, after, outcome)
+        return profit if more is None else (profit + more).masked_fill(~before.alive, 0.0)
+
+    def see_users(self, state: State) -> Tensor | None:
+        """Their columns of users, float32 ``[B, U', F]``, within bounds."""
+        return self._columns("see_users", state)
+
+    def see_items(self, state: State) -> Tensor | None:
+        """Their columns of items, float32 ``[B, I, F]``, within bounds."""
+        return self._columns("see_items", state)
+
+    def user_mask(self, state: State, mask: Tensor) -> Tensor:
+        """``mask`` bool ``[B, U', 1 + K]`` without slots that a mechanism forbids."""
+        slots = [m.allowed_slots(state, state.slate.items) for m in self._having["allowed_slots"]]
+        return torch.cat([mask[..., :1], reduce(torch.logical_and, slots, mask[..., 1:])], dim=2) if slots else mask
+
+    def item_mask(self, state: State, mask: Tensor) -> Tensor:
+        """The mask over all levels, from that over rest and boosts: bool ``[B, I, 1 + C * L]``."""
+        if not self.num_levels:
+            return mask
+        can = [self._allowed(m, state) for m in self._all if m.name in self._levels]
+        more = (torch.cat(can, dim=2) & state.alive.unsqueeze(2)).unsqueeze(2) & self._offered
+        return self._with_levels(mask, more)
+
+    def expected_profit(self, expected: Tensor) -> Tensor:
+        """Expected profits of all item actions: levels of mechanisms count as rest, since their effect is unknown."""
+        if not self.num_levels:
+            return expected
+        resting = expected[..., :1].unsqueeze(3).expand(-1, -1, *self._offered.shape)
+        return self._with_levels(expected, resting)
+
+    def moves(self, action: Tensor) -> ItemMoves:
+        """Boosts and other levels apart, of ``action`` int64 ``[B, I]``, all of them legal."""
+        levels, zero = max(1, self._num_boosts + self.num_levels), torch.zeros_like(action)
+        segment, level = (action - 1).clamp(min=0) // levels, (action - 1) % levels
+        boosts = (action > 0) & (level < self._num_boosts)
+        other = (action > 0) & ~boosts
+        return ItemMoves(torch.where(boosts, 1 + segment * self._num_boosts + level, zero),
+                         torch.where(other, level - self._num_boosts + 1, zero), torch.where(other, segment, zero))
+
+    def outcome(self, state: State, choice: Choice, demand: Tensor, moves: ItemMoves, alive: Tensor) -> Outcome:
+        """What hooks see of a step. An item that has died in it, by ``alive``, chooses no level any more."""
+        levels, first = {}, 1
+        level = torch.where(alive, moves.level, 0)
+        for name, values in self._values.items():
+            own = level - first + 1
+            levels[name] = torch.where((own > 0) & (own <= len(values)), own, 0), values
+            first += len(values)
+        return Outcome(state.population, choice.item, choice.position, choice.response, demand, moves.segment, levels)
+
+    def update(self, before: State, after: State, outcome: Outcome) -> State:
+        """The state with tables after the step."""
+        changed: dict[str, Tensor] = {}
+        for mechanism in self._all:
+            changed |= mechanism.update(before, outcome)
+        return after.with_tables(changed) if changed else after
+
+    def _sum(self, hook: str, *arguments: Any) -> Tensor | None:
+        parts = [getattr(m, hook)(*arguments) for m in self._having[hook]]
+        return reduce(torch.add, parts) if parts else None
+
+    def _columns(self, hook: str, state: State) -> Tensor | None:
+        parts = [getattr(m, hook)(state) for m in self._having[hook]]
+        return torch.cat(parts, dim=2).clamp(-FEATURE_BOUND, FEATURE_BOUND) if parts else None
+
+    def _allowed(self, mechanism: Mechanism, state: State) -> Tensor:
+        """Which of a mechanism's own levels may be chosen, bool ``[B, I, L]``."""
+        if mechanism in self._having["allowed_levels"]:
+            return mechanism.allowed_levels(state)
+        return torch.ones_like(state.alive).unsqueeze(2).expand(-1, -1, len(self._values[mechanism.name]))
+
+    def _with_levels(self, table: Tensor, more: Tensor) -> Tensor:
+        """A column for each action, from those of rest and boosts, and ``more [B, I, C, L]``."""
+        boosts = table[..., 1:].reshape(*table.shape[:2], self._num_segments, self._num_boosts)
+        return torch.cat([table[..., :1], torch.cat([boosts, more], dim=3).flatten(2)], dim=2)
+
+    def _check(self) -> None:
+        names = [m.name for m in self._all]
+        for name in names:
+            if names.count(name) > 1:
+                raise InterplayError(f"mechanism {name!r} is there {names.count(name)} times: leave one, or give a "
+                                     "subclass a name of its own")
+
+
+def num_levels(config: MarketConfig) -> int:
+    """Levels of item actions for each segment: boosts and those of mechanisms."""
+    more = (m.item_actions for m in config.mechanisms)
+    return len(config.boost_levels) + sum(len(levels.values) for levels in more if levels is not None)
+
+
+def _overrides(mechanism: Mechanism, hook: str) -> bool:
+    return getattr(type(mechanism), hook) is not getattr(Mechanism, hook)
+
+
+def _offered(levels: Iterable[Levels], num_segments: int, device: torch.device) -> Tensor:
+    """With which segment each level can be chosen, bool ``[C, L]``."""
+    columns = [each.by_segment for each in levels for _ in each.values]
+    first = torch.arange(num_segments, device=device).unsqueeze(1) == 0
+    return first | torch.tensor(columns, dtype=torch.bool, device=device)
+
+
+def _united(parts: list[Mapping[str, Tensor]]) -> Tables:
+    """All tables as one record."""
+    return Tables({name: table for part in parts for name, table in part.items()})
+
+
+def _check_tables(names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise InterplayError(f"two mechanisms have a table {name!r}: rename it in one of them")

@@ -1,0 +1,189 @@
+"""What a mechanism is: its parameters, its tables, and its part of responses, slates, rewards, views and masks.
+
+``B``, ``U``, ``I``, ``K``, ``G`` and ``C`` are sizes as in ``types``.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from interplay.envs import noise
+from interplay.envs.checking import Checked
+from interplay.envs.world import Population, State, take
+
+if TYPE_CHECKING:  # a config holds mechanisms
+    from interplay.envs.config import MarketConfig
+
+_FIRST_STREAM = 1 << 30  # above every ``noise.Stream``
+
+
+class Levels(NamedTuple):
+    """Actions that a mechanism gives to items, beside boosts.
+
+    Attributes:
+        values: what each level stands for, such as prices.
+        by_segment: whether an item chooses a level for one segment of users. If not, the levels are offered once, with
+            the first segment.
+    """
+
+    values: tuple[float, ...]
+    by_segment: bool = False
+
+
+class Start(NamedTuple):
+    """The worlds before time 0, from which mechanisms make their tables.
+
+    Attributes:
+        key: int32 ``[B, 2]``, noise keys.
+        population: users and items.
+        config: sizes.
+    """
+
+    key: Tensor
+    population: Population
+    config: MarketConfig
+
+    @property
+    def time(self) -> int:
+        """The step before the first, so that its draws are no step's."""
+        return -1
+
+    def full_users(self, value: float, *shape: int) -> Tensor:
+        """A table of users that holds ``value``, float32 ``[B, U, *shape]``."""
+        return torch.full((len(self.key), self.config.num_users, *shape), float(value), device=self.key.device)
+
+    def full_items(self, value: float, *shape: int) -> Tensor:
+        """A table of items that holds ``value``, float32 ``[B, I, *shape]``."""
+        return torch.full((len(self.key), self.config.num_items, *shape), float(value), device=self.key.device)
+
+
+class Outcome(NamedTuple):
+    """What happened in a step, as mechanisms see it.
+
+    Attributes:
+        population: users and items.
+        item: int64 ``[B, U]``, the item that each user took; meaningless where ``position`` is 0.
+        position: int64 ``[B, U]``, its slot, from 1; 0 = skipped.
+        response: float32 ``[B, U]``, 0 for a skip.
+        demand: float32 ``[B, I]``, responses to each item.
+        segment: int64 ``[B, I]``, the segment of the level that an item chose, see ``Levels.by_segment``.
+        levels: for each mechanism with ``item_actions``, by name: the level that each item chose, int64 ``[B, I]``, 0 =
+            none, and the levels' values, float32 ``[L]``.
+    """
+
+    population: Population
+    item: Tensor
+    position: Tensor
+    response: Tensor
+    demand: Tensor
+    segment: Tensor
+    levels: Mapping[str, tuple[Tensor, Tensor]]
+
+    @property
+    def topics_taken(self) -> Tensor:
+        """Topics of the items that users took, float32 ``[B, U, G]``; 0 for a skip."""
+        return take(self.population.topics, self.item) * (self.position > 0).unsqueeze(2)
+
+    def chosen_level(self, mechanism: Mechanism, keep: Tensor) -> Tensor:
+        """The value of the level that each item chose, float32 ``[B, I]``; ``keep`` where it chose none."""
+        level, values = self.levels[mechanism.name]
+        return torch.where(level > 0, values[(level - 1).clamp(min=0)], keep)
+
+
+@dataclass(frozen=True)
+class Mechanism(Checked):
+    """One part of the world; the parameters are the fields of a frozen dataclass, each with a default.
+
+    May be overridden: everything. Must not: mix worlds, write into a tensor that it is given, or draw noise other than
+    by ``uniform`` or by ``interplay.envs.noise`` with ``self.stream``.
+
+    Attributes:
+        name: what users type; by default the class's name in lower case, ``LearningCurve`` as ``learning_curve``.
+        carries_over: whether what agents do now changes what they can earn later. Exact solvers ask this.
+        replaces_user_reward: whether ``user_reward`` stands in place of the response; else it is added to it.
+    """
+
+    name: ClassVar[str] = ""
+    carries_over: ClassVar[bool] = True
+    replaces_user_reward: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "name" not in vars(cls):
+            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+
+    @property
+    def stream(self) -> int:
+        """The stream of its noise, from a hash of the name, so that other mechanisms' draws stay as they are."""
+        return _FIRST_STREAM + zlib.crc32(self.name.encode()) % _FIRST_STREAM
+
+    def uniform(self, at: State | Start, *shape: int, offset: int = 0) -> Tensor:
+        """Draws in (0, 1) of its own, float32 ``[B, *shape]``; a second call in a step needs an ``offset``."""
+        return noise.uniform(at.key, at.time, self.stream, shape, offset)
+
+    @property
+    def item_actions(self) -> Levels | None:
+        """Levels that an item can choose, or None."""
+        return None
+
+    def user_columns(self, config: MarketConfig) -> Sequence[str]:
+        """Names of the columns of ``see_users``."""
+        return ()
+
+    def item_columns(self, config: MarketConfig) -> Sequence[str]:
+        """Names of the columns of ``see_items``."""
+        return ()
+
+    def user_tables(self, start: Start) -> Mapping[str, Tensor]:
+        """Tables with a row for each user at time 0, ``[B, U, ...]``; a hook reads one as ``state["name"]``."""
+        return {}
+
+    def item_tables(self, start: Start) -> Mapping[str, Tensor]:
+        """Tables with a row for each item at time 0, ``[B, I, ...]``."""
+        return {}
+
+    def update(self, state: State, outcome: Outcome) -> Mapping[str, Tensor]:
+        """Its tables after the step, those that change."""
+        return {}
+
+    def shift(self, state: State, items: Tensor) -> Tensor:
+        """What it adds to the logit of the response, float32 ``[B, U, K]``, for ``items`` int64 ``[B, U, K]``."""
+        raise NotImplementedError
+
+    def slate_score(self, state: State, items: Tensor) -> Tensor:
+        """What it adds to scores before slates are drawn, float32 ``[B, U', M]``; -inf for what must not be shown.
+
+        ``state`` holds the ``U'`` users alone whose slates are drawn. Fixed slates have no scores.
+        """
+        raise NotImplementedError
+
+    def user_reward(self, before: State, after: State, outcome: Outcome) -> Tensor:
+        """Float32 ``[B, U]``, added to the response or in place of it; users who had left before get nothing."""
+        raise NotImplementedError
+
+    def item_reward(self, before: State, after: State, outcome: Outcome) -> Tensor:
+        """Float32 ``[B, I]``, added to the profit; items that had died before get nothing."""
+        raise NotImplementedError
+
+    def see_users(self, state: State) -> Tensor:
+        """What users see of themselves, float32 ``[B, U', F]`` in [-4, 4]; ``state`` may hold some users alone."""
+        raise NotImplementedError
+
+    def see_items(self, state: State) -> Tensor:
+        """What items see of themselves, and users of the items in their slots, float32 ``[B, I, F]`` in [-4, 4]."""
+        raise NotImplementedError
+
+    def allowed_slots(self, state: State, items: Tensor) -> Tensor:
+        """Which of ``items`` int64 ``[B, U', K]`` users may take, bool ``[B, U', K]``; skipping is always allowed."""
+        raise NotImplementedError
+
+    def allowed_levels(self, state: State) -> Tensor:
+        """Which of its own levels items may choose, bool ``[B, I, L]``; resting is always allowed."""
+        raise NotImplementedError
