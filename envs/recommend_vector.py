@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import fields, replace
 from typing import Any, Literal, TypeVar
 
 import gymnasium
@@ -272,9 +271,5 @@ def _host(tensor: Tensor) -> NDArray[Any]:
 
 def _with_rows(record: Record, places: Tensor, rows: Record) -> Record:
     """``record`` with the worlds ``rows`` at ``places`` (int64) of its batch."""
-    values: dict[str, Any] = {}
-    for field in fields(record):
-        old, new = getattr(record, field.name), getattr(rows, field.name)
-        merged = _with_rows(old, places, new) if isinstance(old, TensorRecord) else old.index_copy(0, places, new)
-        values[field.name] = merged
-    return replace(record, **values)
+    fresh = rows.tensors()
+    return record.map(lambda old: old.index_copy(0, places, next(fresh)))

@@ -15,6 +15,8 @@ import importlib
 import importlib.util
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from functools import cache
 from types import ModuleType
@@ -28,6 +30,7 @@ from torch import Tensor
 num_threads = 1
 """Threads of all loops of this process; ``envs.threads.set_num_threads`` sets it."""
 
+_switched_on = True
 _SMALL = 1 << 12  # numbers below which a second thread costs more than it brings
 
 
@@ -43,9 +46,21 @@ def leave_behind() -> None:
     available.cache_clear()
 
 
+@contextmanager
+def switched_off() -> Iterator[None]:
+    """Do without kernels in this block, for checks that compare both paths."""
+    global _switched_on
+    before, _switched_on = _switched_on, False
+    try:
+        yield
+    finally:
+        _switched_on = before
+
+
 def usable(tensor: Tensor) -> bool:
     """Whether kernels can work on such tensors: real ones in the CPU's memory, which nothing traces."""
-    return not torch.compiler.is_compiling() and type(tensor) is Tensor and tensor.is_cpu and available()
+    return (_switched_on and not torch.compiler.is_compiling() and type(tensor) is Tensor and tensor.is_cpu
+            and available())
 
 
 def uniform(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...], offset: int) -> Tensor:

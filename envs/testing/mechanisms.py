@@ -1,0 +1,290 @@
+"""Does a mechanism keep the contract of ``envs/mechanisms/base.py``?
+
+``check_mechanism`` tells, in one line of a test of one's own:
+
+    def test_my_mechanism_keeps_the_contract():
+        check_mechanism(MyMechanism)
+
+It plays small markets with random actions, in every combination of features that hooks can meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from interplay.envs import kernels
+from interplay.envs.market import Market
+from interplay.envs.mechanisms import Mechanism, Start
+from interplay.envs.presets import find_preset
+from interplay.envs.testing.traces import (
+    STEPS,
+    Trace,
+    alike,
+    any_actions,
+    every_side,
+    global_state,
+    named,
+    second_world,
+    trace,
+)
+from interplay.envs.types import FEATURE_BOUND, SIDES
+from interplay.envs.world import State, Step
+
+__all__ = ["MechanismError", "check_mechanism"]
+
+_WORLDS = [3, 8, 11]
+_SIZES: dict[str, Any] = {"num_users": 5, "num_items": 7, "slate_size": 3, "embedding_size": 4, "num_topics": 3,
+                          "num_segments": 2}
+_STILL: dict[str, Any] = {"satiation_weight": 0.0, "mood_weight": 0.0, "wearout_weight": 0.0, "drift_rate": 0.0,
+                          "leaving": False, "budgets": False, "boost_levels": (), "response_mode": "mean"}
+"""Nothing that users do matters later."""
+_CASES: dict[str, dict[str, Any]] = {
+    "sampled responses": {}, "mean responses": {"response_mode": "mean", "boost_levels": (), "num_candidates": 5},
+    "fixed slates": {"slate_size": 7, "slate_order": "fixed", "return_rate": 0.0, "team": 0.3},
+    "users with a history": {"user_sees": "history", "history_length": 2}}
+
+
+class MechanismError(AssertionError):
+    """A mechanism that breaks the contract, in one line: the hook, the value and the fix."""
+
+
+def check_mechanism(mechanism: Mechanism | type[Mechanism], *, off: Mechanism | None = None) -> None:
+    """Raise unless a mechanism keeps the contract.
+
+    Args:
+        mechanism: its class, which is checked with default parameters, or an instance.
+        off: an instance whose parameters switch it off, if there are such: worlds must then be as without it.
+
+    Raises:
+        MechanismError: the first fault.
+    """
+    made = _made(mechanism)
+    for case, changes in _CASES.items():
+        check = _Check(made, case, _SIZES | changes)
+        check.shapes(check.market().reset(_WORLDS))
+        check.tables()
+        check.shapes(check.later()[1])
+        check.rewards()
+        check.generators()
+        check.writes_nothing()
+        check.resumes()
+        check.some_users()
+        check.alone_as_in_a_batch()
+        check.kernels()
+        check.device()
+    _Check(made, "still worlds", _SIZES | _STILL).carries_over()
+    if off is not None:
+        _Check(off, "switched off", _SIZES | _STILL).is_off()
+
+
+def _made(mechanism: Mechanism | type[Mechanism]) -> Mechanism:
+    kind = mechanism if isinstance(mechanism, type) else type(mechanism)
+    if not issubclass(kind, Mechanism):
+        raise MechanismError(f"{mechanism!r} must be derived from interplay.envs.mechanisms.Mechanism")
+    known = {f.name for f in fields(kind)}
+    for name, hint in vars(kind).get("__annotations__", {}).items():
+        if name not in known and "ClassVar" not in str(hint):
+            raise MechanismError(f"{kind.__name__}.{name} is no parameter: decorate the class with "
+                                 "@dataclass(frozen=True)")
+    return mechanism() if isinstance(mechanism, type) else mechanism
+
+
+@dataclass(frozen=True)
+class _Check:
+    """One market with the mechanism.
+
+    Attributes:
+        mechanism: that is checked.
+        case: what the market is like, in words.
+        changes: of the preset ``town``.
+    """
+
+    mechanism: Mechanism
+    case: str
+    changes: dict[str, Any]
+
+    def require(self, fine: bool, fault: str) -> None:
+        """Raise MechanismError unless all is fine."""
+        if not fine:
+            raise MechanismError(f"{self.mechanism.name}, {self.case}: {fault}")
+
+    def market(self, device: str = "cpu", **more: Any) -> Market:
+        """The market with the mechanism, unless ``more`` says otherwise."""
+        return find_preset("town").market(device, **(self.changes | {"mechanisms": (self.mechanism,)} | more))
+
+    def later(self) -> tuple[Market, State, Step]:
+        """A market some steps later, and its last step."""
+        market = self.market()
+        state = market.reset(_WORLDS)
+        for number in range(4):
+            state, step = market.step(state, *any_actions(market, state, number))
+        return market, state, step
+
+    def tables(self) -> None:
+        """Tables have a row for each user or item, and stay as they begin."""
+        m, (market, state, _) = self.mechanism, self.later()
+        start = Start(state.key, state.population, market.config)
+        for side, found, count in (("user_tables", m.user_tables(start), market.config.num_users),
+                                   ("item_tables", m.item_tables(start), market.config.num_items)):
+            for name, table in found.items():
+                now, shape = state[name], list(table.shape)
+                self.require(shape[:2] == [len(_WORLDS), count], f"{side} gave {name!r} of shape {shape}: begin with "
+                                                                 f"{[len(_WORLDS), count]}")
+                self.require(list(now.shape) == shape and now.dtype == table.dtype, f"update gave {name!r} of shape "
+                             f"{list(now.shape)} and {now.dtype}, which began as {shape} and {table.dtype}: keep them")
+
+    def shapes(self, state: State) -> None:
+        """Shapes, types and values of what hooks give."""
+        m, c, (worlds, users, slots) = self.mechanism, self.market().config, state.slate.items.shape
+        every = torch.arange(c.num_items).expand(worlds, users, -1)
+        columns = {"see_users": len(m.user_columns(c)), "see_items": len(m.item_columns(c))}
+        levels = 0 if m.item_actions is None else len(m.item_actions.values)
+        self._given("shift", (state, state.slate.items), (worlds, users, slots))
+        self._given("slate_score", (state, every), (worlds, users, c.num_items))
+        self._given("see_users", (state,), (worlds, users, columns["see_users"]), FEATURE_BOUND)
+        self._given("see_items", (state,), (worlds, c.num_items, columns["see_items"]), FEATURE_BOUND)
+        self._given("allowed_slots", (state, state.slate.items), (worlds, users, slots))
+        self._given("allowed_levels", (state,), (worlds, c.num_items, levels))
+        for hook, count in columns.items():
+            self.require(_overrides(m, hook) or count == 0, f"{count} columns have names, but there is no {hook}")
+
+    def rewards(self) -> None:
+        """The same of rewards."""
+        m, market = self.mechanism, self.market()
+        before = market.reset(_WORLDS)
+        for number in range(4):
+            after, step = market.step(before, *any_actions(market, before, number))
+            for name, table in (("user_reward", step.user_own), ("item_reward", step.item_own)):
+                self.require(bool(table.isfinite().all()), f"{name} gave a number that is not finite: give one")
+            before = after
+        self.require(_overrides(m, "user_reward") or not m.replaces_user_reward, "replaces_user_reward is True, but "
+                                                                                  "there is no user_reward: add it")
+
+    def _given(self, hook: str, arguments: tuple[Any, ...], shape: tuple[int, ...], bound: float | None = None) -> None:
+        if not _overrides(self.mechanism, hook):
+            return
+        given = getattr(self.mechanism, hook)(*arguments)
+        kind = torch.bool if hook.startswith("allowed") else torch.float32
+        self.require(isinstance(given, Tensor) and given.dtype == kind, f"{hook} must give a tensor of {kind}")
+        self.require(given.shape == shape, f"{hook} gave shape {list(given.shape)}, must give {list(shape)}")
+        fine = given == given if hook == "slate_score" else given.isfinite()
+        self.require(bool(fine.all()), f"{hook} gave a number that is not finite: give one")
+        if bound is not None and given.numel():
+            self.require(float(given.abs().max()) <= bound, f"{hook} gave {float(given.abs().max()):.4g}: scale it to "
+                                                            f"[-{bound:g}, {bound:g}]")
+
+    def some_users(self) -> None:
+        """Hooks that may be asked about some users give their rows."""
+        _, state, _ = self.later()
+        who = torch.tensor([3, 1])
+        for hook, arguments in (("see_users", ()), ("slate_score", (state.slate.items,)),
+                                ("allowed_slots", (state.slate.items,))):
+            if _overrides(self.mechanism, hook):
+                call = getattr(self.mechanism, hook)
+                some = call(state.of_users(who), *(table[:, who] for table in arguments))
+                self.require(alike(some, call(state, *arguments)[:, who]), f"{hook} gave users 3 and 1 other rows "
+                             "when asked about them alone: keep what it needs of others in a table, by update")
+
+    def writes_nothing(self) -> None:
+        """States stay as they were."""
+        market, state, _ = self.later()
+        before = state.map(Tensor.clone)
+        market.step(state, *any_actions(market, state, 9))
+        for side in every_side(market):
+            market.observe(state, side, privileged=True)
+        self._same(named(before), named(state), "a hook wrote into the state: make new tensors")
+
+    def alone_as_in_a_batch(self) -> None:
+        """Worlds do not mix."""
+        market = self.market()
+        together, alone = market.reset(_WORLDS), market.reset(_WORLDS[1:2])
+        for number in range(STEPS):
+            actions = any_actions(market, together, number)
+            together, step = market.step(together, *actions)
+            alone, single = market.step(alone, *(action[1:2] for action in actions))
+            self._same(named(together.map(second_world)) + named(step.map(second_world)), named(alone) + named(single),
+                       "a world went another way in a batch than alone: mix no worlds, and draw by self.uniform",
+                       alike)
+
+    def resumes(self) -> None:
+        """All that the future depends on is in the tables."""
+        market, state, _ = self.later()
+        again = self.market()
+        restored = again.reset(_WORLDS).loaded(state.state_dict())
+        self._same(trace(market, state), trace(again, restored), "a saved state went on another way: keep all that "
+                                                                   "changes in tables")
+
+    def kernels(self) -> None:
+        """Both paths give the same bits."""
+        fast = trace(self.market(), self.market().reset(_WORLDS))
+        with kernels.switched_off():
+            slow = trace(self.market(), self.market().reset(_WORLDS))
+        self._same(slow, fast, "worlds went another way with kernels: let hooks depend on their arguments alone")
+
+    def generators(self) -> None:
+        """Global random state is neither read nor changed."""
+        before = global_state()
+        trace(self.market(), self.market().reset(_WORLDS))
+        self.require(before == global_state(), "a hook drew from a global generator: draw by self.uniform")
+
+    def device(self) -> None:
+        """No value is read by the host, and no tensor that was made there meets one of the device."""
+        try:
+            market = self.market("meta")
+            state = market.reset(_WORLDS)
+            for _ in range(2):
+                idle = [torch.zeros(len(_WORLDS), market.specs[side].num_agents, dtype=torch.int64, device="meta")
+                        for side in SIDES]
+                state, step = market.step(state, *idle)
+            seen = [market.observe(state, side, privileged=True) for side in every_side(market)]
+        except (RuntimeError, NotImplementedError) as error:
+            raise MechanismError(f"{self.mechanism.name}, {self.case}: on the meta device, whose tensors have no "
+                                 f"values: {str(error).splitlines()[0][:150]}; make tensors on the device of the "
+                                 "state, and do without .item(), float() and `if` on tensors") from error
+        devices = {tensor.device.type for record in (state, step, *seen) for tensor in record.tensors()}
+        self.require(devices == {"meta"}, "a tensor stayed on the CPU: make tensors on the device of the state")
+
+    def carries_over(self) -> None:
+        """Where it says that nothing carries over, what users did at first makes no difference later."""
+        if self.mechanism.carries_over:
+            return
+        market = self.market()
+        states = [market.reset(_WORLDS), market.reset(_WORLDS)]
+        for number in range(STEPS):
+            actions = any_actions(market, states[0], number)
+            idle = [torch.zeros_like(actions[0]), actions[1]] if number < 3 else actions
+            (one, first), (other, second) = (market.step(state, *chosen) for state, chosen in
+                                             zip(states, (actions, idle), strict=True))
+            states = [one, other]
+            fine = number < 3 or (torch.equal(first.user_own, second.user_own)
+                                  and torch.equal(first.item_own, second.item_own))
+            self.require(fine, "what users did before changed what was earned later, but carries_over is False: leave "
+                               "that out")
+
+    def is_off(self) -> None:
+        """Without its effect, worlds are those of the market without it, while items rest."""
+        markets = [self.market(), self.market(mechanisms=())]
+        states = [market.reset(_WORLDS) for market in markets]
+        for number in range(STEPS):
+            users, items = any_actions(markets[1], states[1], number)
+            played = [market.step(state, users, torch.zeros_like(items)) for market, state in
+                      zip(markets, states, strict=True)]
+            states = [state for state, _ in played]
+            found, expected = (named(replace(state, user_tables=states[1].user_tables,
+                                              item_tables=states[1].item_tables)) + named(step)
+                               for state, step in played)
+            self._same(expected, found, "worlds are not those without it")
+
+    def _same(self, expected: Trace, found: Trace, fault: str,
+              equal: Callable[[Tensor, Tensor], bool] = torch.equal) -> None:
+        for (name, one), (_, other) in zip(expected, found, strict=True):
+            self.require(equal(one, other), f"{fault} (first in {name})")
+
+
+def _overrides(mechanism: Mechanism, hook: str) -> bool:
+    return getattr(type(mechanism), hook) is not getattr(Mechanism, hook)

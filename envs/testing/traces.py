@@ -1,0 +1,87 @@
+"""Play of small markets with random actions, as named tensors that can be compared."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interplay.envs.market import Market
+from interplay.envs.noise import Stream, uniform
+from interplay.envs.types import SIDES, Observation, Side, TensorRecord
+from interplay.envs.world import State, Step
+
+Trace = list[tuple[str, Tensor]]
+"""Tensors with their names."""
+
+STEPS = 12
+"""Steps of a trace."""
+
+
+def every_side(market: Market) -> Iterator[Side]:
+    """The sides that see something; fixed slates leave nothing to a platform."""
+    yield from SIDES
+    if market.config.slate_order == "ranked":
+        yield "platform"
+
+
+def any_actions(market: Market, state: State, number: int) -> list[Tensor]:
+    """Any allowed action of each agent."""
+    chosen = []
+    for side in SIDES:
+        mask = market.observe(state, side).mask
+        draws = uniform(state.key, number, Stream.ACTION, tuple(mask.shape[1:]))
+        chosen.append(draws.masked_fill(~mask, -1.0).argmax(-1))
+    return chosen
+
+
+def trace(market: Market, state: State) -> Trace:
+    """All that happens from ``state`` on, and what agents see."""
+    trace: Trace = []
+    for number in range(STEPS):
+        state, step = market.step(state, *any_actions(market, state, number))
+        for record in (state, step, *(market.observe(state, side, privileged=True) for side in every_side(market))):
+            trace += named(record)
+    return trace
+
+
+def named(record: TensorRecord) -> Trace:
+    """The tensors of a record by name, without what is undefined: items of skips, items and rates of empty slots."""
+    if isinstance(record, State):
+        slate = record.slate
+        record = replace(record, slate=replace(slate, items=slate.items * slate.valid,
+                                               log_propensity=torch.zeros_like(slate.log_propensity)))
+    if isinstance(record, Step):
+        record = replace(record, chosen=record.chosen * (record.position > 0))
+    if isinstance(record, Observation) and record.expected is not None:
+        record = replace(record, expected=record.expected.masked_fill(~record.mask, 0.0))
+    return list(_flat(record.state_dict(), type(record).__name__))
+
+
+def _flat(values: dict[str, Any], name: str) -> Iterator[tuple[str, Tensor]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, key)
+        elif value is not None and key != "ids":
+            yield f"{name}.{key}", value
+
+
+def second_world(table: Tensor) -> Tensor:
+    """The second row of a batch, as a batch."""
+    return table[1:2]
+
+
+def alike(one: Tensor, other: Tensor) -> bool:
+    """Equal but for the order in which sums were added up."""
+    return torch.allclose(one, other, rtol=1e-5, atol=1e-5) if one.is_floating_point() else torch.equal(one, other)
+
+
+def global_state() -> tuple[Any, ...]:
+    """State of the generators of Python, NumPy and torch."""
+    name, keys, *rest = np.random.get_state()  # noqa: NPY002  # to see that nobody uses it
+    return random.getstate(), name, np.asarray(keys).tolist(), rest, torch.get_rng_state().tolist()

@@ -1,0 +1,423 @@
+"""Mechanisms from outside the package: what they can do, and what ``check_mechanism`` finds wrong."""
+
+import re
+import runpy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import polars
+import pytest
+import torch
+from torch import Tensor
+
+from interplay.envs import kernels
+from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_config
+from interplay.envs.config import MarketConfig
+from interplay.envs.data import InteractionLog, make_log
+from interplay.envs.market import Market
+from interplay.envs.mechanisms import Levels, Mechanism, Outcome, Start, find_mechanism
+from interplay.envs.presets import find_preset
+from interplay.envs.testing import MechanismError, check_mechanism
+from interplay.envs.types import InterplayError
+from interplay.envs.world import State
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+Price = runpy.run_path(str(EXAMPLES / "price.py"))["Price"]
+Knowledge = runpy.run_path(str(EXAMPLES / "students.py"))["Knowledge"]
+
+
+@dataclass(frozen=True)
+class Friends(Mechanism):
+    """What a user's neighbour took last attracts it."""
+
+    weight: float = 1.0
+
+    def user_tables(self, start: Start) -> dict[str, Tensor]:
+        return {"last": start.full_users(0).long()}
+
+    def shift(self, state: State, items: Tensor) -> Tensor:
+        return self.weight * (state["last"].roll(1, 1).unsqueeze(2) == items + 1)
+
+    def update(self, state: State, outcome: Outcome) -> dict[str, Tensor]:
+        return {"last": torch.where(outcome.position > 0, outcome.item + 1, state["last"])}
+
+
+@dataclass(frozen=True)
+class Sold(Mechanism):
+    """An item that was taken is neither shown nor taken again; it may tell how likely it breaks by itself."""
+
+    hidden: bool = True
+    breaks: float = 0.0
+
+    def item_tables(self, start: Start) -> dict[str, Tensor]:
+        return {"sold": self.uniform(start, start.config.num_items) < self.breaks}
+
+    def update(self, state: State, outcome: Outcome) -> dict[str, Tensor]:
+        broken = self.uniform(state, *state["sold"].shape[1:]) < self.breaks
+        taken = torch.zeros_like(state.energy).scatter_add(1, outcome.item, (outcome.position > 0).float()) > 0.0
+        return {"sold": state["sold"] | broken | taken}
+
+    def allowed_slots(self, state: State, items: Tensor) -> Tensor:
+        return ~state.of_items("sold", items)
+
+    def slate_score(self, state: State, items: Tensor) -> Tensor:
+        return torch.where(state.of_items("sold", items) & self.hidden, -torch.inf, 0.0)
+
+
+def town(*mechanisms: Mechanism, **changes: Any) -> Market:
+    small = {"num_users": 6, "num_items": 9, "num_segments": 2, "mechanisms": mechanisms}
+    return find_preset("town").market(**small | changes)
+
+
+def idle(market: Market, worlds: int = 1) -> list[Tensor]:
+    return [torch.zeros(worlds, spec.num_agents, dtype=torch.int64) for spec in market.specs.values()]
+
+
+@pytest.mark.parametrize(("mechanism", "off"), [
+    (Price, None), (Knowledge, None), (Friends, Friends(0.0)), (Sold, None), (Sold(breaks=0.2), None),
+    (Sold(hidden=False), None)])
+def test_examples_and_others_keep_the_contract(mechanism: Any, off: Mechanism | None) -> None:
+    check_mechanism(mechanism, off=off)
+
+
+def test_examples_are_as_short_as_they_should_be() -> None:
+    for file in EXAMPLES.glob("*.py"):
+        code = [line for line in file.read_text().splitlines() if line.strip() and '"""' not in line]
+        assert len(code) <= 25, file
+
+
+def test_an_item_sets_a_price_that_holds_from_the_next_step_on() -> None:
+    market = town(Price(sensitivity=0.0), boost_levels=(2.0,))
+    state = market.reset([0])
+    users, items = idle(market)
+    items[0, :3] = torch.tensor([2, 3, 4])  # of rest, one boost and three prices: .5, 1 and 2
+    users[:] = 1
+    state, step = market.step(state, users, items)
+    torch.testing.assert_close(step.item_own, 1.5 * step.item_response)  # margin 1, and the first price
+    assert state["price"][0].tolist() == [0.5, 1.0, 2.0, *[0.5] * 6]
+    assert state.boost_level.sum() == 0
+    items[0, :3] = torch.tensor([1, 0, 5])  # a boost keeps the price; the first level of the second segment is a boost
+    state, step = market.step(state, users, items)
+    torch.testing.assert_close(step.item_own, step.item_response * (1.0 + torch.tensor([[0.5, 1, 2, *[0.5] * 6]])))
+    assert state["price"][0, :3].tolist() == [0.5, 1.0, 2.0]
+    assert state.boost_segment[0, :3].tolist() == [0, 0, 1]
+    assert state.boost_level[0, :3].tolist() == [1, 0, 1]
+
+
+def test_prices_lower_responses_and_are_seen_by_both_sides() -> None:
+    market = town(Price(prices=(4.0, 1.0)), response_mode="mean")
+    state = market.reset([0])
+    users = torch.ones(1, 6, dtype=torch.int64)
+    dear = market.step(state, users, idle(market)[1])[1].response
+    cheap = market.step(state.with_tables({"price": torch.ones_like(state["price"])}), users, idle(market)[1])[1]
+    torch.testing.assert_close(torch.logit(cheap.response / 1.0) - torch.logit(dear), torch.full((1, 6), 3.0))
+    state = state.with_tables({"price": torch.arange(9.0).unsqueeze(0) / 2.0})
+    seen = market.observe(state, "users")
+    place = market.specs["users"].option_features.index("price")
+    assert (seen.options[..., place] == (seen.ids / 8.0) * state.slate.valid).all()
+    seen = market.observe(state, "items")
+    assert seen.own[0, :, market.specs["items"].own_features.index("price")].tolist() == [i / 8.0 for i in range(9)]
+
+
+def test_levels_that_are_not_by_segment_are_offered_once() -> None:
+    market = town(Price(), boost_levels=(2.0,))
+    spec, mask = market.specs["items"], market.observe(market.reset([0]), "items").mask
+    assert (spec.num_levels, mask.shape[2]) == (4, 9)
+    assert mask[0, 0].tolist() == [True, True, True, True, True, True, False, False, False]
+    users, items = idle(market)
+    items[:] = 6  # the first price with the second segment
+    after, step = market.step(market.reset([0]), users, items)
+    assert step.illegal_items.tolist() == [9]
+    assert (after.boost_level == 0).all()
+
+
+def test_levels_by_segment_and_forbidden_ones() -> None:
+    @dataclass(frozen=True)
+    class Post(Mechanism):
+        """Items post for one segment; those with an even number may not."""
+
+        item_actions: ClassVar[Levels] = Levels((1.0,), by_segment=True)  # type: ignore[assignment]
+
+        def item_tables(self, start: Start) -> dict[str, Tensor]:
+            return {"posted": start.full_items(-1)}
+
+        def allowed_levels(self, state: State) -> Tensor:
+            return (torch.arange(state["posted"].shape[1]) % 2 == 1).expand(state["posted"].shape).unsqueeze(2)
+
+        def update(self, state: State, outcome: Outcome) -> dict[str, Tensor]:
+            posts = outcome.chosen_level(self, keep=torch.zeros_like(state["posted"]))
+            return {"posted": torch.where(posts > 0.0, outcome.segment.float(), -1.0)}
+
+    market = town(Post(), boost_levels=())
+    state, (users, items) = market.reset([0]), idle(market)
+    assert market.observe(state, "items").mask[0, :2].tolist() == [[True, False, False], [True, True, True]]
+    items[:] = 2
+    after, step = market.step(state, users, items)
+    assert after["posted"][0].tolist() == [-1, 1] * 4 + [-1]
+    assert step.illegal_items.tolist() == [5]
+
+
+def test_two_mechanisms_with_actions_have_levels_of_their_own() -> None:
+    class Fee(Price):  # type: ignore[misc,valid-type]
+        item_tables = lambda self, start: {"fee": start.full_items(9.0)}  # noqa: E731
+        item_columns = Mechanism.item_columns
+        see_items = Mechanism.see_items
+        update = lambda self, state, outcome: {"fee": outcome.chosen_level(self, keep=state["fee"])}  # noqa: E731
+        shift = Mechanism.shift
+        item_reward = Mechanism.item_reward
+
+    market = town(Price((1.0, 2.0)), Fee((3.0, 4.0)), boost_levels=())
+    users, items = idle(market)
+    items[0, :5] = torch.arange(5)
+    after, _ = market.step(market.reset([0]), users, items)
+    assert after["price"][0, :5].tolist() == [1.0, 1.0, 2.0, 1.0, 1.0]
+    assert after["fee"][0, :5].tolist() == [9.0, 9.0, 9.0, 3.0, 4.0]
+
+
+def test_an_item_that_dies_sets_no_price() -> None:
+    market = town(Price(), boost_levels=(), energy_start=0.1, energy_max=0.1, upkeep=0.2)
+    users, items = idle(market)
+    items[:] = 3
+    after, step = market.step(market.reset([0]), users, items)
+    assert step.item_terminated.all()
+    assert (after["price"] == 0.5).all()
+
+
+def test_learning_replaces_the_response_as_reward() -> None:
+    market = town(Knowledge(gain=0.5, forgetting=0.1), team=0.0)
+    state, (users, items) = market.reset([0]), idle(market)
+    users[0, 0] = 1
+    after, step = market.step(state, users, items)
+    topics = state.population.topics[0, int(state.slate.items[0, 0, 0])]
+    torch.testing.assert_close(after["known"][0, 0], 0.09 + 0.5 * topics * 0.09 * 0.91)
+    torch.testing.assert_close(after["known"][0, 1], torch.full((4,), 0.09))
+    torch.testing.assert_close(step.user_own, (after["known"] - state["known"]).sum(2))
+    assert step.user_reward is step.user_own
+    assert step.response[0, 1] == 0.0
+    left = replace(state, active=torch.zeros_like(state.active))
+    assert (market.step(left, users, items)[1].user_own == 0.0).all()  # whoever has left earns and loses nothing
+
+
+def test_what_is_added_to_a_reward_is_added_to_the_response() -> None:
+    class Bonus(Mechanism):
+        def user_reward(self, before: State, after: State, outcome: Outcome) -> Tensor:
+            return torch.full_like(outcome.response, 2.0)
+
+    market = town(Bonus())
+    users, items = idle(market)
+    _, step = market.step(market.reset([0]), users + 1, items)
+    assert torch.equal(step.user_own, step.response + 2.0)
+
+
+@pytest.mark.parametrize("with_kernels", [True, False])
+def test_scores_and_masks_keep_items_from_users(with_kernels: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not with_kernels:
+        monkeypatch.setattr(kernels, "available", lambda: False)
+    market = town(Sold(), num_users=1)
+    state, shown = market.reset([0]), []
+    for _ in range(11):
+        shown += state.slate.items[0, 0, :1][state.slate.valid[0, 0, :1]].tolist()
+        state, step = market.step(state, torch.ones(1, 1, dtype=torch.int64), idle(market)[1])
+    assert sorted(shown) == list(range(9))  # each once
+    assert step.illegal_users.tolist() == [1]
+    seen = town(Sold(hidden=False)).observe(state, "users")
+    assert not seen.mask[..., 1:].any()
+
+
+def test_a_forbidden_slot_becomes_a_skip() -> None:
+    market = town(Sold(hidden=False))
+    state = market.reset([0])
+    state = state.with_tables({"sold": torch.ones_like(state["sold"])})
+    _, step = market.step(state, torch.ones(1, 6, dtype=torch.int64), idle(market)[1])
+    assert step.illegal_users.tolist() == [6]
+    assert step.position.sum() == 0
+
+
+def test_draws_of_one_mechanism_move_no_other() -> None:
+    class Other(Sold):
+        """The same with noise of its own."""
+
+    start = Start(town().reset([0, 1]).key, town().reset([0, 1]).population, town().config)
+    assert not torch.equal(Sold().uniform(start, 5), Other().uniform(start, 5))
+    state = town().reset([0, 1])
+    assert not torch.equal(Sold().uniform(state, 5), Sold().uniform(start, 5))
+    assert torch.equal(Sold().uniform(state, 5, offset=2)[:, :3], Sold().uniform(state, 5)[:, 2:])
+
+
+def test_exact_states_are_not_claimed_where_something_else_carries_over() -> None:
+    kale = find_preset("kale")
+    assert kale.market().specs["users"].num_states is not None
+    assert kale.market(mechanisms=(Knowledge(),)).specs["users"].num_states is None
+    assert kale.market(mechanisms=(Knowledge(),)).observe(kale.market(mechanisms=(Knowledge(),)).reset([0]),
+                                                          "users").state is None
+
+
+@pytest.mark.parametrize(("changes", "expected"), [
+    ({"price.sensitivity": 2.0}, 2.0), ({"price": {"sensitivity": 3.0}}, 3.0), ({"price": {}}, 1.0)])
+def test_parameters_are_set_by_dotted_name(changes: dict[str, Any], expected: float) -> None:
+    market = find_preset("town").market(mechanisms=[Price()], **changes)
+    assert market.config.mechanisms == (Price(sensitivity=expected),)
+
+
+def test_numbers_of_the_config_have_dotted_names_too() -> None:
+    config = find_preset("town").config.changed("market", {"satiation.gain": 2.0, "mood": {"decay": 0.5}})
+    assert (config.satiation_gain, config.mood_decay) == (2.0, 0.5)
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"price.sensitivity": "x"}, "sensitivity='x' must be a number"),
+    ({"price.cost": 1.0}, "price() got an unexpected keyword argument 'cost': use another name, such as"),
+    ({"wine.cost": 1.0}, "market() got an unexpected keyword argument 'wine_cost'"),
+    ({"mechanisms": (Price(), Price())}, "mechanism 'price' is there 2 times"),
+    ({"mechanisms": ("no-such",)}, "unknown mechanism 'no-such'"),
+    ({"mechanisms": 3}, "mechanisms=3 must be a tuple"),
+    ({"mechanisms": (Price,)}, "mechanisms=(<class")])
+def test_wrong_parameters_are_refused_in_one_line(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InterplayError, match=re.escape(message)):
+        find_preset("town").market(**({"mechanisms": (Price(),)} | changes))
+
+
+def test_two_mechanisms_do_not_share_a_table() -> None:
+    class Rent(Price):  # type: ignore[misc,valid-type]
+        """Another price."""
+
+    with pytest.raises(InterplayError, match="two mechanisms have a table 'price': rename it"):
+        town(Price(), Rent()).reset([0])
+
+
+def test_a_table_that_nobody_made_is_an_error() -> None:
+    with pytest.raises(InterplayError, match="no mechanism of this market has a table 'prize': there are price"):
+        town(Price()).reset([0])["prize"]
+
+
+def test_names_are_made_of_the_class_unless_given() -> None:
+    class LearningCurve(Mechanism):
+        pass
+
+    class Named(Mechanism):
+        name = "another"
+
+    assert (LearningCurve.name, Named.name, Price.name) == ("learning_curve", "another", "price")
+
+
+@pytest.mark.parametrize(("name", "message"), [
+    ("pathlib:Path", "must be a class derived from interplay.envs.mechanisms.Mechanism"),
+    ("interplay.envs.types:nobody", "has no 'nobody'"), ("nobody", "unknown mechanism 'nobody'")])
+def test_what_is_no_mechanism_is_refused(name: str, message: str) -> None:
+    with pytest.raises(InterplayError, match=re.escape(message)):
+        find_mechanism(name)
+
+
+def small_log() -> InteractionLog:
+    rows = {"user": [0, 0, 1, 1], "item": [0, 1, 1, 2], "reward": [1.0, 0.0, 1.0, 0.0]}
+    return make_log(polars.DataFrame(rows), source="four rows")
+
+
+def test_targets_of_a_log_know_nothing_of_other_rewards() -> None:
+    log = small_log()
+    config = logged_market_config(log, slate_size=2, mechanisms=(Knowledge(),))
+    behaviour = LoggedBehaviour(log, log, config, "impute", targets="replay")
+    with pytest.raises(InterplayError, match="a mechanism adds to users' rewards"):
+        Market(config, behaviour)
+    Market(logged_market_config(log, slate_size=2, mechanisms=(Price(),)), behaviour)
+
+
+class Writes(Knowledge):  # type: ignore[misc,valid-type]
+    def update(self, state: State, outcome: Outcome) -> dict[str, Tensor]:
+        return {"known": state["known"].mul_(0.9)}
+
+
+class Reads(Knowledge):  # type: ignore[misc,valid-type]
+    def see_users(self, state: State) -> Tensor:
+        return state["known"] if state["known"].mean() < 2.0 else 2.0 * state["known"]
+
+
+class Mixes(Knowledge):  # type: ignore[misc,valid-type]
+    def see_users(self, state: State) -> Tensor:
+        return state["known"]
+
+    def update(self, state: State, outcome: Outcome) -> dict[str, Tensor]:
+        return {"known": state["known"] + outcome.topics_taken.mean(0, keepdim=True)}
+
+
+class Draws(Knowledge):  # type: ignore[misc,valid-type]
+    def update(self, state: State, outcome: Outcome) -> dict[str, Tensor]:
+        return {"known": state["known"] * torch.rand(1, device=state["known"].device)}
+
+
+class Unscaled(Knowledge):  # type: ignore[misc,valid-type]
+    def see_users(self, state: State) -> Tensor:
+        return 1000.0 * state["known"]
+
+
+class Unnamed(Knowledge):  # type: ignore[misc,valid-type]
+    def user_columns(self, config: MarketConfig) -> list[str]:
+        return ["knowledge"]
+
+
+class Narrow(Friends):
+    def shift(self, state: State, items: Tensor) -> Tensor:
+        return torch.zeros_like(state.mood)
+
+
+class Neighbours(Friends):
+    def slate_score(self, state: State, items: Tensor) -> Tensor:
+        return (state["last"].roll(1, 1).unsqueeze(2) == items).float()
+
+
+class Settled(Knowledge):  # type: ignore[misc,valid-type]
+    carries_over = False
+
+
+class Forgets(Knowledge):  # type: ignore[misc,valid-type]
+    def update(self, state: State, outcome: Outcome) -> dict[str, Tensor]:
+        past = vars(type(self)).get("past", 0.0)
+        type(self).past = past + 0.01
+        return {"known": state["known"] + past}
+
+
+class Switches(Friends):
+    def shift(self, state: State, items: Tensor) -> Tensor:
+        return torch.full(items.shape, 3.0 if kernels.usable(torch.zeros(1)) else 0.0, device=items.device)
+
+
+class Widens(Knowledge):  # type: ignore[misc,valid-type]
+    def update(self, state: State, outcome: Outcome) -> dict[str, Tensor]:
+        return {"known": state["known"].double()}
+
+
+class Unpaid(Friends):
+    replaces_user_reward = True
+
+
+class Undecorated(Mechanism):
+    gain: float = 1.0
+
+
+@pytest.mark.parametrize(("kind", "message"), [
+    (Writes, "a hook wrote into the state"), (Reads, "on the meta device"), (Mixes, "another way in a batch"),
+    (Unscaled, ": scale it to [-4, 4]"),
+    (Unnamed, "see_users gave shape [3, 5, 3], must give [3, 5, 1]"),
+    (Narrow, "shift gave shape [3, 5], must give [3, 5, 3]"), (Neighbours, "slate_score gave users 3 and 1 other rows"),
+    (Settled, "but carries_over is False"), (Forgets, "keep all that changes in tables"),
+    (Switches, "another way with kernels"), (Widens, "update gave 'known' of shape [3, 5, 3] and torch.float64"),
+    (Unpaid, "there is no user_reward: add it"), (Undecorated, "Undecorated.gain is no parameter: decorate"),
+    (Draws, "a hook drew from a global generator")])
+def test_every_fault_is_found(kind: type[Mechanism], message: str) -> None:
+    with pytest.raises(MechanismError, match=re.escape(message)):
+        check_mechanism(kind)
+
+
+def test_an_instance_that_is_not_off_is_found() -> None:
+    with pytest.raises(MechanismError, match="worlds are not those without it"):
+        check_mechanism(Friends, off=Friends(2.0))
+
+
+def test_checks_are_of_no_market_alone() -> None:
+    """Kernels are as before after a check that failed."""
+    check: Callable[[], None] = lambda: check_mechanism(Switches)  # noqa: E731
+    with pytest.raises(MechanismError):
+        check()
+    assert kernels.usable(torch.zeros(1)) == kernels.available()
