@@ -35,12 +35,13 @@ def train(folder, *arguments):
 
 
 def test_all_examples_are_here():
-    assert set(FILES) == {"my_agent.py", "test_my_agent.py", "my_behaviour.py", "my_preset.py", "my_data.py"}
+    assert set(FILES) == {"my_agent.py", "test_my_agent.py", "my_behaviour.py", "my_preset.py", "my_data.py",
+                          "students.py", "test_students.py"}
 
 
-def run_test(folder):
+def run_test(folder, file="test_my_agent.py"):
     """What pytest says to the example's test, run by itself in its folder."""
-    return subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_agent.py"],
+    return subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", file],
                           cwd=folder, capture_output=True, text=True, check=False).stdout
 
 
@@ -56,6 +57,28 @@ def test_the_test_finds_what_is_wrong_with_it(outside):
     found = run_test(outside)
     assert "1 failed" in found
     assert "AgentError: my-agent as users: what agents did and earned after they had gone" in found
+
+
+def test_the_mechanism_is_the_example_and_passes_its_test(outside):
+    assert FILES["students.py"] == (Path(__file__).resolve().parents[1] / "examples" / "students.py").read_text()
+    assert "1 passed" in run_test(outside, "test_students.py")
+
+
+def test_the_test_finds_what_is_wrong_with_the_mechanism(outside):
+    right = FILES["students.py"]
+    wrong = right.replace('return state["known"]', 'return 100 * state["known"]')
+    assert wrong != right
+    (outside / "students.py").write_text(wrong)
+    found = run_test(outside, "test_students.py")
+    assert "1 failed" in found
+    assert "MechanismError: knowledge, sampled responses: see_users gave" in found
+
+
+def test_the_mechanism_trains(outside):
+    command = re.search(r"`python scripts/train.py (.*--mechanism .*?)`", TEXT)[1].split()
+    small = ["--market", "horizon=10", "--episodes", "2", "--eval-worlds", "2"]
+    found = train(outside, *command, *small)
+    assert 0.0 < found["evaluation"]["user_return"]["mean"] < 64 * 4  # no user can learn more than all of four topics
 
 
 @pytest.mark.parametrize("side", ["--users", "--items"])

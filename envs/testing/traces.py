@@ -19,7 +19,7 @@ from interplay.envs.world import State, Step
 Trace = list[tuple[str, Tensor]]
 """Tensors with their names."""
 
-STEPS = 12
+STEPS = 8
 """Steps of a trace."""
 
 
