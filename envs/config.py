@@ -6,39 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Literal
 
-from interplay.envs.checking import Bounds, Checked, Fraction, NotNegative, Positive, check_names, check_value
+from interplay.envs.checking import Bounds, Fraction, NotNegative, Positive, check_names, check_value
 from interplay.envs.mechanisms import Mechanism, find_mechanism
+from interplay.envs.sizes import Length, MarketSizes
 from interplay.envs.types import InterplayError
 
-_MOST = 2**31 - 1  # numbers of users, items and steps are hashed as 32-bit integers
-
-Size = Annotated[int, Bounds(1), Bounds(high=_MOST)]
-Length = Annotated[int, Bounds(0), Bounds(high=_MOST)]
 Boost = Annotated[float, Bounds(1, above=True)]
 
 
 @dataclass(frozen=True)
-class MarketConfig(Checked):
+class MarketConfig(MarketSizes):
     """A market's sizes and mechanisms. Every mechanism can be switched off with the value 0 or False."""
 
-    num_users: Size = 64
-    """U, users in a world."""
-    num_items: Size = 32
-    """I, items in a world."""
-    slate_size: Size = 4
-    """K, slots of a slate."""
-    embedding_size: Size = 8
-    """D, size of the vectors of users and items."""
-    num_topics: Size = 4
-    """G, topics that users get tired of."""
-    num_segments: Size = 4
-    """C, segments of users that items can court."""
-    num_user_features: Length = 0
-    """Fu, features of users that the behaviour gives, such as age."""
-    num_item_features: Length = 0
-    """Fi, features of items, such as price."""
-    horizon: Size = 50
-    """T, steps of an episode."""
     boost_levels: tuple[Boost, ...] = (2.0, 4.0)
     """Factors xi_l > 1 by which a boost multiplies an item's weight; () = items can only rest."""
     boost_cost: NotNegative = 0.5

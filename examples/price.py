@@ -15,7 +15,7 @@ class Price(Mechanism):
     def item_actions(self):
         return Levels(self.prices)                            # what an item can choose, beside boosts
 
-    def item_columns(self, config):
+    def item_columns(self, sizes):
         return ["price"]
 
     def item_tables(self, start):

@@ -13,11 +13,11 @@ class Knowledge(Mechanism):
 
     replaces_user_reward = True
 
-    def user_columns(self, config):
-        return [f"knowledge of topic {g}" for g in range(config.num_topics)]
+    def user_columns(self, sizes):
+        return [f"knowledge of topic {g}" for g in range(sizes.num_topics)]
 
     def user_tables(self, start):
-        return {"known": start.full_users(0.1, start.config.num_topics)}     # [worlds, users, topics]
+        return {"known": start.full_users(0.1, start.sizes.num_topics)}      # [worlds, users, topics]
 
     def update(self, state, outcome):
         topic = outcome.topics_taken                                         # [worlds, users, topics], 0 for a skip

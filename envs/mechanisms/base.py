@@ -9,17 +9,15 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from interplay.envs import noise
 from interplay.envs.checking import Checked
+from interplay.envs.sizes import MarketSizes
 from interplay.envs.world import Population, State, take
-
-if TYPE_CHECKING:  # a config holds mechanisms
-    from interplay.envs.config import MarketConfig
 
 _FIRST_STREAM = 1 << 30  # above every ``noise.Stream``
 
@@ -43,12 +41,12 @@ class Start(NamedTuple):
     Attributes:
         key: int32 ``[B, 2]``, noise keys.
         population: users and items.
-        config: sizes.
+        sizes: how many users, items, topics and so on.
     """
 
     key: Tensor
     population: Population
-    config: MarketConfig
+    sizes: MarketSizes
 
     @property
     def time(self) -> int:
@@ -57,11 +55,11 @@ class Start(NamedTuple):
 
     def full_users(self, value: float, *shape: int) -> Tensor:
         """A table of users that holds ``value``, float32 ``[B, U, *shape]``."""
-        return torch.full((len(self.key), self.config.num_users, *shape), float(value), device=self.key.device)
+        return torch.full((len(self.key), self.sizes.num_users, *shape), float(value), device=self.key.device)
 
     def full_items(self, value: float, *shape: int) -> Tensor:
         """A table of items that holds ``value``, float32 ``[B, I, *shape]``."""
-        return torch.full((len(self.key), self.config.num_items, *shape), float(value), device=self.key.device)
+        return torch.full((len(self.key), self.sizes.num_items, *shape), float(value), device=self.key.device)
 
 
 class Outcome(NamedTuple):
@@ -133,11 +131,11 @@ class Mechanism(Checked):
         """Levels that an item can choose, or None."""
         return None
 
-    def user_columns(self, config: MarketConfig) -> Sequence[str]:
+    def user_columns(self, sizes: MarketSizes) -> Sequence[str]:
         """Names of the columns of ``see_users``."""
         return ()
 
-    def item_columns(self, config: MarketConfig) -> Sequence[str]:
+    def item_columns(self, sizes: MarketSizes) -> Sequence[str]:
         """Names of the columns of ``see_items``."""
         return ()
 

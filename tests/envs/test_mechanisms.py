@@ -14,11 +14,11 @@ from torch import Tensor
 
 from interplay.envs import kernels
 from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_config
-from interplay.envs.config import MarketConfig
 from interplay.envs.data import InteractionLog, make_log
 from interplay.envs.market import Market
 from interplay.envs.mechanisms import Levels, Mechanism, Outcome, Start, find_mechanism
 from interplay.envs.presets import find_preset
+from interplay.envs.sizes import MarketSizes
 from interplay.envs.testing import MechanismError, check_mechanism
 from interplay.envs.types import InterplayError
 from interplay.envs.world import State
@@ -52,7 +52,7 @@ class Sold(Mechanism):
     breaks: float = 0.0
 
     def item_tables(self, start: Start) -> dict[str, Tensor]:
-        return {"sold": self.uniform(start, start.config.num_items) < self.breaks}
+        return {"sold": self.uniform(start, start.sizes.num_items) < self.breaks}
 
     def update(self, state: State, outcome: Outcome) -> dict[str, Tensor]:
         broken = self.uniform(state, *state["sold"].shape[1:]) < self.breaks
@@ -353,7 +353,7 @@ class Unscaled(Knowledge):  # type: ignore[misc,valid-type]
 
 
 class Unnamed(Knowledge):  # type: ignore[misc,valid-type]
-    def user_columns(self, config: MarketConfig) -> list[str]:
+    def user_columns(self, sizes: MarketSizes) -> list[str]:
         return ["knowledge"]
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
-from interplay.experiments.cli import main
-from interplay.experiments.oracles import greedy_is_optimal, solve
-from interplay.experiments.run import Run
-from interplay.experiments.settings import TrainSettings
+from interplay.experiments.cli.main import main
+from interplay.experiments.common.settings import TrainSettings
+from interplay.experiments.exact.oracles import greedy_is_optimal, solve
+from interplay.experiments.loop.run import Run
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SMALL = ("num_users=8", "num_items=6", "horizon=8")
