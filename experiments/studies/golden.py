@@ -59,7 +59,7 @@ TRAININGS: tuple[tuple[str, ...], ...] = (
     *((*_KALE, users) for users in ("q-learning", "beta-bernoulli", "linucb", "linear-thompson",
                                     "dqn,warm_up=64", "dqn,warm_up=64,sharing=independent", "pqn", "ippo",
                                     "shared-critic,warm_up=64")),
-    ("--preset", "kale-partial", "--items", "rest", "--episodes", "4", "--users", "dqn,warm_up=64,history=gru"),
+    ("--preset", "kale-partial", "--items", "rest", "--episodes", "4", "--users", "shared-critic,warm_up=64,encoder=gru"),
     *((*_VIABILITY, users) for users in ("mappo", "shared-critic,warm_up=64", "shared-critic,warm_up=64,mixing=qmix")),
     ("--preset", "contest", "--users", "first", "--items", "q-learning", "--episodes", "4"),
     ("--preset", "town", "--users", "dqn,warm_up=64", "--items", "q-learning", "--episodes", "1"),
@@ -123,7 +123,9 @@ def _train(words: tuple[str, ...], tree: Path) -> str:
     """Of the final evaluation and of the curve, without its seconds."""
     with tempfile.TemporaryDirectory() as folder:
         given = [*words, *_SMALL, "--device", "cpu", "--seed", "3", "--log-dir", folder, "--name", "run"]
-        _python(tree, {}, str(tree / "scripts" / "train.py"), *given)
+        said = _python(tree, {}, str(tree / "scripts" / "train.py"), *given)
+        if said.startswith("failed"):
+            return said
         results = json.loads((Path(folder) / "run" / "results.json").read_text(encoding="utf-8"))
         curve = [line.split(",") for line in (Path(folder) / "run" / "curve.csv").read_text(encoding="utf-8").split()]
     kept = [results["evaluation"]["user_return"], results["evaluation"]["item_return"], [row[2:5] for row in curve[1:]]]
