@@ -14,6 +14,7 @@ from interplay.envs.data import ColumnNames, find_folds, fit_factors, make_log, 
 from interplay.envs.types import InterplayError
 from interplay.experiments.cli.main import main
 from interplay.experiments.recommend import command
+from interplay.experiments.representation import baselines
 from interplay.experiments.representation.baselines import ease, implicit_als, item_knn, popularity
 from interplay.experiments.representation.epochs import make_model
 from interplay.experiments.representation.factorisation import factorise, predicted
@@ -132,6 +133,15 @@ def test_baselines_by_hand():
     assert item_knn(SEEN, neighbours=1)(np.array([3]))[0].tolist().count(0.0) >= 2
     scores = implicit_als(SEEN, size=3, weight=50.0, ridge=0.1)(np.arange(5))
     assert scores[SEEN.toarray() > 0].min() > scores[SEEN.toarray() == 0].max()
+
+
+@pytest.mark.parametrize("size", [3, 40])  # narrow and wide vectors take different ways to the same sums
+def test_als_solves_the_equations_of_hu_koren_and_volinsky(size):
+    dense, weight, ridge = SEEN.toarray().astype(float), 3.0, 0.5
+    item = np.random.default_rng(0).standard_normal((4, size))
+    user = baselines._solved(SEEN, item, weight, ridge)
+    gradient = ((1.0 + weight * dense) * (user @ item.T - dense)) @ item + ridge * user
+    assert np.abs(gradient).max() < 1e-9
 
 
 def circles(users=60, items=24, length=9):
