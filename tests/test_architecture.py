@@ -169,3 +169,41 @@ def test_the_facades_load_no_readers_solvers_or_pictures():
     code = ("import sys, interplay.envs.market_v0, interplay.envs.recommend_v0\n"
             "print(*({'polars', 'scipy', 'sklearn', 'tyro', 'matplotlib', 'pooch'} & set(sys.modules)))")
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == ""
+
+
+LARGEST_FILE, LARGEST_FUNCTION, MOST_PARAMETERS = 299, 39, 8
+TOO_LARGE = {
+    # The split of these into mechanisms and kernels is under way.
+    "envs/behaviour/logged.py", "envs/behaviour/logged.py:__init__", "envs/kernels/edge_loops.py",
+    "envs/kernels/slate_loops.py", "envs/kernels/slate_loops.py:_serve", "envs/market.py", "envs/market_v0.py",
+    "envs/world.py", "experiments/exact/oracles.py"}
+
+
+def _too_large(file, name):
+    """The file, and its functions, that are larger than allowed. Compiled kernels take one array each as parameters."""
+    text = file.read_text(encoding="utf-8")
+    if len(text.splitlines()) > LARGEST_FILE:
+        yield name
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            given = [a for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+                     if a.arg not in ("self", "cls")]
+            many = len(given) > MOST_PARAMETERS and not name.startswith("envs/kernels/")
+            if many or node.end_lineno - node.lineno >= LARGEST_FUNCTION:
+                yield f"{name}:{node.name}"
+
+
+@pytest.mark.parametrize("folder", ["envs", "agents", "experiments", "scripts"])
+def test_files_and_functions_are_short(folder):
+    found = {large for file in files(folder) for large in _too_large(file, file.relative_to(ROOT).as_posix())}
+    assert found <= TOO_LARGE
+
+
+@pytest.mark.parametrize(("text", "found"), [
+    ("x = 1\n" * 300, ["a.py"]), ("x = 1\n" * 299, []),
+    ("def f():\n" + "    x = 1\n" * 39, ["a.py:f"]), ("def f():\n" + "    x = 1\n" * 38, []),
+    ("class A:\n    def f(self, a, b, c, d, e, f, g, h): ...\n", []),
+    ("def f(a, b, c, d, e, f, g, *, h, i): ...\n", ["a.py:f"])])
+def test_the_rule_above_sees_what_is_too_large(text, found, tmp_path):
+    (tmp_path / "a.py").write_text(text, encoding="utf-8")
+    assert list(_too_large(tmp_path / "a.py", "a.py")) == found

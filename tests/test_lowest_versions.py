@@ -52,6 +52,17 @@ def test_a_log_is_read_played_and_exported(tmp_path: Path, log: Path) -> None:
     assert len(read) == steps["item"].count() == steps.height - read.dropped["in which a user took nothing"]
 
 
+def test_regressions_and_metrics_of_a_log(tmp_path: Path, log: Path) -> None:
+    towers = ["--task", "responses", "--size", "4", "--epochs", "1", "--log-dir", str(tmp_path)]
+    assert main(["pretrain", "--log", str(log), *towers]) == 0
+    rounds = pl.read_csv(log).with_columns(propensity=pl.lit(1 / 12), clicked=pl.col("reward") // 4)
+    rounds.write_csv(tmp_path / "rounds.csv")
+    for reward in ("reward", "clicked"):  # a ridge and a logistic regression
+        assert main(["ope", str(tmp_path / "rounds.csv"), "--reward-column", reward]) == 0
+    flags = ["--resamples", "20", "--most-worlds", "20", "--out", str(tmp_path / "fidelity")]
+    assert main(["fidelity", "--log", str(log), *flags]) == 0
+
+
 def test_a_benchmark_draws_its_report(tmp_path: Path) -> None:
     flags = ["--presets", "viability", "--agents", "q-learning", "--seeds", "1", "--scale", "0.01", "--workers", "1"]
     assert main(["benchmark", *flags, "--out", str(tmp_path)]) == 0

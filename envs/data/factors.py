@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from interplay.envs.types import InterplayError
 Floats = NDArray[np.float64]
 
 _CHUNK = 1 << 24  # numbers of the normal equations that are held at once: 128 MiB
+_NARROW = 32  # up to this width, a loop over rows takes longer than their products
 
 
 class Factors(NamedTuple):
@@ -111,15 +113,45 @@ def _solve(rows: csr_matrix, rest: csr_matrix, vector: Floats, bias: Floats,
         ``[N, D]`` and ``[N]``.
     """
     design = np.column_stack([vector, np.ones(len(vector))])
-    width = design.shape[1]
-    outer = (design[:, :, None] * design[:, None, :]).reshape(len(design), width * width)
     target = rest @ design - rows @ (bias[:, None] * design)
     count = np.asarray(rows.sum(1)).ravel()
-    count[count == 0.0] = 1.0  # who has no rows keeps a penalty, and so a solution: 0
-    chunk = max(1, _CHUNK // (width * width))
-    solution = np.empty_like(target)
-    for part in (slice(n, n + chunk) for n in range(0, len(target), chunk)):
-        penalty = ridge * np.sqrt(count[part])[:, None, None] * np.eye(width)
-        gram = (rows[part] @ outer).reshape(-1, width, width) + penalty
-        solution[part] = np.linalg.solve(gram, target[part, :, None])[:, :, 0]
+    count[count == 0.0] = 1.0  # a side's member without rows keeps a penalty, and so a solution: 0
+    solution = solve_rows(rows, design, target, ridge * np.sqrt(count))
     return solution[:, :-1], solution[:, -1]
+
+
+def solve_rows(rows: csr_matrix, design: Floats, target: Floats, ridge: Floats, common: Floats | float = 0.0) -> Floats:
+    """The half of alternating least squares that solves for one side.
+
+    Row n is ``(sum_j rows[n, j] x_j x_j' + common + ridge[n])^-1 target[n]`` with x_j the rows of ``design``.
+
+    Args:
+        rows: ``[N, J]``, weights of pairs.
+        design: ``[J, W]``.
+        target: ``[N, W]``.
+        ridge: ``[N]``.
+        common: ``[W, W]``, the same in all rows.
+
+    Returns:
+        ``[N, W]``.
+    """
+    width, solution = design.shape[1], np.empty_like(target)
+    chunk = max(1, _CHUNK // (width * width))
+    for part in (slice(start, start + chunk) for start in range(0, len(target), chunk)):
+        gram = _grams(rows[part], design) + ridge[part, None, None] * np.eye(width) + common
+        solution[part] = np.linalg.solve(gram, target[part, :, None])[:, :, 0]
+    return solution
+
+
+def _grams(rows: csr_matrix, design: Floats) -> Floats:
+    """``sum_j rows[n, j] x_j x_j'`` of each row, ``[N, W, W]``."""
+    width = design.shape[1]
+    if width <= _NARROW:  # one sparse product
+        outer = (design[:, :, None] * design[:, None, :]).reshape(len(design), width * width)
+        narrow: Floats = (rows @ outer).reshape(-1, width, width)
+        return narrow
+    grams = np.empty((rows.shape[0], width, width))
+    for n, (start, end) in enumerate(pairwise(rows.indptr)):  # one dense product for each row
+        met = design[rows.indices[start:end]]
+        grams[n] = (rows.data[start:end, None] * met).T @ met
+    return grams

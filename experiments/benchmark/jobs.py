@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from interplay.envs.types import InterplayError
-from interplay.experiments.common.saving import read_sealed, read_text
+from interplay.experiments.common.saving import read_sealed
 from interplay.experiments.common.serialising import as_values
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.workers import Ended, worked
@@ -62,7 +62,7 @@ def finished(job: TrainSettings) -> bool:
     if not (folder / CONFIG).is_file():
         return False
     done = (folder / RESULTS).is_file()
-    made = as_values(TrainSettings.from_json(read_text(folder / CONFIG), folder / CONFIG))
+    made = as_values(TrainSettings.read(folder))
     wanted = as_values(job)
     if done:  # the market may recommend something else by now
         now = json.loads(json.dumps(asdict(replace(recommended(job), episodes=wanted["episodes"]))))

@@ -10,7 +10,7 @@ from typing import Any
 
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.flags import check_flags, typed_flags
-from interplay.experiments.common.saving import CONFIG, read_text
+from interplay.experiments.common.saving import CONFIG
 
 Command = Callable[..., Any]
 
@@ -48,7 +48,7 @@ def _check(settings: Any, given: set[str]) -> None:
     if folder is None:
         check_flags(settings, given)
     elif (folder / CONFIG).is_file():
-        made = type(settings).from_json(read_text(folder / CONFIG), folder / CONFIG)
+        made = type(settings).read(folder)
         settings.check_resumes(made, folder, given)
 
 

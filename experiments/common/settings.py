@@ -8,7 +8,7 @@ import sys
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import torch
 import tyro
@@ -19,7 +19,7 @@ from interplay.envs.data import Preparation
 from interplay.envs.messages import listed
 from interplay.envs.types import InterplayError, Side
 from interplay.experiments.common.flags import Many, Need, Seed, Threads, changed, check_flags, when
-from interplay.experiments.common.saving import CONFIG
+from interplay.experiments.common.saving import CONFIG, read_text
 from interplay.experiments.common.serialising import from_json, to_json
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -95,6 +95,20 @@ class LogSettings:
         """
         return Preparation(self.duplicates, self.clip_rewards, self.implicit_above, self.k_core, self.scale_rewards,
                            self.reward_range)
+
+    def to_json(self) -> str:
+        """The settings as text; paths become absolute, so that the run can be used from any folder."""
+        return to_json(self)
+
+    @classmethod
+    def from_json(cls, text: str, path: Path = Path(CONFIG)) -> Self:
+        """The settings that ``to_json`` wrote into ``path``."""
+        return from_json(cls, text, path)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The settings of the run in ``folder``."""
+        return cls.from_json(read_text(folder / CONFIG), folder / CONFIG)
 
     def check_resumes(self, made: LogSettings, folder: Path, given: Collection[str] = ()) -> None:
         """Check that these settings ask for nothing but to go on with the run in ``folder``, which has those it has.
@@ -173,8 +187,8 @@ class RunSettings:
 
 
 @dataclass(frozen=True)
-class TrainSettings(LoggedMarketSettings, RunSettings):
-    """Train users, items and platforms with and against each other, then evaluate them on held-out worlds."""
+class OptionSettings:
+    """Numbers of the market and of the agents that differ from what the preset recommends."""
 
     market: Pairs = field(default_factory=tuple)
     """NAME=VALUE, changes a number of the market (see interplay.envs.config); MECHANISM.NAME=VALUE one of a mechanism.
@@ -188,6 +202,11 @@ class TrainSettings(LoggedMarketSettings, RunSettings):
     platform_option: Pairs = field(default_factory=tuple)
     """NAME=VALUE, sets a hyper-parameter of the platform's agent. May be repeated."""
 
+
+@dataclass(frozen=True)
+class TrainSettings(OptionSettings, LoggedMarketSettings, RunSettings):
+    """Train users, items and platforms with and against each other, then evaluate them on held-out worlds."""
+
     def check(self) -> None:
         """Check the numbers. Not done when they are set: the command line's parser would wrap the error in a box.
 
@@ -198,15 +217,6 @@ class TrainSettings(LoggedMarketSettings, RunSettings):
         if self.discount is not None and not 0.0 <= self.discount < 1.0:
             raise InterplayError(f"discount={self.discount} must be at least 0 and below 1")
         self.preparation()
-
-    def to_json(self) -> str:
-        """The settings as text; paths become absolute, so that the run can be evaluated from anywhere."""
-        return to_json(self)
-
-    @classmethod
-    def from_json(cls, text: str, path: Path = Path(CONFIG)) -> TrainSettings:
-        """The settings that ``to_json`` wrote into ``path``."""
-        return from_json(cls, text, path)
 
     def played_by(self, side: Side, agent: str) -> TrainSettings:
         """These settings with ``agent`` on ``side``."""
@@ -220,9 +230,14 @@ def _whole(value: Any) -> Any:
 
 
 def typed(command: str) -> str:
-    """What was typed, as one of ``scripts/``, for reports that say what made them."""
+    """What was typed, for reports that say what made them.
+
+    Args:
+        command: one of ``scripts/``, or a module that ``python -m`` runs.
+    """
     words = sys.argv[2:] if sys.argv[1:2] == [command] else sys.argv[1:]
-    return shlex.join(["python", f"scripts/{command}.py", *words])
+    program = ["-m", command] if "." in command else [f"scripts/{command}.py"]
+    return shlex.join(["python", *program, *words])
 
 
 def split_entrant(text: str) -> tuple[str, tuple[str, ...]]:

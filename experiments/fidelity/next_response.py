@@ -11,13 +11,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import StandardScaler
 
+from interplay.experiments.common.logistic import fit_logistic
 from interplay.experiments.fidelity.aspects import Aspect, Distribution
 from interplay.experiments.fidelity.trace import Bools, Floats, Ints, Trace
-from interplay.experiments.representation.responses import area_under_curve
 
 _PRIOR_ROWS = 5.0  # rows at the mean reward that the means of users and items start from
-_RIDGE = 1e-3
+_RIDGE = 1e-3  # beside the mean log-loss
 
 
 class _Examples(NamedTuple):
@@ -53,8 +55,8 @@ def next_response(log: Trace, market: Trace, liked_above: float, seed: int) -> t
     def of(trace: Trace, weight: Ints) -> Distribution:
         examples = real if trace is log else made
         row = weight[examples.user] * (~test if trace is log else 1)
-        score = _fit(examples, row.astype(np.float64))(real.features[test])
-        return Distribution(np.array([area_under_curve(score, real.liked[test])]), np.ones(1))
+        score = _scores(examples, row.astype(np.float64), real.features[test])
+        return Distribution(np.array([roc_auc_score(real.liked[test], score)]), np.ones(1))
 
     return Aspect("next response", "AUC on the log's test users", of, ("AUC", lambda d: d.mean),
                   "difference of AUC", lambda a, b: abs(a.mean - b.mean), "bars"), ""
@@ -91,32 +93,10 @@ def _examples(trace: Trace, liked_above: float) -> _Examples:
     return _Examples(causal_features(trace), trace.reward > liked_above, trace.user)
 
 
-class _Model(NamedTuple):
-    """A logistic regression on standardised features."""
-
-    centre: Floats
-    scale: Floats
-    weight: Floats
-
-    def __call__(self, features: Floats) -> Floats:
-        return np.asarray(((features - self.centre) / self.scale) @ self.weight[1:] + self.weight[0])
-
-
-def _fit(examples: _Examples, row: Floats) -> _Model:
-    """Newton's method, in which row n counts ``row[n]`` times."""
-    used = row > 0.0
-    x, row, liked = examples.features[used], row[used], examples.liked[used].astype(np.float64)
-    centre = np.average(x, axis=0, weights=row)
-    scale = np.sqrt(np.average((x - centre) ** 2, axis=0, weights=row))
-    scale[scale < 1e-9] = 1.0  # a feature that never varies has weight 0 then
-    design = np.column_stack([np.ones(len(x)), (x - centre) / scale])
-    weight, row = np.zeros(design.shape[1]), row / row.sum()
-    for _ in range(25):
-        chance = 1.0 / (1.0 + np.exp(-np.clip(design @ weight, -30.0, 30.0)))
-        slope = design.T @ (row * (chance - liked)) + _RIDGE * weight
-        curve = (design * (row * chance * (1.0 - chance))[:, None]).T @ design + _RIDGE * np.eye(len(weight))
-        move = np.clip(np.linalg.solve(curve, slope), -3.0, 3.0)
-        weight = weight - move
-        if np.abs(move).max() < 1e-6:
-            break
-    return _Model(centre, scale, weight)
+def _scores(examples: _Examples, weight: Floats, features: Floats) -> Floats:
+    """Logits for features ``[N, F]`` by a model of the examples, of which row n counts ``weight[n]`` times."""
+    used = weight > 0.0
+    known, weight = examples.features[used], weight[used]
+    scaler = StandardScaler().fit(known, sample_weight=weight)
+    model = fit_logistic(scaler.transform(known), examples.liked[used], _RIDGE, weight / weight.sum())
+    return model.logit(scaler.transform(features))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from interplay.envs.checking import Count, Positive
 from interplay.experiments.common.flags import Many, Need, Seed, when
-from interplay.experiments.common.settings import LogSettings, Pairs, TrainSettings
+from interplay.experiments.common.settings import LogSettings, OptionSettings, TrainSettings
 
 _MADE_OF_LOG = Need(lambda s: s.preset is None, "it is about markets made of the log: leave it out with --preset")
 
 
 @dataclass(frozen=True)
-class FidelitySettings(LogSettings):
+class FidelitySettings(OptionSettings, LogSettings):
     """Play a market and say how like a log it is, and whether the difference is more than the log's own noise.
 
     Unless told otherwise the market is made of the log, answers from its training part, and is played by users who
@@ -40,14 +40,6 @@ class FidelitySettings(LogSettings):
     """Where the market runs."""
     missing: Literal["mask", "impute", "zero"] = when(_MADE_OF_LOG, "mask")
     """Pairs that the log lacks, as in train."""
-    market: Pairs = field(default_factory=tuple)
-    """NAME=VALUE, changes a number of the market. May be repeated."""
-    user_option: Pairs = field(default_factory=tuple)
-    """NAME=VALUE, sets a hyper-parameter of the users' agent. May be repeated."""
-    item_option: Pairs = field(default_factory=tuple)
-    """NAME=VALUE, sets a hyper-parameter of the items' agent. May be repeated."""
-    platform_option: Pairs = field(default_factory=tuple)
-    """NAME=VALUE, sets a hyper-parameter of the platform's agent. May be repeated."""
     position_column: str | None = None
     """Column of the log with the slot of the item, from 1, if any; a market's own log has it."""
     gap: Positive = 1800.0

@@ -19,7 +19,6 @@ from interplay.experiments.common.saving import (
     RESULTS,
     digest_of_file,
     load_checkpoint,
-    read_text,
     save_checkpoint,
     write_text,
 )
@@ -105,7 +104,7 @@ class Run:
         """The same, but at its beginning where it has no checkpoint yet."""
         if not (folder / CONFIG).is_file():
             raise InterplayError(f"{str(folder)!r} is not a run: it has no {CONFIG}; give a folder that train wrote")
-        made = TrainSettings.from_json(read_text(folder / CONFIG), folder / CONFIG)
+        made = TrainSettings.read(folder)
         with trusting(allow_code):
             run = cls.start(made if device is None else replace(made, device=device), folder)
         if run.settings.code != made.code:

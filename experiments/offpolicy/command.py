@@ -12,34 +12,30 @@ import polars as pl
 import torch
 import tyro
 
-from interplay.envs.checking import Bounds, Positive
+from interplay.envs.checking import Bounds
 from interplay.envs.data.market_log import SUFFIX
 from interplay.envs.data.open_bandit import read_open_bandit
-from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
-from interplay.experiments.common.flags import Many, Need, Seed, check_flags, when
+from interplay.experiments.common.flags import Need, Seed, check_flags, when
 from interplay.experiments.common.reports import REPORT, made_by, publish
 from interplay.experiments.common.settings import typed
 from interplay.experiments.offpolicy.estimators import WEIGHTING, Case
-from interplay.experiments.offpolicy.evaluation import Evaluation, evaluate_case, evaluate_policy
+from interplay.experiments.offpolicy.evaluation import Evaluation, evaluate_case, evaluate_policy, evaluation_table
 from interplay.experiments.offpolicy.exported import SlateLog, evaluate_slates, read_slates, uniform_slates
 from interplay.experiments.offpolicy.feedback import BanditFeedback, Floats
-from interplay.experiments.offpolicy.market import LoggedMarket
-from interplay.experiments.offpolicy.market_judging import FRESH_WORLDS, judge_market
 from interplay.experiments.offpolicy.open_bandit import open_bandit_feedback
 from interplay.experiments.offpolicy.policies import always, most_clicked, uniform
 from interplay.experiments.offpolicy.replay import run_slates
-from interplay.experiments.offpolicy.report import Section, ope_text
-from interplay.experiments.offpolicy.synthetic import SyntheticBandit, judge
+from interplay.experiments.offpolicy.report import ope_rows, ope_text
 from interplay.experiments.offpolicy.table import BanditColumns, read_bandit
 
 
 def _slates(settings: OpeSettings) -> bool:
-    return settings.path is not None and settings.path.name.endswith(SUFFIX)
+    return settings.path.name.endswith(SUFFIX)
 
 
 def _own_table(settings: OpeSettings) -> bool:
-    return settings.path is not None and not _slates(settings) and not settings.path.is_dir()
+    return not _slates(settings) and not settings.path.is_dir()
 
 
 _TABLE = Need(_own_table, "it is about a table of your own, and of nothing else are the columns a choice: leave it out")
@@ -50,18 +46,15 @@ _TABLE_MODELS = Need(lambda s: _TABLE.met(s) and _MODELS.met(s),
                      "leave it out")
 _UNITS = Need(lambda s: _own_table(s) or _slates(s),
               "it is about a table of your own or a market's slates: leave it out")
-_TARGET = Need(lambda s: s.path is not None and s.target_column is None,
-               "it is the target for a log, unless --target-column is: leave it out")
+_TARGET = Need(lambda s: s.target_column is None, "--target-column has the target: leave one of the two out")
 _RUN = Need(lambda s: isinstance(s.policy, Path), "it is about a run's folder as --policy: leave it out")
-_JUDGING = Need(lambda s: s.synthetic or s.preset is not None, "it is about --synthetic and --preset: leave it out")
-_PRESET = Need(lambda s: s.preset is not None, "it is about --preset: leave it out")
 
 
 @dataclass(frozen=True)
 class OpeSettings:
     """Estimate what a policy would have earned from what another policy did (off-policy evaluation)."""
 
-    path: Annotated[Path | None, tyro.conf.Positional] = None
+    path: Annotated[Path, tyro.conf.Positional]
     """Table of your own (.csv, .tsv, .parquet), a row for each choice that was logged. Or a campaign of the Open Bandit
     data set, such as obd/bts/men: a folder with men.csv and item_context.csv, whose columns are known. Or the slates of
     a market, NAME.market.parquet, as evaluate --export writes them, whose columns are known too."""
@@ -86,25 +79,13 @@ class OpeSettings:
     folds: Annotated[int, Bounds(2, 1000)] = when(_MODELS, 3)
     """Folds of the log that the reward models of DM, DR and their relatives are cross-fitted on."""
     seed: Seed = 0
-    """Seed of folds and bootstrap, and of the synthetic bandit or the market's worlds."""
+    """Seed of folds and bootstrap."""
     csv: Path | None = None
     """File to write the table to as well."""
     out: Path | None = None
     """Folder to write report.md and its rows to; by default nothing is written."""
-    synthetic: bool = False
-    """Instead of a log, judge the estimators on a synthetic bandit of 30 actions whose truth is known."""
-    preset: str | None = None
-    """Instead of a log, judge them in this market, such as town, where playing tells the truth."""
-    repeats: Many = when(_JUDGING, 100)
-    """Logs to judge the estimators by."""
     allow_code: bool = when(_RUN, False)
     """Import the code that the folder of --policy names as module:Name. Allow it only if you trust both."""
-    rounds: Annotated[int, Bounds(1, 100_000_000)] = when(_JUDGING, 10_000)
-    """Rounds of each of these logs. In a market a round is a user in its last step, and worlds are whole."""
-    steps: Many = when(_PRESET, 10)
-    """Steps of each log of a market."""
-    temperature: Positive = when(_JUDGING, 1.0)
-    """Temperature of the policies of bandit or market: smaller means greedier, and less overlap."""
 
 
 class Question(NamedTuple):
@@ -123,33 +104,23 @@ def ope(settings: OpeSettings) -> None:
     """Print the table, and write it if that is asked for.
 
     Raises:
-        InterplayError: not exactly one of path, ``synthetic`` and ``preset`` is given, or whatever is wrong with the
-            log or the numbers.
+        InterplayError: whatever is wrong with the log or the numbers.
     """
-    path = settings.path
-    if (path is not None) + settings.synthetic + (settings.preset is not None) != 1:
-        raise InterplayError(f"path={path and str(path)!r}, synthetic={settings.synthetic} and preset="
-                             f"{settings.preset!r}: give either a log, such as my.csv or obd/bts/men, or "
-                             "--synthetic, or --preset town")
     check_flags(settings)
+    path = settings.path
     if isinstance(settings.policy, Path) and not _slates(settings):
         raise InterplayError(f"policy={str(settings.policy)!r}: give uniform or most-clicked; a run's folder is for "
                              f"the slates of a market, NAME{SUFFIX}")
-    if path is not None:
-        _estimate(settings, path)
-    elif settings.preset is not None:
-        _judge_market(settings, settings.preset)
-    else:
-        _judge(settings)
-
-
-def _estimate(settings: OpeSettings, path: Path) -> None:
     if not path.exists():
         raise InterplayError(f"{path}: there is no such file or folder: check the path")
     columns = BanditColumns(**{name: getattr(settings, setting) for name, setting in _COLUMNS.items()})
     read = _market_log if _slates(settings) else _campaign if path.is_dir() else _table
     what, found = read(settings, path, columns)
-    _finish(settings, [Section(what, evaluations=found)], [_columns(e) for e in found])
+    print(what, evaluation_table(found), sep="\n\n")
+    if settings.out is not None:
+        publish(settings.out, ope_text, made_by(typed("ope")), {"text": what, "evaluations": ope_rows(found)})
+        print(f"wrote {settings.out / REPORT}")
+    _write(settings.csv, [_columns(e) for e in found])
 
 
 def _market_log(settings: OpeSettings, path: Path, columns: BanditColumns) -> tuple[str, list[Evaluation]]:
@@ -218,41 +189,6 @@ def _columns(found: Evaluation) -> dict[str, Any]:
     return {"estimator": found.name, "value": found.estimate.mean, "low": low, "high": high,
             "effective_size": found.effective_size, "clipped": found.clipped, "note": found.note,
             "warning": found.warning}
-
-
-def _judge(settings: OpeSettings) -> None:
-    bandit = SyntheticBandit(temperature=settings.temperature, seed=settings.seed)
-    found = judge(bandit, settings.rounds, settings.repeats, settings.folds)
-    text = (f"{bandit}: truth {bandit.truth():.5f}; {settings.repeats} logs of {settings.rounds:,} rounds by a policy "
-            f"that earns {bandit.truth(bandit.logger):.5f}")
-    _finish(settings, [Section(text, accuracies=found)], [a._asdict() for a in found])
-
-
-def _judge_market(settings: OpeSettings, preset: str) -> None:
-    torch.set_num_threads(1)
-    market = LoggedMarket(find_preset(preset), settings.steps, settings.temperature, settings.seed)
-    num_users = market.preset.config.num_users
-    worlds = -(-settings.rounds // num_users)
-    found = judge_market(market, worlds, settings.repeats, settings.folds)
-    sections = [Section(f"{preset}: {settings.repeats} logs of {worlds:,} worlds with {num_users} users and "
-                        f"{settings.steps} steps; temperature {settings.temperature:g}, truth from {FRESH_WORLDS:,} "
-                        "other worlds")]
-    sections += [Section(f"{question}: truth {truth.value:.4f} (standard error {truth.error:.4f}), the logger earns "
-                         f"{truth.logged:.4f}", accuracies=accuracy) for question, (truth, accuracy) in found.items()]
-    if not market.draws_slates:
-        sections.append(Section(f"slate: not asked, since {preset} shows items in a fixed order or retrieves them "
-                                "first"))
-    _finish(settings, sections, [{"question": question} | a._asdict() for question, answer in found.items()
-                                 for a in answer.accuracy])
-
-
-def _finish(settings: OpeSettings, sections: list[Section], rows: list[dict[str, Any]]) -> None:
-    """Print the sections, and write them where that is asked for."""
-    print("\n\n".join(map(str, sections)))
-    if settings.out is not None:
-        publish(settings.out, ope_text, made_by(typed("ope")), {"sections": [one.as_dict() for one in sections]})
-        print(f"wrote {settings.out / REPORT}")
-    _write(settings.csv, rows)
 
 
 def _write(path: Path | None, rows: list[dict[str, Any]]) -> None:

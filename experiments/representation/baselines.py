@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from interplay.envs.data.factors import solve_rows
 from interplay.envs.types import InterplayError
 from interplay.experiments.representation.ranking import Ranker
 
@@ -74,13 +75,8 @@ def implicit_als(seen: csr_matrix, size: int = 64, weight: float = 3.0, ridge: f
 
 def _solved(rows: csr_matrix, other: Floats, weight: float, ridge: float) -> Floats:
     """Vectors of one side, given the other's."""
-    common = other.T @ other + ridge * np.eye(other.shape[1])
     target = (1.0 + weight) * (rows @ other)
-    found: Floats = np.empty_like(target)
-    for n in range(rows.shape[0]):
-        met = other[rows.indices[rows.indptr[n] : rows.indptr[n + 1]]]
-        found[n] = np.linalg.solve(common + weight * met.T @ met, target[n])
-    return found
+    return solve_rows(weight * rows, other, target, np.full(len(target), ridge), common=other.T @ other)
 
 
 def _check_size(seen: csr_matrix, name: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.logs import digest
-from interplay.experiments.common.saving import CONFIG, digest_of_file, load_checkpoint, read_text
+from interplay.experiments.common.saving import CONFIG, digest_of_file, load_checkpoint
 from interplay.experiments.common.settings import LogSettings, TrainSettings
 from interplay.experiments.representation.fitting import Fitted
 from interplay.experiments.representation.histories import Histories
@@ -46,7 +46,7 @@ class Saved(NamedTuple):
         if not (folder / CONFIG).is_file() or not (folder / MODEL).is_file():
             raise InterplayError(f"{str(folder)!r} is not a run of pretrain: it has no {CONFIG} and {MODEL}; give a "
                                  "folder that pretrain wrote")
-        settings = PretrainSettings.from_json(read_text(folder / CONFIG), folder / CONFIG)
+        settings = PretrainSettings.read(folder)
         saved = load_checkpoint(folder / MODEL, {CONFIG: digest_of_file(folder / CONFIG)})
         try:
             return cls(folder, settings, _model(saved), saved["trained_on"])

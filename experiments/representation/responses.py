@@ -6,14 +6,22 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+from sklearn.metrics import (
+    accuracy_score,
+    log_loss,
+    precision_recall_fscore_support,
+    roc_auc_score,
+    root_mean_squared_error,
+)
 
 from interplay.envs.types import InterplayError
+from interplay.experiments.common.logistic import fit_logistic
 from interplay.experiments.common.statistics import check_finite
 
 Floats = NDArray[np.float64]
 
 _BINS = 10  # of the calibration error
+_PLATT_RIDGE = 1e-6  # keeps the slope finite where a threshold separates liked from others
 _CERTAIN = 1e-6  # probabilities are kept this far from 0 and 1 where their logarithm is needed
 
 
@@ -55,16 +63,13 @@ def judge(predicted: Floats, actual: Floats, liked_above: float, probability: Fl
     """
     check_finite(predicted, "predicted responses to the held-out part")
     liked = liked_of(actual, liked_above)
-    said = predicted > liked_above
-    right = float((said & liked).sum())
-    precision, recall = right / max(1.0, float(said.sum())), right / float(liked.sum())
+    called = predicted > liked_above
+    precision, recall, f1, _ = precision_recall_fscore_support(liked, called, average="binary", zero_division=0.0)
     chance = np.clip(predicted if probability is None else probability, _CERTAIN, 1.0 - _CERTAIN)
     return Responses(
-        rmse=float(np.sqrt(np.mean((predicted - actual) ** 2))), accuracy=float((said == liked).mean()),
-        precision=precision, recall=recall, f1=2.0 * precision * recall / max(1e-12, precision + recall),
-        auc=area_under_curve(predicted, liked),
-        log_loss=float(-np.where(liked, np.log(chance), np.log1p(-chance)).mean()),
-        calibration=calibration_error(chance, liked))
+        rmse=float(root_mean_squared_error(actual, predicted)), accuracy=float(accuracy_score(liked, called)),
+        precision=float(precision), recall=float(recall), f1=float(f1), auc=float(roc_auc_score(liked, predicted)),
+        log_loss=float(log_loss(liked, chance)), calibration=calibration_error(chance, liked))
 
 
 def liked_of(actual: NDArray[np.floating], liked_above: float) -> NDArray[np.bool_]:
@@ -78,13 +83,6 @@ def liked_of(actual: NDArray[np.floating], liked_above: float) -> NDArray[np.boo
         raise InterplayError(f"liked_above={liked_above:g}: {int(liked.sum())} of {len(liked)} held-out responses are "
                              "above it: choose a threshold that parts them")
     return liked
-
-
-def area_under_curve(score: Floats, liked: NDArray[np.bool_]) -> float:
-    """Mann and Whitney's statistic: ties count half."""
-    positive = int(liked.sum())
-    ranks = rankdata(score)[liked].sum()
-    return float((ranks - positive * (positive + 1) / 2.0) / (positive * (len(liked) - positive)))
 
 
 def calibration_error(chance: Floats, liked: NDArray[np.bool_]) -> float:
@@ -106,12 +104,5 @@ def probability_of(predicted: Floats, actual: Floats, liked_above: float, wanted
         wanted: float64 ``[M]``, predictions to be translated.
     """
     centre, scale = predicted.mean(), max(1e-9, float(predicted.std()))
-    design = np.column_stack([np.ones_like(predicted), (predicted - centre) / scale])
-    liked = (actual > liked_above).astype(np.float64)
-    weight = np.zeros(2)
-    for _ in range(50):  # Newton's method, which a tiny ridge keeps finite where the two kinds part cleanly
-        chance = 1.0 / (1.0 + np.exp(-design @ weight))
-        slope = design.T @ (chance - liked) + 1e-6 * weight
-        curve = (design * (chance * (1.0 - chance))[:, None]).T @ design + 1e-6 * np.eye(2)
-        weight = weight - np.clip(np.linalg.solve(curve, slope), -5.0, 5.0)
-    return np.asarray(1.0 / (1.0 + np.exp(-(weight[0] + weight[1] * (wanted - centre) / scale))))
+    model = fit_logistic(((predicted - centre) / scale)[:, None], actual > liked_above, ridge=_PLATT_RIDGE)
+    return model.probability(((wanted - centre) / scale)[:, None])

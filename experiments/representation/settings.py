@@ -12,8 +12,7 @@ from interplay.envs.checking import Count
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.flags import Many, when
-from interplay.experiments.common.saving import CONFIG, RESULTS, read_text
-from interplay.experiments.common.serialising import from_json, to_json
+from interplay.experiments.common.saving import CONFIG, RESULTS
 from interplay.experiments.common.settings import LogSettings
 from interplay.experiments.representation.ranking import taken
 from interplay.experiments.representation.recipe import RANKING, Recipe
@@ -93,15 +92,6 @@ class PretrainSettings(LogSettings, Recipe):
                                  "that pretrain wrote")
         if (self.resume / RESULTS).is_file():
             raise InterplayError(f"{str(self.resume)!r} is finished: there is nothing to go on with")
-        made = self.from_json(read_text(self.resume / CONFIG), self.resume / CONFIG)
+        made = self.read(self.resume)
         self.check_resumes(made, self.resume)
         return replace(made, resume=self.resume)
-
-    def to_json(self) -> str:
-        """The settings as text; paths become absolute, so that the run can be used from anywhere."""
-        return to_json(self)
-
-    @classmethod
-    def from_json(cls, text: str, path: Path = Path(CONFIG)) -> PretrainSettings:
-        """The settings that ``to_json`` wrote into ``path``."""
-        return from_json(cls, text, path)

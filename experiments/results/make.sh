@@ -46,9 +46,9 @@ unbiased() {
 }
 
 ope() {
-    python scripts/ope.py --synthetic --repeats 100 --out $R/ope/bandit
-    python scripts/ope.py --synthetic --repeats 100 --temperature 0.5 --out $R/ope/bandit-less-overlap
-    python scripts/ope.py --preset town --repeats 300 --out $R/ope/town
+    python scripts/estimators.py --out $R/ope/bandit
+    python scripts/estimators.py --temperature 0.5 --out $R/ope/bandit-less-overlap
+    python scripts/estimators.py --preset town --repeats 300 --out $R/ope/town
     for campaign in men all women; do
         for policy in random bts; do
             python scripts/ope.py "$DATA/obd/$policy/$campaign" --out $R/ope/open-bandit/$policy-$campaign

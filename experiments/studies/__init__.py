@@ -8,6 +8,7 @@ from interplay.experiments.cli.main import main as interplay
 
 COMMANDS = {
     "bench": "interplay.experiments.studies.speed.command:bench",
+    "estimators": "interplay.experiments.studies.estimators.command:estimators",
     "unbiased": "interplay.experiments.studies.unbiased.command:unbiased",
 }
 """Commands that are scripts, and no part of ``interplay``."""

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import tyro
 from scipy import stats
 
+from interplay.experiments.cli.main import main
 from interplay.experiments.common.reports import made_by, made_line, publish
+from interplay.experiments.common.settings import typed
 from interplay.experiments.common.statistics import (
     FEWEST,
     INTERVALS,
@@ -76,12 +77,10 @@ FIGURES = {"mean": Figure(1, lambda rows: mean_estimate(rows[0]), 0.0),
 
 
 def study(settings: CoverageSettings) -> str:
-    """Draw, count, and write ``report.md``, ``report.json`` and ``command.sh``; gives the report's text."""
-    command = "python -m interplay.experiments.studies.interval_coverage " + " ".join(sys.argv[1:])
+    """Draw, count, and write ``report.md`` and ``report.json``; gives the report's text."""
     rows = [*_figures(settings), *_probabilities(settings)]
-    report = publish(settings.out, text, made_by(command), {"rows": rows})
-    if settings.out is not None:
-        (settings.out / "command.sh").write_text(f"{command}\n", encoding="utf-8")
+    report = publish(settings.out, text, made_by(typed(__name__)), {"rows": rows})
+    print(report)
     return report
 
 
@@ -177,11 +176,9 @@ _READING = (f"Means of skewed or failing runs have no interval that holds at the
             f"runs fail, {(1 - _FAILS) ** 5:.0%} of all samples of five have no failure, and nothing in them tells of "
             "one: read the column with each seed. The interquartile mean ignores failures that are rarer than a "
             "quarter, and its interval says nothing of them. Runs are taken to be independent, as seeds are. "
-            "Off-policy estimates have bootstrap intervals over many rounds; `interplay ope --synthetic` shows their "
+            "Off-policy estimates have bootstrap intervals over many rounds; `scripts/estimators.py` shows their "
             "coverage.")
 
 
 if __name__ == "__main__":
-    from interplay.experiments.studies import interval_coverage  # by name, so that its report can name the renderer
-
-    print(interval_coverage.study(tyro.cli(interval_coverage.CoverageSettings)))
+    sys.exit(main(command="interplay.experiments.studies.interval_coverage:study"))

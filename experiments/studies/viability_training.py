@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import tyro
 
 from interplay.envs.presets import find_preset
+from interplay.experiments.cli.main import main
 from interplay.experiments.common.reports import made_by, made_line, publish
-from interplay.experiments.common.settings import TrainSettings
+from interplay.experiments.common.settings import TrainSettings, typed
 from interplay.experiments.common.statistics import INTERVALS, interquartile_mean
 from interplay.experiments.common.tables import table
 from interplay.experiments.evaluate.evaluation import evaluate
@@ -44,13 +44,14 @@ class TrainingSettings:
 def study(settings: TrainingSettings) -> str:
     """Train, and write ``report.md`` and ``report.json``; gives the report's text."""
     torch.set_num_threads(1)
-    command = "python -m interplay.experiments.studies.viability_training " + " ".join(sys.argv[1:])
     oracle = solve(find_preset("viability").market())
     assert oracle is not None  # the preset is made for it
     assert oracle.greedy is not None
     exact = {"optimum": round(oracle.user_return, 3), "greedy": round(oracle.greedy, 3)}
     data = exact | {"num_worlds": settings.num_worlds, "rows": list(_rows(settings))}
-    return publish(settings.out, text, made_by(command), data)
+    report = publish(settings.out, text, made_by(typed(__name__)), data)
+    print(report)
+    return report
 
 
 def _rows(settings: TrainingSettings) -> Iterator[dict[str, Any]]:
@@ -101,6 +102,4 @@ def _line(episodes: int, rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 if __name__ == "__main__":
-    from interplay.experiments.studies import viability_training  # by name, so that its report can name the renderer
-
-    print(viability_training.study(tyro.cli(viability_training.TrainingSettings)))
+    sys.exit(main(command="interplay.experiments.studies.viability_training:study"))

@@ -85,7 +85,6 @@ def test_the_report_counts_and_lists_what_failed(tmp_path):
             Row("disks", "three", "skipped: no right to mount")]
     text = write_report(rows, "python scripts/faults.py", tmp_path)
     assert (tmp_path / "report.md").read_text() == text == rendered(tmp_path)
-    assert (tmp_path / "command.sh").read_text() == "python scripts/faults.py\n"
     assert "| kills of train, pretrain and benchmark, each resumed | 2" in text
     assert "- kills, `two`: status 0, not 143; left" in text
     assert "- disks, `three`: skipped: no right to mount" in text

@@ -238,7 +238,7 @@ class TestRefusals:
         refused(capsys, said, str(tmp_path / exported(tmp_path, town(), platform="random").source), *flags)
 
     def test_a_run_is_no_target_of_other_logs(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        refused(capsys, "--policy likely has no effect", "--synthetic", "--policy", "likely")
+        refused(capsys, "a run's folder is for the slates of a market", str(tmp_path), "--policy", "likely")
 
 
 def refused(capsys: pytest.CaptureFixture[str], said: str, *arguments: str) -> None:

@@ -14,6 +14,7 @@ from interplay.envs.data import ColumnNames, find_folds, fit_factors, make_log, 
 from interplay.envs.types import InterplayError
 from interplay.experiments.cli.main import main
 from interplay.experiments.recommend import command
+from interplay.experiments.representation import baselines
 from interplay.experiments.representation.baselines import ease, implicit_als, item_knn, popularity
 from interplay.experiments.representation.epochs import make_model
 from interplay.experiments.representation.factorisation import factorise, predicted
@@ -23,7 +24,6 @@ from interplay.experiments.representation.losses import ranking_loss
 from interplay.experiments.representation.ranking import interactions, rank, top_k
 from interplay.experiments.representation.recipe import Recipe
 from interplay.experiments.representation.responses import (
-    area_under_curve,
     calibration_error,
     judge,
     probability_of,
@@ -93,7 +93,7 @@ def test_response_metrics_by_hand():
 
 
 def test_ties_count_half_and_calibrated_chances_have_no_error():
-    assert area_under_curve(np.array([1.0, 1.0]), np.array([True, False])) == 0.5
+    assert judge(np.array([1.0, 1.0]), np.array([5.0, 1.0]), 3.0).auc == 0.5
     assert calibration_error(np.array([0.5, 0.5]), np.array([True, False])) == 0.0
 
 
@@ -105,7 +105,13 @@ def test_probabilities_are_those_that_made_the_data():
     assert probability_of(score, actual, 3.0, wanted) == pytest.approx(1.0 / (1.0 + np.exp(-(2.0 * wanted - 7.0))),
                                                                        abs=0.02)
     parted = probability_of(np.array([1.0, 5.0]), np.array([1.0, 5.0]), 3.0, np.array([1.0, 5.0]))
-    assert np.isfinite(parted).all()
+    assert parted == pytest.approx([0.0, 1.0], abs=0.01)
+
+
+@pytest.mark.parametrize("response", [1.0, 5.0])
+def test_where_all_known_responses_are_alike_so_are_the_probabilities(response):
+    known = np.array([1.0, 2.0, 3.0])
+    assert probability_of(known, np.full(3, response), 3.0, known) == pytest.approx(float(response > 3.0), abs=1e-9)
 
 
 SEEN = csr_matrix(np.array([[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 0], [1, 0, 0, 1], [0, 0, 1, 1]], dtype=np.float32))
@@ -127,6 +133,15 @@ def test_baselines_by_hand():
     assert item_knn(SEEN, neighbours=1)(np.array([3]))[0].tolist().count(0.0) >= 2
     scores = implicit_als(SEEN, size=3, weight=50.0, ridge=0.1)(np.arange(5))
     assert scores[SEEN.toarray() > 0].min() > scores[SEEN.toarray() == 0].max()
+
+
+@pytest.mark.parametrize("size", [3, 40])  # narrow and wide vectors take different ways to the same sums
+def test_als_solves_the_equations_of_hu_koren_and_volinsky(size):
+    dense, weight, ridge = SEEN.toarray().astype(float), 3.0, 0.5
+    item = np.random.default_rng(0).standard_normal((4, size))
+    user = baselines._solved(SEEN, item, weight, ridge)
+    gradient = ((1.0 + weight * dense) * (user @ item.T - dense)) @ item + ridge * user
+    assert np.abs(gradient).max() < 1e-9
 
 
 def circles(users=60, items=24, length=9):

@@ -10,10 +10,10 @@ from interplay.experiments.studies.interval_coverage import SIZES, CoverageSetti
 COMMITTED = Path(__file__).parents[2] / "experiments" / "results" / "intervals"
 
 
-def test_a_short_version_of_the_coverage_study_writes_report_rows_and_command(tmp_path):
+def test_a_short_version_of_the_coverage_study_writes_its_report_and_rows(tmp_path):
     said = study(CoverageSettings(tmp_path, repeats=40))
     assert (tmp_path / "report.md").read_text() == said
-    assert (tmp_path / "command.sh").read_text().startswith("python -m interplay.experiments.studies.interval_coverage")
+    assert said.startswith("Made by `python -m interplay.experiments.studies.interval_coverage")
     rows = json.loads((tmp_path / "report.json").read_text())["data"]["rows"]
     assert {row["n"] for row in rows} == set(SIZES)
     assert all(0.0 <= row["used"] <= 1.0 for row in rows)

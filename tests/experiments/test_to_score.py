@@ -1,6 +1,5 @@
 """The race to a score: what counts as held, and that both kinds of learner run in it."""
 
-import sys
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
@@ -8,12 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from interplay.experiments.common.reports import made_by
+from interplay.experiments.cli.main import main
+from interplay.experiments.common.reports import made_by, rendered
 from interplay.experiments.studies.speed import to_score
 from interplay.experiments.studies.speed.single import SINGLES
 from interplay.experiments.studies.speed.to_score import Race, Reached, race_text
 
 SINGLE = "single-dqn"
+RACE = "interplay.experiments.studies.speed.to_score:race"
 
 
 def wavering(scores: list[float], until_over: int | None = None) -> type:
@@ -99,16 +100,18 @@ def test_the_report_says_how_much_longer_the_faster_single_file_took() -> None:
     ("rollout_length=3", "num_minibatches=4 of a rollout of 3 steps: each needs a step"),
 ])
 def test_options_that_a_single_file_cannot_have_are_named(option: str, told: str, tmp_path: Path,
-                                                          monkeypatch: pytest.MonkeyPatch,
                                                           capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["to_score", "--learners", f"single-pqn,{option}", "--out", str(tmp_path)])
-    with pytest.raises(SystemExit):
-        to_score.main()
+    assert main(["--learners", f"single-pqn,{option}", "--out", str(tmp_path)], RACE) == 2
     assert told in capsys.readouterr().err
 
 
-def test_wrong_numbers_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["to_score", "--pause", "0"])
-    with pytest.raises(SystemExit):
-        to_score.main()
-    assert "pause=0.0, seeds=5: give numbers above 0" in capsys.readouterr().err
+def test_wrong_numbers_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--pause", "0"], RACE) == 2
+    assert "pause=0.0" in capsys.readouterr().err
+
+
+def test_a_race_writes_a_report_that_follows_from_its_rows(tmp_path: Path) -> None:
+    flags = ["--learners", "pqn", SINGLE, "--seeds", "1", "--seconds", "0.01", "--pause", "0.01", "--num-worlds", "2",
+             "--episodes", "1", "--out", str(tmp_path)]
+    assert main(["kale", "1e9", *flags], RACE) == 0
+    assert (tmp_path / "report.md").read_text() == rendered(tmp_path)

@@ -39,7 +39,7 @@ class FaultSettings:
     seed: int = 0
     """Of the choice of cases and of the times of kills."""
     out: Path = Path("faults")
-    """Folder of report.md, rows.csv and command.sh."""
+    """Folder of report.md and rows.csv."""
 
 
 def faults(settings: FaultSettings) -> int:

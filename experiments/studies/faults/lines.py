@@ -53,7 +53,7 @@ _FIXED: tuple[list[str], ...] = (
           ["train", "--encoder", "TOWERS"], ["train", "--split", "last"], ["train", "--reward-range", "0", "1"],
           ["train", "--resume", "RUN", "--preset", "town"], ["train", "--resume", "RUN", "--seed", "9"],
           ["train", "--log", "LOG", "--preset", "town"], ["train", "--allow-code"], ["ope"],
-          ["ope", "BANDIT", "--synthetic"], ["ope", "LOG"], ["ope", "--synthetic", "--reward-column", "x"],
+          ["ope", "LOG"], ["ope", "BANDIT", "--reward-column", "x"], ["estimators", "--steps", "2"],
           ["recommend", "--run", "RUN", "--user", "1"],
           ["pretrain"], ["pretrain", "--log", "RUN"], ["fidelity"], ["unbiased"], ["train", "--clip-weights", "2"])
 """Lines that are bad as a whole."""
@@ -123,7 +123,7 @@ def _write_bandit(path: Path) -> None:
 _BASES = {"train": "--preset kale --users dqn --items rest --episodes 1 --num-worlds 2 --eval-worlds 2",
           "evaluate": "RUN --eval-worlds 2",
           "benchmark": "--presets contest --agents linucb --seeds 1 --scale 0.001 --workers 1", "plot": "OUT",
-          "ope": "--synthetic --rounds 100 --repeats 2", "ope of a log": "BANDIT --policy uniform",
+          "ope": "BANDIT --policy uniform", "estimators": "--preset kale --steps 2 --rounds 100 --repeats 2",
           "pretrain": "--log LOG --size 8 --epochs 1 --no-baselines", "recommend": "--run TOWERS --user 1",
           "fidelity": "--log LOG --episodes 1 --resamples 10", "unbiased": "--log LOG --sizes 2 --ridges 1 --seeds 1",
           "bench": "--repeats 1 --seconds 0.01 --only core-kale"}
@@ -132,8 +132,6 @@ _BASES = {"train": "--preset kale --users dqn --items rest --episodes 1 --num-wo
 
 def _lines() -> Iterator[_Line]:
     for command in _BASES:
-        if " " in command:
-            continue
         for name, hint in _settings(command):
             for value in _bad_values(name, hint):
                 words = _base(command, name)
@@ -145,16 +143,12 @@ def _lines() -> Iterator[_Line]:
 def _base(command: str, name: str) -> list[str]:
     """The command's base; another one for settings that only a log gives a meaning to."""
     words = _BASES[command].split()
-    if command == "ope":
-        return _BASES["ope of a log" if name in _BANDIT_SETTINGS else "ope"].split()
-    if name in _LOG_SETTINGS and "LOG" not in words:
+    if command != "ope" and name in _LOG_SETTINGS and "LOG" not in words:
         return ["--log", "LOG", *_without(_without(words, "--preset"), "--presets")]
     return words
 
 
 _SPLIT = ("reward_range", "clip_rewards")
-_BANDIT_SETTINGS = {"action_column", "reward_column", "propensity_column", "target_column", "context_columns",
-                    "unit_column", "policy", "folds"}
 _LOG_SETTINGS = {"data_dir", "user_column", "item_column", "reward_column", "time_column", "propensity_column",
                  "split_column", "reward_range", "user_features", "item_features", "held_out", "split", "duplicates",
                  "clip_rewards", "implicit_above", "k_core", "scale_rewards", "missing", "targets", "clip_weights",

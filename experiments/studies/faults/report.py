@@ -20,7 +20,7 @@ ROWS = "rows.csv"
 
 
 def write_report(rows: Sequence[Row], command: str, folder: Path) -> str:
-    """Write the rows, the report and the command that made them; gives the report.
+    """Write the rows and the report; gives its text.
 
     Raises:
         InterplayError: the folder cannot be written.
@@ -28,7 +28,6 @@ def write_report(rows: Sequence[Row], command: str, folder: Path) -> str:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_rows(rows, folder / ROWS)
-        (folder / "command.sh").write_text(f"{command}\n", encoding="utf-8")
     except OSError as error:
         raise InterplayError(f"{str(folder)!r} cannot be written ({error}): choose another with --out") from error
     return publish(folder, render, made_by(command), {"rows": ROWS})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,7 +61,7 @@ def counted(path: Path | None) -> Iterator[None]:
 @contextmanager
 def _watched(taken: Callable[[str], None]) -> Iterator[None]:
     """Call ``taken`` at each step. Checkpoints are cut in half for the time of the call."""
-    reset, step, save, replace = Market.reset, Market.step, torch.save, os.replace
+    reset, step = Market.reset, Market.step
     playing = "play"
 
     def resetting(market: Market, worlds: Any, seed: int = 0) -> Any:
@@ -73,6 +73,25 @@ def _watched(taken: Callable[[str], None]) -> Iterator[None]:
         taken(playing)
         return step(*given)
 
+    def noted(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*given: Any) -> Any:
+            taken(kind)
+            return function(*given)
+
+        return called
+
+    hook = register_optimizer_step_post_hook(lambda *_: taken("learn"))
+    try:
+        with _replaced([(Market, "reset", resetting), (Market, "step", stepping),
+                        (torch, "save", _saving(torch.save, taken)), (os, "replace", noted("replace", os.replace)),
+                        *((command, name, noted("judge", getattr(command, name))) for name in ("rank", "judge"))]):
+            yield
+    finally:
+        hook.remove()
+
+
+def _saving(save: Callable[..., None], taken: Callable[[str], None]) -> Callable[..., None]:
+    """``torch.save`` that calls ``taken`` when half of the file is written."""
     def saving(state: Any, file: Any, **options: Any) -> None:
         save(state, file, **options)
         path = Path(file.name if hasattr(file, "name") else file)
@@ -83,27 +102,17 @@ def _watched(taken: Callable[[str], None]) -> Iterator[None]:
         taken("write")
         path.write_bytes(written)
 
-    def replacing(*given: Any) -> None:
-        taken("replace")
-        replace(*given)
+    return saving
 
-    def noted(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def called(*given: Any) -> Any:
-            taken(kind)
-            return function(*given)
 
-        return called
-
-    changes: list[tuple[Any, str, Any]] = [
-        (Market, "reset", resetting), (Market, "step", stepping), (torch, "save", saving), (os, "replace", replacing),
-        *((command, name, noted("judge", getattr(command, name))) for name in ("rank", "judge"))]
+@contextmanager
+def _replaced(changes: Sequence[tuple[Any, str, Any]]) -> Iterator[None]:
+    """Attributes (owner, name, value) that are other ones within the block."""
     before = [getattr(owner, name) for owner, name, _ in changes]
-    hook = register_optimizer_step_post_hook(lambda *_: taken("learn"))
     for owner, name, new in changes:
         setattr(owner, name, new)
     try:
         yield
     finally:
-        hook.remove()
         for (owner, name, _), old in zip(changes, before, strict=True):
             setattr(owner, name, old)

@@ -8,23 +8,27 @@ the training is over.
 
 from __future__ import annotations
 
-import argparse
 import math
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+import tyro
 
+from interplay.envs.checking import Count, Positive
 from interplay.envs.recommend_v0 import RecommendVectorEnv
-from interplay.envs.types import InterplayError
+from interplay.experiments.cli.main import main
+from interplay.experiments.common.flags import Many
 from interplay.experiments.common.reports import made_by, made_line, publish
-from interplay.experiments.common.settings import TrainSettings, make_options, parse_pairs, split_entrant
+from interplay.experiments.common.settings import TrainSettings, make_options, parse_pairs, split_entrant, typed
 from interplay.experiments.common.tables import table
 from interplay.experiments.evaluate.evaluation import HELD_OUT_SEED, evaluate
 from interplay.experiments.loop.run import Run
@@ -128,23 +132,26 @@ class Single:
 
 @dataclass(frozen=True)
 class Race:
-    """What everybody races for.
+    """Measure how long learners train until they hold a score."""
 
-    Attributes:
-        preset: the market.
-        wanted: user return.
-        seconds: the most that anybody trains.
-        pause: seconds of training between two evaluations.
-        num_worlds: that agents here train in; None = as the preset recommends.
-        episodes: of their training; None = as the preset recommends.
-    """
-
-    preset: str
-    wanted: float
-    seconds: float
-    pause: float
-    num_worlds: int | None = None
-    episodes: int | None = None
+    preset: Annotated[str, tyro.conf.Positional] = "kale"
+    """Market."""
+    wanted: Annotated[float, tyro.conf.Positional] = 37.26
+    """User return; of kale, 95 % of the optimum."""
+    learners: tuple[str, ...] = ("dqn", "pqn", *SINGLES)
+    """Agents, or learners in single files (a wrong name lists them), with options as NAME,OPTION=VALUE."""
+    seeds: Many = 5
+    """Seeds of each, from 0."""
+    seconds: Positive = 200.0
+    """Longest training."""
+    pause: Positive = 0.5
+    """Seconds of training between two evaluations."""
+    num_worlds: Many | None = None
+    """Worlds that agents train in; by default what the preset recommends."""
+    episodes: Count | None = None
+    """Episodes of agents' training; by default what the preset recommends."""
+    out: Path = Path("bench")
+    """Folder of the report."""
 
     def run(self, name: str, seed: int) -> Reached:
         """Train one until it holds the score, or its time is up.
@@ -230,43 +237,19 @@ def _times(name: str, held: Mapping[str, float]) -> str:
     return "" if math.inf in (held[name], fastest) else f"{fastest / held[name]:.1f} times as long"
 
 
-def main() -> None:
-    """Race, print and write the report."""
-    parser = argparse.ArgumentParser(prog="to_score", description=__doc__.partition("\n")[0])
-    parser.add_argument("preset", nargs="?", default="kale")
-    parser.add_argument("wanted", nargs="?", type=float, default=37.26,
-                        help="user return; of kale, 95 %% of the optimum")
-    parser.add_argument("--learners", nargs="+", default=["dqn", "pqn", *SINGLES], metavar="NAME[,OPTION=VALUE...]",
-                        help=f"who races: agents, and {', '.join(SINGLES)}")
-    parser.add_argument("--seeds", type=int, default=5, help="seeds of each, from 0")
-    parser.add_argument("--num-worlds", type=int, help="worlds that agents train in, if not as recommended")
-    parser.add_argument("--episodes", type=int, help="of agents' training, if not as recommended")
-    parser.add_argument("--seconds", type=float, default=200.0, help="the most that anybody trains")
-    parser.add_argument("--pause", type=float, default=0.5, help="seconds of training between two evaluations")
-    parser.add_argument("--out", type=Path, default=Path("bench"), help="folder of the report")
-    options = parser.parse_args()
-    if min(options.seconds, options.pause, options.seeds) <= 0:
-        parser.error(f"seconds={options.seconds}, pause={options.pause}, seeds={options.seeds}: give numbers above 0")
+def race(settings: Race) -> str:
+    """Train all learners, and write ``report.md`` and ``report.json``; gives the report's text."""
     torch.set_num_threads(1)
-    options.out.mkdir(parents=True, exist_ok=True)
-    race = Race(options.preset, options.wanted, options.seconds, options.pause, options.num_worlds, options.episodes)
     found = []
-    try:
-        for seed in range(options.seeds):
-            for name in options.learners:
-                found.append(race.run(name, seed))
-                print(f"seed {seed}, {name}: touched {_seconds([found[-1].touched])}, held "
-                      f"{_seconds([found[-1].held])}", flush=True)
-    except InterplayError as error:
-        parser.error(str(error))
-    command = (f"python -m interplay.experiments.studies.speed.to_score {race.preset} {race.wanted} "
-               f"--learners {' '.join(options.learners)} --seeds {options.seeds}"
-               + "".join(f" --{name} {value:g}" for name, value in (
-                   ("num-worlds", race.num_worlds), ("episodes", race.episodes), ("seconds", race.seconds),
-                   ("pause", race.pause)) if value is not None))
-    data = {"preset": race.preset, "wanted": race.wanted, "reached": [asdict(one) for one in found]}
-    print(publish(options.out, race_text, made_by(command), data))
+    for seed, name in product(range(settings.seeds), settings.learners):
+        found.append(settings.run(name, seed))
+        print(f"seed {seed}, {name}: touched {_seconds([found[-1].touched])}, held {_seconds([found[-1].held])}",
+              flush=True)
+    data = {"preset": settings.preset, "wanted": settings.wanted, "reached": [asdict(one) for one in found]}
+    text = publish(settings.out, race_text, made_by(typed(__name__)), data)
+    print(text)
+    return text
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(command="interplay.experiments.studies.speed.to_score:race"))

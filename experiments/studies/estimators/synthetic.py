@@ -9,9 +9,9 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from interplay.envs.types import InterplayError
-from interplay.experiments.offpolicy.accuracy import Accuracy, accuracies
 from interplay.experiments.offpolicy.evaluation import Evaluation, evaluate_policy
 from interplay.experiments.offpolicy.feedback import BanditFeedback, Floats
+from interplay.experiments.studies.estimators.accuracy import Accuracy, accuracies
 
 _CONTEXTS_OF_TRUTH = 400_000  # the target's value is their mean: its standard error is below 0.001 of itself
 

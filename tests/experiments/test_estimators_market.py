@@ -11,8 +11,14 @@ import torch
 from interplay.agents import Agent, Setting, find_agent
 from interplay.envs.presets import find_preset
 from interplay.experiments.offpolicy.episodes import evaluate_episodes
-from interplay.experiments.offpolicy.market import LoggedMarket
-from interplay.experiments.offpolicy.market_judging import all_deviate, ask_log, deviation, find_truths, judge_market
+from interplay.experiments.studies.estimators.market import LoggedMarket
+from interplay.experiments.studies.estimators.market_judging import (
+    all_deviate,
+    ask_log,
+    deviation,
+    find_truths,
+    judge_market,
+)
 
 
 def town(steps: int, num_users: int = 12, **changes: object) -> LoggedMarket:

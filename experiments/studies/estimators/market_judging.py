@@ -21,12 +21,12 @@ import torch
 from torch import Tensor
 
 from interplay.envs.types import InterplayError
-from interplay.experiments.offpolicy.accuracy import Accuracy, accuracies
 from interplay.experiments.offpolicy.episodes import evaluate_episodes
 from interplay.experiments.offpolicy.estimators import WEIGHTING
 from interplay.experiments.offpolicy.evaluation import Evaluation, evaluate_case, evaluate_policy
 from interplay.experiments.offpolicy.feedback import Floats
-from interplay.experiments.offpolicy.market import LoggedMarket, MarketLog, Moment, Policy
+from interplay.experiments.studies.estimators.accuracy import Accuracy, accuracies
+from interplay.experiments.studies.estimators.market import LoggedMarket, MarketLog, Moment, Policy
 
 FRESH_WORLDS = 4_000
 """Worlds that the truth is the mean of."""

@@ -1,1 +1,0 @@
-python scripts/faults.py --out experiments/results/faults
