@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import signal
-import threading
 import traceback
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, replace
@@ -14,17 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tqdm import tqdm
-
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.saving import read_sealed
 from interplay.experiments.common.serialising import as_values
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.workers import Ended, worked
-from interplay.experiments.evaluate.finishing import finish
+from interplay.experiments.evaluate.finishing import train_and_evaluate
 from interplay.experiments.loop.game import recommended
 from interplay.experiments.loop.run import CHECKPOINT, CONFIG, RESULTS
-from interplay.experiments.loop.training import train
 
 RUNS = "runs"
 ERROR = "error.txt"
@@ -134,13 +130,12 @@ def _without_progress(output: str) -> str:
 
 def _play(job: TrainSettings, keep: bool) -> Outcome:
     """One training; continues from a checkpoint if there is one, and keeps its own on request."""
-    tqdm.set_lock(threading.RLock())  # else tqdm makes a semaphore, which a killed process would leave behind
     folder = folder_of(job)
     if folder.is_dir() and not (folder / CHECKPOINT).is_file():
         shutil.rmtree(folder)  # stopped before anything was saved
     (folder / ERROR).unlink(missing_ok=True)
     try:
-        train(TrainSettings(resume=folder, device="cpu", allow_code=True) if folder.is_dir() else job, finish)
+        train_and_evaluate(TrainSettings(resume=folder, device="cpu", allow_code=True) if folder.is_dir() else job)
     except (Exception, SystemExit) as error:  # whatever a user's agent does wrong, the other jobs continue
         traceback.print_exc()
         return Outcome(folder.name, f"{type(error).__name__}: {(str(error).splitlines() or ['no reason'])[0]}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from interplay.experiments.cli.screen import Announce
 from interplay.experiments.common.settings import TrainSettings
-from interplay.experiments.evaluate.finishing import finish
-from interplay.experiments.loop.training import train
+from interplay.experiments.evaluate.finishing import train_and_evaluate
+from interplay.experiments.evaluate.tables import report_table
+from interplay.experiments.loop.progress import Progress
 
 
 def command(settings: TrainSettings) -> None:
     """Train users and items against each other, then evaluate them on held-out worlds."""
-    train(settings, finish)
+    run, report = train_and_evaluate(settings, [Announce(), Progress()])
+    print(report_table(run, report))

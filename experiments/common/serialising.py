@@ -14,7 +14,7 @@ from interplay.experiments.common.saving import sealed, unsealed
 
 Settings = TypeVar("Settings")
 
-_NOT_KEPT = ("resume", "allow_code")  # they hold for one command alone
+_NOT_KEPT = ("resume", "allow_code", "more_episodes")  # they hold for one command alone
 
 
 def to_json(settings: Any) -> str:

@@ -28,7 +28,7 @@ Pairs = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 OPTION_OF: dict[Side, str] = {"users": "user_option", "items": "item_option", "platform": "platform_option"}
 """The setting that holds the options of a side's agent."""
 
-_FREE = ("resume", "device", "threads", "allow_code")  # what may be another when a run is resumed
+_FREE = ("resume", "device", "threads", "allow_code", "more_episodes")  # what may be another when a run is resumed
 
 LOGGED = Need(lambda s: s.log is not None, "it is about a log: give one with --log, or leave it out")
 _DOWNLOADED = Need(lambda s: s.log is not None and not s.log.exists(),
@@ -39,6 +39,7 @@ _OWN_SPLIT = Need(lambda s: s.log is not None and s.split == "own", "take it wit
 _WEIGHED = Need(lambda s: s.log is not None and s.targets in WEIGHTED,
                 f"there are no weights to clip: choose --targets {' or '.join(WEIGHTED)}, or leave it out")
 _RESUMED = Need(lambda s: s.resume is not None, "code that the command itself names needs no permission: leave it out")
+_EXTENDED = Need(lambda s: s.resume is not None, "name the run to train longer with --resume, or leave it out")
 NO_LOG = Need(lambda s: s.log is None, "the market is made of the log: leave out one of the two")
 
 
@@ -169,6 +170,8 @@ class RunSettings:
     """Held-out worlds of the final evaluation; by default what the preset recommends."""
     discount: float | None = None
     """Discount of learners; by default what the preset recommends."""
+    eval_every: Index = 0
+    """Episodes between evaluations during training, on held-out worlds without exploration; 0 = none."""
     device: Device = "auto"
     """Where everything runs."""
     threads: Threads = 1
@@ -182,6 +185,8 @@ class RunSettings:
     """Folder of an interrupted run to go on with. All other settings come from there."""
     allow_code: bool = when(_RESUMED, False)
     """Allow --resume to import the code that the run's folder names as module:Name. Allow it only if you trust both."""
+    more_episodes: Index = when(_EXTENDED, 0)
+    """Episodes to train in addition, at the last rates of learning and exploring, also where the run is finished."""
     code: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
     """What is named as module:Name, each with the checksum of its file."""
 

@@ -1,29 +1,48 @@
-"""The end of a training: the final evaluation, its table and ``results.json``."""
+"""The end of a training: the final evaluation and ``results.json``."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from interplay.experiments.common.saving import RESULTS, write_sealed
-from interplay.experiments.common.settings import OPTION_OF
+from interplay.experiments.common.settings import OPTION_OF, TrainSettings
+from interplay.experiments.evaluate.during import Evaluate
 from interplay.experiments.evaluate.evaluation import Report, report
-from interplay.experiments.evaluate.tables import report_table
+from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.run import Run
-from interplay.experiments.loop.tracking import Tracker
+from interplay.experiments.loop.tracking import log_evaluation
+from interplay.experiments.loop.training import train
 
 
-def finish(run: Run, tracker: Tracker) -> None:
-    """Evaluate the run on held-out worlds, write what was found, and print it."""
-    found = report(run.game.held_out, run.cast, run.game.training.eval_worlds, run.settings.seed)
-    score = found.score
-    figures = {"user_return": score.user_return.mean, "item_return": score.item_return.mean,
-               "welfare": score.welfare.mean}
-    if found.normalised_score is not None:
-        figures["normalised_score"] = found.normalised_score
-    tracker.evaluated(run, {str(side): name for side, name in score.names().items()}, figures)
-    write_sealed(run.folder / RESULTS, results(run, found))  # since benchmarks take it for the end of the run
-    print(report_table(run, found))
+def train_and_evaluate(settings: TrainSettings, callbacks: Sequence[Callback] = ()) -> tuple[Run, Report]:
+    """Train, evaluate on held-out worlds, and write what was found; see ``train``."""
+    final = FinalEvaluation()
+    run = train(settings, [Evaluate(every=None), *callbacks, final])
+    assert final.report is not None, "the run is finished"
+    return run, final.report
+
+
+class FinalEvaluation(Callback):
+    """Evaluates a finished run on held-out worlds beside baselines, and writes what was found.
+
+    Attributes:
+        report: what was found; None before the run is finished.
+    """
+
+    report: Report | None = None
+
+    def finished(self, run: Run) -> None:
+        """Evaluate, and write results.json."""
+        self.report = found = report(run.game.held_out, run.cast, run.game.training.eval_worlds, run.settings.seed)
+        score = found.score
+        figures = {"user_return": score.user_return.mean, "item_return": score.item_return.mean,
+                   "welfare": score.welfare.mean}
+        if found.normalised_score is not None:
+            figures["normalised_score"] = found.normalised_score
+        log_evaluation(run, {str(side): name for side, name in score.names().items()}, figures)
+        write_sealed(run.folder / RESULTS, results(run, found))  # since benchmarks take it for the end of the run
 
 
 def results(run: Run, found: Report) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 from torch import Tensor
@@ -70,6 +71,11 @@ class Cast:
                 found = player.learn(transitions[sides[0]])
             metrics |= {f"{label}/{name}": value for name, value in found.items()}
         return metrics
+
+    def copied(self) -> Cast:
+        """The same players, with counters of their own: what these draw changes nothing that follows in training."""
+        copies = {id(player): copy(player) for player in self._players.values()}  # one of a joint agent
+        return Cast({side: copies[id(player)] for side, player in self._players.items()})
 
     def replaced(self, side: Side, stand_in: Player | None) -> Cast:
         """The same cast, but for one side; None takes the platform away."""

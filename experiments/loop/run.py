@@ -34,9 +34,11 @@ from interplay.experiments.loop.cast import PLACKETT_LUCE, Cast, check_options, 
 from interplay.experiments.loop.game import Game, make_game, with_agents
 from interplay.experiments.loop.play import Moment, Tally, iterate, look
 
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
 
-__all__ = ["CHECKPOINT", "CONFIG", "RESULTS", "Run", "make_cast"]
+_COLUMNS = ("env_steps", "wall_seconds", "episode", "user_return", "item_return", "mean_boost")
+
+__all__ = ["BEST", "CHECKPOINT", "CONFIG", "RESULTS", "Run", "make_cast"]
 
 
 @dataclass
@@ -54,7 +56,9 @@ class Run:
         time: steps taken in the episode under way.
         wall_seconds: time spent training, over all resumptions.
         notes: lines on what players started from.
-        curve: rows of curve.csv, one for each finished episode.
+        curve: rows of curve.csv, one for each finished episode: figures by column.
+        episodes: episodes after which the run is finished. More or fewer than planned, it changes no schedule: rates of
+            learning and exploring are a function of the planned episodes, and stay at their last value after those.
     """
 
     settings: TrainSettings
@@ -67,7 +71,11 @@ class Run:
     time: int = 0
     wall_seconds: float = 0.0
     notes: tuple[str, ...] = ()
-    curve: list[str] = field(default_factory=list)
+    curve: list[dict[str, float]] = field(default_factory=list)
+    episodes: int = 0
+
+    def __post_init__(self) -> None:
+        self.episodes = self.episodes or self.game.training.episodes
 
     @classmethod
     def start(cls, settings: TrainSettings, folder: Path) -> Self:
@@ -83,24 +91,29 @@ class Run:
         return cls(settings, folder, game, cast, now, Tally.empty(now.state), notes=notes)
 
     @classmethod
-    def load(cls, folder: Path, device: Device | None = None, allow_code: bool = False) -> Self:
+    def load(cls, folder: Path, device: Device | None = None, allow_code: bool = False,
+             checkpoint: str = CHECKPOINT) -> Self:
         """The run that was saved in ``folder``.
 
         Args:
             folder: that train wrote.
             device: where to go on; by default where it was.
             allow_code: whether what the folder names as ``module:Name`` may be imported.
+            checkpoint: name of the file; ``BEST`` for the best of those that were evaluated during training.
 
         Raises:
             InterplayError: there is none, it cannot be read, names code, or its market has changed.
         """
+        if checkpoint != CHECKPOINT and not (folder / checkpoint).is_file():
+            raise InterplayError(f"{str(folder)!r} has no {checkpoint}: train it with Evaluate(every=5, best=True)")
         if (folder / CONFIG).is_file() and not (folder / CHECKPOINT).is_file():
             raise InterplayError(f"{str(folder)!r} has no {CHECKPOINT}: it was stopped before its first, or benchmark "
                                  f"did not keep it; begin anew with: interplay train --resume {folder}")
-        return cls.resumed(folder, device, allow_code)
+        return cls.resumed(folder, device, allow_code, checkpoint)
 
     @classmethod
-    def resumed(cls, folder: Path, device: Device | None = None, allow_code: bool = False) -> Self:
+    def resumed(cls, folder: Path, device: Device | None = None, allow_code: bool = False,
+                checkpoint: str = CHECKPOINT) -> Self:
         """The same, but at its beginning where it has no checkpoint yet."""
         if not (folder / CONFIG).is_file():
             raise InterplayError(f"{str(folder)!r} is not a run: it has no {CONFIG}; give a folder that train wrote")
@@ -110,14 +123,19 @@ class Run:
         if run.settings.code != made.code:
             print(f"note: code has changed since {str(folder)!r} was made: {', '.join(run.settings.code)}, was "
                   f"{', '.join(made.code)}", file=sys.stderr)
-        if (folder / CHECKPOINT).is_file():
-            run._restore()
+        if (folder / checkpoint).is_file():
+            run._restore(folder / checkpoint)
         return run
 
     @property
     def finished(self) -> bool:
         """Whether all episodes have been played."""
-        return self.episode >= self.game.training.episodes
+        return self.episode >= self.episodes
+
+    @property
+    def curve_columns(self) -> list[str]:
+        """Columns of all rows of the curve, in the order in which they appeared."""
+        return list(dict.fromkeys([*_COLUMNS, *(name for row in self.curve for name in row)]))
 
     @property
     def env_steps(self) -> int:
@@ -154,8 +172,8 @@ class Run:
         """Write the settings, which ``load`` reads."""
         write_text(self.folder / CONFIG, self.settings.to_json())
 
-    def save(self) -> None:
-        """Write the checkpoint; the old one stays until the new one is whole.
+    def save(self, name: str = CHECKPOINT) -> None:
+        """Write the checkpoint, to a file of this name; the old one stays until the new one is whole.
 
         Raises:
             InterplayError: what the agents have learnt is not finite; the old checkpoint stays.
@@ -163,16 +181,15 @@ class Run:
         """
         agents = self.cast.state_dict()
         check_state(agents, f"after {self.env_steps} steps")
-        save_checkpoint(self.folder / CHECKPOINT, {
-            "episode": self.episode, "time": self.time, "wall_seconds": self.wall_seconds,
+        save_checkpoint(self.folder / name, {
+            "episode": self.episode, "time": self.time, "episodes": self.episodes, "wall_seconds": self.wall_seconds,
             "state": self.now.state.state_dict(), "slots": self.now.slots, "tally": self.tally.state_dict(),
             "agents": agents, "curve": self.curve}, self._made_by())
 
     def _made_by(self) -> dict[str, str]:
         return {CONFIG: digest_of_file(self.folder / CONFIG), "market": self.game.fingerprint}
 
-    def _restore(self) -> None:
-        path = self.folder / CHECKPOINT
+    def _restore(self, path: Path) -> None:
         saved = load_checkpoint(path, self._made_by(), self.game.market.device)
         try:
             self.cast.load_state_dict(saved["agents"])
@@ -180,7 +197,7 @@ class Run:
             self.now = look(self.game.market, self.cast, state, slots=saved["slots"])
             self.tally = self.tally.loaded(saved["tally"])
             self.episode, self.time, self.wall_seconds = saved["episode"], saved["time"], saved["wall_seconds"]
-            self.curve = list(saved["curve"])
+            self.curve, self.episodes = [dict(row) for row in saved["curve"]], saved["episodes"]
         except Exception as error:  # agents may be anybody's code
             reason = f"{type(error).__name__}: {error}".splitlines()[0][:100]
             raise InterplayError(f"{str(path)!r} does not fit the agents as they are now ({reason}): restore the "

@@ -1,70 +1,83 @@
-"""The training loop: play, learn, log, save."""
+"""The training loop: play, learn, save, and call what watches it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 
-import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from interplay.envs.threads import set_num_threads
 from interplay.experiments.common.folders import check_name, new_folder, owned
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.stopping import Pace, interruption, resumable
+from interplay.experiments.common.threads import working_threads
+from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.run import CHECKPOINT, Run
-from interplay.experiments.loop.tracking import Tracker
-
-End = Callable[[Run, Tracker], None]
-"""What to do with a run that is finished, before its folder is given free."""
+from interplay.experiments.loop.tracking import Curve, TensorBoard, episode_figures
 
 
-def train(settings: TrainSettings, end: End | None = None) -> Path:
-    """Train, and then do with the run what ``end`` says.
+def train(settings: TrainSettings, callbacks: Sequence[Callback] = ()) -> Run:
+    """Train to the end.
+
+    Args:
+        settings: of a new run, or of the run to resume.
+        callbacks: are called in this order, before those that write TensorBoard's events and curve.csv.
 
     Returns:
-        The run's folder.
+        The finished run.
 
     Raises:
         InterplayError: the settings are wrong, training diverged, or a file cannot be written.
         Stopped: by a signal; the run is saved, and the message says how to resume it.
     """
-    torch.set_num_threads(settings.threads)
-    set_num_threads(settings.threads)
-    with _opened(settings) as run, resumable("train", run.folder):
-        if run.game.summary:
-            print("\n".join([run.game.summary, *run.notes]))
-        print(f"run: {run.folder}")
-        with closing(Tracker(run)) as tracker:
-            _play(run, tracker)
-            if end is not None:
-                end(run, tracker)
-    return run.folder
+    with working_threads(settings.threads), _opened(settings) as run, resumable("train", run.folder):
+        _extend(run, settings.more_episodes)
+        with _begun(run, [*callbacks, TensorBoard(), Curve()]) as watching:
+            _play(run, watching)
+            for callback in watching:
+                callback.finished(run)
+    return run
 
 
-def _play(run: Run, tracker: Tracker) -> None:
+@contextmanager
+def _begun(run: Run, callbacks: Sequence[Callback]) -> Iterator[Sequence[Callback]]:
+    """Begin callbacks, and close them whatever happens."""
+    with ExitStack() as closing:
+        for callback in callbacks:
+            closing.callback(callback.close)
+            callback.begin(run)
+        yield callbacks
+
+
+def _play(run: Run, callbacks: Sequence[Callback]) -> None:
     """Train to the end, or until a signal; either way the run is saved."""
     def save() -> None:
-        tracker.flush()
+        for callback in callbacks:
+            callback.saving(run)
         run.save()
 
-    horizon, worlds = run.game.market.config.horizon, run.game.training.num_worlds
-    total = run.game.training.episodes * horizon * worlds
     metrics: dict[str, Tensor] = {}
-    with interruption() as stop, tqdm(total=total, initial=run.env_steps, unit="step", mininterval=0.5) as bar:
+    with interruption() as stop:
         pace = Pace(stop)
         while not run.finished:
             metrics = run.step() or metrics
-            bar.update(worlds)
+            for callback in callbacks:
+                callback.stepped(run)
             if run.episode_ended:
-                score = tracker.episode(run, metrics)
-                bar.set_postfix_str(f"user return {score:.1f}")
+                figures = episode_figures(run, metrics)
+                for callback in callbacks:
+                    callback.episode_ended(run, figures)
                 run.next_episode()
             pace.between(save)
         pace.now(save)
+
+
+def _extend(run: Run, episodes: int) -> None:
+    """Let the run play more episodes. It is saved at once, so that a resume after a crash plays them too."""
+    if episodes > 0:
+        run.episodes += episodes
+        run.save()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from interplay.experiments.common import saving, stopping
 from interplay.experiments.common.saving import read_sealed
 from interplay.experiments.evaluate import finishing
 from interplay.experiments.loop.run import Run
-from interplay.experiments.loop.tracking import Tracker
+from interplay.experiments.loop.tracking import TensorBoard
 from interplay.experiments.recommend import command
 from interplay.experiments.representation.epochs import Training
 
@@ -70,7 +70,7 @@ def at_call(number, happens, owner, name, patch):
 
 
 PLACES = {"start": (1, Run, "start"), "config is written": (1, Run, "write_config"), "first save": (1, Run, "save"),
-          "tracker": (1, Tracker, "__init__"), "first step": (1, Run, "step"), "mid-episode": (17, Run, "step"),
+          "TensorBoard": (1, TensorBoard, "begin"), "first step": (1, Run, "step"), "mid-episode": (17, Run, "step"),
           "end of an episode": (2, Run, "next_episode"), "last save": (2, Run, "save"), "sync": (4, saving.os, "fsync"),
           "evaluation": (1, finishing, "report"), "results": (1, finishing, "write_sealed")}
 

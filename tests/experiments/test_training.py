@@ -10,14 +10,9 @@ import torch
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.stopping import Stopped
-from interplay.experiments.evaluate.finishing import finish
-from interplay.experiments.loop import training
+from interplay.experiments.evaluate.finishing import train_and_evaluate
+from interplay.experiments.evaluate.tables import report_table
 from interplay.experiments.loop.run import CHECKPOINT, Run
-
-
-def train(settings):
-    return training.train(settings, finish)
-
 
 SMALL = ["--preset", "kale", "--episodes", "4", "--num-worlds", "8", "--eval-worlds", "16"]
 DQN = ["--users", "dqn", "--items", "rest", "--user-option", "warm_up=64", "--user-option", "batch_size=32"]
@@ -28,6 +23,11 @@ def settings(folder, **changes):
                 log_dir=folder, market=("num_users=5", "num_items=6", "horizon=12"),
                 user_option=("warm_up=40", "batch_size=16"), item_option=("fit_steps=5", "num_clusters=4"))
     return TrainSettings(**(base | changes))
+
+
+def train(settings):
+    """The folder of a run that was trained and evaluated."""
+    return train_and_evaluate(settings)[0].folder
 
 
 def agents_of(folder):
@@ -53,9 +53,9 @@ FEED = dict(preset="feed", users=None, items=None, platform="slateq", item_optio
             platform_option=("warm_up=20", "batch_size=16"))
 
 
-def test_a_platform_is_trained_compared_and_resumed_bit_for_bit(tmp_path, capsys):
-    whole = train(settings(tmp_path, **FEED, name="whole"))
-    printed = capsys.readouterr().out
+def test_a_platform_is_trained_compared_and_resumed_bit_for_bit(tmp_path):
+    run, report = train_and_evaluate(settings(tmp_path, **FEED, name="whole"))
+    whole, printed = run.folder, report_table(run, report)
     for word in ("platform", "plackett-luce", "slateq", "popularity", "conditional-logit", "1 = plackett-luce"):
         assert word in printed
     found = json.loads((whole / "results.json").read_text())
@@ -155,8 +155,9 @@ def test_ctrl_c_then_resume_is_bit_for_bit_the_uninterrupted_run(tmp_path, monke
 
 
 def test_evaluate_repeats_the_runs_own_evaluation(tmp_path, capsys):
-    folder = train(settings(tmp_path))
+    assert main(["train", *SMALL, *DQN, "--log-dir", str(tmp_path)]) == 0
     trained = capsys.readouterr().out.split("held-out worlds")[1]
+    (folder,) = tmp_path.iterdir()
     assert main(["evaluate", str(folder)]) == 0
     assert capsys.readouterr().out.split("held-out worlds")[1] == trained
 
