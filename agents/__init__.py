@@ -30,4 +30,16 @@ def find_agent(name: str) -> type[Player]:
     return agent
 
 
+def __getattr__(name: str) -> type:
+    """Hyper-parameters of an agent, under the name of its class: ``agents.DQN`` are ``DQNAgent.Options``."""
+    found = [kind for kind in agents().values() if kind.__name__ == f"{name}Agent"] if name[:1].isupper() else []
+    if not found or "Options" not in vars(found[0]):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return found[0].Options
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(kind.__name__.removesuffix("Agent") for kind in agents().values() if "Options" in vars(kind))]
+
+
 __all__ = ["Agent", "JointAgent", "Offer", "Player", "Setting", "agents", "find_agent"]

@@ -47,7 +47,7 @@ def test_nobody_imports_under_a_second_name(folder):
 
 
 LAYERS = ({"common", "exact"}, {"representation"}, {"loop"}, {"evaluate", "recommend"},
-          {"benchmark", "fidelity", "offpolicy"}, {"cli"}, {"studies"})
+          {"benchmark", "fidelity", "offpolicy"}, {"api", "cli"}, {"studies"})
 """Packages of experiments: each imports only packages that come before it."""
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import torch
 
 from interplay.agents import agents, find_agent
-from interplay.envs.checking import Bounds
+from interplay.envs.checking import Bounds, Index
 from interplay.envs.presets import find_preset
 from interplay.envs.types import SIDES, InterplayError, Side
-from interplay.experiments.benchmark.jobs import RUNS, Outcome, finished, folder_of, played
+from interplay.experiments.benchmark.jobs import RUNS, finished, folder_of, played
 from interplay.experiments.benchmark.report import write_report
 from interplay.experiments.common.flags import Many, Threads, check_flags, when
 from interplay.experiments.common.folders import owned
@@ -25,10 +24,10 @@ from interplay.experiments.common.settings import (
     LoggedMarketSettings,
     Pairs,
     TrainSettings,
+    command_line,
     make_options,
     parse_pairs,
     split_entrant,
-    typed,
 )
 from interplay.experiments.common.stopping import Stopped
 from interplay.experiments.common.workers import usable_cores
@@ -66,6 +65,9 @@ class BenchmarkSettings(LoggedMarketSettings):
     """A small version for a first look: few markets, agents and seeds, a fifth of the episodes, where not given."""
     keep_checkpoints: bool = False
     """Keep the checkpoints of finished runs, which are large, so that evaluate can load them."""
+    eval_every: Index = 0
+    """Episodes between evaluations during training, of which learning curves are drawn; 0 = none: then curves are of
+    agents that explore."""
     out: Path = Path("benchmark")
     """Folder of the report; the runs are kept in it too, and those that are finished are not repeated."""
 
@@ -105,32 +107,64 @@ def _told_apart(names: Sequence[str], label: str, own: Callable[[str], str]) -> 
     return tuple(known.values())
 
 
-def benchmark(settings: BenchmarkSettings) -> int:
+class Found(NamedTuple):
+    """What a benchmark has found.
+
+    Attributes:
+        report: the text of ``report.md``.
+        problems: why runs failed, by name.
+    """
+
+    report: str
+    problems: dict[str, str]
+
+
+class News(NamedTuple):
+    """How far a benchmark is.
+
+    Attributes:
+        line: says it.
+        done: runs that have ended, of those that were missing.
+        total: runs that were missing.
+        failed: whether the last one failed.
+    """
+
+    line: str
+    done: int
+    total: int
+    failed: bool = False
+
+
+Tell = Callable[[News], None]
+
+
+def benchmark(settings: BenchmarkSettings, tell: Tell = lambda news: None) -> Found:
     """Run what is missing, then write the report.
 
-    Returns:
-        The exit status: 1 if a run failed.
+    Args:
+        settings: what to run.
+        tell: is called as runs end.
 
     Raises:
         InterplayError: wrong settings, or a folder that cannot be used.
         Stopped: by a signal; what is under way is saved.
     """
     try:
-        settings = settings.checked()
+        command, settings = command_line("benchmark", settings), settings.checked()
         jobs = planned(settings)
         _make_usable(settings.out)
         with owned(settings.out):
-            return _benchmark(settings, jobs)
+            return _benchmark(settings, jobs, command, tell)
     except Stopped as stop:
         raise Stopped(stop.number, f"stopped; the same command continues the runs in {settings.out / RUNS}") from stop
 
 
-def _benchmark(settings: BenchmarkSettings, jobs: Sequence[TrainSettings]) -> int:
+def _benchmark(settings: BenchmarkSettings, jobs: Sequence[TrainSettings], command: str, tell: Tell) -> Found:
     missing = [job for job in jobs if not finished(job)]
-    print(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them finished before", flush=True)
-    problems = _problems(missing, settings)
-    write_report(settings.out, [folder_of(job).name for job in jobs], problems, typed("benchmark"), settings.scale)
-    return 1 if problems else 0
+    tell(News(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them finished before", 0, len(missing)))
+    problems = _problems(missing, settings, tell)
+    names = [folder_of(job).name for job in jobs]
+    return Found(write_report(settings.out, names, problems, command, settings.scale), problems)
 
 
 def planned(settings: BenchmarkSettings) -> list[TrainSettings]:
@@ -153,7 +187,8 @@ def _check_players(job: TrainSettings) -> None:
 def _markets(settings: BenchmarkSettings) -> Iterator[TrainSettings]:
     """Settings of each market, which is built once, so that what is wrong with it is said once."""
     logged = {f.name: getattr(settings, f.name) for f in fields(LoggedMarketSettings)}
-    whole = TrainSettings(**logged, market=settings.market, device="cpu", log_dir=settings.out / RUNS)
+    whole = TrainSettings(**logged, market=settings.market, eval_every=settings.eval_every, device="cpu",
+                          log_dir=settings.out / RUNS)
     markets = [replace(whole, preset=preset) for preset in settings.presets]
     if settings.log is not None:
         markets = [whole] if settings.encoder is None else [replace(whole, encoder=None), whole]
@@ -191,20 +226,17 @@ def _jobs(settings: BenchmarkSettings, base: TrainSettings) -> Iterator[TrainSet
                                       episodes=max(1, round(settings.scale * training.episodes))))
 
 
-def _problems(jobs: Sequence[TrainSettings], settings: BenchmarkSettings) -> dict[str, str]:
+def _problems(jobs: Sequence[TrainSettings], settings: BenchmarkSettings, tell: Tell) -> dict[str, str]:
     """Play the jobs, a line for each; why some failed, by name."""
     assert settings.workers is not None, "checked"
     problems = {}
     started = time.monotonic()
     with closing(played(jobs, settings.workers, settings.keep_checkpoints)) as outcomes:
         for done, outcome in enumerate(outcomes, start=1):
-            _tell(outcome, done, len(jobs), time.monotonic() - started)
+            left = (time.monotonic() - started) / done * (len(jobs) - done) / 60.0
+            line = f"[{done}/{len(jobs)}] {outcome.name}: {outcome.problem or outcome.score}; about {left:.0f} min left"
+            tell(News(line, done, len(jobs), outcome.problem is not None))
             if outcome.problem is not None:
                 problems[outcome.name] = outcome.problem
     return problems
 
-
-def _tell(outcome: Outcome, done: int, count: int, seconds: float) -> None:
-    left = seconds / done * (count - done) / 60.0
-    said = f"[{done}/{count}] {outcome.name}: {outcome.problem or outcome.score}; about {left:.0f} min left"
-    print(said, file=sys.stderr if outcome.problem else sys.stdout, flush=True)

@@ -1,10 +1,10 @@
-"""Learning curves: what agents earned while they trained, exploration on."""
+"""Learning curves: what agents earned in held-out worlds as they trained; exploring, where nothing was evaluated."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from interplay.experiments.benchmark.scores import Row, entrant
 from interplay.experiments.loop.run import RESULTS
-from interplay.experiments.loop.tracking import CURVE
+from interplay.experiments.loop.tracking import CURVE, HELD_OUT
 
 CURVES = "curves.csv"
+HELD_OUT_CURVE = "held_out"
+"""Column that says whether a curve is of held-out worlds, without exploration."""
 
 Floats = NDArray[np.float64]
+_COLUMNS = ("market", "agent", "seed", "env_steps", "score")
 _POINTS = 40  # of a curve that is kept; each is a mean over the episodes before it
 
 
@@ -25,7 +28,7 @@ def write_curves(runs: Path, rows: Sequence[Row], names: Sequence[str], out: Pat
     known = {(row.market, row.agent, row.seed) for row in rows if row.kind == "learner"}
     with (out / CURVES).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["market", "agent", "seed", "env_steps", "score"])
+        writer.writerow([*_COLUMNS, HELD_OUT_CURVE])
         for name in names:
             folder = runs / name
             if not (folder / RESULTS).is_file():
@@ -34,9 +37,9 @@ def write_curves(runs: Path, rows: Sequence[Row], names: Sequence[str], out: Pat
             training = result["training"]
             key = (result["preset"], entrant(result), result["seed"])
             assert key in known
-            steps, score = _read(folder / CURVE, training["measure"])
-            for step, value in zip(*_thinned(steps, score), strict=True):
-                writer.writerow([*key, int(step), f"{value:.6g}"])
+            steps, score, held_out = _read(folder / CURVE, training["measure"])
+            for step, value in zip(*((steps, score) if held_out else _thinned(steps, score)), strict=True):
+                writer.writerow([*key, int(step), f"{value:.6g}", int(held_out)])
 
 
 def read_curves(path: Path) -> dict[tuple[str, str], list[tuple[Floats, Floats]]]:
@@ -54,11 +57,23 @@ def read_curves(path: Path) -> dict[tuple[str, str], list[tuple[Floats, Floats]]
     return curves
 
 
-def _read(path: Path, measure: str) -> tuple[Floats, Floats]:
+def exploring(paths: Iterable[Path]) -> set[str]:
+    """Markets of which a curve in one of the files is of agents that explore."""
+    found: set[str] = set()
+    for path in (path for path in paths if path.is_file()):
+        with path.open(newline="", encoding="utf-8") as file:
+            found |= {row["market"] for row in csv.DictReader(file) if row.get(HELD_OUT_CURVE) != "1"}
+    return found
+
+
+def _read(path: Path, measure: str) -> tuple[Floats, Floats, bool]:
+    """Steps, scores, and whether these are of held-out worlds."""
     with path.open(newline="", encoding="utf-8") as file:
-        rows = [(float(row["env_steps"]), float(row[measure])) for row in csv.DictReader(file)]
-    steps, score = np.array(rows).T
-    return steps, score
+        rows = list(csv.DictReader(file))
+    evaluated = [row for row in rows if row.get(f"{HELD_OUT}{measure}")]
+    column = f"{HELD_OUT}{measure}" if evaluated else measure
+    steps, score = np.array([(float(row["env_steps"]), float(row[column])) for row in evaluated or rows]).T
+    return steps, score, bool(evaluated)
 
 
 def _thinned(steps: Floats, score: Floats) -> tuple[Floats, Floats]:

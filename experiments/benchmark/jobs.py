@@ -85,7 +85,7 @@ def played(jobs: Sequence[TrainSettings], workers: int, keep: bool) -> Generator
         workers: processes at a time.
         keep: whether finished runs keep their checkpoints.
     """
-    ends = worked(partial(_play, keep=keep), jobs, workers, _output_of)
+    ends = worked(partial(_play, keep=keep), jobs, workers, _output_of, any(map(_needs_main, jobs)))
     try:
         for end in ends:
             yield _outcome(end)
@@ -93,6 +93,11 @@ def played(jobs: Sequence[TrainSettings], workers: int, keep: bool) -> Generator
         ends.close()
         for job in jobs:
             _output_of(job).unlink(missing_ok=True)
+
+
+def _needs_main(job: TrainSettings) -> bool:
+    """Whether the main program defines its preset or one of its agents."""
+    return any(str(name).startswith("__main__:") for name in (job.preset, job.users, job.items, job.platform))
 
 
 def _output_of(job: TrainSettings) -> Path:

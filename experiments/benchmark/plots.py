@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib
-
-matplotlib.use("Agg")  # files only, whatever display there is
-
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from interplay.experiments.benchmark.curves import CURVES, Floats, read_curves
+from interplay.experiments.benchmark.curves import CURVES, Floats, exploring, read_curves
 from interplay.experiments.benchmark.scores import SCORES, Row, agents_of, read_rows, scores
+from interplay.experiments.common.pictures import Picture
 from interplay.experiments.common.statistics import interquartile_mean
 
 SUMMARY, LEARNING = "summary.png", "curves.png"
@@ -47,22 +43,48 @@ def plot_folders(folders: Sequence[Path], out: Path) -> None:
         InterplayError: a folder holds no benchmark.
     """
     rows, curves = gathered(folders)
-    markets = list(dict.fromkeys(row.market for row in rows))
-    learners = list(dict.fromkeys(row.agent for row in rows if row.kind == "learner"))
-    looks = looks_of([agents_of(rows, market, "learner") for market in markets],
-                     [row.agent for row in rows if row.kind == "baseline"])
     out.mkdir(parents=True, exist_ok=True)
+    scores_picture(rows).write(out / SUMMARY)
+    curves_picture(rows, curves, exploring(folder / CURVES for folder in folders)).write(out / LEARNING)
+
+
+def scores_picture(rows: Sequence[Row]) -> Picture:
+    """Who scores what: a panel for each market."""
+    markets, looks = _markets(rows), _looks(rows)
     most = max(len(agents_of(rows, market, "baseline", "learner")) for market in markets)
     figure, axes = _panels(len(markets), 0.9 + 0.23 * most)
     for market, axis in zip(markets, axes, strict=True):
         _scores_panel(axis, rows, market, looks)
-    _save(figure, out / SUMMARY)
+    return figure
+
+
+def curves_picture(rows: Sequence[Row], curves: Curves, exploring: Collection[str]) -> Picture:
+    """How it was learnt: a panel for each market.
+
+    Args:
+        rows: of the benchmarks.
+        curves: by market and agent.
+        exploring: markets of which curves are of agents that explore.
+    """
+    markets, looks = _markets(rows), _looks(rows)
     figure, axes = _panels(len(markets), 2.6)
     for market, axis in zip(markets, axes, strict=True):
         own = {agent: value for (played, agent), value in curves.items() if played == market}
         _curves_panel(axis, rows, market, own, looks)
+        where = "exploring" if market in exploring else "held-out worlds"
+        axis.set_ylabel(f"{_measure(rows, market)}, {where}", fontsize=8)
+    learners = dict.fromkeys(row.agent for row in rows if row.kind == "learner")
     _add_legend(figure, [Line2D([], [], **looks[name].line(), label=name) for name in learners])
-    _save(figure, out / LEARNING)
+    return figure
+
+
+def _markets(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(row.market for row in rows))
+
+
+def _looks(rows: Sequence[Row]) -> dict[str, Look]:
+    return looks_of([agents_of(rows, market, "learner") for market in _markets(rows)],
+                    [row.agent for row in rows if row.kind == "baseline"])
 
 
 class Look(NamedTuple):
@@ -110,23 +132,18 @@ def gathered(folders: Sequence[Path]) -> tuple[list[Row], Curves]:
     return rows, curves
 
 
-def _panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
+def _panels(count: int, height: float) -> tuple[Picture, list[Axes]]:
     """A figure with ``count`` panels in rows as long as each other, as far as that is possible."""
     lines = -(-count // _ROW)
     columns = -(-count // lines)
-    figure, axes = plt.subplots(lines, columns, figsize=(_WIDTH * columns, height * lines), squeeze=False,
-                                layout="constrained")
+    figure = Picture(figsize=(_WIDTH * columns, height * lines), layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False)
     for axis in axes.flat[count:]:
         axis.set_visible(False)
     for axis in axes.flat:
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(labelsize=8)
     return figure, list(axes.flat[:count])
-
-
-def _save(figure: Figure, path: Path) -> None:
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
 
 
 def _scores_panel(axis: Axes, rows: Sequence[Row], market: str, looks: Mapping[str, Look]) -> None:
@@ -162,7 +179,6 @@ def _curves_panel(axis: Axes, rows: Sequence[Row], market: str,
             _level(axis, name, float(np.mean(found)), _GREY, ":", vertical=False)
     _exact_line(axis, rows, market, vertical=False)
     axis.set_xlabel("steps of worlds", fontsize=8)
-    axis.set_ylabel(f"{_measure(rows, market)}, exploring", fontsize=8)
     axis.ticklabel_format(axis="x", style="sci", scilimits=(0, 4))
     axis.xaxis.get_offset_text().set_fontsize(7)
     axis.set_title(market, fontsize=10, loc="left")

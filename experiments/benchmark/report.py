@@ -32,8 +32,8 @@ from interplay.experiments.common.tables import table
 from interplay.experiments.loop.run import RESULTS
 
 
-def write_report(out: Path, names: Sequence[str], problems: Mapping[str, str], command: str, scale: float) -> None:
-    """Write ``report.md``, ``scores.csv``, ``curves.csv`` and the two pictures, and print the report.
+def write_report(out: Path, names: Sequence[str], problems: Mapping[str, str], command: str, scale: float) -> str:
+    """Write ``report.md``, ``scores.csv``, ``curves.csv`` and the two pictures; gives the report.
 
     Args:
         out: the benchmark's folder, whose ``runs`` hold the runs.
@@ -45,14 +45,15 @@ def write_report(out: Path, names: Sequence[str], problems: Mapping[str, str], c
     rows, runs = collect(out / "runs", names), _results(out / "runs", names)
     write_rows(rows, out / SCORES)
     write_curves(out / "runs", rows, names, out)
-    print(publish(out, text, made_by(command), {"scale": scale, "rewards": _rewards(runs), "options": _options(runs),
-                                                "problems": dict(problems)}))
+    found = publish(out, text, made_by(command), {"scale": scale, "rewards": _rewards(runs), "options": _options(runs),
+                                                  "problems": dict(problems)})
     if rows:
         from interplay.experiments.benchmark.plots import (
             plot_folders,  # here, because matplotlib takes a second to load
         )
 
         plot_folders([out], out)
+    return found
 
 
 def text(folder: Path, source: Mapping[str, Any]) -> str:

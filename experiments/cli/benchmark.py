@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from interplay.experiments.benchmark.command import BenchmarkSettings, benchmark
+from interplay.experiments.benchmark.command import BenchmarkSettings, News, benchmark
 
 
 def command(settings: BenchmarkSettings) -> int:
     """Train agents on markets with many seeds; write a report, scores, learning curves and a picture."""
     with _safe_path_in_processes():
-        return benchmark(settings)
+        found = benchmark(settings, _tell)
+    print(found.report)
+    return 1 if found.problems else 0
+
+
+def _tell(news: News) -> None:
+    print(news.line, file=sys.stderr if news.failed else sys.stdout, flush=True)
 
 
 @contextmanager

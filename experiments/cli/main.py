@@ -15,6 +15,7 @@ from interplay.envs.checking import shown
 from interplay.envs.messages import listed
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.guarding import guarded
+from interplay.experiments.common.notes import printed_notes
 from interplay.experiments.common.stopping import Stopped, quiet_threads, stoppable
 from interplay.experiments.common.terminal import print_anything
 
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
             argument names a command.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    with stoppable(), quiet_threads(), current_folder_last():
+    with stoppable(), quiet_threads(), current_folder_last(), printed_notes():
         print_anything()
         try:
             if command is not None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 import shlex
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_type_hints
 
 import torch
 import tyro
@@ -18,7 +19,7 @@ from interplay.envs.checking import Count, Index, check_value, hints_of, shown
 from interplay.envs.data import Preparation
 from interplay.envs.messages import listed
 from interplay.envs.types import InterplayError, Side
-from interplay.experiments.common.flags import Many, Need, Seed, Threads, changed, check_flags, when
+from interplay.experiments.common.flags import Many, Need, Seed, Threads, changed, check_flags, flag, when
 from interplay.experiments.common.saving import CONFIG, read_text
 from interplay.experiments.common.serialising import from_json, to_json
 
@@ -245,9 +246,25 @@ def typed(command: str) -> str:
     return shlex.join(["python", *program, *words])
 
 
+def command_line(command: str, settings: Any) -> str:
+    """What to type for these settings, for reports that say what made them."""
+    words = ["interplay", command]
+    for name, value in changed(settings).items():
+        if isinstance(value, bool):
+            words.append(flag(name if value else f"no_{name}"))
+        elif get_type_hints(type(settings), include_extras=True)[name] == Pairs:
+            words += [word for pair in value for word in (flag(name), pair)]
+        else:
+            words += [flag(name), *map(str, value if isinstance(value, tuple) else (value,))]
+    return shlex.join(words)
+
+
+_COMMA = re.compile(r",(?![^(\[]*[)\]])")  # none within brackets
+
+
 def split_entrant(text: str) -> tuple[str, tuple[str, ...]]:
     """``"dqn,double=false,hidden=32"`` to ``("dqn", ("double=false", "hidden=32"))``."""
-    name, *pairs = (part.strip() for part in text.split(","))
+    name, *pairs = (part.strip() for part in _COMMA.split(text))
     return name, tuple(pairs)
 
 

@@ -15,10 +15,11 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from interplay.experiments.common.terminal import print_anything
@@ -55,7 +56,7 @@ def usable_cores() -> int:
 
 
 def worked(work: Callable[[Job], Result], jobs: Sequence[Job], count: int,
-           output_of: Callable[[Job], Path]) -> Generator[Ended[Job, Result]]:
+           output_of: Callable[[Job], Path], needs_main: bool = False) -> Generator[Ended[Job, Result]]:
     """Run the jobs in at most ``count`` processes at a time. Closing the generator stops the processes.
 
     Args:
@@ -63,6 +64,8 @@ def worked(work: Callable[[Job], Result], jobs: Sequence[Job], count: int,
         jobs: what to work on, in this order.
         count: processes.
         output_of: the file that takes the output of a job's process.
+        needs_main: whether jobs use what the main program defines. Then each process runs the main program again under
+            another name, which has to guard what it does by ``if __name__ == "__main__"``.
 
     Yields:
         Each job when its process has ended.
@@ -73,7 +76,8 @@ def worked(work: Callable[[Job], Result], jobs: Sequence[Job], count: int,
     try:
         while waiting or running:
             while waiting and len(running) < count:
-                worker = _Worker(context, work, waiting[-1], output_of(waiting.pop()))
+                with nullcontext() if needs_main else _main_hidden():
+                    worker = _Worker(context, work, waiting[-1], output_of(waiting.pop()))
                 running[worker.pipe] = worker
             for pipe in wait(list(running)):
                 yield running.pop(pipe).ended()
@@ -104,6 +108,17 @@ def _without_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Processes that are started in here know nothing of the main program, so that they do not run it again."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 class _Worker:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,7 @@ class Score:
     items_alive: Estimate
     mean_boost: Estimate
     rent_dissipation: Estimate
-    of_worlds: tuple[float, ...]
+    of_worlds: tuple[float, ...] = field(repr=False)
 
     def names(self) -> dict[Side, str]:
         """Names of the agents by side."""
@@ -78,12 +78,16 @@ class Score:
         return {name: value._asdict() if isinstance(value, Estimate) else value for name, value in vars(self).items()
                 if name != "of_worlds"}
 
+    def __str__(self) -> str:
+        names = ", ".join(f"{side} {name}" for side, name in self.names().items())
+        return f"{names}: user return {self.user_return}, item return {self.item_return}"
+
     def less(self, other: Score) -> Estimate:
         """This user return less that of ``other``, who played the same worlds: paired, world by world."""
         return mean_estimate(np.subtract(self.of_worlds, other.of_worlds))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """An evaluation with what it is to be compared with.
 
@@ -120,6 +124,29 @@ class Report:
         return self._of("random") if exact is None else exact
 
     @property
+    def user_return(self) -> Estimate:
+        """Of the agents themselves, summed over the users."""
+        return self.score.user_return
+
+    @property
+    def item_return(self) -> Estimate:
+        """Of the agents themselves, summed over the items."""
+        return self.score.item_return
+
+    def levels(self) -> dict[str, float]:
+        """User returns of others in the users' place, or the platform's, by name; exact where they are known."""
+        name, best = self.reference
+        greedy = self._of("greedy") if self.oracle is None or self.oracle.greedy is None else self.oracle.greedy
+        return {name: best} | ({} if name == "greedy" else {"greedy": greedy}) | {"random": self.random}
+
+    def __str__(self) -> str:
+        (name, best), *others = self.levels().items()
+        beside = ", ".join(f"{other} {value:.5g}" for other, value in others)
+        return f"user return {self.user_return}, 95 % interval; {name} {best:.5g} ({beside})"
+
+    __repr__ = __str__
+
+    @property
     def normalised_score(self) -> float | None:
         """(R - random) / (reference - random) of user return; None where users' choices earn nothing more.
 
@@ -145,7 +172,7 @@ def report(market: Market, cast: Cast, num_worlds: int, seed: int, watch: Watch 
 
     ``watch`` sees each step of ``cast`` itself, and none of a baseline.
     """
-    baselines = [evaluate(market, cast.replaced(side, _stand_in(market, side, name, seed)), num_worlds)
+    baselines = [evaluate(market, cast.replaced(side, stand_in(market, side, name, seed)), num_worlds)
                  for side in _compared(cast) for name in BASELINES[side]]
     # What is exact is so for slates that the market draws.
     exact = (None, None) if cast.has_platform else (solve(market), best_response_gap(market, cast))
@@ -159,7 +186,7 @@ def _compared(cast: Cast) -> list[Side]:
     return sides + (["items"] if cast["items"].learns else []) + (["platform"] if cast.has_platform else [])
 
 
-def _stand_in(market: Market, side: Side, name: str, seed: int) -> Agent | None:
+def stand_in(market: Market, side: Side, name: str, seed: int) -> Agent | None:
     """A baseline; None for the market's own slates."""
     if name == PLACKETT_LUCE:
         return None

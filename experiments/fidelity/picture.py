@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")  # files only, whatever display there is
-
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
 from interplay.envs.types import InterplayError
+from interplay.experiments.common.pictures import Picture
 from interplay.experiments.fidelity.aspects import Distribution
 from interplay.experiments.fidelity.judging import Finding
 from interplay.experiments.fidelity.trace import Floats
@@ -30,7 +26,8 @@ def draw(findings: Sequence[Finding], title: str, path: Path) -> None:
         InterplayError: the file cannot be written.
     """
     lines = -(-len(findings) // _COLUMNS)
-    figure, axes = plt.subplots(lines, _COLUMNS, figsize=(3.5 * _COLUMNS, 3.0 * lines + 0.7), squeeze=False)
+    figure = Picture(figsize=(3.5 * _COLUMNS, 3.0 * lines + 0.7))
+    axes = figure.subplots(lines, _COLUMNS, squeeze=False)
     for axis in axes.flat[len(findings):]:
         axis.set_axis_off()
     for finding, axis in zip(findings, axes.flat, strict=False):
@@ -44,8 +41,6 @@ def draw(findings: Sequence[Finding], title: str, path: Path) -> None:
     except OSError as error:
         raise InterplayError(f"{path}: cannot be written ({error.strerror or error}): choose another folder with "
                              "--out") from error
-    finally:
-        plt.close(figure)
 
 
 def _label(axis: Axes, finding: Finding) -> None:

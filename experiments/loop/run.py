@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
+import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -14,6 +14,7 @@ from interplay.agents import Agent, JointAgent, Player, Setting, find_agent
 from interplay.envs.discovery import code_digest, trusting
 from interplay.envs.types import SIDES, InterplayError, Side
 from interplay.experiments.common.finite import check_state
+from interplay.experiments.common.notes import InterplayWarning
 from interplay.experiments.common.saving import (
     CONFIG,
     RESULTS,
@@ -121,8 +122,8 @@ class Run:
         with trusting(allow_code):
             run = cls.start(made if device is None else replace(made, device=device), folder)
         if run.settings.code != made.code:
-            print(f"note: code has changed since {str(folder)!r} was made: {', '.join(run.settings.code)}, was "
-                  f"{', '.join(made.code)}", file=sys.stderr)
+            warnings.warn(f"code has changed since {str(folder)!r} was made: {', '.join(run.settings.code)}, was "
+                          f"{', '.join(made.code)}", InterplayWarning, stacklevel=3)
         if (folder / checkpoint).is_file():
             run._restore(folder / checkpoint)
         return run

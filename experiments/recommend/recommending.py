@@ -83,7 +83,7 @@ def recommend(settings: RecommendSettings) -> list[Recommendation]:
         InterplayError: there is no such run, it no longer fits its log, or the list has no place.
     """
     check_flags(settings)
-    catalogue = _catalogue(settings.run, settings.allow_code)
+    catalogue = catalogue_of(settings.run, settings.allow_code)
     lists = list(catalogue.lists(settings.user, settings.k))
     text = _written(lists, settings.format, settings.spreadsheet_safe)
     notes = _notes(lists, catalogue.names(settings.user), settings.k)
@@ -102,7 +102,7 @@ def recommend(settings: RecommendSettings) -> list[Recommendation]:
     return lists
 
 
-def _catalogue(run: Path, allow_code: bool) -> Catalogue:
+def catalogue_of(run: Path, allow_code: bool) -> Catalogue:
     """With the model or agent that is in a run's folder."""
     if (run / CHECKPOINT).is_file():
         agent = Preferences.load(run, allow_code)

@@ -51,8 +51,8 @@ LEARNERS = [name for name, kind in agents().items() if kind.learns and "users" i
 
 @pytest.mark.parametrize("agent", LEARNERS)
 def test_training_has_the_same_bits_with_and_without_evaluation(agent, tmp_path):
-    plain = train(settings(tmp_path, users=agent, episodes=2))
-    watched = train(settings(tmp_path, users=agent, episodes=2), [Evaluate(every=1, worlds=3)])
+    plain = train(settings(tmp_path, users=agent, items="random", episodes=2))
+    watched = train(settings(tmp_path, users=agent, items="random", episodes=2), [Evaluate(every=1, worlds=3)])
     assert learnt(plain) == learnt(watched)
 
 

@@ -2,14 +2,13 @@
 
 from collections import Counter
 
-import matplotlib.pyplot as plt
 import pytest
-from matplotlib.figure import Figure
 
 from interplay.experiments.benchmark import plots
 from interplay.experiments.benchmark.curves import CURVES
 from interplay.experiments.benchmark.plots import looks_of, plot_folders
 from interplay.experiments.benchmark.scores import Row, write_rows
+from interplay.experiments.common.pictures import Picture
 
 AGENTS = [f"shared-critic,encoder=transformer,hidden={k}" for k in range(18)]
 PANELS = {"town": AGENTS[:5] + AGENTS[10:14], "kale": AGENTS[4:11], "feed": AGENTS[9:]}
@@ -31,14 +30,10 @@ def figures(tmp_path, monkeypatch):
     lines = [f'{market},"{agent}",{seed},{step},{step * k}' for market, agents in PANELS.items()
              for k, agent in enumerate(agents) for seed in range(3) for step in (1, 2, 3)]
     (tmp_path / CURVES).write_text("\n".join(["market,agent,seed,env_steps,score", *lines]) + "\n")
-    kept: list[Figure] = []
-    save = plots._save
-    monkeypatch.setattr(plots, "_save", lambda figure, path: (kept.append(figure), figure.savefig(path, dpi=60)))
+    kept, write = [], Picture.write
+    monkeypatch.setattr(Picture, "write", lambda figure, path: (kept.append(figure), write(figure, path))[1])
     plot_folders([tmp_path], tmp_path)
-    yield kept
-    for figure in kept:
-        save(figure, tmp_path / "again.png")
-    plt.close("all")
+    return kept
 
 
 def test_no_two_agents_of_a_panel_have_one_look_or_colour(figures):

@@ -1,0 +1,19 @@
+"""A preset of one's own: `interplay train --preset my_market:DINER --users dqn`."""
+
+from interplay.envs.behaviour.synthetic import GivenPeople, SyntheticBehaviour
+from interplay.envs.config import MarketConfig
+from interplay.envs.presets import Preset, Training
+
+DINER = Preset(
+    name="diner",
+    summary="one user, four dishes; the sweet one pleases now and spoils the mood",
+    behaviour=lambda config: SyntheticBehaviour(GivenPeople(
+        user_vector=[[1.0]], segment=[0], item_vector=[[0.0]] * 4, weight=[0.0],
+        appeal=[1.0, 0.6, 0.2, 0.0],                           # cake, pie, soup, salad
+        nutrition=[-0.8, -0.4, 0.4, 0.8],                      # what they do to the mood
+        topics=[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])),
+    config=MarketConfig(
+        num_users=1, num_items=4, slate_size=4, slate_order="fixed", embedding_size=1, num_topics=2, num_segments=1,
+        horizon=50, boost_levels=(), mood_weight=0.6, satiation_weight=0.4, satiation_gain=2.0, satiation_recovery=1.0,
+        user_state="own", item_state="single"),
+    training=Training(num_worlds=64, episodes=100, eval_worlds=2048))

@@ -1,0 +1,29 @@
+"""Three doors to the same world."""
+
+import gymnasium
+
+import interplay as ip
+
+# 1. Tensors: many worlds at once, on any device, no hidden state
+market = ip.market("town", device="cpu")
+state = market.reset(worlds=range(1024), seed=0)
+for _ in range(market.config.horizon):
+    seen = market.observe(state, "users")                      # .own, .options, .mask; an agent would act on these
+    users, items = market.random_actions(state)
+    state, step = market.step(state, users, items)
+print(seen.options.shape, step.user_reward.mean(), step.chosen.shape)
+
+# 2. PettingZoo: user_0.., item_0.. in five dicts
+env = ip.pettingzoo("town")
+seen, info = env.reset(seed=0)
+while env.agents:
+    actions = {agent: env.action_space(agent).sample(info[agent]["action_mask"]) for agent in env.agents}
+    seen, reward, terminated, truncated, info = env.step(actions)
+
+# 3. Gymnasium: one recommender, everybody else simulated; gymnasium.make_vec gives many
+env = gymnasium.make("interplay/Recommend-v0", preset="town")
+seen, info = env.reset(seed=0)
+done = False
+while not done:
+    seen, reward, terminated, truncated, info = env.step(env.action_space.sample(info["action_mask"]))
+    done = terminated or truncated

@@ -1,0 +1,140 @@
+"""Many runs and what they show: markets x agents x seeds, in processes of their own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+import polars as pl
+from tqdm.auto import tqdm
+
+from interplay.envs.checking import check_names
+from interplay.envs.types import InterplayError
+from interplay.experiments.api.markets import Log, market_settings, setting
+from interplay.experiments.api.names import agent_name
+from interplay.experiments.api.run import MarketLike, bar_is_shown
+from interplay.experiments.benchmark.command import BenchmarkSettings, News
+from interplay.experiments.benchmark.command import benchmark as run_benchmark
+from interplay.experiments.benchmark.curves import CURVES, exploring
+from interplay.experiments.benchmark.plots import curves_picture, gathered, scores_picture
+from interplay.experiments.benchmark.scores import SCORES
+from interplay.experiments.common.pictures import Picture
+
+
+class BenchmarkOptions(TypedDict, total=False):
+    """How ``benchmark`` runs; what is left out is what the markets recommend."""
+
+    others: object
+    """Agent of the side that is not compared."""
+    seeds: int
+    """Seeds 0, 1, ... of each pair of a market and an agent."""
+    scale: float
+    """Part of the episodes that each market recommends; 1 by default."""
+    eval_every: int
+    """Episodes between evaluations during training, of which learning curves are drawn."""
+    workers: int
+    """Processes at a time, each with one thread; by default one for each core."""
+    keep_checkpoints: bool
+    """Keep the checkpoints of finished runs, so that ``load`` can load them."""
+
+
+class Table:
+    """What a benchmark has found; ``benchmark`` makes it.
+
+    Attributes:
+        folder: of the report and the runs.
+        problems: why runs failed, by name; empty if none did.
+    """
+
+    def __init__(self, folder: Path, report: str, problems: dict[str, str]) -> None:
+        self.folder, self.problems, self._report = folder, problems, report
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """A row for each agent, market and seed, for baselines and for what is known exactly."""
+        return pl.read_csv(self.folder / SCORES, infer_schema_length=None)
+
+    def plot(self, path: str | Path | None = None, *, learning: bool = False) -> Picture:
+        """A panel for each market: scores with intervals, or how they were learnt.
+
+        Args:
+            path: picture to write; its ending says in which format. None = none; a notebook shows what is returned.
+            learning: draw learning curves.
+        """
+        rows, curves = gathered([self.folder])
+        picture = curves_picture(rows, curves, exploring([self.folder / CURVES])) if learning else scores_picture(rows)
+        return picture.write(None if path is None else Path(path))
+
+    def markdown(self) -> str:
+        """The report: tables of each market, and over all with a known optimum."""
+        return self._report
+
+    def __repr__(self) -> str:
+        failed = f", {len(self.problems)} failed: see .problems" if self.problems else ""
+        return f"Table({str(self.folder)!r}, {len(self.frame)} rows{failed})"
+
+
+def benchmark(markets: Sequence[MarketLike] | MarketLike, agents: Sequence[object] = (), *,
+              folder: str | Path = "benchmark", progress: bool | None = None,
+              **options: Unpack[BenchmarkOptions]) -> Table:
+    """Train each agent on each market with several seeds, and compare them.
+
+    Every run is a process of its own, which imports agents and presets by name: a class that a notebook defines cannot
+    be found there, so put it into a module. A script needs ``if __name__ == "__main__":`` only if it defines agents or
+    presets itself.
+
+    Args:
+        markets: names of presets, presets, ``interplay.market(...)`` (all with the same changes), or one log.
+        agents: as in ``train``; () = those that each market recommends.
+        folder: of the report and the runs. Runs that are finished there are not repeated.
+        progress: whether a progress bar is shown; None = in a terminal and in a notebook.
+        options: see ``BenchmarkOptions``.
+
+    Raises:
+        InterplayError: wrong arguments, or a folder that cannot be used.
+        Stopped: by Ctrl-C; what is under way is saved, and the same call continues it.
+    """
+    check_names("benchmark", options, BenchmarkOptions.__annotations__)
+    several = [markets] if not isinstance(markets, Sequence) or isinstance(markets, str) else list(markets)
+    given: dict[str, Any] = {name: setting(name, value) for name, value in options.items() if name != "others"}
+    if "others" in options:
+        given["others"] = agent_name(options["others"])
+    settings = BenchmarkSettings(**_market_settings(several), agents=tuple(map(agent_name, agents)), out=Path(folder),
+                                 **given)
+    _check_importable([*settings.presets, *settings.agents, str(settings.others)])
+    with tqdm(disable=not bar_is_shown(progress), unit="run") as bar:
+        def tell(news: News) -> None:
+            bar.total, bar.n = news.total, news.done
+            bar.set_postfix_str(news.line)
+
+        found = run_benchmark(settings, tell)
+    return Table(settings.out, *found)
+
+
+def _check_importable(names: Sequence[str]) -> None:
+    """Check that other processes find what the main program defines."""
+    own = [name for name in names if name.startswith("__main__:")]
+    if own and not hasattr(sys.modules["__main__"], "__file__"):
+        raise InterplayError(f"{own[0]!r} is defined in a notebook, where the processes of a benchmark cannot find it: "
+                             "put it into a module, and import it from there")
+
+
+def _market_settings(markets: Sequence[MarketLike]) -> dict[str, Any]:
+    """The markets as fields of ``BenchmarkSettings``.
+
+    Raises:
+        InterplayError: they do not fit together.
+    """
+    if len(markets) == 1 and isinstance(markets[0], Log):
+        return market_settings(markets[0])
+    if any(isinstance(market, Log) for market in markets):
+        raise InterplayError("benchmark takes presets, or one log alone: call it once for each log")
+    found = [market_settings(market) for market in markets]
+    changes = {each.get("market", ()) for each in found}
+    if len(changes) > 1:
+        raise InterplayError(f"benchmark changes numbers of all markets alike, not {sorted(changes)}: call it once for "
+                             "each kind")
+    return {"presets": tuple(each["preset"] for each in found), "market": next(iter(changes), ())}

@@ -1,0 +1,90 @@
+"""Objects as names: runs are saved as text, and other processes find by name what they play with."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+from interplay.agents import Player, agents
+from interplay.envs.checking import shown
+from interplay.envs.presets import Preset, presets
+from interplay.envs.types import InterplayError
+
+
+def agent_name(agent: object) -> str:
+    """An agent as the command line names it, such as ``dqn,hidden=32`` or ``my_agent:MyAgent``.
+
+    Args:
+        agent: such a name, a class, or an instance of a class's ``Options``. Of an instance the values that are not
+            the default count, so that the others are what a preset recommends.
+
+    Raises:
+        InterplayError: it is none of these, or a class that other processes cannot find.
+    """
+    if isinstance(agent, str):
+        return agent
+    if isinstance(agent, type) and issubclass(agent, Player):
+        return agent.name if agents().get(agent.name) is agent else location(agent, "agent")
+    options = agent if isinstance(agent, type) else type(agent)
+    kinds = [kind for kind in _kinds(Player) if vars(kind).get("Options") is options]
+    if len(kinds) != 1:
+        raise InterplayError(f"agent {shown(agent)}: give a name such as 'dqn', a class of an agent, or its options, "
+                             "such as interplay.agents.DQN(hidden=32)")
+    values = {} if isinstance(agent, type) else _given(agent)
+    return ",".join([agent_name(kinds[0]), *pairs(values)])
+
+
+def preset_name(preset: object) -> str:
+    """A preset as the command line names it; likewise."""
+    if isinstance(preset, str):
+        return preset
+    if not isinstance(preset, Preset):
+        raise InterplayError(f"market {shown(preset)}: give a preset's name, a Preset, interplay.market(...) or "
+                             "interplay.log(...)")
+    return preset.name if presets().get(preset.name) is preset else location(preset, "preset")
+
+
+def pairs(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """``{"hidden": 32}`` to ``("hidden=32",)``, and ``{"satiation": {"gain": 2}}`` to ``("satiation.gain=2",)``."""
+    return tuple(f"{name}={value if isinstance(value, str) else repr(value)}" for name, value in flat(values).items())
+
+
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of nested mappings, by names with dots."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = value if isinstance(value, Mapping) else None
+        found |= {name: value} if inner is None else {f"{name}.{key}": each for key, each in flat(inner).items()}
+    return found
+
+
+def location(thing: Any, what: str) -> str:
+    """``module:name`` of an object that a module has at its top level.
+
+    Raises:
+        InterplayError: no module that is loaded has it.
+    """
+    first = getattr(thing, "__module__", "")
+    for module in sorted(list(sys.modules), key=lambda name: name != first):
+        for name, value in list(getattr(sys.modules[module], "__dict__", {}).items()):
+            if value is thing:
+                return f"{module}:{name}"
+    raise InterplayError(f"{what} {getattr(thing, 'name', None) or shown(thing)!r} cannot be found again when its run "
+                         "is loaded: assign it to a name at the top level of a module, or of a notebook")
+
+
+def _given(options: Any) -> dict[str, Any]:
+    """Values that are not the default."""
+    default = type(options)()
+    values = {f.name: getattr(options, f.name) for f in fields(options)}
+    return {name: value for name, value in values.items() if value != getattr(default, name)}
+
+
+def _kinds(kind: type[Player]) -> Iterator[type[Player]]:
+    """All agents that are defined by now, in this package or elsewhere."""
+    agents()
+    for each in kind.__subclasses__():
+        yield each
+        yield from _kinds(each)

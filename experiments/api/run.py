@@ -1,0 +1,250 @@
+"""A run as an object: train, look at it, evaluate it, train longer, and load it again."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, TypedDict, Unpack
+
+import polars as pl
+
+from interplay.agents import find_agent
+from interplay.envs.checking import check_arguments, check_names
+from interplay.envs.presets import Preset
+from interplay.envs.types import InterplayError, Side
+from interplay.experiments.api.learning import learning_picture
+from interplay.experiments.api.lists import catalogue_of_agent, frame_of
+from interplay.experiments.api.markets import Log, PresetMarket, market_settings, setting
+from interplay.experiments.api.names import agent_name, pairs
+from interplay.experiments.common.flags import Many
+from interplay.experiments.common.pictures import Picture
+from interplay.experiments.common.settings import OPTION_OF, Device, TrainSettings
+from interplay.experiments.common.threads import working_threads
+from interplay.experiments.evaluate.evaluation import Report, Score, evaluate, report, stand_in
+from interplay.experiments.evaluate.finishing import train_and_evaluate
+from interplay.experiments.loop.callbacks import Callback
+from interplay.experiments.loop.cast import PLACKETT_LUCE, check_plays
+from interplay.experiments.loop.progress import Progress
+from interplay.experiments.loop.run import BEST, CHECKPOINT
+from interplay.experiments.loop.run import Run as Training
+from interplay.experiments.recommend.recommending import catalogue_of
+
+MarketLike = str | Preset | PresetMarket | Log
+
+
+class TrainOptions(TypedDict, total=False):
+    """How ``train`` trains; what is left out is what the market recommends, or the default."""
+
+    user_options: Mapping[str, Any]
+    """Hyper-parameters of the users' agent, by name."""
+    item_options: Mapping[str, Any]
+    """The same of the items' agent."""
+    platform_options: Mapping[str, Any]
+    """The same of the platform's agent."""
+    seed: int
+    """Of the training worlds, of the agents and of the split of a log."""
+    episodes: int
+    """Episodes of training."""
+    num_worlds: int
+    """Worlds side by side."""
+    eval_worlds: int
+    """Held-out worlds of the final evaluation."""
+    eval_every: int
+    """Episodes between evaluations during training; the same as ``callbacks=[Evaluate(every=...)]``."""
+    discount: float
+    """Of learners."""
+    device: Device
+    """``"auto"``, ``"cpu"`` or ``"cuda"``."""
+    threads: int
+    """On the CPU, while it trains; 1 by default."""
+    log_dir: str | Path
+    """Folder in which the run's own folder is made; ``runs`` by default."""
+    name: str
+    """Name of the run's own folder; by default the market, the agents, the seed and the time."""
+
+
+def train(market: MarketLike = "town", *, users: object = None, items: object = None, platform: object = None,
+          callbacks: Sequence[Callback] = (), progress: bool | None = None, **options: Unpack[TrainOptions]) -> Run:
+    """Train users, items and platforms with and against each other, then evaluate them on held-out worlds.
+
+    Agents are names (``"dqn"``), names with options (``"dqn,hidden=32"``), ``"module:Class"``, classes, or options
+    (``interplay.agents.DQN(hidden=32)``). A class that a script or notebook defines is found again only by that script
+    or notebook: for ``load`` in another process, and for ``benchmark``, put it into a module.
+
+    Args:
+        market: a preset's name, a preset, ``interplay.market(...)``, or ``interplay.log(...)``.
+        users: agent that plays the users; None = as the market recommends, dqn for the side that it compares.
+        items: agent that plays the items.
+        platform: agent that fills the slates; None = as the market recommends, most often none.
+        callbacks: watch the training; see ``Callback`` and ``Evaluate``.
+        progress: whether a progress bar is shown; None = in a terminal and in a notebook.
+        options: see ``TrainOptions``.
+
+    Returns:
+        The finished run, which is evaluated.
+
+    Raises:
+        InterplayError: something is wrong with the arguments, training diverged, or a file cannot be written.
+        Stopped: by Ctrl-C; the run is saved. ``load(folder).resume()`` plays the rest.
+    """
+    players = {"users": users, "items": items, "platform": platform}
+    named: dict[str, Any] = {side: agent_name(agent) for side, agent in players.items() if agent is not None}
+    settings = TrainSettings(**market_settings(market), **named, **_settings(options))
+    return Run(*train_and_evaluate(settings, [*_bar(progress), *callbacks]))
+
+
+def load(folder: str | Path, *, best: bool = False, device: Device | None = None, allow_code: bool = False) -> Run:
+    """The run in ``folder``, finished or interrupted.
+
+    Args:
+        folder: that ``train`` or the command line wrote.
+        best: load the best of the checkpoints that ``Evaluate(best=True)`` compared, in place of the last.
+        device: where to go on; None = where it was.
+        allow_code: import the code that the folder names as ``module:Name``. Allow it only if you trust both.
+
+    Raises:
+        InterplayError: there is no such run, it cannot be read, or it names code.
+    """
+    return Run(Training.load(Path(folder), device, allow_code, BEST if best else CHECKPOINT))
+
+
+class Run:
+    """A training and what it has reached; ``train`` and ``load`` make it."""
+
+    def __init__(self, training: Training, score: Report | None = None) -> None:
+        self._training, self._score = training, score
+
+    @property
+    def folder(self) -> Path:
+        """Where everything is written: TensorBoard's events, curve.csv, checkpoints, results.json."""
+        return self._training.folder
+
+    @property
+    def score(self) -> Report:
+        """The evaluation on held-out worlds without exploration, beside baselines and, where it is known, the optimum.
+
+        A run that was loaded is evaluated when this is first asked for, which gives what it gave after training.
+        """
+        if self._score is None:
+            run = self._training
+            with working_threads(run.settings.threads):
+                self._score = report(run.game.held_out, run.cast, run.game.training.eval_worlds, run.settings.seed)
+        return self._score
+
+    def evaluate(self, worlds: int | None = None, *, users: str | None = None, items: str | None = None,
+                 platform: str | None = None) -> Score:
+        """Play held-out worlds without exploration.
+
+        Args:
+            worlds: how many; None = as many as the final evaluation has.
+            users: an agent that does not learn, such as greedy, in the place of the run's; None = the run's own.
+            items: likewise.
+            platform: likewise.
+
+        Raises:
+            InterplayError: there is no such agent, it would have to learn first, or it does not play that side.
+        """
+        check_arguments(_check_worlds, worlds=worlds)
+        run, cast = self._training, self._training.cast.copied()
+        others: dict[Side, str | None] = {"users": users, "items": items, "platform": platform}
+        for side, name in others.items():
+            if name is not None:
+                _check_ready(side, name)
+                cast = cast.replaced(side, stand_in(run.game.market, side, name, run.settings.seed))
+        with working_threads(run.settings.threads):
+            return evaluate(run.game.held_out, cast, worlds or run.game.training.eval_worlds)
+
+    @property
+    def curve(self) -> pl.DataFrame:
+        """A row for each episode: steps, returns while exploring, losses, and ``held_out/...`` of ``Evaluate``."""
+        run = self._training
+        columns = {name: [row.get(name) for row in run.curve] for name in run.curve_columns}
+        return pl.DataFrame(columns, strict=False)
+
+    def plot(self, path: str | Path | None = None) -> Picture:
+        """The learning curve, with random, greedy and optimal users as lines.
+
+        Args:
+            path: picture to write; its ending says in which format. None = none; a notebook shows what is returned.
+        """
+        return learning_picture(self._training, self.score, None if path is None else Path(path))
+
+    def resume(self, episodes: int = 0, *, callbacks: Sequence[Callback] = (), progress: bool | None = None) -> Self:
+        """Play what is left of an interrupted run, and ``episodes`` more; then evaluate it again.
+
+        A finished run trains longer at its last rates of exploring and learning: schedules are a function of the
+        planned episodes. So training 100 episodes and then 50 is not the same as training 150, but 50 and 50 more is
+        the same as 100 more.
+
+        Args:
+            episodes: how many more than planned.
+            callbacks: as in ``train``, whose own are not kept.
+            progress: as in ``train``.
+
+        Returns:
+            This run.
+        """
+        settings = self._training.settings
+        resumed = TrainSettings(resume=self.folder, more_episodes=episodes, allow_code=True, threads=settings.threads)
+        self._training, self._score = train_and_evaluate(resumed, [*_bar(progress), *callbacks])
+        return self
+
+    def recommend(self, users: Sequence[object] = (), k: int = 10) -> pl.DataFrame:
+        """Lists of ``k`` items for users of the log that was trained on, by the scores of the users' agent.
+
+        Args:
+            users: ids, as in the log; () = all.
+            k: items of a list.
+
+        Returns:
+            Columns user, rank, item, score, title, source; the best first, without what the user has met.
+        """
+        return frame_of(catalogue_of_agent(self._training), users, k)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}, episode {self._training.episode} of {self._training.episodes})"
+
+
+def recommend(run: Run | str | Path, users: Sequence[object] = (), k: int = 10, *,
+              allow_code: bool = False) -> pl.DataFrame:
+    """Lists of items, as ``Run.recommend`` makes them, from a run or from a folder that train or pretrain wrote.
+
+    Args:
+        run: the run or its folder.
+        users: ids, as in the log; () = all.
+        k: items of a list.
+        allow_code: import the code that a folder names as ``module:Name``. Allow it only if you trust both.
+    """
+    return run.recommend(users, k) if isinstance(run, Run) else frame_of(catalogue_of(Path(run), allow_code), users, k)
+
+
+def _settings(options: TrainOptions) -> dict[str, Any]:
+    """Options as fields of ``TrainSettings``."""
+    check_names("train", options, TrainOptions.__annotations__)
+    values: dict[str, Any] = dict(options)
+    given = {flag: pairs(values.pop(f"{flag}s")) for flag in OPTION_OF.values() if f"{flag}s" in values}
+    return given | {name: setting(name, value) for name, value in values.items()}
+
+
+def bar_is_shown(progress: bool | None) -> bool:
+    """Whether a progress bar is shown: as asked for, and otherwise where somebody can see it."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules if progress is None else progress
+
+
+def _bar(progress: bool | None) -> list[Callback]:
+    return [Progress()] if bar_is_shown(progress) else []
+
+
+def _check_worlds(worlds: Many | None) -> None:
+    """Types of the arguments of ``Run.evaluate``."""
+
+
+def _check_ready(side: Side, name: str) -> None:
+    """Check that an agent can play a side without having learnt."""
+    if name == PLACKETT_LUCE and side == "platform":
+        return
+    kind = find_agent(name)
+    check_plays(kind, side, name)
+    if kind.learns:
+        raise InterplayError(f"{side}={name!r} has to learn first: name one that does not, such as greedy or random")

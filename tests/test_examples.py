@@ -1,0 +1,86 @@
+"""The examples run as they stand, but for sizes and what they would write into the current folder."""
+
+import functools
+import runpy
+import sys
+from pathlib import Path
+
+import gymnasium
+import pytest
+
+import interplay as ip
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+MY_AGENT = '''
+from interplay.agents.q_learning import QLearningAgent
+
+class SlotMeans(QLearningAgent):
+    """Stands for the example of the same name, where that is not there yet."""
+
+    name = "slot-means"
+'''
+
+
+@pytest.fixture
+def outside(tmp_path, monkeypatch):
+    """A folder outside the package, in which the examples are importable."""
+    if not (EXAMPLES / "my_agent.py").is_file():
+        (tmp_path / "my_agent.py").write_text(MY_AGENT)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    yield tmp_path
+    for name in ("my_agent", "my_market"):
+        sys.modules.pop(name, None)
+
+
+def smaller(function, **sizes):
+    """The function with these arguments in place of those that it is given."""
+    return functools.wraps(function)(lambda *args, **named: function(*args, **{**named, **sizes}))
+
+
+def code_lines(name):
+    lines = (EXAMPLES / name).read_text().split('"""')[2].splitlines()
+    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def test_the_tour(outside, monkeypatch, capsys):
+    rows = [f"{user},film {k},{(len(user) * k) % 5 + 1}" for user in ("ann", "bob", "eve", "joe") for k in range(9)
+            if (len(user) + k) % 3]
+    (outside / "ratings.csv").write_text("\n".join(["who,what,stars", *rows]) + "\n")
+    sizes = dict(episodes=2, num_worlds=2, eval_worlds=4)
+    monkeypatch.setattr(ip, "train", smaller(ip.train, **sizes))
+    monkeypatch.setattr(ip, "benchmark", smaller(ip.benchmark, seeds=1, scale=0.01))
+    found = runpy.run_path(str(EXAMPLES / "tour.py"), run_name="__main__")
+    shown = capsys.readouterr().out
+    for word in ("optimum 39.221 (greedy 11.99, random 13.687)", "env_steps", "users greedy", "## kale", "slot-means",
+                 "source" if "source" in shown else "users", "film "):
+        assert word in shown
+    for picture in ("learning.png", "benchmark.png"):
+        assert (outside / picture).read_bytes().startswith(b"\x89PNG")
+    assert (outside / "benchmark.csv").read_text().startswith("market,agent,kind,seed")
+    assert not found["table"].problems
+    assert found["market"].config.satiation_gain == 2.0
+    assert len(code_lines("tour.py")) <= 20
+
+
+def test_three_doors(outside, monkeypatch, capsys):
+    small = dict(num_users=4, num_items=6, horizon=5)
+    monkeypatch.setattr(ip, "market", smaller(ip.market, **small))
+    monkeypatch.setattr(ip, "pettingzoo", smaller(ip.pettingzoo, **small))
+    monkeypatch.setattr(gymnasium, "make", smaller(gymnasium.make, **small))
+    found = runpy.run_path(str(EXAMPLES / "raw.py"), run_name="__main__")
+    assert found["step"].chosen.shape == (1024, 4)
+    assert found["truncated"]
+    assert "torch.Size([1024, 4])" in capsys.readouterr().out
+
+
+def test_a_market_of_ones_own(outside):
+    import my_market
+
+    run = ip.train(my_market.DINER, users="q-learning", items="rest", episodes=60, eval_worlds=256)
+    levels = run.score.levels()
+    assert levels["optimum"] > levels["greedy"] + 1.0  # planning pays
+    assert run.score.user_return.mean > levels["greedy"]
+    assert ip.load(run.folder, allow_code=True).score == run.score
