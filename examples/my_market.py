@@ -10,7 +10,7 @@ DINER = Preset(
     behaviour=lambda config: SyntheticBehaviour(GivenPeople(
         user_vector=[[1.0]], segment=[0], item_vector=[[0.0]] * 4, weight=[0.0],
         appeal=[1.0, 0.6, 0.2, 0.0],                           # cake, pie, soup, salad
-        nutrition=[-0.8, -0.4, 0.4, 0.8],                      # what they do to the mood
+        nutrition=[-1.0, -1.0, 1.0, 1.0],                      # what they do to the mood; whole numbers have an optimum
         topics=[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])),
     config=MarketConfig(
         num_users=1, num_items=4, slate_size=4, slate_order="fixed", embedding_size=1, num_topics=2, num_segments=1,

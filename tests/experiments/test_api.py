@@ -1,0 +1,324 @@
+"""The library: what a Python program does with ``import interplay``."""
+
+import functools
+import json
+import multiprocessing
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+import interplay as ip
+from interplay.agents import agents
+from interplay.agents.dqn import DQNAgent, DQNOptions
+from interplay.envs.presets import find_preset
+from interplay.experiments.api.names import agent_name, pairs
+from interplay.experiments.cli.main import main
+from interplay.experiments.common.pictures import Picture
+from interplay.experiments.common.saving import read_sealed
+from interplay.experiments.common.settings import TrainSettings, command_line, parse_pairs, split_entrant
+
+SMALL = dict(items="rest", episodes=2, num_worlds=2, eval_worlds=4)
+DQN = ip.agents.DQN(warm_up=16, batch_size=8, hidden=8)
+KALE = ip.market("kale", horizon=10)
+
+
+class Mine(DQNAgent):
+    """An agent of one's own, which a module defines."""
+
+    name = "mine"
+
+
+TWIN = replace(find_preset("kale"), name="twin")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return ip.train(KALE, users=DQN, callbacks=[ip.Evaluate(every=1)], log_dir=tmp_path_factory.mktemp("runs"), **SMALL)
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("log")
+    rows = [f"u{user},i{item},{(user * item) % 5}" for user in range(6) for item in range(12) if (user + item) % 4]
+    (folder / "log.csv").write_text("\n".join(["who,what,stars", *rows]) + "\n")
+    log = ip.log(folder / "log.csv", user="who", item="what", reward="stars")
+    return ip.train(log, users="dqn", user_options={"hidden": 8}, log_dir=folder, episodes=1, eval_worlds=1)
+
+
+def python(code, folder):
+    """What a Python process says."""
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_the_package_is_light(tmp_path):
+    heavy = "{'torch', 'polars', 'scipy', 'sklearn', 'tyro', 'matplotlib'}"
+    assert python(f"import sys, interplay; print({heavy} & set(sys.modules))", tmp_path) == "set()\n"
+
+
+def test_every_name_is_there():
+    assert all(getattr(ip, name) is not None for name in ip.__all__)
+    assert set(ip.__all__) <= set(dir(ip))
+    with pytest.raises(AttributeError, match="has no attribute 'trian'"):
+        _ = ip.trian
+
+
+def test_options_are_found_under_the_names_of_their_agents():
+    assert ip.agents.DQN is DQNOptions
+    for kind in agents().values():
+        if "Options" in vars(kind):
+            name = kind.__name__.removesuffix("Agent")
+            assert getattr(ip.agents, name) is kind.Options
+            assert name in dir(ip.agents)
+    with pytest.raises(AttributeError):
+        _ = ip.agents.Greedy  # which has none
+
+
+@pytest.mark.parametrize(("given", "name"), [
+    ("dqn,hidden=3", "dqn,hidden=3"), (DQNAgent, "dqn"), (DQNOptions, "dqn"), (DQNOptions(), "dqn"),
+    (DQNOptions(hidden=32, double=False), "dqn,hidden=32,double=False"), (Mine, f"{__name__}:Mine"),
+    (ip.agents.SharedCritic(encoder="transformer"), "shared-critic,encoder=transformer")])
+def test_agents_are_given_as_objects_or_names(given, name):
+    assert agent_name(given) == name
+
+
+def test_values_survive_as_text():
+    values = {"rate": 1e-3, "levels": (2.0, 4.0), "double": False, "encoder": "gru", "many": 3, "none": None}
+    assert parse_pairs(pairs(values), "--x") == values
+    name, options = split_entrant(",".join(["dqn", *pairs(values)]))
+    assert (name, parse_pairs(options, "--x")) == ("dqn", values)
+    assert pairs({"satiation": {"gain": 2.0}}) == ("satiation.gain=2.0",)
+
+
+def test_what_cannot_be_found_again_is_refused(tmp_path):
+    class Local(Mine):
+        name = "local"
+
+    nameless = replace(TWIN, name="nameless")
+    for given in (dict(users=Local), dict(market=nameless), dict(users=3), dict(market=3)):
+        with pytest.raises(ip.InterplayError, match=r"cannot be found again|give a name|give a preset"):
+            ip.train(**{"market": "kale", **given}, **SMALL, log_dir=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("wrong", "message"), [
+    (dict(episods=3), "episodes"), (dict(episodes="3"), "episodes='3'"), (dict(user_options={"hiden": 3}), "hidden"),
+    (dict(seed=-1), "seed"), (dict(users="genius"), "genius")])
+def test_wrong_arguments_are_named(wrong, message, tmp_path):
+    with pytest.raises(ip.InterplayError, match=message):
+        ip.train("kale", log_dir=tmp_path, **{**SMALL, "users": "dqn", **wrong})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_market_rejects_unknown_numbers():
+    with pytest.raises(ip.InterplayError, match="satiation_gain"):
+        ip.market("kale", satiation_gian=2.0)
+
+
+def test_library_and_command_line_train_alike(run, tmp_path, capsys):
+    given = ["--users", "dqn,batch_size=8,warm_up=16,hidden=8", "--items", "rest", "--episodes", "2",
+             "--num-worlds", "2", "--eval-worlds", "4"]
+    assert main(["train", "--preset", "kale", "--market", "horizon=10", *given, "--log-dir", str(tmp_path)]) == 0
+    (folder,) = tmp_path.iterdir()
+    one, other = (read_sealed(path / "results.json") for path in (run.folder, folder))
+    assert one["evaluation"] == other["evaluation"]
+    assert str(run.score.score.user_return) in capsys.readouterr().out
+
+
+def test_nothing_is_printed_and_threads_stay(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["elsewhere", "--preset", "cabbage"])
+    before = torch.get_num_threads()
+    found = ip.train(KALE, users="random", log_dir=str(tmp_path), threads=before + 1, **SMALL)
+    found.resume(episodes=1)
+    assert ip.load(str(found.folder)).score == found.score
+    assert tuple(capfd.readouterr()) == ("", "")
+    assert torch.get_num_threads() == before
+
+
+def test_a_score_says_what_others_get(run):
+    text = str(run.score)
+    assert text == repr(run.score)
+    levels = run.score.levels()
+    assert list(levels) == ["optimum", "greedy", "random"]
+    assert text.startswith(f"user return {run.score.user_return}, 95 % interval; ")
+    assert f"optimum {levels['optimum']:.5g} (greedy {levels['greedy']:.5g}, random {levels['random']:.5g})" in text
+
+
+def test_a_run_is_evaluated_with_others_in_its_place(run):
+    own = run.evaluate(worlds=6)
+    assert own.user_return.n == 6
+    greedy = run.evaluate(worlds=4, users="greedy")
+    assert greedy.user_return == next(b.user_return for b in run.score.baselines if b.users == "greedy")
+    assert run.evaluate().user_return == run.score.user_return  # and again: nothing has changed by it
+    for wrong, message in ((dict(users="dqn"), "has to learn first"), (dict(items="conditional-logit"), "plays users"),
+                           (dict(worlds=0), "worlds=0"), (dict(users="genius"), "genius")):
+        with pytest.raises(ip.InterplayError, match=message):
+            run.evaluate(**wrong)
+
+
+def test_a_curve_is_a_frame(run):
+    assert isinstance(run.curve, pl.DataFrame)
+    assert run.curve["env_steps"].to_list() == [20, 40]
+    assert run.curve["held_out/user_return"].null_count() == 0
+    assert run.curve["held_out/user_return"][-1] == pytest.approx(run.score.user_return.mean)
+
+
+def test_a_learning_curve_is_drawn_without_pyplot(run, tmp_path):
+    figure = run.plot(tmp_path / "learning.png")
+    assert (tmp_path / "learning.png").read_bytes().startswith(b"\x89PNG")
+    assert isinstance(figure, Picture)
+    assert figure._repr_png_().startswith(b"\x89PNG")
+    (axis,) = figure.axes
+    levels = [line.get_ydata()[0] for line in axis.get_lines() if line.get_linestyle() == "--"]
+    assert levels == pytest.approx(list(run.score.levels().values()))
+    held_out = next(line for line in axis.get_lines() if "held-out" in str(line.get_label()))
+    assert list(held_out.get_ydata()) == pytest.approx(run.curve["held_out/user_return"].to_list())
+    with pytest.raises(ip.InterplayError, match="nowhere"):
+        run.plot(tmp_path / "nowhere" / "learning.png")
+
+
+def test_no_module_of_the_package_chooses_a_backend(tmp_path):
+    code = ("import matplotlib, sys\nimport interplay.experiments.benchmark.plots, interplay.experiments.api.run\n"
+            "import interplay.experiments.fidelity.picture, interplay.experiments.studies.speed.picture\n"
+            "print('matplotlib.pyplot' in sys.modules, matplotlib.get_backend(auto_select=False))")
+    assert python(code, tmp_path).split()[0] == "False"
+
+
+def test_a_loaded_run_goes_on(run, tmp_path):
+    one = ip.train(KALE, users=DQN, log_dir=tmp_path, **SMALL)
+    other = ip.load(one.folder).resume(episodes=1)
+    assert other.score != one.score or other.curve.height != one.curve.height
+    assert other.curve["episode"].to_list() == [1, 2, 3]
+    assert one.resume(episodes=1).curve["episode"].to_list() == [1, 2, 3, 4]  # the folder had gone on meanwhile
+
+
+def test_the_best_checkpoint_is_loaded(tmp_path):
+    best = ip.Evaluate(every=1, best=True)
+    found = ip.train(KALE, users=DQN, log_dir=tmp_path, callbacks=[best], **{**SMALL, "episodes": 4})
+    highest = max(found.curve["held_out/user_return"])
+    assert ip.load(found.folder, best=True).evaluate(worlds=4).user_return.mean == pytest.approx(highest)
+
+
+def test_a_preset_of_a_module_trains_and_code_is_loaded_on_request(tmp_path):
+    found = ip.train(TWIN, users=Mine, log_dir=tmp_path, **{**SMALL, "episodes": 1})
+    assert json.loads((found.folder / "config.json").read_text())["preset"] == f"{__name__}:TWIN"
+    with pytest.raises(ip.InterplayError, match="allow-code"):
+        ip.load(found.folder)
+    assert ip.load(found.folder, allow_code=True).score == found.score
+
+
+def test_a_log_is_trained_on_and_recommended_from(logged):
+    lists = logged.recommend(users=["u1", "u3"], k=3)
+    assert lists.columns == ["user", "rank", "item", "score", "title", "source"]
+    assert lists["user"].to_list() == ["u1"] * 3 + ["u3"] * 3
+    assert set(lists["source"]) == {"agent"}
+    assert ip.recommend(logged.folder, users=["u1", "u3"], k=3).equals(lists)
+    assert ip.recommend(logged, k=1).height == 6
+
+
+def test_a_log_says_what_was_read(logged, tmp_path):
+    log = ip.log(str(logged._training.settings.log), user="who", item="what", reward="stars", held_out=0.5)
+    assert "54 read" in log.summary
+    with pytest.raises(ip.InterplayError, match="held_out"):
+        ip.log("x.csv", hold_out=0.1)
+    with pytest.raises(ip.InterplayError, match="split"):
+        ip.log("x.csv", split="first")
+
+
+def test_lists_need_a_log(run):
+    with pytest.raises(ip.InterplayError, match="has no users or items that lists could name"):
+        run.recommend()
+
+
+def test_random_actions_are_allowed_and_the_same_again():
+    market = ip.market("town", num_users=5, num_items=8)
+    state = market.reset(range(3))
+    first, again = market.random_actions(state), market.random_actions(state)
+    for side, action, same in zip(("users", "items"), first, again, strict=True):
+        assert market.observe(state, side).mask.gather(2, action.unsqueeze(2)).all()
+        assert torch.equal(action, same)
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_training_works_in_other_processes(method, tmp_path):
+    work = functools.partial(ip.train, "contest", users="first", items="linucb", log_dir=tmp_path, name="run",
+                             episodes=1, num_worlds=1, eval_worlds=1)
+    process = multiprocessing.get_context(method).Process(target=work)
+    process.start()
+    process.join(300)
+    assert process.exitcode == 0
+    assert (tmp_path / "run" / "results.json").is_file()
+
+
+SCRIPT = """
+import interplay as ip
+
+print("begins", flush=True)
+table = ip.benchmark(["contest"], agents=["linucb"], seeds=1, scale=0.005, workers=1, folder="out")
+print(table, table.problems)
+"""
+
+
+def test_a_script_needs_no_guard(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    lines = done.stdout.splitlines()
+    assert (lines[0], len(lines), done.stderr) == ("begins", 2, "")
+    assert lines[1].endswith("{}")
+
+
+def test_a_benchmark_is_a_table(tmp_path, capfd):
+    market = ip.market("contest", horizon=10)
+    table = ip.benchmark([market], agents=[ip.agents.LinUCB(), "linucb,alpha=0.5"], seeds=2, scale=0.005,
+                         eval_every=1, workers=1, folder=tmp_path / "out")
+    assert tuple(capfd.readouterr()) == ("", "")
+    assert table.problems == {}
+    learners = table.frame.filter(pl.col("kind") == "learner")
+    assert learners["agent"].unique().sort().to_list() == ["linucb", "linucb,alpha=0.5"]
+    assert learners.height == 4
+    assert table.markdown() == (tmp_path / "out" / "report.md").read_text()
+    assert "Made by `interplay benchmark --presets contest --agents linucb linucb,alpha=0.5" in table.markdown()
+    scores = table.plot(tmp_path / "scores.png")
+    curves = table.plot(tmp_path / "curves.png", learning=True)
+    assert (len(scores.axes), len(curves.axes)) == (1, 1)
+    assert curves.axes[0].get_ylabel() == "mean boost, held-out worlds"
+    assert (tmp_path / "scores.png").is_file()
+    assert "Table(" in repr(table)
+
+
+def test_benchmarks_of_markets_that_differ_are_refused(logged, tmp_path):
+    log = ip.log(logged._training.settings.log, user="who", item="what", reward="stars")
+    for markets, message in (([ip.market("kale", horizon=3), "contest"], "all markets alike"),
+                             (["kale", log], "one log"), ("cabbage", "cabbage")):
+        with pytest.raises(ip.InterplayError, match=message):
+            ip.benchmark(markets, agents=["linucb"], folder=tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_benchmark_of_what_a_notebook_defines_says_where_to_put_it(tmp_path):
+    code = ("import interplay as ip\nfrom interplay.agents.dqn import DQNAgent\n"
+            "class Mine(DQNAgent):\n    name = 'mine'\n"
+            "try:\n    ip.benchmark('kale', agents=[Mine])\nexcept ip.InterplayError as error:\n    print(error)\n")
+    assert "'__main__:Mine' is defined in a notebook" in python(code, tmp_path)
+
+
+def test_a_command_line_gives_its_settings_again():
+    import tyro
+
+    settings = TrainSettings(preset="kale", users="dqn", seed=3, market=("horizon=3", "num_users=2"), discount=0.5)
+    words = command_line("train", settings).split()
+    assert words[:2] == ["interplay", "train"]
+    assert tyro.cli(TrainSettings, args=words[2:], config=(tyro.conf.OmitArgPrefixes,)) == settings
+
+
+def test_the_door_to_pettingzoo():
+    for env in (ip.pettingzoo("town", num_users=2, num_items=4, horizon=3), ip.pettingzoo(KALE)):
+        seen, _ = env.reset(seed=0)
+        assert set(seen) == set(env.possible_agents)
+        assert all(np.isfinite(row).all() for row in seen.values())
