@@ -277,7 +277,7 @@ def test_settings_that_json_cannot_hold_are_named():
 def test_every_field_of_both_commands_is_kept_but_those_of_one_command_alone():
     for kind in (TrainSettings, PretrainSettings):
         kept = json.loads(kind().to_json()).keys() - {"format", "digest"}
-        assert {f.name for f in fields(kind)} - kept <= {"resume", "allow_code"}
+        assert {f.name for f in fields(kind)} - kept <= {"resume", "allow_code", "more_episodes"}
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "../other", "/absolute", "a/b", "a\\b"])
