@@ -104,7 +104,7 @@ def benchmark(markets: Sequence[MarketLike] | MarketLike, agents: Sequence[objec
         given["others"] = agent_name(options["others"])
     settings = BenchmarkSettings(**_market_settings(several), agents=tuple(map(agent_name, agents)), out=Path(folder),
                                  **given)
-    _check_importable([*settings.presets, *settings.agents, str(settings.others)])
+    _check_importable([*settings.presets, *settings.agents, *settings.mechanism, str(settings.others)])
     with tqdm(disable=not bar_is_shown(progress), unit="run") as bar:
         def tell(news: News) -> None:
             bar.total, bar.n = news.total, news.done
@@ -132,9 +132,10 @@ def _market_settings(markets: Sequence[MarketLike]) -> dict[str, Any]:
         return market_settings(markets[0])
     if any(isinstance(market, Log) for market in markets):
         raise InterplayError("benchmark takes presets, or one log alone: call it once for each log")
+    if not markets:
+        raise InterplayError("markets=[]: give at least one, such as 'kale'")
     found = [market_settings(market) for market in markets]
-    changes = {each.get("market", ()) for each in found}
-    if len(changes) > 1:
-        raise InterplayError(f"benchmark changes numbers of all markets alike, not {sorted(changes)}: call it once for "
-                             "each kind")
-    return {"presets": tuple(each["preset"] for each in found), "market": next(iter(changes), ())}
+    shared = [{name: each.get(name, ()) for name in ("market", "mechanism")} for each in found]
+    if any(each != shared[0] for each in shared):
+        raise InterplayError("benchmark changes all markets alike: call it once for each kind of changes")
+    return {"presets": tuple(each["preset"] for each in found), **shared[0]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +14,12 @@ from torch import Tensor
 from interplay.envs.checking import check_names, hints_of
 from interplay.envs.market import Market
 from interplay.envs.market_v0 import MarketParallelEnv, parallel_env
+from interplay.envs.mechanisms import Mechanism
 from interplay.envs.noise import Stream, any_of
 from interplay.envs.presets import Preset, find_preset
 from interplay.envs.types import SIDES
 from interplay.envs.world import State
-from interplay.experiments.api.names import flat, pairs, preset_name
+from interplay.experiments.api.names import mechanism_name, pairs, preset_name
 from interplay.experiments.common.flags import check_flags
 from interplay.experiments.common.logs import logged_parts
 from interplay.experiments.common.settings import LoggedMarketSettings, TrainSettings
@@ -31,12 +32,16 @@ class PresetMarket(Market):
         preset: its name, or the preset itself.
         device: where all tensors live.
         changes: numbers of the market to change; see ``interplay.envs.config.MarketConfig``.
+        mechanisms: further ones, as names, classes or instances.
     """
 
-    def __init__(self, preset: str | Preset, device: torch.device | str, changes: Mapping[str, Any]) -> None:
-        made = (preset if isinstance(preset, Preset) else find_preset(preset)).market(device, **flat(changes))
+    def __init__(self, preset: str | Preset, device: torch.device | str, changes: Mapping[str, Any],
+                 mechanisms: Sequence[str | Mechanism | type[Mechanism]] = ()) -> None:
+        found = preset if isinstance(preset, Preset) else find_preset(preset)
+        objects = [each() if isinstance(each, type) else each for each in mechanisms]
+        made = found.market(device, **{**changes, "mechanisms": (*found.config.mechanisms, *objects)})
         super().__init__(made.config, made.behaviour, device)
-        self._preset, self._changes = preset, changes
+        self._preset, self._changes, self._mechanisms = preset, changes, mechanisms
 
     def random_actions(self, state: State) -> tuple[Tensor, Tensor]:
         """Any allowed action of each user and of each item, each as likely; the same for equal worlds at one time."""
@@ -47,16 +52,27 @@ class PresetMarket(Market):
     @property
     def settings(self) -> dict[str, Any]:
         """What trains on it, as fields of ``TrainSettings``."""
-        return {"preset": preset_name(self._preset), "market": pairs(self._changes)}
+        named = [mechanism_name(mechanism) for mechanism in self._mechanisms]
+        values = {name: value for _, own in named for name, value in own.items()}
+        return {"preset": preset_name(self._preset), "market": pairs({**values, **self._changes}),
+                "mechanism": tuple(name for name, _ in named)}
 
 
-def market(preset: str | Preset = "town", *, device: torch.device | str = "cpu", **changes: Any) -> PresetMarket:
+def market(preset: str | Preset = "town", *, device: torch.device | str = "cpu",
+           mechanisms: Sequence[str | Mechanism | type[Mechanism]] = (), **changes: Any) -> PresetMarket:
     """A preset's market, with some of its numbers changed: ``market("kale", satiation_gain=2.0)``.
+
+    Args:
+        preset: its name, or the preset itself.
+        device: where all tensors live.
+        mechanisms: further ones, as names (``"price:Price"``), classes or instances (``Price(sensitivity=0.5)``).
+        changes: of ``interplay.envs.config.MarketConfig``; ``satiation={"gain": 2.0}`` is the same as
+            ``satiation_gain=2.0``, and ``price={"sensitivity": 0.5}`` is a parameter of a mechanism.
 
     Raises:
         InterplayError: there is no such preset or number, or a number cannot have this value.
     """
-    return PresetMarket(preset, device, changes)
+    return PresetMarket(preset, device, changes, mechanisms)
 
 
 class Log:

@@ -9,6 +9,7 @@ from typing import Any
 
 from interplay.agents import Player, agents
 from interplay.envs.checking import shown
+from interplay.envs.mechanisms import Mechanism, mechanisms
 from interplay.envs.presets import Preset, presets
 from interplay.envs.types import InterplayError
 
@@ -34,6 +35,23 @@ def agent_name(agent: object) -> str:
                              "such as interplay.agents.DQN(hidden=32)")
     values = {} if isinstance(agent, type) else _given(agent)
     return ",".join([agent_name(kinds[0]), *pairs(values)])
+
+
+def mechanism_name(mechanism: object) -> tuple[str, dict[str, Any]]:
+    """A mechanism as the command line names it, and parameters that are not the default, as ``price.sensitivity``.
+
+    Args:
+        mechanism: a name, a class, or an instance.
+    """
+    if isinstance(mechanism, str):
+        return mechanism, {}
+    if not isinstance(mechanism, Mechanism):
+        if not (isinstance(mechanism, type) and issubclass(mechanism, Mechanism)):
+            raise InterplayError(f"mechanism {shown(mechanism)}: give a name, a class of a mechanism, or an instance")
+        known = mechanisms().get(mechanism.name) is mechanism
+        return (mechanism.name if known else location(mechanism, "mechanism")), {}
+    name, _ = mechanism_name(type(mechanism))
+    return name, {f"{mechanism.name}.{parameter}": value for parameter, value in _given(mechanism).items()}
 
 
 def preset_name(preset: object) -> str:

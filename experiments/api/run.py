@@ -19,7 +19,7 @@ from interplay.experiments.api.markets import Log, PresetMarket, market_settings
 from interplay.experiments.api.names import agent_name, pairs
 from interplay.experiments.common.flags import Many
 from interplay.experiments.common.pictures import Picture
-from interplay.experiments.common.settings import OPTION_OF, Device, TrainSettings
+from interplay.experiments.common.settings import OPTION_OF, Device, TrainSettings, command_line
 from interplay.experiments.common.threads import working_threads
 from interplay.experiments.evaluate.evaluation import Report, Score, evaluate, report, stand_in
 from interplay.experiments.evaluate.finishing import train_and_evaluate
@@ -119,6 +119,11 @@ class Run:
     def folder(self) -> Path:
         """Where everything is written: TensorBoard's events, curve.csv, checkpoints, results.json."""
         return self._training.folder
+
+    @property
+    def command(self) -> str:
+        """What to type in a shell for the same training."""
+        return command_line("train", self._training.settings)
 
     @property
     def score(self) -> Report:

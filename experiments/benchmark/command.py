@@ -59,6 +59,8 @@ class BenchmarkSettings(LoggedMarketSettings):
     """Part of the episodes that each market recommends."""
     market: Pairs = field(default_factory=tuple)
     """NAME=VALUE, changes a number of every market (see interplay.envs.config). May be repeated."""
+    mechanism: Pairs = field(default_factory=tuple)
+    """Mechanism to add to every market: a name, or module:Class for one of your own. May be repeated."""
     workers: Threads | None = None
     """Processes at a time, each with one thread; by default one for each core that may be used."""
     quick: bool = False
@@ -187,8 +189,8 @@ def _check_players(job: TrainSettings) -> None:
 def _markets(settings: BenchmarkSettings) -> Iterator[TrainSettings]:
     """Settings of each market, which is built once, so that what is wrong with it is said once."""
     logged = {f.name: getattr(settings, f.name) for f in fields(LoggedMarketSettings)}
-    whole = TrainSettings(**logged, market=settings.market, eval_every=settings.eval_every, device="cpu",
-                          log_dir=settings.out / RUNS)
+    whole = TrainSettings(**logged, market=settings.market, mechanism=settings.mechanism, device="cpu",
+                          eval_every=settings.eval_every, log_dir=settings.out / RUNS)
     markets = [replace(whole, preset=preset) for preset in settings.presets]
     if settings.log is not None:
         markets = [whole] if settings.encoder is None else [replace(whole, encoder=None), whole]

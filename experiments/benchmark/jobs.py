@@ -97,7 +97,8 @@ def played(jobs: Sequence[TrainSettings], workers: int, keep: bool) -> Generator
 
 def _needs_main(job: TrainSettings) -> bool:
     """Whether the main program defines its preset or one of its agents."""
-    return any(str(name).startswith("__main__:") for name in (job.preset, job.users, job.items, job.platform))
+    return any(
+        str(name).startswith("__main__:") for name in (job.preset, job.users, job.items, job.platform, *job.mechanism))
 
 
 def _output_of(job: TrainSettings) -> Path:

@@ -102,8 +102,13 @@ def _end(content: bytes) -> bytes:
 
 def sealed(values: Mapping[str, Any]) -> str:
     """Values as JSON text with version and checksum. Numbers that are not finite become null."""
-    body = json.loads(json.dumps(_finite({"format": FORMAT, **values}), allow_nan=False))  # as it will be read
+    body = plain({"format": FORMAT, **values})
     return json.dumps({**body, "digest": _digest(body)}, indent=2, allow_nan=False) + "\n"
+
+
+def plain(values: Mapping[str, Any]) -> Any:
+    """Values as they will be read from JSON text."""
+    return json.loads(json.dumps(_finite(values), allow_nan=False))
 
 
 def unsealed(text: str, path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import types
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
@@ -14,20 +15,27 @@ from interplay.experiments.common.saving import sealed, unsealed
 
 Settings = TypeVar("Settings")
 
+RESOLVED = "resolved"
+"""Name in the JSON text of what became of the settings; the settings are complete without it."""
+
 _NOT_KEPT = ("resume", "allow_code", "more_episodes")  # they hold for one command alone
 
 
-def to_json(settings: Any) -> str:
+def to_json(settings: Any, resolved: Mapping[str, Any] | None = None) -> str:
     """The settings as sealed JSON text.
+
+    Args:
+        settings: a dataclass.
+        resolved: what became of them, to be kept beside them.
 
     Raises:
         InterplayError: a number is not finite.
     """
-    return sealed(as_values(settings))
+    return sealed(as_values(settings) | ({} if resolved is None else {RESOLVED: resolved}))
 
 
 def from_json(kind: type[Settings], text: str, path: Path) -> Settings:
-    """The settings in text that ``to_json`` gave.
+    """The settings in text that ``to_json`` gave, whatever was resolved from them.
 
     Args:
         kind: their dataclass.
@@ -38,6 +46,7 @@ def from_json(kind: type[Settings], text: str, path: Path) -> Settings:
         InterplayError: it is damaged, was edited, or is not of these settings.
     """
     values, hints = unsealed(text, path), get_type_hints(kind)
+    values.pop(RESOLVED, None)
     known = {f.name for f in fields(kind)} - {*_NOT_KEPT}  # type: ignore[arg-type]
     for name in sorted(values.keys() ^ known):
         problem = "lacks" if name in known else "has an unknown"

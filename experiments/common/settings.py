@@ -246,10 +246,15 @@ def typed(command: str) -> str:
     return shlex.join(["python", *program, *words])
 
 
+_DERIVED = ("code",)  # found out by the program, never typed
+
+
 def command_line(command: str, settings: Any) -> str:
     """What to type for these settings, for reports that say what made them."""
     words = ["interplay", command]
     for name, value in changed(settings).items():
+        if name in _DERIVED:
+            continue
         if isinstance(value, bool):
             words.append(flag(name if value else f"no_{name}"))
         elif get_type_hints(type(settings), include_extras=True)[name] == Pairs:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from torch import Tensor
 
 from interplay.agents import Agent, JointAgent, Player, Setting, find_agent
 from interplay.envs.discovery import code_digest, trusting
+from interplay.envs.messages import shortened
 from interplay.envs.types import SIDES, InterplayError, Side
 from interplay.experiments.common.finite import check_state
 from interplay.experiments.common.notes import InterplayWarning
@@ -20,9 +22,11 @@ from interplay.experiments.common.saving import (
     RESULTS,
     digest_of_file,
     load_checkpoint,
+    read_sealed,
     save_checkpoint,
     write_text,
 )
+from interplay.experiments.common.serialising import RESOLVED, to_json
 from interplay.experiments.common.settings import (
     OPTION_OF,
     Device,
@@ -34,6 +38,7 @@ from interplay.experiments.common.settings import (
 from interplay.experiments.loop.cast import PLACKETT_LUCE, Cast, check_options, check_plays
 from interplay.experiments.loop.game import Game, make_game, with_agents
 from interplay.experiments.loop.play import Moment, Tally, iterate, look
+from interplay.experiments.loop.resolved import differences, resolved
 
 CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
 
@@ -124,6 +129,7 @@ class Run:
         if run.settings.code != made.code:
             warnings.warn(f"code has changed since {str(folder)!r} was made: {', '.join(run.settings.code)}, was "
                           f"{', '.join(made.code)}", InterplayWarning, stacklevel=3)
+        _note_changes(folder, resolved(run.game, run.cast))
         if (folder / checkpoint).is_file():
             run._restore(folder / checkpoint)
         return run
@@ -170,8 +176,8 @@ class Run:
         self.tally = Tally.empty(self.now.state)
 
     def write_config(self) -> None:
-        """Write the settings, which ``load`` reads."""
-        write_text(self.folder / CONFIG, self.settings.to_json())
+        """Write the settings, which ``load`` reads, and all numbers that follow from them."""
+        write_text(self.folder / CONFIG, to_json(self.settings, resolved(self.game, self.cast)))
 
     def save(self, name: str = CHECKPOINT) -> None:
         """Write the checkpoint, to a file of this name; the old one stays until the new one is whole.
@@ -203,6 +209,14 @@ class Run:
             reason = f"{type(error).__name__}: {error}".splitlines()[0][:100]
             raise InterplayError(f"{str(path)!r} does not fit the agents as they are now ({reason}): restore the "
                                  "version that wrote it, or start a new run") from error
+
+
+def _note_changes(folder: Path, now: Mapping[str, Any]) -> None:
+    """Warn where the same settings no longer mean what they meant when the run was made."""
+    changes = differences(read_sealed(folder / CONFIG).get(RESOLVED), now)
+    if changes:
+        warnings.warn(shortened(f"since {str(folder)!r} was made, these have changed: {'; '.join(changes)}"),
+                      InterplayWarning, stacklevel=4)
 
 
 def make_cast(settings: TrainSettings, game: Game) -> Cast:

@@ -5,7 +5,7 @@ import json
 import multiprocessing
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -15,12 +15,15 @@ import torch
 import interplay as ip
 from interplay.agents import agents
 from interplay.agents.dqn import DQNAgent, DQNOptions
+from interplay.envs.mechanisms import Mechanism
 from interplay.envs.presets import find_preset
 from interplay.experiments.api.names import agent_name, pairs
 from interplay.experiments.cli.main import main
+from interplay.experiments.common.notes import InterplayWarning
 from interplay.experiments.common.pictures import Picture
 from interplay.experiments.common.saving import read_sealed
 from interplay.experiments.common.settings import TrainSettings, command_line, parse_pairs, split_entrant
+from interplay.experiments.loop import run as loop_run
 
 SMALL = dict(items="rest", episodes=2, num_worlds=2, eval_worlds=4)
 DQN = ip.agents.DQN(warm_up=16, batch_size=8, hidden=8)
@@ -31,6 +34,17 @@ class Mine(DQNAgent):
     """An agent of one's own, which a module defines."""
 
     name = "mine"
+
+
+@dataclass(frozen=True)
+class Charm(Mechanism):
+    """Shifts every response."""
+
+    name = "charm"
+    size: float = 1.0
+
+    def shift(self, state, items):
+        return torch.full(items.shape, self.size)
 
 
 TWIN = replace(find_preset("kale"), name="twin")
@@ -114,6 +128,17 @@ def test_wrong_arguments_are_named(wrong, message, tmp_path):
     with pytest.raises(ip.InterplayError, match=message):
         ip.train("kale", log_dir=tmp_path, **{**SMALL, "users": "dqn", **wrong})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("given", [dict(mechanisms=[Charm(size=0.5)]), dict(mechanisms=[Charm], charm={"size": 0.5}),
+                                   {"mechanisms": [f"{__name__}:Charm"], "charm.size": 0.5}])
+def test_a_market_takes_mechanisms_and_trains_with_them(given, tmp_path):
+    market = ip.market("town", num_users=3, num_items=5, horizon=4, satiation={"gain": 2.0}, **given)
+    assert market.config.mechanisms == (Charm(size=0.5),)
+    assert market.config.satiation_gain == 2.0
+    run = ip.train(market, users="first", items="rest", num_worlds=1, episodes=1, eval_worlds=1, log_dir=tmp_path)
+    assert run._training.game.market.config == market.config
+    assert ip.load(run.folder, allow_code=True).score == run.score
 
 
 def test_a_market_rejects_unknown_numbers():
@@ -213,6 +238,23 @@ def test_a_preset_of_a_module_trains_and_code_is_loaded_on_request(tmp_path):
     assert ip.load(found.folder, allow_code=True).score == found.score
 
 
+def test_a_runs_folder_has_every_number_and_the_versions(run, monkeypatch):
+    found = read_sealed(run.folder / "config.json")["resolved"]
+    assert found["training"]["discount"] == find_preset("kale").training.discount
+    assert found["market"]["satiation_gain"] == find_preset("kale").config.satiation_gain
+    assert (found["options"]["users"]["hidden"], found["options"]["users"]["target_rate"]) == (8, 0.01)
+    assert found["versions"]["torch"] == torch.__version__
+    monkeypatch.setattr(loop_run, "resolved", lambda *played: {**found, "versions": {"torch": "9.9"},
+                                                              "training": {**found["training"], "discount": 0.5}})
+    with pytest.warns(InterplayWarning, match=r"training.discount was 0.97, is 0.5; versions.torch was .* is '9.9'"):
+        ip.load(run.folder)
+
+
+def test_a_runs_command_is_what_a_shell_takes(run):
+    assert run.command.startswith("interplay train --preset kale --users dqn --items rest --episodes 2")
+    assert "--market horizon=10 --user-option hidden=8" in run.command
+
+
 def test_a_log_is_trained_on_and_recommended_from(logged):
     lists = logged.recommend(users=["u1", "u3"], k=3)
     assert lists.columns == ["user", "rank", "item", "score", "title", "source"]
@@ -294,8 +336,8 @@ def test_a_benchmark_is_a_table(tmp_path, capfd):
 
 def test_benchmarks_of_markets_that_differ_are_refused(logged, tmp_path):
     log = ip.log(logged._training.settings.log, user="who", item="what", reward="stars")
-    for markets, message in (([ip.market("kale", horizon=3), "contest"], "all markets alike"),
-                             (["kale", log], "one log"), ("cabbage", "cabbage")):
+    for markets, message in (([ip.market("kale", horizon=3), "contest"], "benchmark changes all markets alike"),
+                             (["kale", log], "one log"), ("cabbage", "cabbage"), ([], "at least one")):
         with pytest.raises(ip.InterplayError, match=message):
             ip.benchmark(markets, agents=["linucb"], folder=tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

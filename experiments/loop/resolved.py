@@ -1,0 +1,46 @@
+"""What settings come to: every number that a market recommends or an agent has by default, and the versions."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+
+import interplay
+from interplay.experiments.common.saving import plain
+from interplay.experiments.loop.cast import Cast
+from interplay.experiments.loop.game import Game
+
+
+def resolved(game: Game, cast: Cast) -> dict[str, Any]:
+    """Numbers of the training, the market and the agents, and versions, as JSON gives them back."""
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__,
+                "interplay": interplay.__version__}
+    found: dict[str, Any] = plain({"training": asdict(game.training), "market": asdict(game.market.config),
+                                   "options": {label: asdict(options) for label, options in cast.options().items()},
+                                   "versions": versions})
+    return found
+
+
+def differences(made: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str]:
+    """Lines on numbers that were others when a run was made; none where that is not known.
+
+    Args:
+        made: what ``resolved`` gave then.
+        now: what it gives.
+    """
+    before, after = _flat(made or {}), _flat(now)
+    return [f"{name} was {before[name]!r}, is {after[name]!r}" for name in before
+            if name in after and before[name] != after[name]]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values of nested mappings, by names with dots."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return found
