@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from typing import Any
 
 from interplay.agents import Player, agents
@@ -12,6 +11,7 @@ from interplay.envs.checking import shown
 from interplay.envs.mechanisms import Mechanism, mechanisms
 from interplay.envs.presets import Preset, presets
 from interplay.envs.types import InterplayError
+from interplay.experiments.common.flags import changed
 
 
 def agent_name(agent: object) -> str:
@@ -33,7 +33,7 @@ def agent_name(agent: object) -> str:
     if len(kinds) != 1:
         raise InterplayError(f"agent {shown(agent)}: give a name such as 'dqn', a class of an agent, or its options, "
                              "such as interplay.agents.DQN(hidden=32)")
-    values = {} if isinstance(agent, type) else _given(agent)
+    values = {} if isinstance(agent, type) else changed(agent)
     return ",".join([agent_name(kinds[0]), *pairs(values)])
 
 
@@ -51,7 +51,7 @@ def mechanism_name(mechanism: object) -> tuple[str, dict[str, Any]]:
         known = mechanisms().get(mechanism.name) is mechanism
         return (mechanism.name if known else location(mechanism, "mechanism")), {}
     name, _ = mechanism_name(type(mechanism))
-    return name, {f"{mechanism.name}.{parameter}": value for parameter, value in _given(mechanism).items()}
+    return name, {f"{mechanism.name}.{parameter}": value for parameter, value in changed(mechanism).items()}
 
 
 def preset_name(preset: object) -> str:
@@ -91,13 +91,6 @@ def location(thing: Any, what: str) -> str:
                 return f"{module}:{name}"
     raise InterplayError(f"{what} {getattr(thing, 'name', None) or shown(thing)!r} cannot be found again when its run "
                          "is loaded: assign it to a name at the top level of a module, or of a notebook")
-
-
-def _given(options: Any) -> dict[str, Any]:
-    """Values that are not the default."""
-    default = type(options)()
-    values = {f.name: getattr(options, f.name) for f in fields(options)}
-    return {name: value for name, value in values.items() if value != getattr(default, name)}
 
 
 def _kinds(kind: type[Player]) -> Iterator[type[Player]]:

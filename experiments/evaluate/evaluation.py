@@ -142,7 +142,8 @@ class Report:
     def __str__(self) -> str:
         (name, best), *others = self.levels().items()
         beside = ", ".join(f"{other} {value:.5g}" for other, value in others)
-        return f"user return {self.user_return}, 95 % interval; {name} {best:.5g} ({beside})"
+        interval = "" if self.user_return.ci95 is None else ", 95 % interval"
+        return f"user return {self.user_return}{interval}; {name} {best:.5g} ({beside})"
 
     __repr__ = __str__
 

@@ -171,7 +171,8 @@ def test_a_score_says_what_others_get(run):
     assert text == repr(run.score)
     levels = run.score.levels()
     assert list(levels) == ["optimum", "greedy", "random"]
-    assert text.startswith(f"user return {run.score.user_return}, 95 % interval; ")
+    assert text.startswith(f"user return {run.score.user_return}; ")  # of four worlds, which are too few for one
+    assert ", 95 % interval; optimum" in str(replace(run.score, score=run.evaluate(worlds=6)))
     assert f"optimum {levels['optimum']:.5g} (greedy {levels['greedy']:.5g}, random {levels['random']:.5g})" in text
 
 
