@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from interplay.experiments.benchmark.command import Found
 from interplay.experiments.benchmark.jobs import finished
 from interplay.experiments.cli import benchmark
 from interplay.experiments.cli import main as cli
@@ -122,11 +123,11 @@ def test_processes_of_a_benchmark_take_no_library_from_the_current_folder(tmp_pa
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
 
-    def spawned(settings):
+    def spawned(settings, tell):
         process = multiprocessing.get_context("spawn").Process(target=os.getcwd)
         process.start()
         process.join()
-        return process.exitcode
+        return Found("", {"process": "died"} if process.exitcode else {})
 
     monkeypatch.setattr(benchmark, "benchmark", spawned)
     assert benchmark.command(None) == 0
