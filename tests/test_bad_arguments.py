@@ -19,7 +19,8 @@ from interplay.envs.presets import Preset, Training, find_preset
 from interplay.envs.recommend_v0 import RecommendEnv, RecommendVectorEnv
 from interplay.envs.types import InterplayError
 from interplay.experiments.benchmark.command import BenchmarkSettings
-from interplay.experiments.common.settings import TrainSettings, make_options
+from interplay.experiments.common.options import make_options
+from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.fidelity.command import fidelity
 from interplay.experiments.fidelity.settings import FidelitySettings
 from interplay.experiments.offpolicy.command import OpeSettings, ope

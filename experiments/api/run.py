@@ -17,9 +17,10 @@ from interplay.experiments.api.learning import learning_picture
 from interplay.experiments.api.lists import catalogue_of_agent, frame_of
 from interplay.experiments.api.markets import Log, PresetMarket, market_settings, setting
 from interplay.experiments.api.names import agent_name, pairs
+from interplay.experiments.common.command_lines import command_line
 from interplay.experiments.common.flags import Many
 from interplay.experiments.common.pictures import Picture
-from interplay.experiments.common.settings import OPTION_OF, Device, TrainSettings, command_line
+from interplay.experiments.common.settings import OPTION_OF, Device, TrainSettings
 from interplay.experiments.common.threads import working_threads
 from interplay.experiments.evaluate.evaluation import Report, Score, evaluate, report, stand_in
 from interplay.experiments.evaluate.finishing import train_and_evaluate

@@ -17,18 +17,11 @@ from interplay.envs.presets import find_preset
 from interplay.envs.types import SIDES, InterplayError, Side
 from interplay.experiments.benchmark.jobs import RUNS, finished, folder_of, played
 from interplay.experiments.benchmark.report import write_report
+from interplay.experiments.common.command_lines import command_line
 from interplay.experiments.common.flags import Many, Threads, check_flags, when
 from interplay.experiments.common.folders import owned
-from interplay.experiments.common.settings import (
-    NO_LOG,
-    LoggedMarketSettings,
-    Pairs,
-    TrainSettings,
-    command_line,
-    make_options,
-    parse_pairs,
-    split_entrant,
-)
+from interplay.experiments.common.options import make_options, parse_pairs, split_entrant
+from interplay.experiments.common.settings import NO_LOG, LoggedMarketSettings, Pairs, TrainSettings
 from interplay.experiments.common.stopping import Stopped
 from interplay.experiments.common.workers import usable_cores
 from interplay.experiments.loop.cast import PLACKETT_LUCE, check_plays

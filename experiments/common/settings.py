@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import ast
-import re
-import shlex
-import sys
 from collections.abc import Collection
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_type_hints
+from typing import Annotated, Any, Literal, Self
 
 import torch
 import tyro
 
 from interplay.envs.behaviour.logged import WEIGHTED, TargetsOf
-from interplay.envs.checking import Count, Index, check_value, hints_of, shown
+from interplay.envs.checking import Count, Index
 from interplay.envs.data import Preparation
-from interplay.envs.messages import listed
 from interplay.envs.types import InterplayError, Side
-from interplay.experiments.common.flags import Many, Need, Seed, Threads, changed, check_flags, flag, when
+from interplay.experiments.common.flags import Many, Need, Seed, Threads, changed, check_flags, when
 from interplay.experiments.common.saving import CONFIG, read_text
 from interplay.experiments.common.serialising import from_json, to_json
 
@@ -233,86 +228,6 @@ class TrainSettings(OptionSettings, LoggedMarketSettings, RunSettings):
 def _whole(value: Any) -> Any:
     """Of a path the absolute one, as runs keep it."""
     return value.resolve() if isinstance(value, Path) and value.exists() else value
-
-
-def typed(command: str) -> str:
-    """What was typed, for reports that say what made them.
-
-    Args:
-        command: one of ``scripts/``, or a module that ``python -m`` runs.
-    """
-    words = sys.argv[2:] if sys.argv[1:2] == [command] else sys.argv[1:]
-    program = ["-m", command] if "." in command else [f"scripts/{command}.py"]
-    return shlex.join(["python", *program, *words])
-
-
-_DERIVED = ("code",)  # found out by the program, never typed
-
-
-def command_line(command: str, settings: Any) -> str:
-    """What to type for these settings, for reports that say what made them."""
-    words = ["interplay", command]
-    for name, value in changed(settings).items():
-        if name in _DERIVED:
-            continue
-        if isinstance(value, bool):
-            words.append(flag(name if value else f"no_{name}"))
-        elif get_type_hints(type(settings), include_extras=True)[name] == Pairs:
-            words += [word for pair in value for word in (flag(name), pair)]
-        else:
-            words += [flag(name), *map(str, value if isinstance(value, tuple) else (value,))]
-    return shlex.join(words)
-
-
-_COMMA = re.compile(r",(?![^(\[]*[)\]])")  # none within brackets
-
-
-def split_entrant(text: str) -> tuple[str, tuple[str, ...]]:
-    """``"dqn,double=false,hidden=32"`` to ``("dqn", ("double=false", "hidden=32"))``."""
-    name, *pairs = (part.strip() for part in _COMMA.split(text))
-    return name, tuple(pairs)
-
-
-def parse_pairs(pairs: tuple[str, ...], flag: str) -> dict[str, Any]:
-    """``("a=1", "b=x")`` to ``{"a": 1, "b": "x"}``.
-
-    Raises:
-        InterplayError: a pair has no ``=``.
-    """
-    values: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals:
-            raise InterplayError(f"{flag} {shown(pair)}: write NAME=VALUE")
-        values[name.strip().replace("-", "_")] = _literal(text.strip())
-    return values
-
-
-def _literal(text: str) -> Any:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # the last two where brackets are deep
-        return text
-
-
-def make_options(kind: type, values: dict[str, Any], owner: str) -> Any:
-    """An instance of an options dataclass with some values set.
-
-    Raises:
-        InterplayError: an unknown name, a value of the wrong type, or one that the options refuse.
-    """
-    known = {f.name: f for f in fields(kind)}
-    for name, value in values.items():
-        if name not in known:
-            choices = listed(known, name) or "it has none"
-            raise InterplayError(f"unknown option {shown(name)} of {owner}: choose from {choices}")
-        default = known[name].default
-        if isinstance(default, float) and type(value) is int:
-            values[name] = value = float(value)
-        check_value(f"{owner}: option {name}", value, hints_of(kind)[name])
-    return kind(**values)
 
 
 def find_device(name: str) -> torch.device:

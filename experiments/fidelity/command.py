@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from interplay.envs.data import find_log
 from interplay.envs.types import SIDES, InterplayError, Side
+from interplay.experiments.common.command_lines import command_line
 from interplay.experiments.common.flags import check_flags
 from interplay.experiments.common.logs import Parts, logged_parts
 from interplay.experiments.common.reports import REPORT, made_by, publish
-from interplay.experiments.common.settings import typed
 from interplay.experiments.fidelity.aspects import comparable
 from interplay.experiments.fidelity.extras import FEWEST_UNITS, read_extras
 from interplay.experiments.fidelity.judging import Finding, judge
@@ -52,7 +51,7 @@ def fidelity(settings: FidelitySettings) -> list[Finding]:
     else:
         aspects.append(predicting)
     findings = judge(aspects, both.log, both.market, settings.resamples, settings.seed)
-    _write(settings.out, findings, left_out, both.notes)
+    _write(settings, findings, left_out, both.notes)
     return findings
 
 
@@ -127,9 +126,10 @@ def _market_note(run: Run, played: Played, log: Trace) -> str:
             f"{run.game.market.config.horizon} steps, {played.skipped:,} skips{bound}")
 
 
-def _write(out: Path, findings: list[Finding], left_out: dict[str, str], notes: list[str]) -> None:
+def _write(settings: FidelitySettings, findings: list[Finding], left_out: dict[str, str], notes: list[str]) -> None:
     found = rows(findings, left_out)
     print("\n".join(notes), markdown(found), summary(found), sep="\n")
-    publish(out, fidelity_text, made_by(typed("fidelity")), {"rows": found, "notes": notes})
+    out = settings.out
+    publish(out, fidelity_text, made_by(command_line("fidelity", settings)), {"rows": found, "notes": notes})
     draw(findings, summary(found), out / PICTURE)
     print(f"wrote {out / REPORT} and {out / PICTURE}")

@@ -15,7 +15,8 @@ from interplay.envs.data.propensity import thinned
 from interplay.envs.market import Market
 from interplay.envs.presets import Training, find_preset
 from interplay.experiments.common.logs import Parts, logged_parts
-from interplay.experiments.common.settings import TrainSettings, parse_pairs, split_entrant
+from interplay.experiments.common.options import parse_pairs, split_entrant
+from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.loop.cast import PLACKETT_LUCE
 from interplay.experiments.representation.fitting import Fitted
 from interplay.experiments.representation.pretrained import encoder_of

@@ -17,6 +17,7 @@ from interplay.envs.messages import shortened
 from interplay.envs.types import SIDES, InterplayError, Side
 from interplay.experiments.common.finite import check_state
 from interplay.experiments.common.notes import InterplayWarning
+from interplay.experiments.common.options import make_options, parse_pairs
 from interplay.experiments.common.saving import (
     CONFIG,
     RESULTS,
@@ -27,14 +28,7 @@ from interplay.experiments.common.saving import (
     write_text,
 )
 from interplay.experiments.common.serialising import RESOLVED, to_json
-from interplay.experiments.common.settings import (
-    OPTION_OF,
-    Device,
-    TrainSettings,
-    find_device,
-    make_options,
-    parse_pairs,
-)
+from interplay.experiments.common.settings import OPTION_OF, Device, TrainSettings, find_device
 from interplay.experiments.loop.cast import PLACKETT_LUCE, Cast, check_options, check_plays
 from interplay.experiments.loop.game import Game, make_game, with_agents
 from interplay.experiments.loop.play import Moment, Tally, iterate, look

@@ -16,9 +16,9 @@ from interplay.envs.checking import Bounds
 from interplay.envs.data.market_log import SUFFIX
 from interplay.envs.data.open_bandit import read_open_bandit
 from interplay.envs.types import InterplayError
+from interplay.experiments.common.command_lines import command_line
 from interplay.experiments.common.flags import Need, Seed, check_flags, when
 from interplay.experiments.common.reports import REPORT, made_by, publish
-from interplay.experiments.common.settings import typed
 from interplay.experiments.offpolicy.estimators import WEIGHTING, Case
 from interplay.experiments.offpolicy.evaluation import Evaluation, evaluate_case, evaluate_policy, evaluation_table
 from interplay.experiments.offpolicy.exported import SlateLog, evaluate_slates, read_slates, uniform_slates
@@ -118,7 +118,8 @@ def ope(settings: OpeSettings) -> None:
     what, found = read(settings, path, columns)
     print(what, evaluation_table(found), sep="\n\n")
     if settings.out is not None:
-        publish(settings.out, ope_text, made_by(typed("ope")), {"text": what, "evaluations": ope_rows(found)})
+        made = made_by(command_line("ope", settings))
+        publish(settings.out, ope_text, made, {"text": what, "evaluations": ope_rows(found)})
         print(f"wrote {settings.out / REPORT}")
     _write(settings.csv, [_columns(e) for e in found])
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from interplay.envs.data import InteractionLog, find_folds, find_log
 from interplay.envs.types import InterplayError
+from interplay.experiments.common.command_lines import command_line
 from interplay.experiments.common.finite import check_figures
 from interplay.experiments.common.folders import check_name, new_folder, owned
 from interplay.experiments.common.logs import Parts, digest, digest_of, logged_parts
@@ -28,7 +29,6 @@ from interplay.experiments.common.saving import (
     write_sealed,
     write_text,
 )
-from interplay.experiments.common.settings import typed
 from interplay.experiments.common.stopping import interruption, resumable
 from interplay.experiments.recommend.repeats import figures_table, repeats_text
 from interplay.experiments.representation.baselines import ease, implicit_als, item_knn, popularity
@@ -51,7 +51,8 @@ def pretrain(settings: PretrainSettings) -> Path:
         InterplayError: whatever is wrong with the settings or the log.
         Stopped: by a signal; says how to go on.
     """
-    settings = settings.resumed() if settings.resume is not None else replace(settings, typed=typed("pretrain"))
+    settings = (settings.resumed() if settings.resume is not None
+                else replace(settings, typed=command_line("pretrain", settings)))
     settings.check()
     if settings.name is not None:
         check_name(settings.name)

@@ -16,7 +16,6 @@ from scipy import stats
 
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.reports import made_by, made_line, publish
-from interplay.experiments.common.settings import typed
 from interplay.experiments.common.statistics import (
     FEWEST,
     INTERVALS,
@@ -27,6 +26,7 @@ from interplay.experiments.common.statistics import (
     probability_of_improvement,
 )
 from interplay.experiments.common.tables import table
+from interplay.experiments.studies.command_lines import typed
 
 SIZES = (3, 5, 10, 20)
 _FAILS = 0.1  # of the runs

@@ -17,12 +17,13 @@ import torch
 from interplay.envs.presets import find_preset
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.reports import made_by, made_line, publish
-from interplay.experiments.common.settings import TrainSettings, typed
+from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.statistics import INTERVALS, interquartile_mean
 from interplay.experiments.common.tables import table
 from interplay.experiments.evaluate.evaluation import evaluate
 from interplay.experiments.exact.oracles import solve
 from interplay.experiments.loop.run import Run
+from interplay.experiments.studies.command_lines import typed
 
 
 @dataclass(frozen=True)

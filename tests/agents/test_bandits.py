@@ -14,7 +14,7 @@ from interplay.agents.parts.arms import arms, num_arms, taken
 from interplay.agents.parts.linear import Ridge
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError, Observation, SideSpec
-from interplay.experiments.common.settings import make_options
+from interplay.experiments.common.options import make_options
 
 NAMES = ["matrix-factorisation", "linucb", "linear-thompson", "beta-bernoulli"]
 LINEAR = ["linucb", "linear-thompson"]

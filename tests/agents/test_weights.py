@@ -9,7 +9,7 @@ from interplay.agents import JointAgent, Setting, agents, find_agent
 from interplay.agents.parts.lives import ANY_SIDES, ONE_SIDE, life
 from interplay.agents.parts.returns import NStep, cut_off
 from interplay.envs.types import Transition
-from interplay.experiments.common.settings import parse_pairs, split_entrant
+from interplay.experiments.common.options import parse_pairs, split_entrant
 
 STEPS = 400
 OPTIONS = {

@@ -19,10 +19,12 @@ from interplay.envs.mechanisms import Mechanism
 from interplay.envs.presets import find_preset
 from interplay.experiments.api.names import agent_name, pairs
 from interplay.experiments.cli.main import main
+from interplay.experiments.common.command_lines import command_line
 from interplay.experiments.common.notes import InterplayWarning
+from interplay.experiments.common.options import parse_pairs, split_entrant
 from interplay.experiments.common.pictures import Picture
 from interplay.experiments.common.saving import read_sealed
-from interplay.experiments.common.settings import TrainSettings, command_line, parse_pairs, split_entrant
+from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.loop import run as loop_run
 
 SMALL = dict(items="rest", episodes=2, num_worlds=2, eval_worlds=4)

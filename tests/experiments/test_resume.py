@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import sys
 
 import numpy as np
 import polars
@@ -199,21 +198,20 @@ def test_what_is_trained_is_not_trained_again_for_its_figures(log, whole, tmp_pa
 def test_seeds_go_on_with_the_first_that_is_not_finished(log, tmp_path, capsys, monkeypatch):
     given = [*arguments(log, tmp_path / "whole"), "--seed", "0", "--seeds", "3", "--epochs", "3"]
     steps = counted(monkeypatch)
-    monkeypatch.setattr(sys, "argv", ["interplay", "pretrain", "--seeds", "3"])
     assert main(given) == 0
     stopped([*given, "--name", "part"], sum(steps[:2]) + 2)
     assert capsys.readouterr().err.splitlines()[-1].endswith(f"--resume {tmp_path / 'part'}")
     assert "Stopped before the others of 3 were finished." in (tmp_path / "part" / "report.md").read_text()
     finished = (tmp_path / "part" / "s0" / "results.json").stat().st_mtime_ns
     assert (tmp_path / "part" / "s1" / "training.pt").is_file()
-    monkeypatch.setattr(sys, "argv", ["interplay", "pretrain", "--resume", "part"])
     assert main(["pretrain", "--resume", str(tmp_path / "part")]) == 0
     assert (tmp_path / "part" / "s0" / "results.json").stat().st_mtime_ns == finished
     for seed in ("s0", "s1", "s2"):
         assert_same(tmp_path / "whole" / seed, tmp_path / "part" / seed)
     reports = [(tmp_path / name / "report.md").read_text() for name in ("whole", "part")]
     assert reports[0] == reports[1]
-    assert "Made by `python scripts/pretrain.py --seeds 3`" in reports[1]
+    assert "Made by `interplay pretrain --log " in reports[1]
+    assert " --seeds 3 " in reports[1]
 
 
 def halved(file):

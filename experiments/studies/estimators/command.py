@@ -13,7 +13,7 @@ from interplay.envs.checking import Bounds, Positive
 from interplay.envs.presets import find_preset
 from interplay.experiments.common.flags import Many, Need, Seed, check_flags, when
 from interplay.experiments.common.reports import made_by, made_line, publish
-from interplay.experiments.common.settings import typed
+from interplay.experiments.studies.command_lines import typed
 from interplay.experiments.studies.estimators.accuracy import Accuracy, accuracy_table
 from interplay.experiments.studies.estimators.market import LoggedMarket
 from interplay.experiments.studies.estimators.market_judging import FRESH_WORLDS, judge_market

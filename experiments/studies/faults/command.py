@@ -13,8 +13,8 @@ from typing import Literal
 import torch
 
 from interplay.envs.types import InterplayError
-from interplay.experiments.common.settings import typed
 from interplay.experiments.common.workers import usable_cores
+from interplay.experiments.studies.command_lines import typed
 from interplay.experiments.studies.faults.calls import bad_calls
 from interplay.experiments.studies.faults.disks import bad_disks
 from interplay.experiments.studies.faults.files import damaged_files

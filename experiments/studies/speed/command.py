@@ -16,7 +16,8 @@ from typing import Annotated, Any
 from interplay.envs.checking import Bounds, Positive
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.flags import Many, Threads, check_flags
-from interplay.experiments.common.settings import Pairs, typed
+from interplay.experiments.common.settings import Pairs
+from interplay.experiments.studies.command_lines import typed
 from interplay.experiments.studies.speed.cases import cases, find_case
 from interplay.experiments.studies.speed.measured import Measured
 from interplay.experiments.studies.speed.peers import protocol

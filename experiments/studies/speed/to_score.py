@@ -27,11 +27,13 @@ from interplay.envs.checking import Count, Positive
 from interplay.envs.recommend_v0 import RecommendVectorEnv
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.flags import Many
+from interplay.experiments.common.options import make_options, parse_pairs, split_entrant
 from interplay.experiments.common.reports import made_by, made_line, publish
-from interplay.experiments.common.settings import TrainSettings, make_options, parse_pairs, split_entrant, typed
+from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.tables import table
 from interplay.experiments.evaluate.evaluation import HELD_OUT_SEED, evaluate
 from interplay.experiments.loop.run import Run
+from interplay.experiments.studies.command_lines import typed
 from interplay.experiments.studies.speed.single import SINGLES
 
 _WORLDS = 256  # that a policy is evaluated in

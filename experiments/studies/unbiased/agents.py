@@ -20,8 +20,8 @@ from interplay.envs.behaviour.logged import LoggedBehaviour, Missing, TargetsOf,
 from interplay.envs.data import InteractionLog, make_log
 from interplay.envs.market import Market
 from interplay.envs.types import InterplayError
+from interplay.experiments.common.options import make_options, parse_pairs, split_entrant
 from interplay.experiments.common.reports import made_line
-from interplay.experiments.common.settings import make_options, parse_pairs, split_entrant
 from interplay.experiments.common.statistics import mean_estimate
 from interplay.experiments.common.tables import table
 from interplay.experiments.evaluate.evaluation import BASELINES, evaluate
