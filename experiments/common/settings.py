@@ -60,7 +60,7 @@ class LogSettings:
     time_column: str | None = when(LOGGED, None)
     """Column of the log with the time, if any. Where no column is named at all, one called time is taken."""
     propensity_column: str | None = when(LOGGED, None)
-    """Column of the log with the propensity, if any; likewise."""
+    """Column of the log with the propensity, if any."""
     split_column: str | None = when(_OWN_SPLIT, None)
     """Column of the log that says train or test, if it comes with a split of its own: --split own takes it."""
     reward_range: tuple[float, float] | None = when(LOGGED, None)
@@ -111,15 +111,15 @@ class LogSettings:
         return cls.from_json(read_text(folder / CONFIG), folder / CONFIG)
 
     def check_resumes(self, made: LogSettings, folder: Path, given: Collection[str] = ()) -> None:
-        """Check that these settings ask for nothing but to go on with the run in ``folder``, which has those it has.
+        """Check that these settings agree with those of the run to resume in ``folder``.
 
         Args:
             made: the run's.
             folder: of the run.
-            given: settings that were typed, and so are asked for even if they are the default.
+            given: settings that were typed, which are compared even if they are the default.
 
         Raises:
-            InterplayError: one of them is another.
+            InterplayError: one of them differs.
         """
         for name in sorted({*given, *changed(self)} - {*_FREE}):
             value, old = getattr(self, name), getattr(made, name)
@@ -148,17 +148,18 @@ class LoggedMarketSettings(LogSettings):
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Who plays which market, how long, and where it is written."""
+    """Market, agents, length of training, and where the run is written."""
 
     preset: str = when(NO_LOG, "town")
     """Market to play, in place of one made of a log: a name, or module:attribute for one of your own."""
     users: str | None = None
-    """Agent that plays the users: a name, or module:Class, either with ,OPTION=VALUE behind it; by default dqn, or whom
+    """Agent that plays the users: a name, or module:Class, either with ,OPTION=VALUE behind it; by default dqn, or what
     the preset recommends."""
     items: str | None = None
-    """Agent that plays the items, likewise."""
+    """Agent that plays the items, given in the same way."""
     platform: str | None = None
-    """Agent that fills the slates, likewise; plackett-luce leaves it to the market, and so do most presets."""
+    """Agent that fills the slates, given in the same way; plackett-luce, which most presets recommend, leaves it to the
+    market."""
     seed: Seed = 0
     """Seed of the training worlds, of the agents and of the split of a log."""
     episodes: Count | None = None
@@ -179,7 +180,7 @@ class RunSettings:
     name: str | None = None
     """Name of the run's own folder; by default the market, the agents, the seed and the time."""
     resume: Path | None = None
-    """Folder of an interrupted run to go on with. All other settings come from there."""
+    """Folder of an interrupted run to resume. All other settings come from there."""
     allow_code: bool = when(_RESUMED, False)
     """Allow --resume to import the code that the run's folder names as module:Name. Allow it only if you trust both."""
     code: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()

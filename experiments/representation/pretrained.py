@@ -74,7 +74,7 @@ def run_for(encoder: Path, seed: int) -> Path:
     """The folder of the run for this seed among those of ``pretrain --seeds``, or ``encoder``, if it is a run itself.
 
     Raises:
-        InterplayError: there are runs for other seeds alone.
+        InterplayError: there are only runs for other seeds.
     """
     own = encoder / f"s{seed}"
     if own.is_dir() or (encoder / MODEL).is_file():
@@ -106,7 +106,7 @@ def encoder_of(settings: TrainSettings, train: InteractionLog) -> Saved:
 
 
 def _differences(made: PretrainSettings, wanted: TrainSettings) -> str:
-    """What differs in how the two training parts came about, and the mend."""
+    """What differs between the settings of the two training parts, and the fix."""
     pairs = {name: (_plain(made, name), _plain(wanted, name)) for name in _PART}
     found = [f"{name}={one} there, {other} here" for name, (one, other) in pairs.items() if one != other]
     if not found:

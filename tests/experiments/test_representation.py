@@ -419,12 +419,12 @@ def test_what_fails_before_it_has_learnt_anything_leaves_only_what_was_finished(
     assert "Stopped before the others of 3 were finished." in report
 
 
-def test_a_threshold_that_parts_nothing_is_refused_before_training(tmp_path, capsys, monkeypatch):
+def test_a_threshold_that_separates_nothing_is_rejected_before_training(tmp_path, capsys, monkeypatch):
     write(tastes(), tmp_path / "tastes.csv")
     monkeypatch.setattr(command, "fit", stop_at(1, AssertionError("trained")))
     assert main(["pretrain", "--log", str(tmp_path / "tastes.csv"), "--task", "responses", "--liked-above", "9",
                  "--log-dir", str(tmp_path / "runs")]) == 2
-    assert "held-out responses are above it: choose a threshold that parts them" in capsys.readouterr().err
+    assert "held-out responses are above it: choose a threshold that separates them" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import matplotlib
 
-matplotlib.use("Agg")  # files only, whatever display there is
+matplotlib.use("Agg")  # files only: no display is needed
 
 import matplotlib.pyplot as plt
 
