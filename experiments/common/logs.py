@@ -24,7 +24,7 @@ from interplay.envs.data.prepare import centre_users
 from interplay.envs.data.split import LATE
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.flags import check_flags
-from interplay.experiments.common.settings import LogSettings
+from interplay.experiments.common.log_settings import LogSettings
 
 
 class Parts(NamedTuple):

@@ -8,7 +8,8 @@ from typing import Literal
 
 from interplay.envs.checking import Count, Positive
 from interplay.experiments.common.flags import Many, Need, Seed, when
-from interplay.experiments.common.settings import LogSettings, OptionSettings, TrainSettings
+from interplay.experiments.common.log_settings import LogSettings
+from interplay.experiments.common.settings import OptionSettings, TrainSettings
 
 _MADE_OF_LOG = Need(lambda s: s.preset is None, "it is about markets made of the log: leave it out with --preset")
 

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
+from interplay.experiments.common.log_settings import LogSettings
 from interplay.experiments.common.logs import digest
 from interplay.experiments.common.saving import CONFIG, digest_of_file, load_checkpoint
-from interplay.experiments.common.settings import LogSettings, TrainSettings
+from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.representation.fitting import Fitted
 from interplay.experiments.representation.histories import Histories
 from interplay.experiments.representation.settings import MODEL, PretrainSettings

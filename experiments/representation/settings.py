@@ -12,8 +12,8 @@ from interplay.envs.checking import Count
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.flags import Many, when
+from interplay.experiments.common.log_settings import LogSettings
 from interplay.experiments.common.saving import CONFIG, RESULTS
-from interplay.experiments.common.settings import LogSettings
 from interplay.experiments.representation.ranking import taken
 from interplay.experiments.representation.recipe import RANKING, Recipe
 

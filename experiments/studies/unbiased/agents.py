@@ -108,11 +108,11 @@ def agents_report(folder: Path, source: Mapping[str, Any]) -> str:
              f"{seeds[0]} to {seeds[-1]}). User return in the market of all opinions, exploration off. Choices do not "
              "change later rewards here, so greedy users that know the truth are the optimum. Intervals are over "
              "worlds; differences are paired by world.")
-    tables = [f"## {agent}\n\n{_tell(rows)}" for agent, rows in data["returns"].items()]
+    tables = [f"## {agent}\n\n{_returns_table(rows)}" for agent, rows in data["returns"].items()]
     return "\n\n".join([made_line(source["made"]), intro, *tables]) + "\n"
 
 
-def _tell(found: Sequence[Mapping[str, float]]) -> str:
+def _returns_table(found: Sequence[Mapping[str, float]]) -> str:
     """A row for each way of learning and each baseline, of returns by name for each seed."""
     naive = next(iter(WAYS))
     rows = []
