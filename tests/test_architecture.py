@@ -1,6 +1,7 @@
-"""The structure that DESIGN and CONTRIBUTING promise: who imports whom, and that nothing needs a list."""
+"""The structure that DESIGN and CONTRIBUTING promise: which package imports which, and that nothing needs a list."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -207,3 +208,27 @@ def test_files_and_functions_are_short(folder):
 def test_the_rule_above_sees_what_is_too_large(text, found, tmp_path):
     (tmp_path / "a.py").write_text(text, encoding="utf-8")
     assert list(_too_large(tmp_path / "a.py", "a.py")) == found
+
+
+PLAIN = ["experiments/common", "experiments/fidelity", "experiments/offpolicy", "experiments/recommend",
+         "experiments/representation", "experiments/studies"]
+"""Folders in plain English. Others follow."""
+UNPLAIN = re.compile(r"(?<![a-z])(told|tells?|whoever|whomever|whom|whatever|mends?|lest|heeds?|courts?|nobody"
+                     r"|everybody|anybody|anew|likewise|parted|riddles?|(?<!user )(?<!users )(?<!people )who)(?![a-z])",
+                     re.IGNORECASE)
+
+
+@pytest.mark.parametrize("folder", PLAIN)
+def test_names_and_texts_are_plain_english(folder):
+    found = [f"{file.relative_to(ROOT)}:{number}: {line.strip()}" for file in files(folder)
+             for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1)
+             if UNPLAIN.search(line)]
+    assert not found
+
+
+@pytest.mark.parametrize(("line", "bad"), [
+    ("Told of losses.", True), ("who is gone", True), ("users who answer", False), ("whose weight", False),
+    ("told, drawn = x", True), ("def _told(", True),
+    ("untold", False)])
+def test_the_rule_above_sees_what_is_not_plain(line, bad):
+    assert bool(UNPLAIN.search(line)) == bad

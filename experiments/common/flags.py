@@ -30,7 +30,7 @@ class Need:
     """What a setting needs to have an effect.
 
     Attributes:
-        met: tells it of the settings.
+        met: whether settings fulfil it.
         why: how a message ends: why there is no effect, and the fix.
     """
 

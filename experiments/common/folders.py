@@ -1,4 +1,4 @@
-"""Folders of runs: where they are made, when they are kept, and who writes to them."""
+"""Folders of runs: where they are made, when they are kept, and which process writes to them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def new_folder(log_dir: Path, name: str | None, default: str, *wanted: str) -> I
         name: its name.
         default: its name where ``name`` is None; a number is added where that is taken.
         wanted: names of files that are worth keeping, here or in a folder in here. If the block is stopped, so is
-            config.json, from which a run can be begun anew.
+            config.json, from which a run can start again.
 
     Raises:
         InterplayError: the name is taken, or the folder cannot be made.

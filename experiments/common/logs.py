@@ -1,4 +1,4 @@
-"""From settings to the two parts of a log: read, prepared, split, and told of."""
+"""From settings to the two parts of a log: read, prepared, split and summarised."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from interplay.envs.data.prepare import centre_users
 from interplay.envs.data.split import LATE
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.flags import check_flags
-from interplay.experiments.common.settings import LogSettings
+from interplay.experiments.common.log_settings import LogSettings
 
 
 class Parts(NamedTuple):
@@ -34,7 +34,7 @@ class Parts(NamedTuple):
         whole: after its preparation.
         train: what may be learnt from.
         held_out: what only evaluations see; users and items are numbered alike in all three.
-        summary: lines that tell what was read, dropped and changed.
+        summary: lines on what was read, dropped and changed.
     """
 
     whole: InteractionLog
@@ -47,7 +47,7 @@ def logged_parts(settings: LogSettings, seed: int) -> Parts:
     """Read, prepare and split the log that the settings name; ``seed`` is that of a random split.
 
     Raises:
-        InterplayError: whatever is wrong with the log, its features or the numbers.
+        InterplayError: the log, its features or a number is wrong.
     """
     check_flags(settings)
     log, notes = _read(settings)
@@ -64,16 +64,16 @@ def logged_parts(settings: LogSettings, seed: int) -> Parts:
 
 
 def _in_neither(log: InteractionLog, train: InteractionLog, test: InteractionLog) -> str:
-    """How many rows a split left out of both parts, and why, lest they were learnt from."""
+    """How many rows a split left out of both parts, and why."""
     lost = len(log) - len(train) - len(test)
     late = train.dropped.get(LATE, 0)
     reasons = {"training rows of pairs that are held out, too": lost - late, LATE: late}
-    told = ", ".join(f"{count} {reason}" for reason, count in reasons.items() if count)
-    return f"; in neither: {told}" if told else ""
+    listed = ", ".join(f"{count} {reason}" for reason, count in reasons.items() if count)
+    return f"; in neither: {listed}" if listed else ""
 
 
 def _worthless(log: InteractionLog, settings: LogSettings) -> list[str]:
-    """A warning where most rewards are the lowest of a scale that nobody chose, and which does not begin at 0."""
+    """A warning where most rewards are the lowest of a scale that was not given and does not begin at 0."""
     low, high = log.reward_range
     lowest = int((log.reward <= np.float32(low)).sum())
     if settings.reward_range is not None or low <= 0.0 or lowest <= len(log) / 2:

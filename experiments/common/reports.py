@@ -44,7 +44,7 @@ def publish(folder: Path | None, renderer: Renderer, made: Mapping[str, Any], da
         folder: where to; it is made if need be. None = nothing is written.
         renderer: a function at the top level of a module of this package.
         made: what ``made_by`` gave.
-        data: whatever the renderer reads, ready for JSON.
+        data: what the renderer reads, ready for JSON.
 
     Raises:
         InterplayError: the folder cannot be written.

@@ -35,7 +35,7 @@ def to_json(settings: Any, resolved: Mapping[str, Any] | None = None) -> str:
 
 
 def from_json(kind: type[Settings], text: str, path: Path) -> Settings:
-    """The settings in text that ``to_json`` gave, whatever was resolved from them.
+    """The settings in text that ``to_json`` gave, without what was resolved from them.
 
     Args:
         kind: their dataclass.

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import torch
 import tyro
 
 from interplay.envs.behaviour.logged import WEIGHTED, TargetsOf
 from interplay.envs.checking import Count, Index
-from interplay.envs.data import Preparation
 from interplay.envs.types import InterplayError, Side
-from interplay.experiments.common.flags import Many, Need, Seed, Threads, changed, check_flags, when
-from interplay.experiments.common.saving import CONFIG, read_text
-from interplay.experiments.common.serialising import from_json, to_json
+from interplay.experiments.common.flags import Many, Need, Seed, Threads, check_flags, when
+from interplay.experiments.common.log_settings import LOGGED, LogSettings
 
 Device = Literal["auto", "cpu", "cuda"]
 Pairs = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
@@ -24,105 +21,11 @@ Pairs = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 OPTION_OF: dict[Side, str] = {"users": "user_option", "items": "item_option", "platform": "platform_option"}
 """The setting that holds the options of a side's agent."""
 
-_FREE = ("resume", "device", "threads", "allow_code", "more_episodes")  # what may be another when a run is resumed
-
-LOGGED = Need(lambda s: s.log is not None, "it is about a log: give one with --log, or leave it out")
-_DOWNLOADED = Need(lambda s: s.log is not None and not s.log.exists(),
-                   "only public data sets are looked for in it: name one with --log, or leave it out")
-_SHARED_OUT = Need(lambda s: s.log is not None and s.split not in ("last", "own"),
-                   "a log is split by it with --split random, time or global-time: leave it out")
-_OWN_SPLIT = Need(lambda s: s.log is not None and s.split == "own", "take it with --split own, or leave it out")
 _WEIGHED = Need(lambda s: s.log is not None and s.targets in WEIGHTED,
                 f"there are no weights to clip: choose --targets {' or '.join(WEIGHTED)}, or leave it out")
 _RESUMED = Need(lambda s: s.resume is not None, "code that the command itself names needs no permission: leave it out")
 _EXTENDED = Need(lambda s: s.resume is not None, "name the run to train longer with --resume, or leave it out")
 NO_LOG = Need(lambda s: s.log is None, "the market is made of the log: leave out one of the two")
-
-
-@dataclass(frozen=True)
-class LogSettings:
-    """Which log, what is done to it, and which part of it is held out."""
-
-    log: Path | None = None
-    """Log to take users, items and rewards from: a CSV or Parquet file, a data set's folder, or the name of a public
-    data set such as movielens-1m, which is downloaded (a wrong name lists all)."""
-    data_dir: Path | None = when(_DOWNLOADED, None)
-    """Folder in which public data sets lie already; looked into before anything is downloaded."""
-    user_column: str = when(LOGGED, "user")
-    """Column of the log with the user's id."""
-    item_column: str = when(LOGGED, "item")
-    """Column of the log with the item's id."""
-    reward_column: str = when(LOGGED, "reward")
-    """Column of the log with the reward (a rating, a click)."""
-    time_column: str | None = when(LOGGED, None)
-    """Column of the log with the time, if any. Where no column is named at all, one called time is taken."""
-    propensity_column: str | None = when(LOGGED, None)
-    """Column of the log with the propensity, if any; likewise."""
-    split_column: str | None = when(_OWN_SPLIT, None)
-    """Column of the log that says train or test, if it comes with a split of its own: --split own takes it."""
-    reward_range: tuple[float, float] | None = when(LOGGED, None)
-    """Worst and best reward that there can be, where the log does not show both: one of nothing but clicks has only 1,
-    and 0 1 says so. By default its lowest and highest."""
-    user_features: Path | None = when(LOGGED, None)
-    """Table of what else is known of users, a row for each, with their ids in the log's user column: numbers are
-    standardised, text becomes a column for each category. Taken in place of what a data set brings along."""
-    item_features: Path | None = when(LOGGED, None)
-    """The same of items, with their ids in the log's item column."""
-    held_out: float = when(_SHARED_OUT, 0.2)
-    """Part of the log that only the evaluation sees."""
-    split: Literal["random", "time", "global-time", "last", "own"] = when(LOGGED, "random")
-    """How the held-out part is chosen: at random, each user's newest pairs, the newest of all, each user's very last
-    one, or as the data set or --split-column says."""
-    duplicates: Literal["keep", "mean", "sum", "first", "last"] = when(LOGGED, "keep")
-    """Rows of one pair: all kept, or one row in their place."""
-    clip_rewards: tuple[float, float] | None = when(LOGGED, None)
-    """Lowest and highest reward of the log; what lies beyond is set to the nearer one."""
-    implicit_above: float | None = when(LOGGED, None)
-    """Rewards above this become 1, all others 0."""
-    k_core: Index = when(LOGGED, 0)
-    """Keep only users and items that have at least this many pairs with each other."""
-    scale_rewards: Literal["none", "log", "range", "user"] = when(LOGGED, "none")
-    """Rewards of the log as they are, their log(1 + reward), mapped to [0, 1], or less each user's training mean."""
-
-    def preparation(self) -> Preparation:
-        """What is done to the log before it is split.
-
-        Raises:
-            InterplayError: one of its numbers is out of range.
-        """
-        return Preparation(self.duplicates, self.clip_rewards, self.implicit_above, self.k_core, self.scale_rewards,
-                           self.reward_range)
-
-    def to_json(self) -> str:
-        """The settings as text; paths become absolute, so that the run can be used from any folder."""
-        return to_json(self)
-
-    @classmethod
-    def from_json(cls, text: str, path: Path = Path(CONFIG)) -> Self:
-        """The settings that ``to_json`` wrote into ``path``."""
-        return from_json(cls, text, path)
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """The settings of the run in ``folder``."""
-        return cls.from_json(read_text(folder / CONFIG), folder / CONFIG)
-
-    def check_resumes(self, made: LogSettings, folder: Path, given: Collection[str] = ()) -> None:
-        """Check that these settings ask for nothing but to go on with the run in ``folder``, which has those it has.
-
-        Args:
-            made: the run's.
-            folder: of the run.
-            given: settings that were typed, and so are asked for even if they are the default.
-
-        Raises:
-            InterplayError: one of them is another.
-        """
-        for name in sorted({*given, *changed(self)} - {*_FREE}):
-            value, old = getattr(self, name), getattr(made, name)
-            if _whole(value) != _whole(old):
-                raise InterplayError(f"--resume {folder}: the run has {name}={old!r}, not {value!r}; leave the flag "
-                                     "out, or start a new run")
 
 
 @dataclass(frozen=True)
@@ -145,17 +48,18 @@ class LoggedMarketSettings(LogSettings):
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Who plays which market, how long, and where it is written."""
+    """Market, agents, length of training, and where the run is written."""
 
     preset: str = when(NO_LOG, "town")
     """Market to play, in place of one made of a log: a name, or module:attribute for one of your own."""
     users: str | None = None
-    """Agent that plays the users: a name, or module:Class, either with ,OPTION=VALUE behind it; by default dqn, or whom
+    """Agent that plays the users: a name, or module:Class, either with ,OPTION=VALUE behind it; by default dqn, or what
     the preset recommends."""
     items: str | None = None
-    """Agent that plays the items, likewise."""
+    """Agent that plays the items, given in the same way."""
     platform: str | None = None
-    """Agent that fills the slates, likewise; plackett-luce leaves it to the market, and so do most presets."""
+    """Agent that fills the slates, given in the same way; plackett-luce, which most presets recommend, leaves it to the
+    market."""
     seed: Seed = 0
     """Seed of the training worlds, of the agents and of the split of a log."""
     episodes: Count | None = None
@@ -178,7 +82,7 @@ class RunSettings:
     name: str | None = None
     """Name of the run's own folder; by default the market, the agents, the seed and the time."""
     resume: Path | None = None
-    """Folder of an interrupted run to go on with. All other settings come from there."""
+    """Folder of an interrupted run to resume. All other settings come from there."""
     allow_code: bool = when(_RESUMED, False)
     """Allow --resume to import the code that the run's folder names as module:Name. Allow it only if you trust both."""
     more_episodes: Index = when(_EXTENDED, 0)
@@ -223,11 +127,6 @@ class TrainSettings(OptionSettings, LoggedMarketSettings, RunSettings):
         """These settings with ``agent`` on ``side``."""
         players: dict[str, Any] = {side: agent}
         return replace(self, **players)
-
-
-def _whole(value: Any) -> Any:
-    """Of a path the absolute one, as runs keep it."""
-    return value.resolve() if isinstance(value, Path) and value.exists() else value
 
 
 def find_device(name: str) -> torch.device:

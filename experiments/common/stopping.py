@@ -1,4 +1,4 @@
-"""SIGINT (Ctrl-C) and SIGTERM: a loop under way saves first, everything else ends at once."""
+"""SIGINT (Ctrl-C) and SIGTERM: a training loop saves first, all else ends at once."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def quiet_threads() -> Iterator[None]:
 
 @contextmanager
 def resumable(command: str, folder: Path) -> Iterator[None]:
-    """A run in ``folder``. Whatever ends it from outside says how to resume it.
+    """A run in ``folder``. If a signal or a write error ends it, the message says how to resume it.
 
     Raises:
         Stopped: by a signal.

@@ -1,4 +1,4 @@
-"""Printing that never fails, whatever the encoding of the terminal or of the file behind it."""
+"""Printing that works with any encoding of the terminal or of the file behind it."""
 
 from __future__ import annotations
 

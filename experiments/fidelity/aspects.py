@@ -35,7 +35,7 @@ class Aspect:
         measure: name of the distance; Wasserstein-1 is in the unit of the values.
         of: the distribution of a trace in which user u counts ``weight[u]`` times; weights are whole numbers.
         apart: the distance of two distributions.
-        figure: the one number that a table tells of a distribution, and what that number is called.
+        figure: a number that summarises a distribution in tables, and its name.
         drawn: as what: a curve from the largest value down, a cumulative share, or a bar for each value.
     """
 
@@ -132,9 +132,9 @@ def comparable(log: Trace, market: Trace) -> tuple[list[Aspect], dict[str, str]]
     """The aspects that both have, and for each other one why it is left out."""
     missing = {}
     for aspect, what, attribute in ((DIVERSITY, "topics", "topics"), (POSITIONS, "positions", "position")):
-        for whose, trace in (("log", log), ("market", market)):
+        for source, trace in (("log", log), ("market", market)):
             if getattr(trace, attribute) is None:
-                missing[aspect.name] = f"the {whose} has no {what}"
+                missing[aspect.name] = f"the {source} has no {what}"
                 break
         else:
             if aspect is POSITIONS and not (log.reward.sum() > 0.0 and market.reward.sum() > 0.0):

@@ -37,7 +37,7 @@ def fidelity(settings: FidelitySettings) -> list[Finding]:
     """Play, compare, print the table and write report, scores and picture.
 
     Raises:
-        InterplayError: whatever is wrong with the settings or the log.
+        InterplayError: the settings or the log are wrong.
     """
     _check(settings)
     torch.set_num_threads(1)
@@ -90,7 +90,7 @@ def _compared(settings: FidelitySettings) -> Compared:
 
 
 def _resampled(log: Trace) -> str:
-    """What the noise is measured by. Of very few there is next to none, whatever chance may do."""
+    """What is resampled. Very few units have next to no noise, so that verdicts mean little."""
     what, units = (("user", log.num_users) if log.cluster is None else
                    ("world, each with users and items of its own", int(log.cluster.max()) + 1))
     few = f": there are only {units}, so that verdicts say little" if units < FEWEST_UNITS else ""
@@ -104,7 +104,7 @@ def _scale(settings: FidelitySettings, parts: Parts) -> tuple[float, float]:
 
 
 def _trained(settings: FidelitySettings) -> Run:
-    """Who plays, trained if anybody learns."""
+    """The agents, trained if any of them learns."""
     run = Run.start(settings.train_settings(), settings.out)
     sides: tuple[Side, ...] = (*SIDES, "platform") if run.cast.has_platform else SIDES
     learning = any(run.cast[side].learns for side in sides)
@@ -120,9 +120,9 @@ def _trained(settings: FidelitySettings) -> Run:
 
 def _market_note(run: Run, played: Played, log: Trace) -> str:
     names, trace = run.cast.names(), played.trace
-    who = ", ".join(f"{side}: {name}" for side, name in names.items())
+    agents = ", ".join(f"{side}: {name}" for side, name in names.items())
     bound = "" if len(trace) >= len(log) else f"; fewer than the log's {len(log):,}, since most_worlds was reached"
-    return (f"market   {run.game.name} ({who}): {len(trace):,} responses in {played.num_worlds} episodes of "
+    return (f"market   {run.game.name} ({agents}): {len(trace):,} responses in {played.num_worlds} episodes of "
             f"{run.game.market.config.horizon} steps, {played.skipped:,} skips{bound}")
 
 

@@ -25,7 +25,7 @@ _MARKET_COLUMNS = ["world", "step", "user", "item", "position", "active"]
 def read_extras(path: Path, log: InteractionLog, position_column: str | None) -> Extras:
     """What the file of a log says beyond it.
 
-    A market's own log (``interplay evaluate --export``) has worlds, steps, positions and who was there, so that its
+    A market's own log (``interplay evaluate --export``) has worlds, steps, positions and presence, so that its
     sessions are known as those of a market that is played. Of other tables the column with positions can be named.
 
     Args:
@@ -72,7 +72,7 @@ def _market_extras(path: Path, log: InteractionLog, position_column: str | None)
 
 def _worlds(taken: pl.DataFrame) -> NDArray[np.int64] | None:
     """The world of each row, if there are enough and none shares a user or an item with another."""
-    counts = [taken.select(pl.col("world").n_unique().over(who).max()).item() for who in ("user", "item")]
+    counts = [taken.select(pl.col("world").n_unique().over(side).max()).item() for side in ("user", "item")]
     world = taken["world"].to_numpy().astype(np.int64)
     return world if max(counts) == 1 and taken["world"].n_unique() >= FEWEST_UNITS else None
 

@@ -23,7 +23,7 @@ _RIDGE = 1e-3  # beside the mean log-loss
 
 
 class _Examples(NamedTuple):
-    """Responses to be predicted: ``[N, F]``, liked or not ``[N]``, and whose ``[N]``."""
+    """Responses to predict: features ``[N, F]``, liked or not ``[N]``, and the user ``[N]``."""
 
     features: Floats
     liked: Bools
@@ -50,7 +50,7 @@ def next_response(log: Trace, market: Trace, liked_above: float, seed: int) -> t
     for what, liked in (("test half of the log", real.liked[test]), ("other half of the log", real.liked[~test]),
                         ("market", made.liked)):
         if len(liked) == 0 or liked.all() or not liked.any():
-            return None, f"all or none of the {what} is above {liked_above:g}, so that nothing can be told apart"
+            return None, f"all or none of the {what} is above {liked_above:g}, so that there is nothing to predict"
 
     def of(trace: Trace, weight: Ints) -> Distribution:
         examples = real if trace is log else made

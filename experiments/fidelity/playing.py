@@ -27,7 +27,7 @@ class Played(NamedTuple):
     Attributes:
         trace: all of it, world after world and in each step after step.
         num_worlds: episodes that were played.
-        skipped: steps in which a user who was there took nothing.
+        skipped: steps in which a present user took nothing.
     """
 
     trace: Trace
@@ -48,20 +48,20 @@ class _Rows(NamedTuple):
 
 @torch.no_grad()
 def play(market: Market, cast: Cast, responses: int, most_worlds: int, batch: int = 1) -> Played:
-    """Whole episodes in worlds that nobody has seen, exploration off, until there are enough responses or worlds.
+    """Whole episodes in held-out worlds, exploration off, until there are enough responses or worlds.
 
     A session is what a user took between coming and leaving in one episode. People of a log are the same in all
     worlds; those of a synthetic behaviour, and their items, are others in each.
 
     Args:
         market: the market.
-        cast: who plays.
+        cast: the agents.
         responses: how many responses are wanted.
         most_worlds: where to stop without them.
         batch: worlds side by side.
 
     Raises:
-        InterplayError: nobody took anything.
+        InterplayError: no user took anything.
     """
     parts: list[_Rows] = []
     found = skipped = worlds = 0
@@ -71,7 +71,7 @@ def play(market: Market, cast: Cast, responses: int, most_worlds: int, batch: in
         parts.append(rows)
         found, skipped, worlds = found + len(rows.user), skipped + idle, worlds + count
     if found == 0:
-        raise InterplayError(f"nobody took anything in {worlds} worlds: let other users play with --users")
+        raise InterplayError(f"no user took anything in {worlds} worlds: let other users play with --users")
     rows = _Rows(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     return Played(_trace(market, rows, worlds), worlds, skipped)
 

@@ -1,4 +1,4 @@
-"""What ``interplay fidelity`` is asked for: one dataclass, which is the command line."""
+"""Settings of ``interplay fidelity``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Literal
 
 from interplay.envs.checking import Count, Positive
 from interplay.experiments.common.flags import Many, Need, Seed, when
-from interplay.experiments.common.settings import LogSettings, OptionSettings, TrainSettings
+from interplay.experiments.common.log_settings import LogSettings
+from interplay.experiments.common.settings import OptionSettings, TrainSettings
 
 _MADE_OF_LOG = Need(lambda s: s.preset is None, "it is about markets made of the log: leave it out with --preset")
 
@@ -17,11 +18,11 @@ _MADE_OF_LOG = Need(lambda s: s.preset is None, "it is about markets made of the
 class FidelitySettings(OptionSettings, LogSettings):
     """Play a market and say how like a log it is, and whether the difference is more than the log's own noise.
 
-    Unless told otherwise the market is made of the log, answers from its training part, and is played by users who
-    choose by chance among what they are offered, the better the likelier (conditional-logit): a log is of people who
-    know what they like and are not perfect at finding it. Where pairs that the log lacks are never offered, what is
-    offered was chosen once already, and users who choose at random may be nearer. Items rest, since in a log nobody
-    courts. Agents that learn are trained first, as train does.
+    By default the market is made of the log and answers from its training part. Its users choose by chance among what
+    they are offered, better items with higher probability (conditional-logit): people know what they like and are not
+    perfect at finding it. If pairs that the log lacks are never offered, all that is offered was chosen once already,
+    and users that choose at random may be closer to the log. Items rest, since a log has no boosts. Agents that learn
+    are trained first, as train does.
     """
 
     preset: str | None = None
@@ -49,12 +50,12 @@ class FidelitySettings(OptionSettings, LogSettings):
     most_worlds: Many = 1000
     """Episodes after which no more are played, though the log has more responses."""
     resamples: Many = 200
-    """Pairs of resamples of the log that tell what would be no difference."""
+    """Pairs of resamples of the log, whose distances show what chance alone does."""
     out: Path = Path("fidelity")
     """Folder for the report, the scores and the picture."""
 
     def train_settings(self) -> TrainSettings:
-        """Who plays what, as ``train`` takes it."""
+        """The agents and the market, as ``train`` takes them."""
         own = {f.name for f in fields(self)} - ({f.name for f in fields(LogSettings)} if self.preset else set())
         values = {name: getattr(self, name) for name in own & {f.name for f in fields(TrainSettings)}}
         return TrainSettings(**{name: value for name, value in values.items() if value is not None})

@@ -1,4 +1,4 @@
-"""What a log and a market have in common: who took what, in which session, and what it was worth."""
+"""What a log and a market have in common: users, the items they took, sessions and rewards."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Trace:
     """``N`` responses, oldest first.
 
     Attributes:
-        user, item: int64 ``[N]`` in ``0..num_users-1`` and ``0..num_items-1``; who and what has no row counts too.
+        user, item: int64 ``[N]`` in ``0..num_users-1`` and ``0..num_items-1``; those without rows count too.
         reward: float64 ``[N]`` on the scale of the market, on which the log's range is [0, 1].
-        session: int64 ``[N]``, any number that tells sessions apart.
+        session: int64 ``[N]``, a number for each session, in any order.
         num_users, num_items: U and I.
         position: int64 ``[N]``, the slot of the item, from 1; None where that is not known.
-        topics: float64 ``[I, G]``, each row on the simplex; None where nothing tells items apart.
+        topics: float64 ``[I, G]``, each row on the simplex; None where items have no topics.
         cluster: int64 ``[U]`` in ``0..``, users that are drawn as one when the trace is resampled: those of a world
             with people and items of its own. None = each user alone.
         item_owner: int64 ``[I]``, a user of the item's own world; None = all share one catalogue.
@@ -49,7 +49,7 @@ class Trace:
 
     @cached_property
     def sessions(self) -> tuple[Ints, Ints]:
-        """How many responses each session has, and whose it is: int64 ``[S]`` and ``[S]``."""
+        """Number of responses and user of each session: int64 ``[S]`` and ``[S]``."""
         _, first, length = np.unique(self.session, return_index=True, return_counts=True)
         return length, self.user[first]
 
@@ -88,7 +88,7 @@ class Trace:
         return np.where(self.activity > 0, np.exp(entropy) / self.topics.shape[1], np.nan)
 
     def one_session_a_user(self) -> Trace:
-        """The same where nothing tells a user's sessions apart."""
+        """The same with one session for each user."""
         return replace(self, session=self.user)
 
 
@@ -97,7 +97,7 @@ class Extras(NamedTuple):
 
     Attributes:
         position: int64 ``[N]``, the slot, from 1.
-        session: int64 ``[N]``, whatever tells sessions apart.
+        session: int64 ``[N]``, a number for each session.
         order: int64 ``[N]``, the rows from the oldest to the newest.
         world: int64 ``[N]``, the world of the row, where each has users and items of its own.
     """
@@ -117,14 +117,14 @@ def log_trace(log: InteractionLog, scale: tuple[float, float], gap: float,
         scale: the rewards that are 0 and 1 in the market.
         gap: seconds without a response after which a new session begins. Without times, or where some are not known
             (``times_known``), a user has one session.
-        extras: what else is known, which goes before what times tell.
+        extras: what else is known; its sessions take precedence over times.
 
     Raises:
         InterplayError: ``scale`` is no range, ``gap`` is not above 0, or the log has no row.
     """
     low, high = scale
     if not low < high:
-        raise InterplayError(f"log: rewards from {low:g} to {high:g} tell nothing apart: give a log where they "
+        raise InterplayError(f"log: rewards from {low:g} to {high:g} do not vary: give a log where they "
                              "differ, or say what the scale is (--reward-range 0 1)")
     if not gap > 0.0:
         raise InterplayError(f"gap={gap} must be above 0, in seconds")

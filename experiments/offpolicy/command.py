@@ -104,7 +104,7 @@ def ope(settings: OpeSettings) -> None:
     """Print the table, and write it if that is asked for.
 
     Raises:
-        InterplayError: whatever is wrong with the log or the numbers.
+        InterplayError: the log or a number is wrong.
     """
     check_flags(settings)
     path = settings.path
@@ -155,10 +155,10 @@ def _table(settings: OpeSettings, path: Path, columns: BanditColumns) -> tuple[s
     if read.target is None:
         question = _asked(feedback, str(settings.policy), what, read.actions)
         return question.what, evaluate_policy(question.feedback, question.policy, settings.folds, seed=settings.seed)
-    told = _told(what, feedback, f"the one in column {columns.target!r}")
+    text = _described(what, feedback, f"the one in column {columns.target!r}")
     none = np.zeros(len(feedback))
     case = Case(read.target / feedback.propensity, feedback.reward, none, none, none, none)
-    return told, evaluate_case(case, WEIGHTING, settings.seed, unit=feedback.unit)
+    return text, evaluate_case(case, WEIGHTING, settings.seed, unit=feedback.unit)
 
 
 def ask(path: Path, policy: str) -> Question:
@@ -170,7 +170,7 @@ def ask(path: Path, policy: str) -> Question:
 
 def _asked(feedback: BanditFeedback, policy: str, what: str, names: Sequence[int | str]) -> Question:
     if policy == "uniform":
-        return Question(feedback, uniform(feedback), _told(what, feedback, "every item as likely"))
+        return Question(feedback, uniform(feedback), _described(what, feedback, "every item as likely"))
     half = len(feedback) // 2
     if half == 0:
         raise InterplayError(f"policy={policy!r} is chosen on one half of the rounds and evaluated on the other: there "
@@ -178,10 +178,10 @@ def _asked(feedback: BanditFeedback, policy: str, what: str, names: Sequence[int
     older, newer = feedback.take(slice(0, half)), feedback.take(slice(half, None))
     best = most_clicked(older)
     target = f"always item {names[best]}, chosen on the {half:,} rounds before"
-    return Question(newer, always(newer, best), _told(what, newer, target))
+    return Question(newer, always(newer, best), _described(what, newer, target))
 
 
-def _told(what: str, feedback: BanditFeedback, target: str) -> str:
+def _described(what: str, feedback: BanditFeedback, target: str) -> str:
     return f"{what.format(len(feedback), feedback.reward.mean())}; target: {target}"
 
 

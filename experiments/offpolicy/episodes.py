@@ -96,8 +96,8 @@ def per_decision_is(feedback: EpisodeFeedback, policy: Floats, discount: float =
 def doubly_robust(feedback: EpisodeFeedback, policy: Floats, discount: float = 1.0) -> Terms:
     """Fitted Q evaluation, and its errors weighted as by ``per_decision_is`` (Jiang and Li, ICML 2016, equation 10).
 
-    ``V(s_0) + sum_t gamma^t rho_0 ... rho_t (r_t + gamma V(s_t+1) - Q(s_t, a_t))``: right on average whatever the fit
-    is like, since the errors say what it missed. That the fit has seen the same episodes biases it a little.
+    ``V(s_0) + sum_t gamma^t rho_0 ... rho_t (r_t + gamma V(s_t+1) - Q(s_t, a_t))``: unbiased for any fit,
+    since the errors correct it. That the fit has seen the same episodes biases it a little.
     """
     ratio, fitted = _ratios(feedback, policy, discount), _fit(feedback, policy, discount)
     return Terms(fitted.first, _discounted(ratio, fitted.surprise, discount), np.ones_like(fitted.first), ratio[:, -1])

@@ -37,7 +37,7 @@ _NARROW = {name: f"the interval is too narrow: it held the truth in {share} of 1
 
 
 class Evaluation(NamedTuple):
-    """What one estimator says of a target policy.
+    """One estimator's estimate of a target policy.
 
     Attributes:
         name: of the estimator.
@@ -46,7 +46,7 @@ class Evaluation(NamedTuple):
             is in the interval only where the rounds' corrections show it, so where there are none, as in DM, there is
             no interval.
         effective_size: (sum w)^2 / sum w^2 of the weights as used, in rounds (Kish 1965); DM's are the log's.
-        clipped: share of rounds whose weight is above the bound of clipped IPS, whatever the estimator does to it.
+        clipped: share of rounds whose weight is above the bound of clipped IPS, also for estimators that do not clip.
         warning: why the log says too little of the target, or says it wrongly; empty if nothing seems wrong.
         note: what must be known of this estimator's value and interval; empty if nothing.
     """
@@ -67,7 +67,7 @@ def evaluate_policy(feedback: BanditFeedback, policy: Floats, folds: int = 3, ri
         feedback: the log.
         policy: float64 ``[N, A]``, the target's probability of each action in each round.
         folds: of the reward models, see ``cross_fitted``.
-        ridge: of the reward models, likewise.
+        ridge: of the reward models.
         seed: of folds and bootstrap.
         estimators: by name.
 
@@ -183,7 +183,7 @@ def size_warning(weight: Floats, unit: Integers | None = None) -> str:
 
 
 def spread_warning(weight: Floats, reward: Floats) -> str:
-    """That rewards ``[N]`` do not vary where weights ``[N]`` count, so that no resampling can tell an interval."""
+    """A warning if rewards ``[N]`` do not vary where weights ``[N]`` are above 0: resampling gives no interval then."""
     counted = reward[weight > 0.0]
     if len(counted) == 0 or counted.min() < counted.max():
         return ""

@@ -79,7 +79,7 @@ class SlateLog:
 
     @property
     def log_propensity(self) -> Floats:
-        """Of each slate under who filled it, float64 ``[N]``; NaN where that is not known."""
+        """Of each slate under the policy that filled it, float64 ``[N]``; NaN where it is not known."""
         return self.frame["log_propensity"].cast(pl.Float64).fill_null(np.nan).to_numpy()
 
     @property
@@ -119,7 +119,7 @@ def read_slates(path: Path, unit_column: str | None = None) -> SlateLog:
         raise InterplayError(f"{path.name}: there are 0 rows: export at least one step")
     _check_values(frame, path.name)
     unit, known = read_ids(frame["world" if unit_column is None else unit_column], path.name)
-    if unit_column is None:  # a log's user has one id in all worlds, and is drawn anew in each
+    if unit_column is None:  # a log's user has one id in all worlds, and is another user in each
         unit = unit + len(known) * read_ids(frame["user"], path.name)[0]
     return SlateLog(path.name, frame, unit)
 
@@ -164,7 +164,7 @@ def uniform_slates(log: SlateLog) -> Floats:
 
 
 def evaluate_slates(log: SlateLog, log_probability: Floats, seed: int = 0) -> list[Evaluation]:
-    """What the estimators of ``WEIGHTING`` say of a target; slates of users who were away do not count.
+    """Estimates of a target by ``WEIGHTING``. Slates of absent users do not count.
 
     Args:
         log: the slates.
@@ -172,20 +172,20 @@ def evaluate_slates(log: SlateLog, log_probability: Floats, seed: int = 0) -> li
         seed: of the bootstrap.
 
     Raises:
-        InterplayError: a slate's propensity is not known, all were certain and the target shows others, or nobody
+        InterplayError: a slate's propensity is not known, all were certain and the target shows others, or no user
             was there.
     """
     _check_overlap(log, log_probability)
     case = slate_case(log.reward, log.log_propensity, log_probability, log.source)
     there = log.active
     if not there.any():
-        raise InterplayError(f"{log.source}: active is False in all {len(log):,} rows, so that nobody saw a slate: "
+        raise InterplayError(f"{log.source}: active is False in all {len(log):,} rows, so that no user saw a slate: "
                              "export a market in which users stay")
     return evaluate_case(Case(*(column[there] for column in case)), WEIGHTING, seed, unit=log.unit[there])
 
 
 def _check_overlap(log: SlateLog, log_probability: Floats) -> None:
-    """Refuse slates none of which was left to chance, unless the target is who showed them."""
+    """Reject slates of a deterministic policy, unless the target shows the same slates."""
     certain = (np.abs(log.log_propensity) < _ROUNDING).all()
     if certain and (np.abs(log_probability) > _ROUNDING).any():
         raise InterplayError(f"{log.source}: log_propensity is 0 in every row, so that the platform left nothing to "

@@ -54,7 +54,7 @@ def run_slates(log: SlateLog, folder: Path, allow_code: bool = False) -> Floats:
 
 @torch.no_grad()
 def replayed(log: SlateLog, market: Market, cast: Cast, name: str) -> Floats:
-    """The same for a cast in its market; ``name`` tells errors what it is."""
+    """The same for a cast in its market; ``name`` is for error messages."""
     size = log.size()
     _check_size(log, size, market, name)
     others = cast.replaced("platform", None)

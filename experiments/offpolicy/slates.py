@@ -56,7 +56,7 @@ def drawn_log_probability(rules: Rules, state: State, slate: Slate) -> Floats:
     Args:
         rules: of the market that is asked; its slates must be ranked, not in a fixed order.
         state: the worlds that slates were filled in.
-        slate: the slates, which may be anybody's.
+        slate: the slates, of any policy.
     """
     items, valid = (x.flatten(0, 1).cpu().numpy() for x in (slate.items, slate.valid))
     return plackett_luce_log_probability(_draw_scores(rules, state).flatten(0, 1).cpu().numpy(), items, valid)

@@ -39,7 +39,7 @@ class BanditTable(NamedTuple):
     Attributes:
         feedback: the rounds, in the table's order.
         actions: the id of each of the ``A`` actions, those that occur in the table.
-        target: float64 ``[N]`` in [0, 1], with which another policy would have done what was done; None if not told.
+        target: float64 ``[N]`` in [0, 1], the probability of the same actions under another policy; None if not given.
     """
 
     feedback: BanditFeedback

@@ -1,4 +1,4 @@
-"""The command ``interplay pretrain``: representations from a log, beside what they have to beat."""
+"""The command ``interplay pretrain``: representations from a log, beside baselines."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def pretrain(settings: PretrainSettings) -> Path:
         The folder.
 
     Raises:
-        InterplayError: whatever is wrong with the settings or the log.
-        Stopped: by a signal; says how to go on.
+        InterplayError: the settings or the log are wrong.
+        Stopped: by a signal; says how to resume.
     """
     settings = (settings.resumed() if settings.resume is not None
                 else replace(settings, typed=command_line("pretrain", settings)))
@@ -64,7 +64,7 @@ def pretrain(settings: PretrainSettings) -> Path:
         try:
             for name, run in runs.items():
                 done[name] = _results(replace(run, log_dir=folder, name=name, resume=None))
-        finally:  # what is finished is told of, even if the rest fails or is stopped
+        finally:  # report what is finished, even if the rest fails or is stopped
             if done:
                 print(publish(folder, repeats_text, made_by(settings.typed), {
                     "over": "folds" if settings.folds else "seeds", "planned": len(runs), "runs": done}))
@@ -108,7 +108,7 @@ def _one(settings: PretrainSettings) -> Path:
     torch.set_num_threads(1)
     parts = logged_parts(settings, settings.seed)
     print(parts.summary)
-    if settings.task == "responses":  # what could only fail after minutes of training
+    if settings.task == "responses":  # fail now rather than after minutes of training
         parts.held_out.scaled(parts.held_out.reward)
         liked_of(parts.held_out.reward, settings.threshold(parts.train))
     elif settings.implicit_above is not None:
@@ -142,7 +142,7 @@ def _said(settings: PretrainSettings, parts: Parts) -> str:
 def _noted(folder: Path, keeper: Keeper, epochs: int) -> Iterator[Note]:
     """A ``Note`` that writes curves and moves a bar, since training may take minutes.
 
-    Curves are written anew from the points that were kept, so that none is there twice. The bar ends before ``epochs``
+    Curves are rewritten from the saved points, so that no point is there twice. The bar ends before ``epochs``
     where stopping is early, and begins again for the fit on all of the training part.
     """
     for old in folder.glob("events.out.tfevents.*"):
@@ -166,7 +166,7 @@ def _noted(folder: Path, keeper: Keeper, epochs: int) -> Iterator[Note]:
 
 
 def _made_by(settings: PretrainSettings, parts: Parts) -> dict[str, Any]:
-    """All that a training follows from, by the name that people know it by."""
+    """All that a training depends on, by the name that users know."""
     train = parts.train
     return {**asdict(settings.recipe()), "liked_above": float(settings.threshold(train)), "split": settings.split,
             "training part": digest(train), "held-out part": digest(parts.held_out),
@@ -174,7 +174,7 @@ def _made_by(settings: PretrainSettings, parts: Parts) -> dict[str, Any]:
 
 
 def _trained(settings: PretrainSettings, parts: Parts, folder: Path, keeper: Keeper) -> tuple[Fitted, dict[str, Any]]:
-    """The model, and what it and the baselines came to; curves go to the folder."""
+    """The model, and the figures of it and the baselines; curves go to the folder."""
     with _noted(folder, keeper, settings.epochs) as note:
         with interruption() as keeper.stop:
             fitted = fit(settings.learnt(parts.train), settings.recipe(), settings.threshold(parts.train), note,

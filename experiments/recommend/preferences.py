@@ -1,4 +1,4 @@
-"""What a trained agent thinks of every item, for any user of the log that it was trained on."""
+"""A trained agent's scores of all items, for any user of the log that it was trained on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Preferences:
         run: of ``train``, on a log.
 
     Raises:
-        InterplayError: it was on a preset, whose users and items are drawn anew in each world.
+        InterplayError: it was on a preset, in which each world has other users and items.
     """
 
     def __init__(self, run: Run) -> None:
@@ -46,7 +46,7 @@ class Preferences:
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        """Of whom the training part has rows, bool ``[U]``: of others the agent was shown nothing."""
+        """Which users have rows in the training part, bool ``[U]``: of others the agent has seen nothing."""
         return np.bincount(self.parts.train.user, minlength=self.parts.train.num_users) > 0
 
     @torch.no_grad()
@@ -57,13 +57,13 @@ class Preferences:
             InterplayError: the agent has none.
         """
         count = max(1, _PAIRS // self._market.config.num_items)
-        who = torch.from_numpy(users).to(self._market.device)
-        parts = [self._scores(self._market.observe_all(self._state, part), part) for part in torch.split(who, count)]
+        chosen = torch.from_numpy(users).to(self._market.device)
+        parts = [self._scores(self._market.observe_all(self._state, part), part) for part in torch.split(chosen, count)]
         found: NDArray[np.float32] = torch.cat(parts, dim=1)[0, :, 1:].float().cpu().numpy()
         return found
 
-    def _scores(self, seen: Observation, who: Tensor) -> Tensor:
+    def _scores(self, seen: Observation, users: Tensor) -> Tensor:
         if isinstance(self._player, JointAgent):
-            return self._player.scores("users", seen, who)
+            return self._player.scores("users", seen, users)
         assert isinstance(self._player, Agent)
-        return self._player.scores(seen, who)
+        return self._player.scores(seen, users)

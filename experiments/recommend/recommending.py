@@ -63,9 +63,9 @@ class Recommendation(NamedTuple):
         user: id.
         rank: from 1.
         item: id.
-        score: the model's or the agent's, whatever its scale; of popularity, how many met the item.
+        score: of the model or the agent, in its own scale; of popularity, how many users met the item.
         title: of the item; empty where the data has none.
-        source: ``model`` or ``agent``, or ``popularity`` for a user of whom nothing is known.
+        source: ``model`` or ``agent``, or ``popularity`` for an unknown user.
     """
 
     user: str
@@ -89,7 +89,7 @@ def recommend(settings: RecommendSettings) -> list[Recommendation]:
     notes = _notes(lists, catalogue.names(settings.user), settings.k)
     if settings.format == "table":
         text += notes
-    else:  # where programs read, words would be in the way
+    else:  # programs read it: keep notes out
         print(notes, end="", file=sys.stderr)
     if settings.out is None:
         print(text, end="")
@@ -119,7 +119,7 @@ def catalogue_of(run: Path, allow_code: bool) -> Catalogue:
 
 
 class Catalogue:
-    """A ranking with all that its log says of users: what they met in its held-out part too.
+    """A ranking, and the items that each user met in the whole log, its held-out part included.
 
     Lists hold the highest scores first. Of equal scores the item that more users took comes first, then the one with
     the lower id, so that lists do not depend on the order of the log's rows.
@@ -129,7 +129,7 @@ class Catalogue:
         implicit_above: as in ``taken``: pairs that are not above it were met, but do not make an item popular.
         source: what ``scores`` are of.
         scores: of all items for users.
-        known: bool ``[U]``, of whom the scores know something.
+        known: bool ``[U]``, users that have scores of their own.
     """
 
     def __init__(self, log: InteractionLog, implicit_above: float | None, source: str, scores: Ranker,
@@ -143,20 +143,20 @@ class Catalogue:
         self._order: Ints = np.array(by_id)[np.argsort(-count, kind="stable")]
 
     def names(self, users: Sequence[str]) -> list[str]:
-        """These ids, or everybody's."""
+        """These ids, or those of all users."""
         return list(users) or [str(name) for name in self._log.user_ids]
 
     def lists(self, users: Sequence[str], k: int) -> Iterator[Recommendation]:
-        """Lists of ``k`` for these ids, or for everybody; those of whom nothing is known get what is popular."""
+        """Lists of ``k`` for these ids, or for all users; unknown users get what is popular."""
         names = self.names(users)
         numbered = [name for name in names if name in self._number]
         known = {name for name in numbered if self._known[self._number[name]]}
         rows = self._rows([name for name in numbered if name in known], self._scores, k)
         rows |= self._rows([name for name in numbered if name not in known], self._crowd, k)
-        nobody = self._top(np.array(self._crowd(np.zeros(1, np.int64)), dtype=np.float32), k)[0]
+        popular = self._top(np.array(self._crowd(np.zeros(1, np.int64)), dtype=np.float32), k)[0]
         for name in names:
             source = self._source if name in known else "popularity"
-            for place, (item, score) in enumerate(rows.get(name, nobody), start=1):
+            for place, (item, score) in enumerate(rows.get(name, popular), start=1):
                 title = "" if self._log.titles is None else self._log.titles[item]
                 yield Recommendation(name, place, str(self._log.item_ids[item]), score, title, source)
 
@@ -195,16 +195,16 @@ def _safe(line: Recommendation) -> Recommendation:
 
 
 def _notes(lists: Sequence[Recommendation], names: Sequence[str], k: int) -> str:
-    """A line for those who got what is popular, and one for those whose lists are shorter than asked for."""
+    """A line for users that got what is popular, and one for users with lists shorter than ``k``."""
     length = Counter(line.user for line in lists)
     unknown = sorted({line.user for line in lists if line.source == "popularity"})
     short = [name for name in names if length[name] < k]
-    told = [f"nothing is known of {_some(unknown)}: what is popular instead"] if unknown else []
-    told += [f"fewer than {k} items are new to {_some(short)}: lists are shorter"] if short else []
-    return "".join(f"{line}\n" for line in told)
+    lines = [f"nothing is known of {_some(unknown)}: what is popular instead"] if unknown else []
+    lines += [f"fewer than {k} items are new to {_some(short)}: lists are shorter"] if short else []
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _some(names: Sequence[str]) -> str:
-    """The first of them, and how many others there are."""
+    """The first names, and the number of others."""
     others = f" and {len(names) - _NAMED:,} others" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + others

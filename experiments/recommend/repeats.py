@@ -1,4 +1,4 @@
-"""Several runs of pretrain as one report: what each model comes to, and by how much two towers differ from it."""
+"""Several runs of pretrain as one report: figures of each model, and by how much two towers differ from it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def repeats_text(folder: Path, source: Mapping[str, Any]) -> str:
 
     Args:
         folder: not read.
-        source: whose data are ``runs`` (name of each finished run, and what its ``results.json`` holds), ``planned``
-            (how many there should be) and ``over`` (what they differ in).
+        source: its data are ``runs`` (name of each finished run, and what its ``results.json`` holds), ``planned``
+            (how many there should be) and ``over`` (what differs between them).
     """
     runs, planned, over = (source["data"][name] for name in ("runs", "planned", "over"))
     names, results = ", ".join(runs), list(runs.values())
@@ -51,8 +51,8 @@ def _cell(value: Any) -> str:
 def _ridges(results: list[Mapping[str, Any]]) -> str:
     """Which ridges were chosen, if any were."""
     chosen = {name: ", ".join(f"{run['ridges'][name]:g}" for run in results) for name in results[0].get("ridges", ())}
-    told = "; ".join(f"{name} {values}" for name, values in chosen.items())
-    return f" Ridges chosen on a part of the training part: {told}." if told else ""
+    values_of = "; ".join(f"{name} {values}" for name, values in chosen.items())
+    return f" Ridges chosen on a part of the training part: {values_of}." if values_of else ""
 
 
 def _means(results: list[Mapping[str, Any]]) -> dict[str, dict[str, Estimate]]:

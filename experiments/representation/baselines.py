@@ -1,4 +1,4 @@
-"""What learned representations have to beat, on the same split: each is a few lines and has no luck in it."""
+"""Baselines that learned representations have to beat on the same split. They are deterministic."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LARGEST = 20_000  # items whose square still fits into memory: 3 GB of float64
 
 
 def popularity(seen: csr_matrix) -> Ranker:
-    """The same list for everybody: what most users met."""
+    """The same list for all users: items by how many users met them."""
     count = np.asarray(seen.sum(0)).ravel()
     return lambda users: np.broadcast_to(count, (len(users), len(count)))
 

@@ -24,9 +24,9 @@ Note = Callable[[str, float, int], None]
 
 
 class Training:
-    """A model under training. Between two batches it can be saved, and goes on bit for bit.
+    """A model under training. Between two batches it can be saved, and it resumes bit for bit.
 
-    An epoch under way is saved as the noise it began with and the batches that are done: going on draws them again.
+    An unfinished epoch is saved as the noise it began with and the number of batches done: resuming draws them again.
 
     Args:
         log: what is learnt from.
@@ -79,7 +79,7 @@ class Training:
         self._batches, self._loss = self._batches + 1, self._loss + float(loss.detach())
 
     def state_dict(self) -> State:
-        """What it goes on from."""
+        """The state to resume from."""
         return {"model": self.model.state_dict(), "optimiser": self._optimiser.state_dict(), "began": self._began,
                 "epoch": self._epoch, "batches": self._batches, "loss": self._loss}
 

@@ -1,4 +1,4 @@
-"""Matrix factorisation as what predicted responses have to beat, its ridge chosen on the training part alone."""
+"""Matrix factorisation, the baseline of predicted responses. Its ridge is chosen on the training part."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SIZES = {"biases": 0, "als": 10}
 """Names of what is fitted, and how long its vectors are."""
 
 RIDGES = (0.15, 0.25, 0.33, 0.45, 0.6, 0.8)
-"""Penalties to choose from, see ``fit_factors``: from one that overfits ratings of films to one that leaves the biases
-alone."""
+"""Penalties to choose from, see ``fit_factors``: from one that overfits ratings of films to one that leaves only the
+biases."""
 
 
 class Factorised(NamedTuple):
@@ -24,7 +24,7 @@ class Factorised(NamedTuple):
 
     Attributes:
         ridge: the penalty of least validation error.
-        validation: float64 ``[V]``, of the validation part, by the fit that had not seen it.
+        validation: float64 ``[V]``, of the validation part, by a fit without it.
         held_out: float64 ``[N]``, of the held-out part, by the fit to all of the training part.
     """
 
@@ -38,11 +38,11 @@ def factorise(inner: InteractionLog, validation: InteractionLog, train: Interact
     """Fit with every ridge to ``inner``, and with the best for ``validation`` to ``train``, which is both.
 
     Args:
-        inner: what is learnt from while the ridge is chosen.
-        validation: what chooses it.
-        train: the two together.
-        held_out: what is to be predicted, and has no say.
-        size: of the vectors; 0 fits biases alone.
+        inner: the part to learn from while the ridge is chosen.
+        validation: the part that chooses it.
+        train: both together.
+        held_out: the part to predict; it chooses nothing.
+        size: of the vectors; 0 fits only biases.
         ridges: to choose from.
     """
     tried = [predicted(fit_factors(inner, size, ridge), validation) for ridge in ridges]

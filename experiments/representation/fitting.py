@@ -93,7 +93,7 @@ class Fitted:
 
 @dataclass
 class _Choice:
-    """For how many epochs to train, as far as the validation part has told.
+    """For how many epochs to train, by the validation figures so far.
 
     Attributes:
         best: its best figure.
@@ -105,8 +105,8 @@ class _Choice:
     epochs: int = 0
     predicted: Tensor | None = None
 
-    def heed(self, epoch: int, figure: float, predicted: Tensor | None) -> None:
-        """Take note of the figure after an epoch."""
+    def update(self, epoch: int, figure: float, predicted: Tensor | None) -> None:
+        """Take the figure after an epoch into account."""
         if figure > self.best:
             self.best, self.epochs, self.predicted = figure, epoch, predicted
 
@@ -119,13 +119,13 @@ def fit(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | No
         log: the training part.
         recipe: what and how.
         liked_above: responses above it are liked.
-        note: told of losses and validation figures, and of the losses on all of it as ``whole_loss``.
+        note: gets losses and validation figures; losses of the second training are called ``whole_loss``.
         how: how the validation part is chosen: like the held-out part was.
-        keeper: keeps the training; goes on with what it has kept.
+        keeper: saves the training, and holds the saved state to resume from.
 
     Raises:
-        InterplayError: the log is too short to be parted.
-        Stopped: by a signal; the training is kept.
+        InterplayError: the log is too short to split.
+        Stopped: by a signal; the training is saved.
     """
     saved = {} if keeper is None else keeper.saved
     choice = _Choice(**saved.get("choice", {}))
@@ -136,7 +136,7 @@ def fit(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | No
     training = Training(log, recipe, liked_above, saved.get("whole"))
     fitted = _repeat(choice.epochs, training, note, _between(keeper, choice, "whole", training))
     fitted.validation = None if choice.predicted is None else choice.predicted.numpy()
-    if keeper is not None:  # what is left to do may be stopped, too
+    if keeper is not None:  # a signal may still stop what follows
         keeper.now(lambda: keeper.save(_state(choice, "whole", training)))
     return fitted
 
@@ -148,13 +148,13 @@ def _choose(choice: _Choice, training: Training, validation: InteractionLog, not
         figure, predicted = _figure(_fitted(training, epoch), training.log, validation)
         if note is not None:
             note("validation", figure, epoch)
-        choice.heed(epoch, figure, predicted)
+        choice.update(epoch, figure, predicted)
         if epoch - choice.epochs >= training.recipe.patience:
             break
 
 
 def _repeat(epochs: int, training: Training, note: Note | None, between: Callable[[], None]) -> Fitted:
-    """Train for as many epochs."""
+    """Train for ``epochs`` epochs."""
     again = None if note is None else lambda name, value, epoch: note(f"whole_{name}", value, epoch)
     epoch = 0
     for epoch in training.epochs(again, between):
@@ -168,20 +168,20 @@ def _fitted(training: Training, epochs: int) -> Fitted:
 
 
 def _between(keeper: Keeper | None, choice: _Choice, phase: str, training: Training) -> Callable[[], None]:
-    """What is done between two batches."""
+    """The function to call between two batches."""
     if keeper is None:
         return lambda: None
     return lambda: keeper.between(lambda: keeper.save(_state(choice, phase, training)))
 
 
 def _state(choice: _Choice, phase: str, training: Training) -> State:
-    """All that a training goes on from: what is in it under "inner" is over once there is "whole"."""
+    """All that a training resumes from. Once it has "whole", the training on the inner part is over."""
     return {"choice": vars(choice), phase: training.state_dict()}
 
 
 def inner_parts(log: InteractionLog, seed: int, how: Literal["random", "last"] = "random") -> \
         tuple[InteractionLog, InteractionLog]:
-    """The training part, parted once more: what is learnt from while numbers are chosen, and what chooses them."""
+    """The training part, split again: a part to learn from while numbers are chosen, and a part that chooses them."""
     return split_log(log, VALIDATION, how, seed)
 
 

@@ -22,8 +22,8 @@ class Batch(NamedTuple):
     Attributes:
         user: int64 ``[S]``.
         history: what each met, without the targets.
-        target: int64 ``[S, P]``, 1 + the item that followed, or whose response is to be told; padded with 0.
-        response: float32 ``[S, P]`` in [0, 1], to the targets, where responses are to be told.
+        target: int64 ``[S, P]``, 1 + the item that followed, or whose response is predicted; padded with 0.
+        response: float32 ``[S, P]`` in [0, 1], to the targets, where responses are predicted.
     """
 
     user: Tensor
@@ -97,7 +97,7 @@ class Histories:
         Args:
             generator: of the order and of what is left out.
             size: users of a batch.
-            dropout: chance of each pair to be left out of the history, and so to be told.
+            dropout: chance of each pair to be left out of the history, and so to be predicted.
             length: steps of the history at most, the latest; None = all.
         """
         # Here and not for all: a log of nothing but clicks has items to rank, and no scale of responses.
@@ -106,12 +106,12 @@ class Histories:
         for part in _parts(torch.from_numpy(np.flatnonzero(self._count)), generator, size):
             user = part.numpy()
             whole = self.now(user)
-            told, drawn = (torch.from_numpy(self._at(column, user, self._count[user], self.longest))
+            answers, drawn = (torch.from_numpy(self._at(column, user, self._count[user], self.longest))
                            for column in (response, fate))
             kept = drawn >= dropout
             latest = slice(-(length or self.longest), None)
             history = History((whole.items * kept)[:, latest], (whole.liked & kept)[:, latest])
-            yield Batch(part, history, whole.items * ~kept, told)
+            yield Batch(part, history, whole.items * ~kept, answers)
 
     def _windows(self, user: Ints, end: Ints, length: int) -> History:
         """The ``length`` rows before each user's ``end``-th, the latest last."""

@@ -75,7 +75,7 @@ def _sampled(model: TwoTower, users: Tensor, items: Tensor, target: Tensor, nega
     chosen = (target - 1).clamp(min=0)
     own = model.pair_logits(users.unsqueeze(1), items[chosen]) + (model.item_bias - expected)[chosen]
     others = model.logits(users, items[negatives]) + (model.item_bias - expected)[negatives]
-    # A negative that is a target by accident would be told to be both.
+    # A negative that happens to be the target would be trained towards both.
     same = (negatives + 1 == target.unsqueeze(2)).any(1)
     lowest = torch.finfo(own.dtype).min / 4
     logits = torch.cat([own.masked_fill(target == 0, lowest), others.masked_fill(same, lowest)], dim=1)

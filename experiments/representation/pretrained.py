@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
+from interplay.experiments.common.log_settings import LogSettings
 from interplay.experiments.common.logs import digest
 from interplay.experiments.common.saving import CONFIG, digest_of_file, load_checkpoint
-from interplay.experiments.common.settings import LogSettings, TrainSettings
+from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.representation.fitting import Fitted
 from interplay.experiments.representation.histories import Histories
 from interplay.experiments.representation.settings import MODEL, PretrainSettings
@@ -74,7 +75,7 @@ def run_for(encoder: Path, seed: int) -> Path:
     """The folder of the run for this seed among those of ``pretrain --seeds``, or ``encoder``, if it is a run itself.
 
     Raises:
-        InterplayError: there are runs for other seeds alone.
+        InterplayError: there are only runs for other seeds.
     """
     own = encoder / f"s{seed}"
     if own.is_dir() or (encoder / MODEL).is_file():
@@ -106,7 +107,7 @@ def encoder_of(settings: TrainSettings, train: InteractionLog) -> Saved:
 
 
 def _differences(made: PretrainSettings, wanted: TrainSettings) -> str:
-    """What differs in how the two training parts came about, and the mend."""
+    """What differs between the settings of the two training parts, and the fix."""
     pairs = {name: (_plain(made, name), _plain(wanted, name)) for name in _PART}
     found = [f"{name}={one} there, {other} here" for name, (one, other) in pairs.items() if one != other]
     if not found:

@@ -42,7 +42,7 @@ class Ranking(NamedTuple):
             best list.
         hit_rate: share of users with a held-out item in the list.
         mrr: 1 / rank of the first held-out item, over the whole catalogue.
-        coverage: share of items that are in anybody's list.
+        coverage: share of items that are in at least one list.
     """
 
     recall: Estimate
@@ -55,7 +55,7 @@ class Ranking(NamedTuple):
 
 
 def interactions(log: InteractionLog) -> csr_matrix:
-    """Who met what: 1 where a pair occurs, ``[U, I]``."""
+    """The pairs of a log: 1 where a pair occurs, ``[U, I]``."""
     pairs = log.pairs().key
     rows, columns = np.divmod(pairs, log.num_items)
     return csr_matrix((np.ones(len(pairs), np.float32), (rows, columns)), shape=(log.num_users, log.num_items))
@@ -70,7 +70,7 @@ def top_k(scores: NDArray[np.floating], k: int) -> Ints:
     """Columns of the ``k`` highest scores of each row, best first, the lower column first among equals: ``[n, k]``."""
     k = min(k, scores.shape[1])
     worst = -np.partition(-scores, k - 1, axis=1)[:, k - 1 : k]
-    # Whoever ties with the last place may be among many: order all of those by number.
+    # Many items may tie with the last place: order all of those by number.
     order = np.argsort(np.where(scores >= worst, -scores, np.inf), axis=1, kind="stable")
     return order[:, :k].astype(np.int64)
 

@@ -36,8 +36,8 @@ class Recipe:
     history_length: Annotated[int, Bounds(1, 100_000)] = when(_IN_ORDER, 50)
     """Steps that cnn, gru and transformer read."""
     dropout: float = 0.6
-    """Chance of each item of a history to be left out in training; responses are told of what is left out, and so
-    need it above 0."""
+    """Chance of each item of a history to be left out in training. The model predicts responses to what is left out,
+    so that --task responses needs it above 0."""
     learning_rate: Positive = 1e-3
     """Adam's step."""
     weight_decay: NotNegative = 2.0
@@ -65,5 +65,5 @@ class Recipe:
         if not 0.0 <= self.dropout < 1.0:
             raise InterplayError(f"dropout={self.dropout} must be at least 0 and below 1")
         if self.task == "responses" and self.dropout == 0.0:
-            raise InterplayError("dropout=0.0: responses are told of what is left out of histories: give a dropout "
-                                 "above 0")
+            raise InterplayError("dropout=0.0: responses are predicted to what is left out of histories: give a "
+                                 "dropout above 0")

@@ -1,4 +1,4 @@
-"""How well responses are predicted: of the pairs that were held out, and of these alone."""
+"""How well responses to held-out pairs are predicted."""
 
 from __future__ import annotations
 
@@ -58,8 +58,7 @@ def judge(predicted: Floats, actual: Floats, liked_above: float, probability: Fl
             response, ``probability_of`` gives it.
 
     Raises:
-        InterplayError: all or none of the pairs are liked, so that nothing can be told apart, or a prediction is not
-            finite.
+        InterplayError: all or none of the pairs are liked, or a prediction is not finite.
     """
     check_finite(predicted, "predicted responses to the held-out part")
     liked = liked_of(actual, liked_above)
@@ -81,7 +80,7 @@ def liked_of(actual: NDArray[np.floating], liked_above: float) -> NDArray[np.boo
     liked: NDArray[np.bool_] = actual > liked_above
     if liked.all() or not liked.any():
         raise InterplayError(f"liked_above={liked_above:g}: {int(liked.sum())} of {len(liked)} held-out responses are "
-                             "above it: choose a threshold that parts them")
+                             "above it: choose a threshold that separates them")
     return liked
 
 
@@ -101,7 +100,7 @@ def probability_of(predicted: Floats, actual: Floats, liked_above: float, wanted
         predicted: float64 ``[N]``, of pairs that are known: never the held-out ones.
         actual: float64 ``[N]``, their responses.
         liked_above: responses above it are liked.
-        wanted: float64 ``[M]``, predictions to be translated.
+        wanted: float64 ``[M]``, predictions to translate.
     """
     centre, scale = predicted.mean(), max(1e-9, float(predicted.std()))
     model = fit_logistic(((predicted - centre) / scale)[:, None], actual > liked_above, ridge=_PLATT_RIDGE)

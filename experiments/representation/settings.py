@@ -12,8 +12,8 @@ from interplay.envs.checking import Count
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.flags import Many, when
+from interplay.experiments.common.log_settings import LogSettings
 from interplay.experiments.common.saving import CONFIG, RESULTS
-from interplay.experiments.common.settings import LogSettings
 from interplay.experiments.representation.ranking import taken
 from interplay.experiments.representation.recipe import RANKING, Recipe
 
@@ -60,7 +60,7 @@ class PretrainSettings(LogSettings, Recipe):
 
     @property
     def inner(self) -> Literal["random", "last"]:
-        """How the training part is parted once more: like the held-out part was, where that is its users' last."""
+        """How the training part is split again: by users' last rows if the held-out part was, else at random."""
         return "last" if self.split == "last" else "random"
 
     def check(self) -> None:
@@ -74,24 +74,24 @@ class PretrainSettings(LogSettings, Recipe):
             raise InterplayError("pretrain needs a log: give one with --log")
         if self.task == "ranking" and self.implicit_above is not None and self.scale_rewards != "none":
             raise InterplayError(f"scale_rewards={self.scale_rewards!r} with implicit_above={self.implicit_above:g}: "
-                                 "rankings are learnt from pairs that are above it or not, whatever the scale: leave "
-                                 "one out")
+                                 "rankings use only whether a pair is above it, so that the scale has no effect: "
+                                 "leave one out")
         if self.folds and (self.split != "own" or self.seeds > 1):
             raise InterplayError(f"folds=True, split={self.split!r}, seeds={self.seeds}: folds are splits of the data "
                                  "set's own, each run once: take them with --split own and without --seeds")
 
     def resumed(self) -> PretrainSettings:
-        """Those of the run to go on with.
+        """The settings of the run to resume.
 
         Raises:
-            InterplayError: it is no run that goes on, or has other settings than are asked for.
+            InterplayError: the folder is not a run that can be resumed, or has other settings than these.
         """
-        assert self.resume is not None, "asked for"
+        assert self.resume is not None, "the caller checks"
         if not (self.resume / CONFIG).is_file():
             raise InterplayError(f"{str(self.resume)!r} is not a run of pretrain: it has no {CONFIG}; give a folder "
                                  "that pretrain wrote")
         if (self.resume / RESULTS).is_file():
-            raise InterplayError(f"{str(self.resume)!r} is finished: there is nothing to go on with")
+            raise InterplayError(f"{str(self.resume)!r} is finished: there is nothing to resume")
         made = self.read(self.resume)
         self.check_resumes(made, self.resume)
         return replace(made, resume=self.resume)

@@ -173,8 +173,8 @@ def _missed(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 _READING = (f"Means of skewed or failing runs have no interval that holds at these sizes. Where {_FAILS:.0%} of the "
-            f"runs fail, {(1 - _FAILS) ** 5:.0%} of all samples of five have no failure, and nothing in them tells of "
-            "one: read the column with each seed. The interquartile mean ignores failures that are rarer than a "
+            f"runs fail, {(1 - _FAILS) ** 5:.0%} of all samples of five have no failure, and nothing in them shows "
+            "it: read the column with each seed. The interquartile mean ignores failures that are rarer than a "
             "quarter, and its interval says nothing of them. Runs are taken to be independent, as seeds are. "
             "Off-policy estimates have bootstrap intervals over many rounds; `scripts/estimators.py` shows their "
             "coverage.")

@@ -24,8 +24,9 @@ from interplay.envs.data import (
 )
 from interplay.envs.data.split import How
 from interplay.envs.types import InterplayError
+from interplay.experiments.common.log_settings import LogSettings
 from interplay.experiments.common.logs import logged_parts
-from interplay.experiments.common.settings import LogSettings, TrainSettings
+from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.loop.game import make_game
 
 

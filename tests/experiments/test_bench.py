@@ -113,7 +113,7 @@ print(sum(os.times()[2:4]))
 """
 
     def run(how):
-        # It returns once nobody holds the output: a busy process that was left behind would keep it open.
+        # It returns once no process holds the output: a busy process that was left behind would keep it open.
         return subprocess.run([sys.executable, "-c", script, how], capture_output=True, text=True, check=False,
                               timeout=100)
 

@@ -1,4 +1,4 @@
-"""Peers of the speed benchmark: how they are measured, and whoever of them is installed.
+"""Peers of the speed benchmark: how they are measured, and those that are installed.
 
 Peers have Pythons of their own: `INTERPLAY_PEERS` names more to look in than the one that runs the tests, divided as
 `PATH` is.

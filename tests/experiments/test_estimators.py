@@ -65,7 +65,7 @@ class TestSynthetic:
         policy = self.BANDIT.logger(log.context)
         assert np.bincount(log.action) / len(log) == pytest.approx(policy.mean(0), abs=0.005)
         assert (log.propensity == policy[np.arange(len(log)), log.action]).all()
-        # 1/p times the action's indicator has mean 1 for each action, whatever the context.
+        # 1/p times the action's indicator has mean 1 for each action, in any context.
         assert np.bincount(log.action, 1.0 / log.propensity) / len(log) == pytest.approx(1.0, abs=0.06)
         assert (log.action != self.BANDIT.log(100_000, 1).action).any()
 

@@ -34,7 +34,7 @@ def test_propensities_are_those_of_the_actions_and_the_target_is_a_policy() -> N
     assert e.action.shape == (400 * 12, 3)
     assert np.unique(e.unit).tolist() == list(range(400))
     assert log.policy.sum(2) == pytest.approx(1.0, abs=1e-9)
-    for k in range(e.num_actions):  # 1/p times the indicator has mean 1, whatever it is multiplied by
+    for k in range(e.num_actions):  # 1/p times the indicator has mean 1, multiplied by anything independent
         inverse = (e.action == k) / e.propensity
         assert inverse.mean() == pytest.approx(1.0, abs=0.06), k
         assert (inverse * e.features[..., 1]).mean() == pytest.approx(e.features[..., 1].mean(), abs=0.03), k
@@ -80,7 +80,7 @@ def test_the_truth_of_an_episode_is_what_one_who_deviates_alone_earns() -> None:
     assert float(torch.as_tensor(earned).mean()) == pytest.approx(truth.value, abs=0.06)
     assert truth.error < 0.02
     together = all_deviate(market, 2_000)
-    assert together.value < truth.value - 0.01, "who wear out the same items earn less together"
+    assert together.value < truth.value - 0.01, "users that wear out the same items earn less together"
 
 
 def test_one_who_deviates_leaves_the_others_choices_as_they_are() -> None:

@@ -1,4 +1,4 @@
-"""The harness of faults: it tells what went wrong, and a small part of it finds nothing."""
+"""The harness of faults: it reports what went wrong, and a small part of it finds nothing."""
 
 import csv
 import json

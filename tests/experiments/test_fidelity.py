@@ -105,11 +105,11 @@ def test_features_of_a_response_are_made_of_earlier_ones_alone() -> None:
 
 
 def people(seed: int, upside_down: bool = False) -> Trace:
-    """Eighty users, half of whom like what the others do not; whoever liked the last item likes the next."""
+    """Eighty users, of which half like what the others do not; a user that liked the last item likes the next."""
     rng = np.random.default_rng(seed)
     user = np.tile(np.arange(80), 20)
     liked = (user % 2 == 0) ^ (rng.random(len(user)) < 0.2)
-    if upside_down:  # whoever liked the last one does not like the next
+    if upside_down:  # a user that liked the last one does not like the next
         liked ^= (np.arange(len(user)) // 80) % 2 == 0
     return Trace(user, rng.integers(0, 30, len(user)), liked.astype(float), user, 80, 30)
 
@@ -205,10 +205,10 @@ def test_a_market_made_of_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[
     table = ratings(tmp_path / "table.csv")
     assert main(["fidelity", "--log", str(table), "--out", str(tmp_path / "out"), "--resamples", "20",
                  "--position-column", "slot"]) == 0
-    told = capsys.readouterr().out
-    assert "sessions are all responses of a user" in told
-    assert "| positions" in told
-    assert "left out: the log has no topics" in told
+    text = capsys.readouterr().out
+    assert "sessions are all responses of a user" in text
+    assert "| positions" in text
+    assert "left out: the log has no topics" in text
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
@@ -219,7 +219,7 @@ def test_a_market_made_of_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[
     (["--log", "TABLE", "--scale-rewards", "user"], "scale_rewards='user' would compare"),
     (["--log", "TABLE", "--position-column", "place"], "position_column='place' is no column of table.csv"),
     (["--log", "TABLE", "--position-column", "slot", "--k-core", "8"], "positions cannot be matched"),
-    (["--log", "TABLE", "--market", "horizon=1", "--users", "first", "--items", "nobody"], "nobody"),
+    (["--log", "TABLE", "--market", "horizon=1", "--users", "first", "--items", "unknown-agent"], "unknown-agent"),
 ])
 def test_wrong_input_ends_in_one_line(arguments: list[str], message: str, tmp_path: Path,
                                       capsys: pytest.CaptureFixture[str]) -> None:

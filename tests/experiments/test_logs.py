@@ -9,8 +9,9 @@ import pytest
 
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.flags import typed_flags
+from interplay.experiments.common.log_settings import LogSettings
 from interplay.experiments.common.logs import logged_parts
-from interplay.experiments.common.settings import LogSettings, TrainSettings
+from interplay.experiments.common.settings import TrainSettings
 
 WARNING = "are 1, the bottom of the scale"
 

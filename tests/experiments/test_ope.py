@@ -144,14 +144,14 @@ class TestExpectation:
     TARGET = np.array([[0.5, 0.5], [0.75, 0.25]])
     TRUTH = (TARGET * RATE).sum(1).mean()
 
-    def expectation(self, estimator: object, model: np.ndarray, told: np.ndarray | None = None) -> float:
+    def expectation(self, estimator: object, model: np.ndarray, logged: np.ndarray | None = None) -> float:
         """The estimator's mean over contexts in order 0 and 1, actions and Bernoulli rewards."""
-        total, told = 0.0, self.LOGGER if told is None else told
+        total, logged = 0.0, self.LOGGER if logged is None else logged
         for a, b, r, s in itertools.product((0, 1), repeat=4):
             action, reward, rows = np.array([a, b]), np.array([r, s], dtype=float), np.arange(2)
             rate = self.RATE[rows, action]
             chance = (self.LOGGER[rows, action] * np.where(reward == 1.0, rate, 1.0 - rate)).prod()
-            log = BanditFeedback(np.array([[0.0], [1.0]]), action, reward, told[rows, action], 2)
+            log = BanditFeedback(np.array([[0.0], [1.0]]), action, reward, logged[rows, action], 2)
             total += chance * estimator(make_case(log, self.TARGET, model)).value  # type: ignore[operator]
         return total
 
@@ -161,9 +161,9 @@ class TestExpectation:
         assert self.expectation(estimator, wrong) == pytest.approx(self.TRUTH, abs=1e-12)
 
     def test_dr_is_unbiased_with_the_true_model_whatever_the_propensities(self) -> None:
-        told = np.array([[0.5, 0.5], [0.9, 0.1]])
-        assert self.expectation(doubly_robust, self.RATE, told) == pytest.approx(self.TRUTH, abs=1e-12)
-        assert abs(self.expectation(ips, self.RATE, told) - self.TRUTH) > 0.01
+        logged = np.array([[0.5, 0.5], [0.9, 0.1]])
+        assert self.expectation(doubly_robust, self.RATE, logged) == pytest.approx(self.TRUTH, abs=1e-12)
+        assert abs(self.expectation(ips, self.RATE, logged) - self.TRUTH) > 0.01
 
     def test_clipping_biases_downwards_by_what_it_cuts(self) -> None:
         # Only action 0 weighs more than 1: 2 and 1.5, where it is taken with 0.25 and 0.5.
@@ -199,7 +199,7 @@ class TestModels:
 
     @pytest.mark.parametrize("binary", [True, False])
     def test_a_great_ridge_leaves_the_mean(self, binary: bool) -> None:
-        """As the intercept has none. Two folds: each is told the other's mean."""
+        """As the intercept has none. Two folds: each predicts the other's mean."""
         log, _, _ = skewed(400, 0)
         log = log if binary else replace(log, reward=log.reward + 5.0)
         found = cross_fitted(log, folds=2, ridge=1e5)

@@ -68,7 +68,7 @@ class TestEpisodes:
 
     @pytest.mark.parametrize("steps", [2, 3])
     def test_where_values_cannot_be_fitted_weights_get_them_right_nevertheless(self, steps: int) -> None:
-        """The features do not tell the states apart, so that one number has to do for both."""
+        """Both states have the same features, so that they share one number."""
         log, policy = everything(steps)
         blind, truth = replace(log, features=np.ones((*log.action.shape, 1))), value(0, steps)
         assert abs(fitted_q(blind, policy, DISCOUNT).value - truth) > 0.04

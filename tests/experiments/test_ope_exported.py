@@ -90,7 +90,7 @@ class TestWhoMadeTheSlates:
 
     @pytest.mark.parametrize("changes", [{}, {"upkeep": 3.0}, {"num_candidates": 5}])
     def test_the_market_itself(self, tmp_path: Path, changes: dict[str, object]) -> None:
-        """Played again, with the boosts of items that court at random."""
+        """Played again, with the boosts of items that boost at random."""
         market = town(**changes)
         log = exported(tmp_path, market, users="conditional-logit", items="random")
         chances = replayed(log, market, cast(market, items="random"), "run")
@@ -231,7 +231,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize(("flags", "said"), [
         (["--policy", "most-clicked"], "policy='most-clicked' is one of single items"),
-        (["--policy", "no-run"], "'no-run' is not a run"), (["--unit-column", "who"], "no column 'who'; name one of"),
+        (["--policy", "no-run"], "'no-run' is not a run"), (["--unit-column", "unit"], "no column 'unit'; name one of"),
         (["--reward-column", "response"], "--reward-column response has no effect")])
     def test_flags_that_do_not_fit(self, tmp_path: Path, flags: list[str], said: str,
                                    capsys: pytest.CaptureFixture[str]) -> None:
@@ -263,8 +263,8 @@ def test_the_command_asks_a_runs_log_about_the_run(tmp_path: Path, capsys: pytes
         capsys.readouterr()
         assert main(["ope", str(path), "--policy", str(run), "--csv", str(out)]) == 0
         found[name] = pl.read_csv(out)
-        assert f"{name}.market.parquet: 2,000 slates that users saw" in (told := capsys.readouterr().out)
-        assert f"target: the platform of {run}" in told
+        assert f"{name}.market.parquet: 2,000 slates that users saw" in (text := capsys.readouterr().out)
+        assert f"target: the platform of {run}" in text
     assert found["still"]["estimator"].to_list() == ["IPS", "clipped IPS", "SNIPS"]
     mean = float(pl.read_parquet(tmp_path / "still.market.parquet")["reward"].sum()) / 2_000
     assert found["still"]["value"].to_list() == pytest.approx([mean] * 3)

@@ -24,7 +24,7 @@ def choices(rounds: int = 4000, repeat: int = 1) -> pl.DataFrame:
     chance /= chance.sum(1, keepdims=True)
     action = (chance.cumsum(1) > rng.random(rounds)[:, None]).argmax(1)
     return pl.DataFrame({
-        "who": np.arange(rounds), "item": np.array(["x", "y", "z"])[action],
+        "person": np.arange(rounds), "item": np.array(["x", "y", "z"])[action],
         "reward": (rng.random(rounds) < WORTH[action]).astype(int), "propensity": chance[np.arange(rounds), action],
         "new": TARGET[action], "mood": mood * 1e6, "day": np.where(rng.random(rounds) < 0.5, "fri", "sat"),
     })[np.repeat(np.arange(rounds), repeat)]
@@ -65,7 +65,7 @@ def test_rows_of_one_unit_count_once(tmp_path: Path) -> None:
     """Each row four times: by itself each would halve the interval."""
     choices(1000, repeat=4).write_parquet(tmp_path / "mine.parquet")
     apart, together = (asked(tmp_path / "mine.parquet", *flags).filter(estimator="SNIPS")
-                       for flags in ((), ("--unit-column", "who")))
+                       for flags in ((), ("--unit-column", "person")))
     width = [(f["high"] - f["low"]).item() for f in (apart, together)]
     assert 1.7 < width[1] / width[0] < 2.3
 
@@ -91,9 +91,9 @@ def test_context_is_standardised_and_categories_are_columns(table: Path) -> None
     ({"item": None}, [], "mine.csv: column 'item' has nothing in row 1, but every row needs an id"),
     ({"new": 1.5}, ["--target-column", "new"], "column 'new' has '1.5' in row 1, which is no probability: give one"),
     ({}, ["--target-column", "new", "--policy", "most-clicked"], "--policy most-clicked has no effect"),
-    ({}, ["--propensity-column", "chance"], "no column 'chance'; name one of 'who', 'item', 'reward', 'propensity'"),
+    ({}, ["--propensity-column", "chance"], "no column 'chance'; name one of 'person', 'item', 'reward', 'propensity'"),
     ({}, ["--unit-column", "item", "--context-columns", "item"], "column 'item' is named for two purposes"),
-    ({}, ["--context-columns", "who", "--folds", "9999"], "folds=9999 must be an integer between 2 and 1000"),
+    ({}, ["--context-columns", "person", "--folds", "9999"], "folds=9999 must be an integer between 2 and 1000"),
 ])
 def test_what_cannot_be_is_refused_in_one_line(change: dict[str, object], flags: list[str], said: str, tmp_path: Path,
                                                capsys: pytest.CaptureFixture[str]) -> None:

@@ -174,8 +174,8 @@ def test_an_agents_lists_are_what_it_scores_highest_of_what_is_new(home, capsys)
     assert [(line["user"], line["rank"], line["source"]) for line in lines] == [
         (user, rank, "agent") for user in ("3", "7") for rank in range(1, 5)]
     run = Run.load(home / "run")
-    everybody = run.game.market.observe_all(run.game.market.reset([0]), torch.arange(USERS))
-    values = run.cast["users"].scores(everybody)[0, :, 1:]
+    all_users = run.game.market.observe_all(run.game.market.reset([0]), torch.arange(USERS))
+    values = run.cast["users"].scores(all_users)[0, :, 1:]
     for user in (3, 7):
         met = tastes().filter(polars.col("user") == user)["item"].to_list()
         values[user, met] = -torch.inf
@@ -189,7 +189,7 @@ def test_everybody_gets_an_agents_list_and_strangers_what_is_popular(home, capsy
     lines = recommended(home / "run", capsys, "-k", "2")
     assert len(lines) == USERS * 2
     assert {line["source"] for line in lines} == {"agent"}
-    stranger = recommended(home / "run", capsys, "--user", "nobody", "-k", "1")[0]
+    stranger = recommended(home / "run", capsys, "--user", "unknown", "-k", "1")[0]
     count = np.bincount(tastes()["item"].to_numpy())
     assert (stranger["source"], stranger["item"]) == ("popularity", str(int(count.argmax())))
 
@@ -220,10 +220,10 @@ def test_all_items_are_seen_as_a_platform_sees_its_candidates():
     config = logged_market_config(log)
     market = Market(config, LoggedBehaviour(log, log, config, "zero"))
     state = market.reset([0, 1])
-    who = torch.tensor([4, 1])
-    some, whole = market.observe_all(state, who), market.observe(state, "platform")
+    chosen = torch.tensor([4, 1])
+    some, whole = market.observe_all(state, chosen), market.observe(state, "platform")
     for name in ("own", "options", "mask", "ids"):
-        assert torch.equal(getattr(some, name), getattr(whole, name)[:, who]), name
+        assert torch.equal(getattr(some, name), getattr(whole, name)[:, chosen]), name
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
@@ -251,7 +251,7 @@ def test_every_learner_of_a_log_gives_lists(agent, home, tmp_path, capsys):
 
 @pytest.mark.parametrize("encoder", ["cnn", "gru", "transformer"])
 def test_a_shared_critic_starts_as_the_towers_left_off(encoder):
-    """It reads a history as they did, whatever else it will see of it, and has their vectors of items."""
+    """It reads a history as they did, before it sees more of it, and has their vectors of items."""
     log = make_log(tastes())
     fitted = fit(log, Recipe(encoder=encoder, size=4, history_length=5, epochs=1, batch_size=8), 3.0)
     config = logged_market_config(log, history_length=5)

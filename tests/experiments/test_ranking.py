@@ -35,7 +35,7 @@ def of_order(order, held_out, k):
 
 
 def by_brute_force(scores, held_out, k):
-    """Means over all orders of equal scores, and the chance of each item to be in nobody's list."""
+    """Means over all orders of equal scores, and the chance of each item to be in no list."""
     figures, absent = [], np.ones(scores.shape[1])
     for row, own in zip(scores, held_out, strict=True):
         every = orders(row)
@@ -75,7 +75,7 @@ def test_another_numbering_of_items_changes_no_figure(baseline):
 
 
 def test_equal_scores_do_not_win():
-    """One held-out item among 1,000 equals is first in 1 of 1,000 orders, whatever its number is."""
+    """One held-out item among 1,000 equals is first in 1 of 1,000 orders, with any number."""
     held_out = csr_matrix(([1.0], ([0], [0])), shape=(1, 1_000))
     found = rank(lambda users: np.zeros((1, 1_000)), csr_matrix((1, 1_000)), held_out, k=10)
     assert found.hit_rate.mean == pytest.approx(0.01)
@@ -91,7 +91,7 @@ def test_scores_that_are_not_finite_have_no_rank(bad):
 
 
 def some_log():
-    """Items 7, 3 and 5 were met by two users each, 1 by three, and 9 by user 0 alone, who disliked it."""
+    """Items 7, 3 and 5 were met by two users each, 1 by three, and 9 only by user 0, who disliked it."""
     pairs = [(0, 9), (1, 7), (2, 7), (1, 3), (2, 3), (1, 5), (3, 5), (1, 1), (2, 1), (3, 1)]
     (users, items), rewards = zip(*pairs, strict=True), [item != 9 for _, item in pairs]
     return make_log(pl.DataFrame({"user": users, "item": items, "reward": np.array(rewards, float)}))

@@ -104,8 +104,8 @@ def test_probabilities_are_those_that_made_the_data():
     wanted = np.array([2.5, 3.5, 4.5])
     assert probability_of(score, actual, 3.0, wanted) == pytest.approx(1.0 / (1.0 + np.exp(-(2.0 * wanted - 7.0))),
                                                                        abs=0.02)
-    parted = probability_of(np.array([1.0, 5.0]), np.array([1.0, 5.0]), 3.0, np.array([1.0, 5.0]))
-    assert parted == pytest.approx([0.0, 1.0], abs=0.01)
+    separated = probability_of(np.array([1.0, 5.0]), np.array([1.0, 5.0]), 3.0, np.array([1.0, 5.0]))
+    assert separated == pytest.approx([0.0, 1.0], abs=0.01)
 
 
 @pytest.mark.parametrize("response", [1.0, 5.0])
@@ -145,7 +145,7 @@ def test_als_solves_the_equations_of_hu_koren_and_volinsky(size):
 
 
 def circles(users=60, items=24, length=9):
-    """Everybody walks on by one item at each step, from a random start: the next item is plain to see."""
+    """All users move on by one item at each step, from a random start, so that the next item is known."""
     start = np.random.default_rng(0).integers(0, items, users)
     return log_of([(u, int((start[u] + t) % items), 1.0 + (t % 2)) for u in range(users) for t in range(length)])
 
@@ -164,7 +164,7 @@ def test_sequence_encoders_find_what_follows(encoder):
 
 
 def tastes(users=80, items=30):
-    """Two kinds of users and of items; whoever meets an item of its own kind likes it."""
+    """Two kinds of users and of items; a user likes the items of its own kind."""
     generator = np.random.default_rng(1)
     return log_of([(u, int(i), 5.0 if u % 2 == i % 2 else 1.0) for u in range(users)
                    for i in generator.choice(items, 12, replace=False)])
@@ -173,7 +173,7 @@ def tastes(users=80, items=30):
 @pytest.mark.parametrize(("encoder", "scorer", "length"), [
     ("mlp", "hadamard", 12), ("mlp", "concatenation", 12), ("gru", "hadamard", 12), ("gru", "concatenation", 12),
     ("transformer", "hadamard", 9)])
-def test_responses_are_told_from_what_else_a_user_liked(encoder, scorer, length):
+def test_responses_are_predicted_from_what_else_a_user_liked(encoder, scorer, length):
     train, held_out = split_log(tastes(), 0.2, "random", 0)
     recipe = replace(SMALL, task="responses", encoder=encoder, scorer=scorer, history_length=length,
                      epochs=25, batch_size=8, dropout=0.4, learning_rate=1e-2)
@@ -204,8 +204,8 @@ def test_a_response_is_never_in_its_own_history():
     for batch in histories.halves(generator, 64, 0.4):
         history, target = batch.history.items, batch.target
         assert ((history > 0) ^ (target > 0)).all()  # the two together are all twelve rows
-        told = {(int(batch.user[s]), int(target[s, p])): float(batch.response[s, p]) for s, p in target.nonzero()}
-        assert told == {pair: scale[pair] for pair in told}
+        answers = {(int(batch.user[s]), int(target[s, p])): float(batch.response[s, p]) for s, p in target.nonzero()}
+        assert answers == {pair: scale[pair] for pair in answers}
         assert 0.3 < (target > 0).float().mean() < 0.5
     latest = next(histories.halves(torch.Generator().manual_seed(0), 80, 0.4, length=5)).history.items
     whole = next(histories.halves(torch.Generator().manual_seed(0), 80, 0.4)).history.items
@@ -404,7 +404,7 @@ def test_what_fails_before_it_has_learnt_anything_leaves_only_what_was_finished(
                  "--log-dir", str(tmp_path / "new" / "runs"), "--name", "all"]
     monkeypatch.setattr(command, "fit", stop_at(1, error))
     assert main(arguments) == status
-    # A run that was stopped keeps its settings, from which it can be begun anew.
+    # A run that was stopped keeps its settings, from which it can start again.
     assert any((tmp_path / "new").rglob("config.json")) == (status == 130)
     assert (tmp_path / "new").exists() == (status == 130)
     shutil.rmtree(tmp_path / "new", ignore_errors=True)
@@ -419,12 +419,12 @@ def test_what_fails_before_it_has_learnt_anything_leaves_only_what_was_finished(
     assert "Stopped before the others of 3 were finished." in report
 
 
-def test_a_threshold_that_parts_nothing_is_refused_before_training(tmp_path, capsys, monkeypatch):
+def test_a_threshold_that_separates_nothing_is_rejected_before_training(tmp_path, capsys, monkeypatch):
     write(tastes(), tmp_path / "tastes.csv")
     monkeypatch.setattr(command, "fit", stop_at(1, AssertionError("trained")))
     assert main(["pretrain", "--log", str(tmp_path / "tastes.csv"), "--task", "responses", "--liked-above", "9",
                  "--log-dir", str(tmp_path / "runs")]) == 2
-    assert "held-out responses are above it: choose a threshold that parts them" in capsys.readouterr().err
+    assert "held-out responses are above it: choose a threshold that separates them" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 
 
@@ -487,7 +487,7 @@ def test_lists_end_where_a_user_has_met_all_else(pretrained, capsys):
     assert "are new to 0, 1, 2, 3, 4, 5, 6, 7 and 72 others:" in recommended(pretrained, capsys, "-k", "99")
 
 
-def test_strangers_are_told_of_where_programs_read_too(pretrained, capsys):
+def test_unknown_users_are_named_on_standard_error(pretrained, capsys):
     assert main(["recommend", "--run", str(pretrained), "--user", "stranger", "-k", "1", "--format", "csv"]) == 0
     assert capsys.readouterr().err == "nothing is known of stranger: what is popular instead\n"
 

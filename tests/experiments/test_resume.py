@@ -25,7 +25,7 @@ SMALL = ["--size", "8", "--batch-size", "16", "--epochs", "30", "--patience", "2
 
 
 def write_log(path, users=50):
-    """Two kinds of users and of items; whoever meets an item of its own kind mostly likes it."""
+    """Two kinds of users and of items; a user mostly likes items of its own kind."""
     generator = np.random.default_rng(1)
     rows = [(u, int(i), 5.0 if (u % 2 == i % 2) == (generator.random() < 0.8) else float(generator.integers(1, 4)))
             for u in range(users) for i in generator.choice(30, 12, replace=False)]

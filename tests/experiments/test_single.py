@@ -8,7 +8,7 @@ from interplay.agents.parts.returns import lambda_returns
 from interplay.agents.pqn import PQNOptions
 from interplay.experiments.studies.speed.single import SINGLES, Moved, SingleWorldPQN
 
-_STEPS = {"single-dqn": 2_000, "single-pqn": 6_000}  # who learns from each step once or twice needs more of them
+_STEPS = {"single-dqn": 2_000, "single-pqn": 6_000}  # a learner that uses each step once or twice needs more of them
 
 
 @pytest.mark.parametrize("name", SINGLES)

@@ -39,8 +39,8 @@ def test_fidelity_judges_them_and_says_where_noise_cannot_be_told(
         log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fidelity", "--log", str(log), "--resamples", "20", "--out", str(tmp_path / "out")]) == 0
     users = pl.read_csv(log)["user"].n_unique()
-    told = f"resampled by user: there are only {users}, so that verdicts say little" in capsys.readouterr().out
-    assert told == (users < 10)
+    said = f"resampled by user: there are only {users}, so that verdicts say little" in capsys.readouterr().out
+    assert said == (users < 10)
 
 
 def test_one_row_leaves_nothing_to_hold_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,7 +51,7 @@ def test_one_row_leaves_nothing_to_hold_out(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_clicks_alone_have_a_scale_if_it_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every pair of even sum was clicked; the others are worth 0, and who takes what was clicked earns more."""
+    """Every pair of even sum was clicked; the others are worth 0, and users that take clicked items earn more."""
     clicks = [(u, i) for u in range(6) for i in range(6) if (u + i) % 2 == 0]
     rows = {"user": [u for u, _ in clicks], "item": [i for _, i in clicks], "reward": [1] * len(clicks)}
     pl.DataFrame(rows).write_csv(tmp_path / "log.csv")

@@ -23,18 +23,18 @@ def wavering(scores: list[float], until_over: int | None = None) -> type:
         steps = 7
 
         def __init__(self, *_: object) -> None:
-            self.told = 0
+            self.evaluated = 0
 
         @property
         def over(self) -> bool:
-            return self.told == until_over
+            return self.evaluated == until_over
 
         def train(self) -> None:
             pass
 
         def score(self) -> float:
-            self.told += 1
-            return scores[self.told - 1]
+            self.evaluated += 1
+            return scores[self.evaluated - 1]
 
     return Wavering
 
@@ -87,22 +87,22 @@ def test_the_report_says_how_much_longer_the_faster_single_file_took() -> None:
 
     fast, slow = seeds("dqn,y=1", 1.0, 2.0, 3.0), seeds(SINGLE, 9.0, 20.0, None)
     other = [*seeds("pqn", 4.0, 4.0, 4.0), *seeds("single-pqn", 6.0, 6.0, 6.0)]
-    told = text([*fast, *slow, *seeds(f"{SINGLE},x=1", 9.0, 30.0, 90.0), *other])
-    assert "2.0 s (1.0 to 3.0)" in told
-    assert "by 2 of 3 seeds, from 9.0 s" in told
-    assert "10.0 times as long" in told
-    assert "1.5 times as long" in told  # PQN's is the PQN in a single file, not the DQN
+    report = text([*fast, *slow, *seeds(f"{SINGLE},x=1", 9.0, 30.0, 90.0), *other])
+    assert "2.0 s (1.0 to 3.0)" in report
+    assert "by 2 of 3 seeds, from 9.0 s" in report
+    assert "10.0 times as long" in report
+    assert "1.5 times as long" in report  # PQN's is the PQN in a single file, not the DQN
     assert "times as long" not in text([*fast, *seeds(SINGLE, None, None, 9.0)])
 
 
-@pytest.mark.parametrize(("option", "told"), [
+@pytest.mark.parametrize(("option", "message"), [
     ("hidden=8", "unknown option 'hidden' of learner 'single-pqn': choose from learning_rate"),
     ("rollout_length=3", "num_minibatches=4 of a rollout of 3 steps: each needs a step"),
 ])
-def test_options_that_a_single_file_cannot_have_are_named(option: str, told: str, tmp_path: Path,
+def test_options_that_a_single_file_cannot_have_are_named(option: str, message: str, tmp_path: Path,
                                                           capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--learners", f"single-pqn,{option}", "--out", str(tmp_path)], RACE) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_wrong_numbers_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -150,7 +150,7 @@ def test_a_log_without_propensities_is_named():
 
 
 def test_on_coat_naive_is_worse_everywhere(coat):
-    """As Schnabel et al. (2016) say of their fits: IPS is below naive, here whatever the hyper-parameters."""
+    """As Schnabel et al. (2016) say of their fits: IPS is below naive, here with all hyper-parameters."""
     train, held_out = split_log(read_log(coat), how="own")
     assert (len(train), len(held_out)) == (6594, 4640)
     assert not np.isin(train.pair_key, held_out.pair_key).any()

@@ -1,4 +1,4 @@
-"""How estimators do over many logs whose truth is known: how far they are off, and how often their intervals hold."""
+"""The accuracy of estimators over many logs with a known truth: errors, and how often intervals hold it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Accuracy(NamedTuple):
         bias: mean of (estimate - truth) / truth.
         covered: intervals that hold the truth; None where the estimator has no interval.
         repeats: logs.
-        width: mean width of the intervals, in units of the truth; None likewise.
+        width: mean width of the intervals, in units of the truth; None where there is none.
         effective_size: mean, in rounds.
         clipped: mean share of weights above the bound of clipping.
         warned: logs with a warning.

@@ -1,14 +1,14 @@
-"""Three questions that a market's log is asked, and how right the answers are.
+"""Three questions to a market's log, and how right the answers are.
 
 step
-    What all users earn in the last step, for each, if they choose there as the target does, after what the logger did
-    before: the question of a contextual bandit.
+    What each user earns in the last step if all choose there as the target does, after the logger chose before: the
+    question of a contextual bandit.
 episode
-    What a user earns in all steps if it alone goes over to the target at the start. Users meet in what they wear out
-    and keep alive: if all go over, the world becomes another one, and its weights are products over all users. The log
-    cannot tell of that.
+    What a user earns in all steps if only this user follows the target. Users affect each other through the items that
+    they wear out and keep alive: if all followed the target, weights would be products over all users. The log cannot
+    answer that.
 slate
-    What users earn in the last step, for each, who choose as logged, but from slates of another temperature.
+    What each user earns in the last step, choosing as logged, but from slates of another temperature.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def judge_market(market: LoggedMarket, num_worlds: int, repeats: int = 100, fold
 
 
 def ask_log(log: MarketLog, folds: int, seed: int) -> dict[str, list[Evaluation]]:
-    """What the estimators say, by question; of slates only where the log has them."""
+    """Estimates by question; of slates only where the log has them."""
     found = {"step": evaluate_policy(*log.last_step(), folds, seed=seed),
              "episode": evaluate_episodes(log.episodes, log.policy, seed=seed)}
     if log.slates is not None:
@@ -96,13 +96,13 @@ def find_truths(market: LoggedMarket, fresh: int = FRESH_WORLDS) -> dict[str, Tr
 
 
 def all_deviate(market: LoggedMarket, fresh: int = FRESH_WORLDS) -> Truth:
-    """What a user earns in all steps if everybody goes over to the target, which no log of single users tells."""
+    """What a user earns in all steps if all follow the target, which no log of single users shows."""
     return _truth(_played(market, market.target, fresh)[1].mean(1),
                   _played(market, market.logger, fresh)[1].mean(1))
 
 
 def deviation(market: LoggedMarket) -> Policy:
-    """The last user as the target, everybody else as the logger: users are drawn alike, so that any would do."""
+    """The last user follows the target, all others the logger. Users are drawn alike, so that any would do."""
     return lambda seen: torch.cat([market.logger(seen)[:, :-1], market.target(seen)[:, -1:]], dim=1)
 
 

@@ -1,4 +1,4 @@
-"""A bandit whose truth is known, to judge estimators by: how far they are off, and how often their intervals hold."""
+"""A bandit with a known truth, to judge estimators by."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def market_env_calls() -> Iterator[Call]:
         yield f"market_v0 reset(seed={value!r})", _market_reset(value)
     for value in _ACTIONS:
         yield f"market_v0 step(user_0: {value!r})", _market_step({"user_0": value})
-    for value in (None, 3, [0, 0], {"nobody": 0}, {3: 0}):
+    for value in (None, 3, [0, 0], {"unknown": 0}, {3: 0}):
         yield f"market_v0 step({value!r})", _market_step(value)
     yield "market_v0 step() before reset", lambda: _market().step({})
     yield "market_v0 state() before reset", lambda: _market().state()

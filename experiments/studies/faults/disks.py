@@ -69,7 +69,7 @@ def _pretrain_full(folder: Path) -> list[str]:
 
 
 def _filled(folder: Path, subject: Subject) -> list[str]:
-    """Once there is room, the run must continue from what was saved, or begin anew."""
+    """Once there is room, the run must continue from what was saved, or start again."""
     whole = folder.with_name(f"{folder.name}-whole")
     forked(subject.fresh(whole), whole.with_suffix(".out"))
     with _disk(folder, _FULL):

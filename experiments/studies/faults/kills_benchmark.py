@@ -23,7 +23,7 @@ _EACH = 2  # kills of one benchmark
 
 
 class _Kill(NamedTuple):
-    """A signal, who gets it, and when: so many seconds after something has happened."""
+    """A signal, the process that gets it, and how many seconds after which event."""
 
     phase: str
     delay: float

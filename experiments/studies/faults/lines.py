@@ -45,7 +45,7 @@ _OWN = {"name": _FOLDER_NAMES, "market": _MARKET, "user_option": _OPTION, "item_
         **dict.fromkeys(("preset", "presets", "users", "items", "platform"), _NAMES),
         # Where many are compared, one that is too large fails alone, and the command ends with status 1.
         **dict.fromkeys(("others", "agents"), tuple(name for name in _NAMES if "000" not in name))}
-"""Bad values of settings whose type alone does not tell them."""
+"""Bad values of settings that their type does not give."""
 
 _FIXED: tuple[list[str], ...] = (
           ["trian"], [], ["train", "--nope", "1"], ["train", "--seed"], ["train", "stray"], ["evaluate"],

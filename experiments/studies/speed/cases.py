@@ -34,8 +34,8 @@ class Case:
     Attributes:
         name: what the command line and the report call it.
         what: sizes, in words.
-        users: users who answer a slate in one piece, in all worlds.
-        agents: agents who take a step in one piece.
+        users: users that answer a slate in one piece, in all worlds.
+        agents: agents that take a step in one piece.
         make: sets the game up; what it gives plays one piece.
         held: bytes of a state and its observations, by the number of agents, where that is a figure of the case.
     """
@@ -113,7 +113,7 @@ def _facade(num_users: int, num_items: int) -> Case:
 
 
 def _vector(num_envs: int) -> Case:
-    """The Gymnasium vector view: one recommender in each world, everybody else simulated."""
+    """The Gymnasium vector view: one recommender in each world, all others simulated."""
 
     def make() -> Play:
         env = gymnasium.make_vec("interplay/Recommend-v0", num_envs=num_envs, preset="town")

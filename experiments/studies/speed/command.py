@@ -106,7 +106,7 @@ def bench(settings: BenchSettings) -> int:
         write_bench(settings.out, list(found.values()), problems, _shown(typed("bench")), settings.busy)
     print(f"report: {settings.out / 'report.md'}")
     named = {pair.partition("=")[0] for pair in settings.peer_python}
-    # Of all peers, nobody has each in one environment.
+    # No environment has all peers.
     return 1 if any(name in named or name not in peers() for name in problems) else 0
 
 
@@ -129,7 +129,7 @@ def busy_processes(count: int) -> Iterator[None]:
 
 
 def _shown(command: str) -> str:
-    """The command without the places of other Pythons, which are nobody else's."""
+    """The command without the paths of other Pythons, which only this machine has."""
     return re.sub(r"(--peer-python[ =]\w+)=\S+", r"\1=PATH", command)
 
 

@@ -20,8 +20,8 @@ class Measured:
         unit: of ``rates``.
         rates: of all repeats.
         peak_bytes: the most memory that its process held.
-        users: of ours, users who answer a slate in a piece.
-        agents: of ours, agents who take a step in a piece.
+        users: of ours, users that answer a slate in a piece.
+        agents: of ours, agents that take a step in a piece.
         bytes_per_agent: of a state and its observations, where that was weighed.
     """
 

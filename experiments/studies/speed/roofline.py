@@ -12,8 +12,8 @@ from interplay.envs.world import State
 class Roofline:
     """Gathers rows of the slates' items, writes observations of their real sizes, scatters responses.
 
-    Only what depends on who is shown what is done: no scores, no noise, no slates, no states. Indices are those of the
-    state's own slates.
+    Only what depends on what users are shown is done: no scores, no noise, no slates, no states. Indices are
+    those of the state's own slates.
 
     Args:
         market: gives the sizes.

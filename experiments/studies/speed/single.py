@@ -86,7 +86,7 @@ class SingleWorld(ABC):
         self._seen, self._info = self._env.reset(seed=seed)
 
     def play(self) -> None:
-        """One step of the environment, and whatever is learnt after it."""
+        """One step of the environment, and the updates after it."""
         before, action = self._seen, self._act()
         seen, reward, terminated, truncated, info = self._env.step(action)
         self.count += 1

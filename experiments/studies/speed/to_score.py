@@ -1,7 +1,7 @@
 """Wall time of training until the policy earns a score: learners here, and the same algorithms in single-file style.
 
-Each trains in turn on one thread, with as many seeds as are asked for. Every moment training stops for an evaluation
-without exploration in worlds that nobody trains in; only training counts as time. A policy may touch a score and lose
+Each trains in turn on one thread, with as many seeds as are asked for. Training pauses regularly for an evaluation
+without exploration in held-out worlds; only training counts as time. A policy may touch a score and lose
 it: it is held from the first of three evaluations in a row that are not below it, or of those that are not until
 the training is over.
 """
@@ -67,7 +67,7 @@ class Learner:
     """An agent as ``train`` trains it.
 
     Args:
-        settings: who learns, where and how long.
+        settings: of the training.
     """
 
     def __init__(self, settings: TrainSettings) -> None:
@@ -122,7 +122,7 @@ class Single:
         return self._agent.count
 
     def score(self) -> float:
-        """User return, exploration off, of a recommender who serves the only user."""
+        """User return, exploration off, of a recommender that serves the only user."""
         env = RecommendVectorEnv(_WORLDS, self._preset)
         seen, info = env.reset(seed=HELD_OUT_SEED)
         total = np.zeros(_WORLDS)
@@ -213,7 +213,7 @@ def race_text(folder: Path, source: Mapping[str, Any]) -> str:
              _times(name, held)] for name, some in by_name.items()]
     seeds = len({one.seed for one in found})
     return (f"{made_line(source['made'])} On one thread. Seconds of training until the policy earned a user return of "
-            f"{data['wanted']} on {data['preset']} without exploration, in {_WORLDS} worlds that nobody trained in; "
+            f"{data['wanted']} on {data['preset']} without exploration, in {_WORLDS} held-out worlds; "
             f"evaluations are not counted. It is held from the first of {_HELD} evaluations in a row that are not "
             f"below it, or of those that are not until the training is over. Medians of {seeds} seeds, and from the "
             "least to the most.\n\n"

@@ -1,7 +1,7 @@
-"""What it costs agents to learn from a log that users selected: a made world whose truth and selection are known.
+"""What it costs agents to learn from a log that users selected: a synthetic world with known truth and selection.
 
-Every user has an opinion of every item. Hits are rated by whoever meets them; of niche items people rate what they like
-and keep silent about the rest. So the mean of its ratings flatters a niche item, and popularity does not tell by how
+Every user has an opinion of every item. Users rate each hit that they meet; of niche items they rate what they like
+and keep silent about the rest. So the mean of its ratings flatters a niche item, and popularity does not show by how
 much. Agents train in the market of such a log and are judged in the market of all opinions, where nothing is missing.
 """
 
@@ -46,7 +46,7 @@ class World:
 
     Attributes:
         num_users, num_items: how many.
-        hit: chance that an opinion of a hit is logged, whatever it is.
+        hit: chance that an opinion of a hit is logged, also if it is negative.
         niche: the same of a niche item that is liked, and of one that is not.
         hits: share of the items that are hits.
     """
@@ -60,7 +60,7 @@ class World:
     def draw(self, seed: int) -> tuple[InteractionLog, InteractionLog]:
         """The log, with its true propensities, and the truth: every pair's chance of being liked, [0, 1].
 
-        Items differ in quality and in whom they suit; hits are no better than niche items.
+        Items differ in quality and in the users they suit; hits are no better than niche items.
         """
         rng = np.random.default_rng(seed)
         shape = (self.num_users, self.num_items)
@@ -106,13 +106,13 @@ def agents_report(folder: Path, source: Mapping[str, Any]) -> str:
              f"logged with probability {world.hit:g}; one of a niche item with {high:g} if the user likes it and "
              f"{low:g} if not. {data['episodes']} episodes of training in each of {len(seeds)} worlds (seeds "
              f"{seeds[0]} to {seeds[-1]}). User return in the market of all opinions, exploration off. Choices do not "
-             "change later rewards here, so greedy users, who know the truth, are the optimum. Intervals are over "
+             "change later rewards here, so greedy users that know the truth are the optimum. Intervals are over "
              "worlds; differences are paired by world.")
-    tables = [f"## {agent}\n\n{_tell(rows)}" for agent, rows in data["returns"].items()]
+    tables = [f"## {agent}\n\n{_returns_table(rows)}" for agent, rows in data["returns"].items()]
     return "\n\n".join([made_line(source["made"]), intro, *tables]) + "\n"
 
 
-def _tell(found: Sequence[Mapping[str, float]]) -> str:
+def _returns_table(found: Sequence[Mapping[str, float]]) -> str:
     """A row for each way of learning and each baseline, of returns by name for each seed."""
     naive = next(iter(WAYS))
     rows = []
@@ -131,7 +131,7 @@ def returns(agent: str, world: World, seed: int, episodes: int, ways: Mapping[st
     """User return in the truth of ``agent`` by each way of learning, and of the baselines.
 
     Args:
-        agent: who plays the users, as NAME,OPTION=VALUE.
+        agent: of the users, as NAME,OPTION=VALUE.
         world: sizes and selection.
         seed: of the world, the training and the agent.
         episodes: of training.

@@ -15,9 +15,9 @@ from interplay.envs.checking import Count, Index, NotNegative, Positive
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.flags import Many, Need, Seed, check_flags, when
+from interplay.experiments.common.log_settings import LOGGED, LogSettings
 from interplay.experiments.common.logs import Parts, logged_parts
 from interplay.experiments.common.reports import REPORT, Renderer, made_by, made_line, publish
-from interplay.experiments.common.settings import LOGGED, LogSettings
 from interplay.experiments.common.tables import table
 from interplay.experiments.studies.command_lines import typed
 from interplay.experiments.studies.unbiased.agents import World, agents_report, compare_agents
@@ -41,7 +41,7 @@ class UnbiasedSettings(LogSettings):
     """Compare matrix factorisation with and without inverse propensities, where the held-out part is random."""
 
     split: Literal["random", "time", "global-time", "last", "own"] = when(LOGGED, "own")
-    """How the held-out part is chosen; by default as the data set says, for only a part that was rated at random tells
+    """How the held-out part is chosen; by default as the data set says, for only a part that was rated at random shows
     the error over all pairs."""
     sizes: tuple[Index, ...] = when(LOGGED, Grid.sizes)
     """Sizes of the vectors to try; 0 fits biases alone."""
@@ -69,7 +69,7 @@ def unbiased(settings: UnbiasedSettings) -> dict[str, Errors]:
         The errors of each way of weighting; nothing where agents were trained.
 
     Raises:
-        InterplayError: whatever is wrong with the settings or the log.
+        InterplayError: the settings or the log are wrong.
     """
     check_flags(settings)
     if settings.agents:
@@ -101,7 +101,7 @@ def _publish(out: Path | None, renderer: Renderer, data: Mapping[str, Any]) -> N
 
 
 def ways(log: InteractionLog, clip: float) -> dict[str, Weighting]:
-    """All that can be done with this log: without propensities of its own, popularity alone tells them."""
+    """All that can be done with this log: without propensities of its own, only popularity gives them."""
     known: dict[str, Weighting] = {} if log.propensity is None else {
         "IPS": known_propensities(np.inf), f"IPS, clipped at {clip:g}": known_propensities(clip)}
     return {"naive": naive, **known, "IPS by popularity": popularity_propensities(clip)}

@@ -62,7 +62,7 @@ class Errors(NamedTuple):
         held_out: float64 ``[S, H]``, mean squared error of the held-out rows, in the reward's own units.
         validation: float64 ``[S, H]``, that of the validation part, weighted as the fit was (self-normalised).
         shift: float64 ``[S, H]``, mean of prediction - reward over the held-out rows: the part of the error that one
-            constant would mend.
+            constant would correct.
         by_user: float64 ``[S, H, U]``, summed squared error of each user's held-out rows.
     """
 
@@ -140,7 +140,7 @@ def gap(one: Floats, other: Floats, rows: NDArray[np.int64]) -> Estimate:
 
 
 def _errors(train: InteractionLog, held_out: InteractionLog, way: Weighting, grid: Grid) -> Errors:
-    # As the log's propensities, weights are parted with their rows, and need no second estimate from fewer.
+    # Like the log's propensities, weights are split with their rows, and need no second estimate from fewer.
     train = replace(train, propensity=1.0 / way(train))
     found = [_fits(train, held_out, grid, seed) for seed in range(grid.seeds)]
     wrong, validation = np.array([w for w, _ in found]), np.array([v for _, v in found])

@@ -10,7 +10,7 @@ EPISODE = 100
 
 
 def set_up(threads: int) -> Game:
-    """A piece is a step of both armies; the fallen are not counted, and everybody is back after an episode."""
+    """A piece is a step of both armies; dead agents are not counted, and all return after an episode."""
     import numpy as np
     from magent2.builtin.config import battle
     from magent2.gridworld import GridWorld

@@ -7,7 +7,7 @@ EPISODE = 100
 
 
 def set_up(threads: int) -> Game:
-    """A piece is a step of all agents; the fallen are not counted, and everybody is back after an episode."""
+    """A piece is a step of all agents; dead agents are not counted, and all return after an episode."""
     from magent2.environments import battle_v4
 
     env = battle_v4.parallel_env(map_size=MAP, max_cycles=EPISODE, seed=0)

@@ -1,0 +1,115 @@
+"""Settings of a log, which all commands on logs have."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from interplay.envs.checking import Index
+from interplay.envs.data import Preparation
+from interplay.envs.types import InterplayError
+from interplay.experiments.common.flags import Need, changed, when
+from interplay.experiments.common.saving import CONFIG, read_text
+from interplay.experiments.common.serialising import from_json, to_json
+
+_FREE = ("resume", "device", "threads", "allow_code", "more_episodes")  # may differ when a run is resumed
+
+LOGGED = Need(lambda s: s.log is not None, "it is about a log: give one with --log, or leave it out")
+_DOWNLOADED = Need(lambda s: s.log is not None and not s.log.exists(),
+                   "only public data sets are looked for in it: name one with --log, or leave it out")
+_SHARED_OUT = Need(lambda s: s.log is not None and s.split not in ("last", "own"),
+                   "a log is split by it with --split random, time or global-time: leave it out")
+_OWN_SPLIT = Need(lambda s: s.log is not None and s.split == "own", "take it with --split own, or leave it out")
+
+
+@dataclass(frozen=True)
+class LogSettings:
+    """Which log, what is done to it, and which part of it is held out."""
+
+    log: Path | None = None
+    """Log to take users, items and rewards from: a CSV or Parquet file, a data set's folder, or the name of a public
+    data set such as movielens-1m, which is downloaded (a wrong name lists all)."""
+    data_dir: Path | None = when(_DOWNLOADED, None)
+    """Folder in which public data sets lie already; looked into before anything is downloaded."""
+    user_column: str = when(LOGGED, "user")
+    """Column of the log with the user's id."""
+    item_column: str = when(LOGGED, "item")
+    """Column of the log with the item's id."""
+    reward_column: str = when(LOGGED, "reward")
+    """Column of the log with the reward (a rating, a click)."""
+    time_column: str | None = when(LOGGED, None)
+    """Column of the log with the time, if any. Where no column is named at all, one called time is taken."""
+    propensity_column: str | None = when(LOGGED, None)
+    """Column of the log with the propensity, if any."""
+    split_column: str | None = when(_OWN_SPLIT, None)
+    """Column of the log that says train or test, if it comes with a split of its own: --split own takes it."""
+    reward_range: tuple[float, float] | None = when(LOGGED, None)
+    """Worst and best reward that there can be, where the log does not show both: one of nothing but clicks has only 1,
+    and 0 1 says so. By default its lowest and highest."""
+    user_features: Path | None = when(LOGGED, None)
+    """Table of what else is known of users, a row for each, with their ids in the log's user column: numbers are
+    standardised, text becomes a column for each category. Taken in place of what a data set brings along."""
+    item_features: Path | None = when(LOGGED, None)
+    """The same of items, with their ids in the log's item column."""
+    held_out: float = when(_SHARED_OUT, 0.2)
+    """Part of the log that only the evaluation sees."""
+    split: Literal["random", "time", "global-time", "last", "own"] = when(LOGGED, "random")
+    """How the held-out part is chosen: at random, each user's newest pairs, the newest of all, each user's very last
+    one, or as the data set or --split-column says."""
+    duplicates: Literal["keep", "mean", "sum", "first", "last"] = when(LOGGED, "keep")
+    """Rows of one pair: all kept, or one row in their place."""
+    clip_rewards: tuple[float, float] | None = when(LOGGED, None)
+    """Lowest and highest reward of the log; what lies beyond is set to the nearer one."""
+    implicit_above: float | None = when(LOGGED, None)
+    """Rewards above this become 1, all others 0."""
+    k_core: Index = when(LOGGED, 0)
+    """Keep only users and items that have at least this many pairs with each other."""
+    scale_rewards: Literal["none", "log", "range", "user"] = when(LOGGED, "none")
+    """Rewards of the log as they are, their log(1 + reward), mapped to [0, 1], or less each user's training mean."""
+
+    def preparation(self) -> Preparation:
+        """What is done to the log before it is split.
+
+        Raises:
+            InterplayError: one of its numbers is out of range.
+        """
+        return Preparation(self.duplicates, self.clip_rewards, self.implicit_above, self.k_core, self.scale_rewards,
+                           self.reward_range)
+
+    def to_json(self) -> str:
+        """The settings as text; paths become absolute, so that the run can be used from any folder."""
+        return to_json(self)
+
+    @classmethod
+    def from_json(cls, text: str, path: Path = Path(CONFIG)) -> Self:
+        """The settings that ``to_json`` wrote into ``path``."""
+        return from_json(cls, text, path)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The settings of the run in ``folder``."""
+        return cls.from_json(read_text(folder / CONFIG), folder / CONFIG)
+
+    def check_resumes(self, made: LogSettings, folder: Path, given: Collection[str] = ()) -> None:
+        """Check that these settings agree with those of the run to resume in ``folder``.
+
+        Args:
+            made: the run's.
+            folder: of the run.
+            given: settings that were typed, which are compared even if they are the default.
+
+        Raises:
+            InterplayError: one of them differs.
+        """
+        for name in sorted({*given, *changed(self)} - {*_FREE}):
+            value, old = getattr(self, name), getattr(made, name)
+            if _whole(value) != _whole(old):
+                raise InterplayError(f"--resume {folder}: the run has {name}={old!r}, not {value!r}; leave the flag "
+                                     "out, or start a new run")
+
+
+def _whole(value: Any) -> Any:
+    """Of a path the absolute one, as runs keep it."""
+    return value.resolve() if isinstance(value, Path) and value.exists() else value
