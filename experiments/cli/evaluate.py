@@ -6,19 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import tyro
 
 from interplay.envs.checking import check_value
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.flags import Many
 from interplay.experiments.common.settings import Device
+from interplay.experiments.common.threads import working_threads
 from interplay.experiments.evaluate.evaluation import evaluate, report
 from interplay.experiments.evaluate.export import Recorder, check_export
 from interplay.experiments.evaluate.tables import report_table
 from interplay.experiments.loop.run import Run
 
 
+@working_threads(1)
 def command(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | None = None,
             device: Device = "auto", export: Path | None = None,
             explore: bool = False, allow_code: bool = False) -> None:
@@ -34,7 +35,6 @@ def command(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | None 
             evaluation needs of a platform; the evaluation is without.
         allow_code: import the code that the run's folder names as module:Name. Allow it only if you trust both.
     """
-    torch.set_num_threads(1)
     check_value("eval_worlds", eval_worlds, Many | None)
     if export is not None:
         check_export(export)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
-
 from interplay.envs.data import find_log
 from interplay.envs.types import SIDES, InterplayError, Side
 from interplay.experiments.common.command_lines import command_line
 from interplay.experiments.common.flags import check_flags
 from interplay.experiments.common.logs import Parts, logged_parts
 from interplay.experiments.common.reports import REPORT, made_by, publish
+from interplay.experiments.common.threads import working_threads
 from interplay.experiments.fidelity.aspects import comparable
 from interplay.experiments.fidelity.extras import FEWEST_UNITS, read_extras
 from interplay.experiments.fidelity.judging import Finding, judge
@@ -33,6 +32,7 @@ class Compared(NamedTuple):
     notes: list[str]
 
 
+@working_threads(1)
 def fidelity(settings: FidelitySettings) -> list[Finding]:
     """Play, compare, print the table and write report, scores and picture.
 
@@ -40,7 +40,6 @@ def fidelity(settings: FidelitySettings) -> list[Finding]:
         InterplayError: the settings or the log are wrong.
     """
     _check(settings)
-    torch.set_num_threads(1)
     both = _compared(settings)
     low, high = both.scale
     liked = 0.5 if settings.liked_above is None else (settings.liked_above - low) / (high - low)

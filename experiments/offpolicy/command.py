@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
-import torch
 import tyro
 
 from interplay.envs.checking import Bounds
@@ -19,6 +18,7 @@ from interplay.envs.types import InterplayError
 from interplay.experiments.common.command_lines import command_line
 from interplay.experiments.common.flags import Need, Seed, check_flags, when
 from interplay.experiments.common.reports import REPORT, made_by, publish
+from interplay.experiments.common.threads import working_threads
 from interplay.experiments.offpolicy.estimators import WEIGHTING, Case
 from interplay.experiments.offpolicy.evaluation import Evaluation, evaluate_case, evaluate_policy, evaluation_table
 from interplay.experiments.offpolicy.exported import SlateLog, evaluate_slates, read_slates, uniform_slates
@@ -133,10 +133,10 @@ def _market_log(settings: OpeSettings, path: Path, columns: BanditColumns) -> tu
             f"{target}, for users as the log's own slates left them", found)
 
 
+@working_threads(1)
 def _platform(log: SlateLog, policy: str | Path, allow_code: bool) -> tuple[str, Floats]:
     """A market's target in words, and the log-probability of each slate under it."""
     if isinstance(policy, Path):
-        torch.set_num_threads(1)
         return f"the platform of {policy}", run_slates(log, policy, allow_code)
     if policy != "uniform":
         raise InterplayError(f"policy={policy!r} is one of single items, but {log.source} holds slates: give uniform "

@@ -9,7 +9,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -30,6 +29,7 @@ from interplay.experiments.common.saving import (
     write_text,
 )
 from interplay.experiments.common.stopping import interruption, resumable
+from interplay.experiments.common.threads import working_threads
 from interplay.experiments.recommend.repeats import figures_table, repeats_text
 from interplay.experiments.representation.baselines import ease, implicit_als, item_knn, popularity
 from interplay.experiments.representation.epochs import Note
@@ -103,9 +103,9 @@ def _opened(settings: PretrainSettings) -> Iterator[Path]:
             yield folder
 
 
+@working_threads(1)
 def _one(settings: PretrainSettings) -> Path:
     """Train, compare, print the table and write everything into the run's folder, which is returned."""
-    torch.set_num_threads(1)
     parts = logged_parts(settings, settings.seed)
     print(parts.summary)
     if settings.task == "responses":  # fail now rather than after minutes of training
