@@ -1,1 +1,1 @@
-"""What everything here needs: settings, files, signals, processes, statistics and reports."""
+"""Shared parts: settings, files, signals, processes, statistics and reports."""

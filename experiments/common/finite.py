@@ -1,4 +1,4 @@
-"""Learners that diverge: found before anything is saved or reported."""
+"""Checks that find diverged learners before anything is saved or reported."""
 
 from __future__ import annotations
 

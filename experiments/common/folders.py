@@ -75,7 +75,7 @@ def _made(log_dir: Path, name: str | None, default: str) -> Path:
 
 @contextmanager
 def owned(folder: Path) -> Iterator[None]:
-    """A run's folder that no other process writes to meanwhile.
+    """Lock a run's folder against other processes.
 
     The operating system releases the lock when its process ends, however it ends; the file only names the process.
 

@@ -1,4 +1,4 @@
-"""What surrounds every command: checks of its flags, and one line where memory is too small."""
+"""Checks of a command's flags, and a one-line error where memory is too small."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Command = Callable[..., Any]
 
 _NO_MEMORY = ("out of memory", "can't allocate memory", "Storage size calculation overflowed",
               "Overflow when unpacking")
-"""What torch says where a tensor is too large."""
+"""Messages of torch for tensors that are too large."""
 
 
 def guarded(command: Command, words: Sequence[str]) -> Command:
@@ -43,7 +43,7 @@ def guarded(command: Command, words: Sequence[str]) -> Command:
 
 
 def _check(settings: Any, given: set[str]) -> None:
-    """Check flags. A run that is resumed has settings of its own, with which those that were typed are compared."""
+    """Check flags. Of a run that is resumed, compare the typed flags with its own settings."""
     folder: Path | None = getattr(settings, "resume", None)
     if folder is None:
         check_flags(settings, given)

@@ -32,7 +32,7 @@ class LogSettings:
     """Log to take users, items and rewards from: a CSV or Parquet file, a data set's folder, or the name of a public
     data set such as movielens-1m, which is downloaded (a wrong name lists all)."""
     data_dir: Path | None = when(_DOWNLOADED, None)
-    """Folder in which public data sets lie already; looked into before anything is downloaded."""
+    """Folder with public data sets, which are then not downloaded."""
     user_column: str = when(LOGGED, "user")
     """Column of the log with the user's id."""
     item_column: str = when(LOGGED, "item")
@@ -40,19 +40,19 @@ class LogSettings:
     reward_column: str = when(LOGGED, "reward")
     """Column of the log with the reward (a rating, a click)."""
     time_column: str | None = when(LOGGED, None)
-    """Column of the log with the time, if any. Where no column is named at all, one called time is taken."""
+    """Column of the log with the time, if any. If no column is named, a column called time is used."""
     propensity_column: str | None = when(LOGGED, None)
     """Column of the log with the propensity, if any."""
     split_column: str | None = when(_OWN_SPLIT, None)
     """Column of the log that says train or test, if it comes with a split of its own: --split own takes it."""
     reward_range: tuple[float, float] | None = when(LOGGED, None)
-    """Worst and best reward that there can be, where the log does not show both: one of nothing but clicks has only 1,
-    and 0 1 says so. By default its lowest and highest."""
+    """Worst and best possible reward, if the log does not have both: for a log that holds only clicks, give 0 1. By
+    default the log's lowest and highest reward."""
     user_features: Path | None = when(LOGGED, None)
-    """Table of what else is known of users, a row for each, with their ids in the log's user column: numbers are
-    standardised, text becomes a column for each category. Taken in place of what a data set brings along."""
+    """Table of user features, one row for each user, with ids in the log's user column. Numbers are standardised, text
+    becomes one column for each category. It replaces the features of a data set."""
     item_features: Path | None = when(LOGGED, None)
-    """The same of items, with their ids in the log's item column."""
+    """Table of item features, with ids in the log's item column."""
     held_out: float = when(_SHARED_OUT, 0.2)
     """Part of the log that only the evaluation sees."""
     split: Literal["random", "time", "global-time", "last", "own"] = when(LOGGED, "random")
@@ -61,7 +61,7 @@ class LogSettings:
     duplicates: Literal["keep", "mean", "sum", "first", "last"] = when(LOGGED, "keep")
     """Rows of one pair: all kept, or one row in their place."""
     clip_rewards: tuple[float, float] | None = when(LOGGED, None)
-    """Lowest and highest reward of the log; what lies beyond is set to the nearer one."""
+    """Lowest and highest reward; rewards beyond are set to the nearer one."""
     implicit_above: float | None = when(LOGGED, None)
     """Rewards above this become 1, all others 0."""
     k_core: Index = when(LOGGED, 0)
@@ -111,5 +111,5 @@ class LogSettings:
 
 
 def _whole(value: Any) -> Any:
-    """Of a path the absolute one, as runs keep it."""
+    """Make an existing path absolute, as in config.json."""
     return value.resolve() if isinstance(value, Path) and value.exists() else value

@@ -1,4 +1,4 @@
-"""Figures without pyplot: no display, backend or global list knows of them."""
+"""Figures without pyplot: they need no display and no backend, and are in no global list."""
 
 from __future__ import annotations
 

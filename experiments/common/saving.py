@@ -1,4 +1,4 @@
-"""The files of a run: written as a whole or not at all, with a format version, a checksum and what they belong to."""
+"""The files of a run: written whole or not at all, with a format version, a checksum and what they depend on."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def load_checkpoint(path: Path, made_by: Mapping[str, Any], device: torch.device
 
 
 def _end(content: bytes) -> bytes:
-    """What follows the content of a checkpoint, and torch and zip tools ignore: format version and checksum."""
+    """Format version and checksum, at the end of a checkpoint, where torch and zip tools ignore them."""
     return f"interplay {FORMAT} {hashlib.sha256(content).hexdigest()}".encode()
 
 

@@ -1,4 +1,4 @@
-"""What a run is: one dataclass, which is the command line and is written into the run's folder."""
+"""Settings of a training: one dataclass is the command line and the file in the run's folder."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class LoggedMarketSettings(LogSettings):
     encoder: Path | None = when(LOGGED, None)
     """Folder that pretrain wrote from the same training part of the log, or that of its --seeds: the log's users and
     items get their vectors from its towers, and shared-critic starts from what fits of them. A benchmark plays the log
-    twice, as it is anyway and so."""
+    twice, without and with them."""
     missing: Literal["mask", "impute", "zero"] = when(LOGGED, "mask")
     """Pairs that the log lacks: never offered, answered by a low-rank model of the training part, or answered 0."""
     targets: TargetsOf = when(LOGGED, "actual")
-    """What learners of a log take choices to have been worth: the responses, those of logged pairs alone (replay), a
-    model's guess elsewhere (imputed), logged ones by inverse propensities (ips), or guesses that these correct
-    (doubly-robust). Markets are played and evaluated by responses all the same."""
+    """Rewards that learners of a log use: the market's responses (actual), only those of logged pairs (replay), a
+    model's predictions for other pairs (imputed), logged ones weighted by inverse propensities (ips), or predictions
+    that these correct (doubly-robust). Play and evaluation always use the market's responses."""
     clip_weights: float | None = when(_WEIGHED, None)
     """Highest inverse propensity of ips and doubly-robust; by default none is cut off."""
 

@@ -1,4 +1,4 @@
-"""One process for each job: a process that dies costs its own job alone, and none outlives the process that started it.
+"""One process for each job: a process that dies fails only its own job, and none outlives its parent process.
 
 Each worker is connected to its parent by a pipe. The worker sends its result through it, the parent a request to stop.
 If the pipe breaks, the parent is dead and the worker exits.
@@ -112,7 +112,7 @@ def _without_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def _main_hidden() -> Iterator[None]:
-    """Processes that are started in here know nothing of the main program, so that they do not run it again."""
+    """Processes that start within the block do not run the main program again."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
@@ -160,7 +160,7 @@ def _stop(workers: Sequence[_Worker]) -> None:
 
 
 def _run(work: Callable[[Any], Any], job: Any, pipe: Connection, output: Path) -> None:
-    """What a worker does."""
+    """The main loop of a worker."""
     if hasattr(os, "setsid"):
         os.setsid()  # Ctrl-C in the terminal reaches the parent alone, which asks its workers to stop
     _redirect(output)

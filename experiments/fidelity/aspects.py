@@ -1,4 +1,4 @@
-"""What is compared: each aspect makes a distribution of a trace, and says how far two of them are apart."""
+"""The compared aspects: each makes a distribution of a trace, and measures the distance of two of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from interplay.experiments.fidelity.trace import Floats, Ints, Trace
 
 
 class Distribution(NamedTuple):
-    """Values and what each of them weighs: float64 ``[n]`` and ``[n]``."""
+    """Values and their weights: float64 ``[n]`` and ``[n]``."""
 
     value: Floats
     weight: Floats
@@ -54,7 +54,7 @@ def wasserstein(a: Distribution, b: Distribution) -> float:
 
 
 def total_variation(a: Distribution, b: Distribution) -> float:
-    """Half the summed difference of the two shares of each value: what would have to move."""
+    """Half the summed difference of the two shares of each value (total variation)."""
     values = np.union1d(a.value, b.value)
     return float(0.5 * np.abs(_shares(a, values) - _shares(b, values)).sum())
 
@@ -103,7 +103,7 @@ def _breadth(trace: Trace, weight: Ints) -> Distribution:
 
 
 def _positions(trace: Trace, weight: Ints) -> Distribution:
-    """What each slot got of all reward: of impressions that is their clicks."""
+    """Each slot's share of all reward, such as clicks."""
     assert trace.position is not None
     earned = np.bincount(trace.position, weights=trace.reward * weight[trace.user])
     return Distribution(np.arange(1.0, len(earned)), earned[1:].astype(np.float64))
@@ -129,7 +129,7 @@ POSITIONS = Aspect("positions", "slot", _positions, ("share of slot 1", _share_o
 
 
 def comparable(log: Trace, market: Trace) -> tuple[list[Aspect], dict[str, str]]:
-    """The aspects that both have, and for each other one why it is left out."""
+    """The aspects that both have, and the reason for each that is left out."""
     missing = {}
     for aspect, what, attribute in ((DIVERSITY, "topics", "topics"), (POSITIONS, "positions", "position")):
         for source, trace in (("log", log), ("market", market)):

@@ -1,4 +1,4 @@
-"""How far a market is from its log, beside how far resamples of the log are from each other."""
+"""The distance of a market from its log, beside distances between resamples of the log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from interplay.experiments.fidelity.trace import Ints, Trace
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """What one aspect says.
+    """The comparison in one aspect.
 
     Attributes:
         aspect: which one.

@@ -1,9 +1,9 @@
-"""Next-response prediction: what a small model learns from the market, judged on the log.
+"""Next-response prediction: a small model learns from the market and is evaluated on the log.
 
 Esteban, Hyland and Rätsch, "Real-valued (medical) time series generation with recurrent conditional GANs"
-(arXiv:1706.02633): train on synthetic, test on real (TSTR). That direction is taken, and not train on the log and test
-on the market, because it is what a market is for: what is learnt there has to hold outside. A market that shows but a
-part of what people do passes the other test and fails this one.
+(arXiv:1706.02633): train on synthetic, test on real (TSTR). The opposite direction (train on the log, test on the
+market) is not used: what is learnt in a market has to hold outside. A market that shows only a part of what people do
+passes the opposite test and fails this one.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ def next_response(log: Trace, market: Trace, liked_above: float, seed: int) -> t
 
 
 def causal_features(trace: Trace) -> Floats:
-    """What earlier rows say of each row, float64 ``[N, 6]``.
+    """Features of each row from earlier rows, float64 ``[N, 6]``.
 
-    Mean reward of the user and of the item so far (drawn to the trace's mean while rows are few), log(1 + rows) of
+    Mean reward of the user and of the item so far (shrunk to the trace's mean while rows are few), log(1 + rows) of
     both, the user's last reward, and whether the user took the item before.
     """
     mean = float(trace.reward.mean())

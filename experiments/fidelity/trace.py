@@ -93,7 +93,7 @@ class Trace:
 
 
 class Extras(NamedTuple):
-    """What a log's file says beyond the log, for each of its ``N`` rows; None for what it does not say.
+    """Columns of a log's file beyond the log, for each of its ``N`` rows; None where they are missing.
 
     Attributes:
         position: int64 ``[N]``, the slot, from 1.

@@ -1,4 +1,4 @@
-"""Off-policy evaluation: what a policy would have earned, from what another one did.
+"""Off-policy evaluation: estimates of a policy's value from a log of another policy.
 
 A log (``BanditFeedback``) and a target policy's probabilities give a ``Case``; estimators (``ESTIMATORS``) turn that
 into ``Terms``; ``evaluate_policy`` adds intervals, effective sizes and warnings.

@@ -1,4 +1,4 @@
-"""The command ``interplay ope``: what a policy would have earned, in one table."""
+"""The command ``interplay ope``: estimates of what a policy would have earned."""
 
 from __future__ import annotations
 
@@ -59,25 +59,26 @@ class OpeSettings:
     data set, such as obd/bts/men: a folder with men.csv and item_context.csv, whose columns are known. Or the slates of
     a market, NAME.market.parquet, as evaluate --export writes them, whose columns are known too."""
     action_column: str = when(_TABLE, "item")
-    """Column of the table with what was chosen."""
+    """Column of the table with the chosen action."""
     reward_column: str = when(_TABLE, "reward")
-    """Column with what came of it."""
+    """Column with its reward."""
     propensity_column: str = when(_TABLE, "propensity")
-    """Column with the probability of that choice under the policy that made it."""
+    """Column with its probability under the logging policy."""
     target_column: str | None = when(_TABLE, None)
-    """Column with its probability under the policy that is asked about, in place of --policy. Only that of what was
-    chosen is known then, so that the estimators are those that need no model."""
+    """Column with its probability under the target policy, in place of --policy. Probabilities of other actions are
+    unknown then, so that only estimators without a model are used."""
     context_columns: tuple[str, ...] = when(_TABLE_MODELS, ())
     """Columns that reward models may use: numbers, or text of a few categories."""
     unit_column: str | None = when(_UNITS, None)
-    """Column with what was drawn independently, such as the user: its rows stay together in folds and intervals. Of
-    a market's slates it is each user of each world, unless you say world, or another column of the file."""
+    """Column with the unit that was drawn independently, such as the user: its rows stay together in folds and
+    intervals. For a market's slates the default is each user of each world; world and other columns are possible."""
     policy: Literal["uniform", "most-clicked"] | Path = when(_TARGET, "uniform")
-    """The target: every item as likely, or always the item with the highest click rate in the older half of the log,
-    which is then evaluated on the newer half; a table is as old as its rows are high. Of a market's slates: every slate
-    of what could be shown as likely, or a folder that train wrote, whose platform is meant, without exploration."""
+    """The target policy. uniform: all items, or all slates that could be shown, with equal probability. most-clicked:
+    always the item with the highest click rate in the older half of the log, evaluated on the newer half; the first
+    rows of a table are the oldest. For a market's slates also a folder that train wrote: its platform, without
+    exploration."""
     folds: Annotated[int, Bounds(2, 1000)] = when(_MODELS, 3)
-    """Folds of the log that the reward models of DM, DR and their relatives are cross-fitted on."""
+    """Folds of the log for cross-fitting the reward models of DM, DR and similar estimators."""
     seed: Seed = 0
     """Seed of folds and bootstrap."""
     csv: Path | None = None
@@ -135,7 +136,7 @@ def _market_log(settings: OpeSettings, path: Path, columns: BanditColumns) -> tu
 
 @working_threads(1)
 def _platform(log: SlateLog, policy: str | Path, allow_code: bool) -> tuple[str, Floats]:
-    """A market's target in words, and the log-probability of each slate under it."""
+    """A description of a market's target, and the log-probability of each slate under it."""
     if isinstance(policy, Path):
         return f"the platform of {policy}", run_slates(log, policy, allow_code)
     if policy != "uniform":

@@ -63,7 +63,7 @@ class EpisodeFeedback:
 
 def evaluate_episodes(feedback: EpisodeFeedback, policy: Floats, discount: float = 1.0,
                       seed: int = 0) -> list[Evaluation]:
-    """What the estimators below say of a target policy's return.
+    """Estimates of a target policy's return, by the estimators below.
 
     Args:
         feedback: the log.
@@ -83,7 +83,7 @@ def evaluate_episodes(feedback: EpisodeFeedback, policy: Floats, discount: float
 
 
 def per_decision_is(feedback: EpisodeFeedback, policy: Floats, discount: float = 1.0) -> Terms:
-    """Each reward weighted by what led to it, and not by what came after (Precup et al., ICML 2000, section 3).
+    """Each reward weighted by the actions up to it, not by later ones (Precup et al., ICML 2000, section 3).
 
     ``sum_t gamma^t rho_0 ... rho_t r_t``, unbiased like the weighting of whole episodes, and mostly less variable.
     ``Terms`` has a row for each episode, whose weight is that of all its steps.
@@ -128,7 +128,7 @@ def fitted_q(feedback: EpisodeFeedback, policy: Floats, discount: float = 1.0, w
 
 
 def _discounted(ratio: Floats, each: Floats, discount: float) -> Floats:
-    """What the steps of each episode add up to, weighted and discounted: ``[E, T]`` to ``[E]``."""
+    """The weighted and discounted sum over the steps of each episode: ``[E, T]`` to ``[E]``."""
     total: Floats = (discount ** np.arange(each.shape[1]) * ratio * each).sum(1)
     return total
 
@@ -162,7 +162,7 @@ def _fit(feedback: EpisodeFeedback, policy: Floats, discount: float, ratio: Floa
 
 
 def _influence(fits: list[_Fit], policy: Floats, valid: NDArray[np.bool_], discount: float) -> Floats:
-    """How much each step's target moves the sum of first states' values, ``[E, T]``.
+    """The influence of each step's target on the sum of first states' values, ``[E, T]``.
 
     The estimate is linear in the targets: a value of the first step moves by what its fit makes of them, and those
     contain the next step's values. These are the weights to which fitted Q with linear functions is equal (Duan, Jia
@@ -205,7 +205,7 @@ class _Fit:
         return self.features @ np.stack(solved, axis=1)
 
     def influence(self, asked: Floats) -> Floats:
-        """What 1 more in a row's target adds to the sum of values, of which ``asked [E, A]`` says how many: ``[E]``."""
+        """How much the sum of values, each counted ``asked [E, A]`` times, grows with a row's target: ``[E]``."""
         moved = np.zeros(len(self.features))
         for a, (gram, rows) in enumerate(zip(self._grams, self._rows, strict=True)):
             moved[rows] = self._weighted(rows) @ np.linalg.solve(gram, self.features.T @ asked[:, a])

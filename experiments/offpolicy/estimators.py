@@ -90,13 +90,13 @@ def mrdr_weight(feedback: BanditFeedback, policy: Floats) -> Floats:
 
 
 def direct_method(case: Case) -> Terms:
-    """DM: what the model says of the target. As good as the model; no weights, and so no variance of theirs."""
+    """DM: the model's prediction for the target. It is as good as the model, and has no variance from weights."""
     none = np.zeros_like(case.reward)
     return Terms(case.direct, none, np.ones_like(none), case.weight)
 
 
 def ips(case: Case) -> Terms:
-    """Inverse propensity scoring (Horvitz and Thompson 1952): unbiased where the log has all that the target does."""
+    """Inverse propensity scoring (Horvitz and Thompson 1952): unbiased if the log covers all that the target does."""
     return _weighted(case, case.weight)
 
 
@@ -115,7 +115,7 @@ def snips(case: Case) -> Terms:
 
 
 def doubly_robust(case: Case) -> Terms:
-    """DR: the model, and IPS of what it got wrong (Dudík et al., ICML 2011). Unbiased if propensities are right."""
+    """DR: the model, corrected by IPS of its errors (Dudík et al., ICML 2011). Unbiased if propensities are right."""
     return _corrected(case, case.weight)
 
 

@@ -84,7 +84,7 @@ class SlateLog:
 
     @property
     def active(self) -> NDArray[np.bool_]:
-        """Whether the user was there to see it, ``[N]``."""
+        """Whether the user was present, ``[N]``."""
         return self.frame["active"].to_numpy()
 
     def size(self) -> Size:
@@ -138,7 +138,7 @@ def _check_types(found: pl.Schema, source: str, unit_column: str | None) -> None
 
 
 def _check_values(frame: pl.DataFrame, source: str) -> None:
-    """Refuse what no export holds, by column, value and row."""
+    """Reject values that no export holds; the error names column, value and row."""
     for name in _TYPES:
         if name not in _MAY_LACK:
             refuse(frame[name].is_null(), frame[name], "but every row needs it: export the log again", source)
@@ -152,7 +152,7 @@ def _check_values(frame: pl.DataFrame, source: str) -> None:
 
 
 def uniform_slates(log: SlateLog) -> Floats:
-    """Log-probability of each slate where all that could be shown are as likely, float64 ``[N]``.
+    """Log-probability of each slate if all possible slates are equally likely, float64 ``[N]``.
 
     That is the platform `random`, which leaves no slot empty while there is something to show.
     """

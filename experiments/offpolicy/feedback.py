@@ -1,4 +1,4 @@
-"""What off-policy evaluation starts from: what a logging policy did, how likely that was, and what came of it."""
+"""The input of off-policy evaluation: logged actions, their probabilities and their rewards."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class BanditFeedback:
 
 
 def check_policy(policy: Floats, feedback: BanditFeedback) -> None:
-    """Refuse what is no policy for these rounds.
+    """Check that probabilities are a policy for these rounds.
 
     Args:
         policy: float64 ``[N, A]``, the probability of each action in each round.

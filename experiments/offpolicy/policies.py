@@ -1,4 +1,4 @@
-"""Target policies that need nothing but a log."""
+"""Target policies that need only a log."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _PRIOR_ROUNDS = 50.0  # at the mean reward, that every action's own mean starts 
 
 
 def uniform(feedback: BanditFeedback) -> Floats:
-    """Every action as likely, float64 ``[N, A]``."""
+    """All actions with equal probability, float64 ``[N, A]``."""
     return np.full((len(feedback), feedback.num_actions), 1.0 / feedback.num_actions)
 
 
 def always(feedback: BanditFeedback, action: int) -> Floats:
-    """One action alone, float64 ``[N, A]``."""
+    """Always one action, float64 ``[N, A]``."""
     policy = np.zeros((len(feedback), feedback.num_actions))
     policy[:, action] = 1.0
     return policy

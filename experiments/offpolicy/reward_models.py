@@ -1,7 +1,7 @@
 """Reward models: the expected reward of every action, fitted to a log, for the direct method and its relatives.
 
-Each is additive: an intercept, the context, an effect of each action, and of each position. What it can not say (that
-contexts differ in which action they like) is what the doubly robust estimators are there to correct.
+Each is additive: an intercept, the context, an effect of each action, and of each position. It cannot express that
+contexts differ in which action is best; the doubly robust estimators correct that.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ def cross_fitted(feedback: BanditFeedback, folds: int = 3, ridge: float = 1.0, s
                  weight: Floats | None = None) -> Floats:
     """Expected rewards of all actions in all rounds, each from a model that was fitted without that round's fold.
 
-    So no round's reward has any part in its own prediction, which is what keeps the doubly robust estimators unbiased
+    No round's reward influences its own prediction, which keeps the doubly robust estimators unbiased
     (Chernozhukov et al., "Double/debiased machine learning", 2018).
 
     Args:
-        feedback: the log. Rewards of nothing but 0 and 1 get a logistic model, others a linear one.
+        feedback: the log. Rewards that are all 0 or 1 get a logistic model, others a linear one.
         folds: parts of the log, at least 2. Rounds of one unit are in one part.
         ridge: penalty of the squared coefficients, in units of one round; the intercept has none.
         seed: of the split into folds.

@@ -63,7 +63,7 @@ def drawn_log_probability(rules: Rules, state: State, slate: Slate) -> Floats:
 
 
 def _draw_scores(rules: Rules, state: State) -> Tensor:
-    """What the draw goes by, float32 ``[B, U, I]``: -inf for items that could not be shown."""
+    """The scores of the draw, float32 ``[B, U, I]``: -inf for items that could not be shown."""
     score = state.user_vector @ state.population.item_vector.transpose(1, 2) / rules.config.temperature
     could = candidates_of(rules, state)
     # Added up, since lists of unequal length are padded with some item's number.

@@ -1,4 +1,4 @@
-"""A table of one's own as a case for off-policy evaluation: a row for each choice that was made and logged."""
+"""A user's own table as a case for off-policy evaluation: one row for each logged choice."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class BanditColumns:
     context: tuple[str, ...] = ()
 
     def used(self) -> list[str]:
-        """All that are named."""
+        """All named columns."""
         named = (self.action, self.reward, self.propensity, self.unit, self.target)
         return [*(name for name in named if name is not None), *self.context]
 
 
 class BanditTable(NamedTuple):
-    """What was read.
+    """The contents of a table.
 
     Attributes:
         feedback: the rounds, in the table's order.

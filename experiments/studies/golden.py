@@ -21,12 +21,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import tyro
-
 from interplay.envs.presets import presets
+from interplay.experiments.cli.main import main
 from interplay.experiments.common.reports import made_by, made_line, publish
 from interplay.experiments.common.tables import table
 from interplay.experiments.common.workers import usable_cores
+from interplay.experiments.studies.command_lines import typed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -84,13 +84,14 @@ class GoldenSettings:
 
 def study(settings: GoldenSettings) -> str:
     """Play and train in both versions, and write ``report.md`` and ``report.json``; gives the report's text."""
-    command = "python -m interplay.experiments.studies.golden " + " ".join(sys.argv[1:])
     with _checked_out(settings.before) as before, ThreadPoolExecutor(usable_cores()) as pool:
         cases = [*_plays(), *_trainings()]
         old = list(pool.map(lambda case: case[1](before), cases))
         new = list(pool.map(lambda case: case[1](ROOT), cases))
     rows = [{"case": name, "before": a, "now": b} for (name, _), a, b in zip(cases, old, new, strict=True)]
-    return publish(settings.out, text, made_by(command), {"before": settings.before, "rows": rows})
+    report = publish(settings.out, text, made_by(typed(__name__)), {"before": settings.before, "rows": rows})
+    print(report)
+    return report
 
 
 @contextmanager
@@ -154,6 +155,4 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    from interplay.experiments.studies import golden  # by name, so that its report can name the renderer
-
-    print(golden.study(tyro.cli(golden.GoldenSettings)))
+    sys.exit(main(command="interplay.experiments.studies.golden:study"))

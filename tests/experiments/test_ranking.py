@@ -177,7 +177,7 @@ def test_formulas_in_ids_are_escaped_on_request(tmp_path, capsys, monkeypatch):
     users, items = zip(*rows, strict=True)
     log = make_log(pl.DataFrame({"user": users, "item": items, "reward": np.ones(len(rows))}))
     catalogue = Catalogue(log, None, "model", lambda n: -np.ones((len(n), 4)), np.ones(3, bool))
-    monkeypatch.setattr(recommending, "_catalogue", lambda *run: catalogue)
+    monkeypatch.setattr(recommending, "catalogue_of", lambda *run: catalogue)
 
     def written(*arguments):
         assert main(["recommend", "--run", "x", "--user", "=1+1", *arguments]) == 0
