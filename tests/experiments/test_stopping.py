@@ -282,7 +282,7 @@ def limited(most, *given):
 
 
 def test_a_full_disk_at_the_start_leaves_nothing_behind(tmp_path):
-    found = limited([100, 3000], *TRAIN, "--log-dir", str(tmp_path / "runs"), "--name", "run")
+    found = limited([100, 6000], *TRAIN, "--log-dir", str(tmp_path / "runs"), "--name", "run")
     assert [status for _, status in found] == ["2", "2"]
     for (line, _), file in zip(found, ("config.json", "checkpoint.pt"), strict=True):
         assert_last_line(line, "File too large", file)
