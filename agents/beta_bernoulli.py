@@ -16,17 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from interplay.agents.base import Agent, Setting
+from interplay.agents.base import Agent
 from interplay.agents.parts.arms import arms, num_arms, taken
 from interplay.agents.parts.choosing import best
 from interplay.agents.parts.optimising import valid_mean
 from interplay.envs.checking import Checked
-from interplay.envs.types import Observation, SideSpec, Transition
+from interplay.envs.types import Observation, Transition
 
 _CANDIDATES = 4
 
@@ -43,18 +43,17 @@ class BetaBernoulliAgent(Agent):
     """Takes the arm whose drawn success rate is highest; without exploration, whose mean is."""
 
     name: ClassVar[str] = "beta-bernoulli"
-    learns: ClassVar[bool] = True
     Options: ClassVar[type] = BetaBernoulliOptions
+    options: BetaBernoulliOptions
 
-    def __init__(self, spec: SideSpec, setting: Setting, options: BetaBernoulliOptions | None = None) -> None:
-        super().__init__(spec, setting, options)
-        self.options: BetaBernoulliOptions
-        owners = 1 if self.options.shared else spec.num_agents
+    def build(self) -> None:
+        """See ``Player.build``."""
+        owners = 1 if self.options.shared else self.num_agents
         # Beta(1, 1): every rate is as likely before the first try. Double, because float32 cannot count beyond 2^24.
-        self.success = torch.ones(owners, num_arms(spec), dtype=torch.float64, device=setting.device)
+        self.success = torch.ones(owners, num_arms(self.spec), dtype=torch.float64)
         self.failure = torch.ones_like(self.success)
-        self.range = torch.tensor([0.0, 1.0], device=setting.device)
-        self._owner = torch.arange(spec.num_agents, device=setting.device) * (not self.options.shared)
+        self.range = torch.tensor([0.0, 1.0])
+        self._owner = torch.arange(self.num_agents) * (not self.options.shared)
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """See ``Agent.act``."""
@@ -73,7 +72,6 @@ class BetaBernoulliAgent(Agent):
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """Count a success or a failure for each agent."""
-        self.learned += 1
         reward, valid, weight = transition.reward, transition.valid, transition.weight.double().flatten()
         self.range = _widened(self.range, reward.masked_fill(~valid, 0.0))  # which always holds 0
         chance = (reward - self.range[0]) / (self.range[1] - self.range[0])
@@ -90,17 +88,6 @@ class BetaBernoulliAgent(Agent):
         owner = self._owner if who is None else self._owner[who]
         return owner.unsqueeze(1) * self.success.shape[1] + arms(self.spec, seen)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Counts, and the range of rewards."""
-        return super().state_dict() | {"success": self.success.clone(), "failure": self.failure.clone(),
-                                       "range": self.range}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
-        super().load_state_dict(state)
-        self.success.copy_(state["success"])
-        self.failure.copy_(state["failure"])
-        self.range = state["range"].to(self.setting.device)
 
 
 def gamma(shape: Tensor, uniforms: Tensor) -> Tensor:

@@ -20,8 +20,9 @@ from typing import Any
 
 import torch
 
-from interplay.agents.base import Agent, JointAgent, Player
+from interplay.agents.base import Agent, JointAgent
 from interplay.agents.parts.lives import ANY_SIDES, ONE_SIDE, Life, life, observation
+from interplay.agents.parts.player import Player
 from interplay.agents.parts.trial import META, AgentError, Trial, difference
 from interplay.envs.types import Observation, Side, Transition
 
@@ -69,9 +70,11 @@ def _check_class(kind: type[Player], options: Any) -> None:
     """What is known before there is an agent."""
     if not (isinstance(kind, type) and issubclass(kind, Agent | JointAgent)):
         raise AgentError(f"{kind!r} must be a class derived from interplay.agents.Agent or JointAgent")
-    who, name = kind.__name__, vars(kind).get("name")
+    who, name = kind.__name__, getattr(kind, "name", None)
     if not (isinstance(name, str) and name):
-        raise AgentError(f"{who}.name={name!r} must be a string of the class's own: write name = \"my-agent\"")
+        raise AgentError(f"{who}.name={name!r} must be a string: write name = \"my-agent\"")
+    if not _overrides(kind, "scores") and not _overrides(kind, "act"):
+        raise AgentError(f"{who} must override scores or act")
     if inspect.isabstract(kind):
         raise AgentError(f"{who} must override {' and '.join(sorted(kind.__abstractmethods__))}")
     if not (isinstance(kind.Options, type) and dataclasses.is_dataclass(kind.Options)):
@@ -83,14 +86,19 @@ def _check_class(kind: type[Player], options: Any) -> None:
         raise AgentError(f"options={options!r} must be an instance of {who}.Options, {kind.Options.__name__}")
 
 
+def _overrides(kind: type[Player], method: str) -> bool:
+    """Whether the class has a method of its own in place of that of ``Agent`` or ``JointAgent``."""
+    return getattr(kind, method) not in (getattr(Agent, method), getattr(JointAgent, method))
+
+
 def _check_acting(trial: Trial, player: Player, num_worlds: int) -> None:
     """Act on what was never seen, in another number of worlds than the steps that were learned from."""
     for side, spec in trial.specs.items():
         seen = observation(spec, num_worlds, num_worlds, trial.kind.privileged)
-        before = trial.saved(player)["draws"]
+        before = trial.saved(player)["_draws"]
         trial.act(player, side, seen, True)
-        trial.require(not trial.kind.certain or before == trial.saved(player)["draws"], "act(explore=True) drew noise, "
-                      "but certain is True: leave certain out, so that nobody takes its slates for certain")
+        trial.require(not trial.kind.certain or before == trial.saved(player)["_draws"], "act(explore=True) drew "
+                      "noise, but certain is True: leave certain out, so that nobody takes its slates for certain")
         _check_best(trial, player, side, seen)
 
 
@@ -98,9 +106,9 @@ def _check_best(trial: Trial, player: Player, side: Side, seen: Observation) -> 
     """Without exploration nothing moves but the noise counter, and the action is the same if that does not."""
     before, first = trial.saved(player), trial.act(player, side, seen, False)
     after = trial.saved(player)
-    changed = difference(before | {"draws": after["draws"]}, after)
+    changed = difference(before | {"_draws": after["_draws"]}, after)
     trial.require(not changed, f"act(explore=False) changed state_dict() at {changed}: leave that to learn")
-    if before["draws"] == after["draws"]:  # whoever draws even now, as `random` does, is random by nature
+    if before["_draws"] == after["_draws"]:  # whoever draws even now, as `random` does, is random by nature
         second = trial.act(player, side, seen, False)
         trial.require(torch.equal(first, second), "act(explore=False) gave another action the second time, and drew no "
                       "noise: it must depend on what is seen and on what state_dict() keeps, and on nothing else")
@@ -108,7 +116,7 @@ def _check_best(trial: Trial, player: Player, side: Side, seen: Observation) -> 
 
 def _check_scores(trial: Trial, player: Player) -> None:
     """Scores, where there are any, are what it acts by, and an agent's own depend on nobody else's row."""
-    if type(player).scores in (Agent.scores, JointAgent.scores):  # type: ignore[attr-defined]
+    if not _overrides(type(player), "scores"):
         return
     for side, spec in trial.specs.items():
         seen = observation(spec, 5, 5, trial.kind.privileged)
@@ -117,6 +125,8 @@ def _check_scores(trial: Trial, player: Player) -> None:
             taken = scores.masked_fill(~seen.mask, -torch.inf).argmax(-1)
             trial.require(torch.equal(taken, trial.act(player, side, seen, False)), "act(explore=False) did not take "
                           "the action of the highest score: let it choose with parts.choosing.best from self.scores")
+        if "who" not in inspect.signature(type(player).scores).parameters:  # type: ignore[attr-defined]
+            continue
         who = torch.tensor([spec.num_agents - 1])
         alone = trial.scores(player, side, seen.map(itemgetter((slice(None), who))), who)
         trial.require(torch.allclose(scores[:, who], alone, rtol=1e-4, atol=1e-4), "scores gave the last agent other "
@@ -130,21 +140,29 @@ def _check_idle(trial: Trial, lived: Life) -> None:
         before = trial.saved(player)
         for step in lived:
             trial.learn(player, step)
-        changed = difference(before, trial.saved(player))
+        after = trial.saved(player)
+        changed = difference(before | {"learned": after["learned"]}, after)
         trial.require(not changed, f"learn changed state_dict() at {changed}, but learns is False: write learns = True")
 
 
 def _check_repeats(trial: Trial, lived: Life) -> Player:
     """Two agents of one seed do the same; gives one of them."""
     one, other = trial.make(), trial.make()
+    before = _learnt(trial, one)
     played = trial.play(one, lived)
-    trial.require(not trial.kind.learns or any("loss" in metrics for metrics in played.metrics.values()),
-                  f"learn gave no \"loss\" in {len(lived)} steps, by which a run that diverges is noticed: return "
-                  "{\"loss\": loss.detach()}, and give options with which it learns that soon")
+    learnt = any("loss" in metrics for metrics in played.metrics.values()) or difference(before, _learnt(trial, one))
+    trial.require(not trial.kind.learns or bool(learnt), f"learn gave no \"loss\" and changed no tensor or module in "
+                  f"{len(lived)} steps: give options with which it learns that soon, and return {{\"loss\": loss}}")
     found = played.difference(trial.play(other, lived)) or difference(trial.saved(one), trial.saved(other))
     trial.require(not found, f"two agents of one seed differ at {found}: take chance from self.draw alone, and nothing "
                              "from the clock, from a set's order or from what all agents of the class share")
     return one
+
+
+def _learnt(trial: Trial, player: Player) -> dict[str, Any]:
+    """Its tensors and modules, without memories and counters."""
+    return {name: value for name, value in trial.saved(player).items()
+            if isinstance(getattr(player, name), torch.Tensor | torch.nn.Module)}
 
 
 def _check_resumes(trial: Trial, trained: Player, lived: Life) -> None:
@@ -153,8 +171,8 @@ def _check_resumes(trial: Trial, trained: Player, lived: Life) -> None:
     trial.load(resumed, saved)
     found = (trial.play(trained, lived).difference(trial.play(resumed, lived))
              or difference(trial.saved(trained), trial.saved(resumed)))
-    trial.require(not found, f"an agent that loaded what another had saved went on differently at {found}: all that "
-                             f"act and learn read must be in state_dict(), which has {', '.join(saved)}, and be loaded")
+    trial.require(not found, f"an agent that loaded what another had saved went on differently at {found}: keep all "
+                             f"that act and learn read as attributes that Stateful saves. Saved: {', '.join(saved)}")
 
 
 def _check_copies(trial: Trial, trained: Player, lived: Life) -> None:
@@ -164,7 +182,7 @@ def _check_copies(trial: Trial, trained: Player, lived: Life) -> None:
     trial.play(copy, lived)
     found = difference(before, trial.saved(trained))
     trial.require(not found, f"an agent that had loaded another's state_dict() trained that one too, at {found}: "
-                             "load_state_dict must copy, as self.table.copy_(state[\"table\"]) does")
+                             "load_state_dict must copy")
 
 
 def _check_gone(trial: Trial) -> None:

@@ -205,3 +205,17 @@ class Transition(TensorRecord):
 
     def __post_init__(self) -> None:
         count_alike(self)
+
+    @property
+    def seen(self) -> Observation:
+        """Short for ``observation``."""
+        return self.observation
+
+    @property
+    def next(self) -> Observation:
+        """Short for ``next_observation``."""
+        return self.next_observation
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Mean of ``values [B, N]``, by ``weight``, over agents that are there; 0 where nobody is."""
+        return (values * self.weight * self.valid).sum() / self.valid.sum().clamp(min=1)

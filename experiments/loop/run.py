@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from interplay.agents import Agent, JointAgent, Player, Setting, find_agent
+from interplay.agents import JointAgent, Player, Setting, find_agent
 from interplay.envs.discovery import code_digest, trusting
 from interplay.envs.messages import shortened
 from interplay.envs.types import SIDES, InterplayError, Side
@@ -243,10 +243,7 @@ def _make_player(settings: TrainSettings, game: Game, sides: tuple[Side, ...]) -
     options = make_options(kind.Options, values, f"agent {name!r}")
     total = game.training.episodes * game.market.config.horizon
     setting = Setting(settings.seed, game.market.device, total, game.training.discount)
-    if issubclass(kind, JointAgent):
-        return kind({side: game.market.specs[side] for side in sides}, setting, options)
-    assert issubclass(kind, Agent)
-    return kind(game.market.spec_of(side), setting, options)
+    return kind.of({side: game.market.spec_of(side) for side in sides}, setting, options)
 
 
 def _named(settings: TrainSettings, side: Side) -> str:

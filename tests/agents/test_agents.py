@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from interplay.agents import JointAgent, Setting, agents, find_agent
+from interplay.agents import Setting, agents, find_agent
 from interplay.agents.dqn import DQNOptions
 from interplay.agents.parts.choosing import best
 from interplay.agents.parts.lives import ONE_SIDE, observation
@@ -143,7 +143,7 @@ def test_every_action_is_allowed(name, explore, both):
 
 def learnt(cast):
     """A cast's state but for noise counters and clocks."""
-    return {label: {name: value for name, value in state.items() if name not in ("draws", "learned")}
+    return {label: {name: value for name, value in state.items() if name not in ("_draws", "learned")}
             for label, state in cast.state_dict().items()}
 
 
@@ -157,16 +157,16 @@ def lesson(agent, side, spec):
     # Options that differ, and features of a size that markets have.
     seen = replace(first, mask=torch.ones_like(first.mask), own=first.own / 4.0, options=first.options / 4.0,
                    ids=torch.arange(first.ids.shape[2]).expand_as(first.ids))
-    joint, slate = isinstance(agent, JointAgent), None
+    slate = None
     never = torch.zeros(seen.mask.shape[:2], dtype=torch.bool)
     for _ in range(200):
         if side == "platform":
             slate = agent.offer(seen, 2, True).slots
-        action = slate[..., 0] if side == "platform" else agent.act(*(side,) * joint, seen, True)
+        action = slate[..., 0] if side == "platform" else agent.act_as(side, seen, True)
         reward = (action == 1).float()
         step = Transition(seen, action, reward, seen, reward, ~never, never, ~never, slate)
-        agent.learn({side: step} if joint else step)
-    return agent.act(*(side,) * joint, seen, False)
+        agent.learn_from({side: step})
+    return agent.act_as(side, seen, False)
 
 
 @pytest.mark.parametrize(("kind", "side"), LEARNERS, ids=[f"{kind.name}-{side}" for kind, side in LEARNERS])
@@ -174,7 +174,7 @@ def test_every_learner_finds_the_action_that_pays(kind, side):
     specs = ONE_SIDE[LESSONS[side]]
     options = replace(small(kind), **{name: 0.01 for name in ("learning_rate",) if hasattr(small(kind), name)})
     specs = {played: replace(spec, delayed=False) for played, spec in specs.items()}  # each action is paid for at once
-    agent = kind(specs if issubclass(kind, JointAgent) else specs[side], Setting(seed=1, total_steps=200), options)
+    agent = kind.of(specs, Setting(seed=1, total_steps=200), options)
     assert (lesson(agent, side, specs[side]) == 1).all()
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from interplay.agents import JointAgent, Setting, agents, find_agent
+from interplay.agents import Setting, agents, find_agent
 from interplay.agents.parts.lives import ANY_SIDES, ONE_SIDE, life
 from interplay.agents.parts.returns import NStep, cut_off
 from interplay.envs.types import Transition
@@ -51,10 +51,10 @@ def taught(name, spec, moved):
     setting = Setting(total_steps=STEPS, discount=0.5)
     options = kind.Options(**OPTIONS.get(name, {}), **parse_pairs(pairs, "options"))
     spec = replace(spec, side=side, num_agents=1)
-    agent = kind({side: spec}, setting, options) if issubclass(kind, JointAgent) else kind(spec, setting, options)
+    agent = kind.of({side: spec}, setting, options)
     step = lesson(moved, side)
     for _ in range(STEPS):
-        agent.learn({side: step} if issubclass(kind, JointAgent) else step)
+        agent.learn_from({side: step})
     return worth(agent, step.observation)
 
 
@@ -82,7 +82,7 @@ def test_what_weighs_nothing_teaches_nothing(moved, spec):
             agent = kind(spec, Setting(total_steps=20), kind.Options(**OPTIONS.get(name, {})))
             for t in range(20):
                 step = moved([[0, 0]], [[1, 1]], [[0.5, reward]], [[t % 3, 1]])
-                agent.learn(replace(step, weight=torch.tensor([[1.0, 0.0]])))
+                agent.learn_from({"users": replace(step, weight=torch.tensor([[1.0, 0.0]]))})
             found.append(torch.as_tensor(WORTH[name](agent, step.observation)))
         assert torch.equal(*found), name
 

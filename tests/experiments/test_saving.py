@@ -73,7 +73,7 @@ def of_another_seed(file, home):
 
 def of_another_version(file, home):
     data = file.read_bytes()
-    for old, new in ((b"interplay 1 ", b"interplay 2 "), (b'"format": 1', b'"format": 2')):
+    for old, new in ((b"interplay 2 ", b"interplay 3 "), (b'"format": 2', b'"format": 3')):
         data = data.replace(old, new)
     assert data != file.read_bytes()
     file.write_bytes(data)
