@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from interplay.agents.base import JointAgent
+from interplay.agents.encoders import check_encoder
 from interplay.agents.parts.choosing import best, log_policy, sampled
-from interplay.agents.parts.encoders import Encoding, check_encoding
 from interplay.agents.parts.networks import linear_layer
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Rollout, shuffled
@@ -41,8 +41,8 @@ class IPPOOptions(Checked):
     """Adam's step at the start; it falls linearly to a tenth."""
     hidden: int = 64
     """Width of towers and embeddings."""
-    encoder: Encoding = "gru"
-    """Of users' histories, where the market keeps them: none, mlp, cnn, gru or transformer."""
+    encoder: str = "gru"
+    """Of users' histories, where the market keeps them: none, mlp, cnn, gru, transformer, or module:Name."""
     scorer: Scoring = "hadamard"
     """How a user and an item meet: hadamard = W . (u * i) + b, concatenation = a layer over both."""
     rollout_length: int = 25
@@ -65,7 +65,7 @@ class IPPOOptions(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least_one(self, "hidden", "rollout_length", "num_epochs", "num_minibatches")
-        check_encoding(self.encoder, self.hidden)
+        check_encoder(self.encoder, self.hidden)
         check_scoring(self.scorer)
         check_above_zero(self, "learning_rate", "clip", "max_norm")
         if not 0.0 <= self.trace_decay <= 1.0:

@@ -26,8 +26,8 @@ import torch
 from torch import Tensor, nn
 
 from interplay.agents.base import JointAgent
+from interplay.agents.encoders import Pretrained, check_encoder
 from interplay.agents.parts.choosing import best
-from interplay.agents.parts.encoders import Encoding, Pretrained, check_encoding
 from interplay.agents.parts.mixing import Mixing, make_mixer
 from interplay.agents.parts.networks import follow
 from interplay.agents.parts.optimising import Optimiser, valid_mean
@@ -46,8 +46,8 @@ class SharedCriticOptions(Exploring):
     """Adam's step at the start; it falls linearly to a tenth."""
     hidden: int = 64
     """Width of towers and embeddings."""
-    encoder: Encoding = "gru"
-    """Of users' histories, where the market keeps them: none, mlp, cnn, gru or transformer."""
+    encoder: str = "gru"
+    """Of users' histories, where the market keeps them: none, mlp, cnn, gru, transformer, or module:Name."""
     embed_ids: bool = False
     """Whether items have learnt vectors by their ids: for logs and fixed catalogues."""
     scorer: Scoring = "hadamard"
@@ -72,7 +72,7 @@ class SharedCriticOptions(Exploring):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least_one(self, "hidden", "batch_size", "updates_per_step", "capacity", "warm_up", "num_steps")
-        check_encoding(self.encoder, self.hidden)
+        check_encoder(self.encoder, self.hidden)
         check_scoring(self.scorer)
         if self.learning_rate <= 0.0 or self.response_weight < 0.0:
             raise InterplayError(f"learning_rate={self.learning_rate} must be above 0 and response_weight="

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor
 
-from interplay.agents.parts.encoders import Pretrained
+from interplay.agents.encoders.base import Pretrained
 from interplay.agents.parts.networks import Network, draw_weights, seeded
 from interplay.agents.parts.stateful import Stateful
 from interplay.envs.checking import check_fields, check_value

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from interplay.agents import Agent, JointAgent, Offer, Player
-from interplay.agents.parts.encoders import Pretrained
+from interplay.agents.encoders import Pretrained
 from interplay.envs.types import SIDES, InterplayError, Observation, Side, Transition
 
 PLACKETT_LUCE = "plackett-luce"

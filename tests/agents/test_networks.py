@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from interplay.agents import JointAgent, Setting, agents
+from interplay.agents.encoders import NONE, encoders
 from interplay.agents.parts.lives import ANY_SIDES, ONE_SIDE, life
 from interplay.agents.parts.networks import draw_weights
 
@@ -19,6 +20,7 @@ def choices(kind):
     hints = get_type_hints(kind.Options)
     found = {name: (True, False) if hint is bool else get_args(hint) for name, hint in hints.items()
              if hint is bool or get_origin(hint) is Literal}
+    found |= {"encoder": (NONE, *encoders())} if "encoder" in hints else {}
     return [(name, value) for name, values in found.items() for value in values]
 
 
