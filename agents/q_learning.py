@@ -6,8 +6,9 @@ independent vs. cooperative agents", ICML 1993):
     Q_n(s, a) <- Q_n(s, a) + rate * (r + discount * max_a' Q_n(s', a') - Q_n(s, a)).
 
 ``double`` keeps two tables, each of which judges what the other would choose (van Hasselt, "Double Q-learning",
-NeurIPS 2010, algorithm 1). ``bad_news`` below 1 learns less from errors below 0 than from those above, so that an agent
-is not put off by others who still explore (Matignon et al., "Hysteretic Q-learning", IROS 2007, equation 3).
+NeurIPS 2010, algorithm 1). ``negative_error_scale`` below 1 learns less from errors below 0 than from those above, so
+that an agent is not put off by others who still explore (Matignon et al., "Hysteretic Q-learning", IROS 2007,
+equation 3).
 
 The same agent of several worlds shares one table, so worlds side by side are so many episodes at once.
 
@@ -45,7 +46,7 @@ class QLearningOptions(Exploring):
     """Smallest step of an update; a cell's first updates step by visits ** -rate_power."""
     rate_power: float = 0.6
     """How fast steps get smaller: 1 averages over all that a cell has seen, less forgets the oldest sooner."""
-    bad_news: float = 1.0
+    negative_error_scale: float = 1.0
     """Factor of the step where the error is below 0."""
     double: bool = False
     """Whether two tables judge each other's choices."""
@@ -60,7 +61,7 @@ class QLearningOptions(Exploring):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("learning_rate", "rate_power", "bad_news"):
+        for name in ("learning_rate", "rate_power", "negative_error_scale"):
             if not 0.0 < getattr(self, name) <= 1.0:
                 raise InterplayError(f"{name}={getattr(self, name)} must lie above 0 and at most at 1")
         check_at_least_one(self, "num_clusters", "num_kinds", "fit_steps")
@@ -167,7 +168,7 @@ class QLearningAgent(Agent):
         flat, one = cell.flatten(), transition.valid.float().flatten()
         batch.index_add_(0, flat, one)
         visits.index_add_(0, flat, one)
-        rate = self._rate(visits[cell]) * torch.where(error < 0.0, self.options.bad_news, 1.0)
+        rate = self._rate(visits[cell]) * torch.where(error < 0.0, self.options.negative_error_scale, 1.0)
         rate = (rate * transition.weight).clamp(max=1.0)  # heavier steps move further, but not past their target
         table.index_add_(0, flat, (rate * error / batch[cell].clamp(min=1.0)).flatten())
         batch.index_fill_(0, flat, 0.0)

@@ -67,7 +67,7 @@ def test_a_shared_table_learns_from_everybody(make, moved):
 
 
 def test_hysteretic_agents_learn_less_from_bad_news(make, moved):
-    agent = make(bad_news=0.1)
+    agent = make(negative_error_scale=0.1)
     agent.learn_from({"users": moved([[1, 1]], [[2, 0]], [[0.0, 3.0]], [[0, 0]])})  # 8 was too high, 1 too low
     assert agent.table[0, 0, 1, 2].item() == pytest.approx(8.0 - 0.1 * 8.0)
     assert agent.table[0, 1, 1, 0].item() == pytest.approx(1.0 + 2.0)
