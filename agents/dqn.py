@@ -67,7 +67,7 @@ class DQNOptions(Exploring):
     """alpha of the Munchausen bonus, 0.9 in its paper; 0 = none."""
     temperature: float = 0.03
     """tau of the Munchausen policy."""
-    huber: float = 1.0
+    huber_delta: float = 1.0
     """Error beyond which the loss grows linearly, so that outliers count for less. Where targets are right in the mean
     alone, as doubly robust ones, it should lie beyond their errors: less is biased towards their median."""
     num_quantiles: int = 1
@@ -77,7 +77,7 @@ class DQNOptions(Exploring):
         super().__post_init__()
         check_sharing(self.sharing)
         check_at_least_one(self, "hidden", "batch_size", "updates_per_step", "capacity", "num_steps", "num_quantiles")
-        check_above_zero(self, "learning_rate", "temperature", "huber")
+        check_above_zero(self, "learning_rate", "temperature", "huber_delta")
         if self.munchausen > 0.0 and self.num_steps > 1:
             raise InterplayError(f"munchausen={self.munchausen} with num_steps={self.num_steps}: its bonus belongs to "
                                  "single steps, use num_steps=1")
@@ -162,7 +162,7 @@ class DQNAgent(Agent):
     def _loss(self, error: Tensor) -> Tensor:
         """Huber loss of ``error [S, Z, Z']``, target less value; quantiles weigh its sign: float32 ``[S]``."""
         loss = torch.nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none",
-                                              delta=self.options.huber)
+                                              delta=self.options.huber_delta)
         if self.options.num_quantiles > 1:
             loss = loss * (self._middle.unsqueeze(-1) - (error.detach() < 0.0).float()).abs()
         return loss.mean(-1).sum(-1)

@@ -96,7 +96,8 @@ def test_every_flag_learns_which_agent_wants_what(spec, moved, flags):
 
 def test_the_loss_of_prioritised_replay_is_the_mean_over_the_batch(spec, moved, monkeypatch):
     """Schaul et al., section 3.4: weights scale the updates, and nothing divides by their sum."""
-    agent = DQNAgent(spec, Setting(total_steps=10), DQNOptions(warm_up=0, batch_size=4, priority=0.6, huber=100.0))
+    options = DQNOptions(warm_up=0, batch_size=4, priority=0.6, huber_delta=100.0)
+    agent = DQNAgent(spec, Setting(total_steps=10), options)
     weight = torch.tensor([1.0, 0.5, 0.25, 0.25])
     monkeypatch.setattr(agent, "_correction", lambda index, error, valid: weight)
     monkeypatch.setattr(agent, "_targets", lambda sample, who: torch.full((4, 1), 2.0))
