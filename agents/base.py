@@ -108,7 +108,7 @@ class Agent(Player):
         """
         if self._acts_by_scores:
             return log_chance(self, self.scores(observation), observation.mask, action, explore)
-        fixed = self.certain or (not explore and type(self).scores is not Agent.scores)
+        fixed = self.deterministic or (not explore and type(self).scores is not Agent.scores)
         return torch.zeros(action.shape, device=action.device) if fixed else None
 
     @property
@@ -179,7 +179,7 @@ class JointAgent(Player):
         """Log-probability with which ``act`` chooses ``action``; see ``Agent.log_propensity``."""
         if type(self).act is JointAgent.act:
             return log_chance(self, self.scores(side, observation), observation.mask, action, explore)
-        fixed = self.certain or (not explore and type(self).scores is not JointAgent.scores)
+        fixed = self.deterministic or (not explore and type(self).scores is not JointAgent.scores)
         return torch.zeros(action.shape, device=action.device) if fixed else None
 
     @abstractmethod

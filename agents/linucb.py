@@ -38,7 +38,7 @@ class LinUCBAgent(LinearBandit):
     """Takes the action of highest upper confidence bound; without exploration, of highest estimate."""
 
     name: ClassVar[str] = "linucb"
-    certain: ClassVar[bool] = True
+    deterministic: ClassVar[bool] = True
     Options: ClassVar[type] = LinUCBOptions
     options: LinUCBOptions
 

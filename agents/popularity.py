@@ -13,7 +13,7 @@ class PopularityAgent(Agent):
     """Follows the crowd; items do it at their lowest level."""
 
     name: ClassVar[str] = "popularity"
-    certain: ClassVar[bool] = True
+    deterministic: ClassVar[bool] = True
 
     def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
         """How large each crowd is, -1 for doing nothing; see ``Agent.scores``."""

@@ -97,8 +97,8 @@ def _check_acting(trial: Trial, player: Player, num_worlds: int) -> None:
         seen = observation(spec, num_worlds, num_worlds, trial.kind.privileged)
         before = trial.saved(player)["_draws"]
         trial.act(player, side, seen, True)
-        trial.require(not trial.kind.certain or before == trial.saved(player)["_draws"], "act(explore=True) drew "
-                      "noise, but certain is True: leave certain out, so that nobody takes its slates for certain")
+        trial.require(not trial.kind.deterministic or before == trial.saved(player)["_draws"], "act(explore=True) drew "
+                      "noise, but deterministic is True: leave that out")
         _check_best(trial, player, side, seen)
 
 

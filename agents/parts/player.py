@@ -56,7 +56,7 @@ class Player(Stateful, ABC):
     """True for oracle baselines, which are shown ``Observation.expected``."""
     plays: ClassVar[tuple[Side, ...]] = ("users", "items", "platform")
     """The sides that it can play."""
-    certain: ClassVar[bool] = False
+    deterministic: ClassVar[bool] = False
     """True if its actions follow from what it sees and has learnt without chance, also while it explores."""
     Options: ClassVar[type] = NoOptions
     """Dataclass of the agent's hyper-parameters; the command line sets them by name."""

@@ -228,8 +228,8 @@ def shared(self, spec, setting, options=None):
     (drawing(lambda: [random.random()]), "drew from the global generator of random"),
     (but(__init__=layered), "__init__ drew from the global generator of torch: .* parts.networks.undrawn for layers"),
     (but(__init__=shared, tables={}), "two agents of one seed differ at .*: take chance from self.draw alone"),
-    (but(certain=True), r"act\(explore=True\) drew noise, but certain is True: leave certain out")],
-    ids=["torch", "numpy", "random", "layer", "shared table", "certain"])
+    (but(deterministic=True), r"act\(explore=True\) drew noise, but deterministic is True: leave that out")],
+    ids=["torch", "numpy", "random", "layer", "shared table", "deterministic"])
 def test_chance_comes_from_the_agents_own_noise(kind, words):
     fails(kind, words)
 
