@@ -14,7 +14,7 @@ class GreedyAgent(Agent):
 
     name: ClassVar[str] = "greedy"
     deterministic: ClassVar[bool] = True
-    privileged: ClassVar[bool] = True
+    sees_expected_reward: ClassVar[bool] = True
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """See ``Agent.act``."""

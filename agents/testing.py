@@ -53,7 +53,7 @@ def check_agent(kind: type[Player], options: Any = None, *, device_steps: int = 
         if not set(specs) <= set(kind.plays):
             continue
         trial = Trial(kind, options, case, specs, STEPS + _MORE)
-        lived = life(specs, STEPS + _MORE, kind.privileged)
+        lived = life(specs, STEPS + _MORE, kind.sees_expected_reward)
         _check_idle(trial, lived)
         _check_acting(trial, trial.make(), num_worlds=3)
         trained = _check_repeats(trial, lived[:STEPS])
@@ -94,7 +94,7 @@ def _overrides(kind: type[Player], method: str) -> bool:
 def _check_acting(trial: Trial, player: Player, num_worlds: int) -> None:
     """Act on what was never seen, in another number of worlds than the steps that were learned from."""
     for side, spec in trial.specs.items():
-        seen = observation(spec, num_worlds, num_worlds, trial.kind.privileged)
+        seen = observation(spec, num_worlds, num_worlds, trial.kind.sees_expected_reward)
         before = trial.saved(player)["_draws"]
         trial.act(player, side, seen, True)
         trial.require(not trial.kind.deterministic or before == trial.saved(player)["_draws"], "act(explore=True) drew "
@@ -119,7 +119,7 @@ def _check_scores(trial: Trial, player: Player) -> None:
     if not _overrides(type(player), "scores"):
         return
     for side, spec in trial.specs.items():
-        seen = observation(spec, 5, 5, trial.kind.privileged)
+        seen = observation(spec, 5, 5, trial.kind.sees_expected_reward)
         scores = trial.scores(player, side, seen)
         if side != "platform":
             taken = scores.masked_fill(~seen.mask, -torch.inf).argmax(-1)
@@ -187,10 +187,11 @@ def _check_copies(trial: Trial, trained: Player, lived: Life) -> None:
 
 def _check_gone(trial: Trial) -> None:
     """Whatever they do and earn who have gone, others go on as if they had not; at first nobody is there."""
-    lived, one, other = life(trial.specs, _MORE, trial.kind.privileged, empty=True), trial.make(), trial.make()
+    lived = life(trial.specs, _MORE, trial.kind.sees_expected_reward, empty=True)
+    one, other = trial.make(), trial.make()
     found = difference(trial.play(one, lived).actions, trial.play(other, lived, _made_up).actions)
     for side, spec in trial.specs.items():  # in many worlds, where small differences of values show
-        seen = observation(spec, 200, 0, trial.kind.privileged)
+        seen = observation(spec, 200, 0, trial.kind.sees_expected_reward)
         same = torch.equal(trial.act(one, side, seen, False), trial.act(other, side, seen, False))
         found = found or ("" if same else f"act(explore=False), {side}")
     trial.require(not found, f"what agents did and earned after they had gone made a difference at {found}: leave out "

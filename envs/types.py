@@ -149,7 +149,7 @@ class Observation(TensorRecord):
             latest last; all 0 for skips and for steps before the first. None where the market keeps no history.
         history_ids: int64 ``[B, N, H]``, 1 + the item taken, 0 for none; None likewise.
         expected: float32 ``[B, N, 1 + M * L]``, the expected reward of each action at its next pay-day. Only
-            oracle baselines ask for it (``Agent.privileged``); None for everybody else.
+            oracle baselines ask for it (``Agent.sees_expected_reward``); None for everybody else.
     """
 
     own: Tensor

@@ -52,7 +52,7 @@ class Player(Stateful, ABC):
     """The class's name, unless it gives another."""
     learns: ClassVar[bool] = False
     """Whether ``learn`` is called; True for every class that overrides it, unless it says otherwise."""
-    privileged: ClassVar[bool] = False
+    sees_expected_reward: ClassVar[bool] = False
     """True for oracle baselines, which are shown ``Observation.expected``."""
     plays: ClassVar[tuple[Side, ...]] = ("users", "items", "platform")
     """The sides that it can play."""

@@ -61,7 +61,7 @@ def test_either_side_of_a_joint_agent_is_looked_at(changes, words):
 def test_privileged_agents_alone_see_what_is_expected():
     check_agent(GreedyAgent)
     with pytest.raises(AgentError, match=r"blind as users: act.* raised InterplayError at greedy.py:\d+ `.*expected"):
-        check_agent(type("Blind", (GreedyAgent,), {"name": "blind", "privileged": False}))
+        check_agent(type("Blind", (GreedyAgent,), {"name": "blind", "sees_expected_reward": False}))
 
 
 @pytest.mark.parametrize(("case", "needs"), [
@@ -84,7 +84,7 @@ def test_lives_are_such_as_markets_have(specs):
     for side, spec in specs.items():
         for names in ("own_features", "option_features", "history_features"):
             assert {*getattr(spec, names)} <= {name for market in markets for name in getattr(market[side], names)}
-        seen = observation(spec, 50, 0, privileged=True)
+        seen = observation(spec, 50, 0, expected=True)
         assert seen.mask[..., 0].all()
         assert spec.num_actions == 1 or not seen.mask.all()
         assert seen.options.amin() < -3.0 < 3.0 < seen.options.amax()
