@@ -114,9 +114,9 @@ class SharedCriticAgent(JointAgent):
         num_rows = min(o.capacity // row for row in self._row.values())
         self._replay: dict[Side, Replay[Experience]] = {side: Replay(max(1, num_rows)) for side in specs}
 
-    def begin(self, pretrained: Pretrained) -> str:
-        """Both networks from the same towers; see ``Player.begin``."""
-        note = self.online.towers.begin(pretrained)
+    def warm_start(self, pretrained: Pretrained) -> str:
+        """Both networks from the same towers; see ``Player.warm_start``."""
+        note = self.online.towers.warm_start(pretrained)
         self.target.load_state_dict(self.online.state_dict())
         return note
 

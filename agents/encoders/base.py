@@ -49,7 +49,7 @@ class HistoryEncoder(nn.Module, ABC):
     def check_size(cls, size: int) -> None:
         """Raise InterplayError unless codes can have this width."""
 
-    def begin(self, other: HistoryEncoder, columns: Sequence[int]) -> None:
+    def warm_start(self, other: HistoryEncoder, columns: Sequence[int]) -> None:
         """Take the weights of one of the same kind, ids and size, which reads no more than this does.
 
         Args:

@@ -45,7 +45,7 @@ class Player(Stateful, ABC):
     Tensors, modules, optimisers and numbers that an agent keeps as attributes are its state: they are saved, loaded and
     moved without code of its own, as ``Stateful`` says.
 
-    May be overridden: ``build``, ``learn`` and ``begin``. Make attributes in ``build``, not in ``__init__``.
+    May be overridden: ``build``, ``learn`` and ``warm_start``. Make attributes in ``build``, not in ``__init__``.
     """
 
     name: ClassVar[str]
@@ -135,7 +135,7 @@ class Player(Stateful, ABC):
         """Draw the initial weights of ``network`` in place: others for each seed, player and ``name``."""
         return draw_weights(network, self.setting.seed, f"player {self._number}.{name}")
 
-    def begin(self, pretrained: Pretrained) -> str:
+    def warm_start(self, pretrained: Pretrained) -> str:
         """Start from what fits of this, before the first step; says what was taken and what was not, and why."""
         return ""
 

@@ -71,7 +71,7 @@ class Towers(nn.Module):
                                       for side, spec in specs.items() if spec.num_levels > 0})
         self._nothing = nn.ModuleDict({_of(side): linear_layer(hidden, 1, device) for side in specs})
 
-    def begin(self, pretrained: Pretrained) -> str:
+    def warm_start(self, pretrained: Pretrained) -> str:
         """Take what fits of what was learnt from a log: items' vectors, and the encoder of histories.
 
         Features of histories that the encoder did not know count for nothing at first, and a response is to it what
@@ -86,7 +86,8 @@ class Towers(nn.Module):
         if not missing["history encoder"]:
             assert self._encoder is not None
             assert pretrained.encoder is not None
-            self._encoder.begin(pretrained.encoder, [self._remembered.index(name) for name in ("taken", "response")])
+            columns = [self._remembered.index(name) for name in ("taken", "response")]
+            self._encoder.warm_start(pretrained.encoder, columns)
         return "; ".join(f"its {name}: {f'not taken, {why}' if why else 'taken'}" for name, why in missing.items())
 
     def _no_vectors(self, pretrained: Pretrained) -> str:

@@ -74,9 +74,9 @@ class Cast:
         others: dict[Side, Player] = {s: player for s, player in self._players.items() if s != side}
         return Cast(others if stand_in is None else {**others, side: stand_in})
 
-    def begin(self, pretrained: Pretrained) -> list[str]:
+    def warm_start(self, pretrained: Pretrained) -> list[str]:
         """Let every player start from what fits of it; a line from each that has something to say."""
-        notes = [(type(player).name, player.begin(pretrained)) for _, _, player in self._groups()]
+        notes = [(type(player).name, player.warm_start(pretrained)) for _, _, player in self._groups()]
         return [f"{name} starts from the encoder's towers: {note}" for name, note in notes if note]
 
     def state_dict(self) -> dict[str, Any]:

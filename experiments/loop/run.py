@@ -86,7 +86,7 @@ class Run:
         named = (settings.preset if settings.log is None else "", settings.users, settings.items, settings.platform,
                  *settings.mechanism)
         settings = replace(settings, code=tuple(code_digest(name) for name in named if name and ":" in name))
-        notes = () if game.pretrained is None else tuple(cast.begin(game.pretrained.pretrained()))
+        notes = () if game.pretrained is None else tuple(cast.warm_start(game.pretrained.pretrained()))
         now = _first_moment(settings, game, cast, 0)
         return cls(settings, folder, game, cast, now, Tally.empty(now.state), notes=notes)
 
