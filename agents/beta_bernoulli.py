@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from interplay.agents.base import Agent
-from interplay.agents.parts.arms import arms, num_arms, taken
+from interplay.agents.parts.action_ids import action_ids, gather_action, num_action_ids
 from interplay.agents.parts.choosing import best
 from interplay.agents.parts.optimising import valid_mean
 from interplay.envs.checking import Checked
@@ -50,7 +50,7 @@ class BetaBernoulliAgent(Agent):
         """See ``Player.build``."""
         owners = 1 if self.options.shared else self.num_agents
         # Beta(1, 1): every rate is as likely before the first try. Double, because float32 cannot count beyond 2^24.
-        self.success = torch.ones(owners, num_arms(self.spec), dtype=torch.float64)
+        self.success = torch.ones(owners, num_action_ids(self.spec), dtype=torch.float64)
         self.failure = torch.ones_like(self.success)
         self.range = torch.tensor([0.0, 1.0])
         self._owner = torch.arange(self.num_agents) * (not self.options.shared)
@@ -76,7 +76,7 @@ class BetaBernoulliAgent(Agent):
         self.range = _widened(self.range, reward.masked_fill(~valid, 0.0))  # which always holds 0
         chance = (reward - self.range[0]) / (self.range[1] - self.range[0])
         won = self.draw(*reward.shape) < chance
-        cell = taken(self._cells(transition.observation), transition.action).flatten()
+        cell = gather_action(self._cells(transition.observation), transition.action).flatten()
         expected = (self.success / (self.success + self.failure)).view(-1)[cell].view_as(chance)
         self.success.view(-1).index_add_(0, cell, (won & valid).flatten() * weight)
         self.failure.view(-1).index_add_(0, cell, (~won & valid).flatten() * weight)
@@ -86,7 +86,7 @@ class BetaBernoulliAgent(Agent):
     def _cells(self, seen: Observation, who: Tensor | None = None) -> Tensor:
         """Place of each action in the flattened counts, int64 ``[B, N, A]``."""
         owner = self._owner if who is None else self._owner[who]
-        return owner.unsqueeze(1) * self.success.shape[1] + arms(self.spec, seen)
+        return owner.unsqueeze(1) * self.success.shape[1] + action_ids(self.spec, seen)
 
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from interplay.agents.base import Agent
-from interplay.agents.parts.arms import arms, num_arms, taken
+from interplay.agents.parts.action_ids import action_ids, gather_action, num_action_ids
 from interplay.agents.parts.optimising import valid_mean
 from interplay.agents.parts.schedules import Exploring, check_above_zero, check_at_least_one
 from interplay.envs.noise import Stream
@@ -56,7 +56,7 @@ class MatrixFactorisationAgent(Agent):
         """See ``Player.build``."""
         size = self.options.size
         self.agent = self._start(self.num_agents, size)
-        self.arm = self._start(num_arms(self.spec), size)
+        self.arm = self._start(num_action_ids(self.spec), size)
 
     def _start(self, count: int, size: int) -> Tensor:
         """Small vectors, and a bias of 0 as the last column."""
@@ -65,13 +65,13 @@ class MatrixFactorisationAgent(Agent):
 
     def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
         """The guesses, without the agents' own biases, which move no choice; see ``Agent.scores``."""
-        arm, agent = self.arm[arms(self.spec, observation)], self.agent if who is None else self.agent[who]
+        arm, agent = self.arm[action_ids(self.spec, observation)], self.agent if who is None else self.agent[who]
         values: Tensor = (agent[:, :-1].unsqueeze(1) * arm[..., :-1]).sum(-1) + arm[..., -1]
         return values
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """A gradient step on the errors of all agents; what is hit twice at once moves by the mean."""
-        arm = taken(arms(self.spec, transition.observation), transition.action)
+        arm = gather_action(action_ids(self.spec, transition.observation), transition.action)
         who = torch.arange(self.spec.num_agents, device=arm.device).expand_as(arm)
         mine, theirs = self.agent[who], self.arm[arm]
         guess = (mine[..., :-1] * theirs[..., :-1]).sum(-1) + mine[..., -1] + theirs[..., -1]

@@ -10,7 +10,7 @@ from scipy import stats
 
 from interplay.agents import Setting, find_agent
 from interplay.agents.beta_bernoulli import gamma
-from interplay.agents.parts.arms import arms, num_arms, taken
+from interplay.agents.parts.action_ids import action_ids, gather_action, num_action_ids
 from interplay.agents.parts.linear import Ridge
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError, Observation, SideSpec
@@ -121,10 +121,10 @@ def test_arms_are_ids_and_levels():
     market = find_preset("town").market(num_users=3, num_items=5)
     state = market.reset([0])
     users, items = market.observe(state, "users"), market.observe(state, "items")
-    assert num_arms(market.specs["users"]) == 1 + 5
-    assert torch.equal(arms(market.specs["users"], users)[:, :, 1:], 1 + state.slate.items)
-    assert num_arms(market.specs["items"]) == 1 + 4 * 2
-    assert arms(market.specs["items"], items)[0, 0].tolist() == list(range(9))
+    assert num_action_ids(market.specs["users"]) == 1 + 5
+    assert torch.equal(action_ids(market.specs["users"], users)[:, :, 1:], 1 + state.slate.items)
+    assert num_action_ids(market.specs["items"]) == 1 + 4 * 2
+    assert action_ids(market.specs["items"], items)[0, 0].tolist() == list(range(9))
 
 
 @pytest.fixture
@@ -307,7 +307,7 @@ def test_matrix_factorisation_learns_who_likes_what(spec, moved):
     likes = torch.tensor([[0.0, 1.0, -1.0], [0.0, -1.0, 1.0]])
     for _ in range(1500):
         action = agent.act(step.observation, explore=True)
-        agent.learn_from({"users": replace(step, action=action, reward=taken(likes.expand(8, 2, 3), action))})
+        agent.learn_from({"users": replace(step, action=action, reward=gather_action(likes.expand(8, 2, 3), action))})
     assert agent.act(step.observation, explore=False).tolist() == [[1, 2]] * 8
 
 
