@@ -89,8 +89,8 @@ def modules(folder, *without):
 
 
 def test_every_file_of_agents_is_an_agent():
-    assert modules("agents", "testing") == {kind.__module__.rsplit(".", 1)[1] for kind in agents().values()}
-    assert len(agents()) == len(modules("agents", "testing"))
+    assert modules("agents") == {kind.__module__.rsplit(".", 1)[1] for kind in agents().values()}
+    assert len(agents()) == len(modules("agents"))
 
 
 def test_every_file_of_behaviour_is_a_behaviour():

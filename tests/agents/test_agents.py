@@ -7,10 +7,11 @@ import torch
 from interplay.agents import Setting, agents, find_agent
 from interplay.agents.dqn import DQNOptions
 from interplay.agents.parts.choosing import best
-from interplay.agents.parts.lives import ONE_SIDE, observation
-from interplay.agents.parts.trial import Trial, difference
 from interplay.agents.q_learning import QLearningOptions
-from interplay.agents.testing import DEVICE_STEPS, AgentError, _check_gone, check_agent
+from interplay.agents.testing import DEVICE_STEPS, AgentError, check_agent
+from interplay.agents.testing.checks import _check_gone
+from interplay.agents.testing.contract_harness import AgentHarness, difference
+from interplay.agents.testing.synthetic_transitions import ONE_SIDE, observation
 from interplay.envs.presets import find_preset
 from interplay.envs.types import SIDES, InterplayError, Transition
 from interplay.experiments.loop.play import iterate, look
@@ -62,7 +63,7 @@ def test_each_learner_would_be_found_out_if_the_gone_taught_it(name):
     broken = type("Broken", (kind,), {"name": "broken", "learn": learn})
     specs = ONE_SIDE["users with a history" if "users" in kind.plays else "a platform"]
     with pytest.raises(AgentError, match="what agents did and earned after they had gone made a difference"):
-        _check_gone(Trial(broken, small(kind), "users", specs, 40))
+        _check_gone(AgentHarness(broken, small(kind), "users", specs, 40))
 
 
 def play(market, pair, now, steps):

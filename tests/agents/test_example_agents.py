@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from interplay.agents import Setting, find_agent
-from interplay.agents.parts.trial import difference
 from interplay.agents.testing import check_agent
+from interplay.agents.testing.contract_harness import difference
 from interplay.envs.presets import find_preset
 from interplay.experiments.cli.main import main
 from interplay.experiments.loop.run import Run

@@ -9,8 +9,8 @@ from torch import nn
 
 from interplay.agents import JointAgent, Setting, agents
 from interplay.agents.encoders import NONE, encoders
-from interplay.agents.parts.lives import ANY_SIDES, ONE_SIDE, life
 from interplay.agents.parts.networks import draw_weights
+from interplay.agents.testing.synthetic_transitions import ANY_SIDES, ONE_SIDE, trajectory
 
 SMALL = {"warm_up": 20, "batch_size": 64, "hidden": 8, "rollout_length": 4, "num_epochs": 1, "num_minibatches": 1}
 
@@ -73,7 +73,7 @@ def acted(agent, side, step):
 
 def metrics_of(agent, specs):
     """Metrics of the agent's first update, whose gradients are still there."""
-    for moment in life(specs, 30, False):
+    for moment in trajectory(specs, 30, False):
         steps = {side: acted(agent, side, step) for side, step in moment.items()}
         metrics = agent.learn_from(steps)
         if "loss" in metrics:
@@ -138,7 +138,7 @@ def learnt(kind, choice, change):
     """State of an independent agent after some updates on steps of which ``change`` altered agent 0's part."""
     specs = ONE_SIDE["users with a history"]
     agent = make(kind, specs, sharing="independent", **choice)
-    for moment in life(specs, 30, False):
+    for moment in trajectory(specs, 30, False):
         step = moment["users"]
         action = (10.0 * step.response).long() % step.observation.mask.shape[-1]
         agent.learn_from({"users": change(replace(step, action=action))})

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from interplay.agents.parts.stateful import Stateful
-from interplay.agents.parts.trial import difference
+from interplay.agents.testing.contract_harness import difference
 from interplay.envs.types import InterplayError
 
 

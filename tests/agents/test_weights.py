@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from interplay.agents import Setting, agents, find_agent
-from interplay.agents.parts.lives import ANY_SIDES, ONE_SIDE, life
 from interplay.agents.parts.returns import NStep, cut_off
+from interplay.agents.testing.synthetic_transitions import ANY_SIDES, ONE_SIDE, trajectory
 from interplay.envs.types import Transition
 from interplay.experiments.common.options import parse_pairs, split_entrant
 
@@ -100,8 +100,8 @@ def test_returns_stop_before_a_reward_that_is_not_known(moved):
     assert cut_off(truncated, valid).flatten().tolist() == [False, True, False, False]
 
 
-def test_lives_hold_weights_of_one():
+def test_synthetic_transitions_hold_weights_of_one():
     for case in (ONE_SIDE, ANY_SIDES):
         for specs in case.values():
-            for moment in life(specs, 2, False):
+            for moment in trajectory(specs, 2, False):
                 assert all((step.weight == 1.0).all() for step in moment.values())

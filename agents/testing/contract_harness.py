@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from interplay.agents.base import Agent
-from interplay.agents.parts.lives import Life
 from interplay.agents.parts.player import Player, Setting
+from interplay.agents.testing.synthetic_transitions import Trajectory
 from interplay.envs.types import Observation, Side, SideSpec, TensorRecord, Transition
 
 CPU, META = torch.device("cpu"), torch.device("meta")
@@ -47,7 +47,7 @@ class Played(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Trial:
+class AgentHarness:
     """Makes agents of one class for sides of one shape, and calls them.
 
     Attributes:
@@ -147,10 +147,11 @@ class Trial:
         self.require(value.dim() == 0, f"{what} has shape {list(value.shape)}, must be a scalar: take the mean")
         self.require(value.device == META or bool(torch.isfinite(value)), f"{what} is {value}, must be finite")
 
-    def play(self, player: Player, life: Life, change: Callable[[Transition], Transition] | None = None) -> Played:
-        """Act and learn through ``life``, of which the agent is told what ``change`` makes of it."""
+    def play(self, player: Player, trajectory: Trajectory,
+             change: Callable[[Transition], Transition] | None = None) -> Played:
+        """Act and learn through ``trajectory``, of which the agent is told what ``change`` makes of it."""
         played = Played({}, {})
-        for number, moment in enumerate(life):
+        for number, moment in enumerate(trajectory):
             done = {side: self.act(player, side, step.observation, True) for side, step in moment.items()}
             told = {side: _told(side, step, done[side]) for side, step in moment.items()}
             if change is not None:
@@ -158,7 +159,7 @@ class Trial:
             played.actions[f"act in step {number}"] = done
             played.metrics[f"learn in step {number}"] = self.learn(player, told)
         played.actions["act(explore=False) in the end"] = {
-            side: self.act(player, side, step.next_observation, False) for side, step in life[-1].items()}
+            side: self.act(player, side, step.next_observation, False) for side, step in trajectory[-1].items()}
         return played
 
     def saved(self, player: Player) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from interplay.agents import JointAgent
 from interplay.agents.first import FirstAgent
 from interplay.agents.greedy import GreedyAgent
 from interplay.agents.matrix_factorisation import MatrixFactorisationAgent
-from interplay.agents.parts.lives import ANY_SIDES, ONE_SIDE, life, observation
-from interplay.agents.parts.trial import difference
 from interplay.agents.testing import AgentError, check_agent
+from interplay.agents.testing.contract_harness import difference
+from interplay.agents.testing.synthetic_transitions import ANY_SIDES, ONE_SIDE, observation, trajectory
 from interplay.envs.presets import find_preset
 
 
@@ -52,7 +52,7 @@ def lost(self, state):
 @pytest.mark.parametrize(("changes", "words"), [
     ({"act": strays}, "broken as users with a history, and items: .* gave torch.float32"),
     ({"load_state_dict": lost}, "broken as users with a history, and items: .* went on differently at .*, items"),
-    ({"build": lonely}, "broken as items: __init__ raised KeyError at test_lives.py")])
+    ({"build": lonely}, "broken as items: __init__ raised KeyError at test_synthetic_transitions.py")])
 def test_either_side_of_a_joint_agent_is_looked_at(changes, words):
     with pytest.raises(AgentError, match=words):
         check_agent(type("Broken", (Pair,), {"name": "broken", **changes}))
@@ -73,12 +73,12 @@ def test_there_are_states_and_histories_in_some_cases(case, needs):
             raise RuntimeError("found it")
         return FirstAgent.act(self, seen, explore)
 
-    with pytest.raises(AgentError, match=f"first as {case}: act.* raised RuntimeError at test_lives.py:.*: found it"):
+    with pytest.raises(AgentError, match=f"first as {case}: act.* raised RuntimeError at test_synth.*: found it"):
         check_agent(type("First", (FirstAgent,), {"name": "first", "act": act}))
 
 
 @pytest.mark.parametrize("specs", [*ONE_SIDE.values(), *ANY_SIDES.values()])
-def test_lives_are_such_as_markets_have(specs):
+def test_transitions_are_such_as_markets_have(specs):
     markets = [{**market.specs, "platform": market.platform_spec}
                for market in (find_preset(name).market() for name in ("town", "kale", "kale-partial"))]
     for side, spec in specs.items():
@@ -95,8 +95,8 @@ def test_lives_are_such_as_markets_have(specs):
 
 
 @pytest.mark.parametrize("empty", [False, True])
-def test_in_a_life_the_gone_stay_away_until_the_episode_is_cut_off(empty):
-    lived = [moment["users"] for moment in life(ONE_SIDE["users"], 40, False, empty)]
+def test_the_gone_stay_away_until_the_episode_is_cut_off(empty):
+    lived = [moment["users"] for moment in trajectory(ONE_SIDE["users"], 40, False, empty)]
     assert lived[0].valid.any() != empty
     assert sum(step.terminated.sum() for step in lived) > 20
     assert sum((~step.valid).sum() for step in lived) > 20

@@ -1,4 +1,4 @@
-"""Lives drawn at random, in every shape that markets have: what ``agents/testing.py`` lets agents live through."""
+"""Transitions drawn at random, in every shape that markets have, for checks of agents."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from interplay.envs.types import Observation, Side, SideSpec, Transition
 
-Life = list[dict[Side, Transition]]
-"""What each side goes through, step by step; everybody's action is 0 until somebody decides."""
+Trajectory = list[dict[Side, Transition]]
+"""Transitions of each side, step by step. All actions are 0 until an agent replaces them."""
 
 _NUM_WORLDS = 3
 _EPISODE = 7  # steps; so that it ends in the middle of rollouts
@@ -53,7 +53,7 @@ def observation(spec: SideSpec, num_worlds: int, seed: int, expected: bool) -> O
     return _observation(spec, num_worlds, torch.Generator().manual_seed(seed), expected)
 
 
-def life(specs: Mapping[Side, SideSpec], num_steps: int, expected: bool, empty: bool = False) -> Life:
+def trajectory(specs: Mapping[Side, SideSpec], num_steps: int, expected: bool, empty: bool = False) -> Trajectory:
     """Steps in a row of three worlds: agents end at random, episodes are cut off, and then all are back.
 
     Args:
