@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -49,7 +50,7 @@ class Player(Stateful, ABC):
     """
 
     name: ClassVar[str]
-    """The class's name, unless it gives another."""
+    """The class's name in kebab case, slot-means for SlotMeans, unless it gives another."""
     learns: ClassVar[bool] = False
     """Whether ``learn`` is called; True for every class that overrides it, unless it says otherwise."""
     sees_expected_reward: ClassVar[bool] = False
@@ -66,7 +67,7 @@ class Player(Stateful, ABC):
         super().__init_subclass__(**arguments)
         if Player in cls.__bases__:  # Agent and JointAgent are no agents yet
             return
-        cls.name = vars(cls).get("name", cls.__name__)
+        cls.name = vars(cls).get("name", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower())
         cls.learns = vars(cls).get("learns", cls.learn is not Player.learn)
 
     def __init__(self, setting: Setting, options: Any, number: int) -> None:

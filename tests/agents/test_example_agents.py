@@ -56,7 +56,7 @@ def test_agents_train_and_go_on_bit_for_bit(name, tmp_path):
 
 
 def test_names_come_from_the_class():
-    assert find_agent("my_agent:SlotMeans").name == "SlotMeans"
+    assert find_agent("my_agent:SlotMeans").name == "slot-means"
 
 
 def test_weights_of_a_module_come_from_the_agents_seed():
