@@ -178,7 +178,7 @@ def test_a_checkpoint_that_no_longer_fits_the_agents_is_named(home, tmp_path, ca
     folder = shutil.copytree(home / "run", tmp_path / "run")
     saved = torch.load(folder / "checkpoint.pt", weights_only=True)
     made_by = saved.pop("made_by")
-    del saved["agents"]["users"]["draws"]
+    del saved["agents"]["users"]["_draws"]
     save_checkpoint(folder / "checkpoint.pt", saved, made_by)
     assert_one_line(["evaluate", str(folder)], folder / "checkpoint.pt", capsys)
 
