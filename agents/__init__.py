@@ -6,7 +6,11 @@ import sys
 from functools import cache
 from inspect import isabstract
 
-from interplay.agents.base import Agent, JointAgent, Offer, Player, Setting
+from interplay.agents.base import Agent, JointAgent
+from interplay.agents.parts import networks
+from interplay.agents.parts.choosing import Offer
+from interplay.agents.parts.player import Player, Setting
+from interplay.agents.parts.schedules import Exploring
 from interplay.envs.discovery import discover, resolve
 from interplay.envs.types import InterplayError
 
@@ -42,4 +46,4 @@ def __dir__() -> list[str]:
     return [*__all__, *(kind.__name__.removesuffix("Agent") for kind in agents().values() if "Options" in vars(kind))]
 
 
-__all__ = ["Agent", "JointAgent", "Offer", "Player", "Setting", "agents", "find_agent"]
+__all__ = ["Agent", "Exploring", "JointAgent", "Offer", "Player", "Setting", "agents", "find_agent", "networks"]

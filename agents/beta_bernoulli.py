@@ -16,17 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from interplay.agents.base import Agent, Setting
-from interplay.agents.parts.arms import arms, num_arms, taken
+from interplay.agents.base import Agent
+from interplay.agents.parts.action_ids import action_ids, gather_action, num_action_ids
 from interplay.agents.parts.choosing import best
 from interplay.agents.parts.optimising import valid_mean
 from interplay.envs.checking import Checked
-from interplay.envs.types import Observation, SideSpec, Transition
+from interplay.envs.types import Observation, Transition
 
 _CANDIDATES = 4
 
@@ -43,18 +43,17 @@ class BetaBernoulliAgent(Agent):
     """Takes the arm whose drawn success rate is highest; without exploration, whose mean is."""
 
     name: ClassVar[str] = "beta-bernoulli"
-    learns: ClassVar[bool] = True
     Options: ClassVar[type] = BetaBernoulliOptions
+    options: BetaBernoulliOptions
 
-    def __init__(self, spec: SideSpec, setting: Setting, options: BetaBernoulliOptions | None = None) -> None:
-        super().__init__(spec, setting, options)
-        self.options: BetaBernoulliOptions
-        owners = 1 if self.options.shared else spec.num_agents
+    def build(self) -> None:
+        """See ``Player.build``."""
+        owners = 1 if self.options.shared else self.num_agents
         # Beta(1, 1): every rate is as likely before the first try. Double, because float32 cannot count beyond 2^24.
-        self.success = torch.ones(owners, num_arms(spec), dtype=torch.float64, device=setting.device)
+        self.success = torch.ones(owners, num_action_ids(self.spec), dtype=torch.float64)
         self.failure = torch.ones_like(self.success)
-        self.range = torch.tensor([0.0, 1.0], device=setting.device)
-        self._owner = torch.arange(spec.num_agents, device=setting.device) * (not self.options.shared)
+        self.range = torch.tensor([0.0, 1.0])
+        self._owner = torch.arange(self.num_agents) * (not self.options.shared)
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """See ``Agent.act``."""
@@ -73,12 +72,11 @@ class BetaBernoulliAgent(Agent):
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """Count a success or a failure for each agent."""
-        self.learned += 1
         reward, valid, weight = transition.reward, transition.valid, transition.weight.double().flatten()
         self.range = _widened(self.range, reward.masked_fill(~valid, 0.0))  # which always holds 0
         chance = (reward - self.range[0]) / (self.range[1] - self.range[0])
         won = self.draw(*reward.shape) < chance
-        cell = taken(self._cells(transition.observation), transition.action).flatten()
+        cell = gather_action(self._cells(transition.observation), transition.action).flatten()
         expected = (self.success / (self.success + self.failure)).view(-1)[cell].view_as(chance)
         self.success.view(-1).index_add_(0, cell, (won & valid).flatten() * weight)
         self.failure.view(-1).index_add_(0, cell, (~won & valid).flatten() * weight)
@@ -88,19 +86,8 @@ class BetaBernoulliAgent(Agent):
     def _cells(self, seen: Observation, who: Tensor | None = None) -> Tensor:
         """Place of each action in the flattened counts, int64 ``[B, N, A]``."""
         owner = self._owner if who is None else self._owner[who]
-        return owner.unsqueeze(1) * self.success.shape[1] + arms(self.spec, seen)
+        return owner.unsqueeze(1) * self.success.shape[1] + action_ids(self.spec, seen)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Counts, and the range of rewards."""
-        return super().state_dict() | {"success": self.success.clone(), "failure": self.failure.clone(),
-                                       "range": self.range}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
-        super().load_state_dict(state)
-        self.success.copy_(state["success"])
-        self.failure.copy_(state["failure"])
-        self.range = state["range"].to(self.setting.device)
 
 
 def gamma(shape: Tensor, uniforms: Tensor) -> Tensor:

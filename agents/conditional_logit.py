@@ -36,7 +36,7 @@ class ConditionalLogitAgent(Agent):
     """Simulated users: they know what they like, plan nothing, and choose by chance in evaluations too."""
 
     name: ClassVar[str] = "conditional-logit"
-    privileged: ClassVar[bool] = True
+    sees_expected_reward: ClassVar[bool] = True
     plays: ClassVar[tuple[Side, ...]] = ("users",)
     Options: ClassVar[type] = ConditionalLogitOptions
 

@@ -18,20 +18,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from interplay.agents.base import Setting
+from interplay.agents.base import Agent
 from interplay.agents.parts.choosing import best, log_policy
-from interplay.agents.parts.exploring import EpsilonGreedy
 from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing, follow
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import PrioritisedReplay, Replay, fine_draw
 from interplay.agents.parts.returns import Experience, NStep, lean
 from interplay.agents.parts.schedules import Exploring, check_above_zero, check_at_least_one, linear
-from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
+from interplay.envs.types import InterplayError, Observation, Transition
 
 _LOWEST_BONUS = -1.0  # l_0 of the Munchausen paper
 
@@ -68,7 +67,7 @@ class DQNOptions(Exploring):
     """alpha of the Munchausen bonus, 0.9 in its paper; 0 = none."""
     temperature: float = 0.03
     """tau of the Munchausen policy."""
-    huber: float = 1.0
+    huber_delta: float = 1.0
     """Error beyond which the loss grows linearly, so that outliers count for less. Where targets are right in the mean
     alone, as doubly robust ones, it should lie beyond their errors: less is biased towards their median."""
     num_quantiles: int = 1
@@ -78,39 +77,37 @@ class DQNOptions(Exploring):
         super().__post_init__()
         check_sharing(self.sharing)
         check_at_least_one(self, "hidden", "batch_size", "updates_per_step", "capacity", "num_steps", "num_quantiles")
-        check_above_zero(self, "learning_rate", "temperature", "huber")
+        check_above_zero(self, "learning_rate", "temperature", "huber_delta")
         if self.munchausen > 0.0 and self.num_steps > 1:
             raise InterplayError(f"munchausen={self.munchausen} with num_steps={self.num_steps}: its bonus belongs to "
                                  "single steps, use num_steps=1")
 
 
-class DQNAgent(EpsilonGreedy):
+class DQNAgent(Agent):
     """DQN with masks, on whatever device the market lives."""
 
     name: ClassVar[str] = "dqn"
-    learns: ClassVar[bool] = True
     Options: ClassVar[type] = DQNOptions
+    options: DQNOptions
 
-    def __init__(self, spec: SideSpec, setting: Setting, options: DQNOptions | None = None) -> None:
-        super().__init__(spec, setting, options)
-        self.options: DQNOptions
-        o, device = self.options, setting.device
+    def build(self) -> None:
+        """See ``Player.build``."""
+        o, spec = self.options, self.spec
         self.online, self.target = (
-            self.initialise("value", OptionScorer(spec, o.hidden, device, num_outputs=o.num_quantiles,
+            self.initialise("value", OptionScorer(spec, o.hidden, self.device, num_outputs=o.num_quantiles,
                                                   dueling=o.dueling, sharing=o.sharing)) for _ in range(2))
         self.target.requires_grad_(False)
         self._optimiser = Optimiser(self.online, o.learning_rate)
-        self._joining = NStep(o.num_steps, setting.discount)
+        self._joining = NStep(o.num_steps, self.discount)
         # Independent networks learn side by side, each from a batch of its own rows.
         self._alone = o.sharing == "independent"
         self._batch = (max(1, o.batch_size // spec.num_agents), spec.num_agents) if self._alone else (o.batch_size,)
         self._replay: Replay[Experience] = (
-            PrioritisedReplay(Experience, o.capacity, o.priority, device, spec.num_agents if self._alone else 1)
-            if o.priority > 0.0 else Replay(Experience, o.capacity))
-        self._everybody = torch.arange(spec.num_agents, device=device)
-        self._middle = (torch.arange(o.num_quantiles, device=device) + 0.5) / o.num_quantiles
+            PrioritisedReplay(o.capacity, o.priority, self.device, spec.num_agents if self._alone else 1)
+            if o.priority > 0.0 else Replay(o.capacity))
+        self._everybody = torch.arange(spec.num_agents)
+        self._middle = (torch.arange(o.num_quantiles) + 0.5) / o.num_quantiles
 
-    @torch.no_grad()
     def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
         """The online network's values; see ``Agent.scores``."""
         who = self._everybody if who is None else who
@@ -120,7 +117,6 @@ class DQNAgent(EpsilonGreedy):
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """Remember the step, then update from memory."""
-        self.learned += 1
         experience = self._joining.add(lean(transition))
         if experience is not None:
             self._replay.add(experience.map(lambda x: x.flatten(0, 1)))
@@ -128,7 +124,7 @@ class DQNAgent(EpsilonGreedy):
         if self._replay.size >= self.options.warm_up and self._replay.size > 0:
             for _ in range(self.options.updates_per_step):
                 metrics = self._update()
-        return {**metrics, "epsilon": torch.tensor(self.options.epsilon(self.progress))}
+        return metrics
 
     def _update(self) -> Mapping[str, Tensor]:
         sample, index = self._replay.sample(fine_draw(self, *self._batch))
@@ -166,7 +162,7 @@ class DQNAgent(EpsilonGreedy):
     def _loss(self, error: Tensor) -> Tensor:
         """Huber loss of ``error [S, Z, Z']``, target less value; quantiles weigh its sign: float32 ``[S]``."""
         loss = torch.nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none",
-                                              delta=self.options.huber)
+                                              delta=self.options.huber_delta)
         if self.options.num_quantiles > 1:
             loss = loss * (self._middle.unsqueeze(-1) - (error.detach() < 0.0).float()).abs()
         return loss.mean(-1).sum(-1)
@@ -182,21 +178,6 @@ class DQNAgent(EpsilonGreedy):
         self._replay.update(index, error.detach().mean((-1, -2)) * valid)
         return weight
 
-    def state_dict(self) -> dict[str, Any]:
-        """Networks, optimiser and memory."""
-        return super().state_dict() | {
-            "online": self.online.state_dict(), "target": self.target.state_dict(),
-            "optimiser": self._optimiser.state_dict(), "replay": self._replay.state_dict(),
-            "joining": self._joining.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
-        super().load_state_dict(state)
-        self.online.load_state_dict(state["online"])
-        self.target.load_state_dict(state["target"])
-        self._optimiser.load_state_dict(state["optimiser"])
-        self._replay.load_state_dict(state["replay"], self.setting.device)
-        self._joining.load_state_dict(state["joining"], self.setting.device)
 
 
 def _of(values: Tensor, action: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ class FirstAgent(Agent):
     """The first action after doing nothing, where the side has one and the mask allows it."""
 
     name: ClassVar[str] = "first"
-    certain: ClassVar[bool] = True
+    deterministic: ClassVar[bool] = True
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """See ``Agent.act``."""

@@ -13,8 +13,8 @@ class GreedyAgent(Agent):
     """The myopic oracle: users know their response probabilities, items their profit if nobody else moves."""
 
     name: ClassVar[str] = "greedy"
-    certain: ClassVar[bool] = True
-    privileged: ClassVar[bool] = True
+    deterministic: ClassVar[bool] = True
+    sees_expected_reward: ClassVar[bool] = True
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """See ``Agent.act``."""

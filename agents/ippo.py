@@ -15,14 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from interplay.agents.base import JointAgent, Setting
+from interplay.agents.base import JointAgent
+from interplay.agents.encoders import check_encoder
 from interplay.agents.parts.choosing import best, log_policy, sampled
-from interplay.agents.parts.encoders import Encoding, check_encoding
 from interplay.agents.parts.networks import linear_layer
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Rollout, shuffled
@@ -41,8 +41,8 @@ class IPPOOptions(Checked):
     """Adam's step at the start; it falls linearly to a tenth."""
     hidden: int = 64
     """Width of towers and embeddings."""
-    encoder: Encoding = "gru"
-    """Of users' histories, where the market keeps them: none, mlp, cnn, gru or transformer."""
+    encoder: str = "gru"
+    """Of users' histories, where the market keeps them: none, mlp, cnn, gru, transformer, or module:Name."""
     scorer: Scoring = "hadamard"
     """How a user and an item meet: hadamard = W . (u * i) + b, concatenation = a layer over both."""
     rollout_length: int = 25
@@ -65,7 +65,7 @@ class IPPOOptions(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least_one(self, "hidden", "rollout_length", "num_epochs", "num_minibatches")
-        check_encoding(self.encoder, self.hidden)
+        check_encoder(self.encoder, self.hidden)
         check_scoring(self.scorer)
         check_above_zero(self, "learning_rate", "clip", "max_norm")
         if not 0.0 <= self.trace_decay <= 1.0:
@@ -93,14 +93,15 @@ class IPPOAgent(JointAgent):
 
     name: ClassVar[str] = "ippo"
     Options: ClassVar[type] = IPPOOptions
+    options: IPPOOptions
 
-    def __init__(self, specs: Mapping[Side, SideSpec], setting: Setting, options: IPPOOptions | None = None) -> None:
-        super().__init__(specs, setting, options)
-        self.options: IPPOOptions
-        self.network = self.initialise("actor-critic", ActorCritic(specs, self.options, setting.device,
+    def build(self) -> None:
+        """See ``Player.build``."""
+        self.network = self.initialise("actor-critic", ActorCritic(self.specs, self.options, self.device,
                                                                    self._critic_inputs()))
         self._optimiser = Optimiser(self.network, self.options.learning_rate, self.options.max_norm)
-        self._rollout = {side: Rollout(Transition, self.options.rollout_length) for side in specs}
+        self._rollout: dict[Side, Rollout[Transition]] = {side: Rollout(self.options.rollout_length)
+                                                          for side in self.specs}
 
     @torch.no_grad()
     def act(self, side: Side, observation: Observation, explore: bool) -> Tensor:
@@ -108,7 +109,6 @@ class IPPOAgent(JointAgent):
         policy = self.network.log_policy(side, observation)
         return sampled(self, policy) if explore else best(policy, observation.mask)
 
-    @torch.no_grad()
     def scores(self, side: Side, observation: Observation, who: Tensor | None = None) -> Tensor:
         """Log-probabilities; see ``JointAgent.scores``."""
         return self.network.log_policy(side, observation)
@@ -122,7 +122,6 @@ class IPPOAgent(JointAgent):
 
     def learn(self, transitions: Mapping[Side, Transition]) -> Mapping[str, Tensor]:
         """Remember the step; at the end of a rollout, update."""
-        self.learned += 1
         rollouts = {side: self._rollout[side].add(lean(step, history=True)) for side, step in transitions.items()}
         full = {side: rollout for side, rollout in rollouts.items() if rollout is not None}
         return self._update(full) if full else {}
@@ -179,7 +178,7 @@ class IPPOAgent(JointAgent):
                                            ahead[side]) for side, step in rollouts.items()}
 
     def _lambda_returns(self, reward: Tensor, ended: Tensor, cut: Tensor, ahead: Tensor) -> Tensor:
-        discount = torch.where(ended, 0.0, self.setting.discount)
+        discount = torch.where(ended, 0.0, self.discount)
         return lambda_returns(reward, discount, cut, ahead, self.options.trace_decay)
 
     def _values(self, seen: Mapping[Side, Observation]) -> dict[Side, Tensor]:
@@ -187,19 +186,6 @@ class IPPOAgent(JointAgent):
         return {side: self.network.value(self.network.embedded(side, observation))
                 for side, observation in seen.items()}
 
-    def state_dict(self) -> dict[str, Any]:
-        """Network, optimiser and the rollout so far."""
-        return super().state_dict() | {
-            "network": self.network.state_dict(), "optimiser": self._optimiser.state_dict(),
-            "rollout": {side: rollout.state_dict() for side, rollout in self._rollout.items()}}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
-        super().load_state_dict(state)
-        self.network.load_state_dict(state["network"])
-        self._optimiser.load_state_dict(state["optimiser"])
-        for side, rollout in self._rollout.items():
-            rollout.load_state_dict(state["rollout"][side], self.setting.device)
 
 
 class ActorCritic(nn.Module):

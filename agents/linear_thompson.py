@@ -13,10 +13,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from interplay.agents.base import Setting
 from interplay.agents.parts.choosing import best
 from interplay.agents.parts.linear import LinearBandit, LinearOptions
-from interplay.envs.types import InterplayError, Observation, SideSpec
+from interplay.envs.types import InterplayError, Observation
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,7 @@ class LinearThompsonAgent(LinearBandit):
 
     name: ClassVar[str] = "linear-thompson"
     Options: ClassVar[type] = LinearThompsonOptions
-
-    def __init__(self, spec: SideSpec, setting: Setting, options: LinearThompsonOptions | None = None) -> None:
-        super().__init__(spec, setting, options)
-        self.options: LinearThompsonOptions
+    options: LinearThompsonOptions
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """See ``Agent.act``."""

@@ -16,10 +16,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from interplay.agents.base import Setting
 from interplay.agents.parts.choosing import best
 from interplay.agents.parts.linear import LinearBandit, LinearOptions
-from interplay.envs.types import InterplayError, Observation, SideSpec
+from interplay.envs.types import InterplayError, Observation
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,9 @@ class LinUCBAgent(LinearBandit):
     """Takes the action of highest upper confidence bound; without exploration, of highest estimate."""
 
     name: ClassVar[str] = "linucb"
-    certain: ClassVar[bool] = True
+    deterministic: ClassVar[bool] = True
     Options: ClassVar[type] = LinUCBOptions
-
-    def __init__(self, spec: SideSpec, setting: Setting, options: LinUCBOptions | None = None) -> None:
-        super().__init__(spec, setting, options)
-        self.options: LinUCBOptions
+    options: LinUCBOptions
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """See ``Agent.act``."""

@@ -13,18 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from interplay.agents.base import Setting
-from interplay.agents.parts.arms import arms, num_arms, taken
-from interplay.agents.parts.exploring import EpsilonGreedy
+from interplay.agents.base import Agent
+from interplay.agents.parts.action_ids import action_ids, gather_action, num_action_ids
 from interplay.agents.parts.optimising import valid_mean
 from interplay.agents.parts.schedules import Exploring, check_above_zero, check_at_least_one
 from interplay.envs.noise import Stream
-from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
+from interplay.envs.types import InterplayError, Observation, Transition
 
 
 @dataclass(frozen=True)
@@ -46,19 +45,18 @@ class MatrixFactorisationOptions(Exploring):
             raise InterplayError(f"penalty={self.penalty} must be at least 0")
 
 
-class MatrixFactorisationAgent(EpsilonGreedy):
+class MatrixFactorisationAgent(Agent):
     """A vector and a bias for each agent and for each arm."""
 
     name: ClassVar[str] = "matrix-factorisation"
-    learns: ClassVar[bool] = True
     Options: ClassVar[type] = MatrixFactorisationOptions
+    options: MatrixFactorisationOptions
 
-    def __init__(self, spec: SideSpec, setting: Setting, options: MatrixFactorisationOptions | None = None) -> None:
-        super().__init__(spec, setting, options)
-        self.options: MatrixFactorisationOptions
+    def build(self) -> None:
+        """See ``Player.build``."""
         size = self.options.size
-        self.agent = self._start(spec.num_agents, size)
-        self.arm = self._start(num_arms(spec), size)
+        self.agent = self._start(self.num_agents, size)
+        self.arm = self._start(num_action_ids(self.spec), size)
 
     def _start(self, count: int, size: int) -> Tensor:
         """Small vectors, and a bias of 0 as the last column."""
@@ -67,14 +65,13 @@ class MatrixFactorisationAgent(EpsilonGreedy):
 
     def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
         """The guesses, without the agents' own biases, which move no choice; see ``Agent.scores``."""
-        arm, agent = self.arm[arms(self.spec, observation)], self.agent if who is None else self.agent[who]
+        arm, agent = self.arm[action_ids(self.spec, observation)], self.agent if who is None else self.agent[who]
         values: Tensor = (agent[:, :-1].unsqueeze(1) * arm[..., :-1]).sum(-1) + arm[..., -1]
         return values
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """A gradient step on the errors of all agents; what is hit twice at once moves by the mean."""
-        self.learned += 1
-        arm = taken(arms(self.spec, transition.observation), transition.action)
+        arm = gather_action(action_ids(self.spec, transition.observation), transition.action)
         who = torch.arange(self.spec.num_agents, device=arm.device).expand_as(arm)
         mine, theirs = self.agent[who], self.arm[arm]
         guess = (mine[..., :-1] * theirs[..., :-1]).sum(-1) + mine[..., -1] + theirs[..., -1]
@@ -82,8 +79,7 @@ class MatrixFactorisationAgent(EpsilonGreedy):
         ones = torch.ones_like(mine[..., -1:])
         self._move(self.agent, who, torch.cat([theirs[..., :-1], ones], dim=-1), error, transition)
         self._move(self.arm, arm, torch.cat([mine[..., :-1], ones], dim=-1), error, transition)
-        return {"loss": valid_mean(error.square() * transition.weight, transition.valid),
-                "epsilon": torch.tensor(self.options.epsilon(self.progress))}
+        return {"loss": valid_mean(error.square() * transition.weight, transition.valid)}
 
     def _move(self, table: Tensor, row: Tensor, slope: Tensor, error: Tensor, done: Transition) -> None:
         """Move the rows of ``table`` at ``row [B, N]``; those of agents who have gone stay."""
@@ -94,13 +90,3 @@ class MatrixFactorisationAgent(EpsilonGreedy):
         count = torch.zeros_like(table[:, 0]).index_add(0, flat, done.valid.float().flatten())
         total = torch.zeros_like(table).index_add(0, flat, step.flatten(0, 1))
         table += o.learning_rate * total / count.clamp(min=1.0).unsqueeze(1)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Both tables."""
-        return super().state_dict() | {"agent": self.agent.clone(), "arm": self.arm.clone()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
-        super().load_state_dict(state)
-        self.agent.copy_(state["agent"])
-        self.arm.copy_(state["arm"])

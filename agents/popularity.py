@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from interplay.agents.base import Agent
-from interplay.agents.parts.choosing import best
 from interplay.envs.types import Observation
 
 
@@ -14,11 +13,7 @@ class PopularityAgent(Agent):
     """Follows the crowd; items do it at their lowest level."""
 
     name: ClassVar[str] = "popularity"
-    certain: ClassVar[bool] = True
-
-    def act(self, observation: Observation, explore: bool) -> Tensor:
-        """See ``Agent.act``."""
-        return best(self.scores(observation), observation.mask)
+    deterministic: ClassVar[bool] = True
 
     def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
         """How large each crowd is, -1 for doing nothing; see ``Agent.scores``."""

@@ -16,19 +16,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from interplay.agents.base import Setting
-from interplay.agents.parts.exploring import EpsilonGreedy
+from interplay.agents.base import Agent
 from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Rollout, shuffled
 from interplay.agents.parts.returns import cut_off, lambda_returns, lean
 from interplay.agents.parts.schedules import Exploring, check_above_zero, check_at_least_one
-from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
+from interplay.envs.types import InterplayError, Observation, Transition
 
 
 @dataclass(frozen=True)
@@ -61,25 +60,23 @@ class PQNOptions(Exploring):
             raise InterplayError(f"trace_decay={self.trace_decay} must lie between 0 and 1")
 
 
-class PQNAgent(EpsilonGreedy):
+class PQNAgent(Agent):
     """Masked Q(lambda) on the rollout that was just played."""
 
     name: ClassVar[str] = "pqn"
-    learns: ClassVar[bool] = True
     Options: ClassVar[type] = PQNOptions
+    options: PQNOptions
 
-    def __init__(self, spec: SideSpec, setting: Setting, options: PQNOptions | None = None) -> None:
-        super().__init__(spec, setting, options)
-        self.options: PQNOptions
+    def build(self) -> None:
+        """See ``Player.build``."""
         o = self.options
-        self.network = self.initialise("value", OptionScorer(spec, o.hidden, setting.device, layer_norm=True,
+        self.network = self.initialise("value", OptionScorer(self.spec, o.hidden, self.device, layer_norm=True,
                                                              sharing=o.sharing))
         self._alone = o.sharing == "independent"
         self._optimiser = Optimiser(self.network, o.learning_rate, o.max_norm, stacked=self._alone)
-        self._rollout = Rollout(Transition, o.rollout_length)
-        self._everybody = torch.arange(spec.num_agents, device=setting.device)
+        self._rollout: Rollout[Transition] = Rollout(o.rollout_length)
+        self._everybody = torch.arange(self.num_agents)
 
-    @torch.no_grad()
     def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
         """The network's values; see ``Agent.scores``."""
         who = self._everybody if who is None else who
@@ -89,10 +86,8 @@ class PQNAgent(EpsilonGreedy):
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """Remember the step; at the end of a rollout, learn from all of it and forget it."""
-        self.learned += 1
         rollout = self._rollout.add(lean(transition))
-        metrics = {} if rollout is None else self._update(rollout)
-        return {**metrics, "epsilon": torch.tensor(self.options.epsilon(self.progress))}
+        return {} if rollout is None else self._update(rollout)
 
     def _update(self, rollout: Transition) -> dict[str, Tensor]:
         returns = self._returns(rollout).flatten(0, 1)
@@ -116,7 +111,7 @@ class PQNAgent(EpsilonGreedy):
         """Q(lambda) returns, float32 ``[T, B, N]``. What was cut off is bootstrapped through; what ended is not."""
         after = rollout.next_observation
         ahead = self._values(after).masked_fill(~after.mask, -torch.inf).amax(-1)
-        discount = torch.where(rollout.terminated, 0.0, self.setting.discount)
+        discount = torch.where(rollout.terminated, 0.0, self.discount)
         cut = cut_off(rollout.truncated, rollout.valid)
         return lambda_returns(rollout.reward, discount, cut, ahead, self.options.trace_decay)
 
@@ -124,15 +119,3 @@ class PQNAgent(EpsilonGreedy):
         """Values of all actions, float32 ``[..., N, A]``."""
         values: Tensor = self.network(seen.own, seen.options, self._everybody.expand(seen.own.shape[:-1]))
         return values.squeeze(-1)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Network, optimiser and the rollout so far."""
-        return super().state_dict() | {"network": self.network.state_dict(), "optimiser": self._optimiser.state_dict(),
-                                       "rollout": self._rollout.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
-        super().load_state_dict(state)
-        self.network.load_state_dict(state["network"])
-        self._optimiser.load_state_dict(state["optimiser"])
-        self._rollout.load_state_dict(state["rollout"], self.setting.device)

@@ -6,8 +6,9 @@ independent vs. cooperative agents", ICML 1993):
     Q_n(s, a) <- Q_n(s, a) + rate * (r + discount * max_a' Q_n(s', a') - Q_n(s, a)).
 
 ``double`` keeps two tables, each of which judges what the other would choose (van Hasselt, "Double Q-learning",
-NeurIPS 2010, algorithm 1). ``bad_news`` below 1 learns less from errors below 0 than from those above, so that an agent
-is not put off by others who still explore (Matignon et al., "Hysteretic Q-learning", IROS 2007, equation 3).
+NeurIPS 2010, algorithm 1). ``negative_error_scale`` below 1 learns less from errors below 0 than from those above, so
+that an agent is not put off by others who still explore (Matignon et al., "Hysteretic Q-learning", IROS 2007,
+equation 3).
 
 The same agent of several worlds shares one table, so worlds side by side are so many episodes at once.
 
@@ -23,17 +24,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from interplay.agents.base import Offer, Setting
+from interplay.agents.base import Agent
 from interplay.agents.parts.abstraction import Abstraction
-from interplay.agents.parts.choosing import any_slate
-from interplay.agents.parts.exploring import EpsilonGreedy
+from interplay.agents.parts.choosing import Offer, any_slate, chosen_slate, log_chance
 from interplay.agents.parts.schedules import Exploring, check_at_least_one
-from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
+from interplay.envs.types import InterplayError, Observation, Transition
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class QLearningOptions(Exploring):
     """Smallest step of an update; a cell's first updates step by visits ** -rate_power."""
     rate_power: float = 0.6
     """How fast steps get smaller: 1 averages over all that a cell has seen, less forgets the oldest sooner."""
-    bad_news: float = 1.0
+    negative_error_scale: float = 1.0
     """Factor of the step where the error is below 0."""
     double: bool = False
     """Whether two tables judge each other's choices."""
@@ -61,32 +61,30 @@ class QLearningOptions(Exploring):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("learning_rate", "rate_power", "bad_news"):
+        for name in ("learning_rate", "rate_power", "negative_error_scale"):
             if not 0.0 < getattr(self, name) <= 1.0:
                 raise InterplayError(f"{name}={getattr(self, name)} must lie above 0 and at most at 1")
         check_at_least_one(self, "num_clusters", "num_kinds", "fit_steps")
 
 
-class QLearningAgent(EpsilonGreedy):
+class QLearningAgent(Agent):
     """A table for each agent; states and columns as ``Abstraction`` says."""
 
     name: ClassVar[str] = "q-learning"
-    learns: ClassVar[bool] = True
     Options: ClassVar[type] = QLearningOptions
+    options: QLearningOptions
 
-    def __init__(self, spec: SideSpec, setting: Setting, options: QLearningOptions | None = None) -> None:
-        super().__init__(spec, setting, options)
-        self.options: QLearningOptions
-        o = self.options
-        self._abstraction = Abstraction(spec, setting, o.num_clusters, o.num_kinds, o.fit_steps)
+    def build(self) -> None:
+        """See ``Player.build``."""
+        o, spec = self.options, self.spec
+        self._abstraction = Abstraction(spec, self.setting.seed, o.num_clusters, o.num_kinds, o.fit_steps)
         shape = (1 + o.double, 1 if o.shared else spec.num_agents, self._abstraction.num_states,
                  self._abstraction.num_columns)
-        self.table = torch.zeros(shape, device=setting.device)
-        self._visits = torch.zeros(shape, device=setting.device)
-        self._batch = torch.zeros(shape, device=setting.device)  # all 0 between updates
-        self._owner = torch.arange(spec.num_agents, device=setting.device) * (not o.shared)
-        self._level = torch.zeros(spec.num_agents, device=setting.device)  # stays 0 unless the table is shared
-        self._steps = torch.zeros(spec.num_agents, device=setting.device)
+        self.table, self._visits = self.zeros(*shape), self.zeros(*shape)
+        self._batch = self.zeros(*shape)  # all 0 between updates
+        self._owner = torch.arange(spec.num_agents) * (not o.shared)
+        self._level = self.zeros(spec.num_agents)  # stays 0 unless the table is shared
+        self._steps = self.zeros(spec.num_agents)
         self._delayed = spec.delayed and spec.num_states is None
         self._in_force: Tensor | None = None
 
@@ -98,7 +96,13 @@ class QLearningAgent(EpsilonGreedy):
         """See ``Agent.offer``; any slate while the clusters have not been fitted."""
         if not self._abstraction.ready:
             return any_slate(self, observation.mask, size)
-        return super().offer(observation, size, explore)
+        return chosen_slate(self, self.scores(observation), observation.mask, size, explore)
+
+    def log_propensity(self, observation: Observation, action: Tensor, explore: bool) -> Tensor:
+        """See ``Agent.log_propensity``; any action is as likely while the clusters have not been fitted."""
+        if not self._abstraction.ready:
+            return -observation.mask.sum(-1).log()
+        return log_chance(self, self.scores(observation), observation.mask, action, explore)
 
     def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
         """The tables' mean, alike for all options of a kind; see ``Agent.scores``."""
@@ -110,7 +114,6 @@ class QLearningAgent(EpsilonGreedy):
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """One update of every agent in every world."""
-        self.learned += 1
         paid = self._paid(transition)
         if not self._abstraction.ready:
             self._abstraction.add(transition.observation)
@@ -119,7 +122,7 @@ class QLearningAgent(EpsilonGreedy):
         cell = cells.gather(3, paid.expand(cells.shape[:3]).unsqueeze(3)).squeeze(3)
         cell, ahead = self._judged(cell, self._cells(transition.next_observation), transition.next_observation.mask)
         error = self._move(cell, ahead, transition)
-        return {"loss": error.square().mean(), "epsilon": torch.tensor(self.options.epsilon(self.progress))}
+        return {"loss": error.square().mean()}
 
     def _paid(self, transition: Transition) -> Tensor:
         """The action ``[B, N]`` that the reward pays; where that is the one before, also note this one."""
@@ -157,7 +160,7 @@ class QLearningAgent(EpsilonGreedy):
         """Move the cells towards what they turned out to be worth; gives the errors ``[B, N]``."""
         table, visits, batch = self.table.view(-1), self._visits.view(-1), self._batch.view(-1)
         ahead = torch.where(transition.terminated, 0.0, ahead + self._level)
-        error = transition.reward + self.setting.discount * ahead - table[cell] - self._level
+        error = transition.reward + self.discount * ahead - table[cell] - self._level
         error = torch.where(transition.valid, error, 0.0)
         if self.options.shared:
             error = torch.where(transition.valid, error - self._raise_levels(error, transition.valid), 0.0)
@@ -165,7 +168,7 @@ class QLearningAgent(EpsilonGreedy):
         flat, one = cell.flatten(), transition.valid.float().flatten()
         batch.index_add_(0, flat, one)
         visits.index_add_(0, flat, one)
-        rate = self._rate(visits[cell]) * torch.where(error < 0.0, self.options.bad_news, 1.0)
+        rate = self._rate(visits[cell]) * torch.where(error < 0.0, self.options.negative_error_scale, 1.0)
         rate = (rate * transition.weight).clamp(max=1.0)  # heavier steps move further, but not past their target
         table.index_add_(0, flat, (rate * error / batch[cell].clamp(min=1.0)).flatten())
         batch.index_fill_(0, flat, 0.0)
@@ -182,19 +185,3 @@ class QLearningAgent(EpsilonGreedy):
     def _rate(self, visits: Tensor) -> Tensor:
         """The step of an update after so many visits."""
         return visits.clamp(min=1.0).pow(-self.options.rate_power).clamp(min=self.options.learning_rate)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Tables, visits, clusters, and the actions that the next rewards pay."""
-        return super().state_dict() | {
-            "table": self.table, "visits": self._visits, "abstraction": self._abstraction.state_dict(),
-            "level": self._level, "steps": self._steps, "in_force": self._in_force}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
-        super().load_state_dict(state)
-        self.table.copy_(state["table"])
-        self._visits.copy_(state["visits"])
-        self._abstraction.load_state_dict(state["abstraction"])
-        self._level.copy_(state["level"])
-        self._steps.copy_(state["steps"])
-        self._in_force = None if state["in_force"] is None else state["in_force"].to(self.setting.device)

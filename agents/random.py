@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from interplay.agents.base import Agent, Offer
-from interplay.agents.parts.choosing import any_slate
+from interplay.agents.base import Agent
+from interplay.agents.parts.choosing import Offer, any_slate
 from interplay.envs.types import Observation
 
 

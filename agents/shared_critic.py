@@ -20,15 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from interplay.agents.base import JointAgent, Setting
+from interplay.agents.base import JointAgent
+from interplay.agents.encoders import Pretrained, check_encoder
 from interplay.agents.parts.choosing import best
-from interplay.agents.parts.encoders import Encoding, Pretrained, check_encoding
-from interplay.agents.parts.exploring import choose, log_chance
 from interplay.agents.parts.mixing import Mixing, make_mixer
 from interplay.agents.parts.networks import follow
 from interplay.agents.parts.optimising import Optimiser, valid_mean
@@ -36,7 +35,7 @@ from interplay.agents.parts.replay import Replay, fine_draw
 from interplay.agents.parts.returns import Experience, NStep, lean
 from interplay.agents.parts.schedules import Exploring, check_at_least_one
 from interplay.agents.parts.towers import Embedded, Scoring, Situation, Towers, check_scoring
-from interplay.envs.types import InterplayError, Observation, Side, SideSpec, Transition
+from interplay.envs.types import InterplayError, Observation, Side, Transition
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,8 @@ class SharedCriticOptions(Exploring):
     """Adam's step at the start; it falls linearly to a tenth."""
     hidden: int = 64
     """Width of towers and embeddings."""
-    encoder: Encoding = "gru"
-    """Of users' histories, where the market keeps them: none, mlp, cnn, gru or transformer."""
+    encoder: str = "gru"
+    """Of users' histories, where the market keeps them: none, mlp, cnn, gru, transformer, or module:Name."""
     embed_ids: bool = False
     """Whether items have learnt vectors by their ids: for logs and fixed catalogues."""
     scorer: Scoring = "hadamard"
@@ -73,7 +72,7 @@ class SharedCriticOptions(Exploring):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least_one(self, "hidden", "batch_size", "updates_per_step", "capacity", "warm_up", "num_steps")
-        check_encoding(self.encoder, self.hidden)
+        check_encoder(self.encoder, self.hidden)
         check_scoring(self.scorer)
         if self.learning_rate <= 0.0 or self.response_weight < 0.0:
             raise InterplayError(f"learning_rate={self.learning_rate} must be above 0 and response_weight="
@@ -99,47 +98,34 @@ class SharedCriticAgent(JointAgent):
 
     name: ClassVar[str] = "shared-critic"
     Options: ClassVar[type] = SharedCriticOptions
+    options: SharedCriticOptions
 
-    def __init__(self, specs: Mapping[Side, SideSpec], setting: Setting,
-                 options: SharedCriticOptions | None = None) -> None:
-        super().__init__(specs, setting, options)
-        self.options: SharedCriticOptions
-        o, device = self.options, setting.device
+    def build(self) -> None:
+        """See ``Player.build``."""
+        o, specs, device = self.options, self.specs, self.device
         self.online, self.target = (self.initialise("critic", _Critic(
             Towers(specs, o.hidden, device, encoder=o.encoder, embed_ids=o.embed_ids, scorer=o.scorer),
             Situation(specs, o.hidden, device), make_mixer(o.mixing, o.hidden, device))) for _ in range(2))
         self.target.requires_grad_(False)
         self._optimiser = Optimiser(self.online, o.learning_rate, max_norm=10.0)
-        self._joining = {side: NStep(o.num_steps, setting.discount) for side in specs}
+        self._joining = {side: NStep(o.num_steps, self.discount) for side in specs}
         # What is mixed belongs together: then a row of the memory is a whole world, otherwise a single agent.
         self._row = {side: spec.num_agents if o.mixing != "none" else 1 for side, spec in specs.items()}
         num_rows = min(o.capacity // row for row in self._row.values())
-        self._replay: dict[Side, Replay[Experience]] = {side: Replay(Experience, max(1, num_rows)) for side in specs}
+        self._replay: dict[Side, Replay[Experience]] = {side: Replay(max(1, num_rows)) for side in specs}
 
-    def begin(self, pretrained: Pretrained) -> str:
-        """Both networks from the same towers; see ``Player.begin``."""
-        note = self.online.towers.begin(pretrained)
+    def warm_start(self, pretrained: Pretrained) -> str:
+        """Both networks from the same towers; see ``Player.warm_start``."""
+        note = self.online.towers.warm_start(pretrained)
         self.target.load_state_dict(self.online.state_dict())
         return note
 
-    @torch.no_grad()
-    def act(self, side: Side, observation: Observation, explore: bool) -> Tensor:
-        """Epsilon-greedy on the online critic."""
-        return choose(self, self.scores(side, observation), observation.mask, explore)
-
-    @torch.no_grad()
     def scores(self, side: Side, observation: Observation, who: Tensor | None = None) -> Tensor:
         """The online critic's values; see ``JointAgent.scores``."""
         return self.online.scores(side, observation)
 
-    @torch.no_grad()
-    def log_propensity(self, side: Side, observation: Observation, action: Tensor, explore: bool) -> Tensor:
-        """See ``Agent.log_propensity``: known while it explores, too."""
-        return log_chance(self, self.scores(side, observation), observation.mask, action, explore)
-
     def learn(self, transitions: Mapping[Side, Transition]) -> Mapping[str, Tensor]:
         """Remember the step of each side, then update from memory."""
-        self.learned += 1
         for side, transition in transitions.items():
             experience = self._joining[side].add(lean(transition, history=True))
             if experience is not None:
@@ -149,7 +135,7 @@ class SharedCriticAgent(JointAgent):
         if all(self._replay[side].size * self._row[side] >= self.options.warm_up for side in transitions):
             for _ in range(self.options.updates_per_step):
                 metrics = self._update()
-        return {**metrics, "epsilon": torch.tensor(self.options.epsilon(self.progress))}
+        return metrics
 
     def _update(self) -> Mapping[str, Tensor]:
         judged = {side: self._judge(side, sample) for side, sample in self._samples().items()}
@@ -216,23 +202,6 @@ class SharedCriticAgent(JointAgent):
             logit.gather(-1, slot.unsqueeze(-1)).squeeze(-1), users.sample.response, reduction="none")
         return valid_mean(loss * users.sample.weight, users.sample.valid & (users.sample.action > 0))
 
-    def state_dict(self) -> dict[str, Any]:
-        """Networks, optimiser and memories."""
-        return super().state_dict() | {
-            "online": self.online.state_dict(), "target": self.target.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
-            "replay": {side: replay.state_dict() for side, replay in self._replay.items()},
-            "joining": {side: joining.state_dict() for side, joining in self._joining.items()}}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
-        super().load_state_dict(state)
-        self.online.load_state_dict(state["online"])
-        self.target.load_state_dict(state["target"])
-        self._optimiser.load_state_dict(state["optimiser"])
-        for side in self.specs:
-            self._replay[side].load_state_dict(state["replay"][side], self.setting.device)
-            self._joining[side].load_state_dict(state["joining"][side], self.setting.device)
 
 
 class _Critic(nn.Module):

@@ -18,19 +18,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from interplay.agents.base import Agent, Offer, Setting, something
-from interplay.agents.parts.choosing import any_slate_log_propensity, best
+from interplay.agents.base import Agent
+from interplay.agents.parts.choosing import Offer, any_slate_log_propensity, best, something
 from interplay.agents.parts.networks import OptionScorer, follow
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Replay, fine_draw
 from interplay.agents.parts.returns import lean
 from interplay.agents.parts.schedules import Exploring, check_above_zero, check_at_least_one
-from interplay.envs.types import InterplayError, Observation, Side, SideSpec, Transition
+from interplay.envs.types import InterplayError, Observation, Side, Transition
 
 _MOST = 20.0  # bound of a logit, so that its exponential is finite
 
@@ -66,21 +66,20 @@ class SlateQAgent(Agent):
     """SlateQ with a learnt choice model, for all users at once."""
 
     name: ClassVar[str] = "slateq"
-    learns: ClassVar[bool] = True
     plays: ClassVar[tuple[Side, ...]] = ("platform",)
     Options: ClassVar[type] = SlateQOptions
+    options: SlateQOptions
 
-    def __init__(self, spec: SideSpec, setting: Setting, options: SlateQOptions | None = None) -> None:
-        super().__init__(spec, setting, options)
-        self.options: SlateQOptions
+    def build(self) -> None:
+        """See ``Player.build``."""
         o = self.options
         self.online, self.target, self.choice = (
-            self.initialise(name, OptionScorer(spec, o.hidden, setting.device))
+            self.initialise(name, OptionScorer(self.spec, o.hidden, self.device))
             for name in ("value", "value", "choice"))
         self.target.requires_grad_(False)
         self._optimisers = {"value": Optimiser(self.online, o.learning_rate),
                             "choice": Optimiser(self.choice, o.learning_rate)}
-        self._replay = Replay(Transition, o.capacity)
+        self._replay: Replay[Transition] = Replay(o.capacity)
 
     @torch.no_grad()
     def act(self, observation: Observation, explore: bool) -> Tensor:
@@ -102,12 +101,8 @@ class SlateQAgent(Agent):
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """Remember what users took of their slates, then update from memory."""
-        self.learned += 1
         self._replay.add(lean(transition).map(lambda x: x.flatten(0, 1)))
-        metrics: Mapping[str, Tensor] = {}
-        if self._replay.size >= max(1, self.options.warm_up):
-            metrics = self._update()
-        return {**metrics, "epsilon": torch.tensor(self.options.epsilon(self.progress))}
+        return self._update() if self._replay.size >= max(1, self.options.warm_up) else {}
 
     def _update(self) -> Mapping[str, Tensor]:
         sample, _ = self._replay.sample(fine_draw(self, self.options.batch_size))
@@ -128,7 +123,7 @@ class SlateQAgent(Agent):
         assert sample.slate is not None
         slate = self._best_slate(after, sample.slate.shape[-1])
         ahead = self._slate_value(slate, self._values(self.target, after), self._attraction(after))
-        return sample.reward + torch.where(sample.terminated, 0.0, self.setting.discount) * ahead
+        return sample.reward + torch.where(sample.terminated, 0.0, self.discount) * ahead
 
     def _surprise(self, sample: Transition) -> Tensor:
         """Cross-entropy of the choice that was made among what the slate held, float32 ``[S]``."""
@@ -182,21 +177,6 @@ class SlateQAgent(Agent):
         scores: Tensor = network(seen.own, seen.options)
         return scores.squeeze(-1)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Networks, optimisers and memory."""
-        return super().state_dict() | {
-            "online": self.online.state_dict(), "target": self.target.state_dict(), "choice": self.choice.state_dict(),
-            "optimisers": {name: optimiser.state_dict() for name, optimiser in self._optimisers.items()},
-            "replay": self._replay.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
-        super().load_state_dict(state)
-        for name, network in (("online", self.online), ("target", self.target), ("choice", self.choice)):
-            network.load_state_dict(state[name])
-        for name, optimiser in self._optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
-        self._replay.load_state_dict(state["replay"], self.setting.device)
 
 
 def _with_nothing(slate: Tensor) -> Tensor:

@@ -149,7 +149,7 @@ class Observation(TensorRecord):
             latest last; all 0 for skips and for steps before the first. None where the market keeps no history.
         history_ids: int64 ``[B, N, H]``, 1 + the item taken, 0 for none; None likewise.
         expected: float32 ``[B, N, 1 + M * L]``, the expected reward of each action at its next pay-day. Only
-            oracle baselines ask for it (``Agent.privileged``); None for everybody else.
+            oracle baselines ask for it (``Agent.sees_expected_reward``); None for everybody else.
     """
 
     own: Tensor
@@ -205,3 +205,17 @@ class Transition(TensorRecord):
 
     def __post_init__(self) -> None:
         count_alike(self)
+
+    @property
+    def seen(self) -> Observation:
+        """Short for ``observation``."""
+        return self.observation
+
+    @property
+    def next(self) -> Observation:
+        """Short for ``next_observation``."""
+        return self.next_observation
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Mean of ``values [B, N]``, by ``weight``, over agents that are there; 0 where nobody is."""
+        return (values * self.weight * self.valid).sum() / self.valid.sum().clamp(min=1)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from interplay.agents import agents
+from interplay.agents.encoders import encoders
 from interplay.envs.behaviour import behaviours
 from interplay.envs.data import data_sets
 from interplay.envs.presets import presets
@@ -88,12 +89,16 @@ def modules(folder, *without):
 
 
 def test_every_file_of_agents_is_an_agent():
-    assert modules("agents", "testing") == {kind.__module__.rsplit(".", 1)[1] for kind in agents().values()}
-    assert len(agents()) == len(modules("agents", "testing"))
+    assert modules("agents") == {kind.__module__.rsplit(".", 1)[1] for kind in agents().values()}
+    assert len(agents()) == len(modules("agents"))
 
 
 def test_every_file_of_behaviour_is_a_behaviour():
     assert modules("envs/behaviour") == {kind.__module__.rsplit(".", 1)[1] for kind in behaviours().values()}
+
+
+def test_every_file_of_encoders_is_an_encoder():
+    assert modules("agents/encoders") == {kind.__module__.rsplit(".", 1)[1] for kind in encoders().values()}
 
 
 def test_every_preset_is_found():

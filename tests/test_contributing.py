@@ -51,7 +51,7 @@ def test_the_agent_passes_the_test_that_comes_with_it(outside):
 
 def test_the_test_finds_what_is_wrong_with_it(outside):
     right = FILES["my_agent.py"]
-    wrong = right.replace("taken = taken * transition.valid.unsqueeze(2)", "taken = taken * 1.0")
+    wrong = right.replace(" * step.valid[..., None]", "")
     assert wrong != right
     (outside / "my_agent.py").write_text(wrong)
     found = run_test(outside)

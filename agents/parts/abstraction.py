@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from interplay.agents.base import Setting
 from interplay.agents.parts.discretiser import Discretiser
+from interplay.agents.parts.stateful import Stateful
 from interplay.envs.types import InterplayError, Observation, SideSpec
 
 
-class Abstraction:
+class Abstraction(Stateful):
     """Which state an agent is in, and which column of the table each of its actions is.
 
     Where the market has an exact state, that is the state. Elsewhere own features are clustered into states.
@@ -22,19 +20,19 @@ class Abstraction:
 
     Args:
         spec: the side's shapes.
-        setting: seed and device.
+        seed: of the clusters.
         num_states: clusters of own features.
         num_kinds: clusters of options.
         fit_steps: steps of random play that both are fitted on.
     """
 
-    def __init__(self, spec: SideSpec, setting: Setting, num_states: int, num_kinds: int, fit_steps: int) -> None:
+    def __init__(self, spec: SideSpec, seed: int, num_states: int, num_kinds: int, fit_steps: int) -> None:
         self._spec, self._exact = spec, spec.num_states is not None
         self.num_states = num_states if spec.num_states is None else spec.num_states
         self._fixed = self._exact or spec.side == "items" or spec.num_levels == 0
         self.num_columns = spec.num_actions if self._fixed else 1 + num_kinds * spec.num_levels
-        self._state = Discretiser(num_states, fit_steps, setting.seed, setting.device)
-        self._kind = Discretiser(num_kinds, fit_steps, setting.seed, setting.device)
+        self._state = Discretiser(num_states, fit_steps, seed)
+        self._kind = Discretiser(num_kinds, fit_steps, seed)
 
     @property
     def ready(self) -> bool:
@@ -63,12 +61,3 @@ class Abstraction:
         first = 1 + self._kind(observation.options).unsqueeze(3) * levels
         each = first + torch.arange(levels, device=mask.device)
         return torch.cat([torch.zeros_like(each[:, :, 0, :1]), each.flatten(2)], dim=2)
-
-    def state_dict(self) -> dict[str, Any]:
-        """What was fitted."""
-        return {"state": self._state.state_dict(), "kind": self._kind.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
-        self._state.load_state_dict(state["state"])
-        self._kind.load_state_dict(state["kind"])

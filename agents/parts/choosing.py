@@ -1,12 +1,55 @@
-"""From values to actions."""
+"""From values to actions and slates, greedy or epsilon-greedy."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from interplay.agents.base import Offer, Player, filled
 from interplay.envs.kernels import best as best
+
+if TYPE_CHECKING:
+    from interplay.agents.parts.player import Player
+
+
+class Offer(NamedTuple):
+    """Slates that a platform filled.
+
+    Attributes:
+        slots: int64 ``[B, N, K]``, the candidate in each slot, from 1; 0 = left empty.
+        log_propensity: float32 ``[B, N]``, log-probability of these slots, in their order, given what the platform saw
+            and has learnt; None where it does not know. With it a log can be used for off-policy evaluation.
+    """
+
+    slots: Tensor
+    log_propensity: Tensor | None = None
+
+
+def filled(mask: Tensor, size: int, take: Callable[[Tensor], tuple[Tensor, Tensor | None]]) -> Offer:
+    """Slates of one slot after the other, each of what those before it have left.
+
+    Args:
+        mask: bool ``[B, N, 1 + M]``, of which action 0 leaves a slot empty, where nothing is left.
+        size: K.
+        take: of a mask, the candidates that it chooses, int64 ``[B, N]``, and the log-probability of that, if known.
+    """
+    slots: list[Tensor] = []
+    chances: list[Tensor] = []
+    for _ in range(size):
+        mask = something(mask)
+        slot, chance = take(mask)
+        slots.append(slot)
+        if chance is not None:
+            chances.append(chance)
+        mask = mask.scatter(-1, slot.unsqueeze(-1), False)
+    return Offer(torch.stack(slots, dim=-1), torch.stack(chances).sum(0) if chances else None)
+
+
+def something(mask: Tensor) -> Tensor:
+    """The mask ``[..., 1 + M]`` without action 0, but where there is no other."""
+    return torch.cat([~mask[..., 1:].any(-1, keepdim=True), mask[..., 1:]], dim=-1)
 
 
 def any_slate(agent: Player, mask: Tensor, size: int) -> Offer:
@@ -40,3 +83,26 @@ def epsilon_greedy(agent: Player, values: Tensor, mask: Tensor, epsilon: float) 
     """With probability ``epsilon`` any allowed action, otherwise the best, int64 ``[B, N]``."""
     explores = agent.draw(*mask.shape[:2]) < epsilon
     return torch.where(explores, agent.draw_allowed(mask), best(values, mask))
+
+
+def choose(agent: Player, values: Tensor, mask: Tensor, explore: bool) -> Tensor:
+    """The action of highest value; with probability ``agent.epsilon``, if it explores, any allowed one."""
+    epsilon = agent.epsilon if explore else None
+    return best(values, mask) if epsilon is None else epsilon_greedy(agent, values, mask, epsilon)
+
+
+def log_chance(agent: Player, values: Tensor, mask: Tensor, action: Tensor, explore: bool) -> Tensor:
+    """Log-probability with which ``choose`` chooses ``action``, ``[...]``; -inf for an action that it never takes."""
+    epsilon = (agent.epsilon or 0.0) if explore else 0.0
+    allowed = mask.gather(-1, action.unsqueeze(-1)).squeeze(-1)
+    explored = torch.where(allowed, epsilon / mask.sum(-1), 0.0)
+    return (explored + (1.0 - epsilon) * (action == best(values, mask))).log()
+
+
+def chosen_slate(agent: Player, values: Tensor, mask: Tensor, size: int, explore: bool) -> Offer:
+    """Slates whose every slot takes what ``choose`` chooses of the rest, with their chances."""
+    def take(left: Tensor) -> tuple[Tensor, Tensor]:
+        slot = choose(agent, values, left, explore)
+        return slot, log_chance(agent, values, left, slot, explore)
+
+    return filled(mask, size, take)

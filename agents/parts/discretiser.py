@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 import torch
 from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
+from interplay.agents.parts.stateful import Stateful
+
 _MAX_ROWS = 20_000  # enough for k-means with some hundred clusters
 
 
-class Discretiser:
+class Discretiser(Stateful):
     """k-means over standardised rows of features.
 
     Args:
         num_clusters: at most; fewer where the rows of the fit differ less.
         fit_steps: calls of ``add`` before the fit.
         seed: of the fit.
-        device: where the centres live.
     """
 
-    def __init__(self, num_clusters: int, fit_steps: int, seed: int, device: torch.device) -> None:
-        self._num_clusters, self._fit_steps, self._seed, self._device = num_clusters, fit_steps, seed, device
+    def __init__(self, num_clusters: int, fit_steps: int, seed: int) -> None:
+        self._num_clusters, self._fit_steps, self._seed = num_clusters, fit_steps, seed
         self._rows: list[Tensor] = []
         self._centre: Tensor | None = None
         self._scale: Tensor | None = None
@@ -61,13 +61,3 @@ class Discretiser:
             centre, _ = kmeans2(data, distinct, iter=20, minit="++", rng=rng)
         self._centre = torch.from_numpy(np.asarray(centre, dtype=np.float32)).to(rows.device)
         self._scale = scale
-
-    def state_dict(self) -> dict[str, Any]:
-        """What was collected and fitted."""
-        return {"rows": self._rows, "centre": self._centre, "scale": self._scale}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
-        self._rows = [row.to(self._device) for row in state["rows"]]
-        self._centre = None if state["centre"] is None else state["centre"].to(self._device)
-        self._scale = None if state["scale"] is None else state["scale"].to(self._device)

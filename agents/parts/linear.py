@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from interplay.agents.base import Agent, Setting
+from interplay.agents.base import Agent
 from interplay.agents.parts.optimising import valid_mean
+from interplay.agents.parts.stateful import Stateful
 from interplay.envs.checking import Checked, Positive
 from interplay.envs.types import Observation, SideSpec, Transition
 
 
-class Ridge:
+class Ridge(Stateful):
     """Bayesian linear regressions, one for doing nothing and one for each level: ``K = 1 + L`` models.
 
     With rows X and rewards y of a model, A = ridge * 1 + X'X and b = X'y; A^-1 b is the ridge solution, and with noise
@@ -101,15 +101,6 @@ class Ridge:
         row = rows.gather(2, at[:, :, None, None].expand(*at.shape, 1, rows.shape[3])).squeeze(2)
         return row, torch.where(action > 0, 1 + place % levels, 0)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Both sums."""
-        return {"precision": self.precision.clone(), "moment": self.moment.clone()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
-        self.precision.copy_(state["precision"])
-        self.moment.copy_(state["moment"])
-
 
 @dataclass(frozen=True)
 class LinearOptions(Checked):
@@ -122,11 +113,11 @@ class LinearOptions(Checked):
 class LinearBandit(Agent):
     """Fits one ``Ridge`` for the whole side; how to act on it is for subclasses to say."""
 
-    learns: ClassVar[bool] = True
+    options: LinearOptions
 
-    def __init__(self, spec: SideSpec, setting: Setting, options: Any = None) -> None:
-        super().__init__(spec, setting, options)
-        self.ridge = Ridge(spec, self.options.ridge, setting.device)
+    def build(self) -> None:
+        """See ``Player.build``."""
+        self.ridge = Ridge(self.spec, self.options.ridge, self.device)
 
     def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
         """Expected rewards; see ``Agent.scores``. The regression does not ask who it is."""
@@ -134,16 +125,6 @@ class LinearBandit(Agent):
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """Add the step to the regression."""
-        self.learned += 1
         t = transition
         error = self.ridge.update(t.observation, t.action, t.reward, t.valid * t.weight)
         return {"loss": valid_mean(error.square() * t.weight, t.valid)}
-
-    def state_dict(self) -> dict[str, Any]:
-        """The regression's sums."""
-        return super().state_dict() | {"ridge": self.ridge.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
-        super().load_state_dict(state)
-        self.ridge.load_state_dict(state["ridge"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, TypeVar
 from zlib import crc32
 
@@ -10,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from interplay.envs.noise import Stream, uniform, world_key
-from interplay.envs.types import InterplayError, SideSpec
+from interplay.envs.types import InterplayError, Observation, SideSpec
 
 Sharing = Literal["shared", "embedding", "independent"]
 Network = TypeVar("Network", bound=nn.Module)
@@ -91,6 +93,28 @@ class OptionScorer(nn.Module):
             return scores
         value: Tensor = self._value_head(context)
         return value + scores - scores.mean(-2, keepdim=True)
+
+
+class Scorer(nn.Module):
+    """``OptionScorer`` for agents of one's own: an observation to a value for each action.
+
+    Like any module of torch it is made on torch's default device and takes its weights from torch's generator, which in
+    ``build`` are the agent's own.
+
+    Args:
+        spec: the side's shapes.
+        hidden: width.
+    """
+
+    def __init__(self, spec: SideSpec, hidden: int = 64) -> None:
+        super().__init__()
+        self._network = OptionScorer(spec, hidden, torch.get_default_device())
+        draw_weights(self, int(torch.randint(1 << 31, (), device="cpu")), "scorer")
+
+    def forward(self, seen: Observation) -> Tensor:
+        """Score all actions: ``[..., 1 + M * L]``."""
+        scores: Tensor = self._network(seen.own, seen.options)
+        return scores.squeeze(-1)
 
 
 class StackedLinear(nn.Module):
@@ -181,6 +205,17 @@ def _number(name: str) -> int:
     """A name as a 32-bit integer with sign, which is what noise counts steps by."""
     code = crc32(name.encode())
     return code - (1 << 32) if code >= 1 << 31 else code
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Make ``device`` torch's default and start its generators from ``seed``; afterwards they are as before."""
+    index = torch.cuda.current_device() if device.type == "cuda" and device.index is None else device.index
+    cuda = [index] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda), device:
+        for generator in (torch.default_generator, *(torch.cuda.default_generators[number] for number in cuda)):
+            generator.manual_seed(seed % (1 << 63))
+        yield
 
 
 @torch.no_grad()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from interplay.agents.parts.schedules import linear
+from interplay.agents.parts.stateful import Stateful
 
 
-class Optimiser:
+class Optimiser(Stateful):
     """Adam (Kingma and Ba 2015) whose step falls linearly to a tenth over the training.
 
     Args:
@@ -23,12 +21,12 @@ class Optimiser:
     """
 
     def __init__(self, module: nn.Module, learning_rate: float, max_norm: float = 0.0, stacked: bool = False) -> None:
-        self._parameters = list(module.parameters())
+        parameters = list(module.parameters())
         self._learning_rate, self._max_norm, self._stacked = learning_rate, max_norm, stacked
         # Fused: one kernel for all parameters (a quarter of the time on small networks), and no step counter that
         # lives on the host. Devices without it get the plain loop.
-        fused = self._parameters[0].device.type in ("cpu", "cuda")
-        self._adam = torch.optim.Adam(self._parameters, lr=learning_rate, fused=fused)
+        fused = parameters[0].device.type in ("cpu", "cuda")
+        self._adam = torch.optim.Adam(parameters, lr=learning_rate, fused=fused)
 
     def step(self, loss: Tensor, progress: float) -> None:
         """Follow the gradient of ``loss``.
@@ -46,22 +44,15 @@ class Optimiser:
         self._adam.step()
 
     def _clip(self) -> None:
+        parameters = self._adam.param_groups[0]["params"]
         if not self._stacked:
-            torch.nn.utils.clip_grad_norm_(self._parameters, self._max_norm)
+            torch.nn.utils.clip_grad_norm_(parameters, self._max_norm)
             return
-        gradients = [p.grad.flatten(1) for p in self._parameters if p.grad is not None]
+        gradients = [p.grad.flatten(1) for p in parameters if p.grad is not None]
         length = torch.stack([gradient.norm(dim=1) for gradient in gradients]).norm(dim=0)
         share = (self._max_norm / (length + 1e-6)).clamp(max=1.0).unsqueeze(1)
         for gradient in gradients:
             gradient *= share
-
-    def state_dict(self) -> dict[str, Any]:
-        """Adam's moments."""
-        return self._adam.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``, which stays as it is: Adam would go on counting in its tensors of steps."""
-        self._adam.load_state_dict(copy.deepcopy(state))
 
 
 def valid_mean(values: Tensor, valid: Tensor, dim: int | None = None) -> Tensor:

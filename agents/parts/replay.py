@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from interplay.agents.base import Player
+from interplay.agents.parts.stateful import Stateful
 from interplay.envs.noise import Stream
 from interplay.envs.types import InterplayError, TensorRecord
+
+if TYPE_CHECKING:
+    from interplay.agents.parts.player import Player
 
 MOST_ROWS = 1 << 26
 """Rows of the largest replay. A draw has 46 bits, so that chances of rows differ by less than a millionth."""
@@ -18,22 +21,20 @@ MOST_ROWS = 1 << 26
 Record = TypeVar("Record", bound=TensorRecord)
 
 
-class Replay(Generic[Record]):
-    """A ring of rows, written and sampled without leaving the device.
+class Replay(Stateful, Generic[Record]):
+    """A ring of rows, written and sampled without leaving the device; the first axis of a record's tensors counts rows.
 
     Args:
-        kind: the record whose rows are kept; the first axis of all its tensors counts them.
         capacity: rows to keep, ``MOST_ROWS`` (67 million) at most; the oldest are overwritten.
 
     Raises:
         InterplayError: ``capacity`` is above ``MOST_ROWS``.
     """
 
-    def __init__(self, kind: type[Record], capacity: int) -> None:
+    def __init__(self, capacity: int) -> None:
         if capacity > MOST_ROWS:
             raise InterplayError(f"capacity={capacity} is more than a replay can draw from with equal chances: use at "
                                  f"most {MOST_ROWS}")
-        self._kind = kind
         self._capacity = capacity
         self._store: Record | None = None
         self._next = 0
@@ -63,18 +64,6 @@ class Replay(Generic[Record]):
         assert self._store is not None
         return self._store.rows(index.flatten()).map(lambda x: x.view(*index.shape, *x.shape[1:])), index
 
-    def state_dict(self) -> dict[str, Any]:
-        """The filled part."""
-        store = None if self._store is None else self._store.map(lambda rows: rows[: self.size]).state_dict()
-        return {"store": store, "next": self._next, "size": self.size, "capacity": self._capacity}
-
-    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """Go on from ``state``, with the tensors on ``device``."""
-        self._next, self.size, self._store = state["next"], state["size"], None
-        if state["store"] is not None:
-            rows = self._kind.from_state(state["store"]).map(lambda rows: rows.to(device))
-            _write(self._allocate(rows, state["capacity"]), 0, rows)
-
     def _allocate(self, rows: Record, capacity: int) -> Record:
         """An empty store for rows like these."""
         self._capacity = capacity
@@ -89,16 +78,14 @@ class PrioritisedReplay(Replay[Record]):
     """Rows are drawn in proportion to ``priority ** exponent`` (Schaul et al., "Prioritized experience replay", 2016).
 
     Args:
-        kind: as for ``Replay``.
         capacity: as for ``Replay``.
         exponent: alpha of the paper's equation 1; 0 = each as likely.
         device: where the priorities live.
         num_agents: N, if rows of each agent are drawn on their own; rows must come agent by agent.
     """
 
-    def __init__(self, kind: type[Record], capacity: int, exponent: float, device: torch.device,
-                 num_agents: int = 1) -> None:
-        super().__init__(kind, capacity)
+    def __init__(self, capacity: int, exponent: float, device: torch.device, num_agents: int = 1) -> None:
+        super().__init__(capacity)
         self._exponent = exponent
         self._weight = torch.zeros(0, device=device)
         self._largest = torch.ones(num_agents, device=device)
@@ -126,17 +113,6 @@ class PrioritisedReplay(Replay[Record]):
         """Weights of the filled part, ``[rows, N]``."""
         return self._weight[: self.size].view(-1, len(self._largest))
 
-    def state_dict(self) -> dict[str, Any]:
-        """The filled part, with its priorities."""
-        return super().state_dict() | {"weight": self._weight[: self.size], "largest": self._largest}
-
-    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """Go on from ``state``."""
-        super().load_state_dict(state, device)
-        self._largest = state["largest"].to(device)
-        if state["store"] is not None:
-            self._weight[: self.size] = state["weight"].to(device)
-
     def _allocate(self, rows: Record, capacity: int) -> Record:
         self._weight = self._weight.new_zeros(capacity)
         return super()._allocate(rows, capacity)
@@ -145,16 +121,15 @@ class PrioritisedReplay(Replay[Record]):
         self._weight[start : start + count].view(-1, len(self._largest))[:] = self._largest**self._exponent
 
 
-class Rollout(Generic[Record]):
+class Rollout(Stateful, Generic[Record]):
     """The last steps, until there are enough of them to learn from.
 
     Args:
-        kind: the record of one step.
         length: steps of a rollout.
     """
 
-    def __init__(self, kind: type[Record], length: int) -> None:
-        self._kind, self._length = kind, length
+    def __init__(self, length: int) -> None:
+        self._length = length
         self._steps: list[Record] = []
 
     def add(self, step: Record) -> Record | None:
@@ -163,15 +138,7 @@ class Rollout(Generic[Record]):
         if len(self._steps) < self._length:
             return None
         steps, self._steps = self._steps, []
-        return self._kind.stack(steps)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The steps so far."""
-        return {"steps": [step.state_dict() for step in self._steps]}
-
-    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """Go on from ``state``, with the tensors on ``device``."""
-        self._steps = [self._kind.from_state(step).map(lambda x: x.to(device)) for step in state["steps"]]
+        return step.stack(steps)
 
 
 def fine_draw(player: Player, *shape: int) -> Tensor:

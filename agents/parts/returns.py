@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from interplay.agents.parts.stateful import Stateful
 from interplay.envs.types import ALL_ALIKE, Observation, TensorRecord, Transition, count_alike
 
 
@@ -44,7 +44,7 @@ class Experience(TensorRecord):
         count_alike(self)
 
 
-class NStep:
+class NStep(Stateful):
     """Joins n steps to one (Sutton 1988; in deep Q-learning Hessel et al., "Rainbow", 2018, section "Multi-step").
 
     A step is joined to those before it only if its own reward is known. Its weight is not: with weights, more than one
@@ -78,15 +78,6 @@ class NStep:
             going = going & ~step.terminated & ~step.truncated
         return Experience(first.observation, first.action, reward, after, discount, first.response, first.valid,
                           first.weight)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The steps that still wait for others."""
-        return {"window": [step.state_dict() for step in self._window]}
-
-    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """Go on from ``state``, with the tensors on ``device``."""
-        self._window.clear()
-        self._window.extend(Transition.from_state(step).map(lambda x: x.to(device)) for step in state["window"])
 
 
 def lambda_returns(reward: Tensor, discount: Tensor, truncated: Tensor, ahead: Tensor, weight: float) -> Tensor:

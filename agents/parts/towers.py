@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from interplay.agents.parts.encoders import Encoding, HistoryEncoder, Pretrained
+from interplay.agents.encoders import NONE, HistoryEncoder, Pretrained, find_encoder
 from interplay.agents.parts.networks import linear_layer, undrawn
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec
 
@@ -44,7 +44,7 @@ class Towers(nn.Module):
     """
 
     def __init__(self, specs: Mapping[Side, SideSpec], hidden: int, device: torch.device, *,
-                 encoder: Encoding = "none", embed_ids: bool = False, scorer: Scoring = "hadamard") -> None:
+                 encoder: str = NONE, embed_ids: bool = False, scorer: Scoring = "hadamard") -> None:
         super().__init__()
         columns = _item_columns(specs)
         self._item = _tower(len(columns), hidden, device)
@@ -57,9 +57,9 @@ class Towers(nn.Module):
             self._see("users", users.option_features, columns, device)
             ids = users.num_ids if embed_ids else 0
             self._remembered = users.history_features
-            if encoder != "none" and users.history_length > 0:
-                self._encoder = HistoryEncoder(encoder, len(users.history_features), users.history_length, ids,
-                                               hidden, device)
+            if encoder != NONE and users.history_length > 0:
+                self._encoder = find_encoder(encoder)(len(users.history_features), users.history_length,
+                                                      ids, hidden, device)
             self._user = _tower(len(users.own_features) + hidden * (self._encoder is not None), hidden, device)
             self._response = _Scorer(scorer, hidden, 1, device)
             self._id = undrawn(nn.Embedding, ids, hidden, device=device) if ids > 0 else None
@@ -71,7 +71,7 @@ class Towers(nn.Module):
                                       for side, spec in specs.items() if spec.num_levels > 0})
         self._nothing = nn.ModuleDict({_of(side): linear_layer(hidden, 1, device) for side in specs})
 
-    def begin(self, pretrained: Pretrained) -> str:
+    def warm_start(self, pretrained: Pretrained) -> str:
         """Take what fits of what was learnt from a log: items' vectors, and the encoder of histories.
 
         Features of histories that the encoder did not know count for nothing at first, and a response is to it what
@@ -86,7 +86,8 @@ class Towers(nn.Module):
         if not missing["history encoder"]:
             assert self._encoder is not None
             assert pretrained.encoder is not None
-            self._encoder.begin(pretrained.encoder, [self._remembered.index(name) for name in ("taken", "response")])
+            columns = [self._remembered.index(name) for name in ("taken", "response")]
+            self._encoder.warm_start(pretrained.encoder, columns)
         return "; ".join(f"its {name}: {f'not taken, {why}' if why else 'taken'}" for name, why in missing.items())
 
     def _no_vectors(self, pretrained: Pretrained) -> str:
@@ -103,9 +104,9 @@ class Towers(nn.Module):
             return "since it adds up what was met in no order: pretrain with --encoder gru, cnn or transformer"
         if not self._remembered:
             return f"since the market keeps no histories: --market history_length={theirs.length}"
-        if own is None or own.kind != theirs.kind or self._no_vectors(pretrained):
-            return f"which takes encoder={theirs.kind}, embed_ids=true and hidden={pretrained.item_vector.shape[1]}"
-        if theirs.kind == "transformer" and own.length > theirs.length:
+        if own is None or own.name != theirs.name or self._no_vectors(pretrained):
+            return f"which takes encoder={theirs.name}, embed_ids=true and hidden={pretrained.item_vector.shape[1]}"
+        if theirs.has_places and own.length > theirs.length:
             return f"which takes --market history_length={theirs.length} at most"
         return ""
 

@@ -89,7 +89,7 @@ class LoggedBehaviour(Behaviour):
             pairs is made 1, for a common scale would only change the step. ``"imputed"`` = what the model predicts
             where there is no answer. ``"doubly-robust"`` = the prediction of one that is fitted with these
             weights and without the pair (cross-fitted: Chernozhukov et al. 2018), corrected by what is known; the
-            targets may lie far outside [0, 1], and are right in the mean alone: see ``huber`` of ``dqn``.
+            targets may lie far outside [0, 1], and are right in the mean alone: see ``huber_delta`` of ``dqn``.
         clip: highest inverse propensity.
         reward_range: rewards that become 0 and 1; None = the log's lowest and highest.
         vectors: tastes and item vectors that were learnt elsewhere, from nothing but ``train``; None = those of the

@@ -29,7 +29,7 @@ def agent_name(agent: object) -> str:
     if isinstance(agent, type) and issubclass(agent, Player):
         return agent.name if agents().get(agent.name) is agent else location(agent, "agent")
     options = agent if isinstance(agent, type) else type(agent)
-    kinds = [kind for kind in _kinds(Player) if vars(kind).get("Options") is options]
+    kinds = [kind for kind in _kinds(Player) if vars(kind).get("Options") is options]  # type: ignore[type-abstract]
     if len(kinds) != 1:
         raise InterplayError(f"agent {shown(agent)}: give a name such as 'dqn', a class of an agent, or its options, "
                              "such as interplay.agents.DQN(hidden=32)")

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from interplay.agents import Agent, Setting, find_agent
+from interplay.agents import Player, Setting, find_agent
 from interplay.envs.market import Market
 from interplay.envs.types import SIDES, Side
 from interplay.envs.world import State
@@ -187,13 +187,11 @@ def _compared(cast: Cast) -> list[Side]:
     return sides + (["items"] if cast["items"].learns else []) + (["platform"] if cast.has_platform else [])
 
 
-def stand_in(market: Market, side: Side, name: str, seed: int) -> Agent | None:
+def stand_in(market: Market, side: Side, name: str, seed: int) -> Player | None:
     """A baseline; None for the market's own slates."""
     if name == PLACKETT_LUCE:
         return None
-    kind = find_agent(name)
-    assert issubclass(kind, Agent)
-    return kind(market.spec_of(side), Setting(seed, market.device))
+    return find_agent(name).of({side: market.spec_of(side)}, Setting(seed, market.device))
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from interplay.agents import Agent, JointAgent, Offer, Player
-from interplay.agents.parts.encoders import Pretrained
+from interplay.agents.encoders import Pretrained
 from interplay.envs.types import SIDES, InterplayError, Observation, Side, Transition
 
 PLACKETT_LUCE = "plackett-luce"
@@ -44,15 +44,11 @@ class Cast:
 
     def act(self, seen: Mapping[Side, Observation], explore: bool) -> dict[Side, Tensor]:
         """Actions of both sides, each decided from what that side sees."""
-        return {side: _act(self._players[side], side, seen[side], explore) for side in SIDES}
+        return {side: self._players[side].act_as(side, seen[side], explore) for side in SIDES}
 
     def log_propensity(self, side: Side, seen: Observation, action: Tensor, explore: bool) -> Tensor | None:
         """Log-probability of the actions of one side, float32 ``[B, N]``; None where its player does not know."""
-        player = self._players[side]
-        if isinstance(player, JointAgent):
-            return player.log_propensity(side, seen, action, explore)
-        assert isinstance(player, Agent)
-        return player.log_propensity(seen, action, explore)
+        return self._players[side].log_propensity_as(side, seen, action, explore)
 
     def offer(self, seen: Observation, size: int, explore: bool) -> Offer:
         """What the platform fills slates of ``size`` with; see ``Agent.offer``."""
@@ -64,11 +60,7 @@ class Cast:
         """Let learners learn; their metrics by name: ``users/loss`` and so on, ``both/loss`` of a joint agent."""
         metrics: dict[str, Tensor] = {}
         for label, sides, player in self._learners():
-            if isinstance(player, JointAgent):
-                found = player.learn({side: transitions[side] for side in sides})
-            else:
-                assert isinstance(player, Agent)
-                found = player.learn(transitions[sides[0]])
+            found = player.learn_from({side: transitions[side] for side in sides})
             metrics |= {f"{label}/{name}": value for name, value in found.items()}
         return metrics
 
@@ -82,9 +74,9 @@ class Cast:
         others: dict[Side, Player] = {s: player for s, player in self._players.items() if s != side}
         return Cast(others if stand_in is None else {**others, side: stand_in})
 
-    def begin(self, pretrained: Pretrained) -> list[str]:
+    def warm_start(self, pretrained: Pretrained) -> list[str]:
         """Let every player start from what fits of it; a line from each that has something to say."""
-        notes = [(type(player).name, player.begin(pretrained)) for _, _, player in self._groups()]
+        notes = [(type(player).name, player.warm_start(pretrained)) for _, _, player in self._groups()]
         return [f"{name} starts from the encoder's towers: {note}" for name, note in notes if note]
 
     def state_dict(self) -> dict[str, Any]:
@@ -109,13 +101,6 @@ class Cast:
 
     def _learners(self) -> list[tuple[str, tuple[Side, ...], Player]]:
         return [group for group in self._groups() if group[2].learns]
-
-
-def _act(player: Player, side: Side, seen: Observation, explore: bool) -> Tensor:
-    if isinstance(player, JointAgent):
-        return player.act(side, seen, explore)
-    assert isinstance(player, Agent)
-    return player.act(seen, explore)
 
 
 def check_plays(kind: type[Player], side: Side, name: str) -> None:

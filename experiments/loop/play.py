@@ -62,11 +62,12 @@ def look(market: Market, cast: Cast, state: State, explore: bool = False, slots:
     """
     seen: dict[Side, Observation] = {}
     if cast.has_platform:
-        seen["platform"] = market.observe(state, "platform", cast["platform"].privileged)
+        seen["platform"] = market.observe(state, "platform", cast["platform"].sees_expected_reward)
         offer = (cast.offer(seen["platform"], market.config.slate_size, explore) if slots is None
                  else Offer(slots, state.slate.log_propensity))
         slots, state = offer.slots, market.offer(state, *offer)
-    return Moment(state, seen | {side: market.observe(state, side, cast[side].privileged) for side in SIDES}, slots)
+    seen |= {side: market.observe(state, side, cast[side].sees_expected_reward) for side in SIDES}
+    return Moment(state, seen, slots)
 
 
 def advance(market: Market, cast: Cast, now: Moment,

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from interplay.agents import Agent, JointAgent, Player, Setting, find_agent
+from interplay.agents import JointAgent, Player, Setting, find_agent
 from interplay.envs.discovery import code_digest, trusting
 from interplay.envs.messages import shortened
 from interplay.envs.types import SIDES, InterplayError, Side
@@ -86,7 +86,7 @@ class Run:
         named = (settings.preset if settings.log is None else "", settings.users, settings.items, settings.platform,
                  *settings.mechanism)
         settings = replace(settings, code=tuple(code_digest(name) for name in named if name and ":" in name))
-        notes = () if game.pretrained is None else tuple(cast.begin(game.pretrained.pretrained()))
+        notes = () if game.pretrained is None else tuple(cast.warm_start(game.pretrained.pretrained()))
         now = _first_moment(settings, game, cast, 0)
         return cls(settings, folder, game, cast, now, Tally.empty(now.state), notes=notes)
 
@@ -243,10 +243,7 @@ def _make_player(settings: TrainSettings, game: Game, sides: tuple[Side, ...]) -
     options = make_options(kind.Options, values, f"agent {name!r}")
     total = game.training.episodes * game.market.config.horizon
     setting = Setting(settings.seed, game.market.device, total, game.training.discount)
-    if issubclass(kind, JointAgent):
-        return kind({side: game.market.specs[side] for side in sides}, setting, options)
-    assert issubclass(kind, Agent)
-    return kind(game.market.spec_of(side), setting, options)
+    return kind.of({side: game.market.spec_of(side) for side in sides}, setting, options)
 
 
 def _named(settings: TrainSettings, side: Side) -> str:

@@ -89,7 +89,7 @@ def _log_probability(market: Market, cast: Cast, state: State, slate: Slate, nam
 
 def _certain(market: Market, cast: Cast, state: State, name: str) -> Slate:
     """The slates that the platform fills, of which it must be certain."""
-    seen = market.observe(state, "platform", cast["platform"].privileged)
+    seen = market.observe(state, "platform", cast["platform"].sees_expected_reward)
     offer = cast.offer(seen, market.config.slate_size, explore=False)
     if offer.log_propensity is None or bool((offer.log_propensity != 0.0).any()):
         raise InterplayError(f"policy={name!r}: its platform, {cast.names()['platform']!r}, leaves slates to chance "

@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from interplay.agents import Agent, JointAgent
-from interplay.envs.types import InterplayError, Observation
+from interplay.envs.types import InterplayError
 from interplay.experiments.common.logs import Parts
 from interplay.experiments.loop.run import Run
 from interplay.experiments.representation.ranking import Ints
@@ -58,12 +56,7 @@ class Preferences:
         """
         count = max(1, _PAIRS // self._market.config.num_items)
         chosen = torch.from_numpy(users).to(self._market.device)
-        parts = [self._scores(self._market.observe_all(self._state, part), part) for part in torch.split(chosen, count)]
+        parts = [self._player.scores_as("users", self._market.observe_all(self._state, part), part)
+                 for part in torch.split(chosen, count)]
         found: NDArray[np.float32] = torch.cat(parts, dim=1)[0, :, 1:].float().cpu().numpy()
         return found
-
-    def _scores(self, seen: Observation, users: Tensor) -> Tensor:
-        if isinstance(self._player, JointAgent):
-            return self._player.scores("users", seen, users)
-        assert isinstance(self._player, Agent)
-        return self._player.scores(seen, users)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from interplay.agents.parts.encoders import Pretrained
+from interplay.agents.encoders import Pretrained
 from interplay.envs.data import split_log
 from interplay.envs.data.log import InteractionLog
 from interplay.envs.data.people import Vectors

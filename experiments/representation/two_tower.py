@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from interplay.agents.parts.encoders import HistoryEncoder
+from interplay.agents.encoders import HistoryEncoder, find_encoder
 from interplay.agents.parts.networks import draw_weights, linear_layer, undrawn, undrawn_parameter
 from interplay.envs.types import InterplayError
 
@@ -89,8 +89,8 @@ class TwoTower(nn.Module):
         if shape.encoder == "mlp":
             self._met = undrawn_parameter(1 + 2 * shape.num_items, size, device=device)
         else:
-            self._encoder: HistoryEncoder = HistoryEncoder(shape.encoder, 2, shape.history_length, shape.num_items,
-                                                           size, device)
+            self._encoder: HistoryEncoder = find_encoder(shape.encoder)(2, shape.history_length,
+                                                                        shape.num_items, size, device)
         if shape.scorer == "concatenation":
             self._of_user, self._of_item = (linear_layer(size, size, device) for _ in range(2))
         self._weight = undrawn_parameter(1, size, device=device)

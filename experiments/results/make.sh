@@ -41,7 +41,7 @@ representations() {
 
 unbiased() {
     python scripts/unbiased.py --log "$DATA/coat" --out $R/unbiased/coat
-    python scripts/unbiased.py --agents matrix-factorisation dqn,warm_up=500,updates_per_step=4,huber=100.0 --seeds 10 \
+    python scripts/unbiased.py --agents matrix-factorisation dqn,warm_up=500,updates_per_step=4,huber_delta=100.0 --seeds 10 \
         --first-seed 10 --out $R/unbiased/agents
 }
 

@@ -4,13 +4,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from interplay.agents import JointAgent, Setting, agents, find_agent
+from interplay.agents import Setting, agents, find_agent
 from interplay.agents.dqn import DQNOptions
 from interplay.agents.parts.choosing import best
-from interplay.agents.parts.lives import ONE_SIDE, observation
-from interplay.agents.parts.trial import Trial, difference
 from interplay.agents.q_learning import QLearningOptions
-from interplay.agents.testing import DEVICE_STEPS, AgentError, _check_gone, check_agent
+from interplay.agents.testing import DEVICE_STEPS, AgentError, check_agent
+from interplay.agents.testing.checks import _check_gone
+from interplay.agents.testing.contract_harness import AgentHarness, difference
+from interplay.agents.testing.synthetic_transitions import ONE_SIDE, observation
 from interplay.envs.presets import find_preset
 from interplay.envs.types import SIDES, InterplayError, Transition
 from interplay.experiments.loop.play import iterate, look
@@ -62,7 +63,7 @@ def test_each_learner_would_be_found_out_if_the_gone_taught_it(name):
     broken = type("Broken", (kind,), {"name": "broken", "learn": learn})
     specs = ONE_SIDE["users with a history" if "users" in kind.plays else "a platform"]
     with pytest.raises(AgentError, match="what agents did and earned after they had gone made a difference"):
-        _check_gone(Trial(broken, small(kind), "users", specs, 40))
+        _check_gone(AgentHarness(broken, small(kind), "users", specs, 40))
 
 
 def play(market, pair, now, steps):
@@ -143,7 +144,7 @@ def test_every_action_is_allowed(name, explore, both):
 
 def learnt(cast):
     """A cast's state but for noise counters and clocks."""
-    return {label: {name: value for name, value in state.items() if name not in ("draws", "learned")}
+    return {label: {name: value for name, value in state.items() if name not in ("_draws", "learned")}
             for label, state in cast.state_dict().items()}
 
 
@@ -157,16 +158,16 @@ def lesson(agent, side, spec):
     # Options that differ, and features of a size that markets have.
     seen = replace(first, mask=torch.ones_like(first.mask), own=first.own / 4.0, options=first.options / 4.0,
                    ids=torch.arange(first.ids.shape[2]).expand_as(first.ids))
-    joint, slate = isinstance(agent, JointAgent), None
+    slate = None
     never = torch.zeros(seen.mask.shape[:2], dtype=torch.bool)
     for _ in range(200):
         if side == "platform":
             slate = agent.offer(seen, 2, True).slots
-        action = slate[..., 0] if side == "platform" else agent.act(*(side,) * joint, seen, True)
+        action = slate[..., 0] if side == "platform" else agent.act_as(side, seen, True)
         reward = (action == 1).float()
         step = Transition(seen, action, reward, seen, reward, ~never, never, ~never, slate)
-        agent.learn({side: step} if joint else step)
-    return agent.act(*(side,) * joint, seen, False)
+        agent.learn_from({side: step})
+    return agent.act_as(side, seen, False)
 
 
 @pytest.mark.parametrize(("kind", "side"), LEARNERS, ids=[f"{kind.name}-{side}" for kind, side in LEARNERS])
@@ -174,7 +175,7 @@ def test_every_learner_finds_the_action_that_pays(kind, side):
     specs = ONE_SIDE[LESSONS[side]]
     options = replace(small(kind), **{name: 0.01 for name in ("learning_rate",) if hasattr(small(kind), name)})
     specs = {played: replace(spec, delayed=False) for played, spec in specs.items()}  # each action is paid for at once
-    agent = kind(specs if issubclass(kind, JointAgent) else specs[side], Setting(seed=1, total_steps=200), options)
+    agent = kind.of(specs, Setting(seed=1, total_steps=200), options)
     assert (lesson(agent, side, specs[side]) == 1).all()
 
 

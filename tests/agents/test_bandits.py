@@ -10,7 +10,7 @@ from scipy import stats
 
 from interplay.agents import Setting, find_agent
 from interplay.agents.beta_bernoulli import gamma
-from interplay.agents.parts.arms import arms, num_arms, taken
+from interplay.agents.parts.action_ids import action_ids, gather_action, num_action_ids
 from interplay.agents.parts.linear import Ridge
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError, Observation, SideSpec
@@ -56,7 +56,7 @@ def learn_arms(agent, step, rewards, steps=300, seed=0):
     for _ in range(steps):
         action = agent.act(step.observation, explore=True)
         paid = torch.rand(action.shape, generator=generator) < chance[action]
-        agent.learn(replace(step, action=action, reward=pay[action] * paid))
+        agent.learn_from({"users": replace(step, action=action, reward=pay[action] * paid)})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -96,7 +96,8 @@ def test_rewards_ahead_change_nothing(name, spec, moved):
     for after, ends in (([[0, 1]], False), ([[2, 2]], True)):
         agent = make(name, spec)
         for action in (1, 2, 0):
-            agent.learn(moved([[0, 1]], [[action, action]], [[1.0, 0.0]], after, terminated=ends, truncated=ends))
+            step = moved([[0, 1]], [[action, action]], [[1.0, 0.0]], after, terminated=ends, truncated=ends)
+            agent.learn_from({"users": step})
         states.append(agent.state_dict())
     assert same(*states)
 
@@ -108,9 +109,9 @@ def test_what_the_gone_did_changes_neither_agent_nor_metrics(name, spec, moved):
         agent = make(name, spec)
         fresh = copy.deepcopy(agent.state_dict())
         step = moved([[0, 1]] * 3, [[1, action]] * 3, [[1.0, wage]] * 3, [[0, 1]] * 3)
-        metrics = agent.learn(replace(step, valid=torch.tensor([[True, False]] * 3)))
+        metrics = agent.learn_from({"users": replace(step, valid=torch.tensor([[True, False]] * 3))})
         found.append((agent.state_dict(), metrics))
-        assert not same({**fresh, "draws": 0, "learned": 0}, {**found[-1][0], "draws": 0, "learned": 0})
+        assert not same({**fresh, "_draws": 0, "learned": 0}, {**found[-1][0], "_draws": 0, "learned": 0})
     (state, metrics), (other, others) = found
     assert same(state, other)
     assert same(dict(metrics), dict(others))
@@ -120,10 +121,10 @@ def test_arms_are_ids_and_levels():
     market = find_preset("town").market(num_users=3, num_items=5)
     state = market.reset([0])
     users, items = market.observe(state, "users"), market.observe(state, "items")
-    assert num_arms(market.specs["users"]) == 1 + 5
-    assert torch.equal(arms(market.specs["users"], users)[:, :, 1:], 1 + state.slate.items)
-    assert num_arms(market.specs["items"]) == 1 + 4 * 2
-    assert arms(market.specs["items"], items)[0, 0].tolist() == list(range(9))
+    assert num_action_ids(market.specs["users"]) == 1 + 5
+    assert torch.equal(action_ids(market.specs["users"], users)[:, :, 1:], 1 + state.slate.items)
+    assert num_action_ids(market.specs["items"]) == 1 + 4 * 2
+    assert action_ids(market.specs["items"], items)[0, 0].tolist() == list(range(9))
 
 
 @pytest.fixture
@@ -185,7 +186,7 @@ def test_linucb_tries_the_unknown_as_alpha_says(spec, moved, alpha, choice):
     agent = make("linucb", spec, alpha=alpha)
     step = looking(moved([[0, 0]], [[2, 2]], [[0.2, 0.2]], [[0, 0]]))
     for _ in range(100):
-        agent.learn(step)
+        agent.learn_from({"users": step})
     rows = agent.ridge.rows(step.observation)
     deviation = agent.ridge.by_action(agent.ridge.deviation(rows))
     assert deviation[0, 0].tolist() == pytest.approx([1.0, 2**0.5, (2 / 401) ** 0.5])
@@ -256,8 +257,8 @@ def test_beta_bernoulli_tries_an_arm_as_often_as_it_may_be_the_better_one(spec, 
 def test_rewards_outside_0_and_1_become_chances(spec, moved):
     agent = make("beta-bernoulli", spec)
     for _ in range(400):
-        agent.learn(moved([[0, 0]], [[1, 2]], [[-3.0, 1.0]], [[0, 0]]))
-        agent.learn(moved([[0, 0]], [[1, 0]], [[5.0, -1.0]], [[0, 0]]))
+        agent.learn_from({"users": moved([[0, 0]], [[1, 2]], [[-3.0, 1.0]], [[0, 0]])})
+        agent.learn_from({"users": moved([[0, 0]], [[1, 0]], [[5.0, -1.0]], [[0, 0]])})
     mean = (agent.success / (agent.success + agent.failure))[0]
     assert agent.range.tolist() == [-3.0, 5.0]
     assert mean[0].item() == pytest.approx(0.25, abs=0.06)  # -1 lies at a quarter
@@ -269,8 +270,8 @@ def test_rewards_outside_0_and_1_become_chances(spec, moved):
 @pytest.mark.parametrize(("shared", "counted"), [(True, [[1.0, 2.0]]), (False, [[1.0, 1.0], [0.0, 1.0]])])
 def test_counts_are_shared_or_each_agents_own(spec, moved, shared, counted):
     agent = make("beta-bernoulli", spec, shared=shared)
-    agent.learn(moved([[0, 0]], [[1, 2]], [[1.0, 1.0]], [[0, 0]]))
-    agent.learn(moved([[0, 0]], [[2, 0]], [[1.0, 0.0]], [[0, 0]]))
+    agent.learn_from({"users": moved([[0, 0]], [[1, 2]], [[1.0, 1.0]], [[0, 0]])})
+    agent.learn_from({"users": moved([[0, 0]], [[2, 0]], [[1.0, 0.0]], [[0, 0]])})
     assert (agent.success[:, [2, 4]] - 1.0).tolist() == counted
 
 
@@ -280,7 +281,7 @@ def test_matrix_factorisation_makes_the_papers_step(spec, moved):
     agent.agent[:] = torch.tensor([[1.0, 2.0, 0.5], [0.0, -1.0, 0.0]])
     agent.arm[2], agent.arm[0] = torch.tensor([0.5, -0.5, 1.0]), torch.tensor([2.0, 1.0, 0.0])
     untouched = agent.arm[[1, 3, 4]]
-    agent.learn(moved([[0, 1]], [[1, 0]], [[3.0, 1.0]], [[0, 1]]))
+    agent.learn_from({"users": moved([[0, 1]], [[1, 0]], [[3.0, 1.0]], [[0, 1]])})
     first, second = 3.0 - (1.0 * 0.5 - 2.0 * 0.5 + 0.5 + 1.0), 1.0 - (-1.0)
     assert agent.agent[0].tolist() == pytest.approx([1.0 + 0.1 * (first * 0.5 - 0.5), 2.0 + 0.1 * (-first * 0.5 - 1.0),
                                                      0.5 + 0.1 * (first - 0.25)])
@@ -293,8 +294,8 @@ def test_matrix_factorisation_makes_the_papers_step(spec, moved):
 
 def test_an_arm_that_many_hit_at_once_moves_by_the_mean(spec, moved):
     one, other = (make("matrix-factorisation", spec) for _ in range(2))
-    one.learn(moved([[0, 1]], [[1, 2]], [[1.0, 2.0]], [[0, 1]]))
-    other.learn(moved([[0, 1]] * 5, [[1, 2]] * 5, [[1.0, 2.0]] * 5, [[0, 1]] * 5))
+    one.learn_from({"users": moved([[0, 1]], [[1, 2]], [[1.0, 2.0]], [[0, 1]])})
+    other.learn_from({"users": moved([[0, 1]] * 5, [[1, 2]] * 5, [[1.0, 2.0]] * 5, [[0, 1]] * 5)})
     assert torch.allclose(one.arm, other.arm)
     assert torch.allclose(one.agent, other.agent)
 
@@ -306,7 +307,7 @@ def test_matrix_factorisation_learns_who_likes_what(spec, moved):
     likes = torch.tensor([[0.0, 1.0, -1.0], [0.0, -1.0, 1.0]])
     for _ in range(1500):
         action = agent.act(step.observation, explore=True)
-        agent.learn(replace(step, action=action, reward=taken(likes.expand(8, 2, 3), action)))
+        agent.learn_from({"users": replace(step, action=action, reward=gather_action(likes.expand(8, 2, 3), action))})
     assert agent.act(step.observation, explore=False).tolist() == [[1, 2]] * 8
 
 

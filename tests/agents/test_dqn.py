@@ -62,10 +62,10 @@ def test_quantile_loss_is_least_at_the_quantiles(spec):
 def test_the_gone_teach_nothing(spec, moved):
     agent = DQNAgent(spec, Setting(), DQNOptions(warm_up=1, batch_size=4))
     before = [p.clone() for p in agent.online.parameters()]
-    agent.learn(moved([[0, 1]], [[1, 2]], [[1.0, 3.0]], [[1, 1]], valid=False))
+    agent.learn_from({"users": moved([[0, 1]], [[1, 2]], [[1.0, 3.0]], [[1, 1]], valid=False)})
     assert all(map(torch.equal, before, agent.online.parameters()))
     for _ in range(8):
-        agent.learn(moved([[0, 1]], [[1, 2]], [[1.0, 3.0]], [[1, 1]]))
+        agent.learn_from({"users": moved([[0, 1]], [[1, 2]], [[1.0, 3.0]], [[1, 1]])})
     assert not all(map(torch.equal, before, agent.online.parameters()))
 
 
@@ -87,7 +87,7 @@ def test_every_flag_learns_which_agent_wants_what(spec, moved, flags):
         step = moved([[0, 1]] * 4, action.tolist(), (action == wanted).float().tolist(), [[0, 1]] * 4, terminated=True)
         options = step.observation.options.clone()
         options[:, :, 0] = 1.0  # slot 1 looks different from slot 2
-        agent.learn(replace(step, observation=replace(step.observation, options=options)))
+        agent.learn_from({"users": replace(step, observation=replace(step.observation, options=options))})
     seen = replace(step.observation, options=options)
     assert agent.act(seen, explore=False).tolist() == [[1, 0]] * 4
     value = agent.online(seen.own, seen.options, torch.tensor([0, 1]).expand(4, 2)).mean(-1)
@@ -96,14 +96,15 @@ def test_every_flag_learns_which_agent_wants_what(spec, moved, flags):
 
 def test_the_loss_of_prioritised_replay_is_the_mean_over_the_batch(spec, moved, monkeypatch):
     """Schaul et al., section 3.4: weights scale the updates, and nothing divides by their sum."""
-    agent = DQNAgent(spec, Setting(total_steps=10), DQNOptions(warm_up=0, batch_size=4, priority=0.6, huber=100.0))
+    options = DQNOptions(warm_up=0, batch_size=4, priority=0.6, huber_delta=100.0)
+    agent = DQNAgent(spec, Setting(total_steps=10), options)
     weight = torch.tensor([1.0, 0.5, 0.25, 0.25])
     monkeypatch.setattr(agent, "_correction", lambda index, error, valid: weight)
     monkeypatch.setattr(agent, "_targets", lambda sample, who: torch.full((4, 1), 2.0))
     fixed(agent, [0.0, 0.0, 0.0], [0.0, 0.0, 0.0])
     monkeypatch.setattr(agent._optimiser, "step", lambda loss, progress: None)
     monkeypatch.setattr("interplay.agents.dqn.follow", lambda target, online, rate: None)
-    metrics = agent.learn(moved([[0, 1]], [[1, 2]], [[1.0, 1.0]], [[1, 1]]))
+    metrics = agent.learn_from({"users": moved([[0, 1]], [[1, 2]], [[1.0, 1.0]], [[1, 1]])})
     assert metrics["loss"].item() == pytest.approx(0.5 * 2.0**2 * 2.0 / 4.0)
 
 

@@ -55,7 +55,7 @@ def trained(agent, steps, reward):
     for _ in range(steps):
         before = seen()
         action = agent.act("users", before, explore=True)
-        agent.learn({"users": step(before, action, reward(action))})
+        agent.learn_from({"users": step(before, action, reward(action))})
     return agent.act("users", seen(), explore=False)[0].tolist()
 
 
@@ -82,7 +82,7 @@ def test_what_is_right_may_only_be_told_from_the_history(encoder):
         before = seen(draw())
         action = agent.act("users", before, explore=True)
         right = torch.where(before.history[:, :, 0, 1] == 1.0, 1, 2)
-        agent.learn({"users": step(before, action, (action == right).float())})
+        agent.learn_from({"users": step(before, action, (action == right).float())})
     before = seen(draw())
     right = torch.where(before.history[:, :, 0, 1] == 1.0, 1, 2)
     assert (agent.act("users", before, explore=False) == right).float().mean() > 0.95
@@ -97,7 +97,7 @@ def test_the_responses_are_learnt_as_the_article_says():
         before = seen()
         action = agent.act("users", before, explore=True)
         response = ((action == 1) & torch.tensor([True, False])).float()
-        agent.learn({"users": step(before, action, torch.zeros(WORLDS, 2), response)})
+        agent.learn_from({"users": step(before, action, torch.zeros(WORLDS, 2), response)})
     towers = agent.online.towers
     rate = torch.sigmoid(towers.response(towers.embed("users", seen())))[0]
     assert rate[0].tolist() == pytest.approx([1.0, 0.0], abs=0.1)
@@ -108,7 +108,7 @@ def test_the_mixed_target_is_the_mean_reward_plus_the_mixed_future():
     agent = critic(10, mixing="vdn", response_weight=0.0, warm_up=10_000)
     action = torch.tensor([[1, 2]]).expand(WORLDS, 2)
     reward = torch.tensor([[3.0, 1.0]]).expand(WORLDS, 2)
-    agent.learn({"users": replace(step(seen(), action, reward, terminated=False),
+    agent.learn_from({"users": replace(step(seen(), action, reward, terminated=False),
                                   terminated=torch.tensor([[False, True]]).expand(WORLDS, 2))})
     judged = agent._judge("users", agent._samples()["users"])
     target = 2.0 + 0.5 * (judged.ahead[0, 0] + 0.0) / 2  # agent 1 has gone: nothing follows for it
@@ -132,7 +132,7 @@ def test_both_sides_learn_together():
                            action=item, reward=-0.3 * pays, response=pays,
                            **{name: torch.ones(WORLDS, 1, dtype=torch.bool) for name in ("terminated", "valid")},
                            truncated=torch.zeros(WORLDS, 1, dtype=torch.bool))
-        agent.learn({"users": step(before, users, pays.expand(WORLDS, 2)), "items": of_items})
+        agent.learn_from({"users": step(before, users, pays.expand(WORLDS, 2)), "items": of_items})
     assert agent.act("items", theirs, False)[0].tolist() == [2]  # it pays 0.3 for what gives the users 2
 
 
@@ -212,7 +212,7 @@ def test_a_state_that_only_options_tell_is_worth_what_it_pays_to_the_teams_criti
     agent, bright = actor(kind, 200), (torch.arange(WORLDS) % 2 == 0).float()
     before = replace(seen(), options=bright.view(WORLDS, 1, 1, 1).expand(WORLDS, 2, 2, 1))
     for _ in range(200):
-        agent.learn({"users": step(before, agent.act("users", before, explore=True),
+        agent.learn_from({"users": step(before, agent.act("users", before, explore=True),
                                    bright.unsqueeze(1).expand(WORLDS, 2))})
     error = (agent._values({"users": before})["users"] - bright.unsqueeze(1)).abs()
     assert error.max() < 0.1 if sees else error.mean() > 0.4
@@ -223,8 +223,8 @@ def test_the_team_does_not_split_its_rollouts(kind, steps_of_the_optimiser):
     """Four passes over one rollout."""
     agent = kind({"users": SPEC}, Setting(seed=1, total_steps=10, discount=0.5), kind.Options(rollout_length=1))
     action = torch.ones(WORLDS, 2, dtype=torch.int64)
-    agent.learn({"users": step(seen(), action, action.float())})
-    taken = {int(state["step"]) for state in agent.state_dict()["optimiser"]["state"].values()}
+    agent.learn_from({"users": step(seen(), action, action.float())})
+    taken = {int(state["step"]) for state in agent.state_dict()["_optimiser"]["_adam"]["state"].values()}
     assert taken == {steps_of_the_optimiser}
 
 

@@ -88,10 +88,10 @@ def play(agent):
     first = seen(torch.zeros(WORLDS, dtype=torch.int64))
     action = agent.act("users", first, True)
     second, nothing = seen(action[:, 0]), torch.zeros(WORLDS, 2)
-    agent.learn({"users": Transition(first, action, nothing, second, nothing, NEVER, NEVER, ~NEVER)})
+    agent.learn_from({"users": Transition(first, action, nothing, second, nothing, NEVER, NEVER, ~NEVER)})
     state, action = action[:, 0], agent.act("users", second, True)
     reward = 0.3 * PAYOFF[state - 1, action[:, 0] - 1, action[:, 1] - 1].unsqueeze(1).expand(WORLDS, 2)
-    agent.learn({"users": Transition(second, action, reward, second, nothing, ~NEVER, NEVER, ~NEVER)})
+    agent.learn_from({"users": Transition(second, action, reward, second, nothing, ~NEVER, NEVER, ~NEVER)})
 
 
 @pytest.mark.parametrize(("mixing", "state", "value"), [("vdn", 1, 2.1), ("qmix", 2, 2.4)])

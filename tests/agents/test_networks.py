@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from interplay.agents import Agent, JointAgent, Setting, agents
-from interplay.agents.parts.lives import ANY_SIDES, ONE_SIDE, life
+from interplay.agents import JointAgent, Setting, agents
+from interplay.agents.encoders import NONE, encoders
 from interplay.agents.parts.networks import draw_weights
+from interplay.agents.testing.synthetic_transitions import ANY_SIDES, ONE_SIDE, trajectory
 
 SMALL = {"warm_up": 20, "batch_size": 64, "hidden": 8, "rollout_length": 4, "num_epochs": 1, "num_minibatches": 1}
 
@@ -19,6 +20,7 @@ def choices(kind):
     hints = get_type_hints(kind.Options)
     found = {name: (True, False) if hint is bool else get_args(hint) for name, hint in hints.items()
              if hint is bool or get_origin(hint) is Literal}
+    found |= {"encoder": (NONE, *encoders())} if "encoder" in hints else {}
     return [(name, value) for name, values in found.items() for value in values]
 
 
@@ -33,8 +35,7 @@ def roles(kind):
 def make(kind, specs, seed=1, **choice):
     names = {field.name for field in fields(kind.Options)}
     options = kind.Options(**{name: value for name, value in SMALL.items() if name in names}, **choice)
-    spec = next(iter(specs.values())) if issubclass(kind, Agent) else specs
-    return kind(spec, Setting(seed=seed, total_steps=40), options)
+    return kind.of(specs, Setting(seed=seed, total_steps=40), options)
 
 
 def networks(agent):
@@ -67,15 +68,14 @@ def acted(agent, side, step):
     if side == "platform":
         slate = agent.offer(step.observation, 2, True).slots
         return replace(step, slate=slate, action=torch.where(step.response > 0.5, slate[..., 0], 0))
-    seen = (side, step.observation) if isinstance(agent, JointAgent) else (step.observation,)
-    return replace(step, action=agent.act(*seen, True))
+    return replace(step, action=agent.act_as(side, step.observation, True))
 
 
 def metrics_of(agent, specs):
     """Metrics of the agent's first update, whose gradients are still there."""
-    for moment in life(specs, 30, False):
+    for moment in trajectory(specs, 30, False):
         steps = {side: acted(agent, side, step) for side, step in moment.items()}
-        metrics = agent.learn(steps if isinstance(agent, JointAgent) else next(iter(steps.values())))
+        metrics = agent.learn_from(steps)
         if "loss" in metrics:
             return metrics
     raise AssertionError("it did not learn")
@@ -138,9 +138,10 @@ def learnt(kind, choice, change):
     """State of an independent agent after some updates on steps of which ``change`` altered agent 0's part."""
     specs = ONE_SIDE["users with a history"]
     agent = make(kind, specs, sharing="independent", **choice)
-    for moment in life(specs, 30, False):
+    for moment in trajectory(specs, 30, False):
         step = moment["users"]
-        agent.learn(change(replace(step, action=(10.0 * step.response).long() % step.observation.mask.shape[-1])))
+        action = (10.0 * step.response).long() % step.observation.mask.shape[-1]
+        agent.learn_from({"users": change(replace(step, action=action))})
     return agent.state_dict()
 
 
@@ -156,7 +157,8 @@ def by_agent(state):
     """All numbers that belong to an agent, by name: weights, targets, and Adam's moments."""
     weights = {(label, name): value for label, part in state.items() if label in ("online", "target", "network")
                for name, value in part.items()}
-    return weights | {("adam", number, name): moment for number, moments in state["optimiser"]["state"].items()
+    adam = state["_optimiser"]["_adam"]["state"]
+    return weights | {("adam", number, name): moment for number, moments in adam.items()
                       for name, moment in moments.items() if name != "step"}
 
 

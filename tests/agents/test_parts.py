@@ -21,7 +21,7 @@ def all_of(replay, count):
 
 
 def test_replay_overwrites_the_oldest_and_keeps_a_row_together(moved):
-    replay = Replay(Transition, 5)  # which becomes 4, a multiple of what comes at once
+    replay = Replay(5)  # which becomes 4, a multiple of what comes at once
     for first in range(0, 14, 2):
         replay.add(rows(moved, first))
     found = all_of(replay, 4)
@@ -32,7 +32,7 @@ def test_replay_overwrites_the_oldest_and_keeps_a_row_together(moved):
 
 
 def test_a_place_in_the_replay_tells_whose_row_it_is(moved):
-    replay = Replay(Transition, 7)
+    replay = Replay(7)
     for first in range(0, 30, 2):
         replay.add(rows(moved, first))
     found, place = replay.sample(torch.rand(64, generator=torch.Generator().manual_seed(0)))
@@ -40,13 +40,13 @@ def test_a_place_in_the_replay_tells_whose_row_it_is(moved):
 
 
 def test_replay_picks_uniformly(moved):
-    replay = Replay(Transition, 100)
+    replay = Replay(100)
     replay.add(rows(moved, 1))
     assert replay.sample(torch.tensor([0.01, 0.49, 0.51, 0.99]))[0].reward.tolist() == [1.0, 1.0, 2.0, 2.0]
 
 
 def test_prioritised_replay_draws_in_proportion_and_corrects_for_it(moved):
-    replay = PrioritisedReplay(Transition, 4, 1.0, torch.device("cpu"))
+    replay = PrioritisedReplay(4, 1.0, torch.device("cpu"))
     replay.add(rows(moved, 0, 4))
     draws = (torch.arange(1000) + 0.5) / 1000
     assert torch.bincount(replay.sample(draws)[1]).tolist() == [250] * 4  # new rows are all as likely
@@ -61,7 +61,7 @@ def test_prioritised_replay_draws_in_proportion_and_corrects_for_it(moved):
 
 def test_prioritised_replay_draws_for_each_agent_on_its_own(moved):
     """Two agents: the rows of one stay as likely, whatever happens to those of the other."""
-    replay = PrioritisedReplay(Transition, 4, 1.0, torch.device("cpu"), num_agents=2)
+    replay = PrioritisedReplay(4, 1.0, torch.device("cpu"), num_agents=2)
     for first in (0, 2):
         replay.add(rows(moved, first))
     draws = ((torch.arange(1000) + 0.5) / 1000).unsqueeze(1).expand(1000, 2)
@@ -96,7 +96,7 @@ def test_every_row_of_a_large_replay_can_be_drawn():
         def at(self, index):
             return None, index
 
-    replay = Places(Transition, MOST_ROWS)
+    replay = Places(MOST_ROWS)
     replay.size = 12_000_000
     row = torch.cat([torch.arange(1000), replay.size - 1 - torch.arange(100_000)])
     draw = fine_draw(Words((row.double() + 0.5) / replay.size), len(row))
@@ -108,11 +108,11 @@ def test_every_row_of_a_large_replay_can_be_drawn():
 
 def test_a_replay_says_how_large_it_can_be():
     with pytest.raises(InterplayError, match=f"capacity=100000000 .* use at most {MOST_ROWS}"):
-        Replay(Transition, 100_000_000)
+        Replay(100_000_000)
 
 
-@pytest.mark.parametrize("make", [lambda: Replay(Transition, 8),
-                                  lambda: PrioritisedReplay(Transition, 8, 0.6, torch.device("cpu"))])
+@pytest.mark.parametrize("make", [lambda: Replay(8),
+                                  lambda: PrioritisedReplay(8, 0.6, torch.device("cpu"))])
 def test_a_replay_goes_on_from_its_state(moved, make):
     one, other = make(), make()
     for first in range(0, 12, 2):
@@ -156,7 +156,7 @@ def test_lambda_returns_between_one_step_and_all(moved):
 
 
 def test_a_rollout_is_given_when_it_is_full(moved):
-    rollout, other = Rollout(Transition, 3), Rollout(Transition, 3)
+    rollout, other = Rollout(3), Rollout(3)
     assert rollout.add(rows(moved, 0)) is None
     assert rollout.add(rows(moved, 2)) is None
     other.load_state_dict(rollout.state_dict(), torch.device("cpu"))
@@ -183,6 +183,6 @@ def test_an_empty_cluster_is_nobodys_concern(monkeypatch):
         return fit(*args, **options)
 
     monkeypatch.setattr(discretiser, "kmeans2", warns)
-    clusters = discretiser.Discretiser(2, 1, 0, torch.device("cpu"))
+    clusters = discretiser.Discretiser(2, 1, 0)
     clusters.add(torch.tensor([[0.0], [0.1], [5.0]]))
     assert clusters(torch.tensor([[0.0], [5.0]])).unique().numel() == 2

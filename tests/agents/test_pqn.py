@@ -34,7 +34,7 @@ def test_it_learns_which_agent_wants_what(spec, moved, sharing):
     for _ in range(200):
         action = agent.act(seen, explore=True)
         reward = (action == torch.tensor([1, 0])).float()
-        agent.learn(replace(step, observation=seen, action=action, reward=reward))
+        agent.learn_from({"users": replace(step, observation=seen, action=action, reward=reward)})
     assert agent.act(seen, explore=False).tolist() == [[1, 0]] * 8
     assert agent._values(seen)[0, 0, 1].item() == pytest.approx(1.0, abs=0.2)
 
@@ -54,8 +54,8 @@ def test_it_gives_up_a_little_now_for_more_later(spec, moved):
         action = agent.act(seen(now), explore=True)
         goes_on = (now == 0) & (action == 2)
         reward = torch.where(action == 1, torch.where(now == 1, 1.0, 0.3), 0.0)
-        agent.learn(replace(blank, observation=seen(now), action=action, reward=reward,
-                            next_observation=seen(goes_on.long()), terminated=~goes_on))
+        agent.learn_from({"users": replace(blank, observation=seen(now), action=action, reward=reward,
+                            next_observation=seen(goes_on.long()), terminated=~goes_on)})
         now = goes_on.long()
     both = seen(torch.tensor([[0, 1]]).expand(16, 2))
     assert agent.act(both, explore=False).tolist() == [[2, 1]] * 16
@@ -69,7 +69,8 @@ def test_each_pass_takes_every_row_once_and_shuffles_anew(spec, moved):
     fit, parts = agent._fit, []
     agent._fit = lambda rows, returns: parts.append(rows.observation.own[:, 0, 0]) or fit(rows, returns)
     for t in range(3):
-        agent.learn(moved([[4 * t + world, 0] for world in range(4)], [[0, 0]] * 4, [[0.0, 0.0]] * 4, [[0, 0]] * 4))
+        before = [[4 * t + world, 0] for world in range(4)]
+        agent.learn_from({"users": moved(before, [[0, 0]] * 4, [[0.0, 0.0]] * 4, [[0, 0]] * 4)})
     assert [len(part) for part in parts] == [3] * 8
     passes = torch.cat(parts[:4]).tolist(), torch.cat(parts[4:]).tolist()
     assert [sorted(one) for one in passes] == [list(range(12))] * 2
@@ -82,7 +83,7 @@ def test_what_the_gone_would_have_earned_changes_nothing(spec, moved):
         agent = PQNAgent(spec, Setting(), PQNOptions(rollout_length=2, num_minibatches=1))
         step = moved([[0, 1]] * 4, [[1, 2]] * 4, [[1.0, wage]] * 4, [[1, 1]] * 4)
         for _ in range(2):
-            metrics = agent.learn(replace(step, valid=torch.tensor([[True, False]] * 4)))
+            metrics = agent.learn_from({"users": replace(step, valid=torch.tensor([[True, False]] * 4))})
         agents.append((agent.network.state_dict(), metrics))
     (one, metrics), (other, others) = agents
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -98,11 +99,11 @@ def test_it_only_learns_from_full_rollouts_and_from_nobody_who_has_gone(spec, mo
 
     for _ in range(3):
         assert same()
-        agent.learn(moved([[0, 1]] * 4, [[1, 2]] * 4, [[1.0, 3.0]] * 4, [[1, 1]] * 4, valid=False))
+        agent.learn_from({"users": moved([[0, 1]] * 4, [[1, 2]] * 4, [[1.0, 3.0]] * 4, [[1, 1]] * 4, valid=False)})
     assert same()
     for _ in range(3):
         assert same()
-        agent.learn(moved([[0, 1]] * 4, [[1, 2]] * 4, [[1.0, 3.0]] * 4, [[1, 1]] * 4))
+        agent.learn_from({"users": moved([[0, 1]] * 4, [[1, 2]] * 4, [[1.0, 3.0]] * 4, [[1, 1]] * 4)})
     assert not same()
 
 

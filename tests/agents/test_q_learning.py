@@ -25,7 +25,7 @@ def test_it_makes_the_textbook_update(make, moved, options, power):
     agent = make(**options)
     for visit in range(30):  # the step falls with visits, down to learning_rate
         before = agent.table[0, 0, 0, 2].item()
-        agent.learn(moved([[0, 2]], [[2, 0]], [[1.0, 3.0]], [[1, 1]], mask=(True, True, False)))
+        agent.learn_from({"users": moved([[0, 2]], [[2, 0]], [[1.0, 3.0]], [[1, 1]], mask=(True, True, False))})
         rate = max(0.25, (visit + 1) ** -power)
         assert agent.table[0, 0, 0, 2].item() == pytest.approx(before + rate * (1.0 + 0.5 * 4.0 - before))
     assert agent.table[0, 1, 2, 0].item() == pytest.approx(5.0, abs=1e-3)
@@ -34,32 +34,32 @@ def test_it_makes_the_textbook_update(make, moved, options, power):
 
 def test_it_stops_at_the_end_and_ignores_the_gone(make, moved):
     agent = make()
-    agent.learn(moved([[0, 0]], [[1, 1]], [[2.0, 2.0]], [[1, 1]], terminated=True))
+    agent.learn_from({"users": moved([[0, 0]], [[1, 1]], [[2.0, 2.0]], [[1, 1]], terminated=True)})
     assert agent.table[0, :, 0, 1].tolist() == [2.0, 2.0]
-    agent.learn(moved([[0, 0]], [[1, 1]], [[9.0, 9.0]], [[1, 1]], valid=False))
+    agent.learn_from({"users": moved([[0, 0]], [[1, 1]], [[9.0, 9.0]], [[1, 1]], valid=False)})
     assert agent.table[0, :, 0, 1].tolist() == [2.0, 2.0]
 
 
 def test_it_bootstraps_through_a_cut(make, moved):
     agent = make()
-    agent.learn(moved([[0, 0]], [[1, 1]], [[2.0, 2.0]], [[1, 1]], truncated=True))
+    agent.learn_from({"users": moved([[0, 0]], [[1, 1]], [[2.0, 2.0]], [[1, 1]], truncated=True)})
     assert agent.table[0, :, 0, 1].tolist() == [2.0 + 0.5 * 8.0] * 2
 
 
 def test_worlds_that_hit_one_cell_move_it_by_their_mean(make, moved):
     agent = make()
-    agent.learn(moved([[0, 0], [0, 0]], [[1, 1], [1, 2]], [[2.0, 5.0], [4.0, 5.0]], [[2, 2], [2, 2]]))
+    agent.learn_from({"users": moved([[0, 0], [0, 0]], [[1, 1], [1, 2]], [[2.0, 5.0], [4.0, 5.0]], [[2, 2], [2, 2]])})
     assert agent.table[0, 0, 0, 1].item() == pytest.approx(2**-0.6 * 3.0)
     assert agent.table[0, 1, 0].tolist() == [0.0, 5.0, 5.0]
 
 
 def test_a_shared_table_learns_from_everybody(make, moved):
     agent = make(shared=True)
-    agent.learn(moved([[0, 0]], [[1, 1]], [[2.0, 4.0]], [[2, 2]]))
+    agent.learn_from({"users": moved([[0, 0]], [[1, 1]], [[2.0, 4.0]], [[2, 2]])})
     assert agent.table.shape == (1, 1, 3, 3)
     assert agent._level.tolist() == [2.0, 4.0]  # what they earn is told apart before the table learns of actions
     assert not agent.table[0, 0, 0].any()
-    agent.learn(moved([[0, 0]], [[2, 2]], [[4.0, 7.0]], [[2, 2]]))
+    agent.learn_from({"users": moved([[0, 0]], [[2, 2]], [[4.0, 7.0]], [[2, 2]])})
     errors = [4.0 + 0.5 * 2.0 - 2.0, 7.0 + 0.5 * 4.0 - 4.0]
     rate = 2**-0.6
     assert agent._level.tolist() == pytest.approx([2.0 + rate * errors[0], 4.0 + rate * errors[1]])
@@ -67,8 +67,8 @@ def test_a_shared_table_learns_from_everybody(make, moved):
 
 
 def test_hysteretic_agents_learn_less_from_bad_news(make, moved):
-    agent = make(bad_news=0.1)
-    agent.learn(moved([[1, 1]], [[2, 0]], [[0.0, 3.0]], [[0, 0]]))  # 8 was too high, 1 too low
+    agent = make(negative_error_scale=0.1)
+    agent.learn_from({"users": moved([[1, 1]], [[2, 0]], [[0.0, 3.0]], [[0, 0]])})  # 8 was too high, 1 too low
     assert agent.table[0, 0, 1, 2].item() == pytest.approx(8.0 - 0.1 * 8.0)
     assert agent.table[0, 1, 1, 0].item() == pytest.approx(1.0 + 2.0)
 
@@ -76,7 +76,7 @@ def test_hysteretic_agents_learn_less_from_bad_news(make, moved):
 def test_double_tables_judge_each_other(make, moved):
     agent = make(double=True)
     agent.table[0, :, 1], agent.table[1, :, 1] = torch.tensor([0.0, 9.0, 1.0]), torch.tensor([0.0, 2.0, 5.0])
-    agent.learn(moved([[0, 0]] * 64, [[1, 1]] * 64, [[1.0, 1.0]] * 64, [[1, 1]] * 64))
+    agent.learn_from({"users": moved([[0, 0]] * 64, [[1, 1]] * 64, [[1.0, 1.0]] * 64, [[1, 1]] * 64)})
     # Table 0 prefers action 1, which table 1 values at 2; table 1 prefers action 2, which table 0 values at 1.
     assert agent.table[:, 0, 0, 1].tolist() == pytest.approx([0.25 * 2.0, 0.25 * 1.5], rel=1e-5)
 
@@ -90,8 +90,8 @@ def test_double_q_is_not_deceived_by_noise(spec, moved):
         for _ in range(400):
             noise = torch.randn(1, 2, generator=generator)
             action = torch.randint(3, (1, 2), generator=generator)
-            agent.learn(moved([[1, 1]], action.tolist(), noise.tolist(), [[2, 2]], terminated=True))
-            agent.learn(moved([[0, 0]], [[1, 1]], [[0.0, 0.0]], [[1, 1]]))
+            agent.learn_from({"users": moved([[1, 1]], action.tolist(), noise.tolist(), [[2, 2]], terminated=True)})
+            agent.learn_from({"users": moved([[0, 0]], [[1, 1]], [[0.0, 0.0]], [[1, 1]])})
         found[double] = agent.table[:, :, 0, 1].mean().item()
     assert found[False] > 0.15
     assert abs(found[True]) < 0.5 * found[False]
@@ -118,7 +118,7 @@ def test_a_reward_goes_to_the_action_that_it_pays(spec, moved):
     delayed = replace(spec, side="items", num_states=None, delayed=True)
     agent = QLearningAgent(delayed, Setting(discount=0.0), QLearningOptions(fit_steps=1))
     for action, reward, ends in ((0, 0.0, True), (2, 1.0, False), (1, 5.0, True), (0, 1.0, False)):  # the first fits
-        agent.learn(moved([[0, 0]], [[action] * 2], [[reward] * 2], [[0, 0]], truncated=ends))
+        agent.learn_from({"users": moved([[0, 0]], [[action] * 2], [[reward] * 2], [[0, 0]], truncated=ends)})
     assert agent._visits.sum(dim=(0, 1, 2)).tolist() == [4.0, 0.0, 2.0]  # of two agents
     assert agent.table.amax(dim=(0, 1, 2)).tolist() == [1.0, 0.0, 5.0]
 

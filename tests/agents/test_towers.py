@@ -1,10 +1,15 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
-from interplay.agents.parts.encoders import ENCODINGS, HistoryEncoder
+from interplay.agents import Setting
+from interplay.agents.encoders import NONE, encoders, find_encoder
+from interplay.agents.ippo import IPPOAgent, IPPOOptions
 from interplay.agents.parts.networks import draw_weights
 from interplay.agents.parts.towers import Embedded, Situation, Towers
 from interplay.envs.presets import find_preset
+from interplay.envs.types import InterplayError
 
 CPU = torch.device("cpu")
 
@@ -95,9 +100,9 @@ def test_items_that_can_only_rest_have_one_score():
     assert towers.scores("items", towers.embed("items", market.observe(market.reset([0]), "items"))).shape == (1, 4, 1)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ENCODINGS if kind != "none"])
+@pytest.mark.parametrize("kind", encoders())
 def test_every_encoder_reads_order_responses_and_ids(kind):
-    encoder = HistoryEncoder(kind, 3, 6, 5, 16, CPU)
+    encoder = find_encoder(kind)(3, 6, 5, 16, CPU)
     draw_weights(encoder, 2, "encoder")
     generator = torch.Generator().manual_seed(0)
     history, ids = torch.randn(2, 4, 6, 3, generator=generator), torch.randint(6, (2, 4, 6), generator=generator)
@@ -110,7 +115,7 @@ def test_every_encoder_reads_order_responses_and_ids(kind):
 
 
 def test_without_an_id_table_ids_are_not_read():
-    encoder = HistoryEncoder("gru", 3, 6, 0, 16, CPU)
+    encoder = find_encoder("gru")(3, 6, 0, 16, CPU)
     draw_weights(encoder, 2, "encoder")
     history = torch.randn(2, 6, 3)
     assert torch.equal(encoder(history, torch.zeros(2, 6).long()), encoder(history, torch.ones(2, 6).long()))
@@ -118,7 +123,7 @@ def test_without_an_id_table_ids_are_not_read():
 
 def test_weights_are_drawn_by_seed_and_never_from_torch(market):
     before = torch.random.get_rng_state()
-    for encoder in ENCODINGS:
+    for encoder in (NONE, *encoders()):
         one, other, third = (
             draw_weights(Towers(market.specs, 16, CPU, encoder=encoder, embed_ids=True), seed, "towers").state_dict()
             for seed in (1, 1, 2))
@@ -126,3 +131,34 @@ def test_weights_are_drawn_by_seed_and_never_from_torch(market):
         assert all(torch.equal(one[name], other[name]) for name in one)
         assert any(not torch.equal(one[name], third[name]) for name in one)
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_an_encoder_may_come_from_a_file_of_ones_own(market, tmp_path, monkeypatch):
+    (tmp_path / "my_encoder.py").write_text('''
+from interplay.agents.encoders import HistoryEncoder
+from interplay.agents.parts.networks import linear_layer
+
+
+class Last(HistoryEncoder):
+    name = "last"
+
+    def make(self, length, size, device):
+        self.layer = linear_layer(size, size, device)
+
+    def code(self, rows):
+        return self.layer(rows[:, -1])
+''')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    options = IPPOOptions(encoder="my_encoder:Last", hidden=8)
+    agent = IPPOAgent(market.specs, Setting(seed=1), options)
+    seen = market.observe(market.reset([0, 1]), "users")
+    changed = replace(seen, history=seen.history.index_fill(2, torch.tensor([3]), 1.0))
+    assert not torch.equal(agent.scores("users", seen), agent.scores("users", changed))
+    changed = replace(seen, history=seen.history.index_fill(2, torch.tensor([0, 1, 2]), 1.0))
+    assert torch.equal(agent.scores("users", seen), agent.scores("users", changed))
+
+
+@pytest.mark.parametrize("name", ["lstm", "collections:deque", "my"])
+def test_an_encoder_that_does_not_exist_is_named(name):
+    with pytest.raises(InterplayError, match=f"encoder.*{name}"):
+        IPPOOptions(encoder=name)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from interplay.agents import JointAgent, Setting, agents, find_agent
-from interplay.agents.parts.lives import ANY_SIDES, ONE_SIDE, life
+from interplay.agents import Setting, agents, find_agent
 from interplay.agents.parts.returns import NStep, cut_off
+from interplay.agents.testing.synthetic_transitions import ANY_SIDES, ONE_SIDE, trajectory
 from interplay.envs.types import Transition
 from interplay.experiments.common.options import parse_pairs, split_entrant
 
@@ -51,10 +51,10 @@ def taught(name, spec, moved):
     setting = Setting(total_steps=STEPS, discount=0.5)
     options = kind.Options(**OPTIONS.get(name, {}), **parse_pairs(pairs, "options"))
     spec = replace(spec, side=side, num_agents=1)
-    agent = kind({side: spec}, setting, options) if issubclass(kind, JointAgent) else kind(spec, setting, options)
+    agent = kind.of({side: spec}, setting, options)
     step = lesson(moved, side)
     for _ in range(STEPS):
-        agent.learn({side: step} if issubclass(kind, JointAgent) else step)
+        agent.learn_from({side: step})
     return worth(agent, step.observation)
 
 
@@ -82,7 +82,7 @@ def test_what_weighs_nothing_teaches_nothing(moved, spec):
             agent = kind(spec, Setting(total_steps=20), kind.Options(**OPTIONS.get(name, {})))
             for t in range(20):
                 step = moved([[0, 0]], [[1, 1]], [[0.5, reward]], [[t % 3, 1]])
-                agent.learn(replace(step, weight=torch.tensor([[1.0, 0.0]])))
+                agent.learn_from({"users": replace(step, weight=torch.tensor([[1.0, 0.0]]))})
             found.append(torch.as_tensor(WORTH[name](agent, step.observation)))
         assert torch.equal(*found), name
 
@@ -100,8 +100,8 @@ def test_returns_stop_before_a_reward_that_is_not_known(moved):
     assert cut_off(truncated, valid).flatten().tolist() == [False, True, False, False]
 
 
-def test_lives_hold_weights_of_one():
+def test_synthetic_transitions_hold_weights_of_one():
     for case in (ONE_SIDE, ANY_SIDES):
         for specs in case.values():
-            for moment in life(specs, 2, False):
+            for moment in trajectory(specs, 2, False):
                 assert all((step.weight == 1.0).all() for step in moment.values())

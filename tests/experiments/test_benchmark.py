@@ -343,13 +343,14 @@ def test_every_learner_of_the_package_is_compared_where_nobody_says_whom(tmp_pat
 
 
 def test_variants_of_one_agent_are_compared(tmp_path, capsys):
-    assert run(tmp_path, "--presets", "contest", "--agents", "q-learning", "q-learning,double=true,bad_news=0.5",
+    variant = "q-learning,double=true,negative_error_scale=0.5"
+    assert run(tmp_path, "--presets", "contest", "--agents", "q-learning", variant,
                "--seeds", "1", "--scale", "0.005") == 0
     rows = [row for row in read_rows(tmp_path / "scores.csv") if row.kind == "learner"]
-    assert [row.agent for row in rows] == ["q-learning", "q-learning,double=true,bad_news=0.5"]
+    assert [row.agent for row in rows] == ["q-learning", variant]
     assert rows[0].figures["score"] != rows[1].figures["score"]
     made = json.loads((tmp_path / "runs" / f"contest-{rows[1].agent}-s0" / "results.json").read_text())
-    assert (made["options"]["items"]["double"], made["options"]["items"]["bad_news"]) == (True, 0.5)
+    assert (made["options"]["items"]["double"], made["options"]["items"]["negative_error_scale"]) == (True, 0.5)
     assert run(tmp_path, "--agents", "dqn,hiden=3") == 2
     assert "unknown option 'hiden' of agent 'dqn'" in capsys.readouterr().err
     assert run(tmp_path, "--agents", "dqn,hidden") == 2

@@ -255,10 +255,9 @@ def test_actions_come_as_often_as_their_propensity_says(name: str) -> None:
     market = find_preset("kale").market()
     kind = find_agent(name)
     options = {} if "epsilon_start" not in kind.Options.__dataclass_fields__ else {"epsilon_start": 0.5}
-    shapes = market.specs["users"] if issubclass(kind, Agent) else {"users": market.specs["users"]}
-    agent = kind(shapes, Setting(0, market.device), kind.Options(**options))  # type: ignore[arg-type]
+    agent = kind.of({"users": market.specs["users"]}, Setting(0, market.device), kind.Options(**options))
     player = Cast({"users": agent, "items": find_agent("rest")(market.specs["items"], Setting())})  # type: ignore[dict-item, arg-type, call-arg]
-    seen = market.observe(market.reset([0] * 4000), "users", kind.privileged)
+    seen = market.observe(market.reset([0] * 4000), "users", kind.sees_expected_reward)
     action = player.act({"users": seen, "items": market.observe(market.reset([0] * 4000), "items")}, True)["users"]
     chances = [float(player.log_propensity("users", seen, torch.full_like(action, a), True)[0, 0].exp())  # type: ignore[index]
                for a in range(5)]

@@ -258,7 +258,7 @@ def test_a_shared_critic_starts_as_the_towers_left_off(encoder):
     market = Market(config, LoggedBehaviour(log, log, config))
     agent = SharedCriticAgent(market.specs, Setting(), SharedCriticOptions(encoder=encoder, hidden=4, embed_ids=True))
     before = market.reset([0])
-    assert agent.begin(fitted.pretrained()) == "its item vectors: taken; its history encoder: taken"
+    assert agent.warm_start(fitted.pretrained()) == "its item vectors: taken; its history encoder: taken"
     assert torch.equal(agent.online.towers._id.weight, fitted.model.items())
     assert all(torch.equal(one, other) for one, other in zip(agent.online.parameters(), agent.target.parameters(),
                                                              strict=True))

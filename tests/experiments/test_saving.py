@@ -73,7 +73,7 @@ def of_another_seed(file, home):
 
 def of_another_version(file, home):
     data = file.read_bytes()
-    for old, new in ((b"interplay 1 ", b"interplay 2 "), (b'"format": 1', b'"format": 2')):
+    for old, new in ((b"interplay 2 ", b"interplay 3 "), (b'"format": 2', b'"format": 3')):
         data = data.replace(old, new)
     assert data != file.read_bytes()
     file.write_bytes(data)
@@ -178,7 +178,7 @@ def test_a_checkpoint_that_no_longer_fits_the_agents_is_named(home, tmp_path, ca
     folder = shutil.copytree(home / "run", tmp_path / "run")
     saved = torch.load(folder / "checkpoint.pt", weights_only=True)
     made_by = saved.pop("made_by")
-    del saved["agents"]["users"]["draws"]
+    del saved["agents"]["users"]["_draws"]
     save_checkpoint(folder / "checkpoint.pt", saved, made_by)
     assert_one_line(["evaluate", str(folder)], folder / "checkpoint.pt", capsys)
 

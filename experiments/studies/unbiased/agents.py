@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from interplay.agents import Agent, JointAgent, Setting, find_agent
+from interplay.agents import Setting, find_agent
 from interplay.envs.behaviour.logged import LoggedBehaviour, Missing, TargetsOf, logged_market_config
 from interplay.envs.data import InteractionLog, make_log
 from interplay.envs.market import Market
@@ -164,13 +164,9 @@ def _cast(agent: str, market: Market, setting: Setting) -> Cast:
     name, pairs = split_entrant(agent)
     kind, rest = find_agent(name), find_agent("rest")
     check_plays(kind, "users", name)
-    assert issubclass(rest, Agent)
     options = make_options(kind.Options, parse_pairs(pairs, f"agent {agent!r}"), f"agent {name!r}")
-    items = rest(market.specs["items"], setting)
-    if issubclass(kind, Agent):
-        return Cast({"users": kind(market.specs["users"], setting, options), "items": items})
-    assert issubclass(kind, JointAgent)
-    return Cast({"users": kind({"users": market.specs["users"]}, setting, options), "items": items})
+    return Cast({"users": kind.of({"users": market.specs["users"]}, setting, options),
+                 "items": rest.of({"items": market.specs["items"]}, setting)})
 
 
 def _train(market: Market, cast: Cast, seed: int, episodes: int) -> None:

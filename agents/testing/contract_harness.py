@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from interplay.agents.base import Agent, JointAgent, Player, Setting
-from interplay.agents.parts.lives import Life
+from interplay.agents.base import Agent
+from interplay.agents.parts.player import Player, Setting
+from interplay.agents.testing.synthetic_transitions import Trajectory
 from interplay.envs.types import Observation, Side, SideSpec, TensorRecord, Transition
 
 CPU, META = torch.device("cpu"), torch.device("meta")
@@ -26,8 +27,8 @@ SLATE_SIZE = 2
 """Slots that a platform fills."""
 
 _NOT_THE_AGENT = (Path(torch.__file__).parent, Path(__file__))
-_TOUCHED = ("on the meta device, whose tensors have no values: make tensors with device=setting.device, and do without "
-            ".item(), .cpu(), float(), boolean indices and `if` on tensors; ")
+_TOUCHED = ("on the meta device, whose tensors have no values: make tensors in build, with self.zeros or like others, "
+            "and do without .item(), .cpu(), float(), boolean indices and `if` on tensors; ")
 
 
 class AgentError(AssertionError):
@@ -46,7 +47,7 @@ class Played(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Trial:
+class AgentHarness:
     """Makes agents of one class for sides of one shape, and calls them.
 
     Attributes:
@@ -73,9 +74,8 @@ class Trial:
     def make(self) -> Player:
         """A new agent, always of the same seed."""
         setting = Setting(seed=1, device=self.device, total_steps=self.total_steps)
-        specs: Any = self.specs if issubclass(self.kind, JointAgent) else next(iter(self.specs.values()))
         with self._watching("__init__"):
-            made: Player = self.kind(specs, setting, self.options)
+            made = self.kind.of(self.specs, setting, self.options)
         return made
 
     def act(self, player: Player, side: Side, seen: Observation, explore: bool) -> Tensor:
@@ -84,11 +84,7 @@ class Trial:
             return self._slate(player, seen, explore)
         call = f"act(explore={explore}) on {len(seen.mask)} worlds"
         with self._watching(call, seen):
-            if isinstance(player, JointAgent):
-                action = player.act(side, seen, explore)
-            else:
-                assert isinstance(player, Agent)
-                action = player.act(seen, explore)
+            action = player.act_as(side, seen, explore)
         self._check_action(call, action, seen.mask)
         return action
 
@@ -96,11 +92,7 @@ class Trial:
         """Its scores, ``[B, N, A]``."""
         call = f"scores on {len(seen.mask)} worlds"
         with self._watching(call, seen):
-            if isinstance(player, JointAgent):
-                scores = player.scores(side, seen, who)
-            else:
-                assert isinstance(player, Agent)
-                scores = player.scores(seen, who)
+            scores = player.scores_as(side, seen, who)
         self.require(scores.shape == seen.mask.shape, f"{call} gave shape {list(scores.shape)}, must give [B, N, A] = "
                                                       f"{list(seen.mask.shape)}")
         return scores
@@ -138,19 +130,13 @@ class Trial:
 
     def learn(self, player: Player, step: Mapping[Side, Transition]) -> dict[str, Tensor]:
         """Its metrics."""
-        learned, learns = player.learned, self.kind.learns
+        learned = player.learned
         with self._watching("learn", *step.values()):
-            if isinstance(player, JointAgent):
-                metrics = player.learn(step)
-            else:
-                assert isinstance(player, Agent)
-                metrics = player.learn(*step.values())
-        self.require(not learns or player.learned == learned + 1, f"learn took self.learned from {learned} to "
-                     f"{player.learned}, must add 1, by which schedules go: write self.learned += 1")
-        self.require(isinstance(metrics, Mapping), f"learn gave a {type(metrics).__name__}, must give a dict")
+            metrics = player.learn_from(step)
+        self.require(player.learned == learned + 1, "learn changed self.learned, which counts by itself: leave it out")
         for name, value in metrics.items():
             self._check_metric(name, value)
-        return dict(metrics)
+        return metrics
 
     def _check_metric(self, name: Any, value: Any) -> None:
         """A scalar. A constant may stay on the host: nothing that was read from the device gets there unnoticed."""
@@ -159,13 +145,13 @@ class Trial:
         self.require(isinstance(value, Tensor), f"{what} is a {type(value).__name__}, must be a tensor left on its "
                                                 "device: no float() or .item()")
         self.require(value.dim() == 0, f"{what} has shape {list(value.shape)}, must be a scalar: take the mean")
-        self.require(not value.requires_grad, f"{what} holds on to its graph: add .detach()")
         self.require(value.device == META or bool(torch.isfinite(value)), f"{what} is {value}, must be finite")
 
-    def play(self, player: Player, life: Life, change: Callable[[Transition], Transition] | None = None) -> Played:
-        """Act and learn through ``life``, of which the agent is told what ``change`` makes of it."""
+    def play(self, player: Player, trajectory: Trajectory,
+             change: Callable[[Transition], Transition] | None = None) -> Played:
+        """Act and learn through ``trajectory``, of which the agent is told what ``change`` makes of it."""
         played = Played({}, {})
-        for number, moment in enumerate(life):
+        for number, moment in enumerate(trajectory):
             done = {side: self.act(player, side, step.observation, True) for side, step in moment.items()}
             told = {side: _told(side, step, done[side]) for side, step in moment.items()}
             if change is not None:
@@ -173,7 +159,7 @@ class Trial:
             played.actions[f"act in step {number}"] = done
             played.metrics[f"learn in step {number}"] = self.learn(player, told)
         played.actions["act(explore=False) in the end"] = {
-            side: self.act(player, side, step.next_observation, False) for side, step in life[-1].items()}
+            side: self.act(player, side, step.next_observation, False) for side, step in trajectory[-1].items()}
         return played
 
     def saved(self, player: Player) -> dict[str, Any]:
@@ -185,7 +171,7 @@ class Trial:
         with self._watching("torch.load(weights_only=True) of state_dict(), which may hold tensors, numbers, strings, "
                             "lists and dicts,"):
             state: dict[str, Any] = torch.load(file, weights_only=True)
-        lacking = sorted({"draws", "learned"} - set(state))
+        lacking = sorted({"_draws", "learned"} - set(state))
         self.require(not lacking, f"state_dict() lacks {' and '.join(lacking)}: begin with super().state_dict()")
         return state
 

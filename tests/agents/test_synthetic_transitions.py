@@ -9,9 +9,9 @@ from interplay.agents import JointAgent
 from interplay.agents.first import FirstAgent
 from interplay.agents.greedy import GreedyAgent
 from interplay.agents.matrix_factorisation import MatrixFactorisationAgent
-from interplay.agents.parts.lives import ANY_SIDES, ONE_SIDE, life, observation
-from interplay.agents.parts.trial import difference
 from interplay.agents.testing import AgentError, check_agent
+from interplay.agents.testing.contract_harness import difference
+from interplay.agents.testing.synthetic_transitions import ANY_SIDES, ONE_SIDE, observation, trajectory
 from interplay.envs.presets import find_preset
 
 
@@ -20,25 +20,15 @@ class Pair(JointAgent):
 
     name = "pair"
 
-    def __init__(self, specs, setting, options=None):
-        super().__init__(specs, setting, options)
-        self.players = {side: MatrixFactorisationAgent(spec, setting) for side, spec in specs.items()}
+    def build(self):
+        self.players = {side: MatrixFactorisationAgent(spec, self.setting) for side, spec in self.specs.items()}
 
     def act(self, side, observation, explore):
         return self.players[side].act(observation, explore)
 
     def learn(self, transitions):
-        self.learned += 1
-        losses = {side: self.players[side].learn(step)["loss"] for side, step in transitions.items()}
+        losses = {side: self.players[side].learn_from({side: step})["loss"] for side, step in transitions.items()}
         return losses | {"loss": sum(losses.values())}
-
-    def state_dict(self):
-        return super().state_dict() | {side: player.state_dict() for side, player in self.players.items()}
-
-    def load_state_dict(self, state):
-        super().load_state_dict(state)
-        for side, player in self.players.items():
-            player.load_state_dict(state[side])
 
 
 def test_a_joint_agent_plays_both_sides_and_one_alone():
@@ -49,20 +39,20 @@ def strays(self, side, seen, explore):
     return Pair.act(self, side, seen, explore) * (1.0 if side == "items" else 1)
 
 
-def lonely(self, specs, setting, options=None):
-    Pair.__init__(self, specs, setting, options)
+def lonely(self):
+    Pair.build(self)
     self.users = self.players["users"]
 
 
 def lost(self, state):
-    JointAgent.load_state_dict(self, state)
-    self.players["users"].load_state_dict(state["users"])
+    items = self.players["items"].state_dict()
+    JointAgent.load_state_dict(self, state | {"players": state["players"] | {"items": items}})
 
 
 @pytest.mark.parametrize(("changes", "words"), [
     ({"act": strays}, "broken as users with a history, and items: .* gave torch.float32"),
     ({"load_state_dict": lost}, "broken as users with a history, and items: .* went on differently at .*, items"),
-    ({"__init__": lonely}, "broken as items: __init__ raised KeyError at test_lives.py")])
+    ({"build": lonely}, "broken as items: __init__ raised KeyError at test_synthetic_transitions.py")])
 def test_either_side_of_a_joint_agent_is_looked_at(changes, words):
     with pytest.raises(AgentError, match=words):
         check_agent(type("Broken", (Pair,), {"name": "broken", **changes}))
@@ -71,7 +61,7 @@ def test_either_side_of_a_joint_agent_is_looked_at(changes, words):
 def test_privileged_agents_alone_see_what_is_expected():
     check_agent(GreedyAgent)
     with pytest.raises(AgentError, match=r"blind as users: act.* raised InterplayError at greedy.py:\d+ `.*expected"):
-        check_agent(type("Blind", (GreedyAgent,), {"name": "blind", "privileged": False}))
+        check_agent(type("Blind", (GreedyAgent,), {"name": "blind", "sees_expected_reward": False}))
 
 
 @pytest.mark.parametrize(("case", "needs"), [
@@ -83,18 +73,18 @@ def test_there_are_states_and_histories_in_some_cases(case, needs):
             raise RuntimeError("found it")
         return FirstAgent.act(self, seen, explore)
 
-    with pytest.raises(AgentError, match=f"first as {case}: act.* raised RuntimeError at test_lives.py:.*: found it"):
+    with pytest.raises(AgentError, match=f"first as {case}: act.* raised RuntimeError at test_synth.*: found it"):
         check_agent(type("First", (FirstAgent,), {"name": "first", "act": act}))
 
 
 @pytest.mark.parametrize("specs", [*ONE_SIDE.values(), *ANY_SIDES.values()])
-def test_lives_are_such_as_markets_have(specs):
+def test_transitions_are_such_as_markets_have(specs):
     markets = [{**market.specs, "platform": market.platform_spec}
                for market in (find_preset(name).market() for name in ("town", "kale", "kale-partial"))]
     for side, spec in specs.items():
         for names in ("own_features", "option_features", "history_features"):
             assert {*getattr(spec, names)} <= {name for market in markets for name in getattr(market[side], names)}
-        seen = observation(spec, 50, 0, privileged=True)
+        seen = observation(spec, 50, 0, expected=True)
         assert seen.mask[..., 0].all()
         assert spec.num_actions == 1 or not seen.mask.all()
         assert seen.options.amin() < -3.0 < 3.0 < seen.options.amax()
@@ -105,8 +95,8 @@ def test_lives_are_such_as_markets_have(specs):
 
 
 @pytest.mark.parametrize("empty", [False, True])
-def test_in_a_life_the_gone_stay_away_until_the_episode_is_cut_off(empty):
-    lived = [moment["users"] for moment in life(ONE_SIDE["users"], 40, False, empty)]
+def test_the_gone_stay_away_until_the_episode_is_cut_off(empty):
+    lived = [moment["users"] for moment in trajectory(ONE_SIDE["users"], 40, False, empty)]
     assert lived[0].valid.any() != empty
     assert sum(step.terminated.sum() for step in lived) > 20
     assert sum((~step.valid).sum() for step in lived) > 20

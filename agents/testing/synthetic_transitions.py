@@ -1,4 +1,4 @@
-"""Lives drawn at random, in every shape that markets have: what ``agents/testing.py`` lets agents live through."""
+"""Transitions drawn at random, in every shape that markets have, for checks of agents."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from interplay.envs.types import Observation, Side, SideSpec, Transition
 
-Life = list[dict[Side, Transition]]
-"""What each side goes through, step by step; everybody's action is 0 until somebody decides."""
+Trajectory = list[dict[Side, Transition]]
+"""Transitions of each side, step by step. All actions are 0 until an agent replaces them."""
 
 _NUM_WORLDS = 3
 _EPISODE = 7  # steps; so that it ends in the middle of rollouts
@@ -41,33 +41,33 @@ ANY_SIDES: Cases = {"users with a history, and items": {"users": _PARTIAL, "item
 """Sides for a ``JointAgent``: both, and one alone."""
 
 
-def observation(spec: SideSpec, num_worlds: int, seed: int, privileged: bool) -> Observation:
+def observation(spec: SideSpec, num_worlds: int, seed: int, expected: bool) -> Observation:
     """Features in [-4, 4], ids, and masks that always allow action 0.
 
     Args:
         spec: the side.
         num_worlds: B.
         seed: of what is seen.
-        privileged: whether ``expected`` is seen.
+        expected: whether ``expected`` is seen.
     """
-    return _observation(spec, num_worlds, torch.Generator().manual_seed(seed), privileged)
+    return _observation(spec, num_worlds, torch.Generator().manual_seed(seed), expected)
 
 
-def life(specs: Mapping[Side, SideSpec], num_steps: int, privileged: bool, empty: bool = False) -> Life:
+def trajectory(specs: Mapping[Side, SideSpec], num_steps: int, expected: bool, empty: bool = False) -> Trajectory:
     """Steps in a row of three worlds: agents end at random, episodes are cut off, and then all are back.
 
     Args:
         specs: the sides.
         num_steps: how many.
-        privileged: whether ``expected`` is seen.
+        expected: whether ``expected`` is seen.
         empty: whether nobody is there in the first episode.
     """
-    sides = {side: _steps(spec, num_steps, torch.Generator().manual_seed(number), privileged, empty)
+    sides = {side: _steps(spec, num_steps, torch.Generator().manual_seed(number), expected, empty)
              for number, (side, spec) in enumerate(specs.items())}
     return [{side: steps[t] for side, steps in sides.items()} for t in range(num_steps)]
 
 
-def _observation(spec: SideSpec, num_worlds: int, generator: torch.Generator, privileged: bool) -> Observation:
+def _observation(spec: SideSpec, num_worlds: int, generator: torch.Generator, expected: bool) -> Observation:
     def features(*shape: int) -> Tensor:
         return 8.0 * torch.rand(num_worlds, spec.num_agents, *shape, generator=generator) - 4.0
 
@@ -81,21 +81,21 @@ def _observation(spec: SideSpec, num_worlds: int, generator: torch.Generator, pr
         features(len(spec.own_features)), features(spec.num_options, len(spec.option_features)), mask,
         numbers(spec.num_ids, spec.num_options), None if spec.num_states is None else numbers(spec.num_states),
         features(steps, len(spec.history_features)) if steps else None,
-        numbers(1 + spec.num_ids, steps) if steps else None, features(spec.num_actions) if privileged else None)
+        numbers(1 + spec.num_ids, steps) if steps else None, features(spec.num_actions) if expected else None)
 
 
-def _steps(spec: SideSpec, num_steps: int, generator: torch.Generator, privileged: bool,
+def _steps(spec: SideSpec, num_steps: int, generator: torch.Generator, expected: bool,
            empty: bool) -> list[Transition]:
-    seen = _observation(spec, _NUM_WORLDS, generator, privileged)
+    seen = _observation(spec, _NUM_WORLDS, generator, expected)
     shape = seen.mask.shape[:2]
     there, steps = torch.full(shape, not empty), []
     for t in range(num_steps):
-        after = _observation(spec, _NUM_WORLDS, generator, privileged)
+        after = _observation(spec, _NUM_WORLDS, generator, expected)
         ends, cut = there & (torch.rand(shape, generator=generator) < _ENDS), t % _EPISODE == _EPISODE - 1
         # A response lies in [0, 1] for users, whatever a reward blends or charges.
         reward, response = 2.0 * torch.rand(shape, generator=generator) - 1.0, torch.rand(shape, generator=generator)
         steps.append(Transition(seen, torch.zeros(shape, dtype=torch.int64), reward, after, response, ends,
                                 torch.full(shape, cut), there))
         there = (there & ~ends) | cut
-        seen = _observation(spec, _NUM_WORLDS, generator, privileged) if cut else after
+        seen = _observation(spec, _NUM_WORLDS, generator, expected) if cut else after
     return steps

@@ -1,0 +1,177 @@
+"""What all agents have in common, and how training and evaluation call them."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from interplay.agents.encoders.base import Pretrained
+from interplay.agents.parts.networks import Network, draw_weights, seeded
+from interplay.agents.parts.stateful import Stateful
+from interplay.envs.checking import check_fields, check_value
+from interplay.envs.noise import Stream, any_of, uniform, world_key
+from interplay.envs.types import Observation, Side, SideSpec, Transition
+
+
+class Setting(NamedTuple):
+    """What the training loop tells an agent about the run.
+
+    Attributes:
+        seed: of all the agent's randomness.
+        device: where the agent's tensors live.
+        total_steps: how many times ``learn`` will be called, for schedules.
+        discount: how much the next step's value counts.
+    """
+
+    seed: int = 0
+    device: torch.device = torch.device("cpu")
+    total_steps: int = 1
+    discount: float = 0.97
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """For agents that have nothing to set."""
+
+
+class Player(Stateful, ABC):
+    """What agents of one side and of several have in common: a name, options, noise, a clock, and their state.
+
+    Tensors, modules, optimisers and numbers that an agent keeps as attributes are its state: they are saved, loaded and
+    moved without code of its own, as ``Stateful`` says.
+
+    May be overridden: ``build``, ``learn`` and ``warm_start``. Make attributes in ``build``, not in ``__init__``.
+    """
+
+    name: ClassVar[str]
+    """The class's name in kebab case, slot-means for SlotMeans, unless it gives another."""
+    learns: ClassVar[bool] = False
+    """Whether ``learn`` is called; True for every class that overrides it, unless it says otherwise."""
+    sees_expected_reward: ClassVar[bool] = False
+    """True for oracle baselines, which are shown ``Observation.expected``."""
+    plays: ClassVar[tuple[Side, ...]] = ("users", "items", "platform")
+    """The sides that it can play."""
+    deterministic: ClassVar[bool] = False
+    """True if its actions follow from what it sees and has learnt without chance, also while it explores."""
+    Options: ClassVar[type] = NoOptions
+    """Dataclass of the agent's hyper-parameters; the command line sets them by name."""
+    options: Any
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if Player in cls.__bases__:  # Agent and JointAgent are no agents yet
+            return
+        cls.name = vars(cls).get("name", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower())
+        cls.learns = vars(cls).get("learns", cls.learn is not Player.learn)
+
+    def __init__(self, setting: Setting, options: Any, number: int) -> None:
+        self.setting = setting
+        self.options = options if options is not None else self.Options()
+        check_fields(setting)
+        if not all(hasattr(self.options, field.name) for field in fields(self.Options)):
+            check_value("options", self.options, self.Options)  # another class will do if it has all of the fields
+        self._number = number
+        self._key = world_key(setting.seed, torch.tensor([number], device=setting.device))
+        self._draws = 0
+        self.learned = 0
+
+    @classmethod
+    @abstractmethod
+    def of(cls, specs: Mapping[Side, SideSpec], setting: Setting, options: Any = None) -> Self:
+        """An agent for these sides."""
+
+    def build(self) -> None:
+        """Make what the agent keeps: tensors, networks, optimisers.
+
+        Inside, torch makes tensors and modules on the agent's device, and draws initial weights from the agent's seed.
+        """
+
+    def _build(self) -> None:
+        with seeded(4 * self.setting.seed + self._number, self.device):
+            self.build()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the agent's tensors live."""
+        return self.setting.device
+
+    @property
+    def discount(self) -> float:
+        """How much the next step's value counts."""
+        return self.setting.discount
+
+    @property
+    def progress(self) -> float:
+        """Part of the training that is done, 0 to 1."""
+        return self.learned / max(1, self.setting.total_steps)
+
+    @property
+    def epsilon(self) -> float | None:
+        """Share of random actions while exploring, as the options say (see ``schedules.Exploring``); None = none."""
+        share = getattr(self.options, "epsilon", None)
+        found: float | None = share(self.progress) if callable(share) else share
+        return found
+
+    def zeros(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Zeros on the agent's device."""
+        return torch.zeros(shape, dtype=dtype, device=self.device)
+
+    def draw(self, *shape: int, stream: Stream = Stream.EXPLORE) -> Tensor:
+        """The player's own noise: uniform in (0, 1), float32 of this shape, new at each call."""
+        self._draws += 1
+        return uniform(self._key, self._draws, stream, shape)[0]
+
+    def draw_allowed(self, mask: Tensor) -> Tensor:
+        """An action that ``mask`` allows, each as likely, by its own noise: bool ``[..., A]`` to int64 ``[...]``."""
+        self._draws += 1
+        return any_of(self._key, self._draws, Stream.EXPLORE, mask)
+
+    def initialise(self, name: str, network: Network) -> Network:
+        """Draw the initial weights of ``network`` in place: others for each seed, player and ``name``."""
+        return draw_weights(network, self.setting.seed, f"player {self._number}.{name}")
+
+    def warm_start(self, pretrained: Pretrained) -> str:
+        """Start from what fits of this, before the first step; says what was taken and what was not, and why."""
+        return ""
+
+    def learn(self, step: Any) -> Mapping[str, Tensor] | None:
+        """Learn from one step; may give named scalars to be logged, left on the device.
+
+        A ``"loss"`` shows a run that diverges early: the run ends where it is not finite.
+
+        Args:
+            step: a ``Transition``; a ``JointAgent`` gets one for each side that it plays, by side.
+        """
+        return None
+
+    def learn_from(self, steps: Mapping[Side, Transition]) -> dict[str, Tensor]:
+        """Count a step of training, learn from it, and give metrics without their graphs. Training calls this."""
+        self.learned += 1
+        found = self._learn(steps) or {}
+        shown = {} if self.epsilon is None else {"epsilon": torch.tensor(self.epsilon)}
+        return {name: value.detach() if isinstance(value, Tensor) else value for name, value in found.items()} | shown
+
+    def _learn(self, steps: Mapping[Side, Transition]) -> Mapping[str, Tensor] | None:
+        return self.learn(steps)
+
+    @abstractmethod
+    def act_as(self, side: Side, seen: Observation, explore: bool) -> Tensor:
+        """Actions for all agents of one side, int64 ``[B, N]``."""
+
+    @abstractmethod
+    def scores_as(self, side: Side, seen: Observation, who: Tensor | None = None) -> Tensor:
+        """Scores of one side's actions; see ``Agent.scores``."""
+
+    @abstractmethod
+    def log_propensity_as(self, side: Side, seen: Observation, action: Tensor, explore: bool) -> Tensor | None:
+        """Log-probability of one side's actions; see ``Agent.log_propensity``."""
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device | None = None) -> None:
+        """Restore a copy of ``state`` on the agent's own device."""
+        super().load_state_dict(state, self.device)

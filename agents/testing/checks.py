@@ -1,0 +1,213 @@
+"""Does an agent keep the contract of ``agents/base.py``?
+
+``check_agent`` tells, in one line of a test of one's own:
+
+    def test_my_agent_keeps_the_contract():
+        check_agent(MyAgent, MyOptions(warm_up=20))
+
+It needs no market. What agents see is drawn at random in every shape that markets have (``synthetic_transitions.py``).
+Give options with which the agent really learns within ``STEPS`` steps of three worlds, that is small memories, warm-ups
+and rollouts, for the device within ``DEVICE_STEPS``: what is never reached is never checked.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from dataclasses import replace
+from operator import itemgetter
+from typing import Any
+
+import torch
+
+from interplay.agents.base import Agent, JointAgent
+from interplay.agents.parts.player import Player
+from interplay.agents.testing.contract_harness import META, AgentError, AgentHarness, difference
+from interplay.agents.testing.synthetic_transitions import ANY_SIDES, ONE_SIDE, Trajectory, observation, trajectory
+from interplay.envs.types import Observation, Side, Transition
+
+__all__ = ["DEVICE_STEPS", "STEPS", "AgentError", "check_agent"]
+
+STEPS = 41
+"""Steps that an agent learns through before it is saved; a prime, so that they end in the middle of any rollout."""
+DEVICE_STEPS = 4
+"""Steps on the meta device, where each takes about as long as fifteen elsewhere."""
+
+_MORE = 20  # steps after that, and steps for what needs fewer
+
+
+def check_agent(kind: type[Player], options: Any = None, *, device_steps: int = DEVICE_STEPS) -> None:
+    """Raise unless ``kind`` keeps the contract, whatever side it plays.
+
+    Args:
+        kind: the agent's class.
+        options: an instance of its ``Options`` with which it soon learns; None = the defaults.
+        device_steps: steps in which it must not touch the host. Fewer for an agent that must do so once, as
+            ``q-learning`` does when it fits clusters, with options that put that after them.
+
+    Raises:
+        AgentError: the first fault.
+    """
+    _check_class(kind, options)
+    for case, specs in (ANY_SIDES if issubclass(kind, JointAgent) else ONE_SIDE).items():
+        if not set(specs) <= set(kind.plays):
+            continue
+        harness = AgentHarness(kind, options, case, specs, STEPS + _MORE)
+        lived = trajectory(specs, STEPS + _MORE, kind.sees_expected_reward)
+        _check_idle(harness, lived)
+        _check_acting(harness, harness.make(), num_worlds=3)
+        trained = _check_repeats(harness, lived[:STEPS])
+        _check_acting(harness, trained, num_worlds=1)
+        _check_acting(harness, trained, num_worlds=5)
+        _check_scores(harness, trained)
+        _check_resumes(harness, trained, lived[STEPS:])
+        _check_copies(harness, trained, lived[STEPS:])
+        _check_gone(harness)
+        _check_device(harness, lived[:device_steps])
+
+
+def _check_class(kind: type[Player], options: Any) -> None:
+    """What is known before there is an agent."""
+    if not (isinstance(kind, type) and issubclass(kind, Agent | JointAgent)):
+        raise AgentError(f"{kind!r} must be a class derived from interplay.agents.Agent or JointAgent")
+    who, name = kind.__name__, getattr(kind, "name", None)
+    if not (isinstance(name, str) and name):
+        raise AgentError(f"{who}.name={name!r} must be a string: write name = \"my-agent\"")
+    if not _overrides(kind, "scores") and not _overrides(kind, "act"):
+        raise AgentError(f"{who} must override scores or act")
+    if inspect.isabstract(kind):
+        raise AgentError(f"{who} must override {' and '.join(sorted(kind.__abstractmethods__))}")
+    if not (isinstance(kind.Options, type) and dataclasses.is_dataclass(kind.Options)):
+        raise AgentError(f"{who}.Options={kind.Options!r} must be a dataclass: decorate it with @dataclass")
+    for field in dataclasses.fields(kind.Options):
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise AgentError(f"{who}.Options.{field.name} has no default: give it one")
+    if options is not None and not isinstance(options, kind.Options):
+        raise AgentError(f"options={options!r} must be an instance of {who}.Options, {kind.Options.__name__}")
+
+
+def _overrides(kind: type[Player], method: str) -> bool:
+    """Whether the class has a method of its own in place of that of ``Agent`` or ``JointAgent``."""
+    return getattr(kind, method) not in (getattr(Agent, method), getattr(JointAgent, method))
+
+
+def _check_acting(harness: AgentHarness, player: Player, num_worlds: int) -> None:
+    """Act on what was never seen, in another number of worlds than the steps that were learned from."""
+    for side, spec in harness.specs.items():
+        seen = observation(spec, num_worlds, num_worlds, harness.kind.sees_expected_reward)
+        before = harness.saved(player)["_draws"]
+        harness.act(player, side, seen, True)
+        harness.require(not harness.kind.deterministic or before == harness.saved(player)["_draws"],
+                        "act(explore=True) drew noise, but deterministic is True: leave that out")
+        _check_best(harness, player, side, seen)
+
+
+def _check_best(harness: AgentHarness, player: Player, side: Side, seen: Observation) -> None:
+    """Without exploration nothing moves but the noise counter, and the action is the same if that does not."""
+    before, first = harness.saved(player), harness.act(player, side, seen, False)
+    after = harness.saved(player)
+    changed = difference(before | {"_draws": after["_draws"]}, after)
+    harness.require(not changed, f"act(explore=False) changed state_dict() at {changed}: leave that to learn")
+    if before["_draws"] == after["_draws"]:  # whoever draws even now, as `random` does, is random by nature
+        second = harness.act(player, side, seen, False)
+        harness.require(torch.equal(first, second), "act(explore=False) gave another action the second time, and drew "
+                        "no noise: it must depend on what is seen and on what state_dict() keeps, and on nothing else")
+
+
+def _check_scores(harness: AgentHarness, player: Player) -> None:
+    """Scores, where there are any, are what it acts by, and an agent's own depend on nobody else's row."""
+    if not _overrides(type(player), "scores"):
+        return
+    for side, spec in harness.specs.items():
+        seen = observation(spec, 5, 5, harness.kind.sees_expected_reward)
+        scores = harness.scores(player, side, seen)
+        if side != "platform":
+            taken = scores.masked_fill(~seen.mask, -torch.inf).argmax(-1)
+            harness.require(torch.equal(taken, harness.act(player, side, seen, False)), "act(explore=False) did not "
+                            "take the action of the highest score: use parts.choosing.best on self.scores")
+        if "who" not in inspect.signature(type(player).scores).parameters:  # type: ignore[attr-defined]
+            continue
+        who = torch.tensor([spec.num_agents - 1])
+        alone = harness.scores(player, side, seen.map(itemgetter((slice(None), who))), who)
+        harness.require(torch.allclose(scores[:, who], alone, rtol=1e-4, atol=1e-4), "scores gave the last agent other "
+                      "values when it was asked alone: who says whose rows are there")
+
+
+def _check_idle(harness: AgentHarness, lived: Trajectory) -> None:
+    """Whoever says that it does not learn is not changed by learning."""
+    if not harness.kind.learns:
+        player = harness.make()
+        before = harness.saved(player)
+        for step in lived:
+            harness.learn(player, step)
+        after = harness.saved(player)
+        changed = difference(before | {"learned": after["learned"]}, after)
+        harness.require(not changed, f"learn changed state_dict() at {changed}, but learns is False: write "
+                        "learns = True")
+
+
+def _check_repeats(harness: AgentHarness, lived: Trajectory) -> Player:
+    """Two agents of one seed do the same; gives one of them."""
+    one, other = harness.make(), harness.make()
+    before = _learnt(harness, one)
+    played = harness.play(one, lived)
+    learnt = any("loss" in metrics for metrics in played.metrics.values()) or difference(before, _learnt(harness, one))
+    harness.require(not harness.kind.learns or bool(learnt), f"learn gave no \"loss\" and changed no tensor or module "
+                    f"in {len(lived)} steps: give options with which it learns that soon, or return {{\"loss\": loss}}")
+    found = played.difference(harness.play(other, lived)) or difference(harness.saved(one), harness.saved(other))
+    harness.require(not found, f"two agents of one seed differ at {found}: take chance from self.draw alone, and "
+                               "nothing from the clock, from a set's order or from what all agents of the class share")
+    return one
+
+
+def _learnt(harness: AgentHarness, player: Player) -> dict[str, Any]:
+    """Its tensors and modules, without memories and counters."""
+    return {name: value for name, value in harness.saved(player).items()
+            if isinstance(getattr(player, name), torch.Tensor | torch.nn.Module)}
+
+
+def _check_resumes(harness: AgentHarness, trained: Player, lived: Trajectory) -> None:
+    """Whoever loads what another saved goes on as that one does."""
+    resumed, saved = harness.make(), harness.saved(trained)
+    harness.load(resumed, saved)
+    found = (harness.play(trained, lived).difference(harness.play(resumed, lived))
+             or difference(harness.saved(trained), harness.saved(resumed)))
+    harness.require(not found, f"an agent that loaded what another had saved went on differently at {found}: keep all "
+                             f"that act and learn read as attributes that Stateful saves. Saved: {', '.join(saved)}")
+
+
+def _check_copies(harness: AgentHarness, trained: Player, lived: Trajectory) -> None:
+    """An agent that loaded another's state trains itself alone."""
+    copy, before = harness.make(), harness.saved(trained)
+    harness.load(copy, trained.state_dict())
+    harness.play(copy, lived)
+    found = difference(before, harness.saved(trained))
+    harness.require(not found, f"an agent that had loaded another's state_dict() trained that one too, at {found}: "
+                             "load_state_dict must copy")
+
+
+def _check_gone(harness: AgentHarness) -> None:
+    """Whatever they do and earn who have gone, others go on as if they had not; at first nobody is there."""
+    lived = trajectory(harness.specs, _MORE, harness.kind.sees_expected_reward, empty=True)
+    one, other = harness.make(), harness.make()
+    found = difference(harness.play(one, lived).actions, harness.play(other, lived, _made_up).actions)
+    for side, spec in harness.specs.items():  # in many worlds, where small differences of values show
+        seen = observation(spec, 200, 0, harness.kind.sees_expected_reward)
+        same = torch.equal(harness.act(one, side, seen, False), harness.act(other, side, seen, False))
+        found = found or ("" if same else f"act(explore=False), {side}")
+    harness.require(not found, f"what agents did and earned after they had gone made a difference at {found}: leave "
+                               "out rows where transition.valid is False")
+
+
+def _made_up(step: Transition) -> Transition:
+    """The same step, but that they who have gone did nothing and earned much."""
+    return replace(step, action=torch.where(step.valid, step.action, 0),
+                   reward=torch.where(step.valid, step.reward, 10.0),
+                   response=torch.where(step.valid, step.response, 1.0))
+
+
+def _check_device(harness: AgentHarness, lived: Trajectory) -> None:
+    """No value is read by the host, and no tensor that was made there meets one of the device."""
+    there = replace(harness, device=META)
+    there.play(there.make(), [{side: step.map(lambda x: x.to(META)) for side, step in moment.items()}
+                              for moment in lived])
