@@ -12,21 +12,10 @@ import interplay as ip
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
-MY_AGENT = '''
-from interplay.agents.q_learning import QLearningAgent
-
-class SlotMeans(QLearningAgent):
-    """Stands for the example of the same name, where that is not there yet."""
-
-    name = "slot-means"
-'''
-
 
 @pytest.fixture
 def outside(tmp_path, monkeypatch):
     """A folder outside the package, in which the examples are importable."""
-    if not (EXAMPLES / "my_agent.py").is_file():
-        (tmp_path / "my_agent.py").write_text(MY_AGENT)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.syspath_prepend(str(EXAMPLES))
