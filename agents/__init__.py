@@ -25,12 +25,14 @@ def find_agent(name: str) -> type[Player]:
     """The agent called ``name``, or the class that ``module:Class`` names.
 
     Raises:
-        InterplayError: it does not exist, or is no agent.
+        InterplayError: it does not exist, is no agent, or does not say how it acts.
     """
     agent = resolve(name, agents(), "agent")
     if not (isinstance(agent, type) and issubclass(agent, Agent | JointAgent)) or isabstract(agent):
         raise InterplayError(f"agent {name!r} is {agent!r}, not a subclass of Agent or JointAgent that "
                              "can be made: see interplay.agents")
+    if issubclass(agent, Agent) and agent.act is Agent.act and agent.scores is Agent.scores:
+        raise InterplayError(f"agent {name!r} does not say how it acts: override Agent.scores or Agent.act")
     return agent
 
 

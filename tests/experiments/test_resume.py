@@ -271,7 +271,7 @@ def test_only_what_is_unfinished_goes_on(log, whole, tmp_path, capsys):
     assert main(["pretrain", "--resume", str(tmp_path)]) == 2
     assert "config.json' lacks 'baselines': it is of another command or version" in capsys.readouterr().err
     assert main(["pretrain", "--resume", str(whole["ranking"][0])]) == 2
-    assert "is finished: there is nothing to go on with" in capsys.readouterr().err
+    assert "is finished: there is nothing to resume" in capsys.readouterr().err
 
 
 def test_checkpoints_are_soon_and_then_some_time_apart(monkeypatch):
