@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from interplay.agents import Offer
 from interplay.envs.market import Market
-from interplay.envs.targets import Targets
-from interplay.envs.types import SIDES, Observation, Side, TensorRecord, Transition
+from interplay.envs.transitions import transitions
+from interplay.envs.types import SIDES, Observation, Side, TensorRecord
 from interplay.envs.world import State, Step
 from interplay.experiments.loop.cast import Cast
 
@@ -85,37 +85,8 @@ def iterate(market: Market, cast: Cast, now: Moment) -> tuple[Moment, Step, dict
         The next moment, what happened, and the learners' metrics as ``users/loss`` and so on.
     """
     after, step, action = advance(market, cast, now, explore=True)
-    returning = market.config.return_rate > 0.0
-    moved = {side: _transition(side, now, action[side], step, after, returning) for side in SIDES}
-    targets = market.targets(now.state, step)
-    moved["users"] = _aimed(moved["users"], targets)
-    if now.slots is not None:
-        taken = now.slots.gather(2, (step.position - 1).clamp(min=0).unsqueeze(2)).squeeze(2)
-        taken = torch.where(step.position > 0, taken, 0)
-        seen = _transition("platform", now, taken, step, after, returning)
-        moved["platform"] = replace(_aimed(seen, targets), slate=now.slots)
+    moved = transitions(market, now.state, now.seen, action, step, after.seen, now.slots)
     return after, step, cast.learn(moved)
-
-
-def _transition(side: Side, now: Moment, action: Tensor, step: Step, after: Moment, returning: bool) -> Transition:
-    """One side's step. Users who are away count where they may return: somebody has to learn what that is worth.
-
-    A platform earns what its users earn.
-    """
-    users = side != "items"
-    gone = step.user_terminated if users else step.item_terminated
-    present = now.state.active | returning if users else now.state.alive
-    reward = step.user_reward if users else step.item_reward
-    response = step.response if users else step.item_response
-    cut = step.truncated.unsqueeze(1).expand_as(gone)
-    return Transition(now.seen[side], action, reward, after.seen[side], response, gone, cut, present)
-
-
-def _aimed(transition: Transition, targets: Targets[Tensor] | None) -> Transition:
-    """The step with targets of learning in place of what was paid; what happened stays as it is."""
-    if targets is None:
-        return transition
-    return replace(transition, reward=targets.reward, valid=transition.valid & targets.valid, weight=targets.weight)
 
 
 @dataclass(frozen=True)
