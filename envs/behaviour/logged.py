@@ -130,7 +130,7 @@ class LoggedBehaviour(Behaviour):
         other._set_answers(answers, old.people, old.user_factor, old.item_factor)
         return other
 
-    def told(self) -> str:
+    def description(self) -> str:
         """What pairs without an answer are worth, and what is learnt from, in a line."""
         said = f"missing pairs: {self.missing}; targets of learning: {self.targets_of}"
         if self.weights is None:

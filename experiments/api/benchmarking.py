@@ -106,11 +106,11 @@ def benchmark(markets: Sequence[MarketLike] | MarketLike, agents: Sequence[objec
                                  **given)
     _check_importable([*settings.presets, *settings.agents, *settings.mechanism, str(settings.others)])
     with tqdm(disable=not bar_is_shown(progress), unit="run") as bar:
-        def tell(news: News) -> None:
+        def notify(news: News) -> None:
             bar.total, bar.n = news.total, news.done
             bar.set_postfix_str(news.line)
 
-        found = run_benchmark(settings, tell)
+        found = run_benchmark(settings, notify)
     return Table(settings.out, *found)
 
 

@@ -104,7 +104,7 @@ class Log:
 
 def log(path: str | Path, *, user: str | None = None, item: str | None = None, reward: str | None = None,
         time: str | None = None, propensity: str | None = None, **options: Any) -> Log:
-    """A log to train on: ``log("ratings.csv", user="who", item="what", reward="stars", split="last")``.
+    """A log to train on: ``log("ratings.csv", user="person", item="film", reward="stars", split="last")``.
 
     Args:
         path: of a CSV or Parquet file or of a data set's folder, or the name of a public data set such as movielens-1m.

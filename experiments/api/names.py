@@ -55,7 +55,7 @@ def mechanism_name(mechanism: object) -> tuple[str, dict[str, Any]]:
 
 
 def preset_name(preset: object) -> str:
-    """A preset as the command line names it; likewise."""
+    """A preset as the command line names it."""
     if isinstance(preset, str):
         return preset
     if not isinstance(preset, Preset):

@@ -145,8 +145,8 @@ class Run:
         Args:
             worlds: how many; None = as many as the final evaluation has.
             users: an agent that does not learn, such as greedy, in the place of the run's; None = the run's own.
-            items: likewise.
-            platform: likewise.
+            items: the same of the items.
+            platform: the same of the platform.
 
         Raises:
             InterplayError: there is no such agent, it would have to learn first, or it does not play that side.

@@ -40,12 +40,12 @@ class BenchmarkSettings(LoggedMarketSettings):
 
     presets: tuple[str, ...] = when(NO_LOG, ("kale", "kale-null", "kale-partial", "viability", "contest", "town",
                                                "feed"))
-    """Markets to play, in place of one made of a log. Each says which side is compared and who plays the other."""
+    """Markets to play, in place of one made of a log. Each names the side that is compared, and the agent of the other."""
     agents: tuple[str, ...] = ()
-    """Agents to compare, by name or as module:Class, either with ,OPTION=VALUE behind it; by default those whom each
+    """Agents to compare, by name or as module:Class, either with ,OPTION=VALUE behind it; by default those that each
     market recommends."""
     others: str | None = None
-    """Agent of the side that is not compared; by default whom each market recommends."""
+    """Agent of the side that is not compared; by default the one that each market recommends."""
     seeds: Many | None = None
     """Seeds 0, 1, ... of each pair; by default as many as each market recommends."""
     scale: Annotated[float, Bounds(0, 10, above=True)] = 1.0
@@ -79,8 +79,8 @@ class BenchmarkSettings(LoggedMarketSettings):
         workers = chosen.workers if chosen.workers is not None else usable_cores()
         if chosen.others is not None:
             _called(chosen.others)
-        return replace(chosen, agents=_told_apart(chosen.agents, "agents", _called),
-                       presets=_told_apart(chosen.presets, "presets", lambda name: find_preset(name).name),
+        return replace(chosen, agents=_distinct(chosen.agents, "agents", _called),
+                       presets=_distinct(chosen.presets, "presets", lambda name: find_preset(name).name),
                        workers=workers)
 
 
@@ -92,7 +92,7 @@ def _called(entrant: str) -> str:
     return ",".join([kind.name, *pairs])
 
 
-def _told_apart(names: Sequence[str], label: str, own: Callable[[str], str]) -> tuple[str, ...]:
+def _distinct(names: Sequence[str], label: str, own: Callable[[str], str]) -> tuple[str, ...]:
     """Each once; figures are kept by the name that an agent or preset gives itself."""
     known: dict[str, str] = {}
     for name in names:
@@ -130,15 +130,15 @@ class News(NamedTuple):
     failed: bool = False
 
 
-Tell = Callable[[News], None]
+Notify = Callable[[News], None]
 
 
-def benchmark(settings: BenchmarkSettings, tell: Tell = lambda news: None) -> Found:
+def benchmark(settings: BenchmarkSettings, notify: Notify = lambda news: None) -> Found:
     """Run what is missing, then write the report.
 
     Args:
         settings: what to run.
-        tell: is called as runs end.
+        notify: is called as runs end.
 
     Raises:
         InterplayError: wrong settings, or a folder that cannot be used.
@@ -149,15 +149,15 @@ def benchmark(settings: BenchmarkSettings, tell: Tell = lambda news: None) -> Fo
         jobs = planned(settings)
         _make_usable(settings.out)
         with owned(settings.out):
-            return _benchmark(settings, jobs, command, tell)
+            return _benchmark(settings, jobs, command, notify)
     except Stopped as stop:
         raise Stopped(stop.number, f"stopped; the same command continues the runs in {settings.out / RUNS}") from stop
 
 
-def _benchmark(settings: BenchmarkSettings, jobs: Sequence[TrainSettings], command: str, tell: Tell) -> Found:
+def _benchmark(settings: BenchmarkSettings, jobs: Sequence[TrainSettings], command: str, notify: Notify) -> Found:
     missing = [job for job in jobs if not finished(job)]
-    tell(News(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them finished before", 0, len(missing)))
-    problems = _problems(missing, settings, tell)
+    notify(News(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them finished before", 0, len(missing)))
+    problems = _problems(missing, settings, notify)
     names = [folder_of(job).name for job in jobs]
     return Found(write_report(settings.out, names, problems, command, settings.scale), problems)
 
@@ -221,7 +221,7 @@ def _jobs(settings: BenchmarkSettings, base: TrainSettings) -> Iterator[TrainSet
                                       episodes=max(1, round(settings.scale * training.episodes))))
 
 
-def _problems(jobs: Sequence[TrainSettings], settings: BenchmarkSettings, tell: Tell) -> dict[str, str]:
+def _problems(jobs: Sequence[TrainSettings], settings: BenchmarkSettings, notify: Notify) -> dict[str, str]:
     """Play the jobs, a line for each; why some failed, by name."""
     assert settings.workers is not None, "checked"
     problems = {}
@@ -230,7 +230,7 @@ def _problems(jobs: Sequence[TrainSettings], settings: BenchmarkSettings, tell: 
         for done, outcome in enumerate(outcomes, start=1):
             left = (time.monotonic() - started) / done * (len(jobs) - done) / 60.0
             line = f"[{done}/{len(jobs)}] {outcome.name}: {outcome.problem or outcome.score}; about {left:.0f} min left"
-            tell(News(line, done, len(jobs), outcome.problem is not None))
+            notify(News(line, done, len(jobs), outcome.problem is not None))
             if outcome.problem is not None:
                 problems[outcome.name] = outcome.problem
     return problems

@@ -72,7 +72,7 @@ def finished(job: TrainSettings) -> bool:
 
 
 def _of_players(job: TrainSettings, training: dict[str, Any]) -> dict[str, Any]:
-    """The training without options that a market recommends to agents who don't play."""
+    """The training without options that a market recommends to agents that do not play."""
     players = (job.users, job.items, job.platform)
     return training | {"options": {name: given for name, given in training["options"].items() if name in players}}
 
@@ -142,7 +142,7 @@ def _play(job: TrainSettings, keep: bool) -> Outcome:
     (folder / ERROR).unlink(missing_ok=True)
     try:
         train_and_evaluate(TrainSettings(resume=folder, device="cpu", allow_code=True) if folder.is_dir() else job)
-    except (Exception, SystemExit) as error:  # whatever a user's agent does wrong, the other jobs continue
+    except (Exception, SystemExit) as error:  # an agent's error stops its own job only, the other jobs continue
         traceback.print_exc()
         return Outcome(folder.name, f"{type(error).__name__}: {(str(error).splitlines() or ['no reason'])[0]}")
     if not keep:

@@ -1,4 +1,4 @@
-"""Pictures of a benchmark: who scores what, and how it was learnt."""
+"""Pictures of a benchmark: scores of the agents, and how they were learnt."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Curves = dict[tuple[str, str], list[tuple[Floats, Floats]]]
 """As ``read_curves`` gives them."""
 
 _GREY, _RED = "#8a8f98", "#c1121f"
-# Okabe and Ito's colours, which people with any kind of colour blindness can tell apart, and two more.
+# Okabe and Ito's colours, which people with any kind of colour blindness can distinguish, and two more.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#4d4d4d", "#b5a642",
             "#003f5c")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
@@ -36,7 +36,7 @@ def plot_folders(folders: Sequence[Path], out: Path) -> None:
     """Draw ``summary.png`` and ``curves.png`` from benchmarks' folders.
 
     Args:
-        folders: that benchmark wrote; an agent whom several have in one market is drawn from the first.
+        folders: that benchmark wrote; an agent that several have in one market is drawn from the first.
         out: folder of the pictures.
 
     Raises:
@@ -49,7 +49,7 @@ def plot_folders(folders: Sequence[Path], out: Path) -> None:
 
 
 def scores_picture(rows: Sequence[Row]) -> Picture:
-    """Who scores what: a panel for each market."""
+    """Scores of the agents: a panel for each market."""
     markets, looks = _markets(rows), _looks(rows)
     most = max(len(agents_of(rows, market, "baseline", "learner")) for market in markets)
     figure, axes = _panels(len(markets), 0.9 + 0.23 * most)

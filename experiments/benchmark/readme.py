@@ -49,7 +49,7 @@ def _mean(values: Sequence[float]) -> str:
 
 
 def replaced(text: str, results: Path) -> str:
-    """``text`` of README.md with the table between its marks made anew."""
+    """``text`` of README.md with the table between its marks made again."""
     start, end = text.index(BEGIN) + len(BEGIN), text.index(END)
     return f"{text[:start]}\n{results_table(results)}\n{text[end:]}"
 

@@ -121,7 +121,7 @@ def _mean(values: Sequence[float], digits: int = 3) -> str:
 
 
 def _aggregate(rows: Sequence[Row], markets: Sequence[str]) -> str:
-    """Normalised scores over all markets with a known optimum, and who beats whom there."""
+    """Normalised scores over all markets with a known optimum, and which agent beats which there."""
     known = [market for market in markets if agents_of(rows, market, "exact")
              and any(row.market == market and "normalised" in row.figures for row in rows)]
     learners = list(dict.fromkeys(row.agent for row in rows if row.kind == "learner"))
@@ -134,7 +134,7 @@ def _aggregate(rows: Sequence[Row], markets: Sequence[str]) -> str:
                    [[one, *("" if one == other else _chance(by_task[one], by_task[other]) for other in names)]
                     for one in names])
     absent = [name for name in learners if name not in names]
-    without = f" Without {', '.join(absent)}, who failed in one of them." if absent else ""
+    without = f" Without {', '.join(absent)}, which failed in one of them." if absent else ""
     return (f"## Over {', '.join(known)}\n\n{total}\n\nProbability of improvement: the chance that a run of the row's "
             f"agent scores higher than one of the column's, with Newcombe's interval, or without one where fewer than "
             f"{FEWEST} runs are compared.{without}\n\n{versus}")

@@ -39,7 +39,7 @@ class Row:
             the two scores of a market, in this order, that are 0 and 1 after normalisation.
         seed: of the run; -1 for what is exact, and for references.
         measure: the figure by which the market compares agents.
-        others: who played the other side.
+        others: the agent of the other side.
         figures: ``score`` (the measure's value), ``normalised``, speed, and every metric that is known.
     """
 
@@ -153,7 +153,7 @@ def entrant(result: dict[str, Any]) -> str:
 
 
 def _others(played: dict[str, str], side: Side) -> dict[str, str]:
-    """Who played the other sides, by side; nobody who fills slates is nobody."""
+    """The agents of the other sides, by side; a market that draws its own slates has no platform."""
     names: dict[str, str] = {other: played[other] for other in OPTION_OF if other != side}
     if names.get("platform") == PLACKETT_LUCE:
         names.pop("platform")

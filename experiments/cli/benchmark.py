@@ -13,12 +13,12 @@ from interplay.experiments.benchmark.command import BenchmarkSettings, News, ben
 def command(settings: BenchmarkSettings) -> int:
     """Train agents on markets with many seeds; write a report, scores, learning curves and a picture."""
     with _safe_path_in_processes():
-        found = benchmark(settings, _tell)
+        found = benchmark(settings, _notify)
     print(found.report)
     return 1 if found.problems else 0
 
 
-def _tell(news: News) -> None:
+def _notify(news: News) -> None:
     print(news.line, file=sys.stderr if news.failed else sys.stdout, flush=True)
 
 

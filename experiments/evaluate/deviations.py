@@ -1,8 +1,8 @@
 """How much one agent could gain by deviating while all others go on as they are: exactly, on small games.
 
 The policies of all agents are tabulated on every state of the game. Then one agent's best response is a Markov decision
-process, solved backwards. The gap is 0 for everybody exactly where the policies are an equilibrium. It is only known
-for policies that act on the state of the game: a network that also reads what does not matter (who was popular before)
+process, solved backwards. The gap is 0 for all agents exactly where the policies are an equilibrium. It is only known
+for policies that act on the state of the game: a network that also reads what does not matter (what was popular before)
 is found out by changing that, and gets no figure.
 """
 
@@ -42,7 +42,7 @@ def best_response_gap(market: Market, cast: Cast) -> float | None:
 
     Args:
         market: a game that ``oracles`` recognises.
-        cast: who plays; without exploration.
+        cast: the agents, which do not explore.
 
     Returns:
         None where the game is not such a one, or a policy acts on more than its state.

@@ -43,7 +43,7 @@ class Score:
         click_through: responses for each item taken.
         session_length: steps until a user first leaves, the horizon if it never does; mean over users.
         users_stay: share of users who never left.
-        users_return: share of those who left that came back; None where nobody leaves.
+        users_return: share of the users that left and came back; None where no user leaves.
         coverage: share of items that were shown at least once.
         exposure_gini: how unequally items were shown.
         items_alive: share of items that are alive at the end.
@@ -83,7 +83,7 @@ class Score:
         return f"{names}: user return {self.user_return}, item return {self.item_return}"
 
     def less(self, other: Score) -> Estimate:
-        """This user return less that of ``other``, who played the same worlds: paired, world by world."""
+        """This user return less that of ``other``, which played the same worlds: paired, world by world."""
         return mean_estimate(np.subtract(self.of_worlds, other.of_worlds))
 
 
@@ -95,8 +95,8 @@ class Report:
         score: of the agents themselves.
         baselines: with baselines in the place of one side.
         oracle: the exact answer, where there is one.
-        best_response_gap: what the agent who could gain most would gain by deviating, where it is known.
-        greedy_is_optimal: whether nobody can do better than greedy users from the slates that they are shown.
+        best_response_gap: what the agent that could gain most would gain by deviating, where it is known.
+        greedy_is_optimal: whether no user can do better than greedy ones from the slates that they are shown.
     """
 
     score: Score
@@ -164,7 +164,7 @@ class Report:
 
     @property
     def _side(self) -> Side:
-        """Whose baselines tell what users could get."""
+        """The side whose baselines show what users could get."""
         return "users" if self.score.platform == PLACKETT_LUCE else "platform"
 
 
@@ -198,7 +198,7 @@ def stand_in(market: Market, side: Side, name: str, seed: int) -> Player | None:
 def evaluate(market: Market, cast: Cast, num_worlds: int, watch: Watch | None = None, explore: bool = False) -> Score:
     """Play one episode in each of the first ``num_worlds`` held-out worlds; ``watch`` sees it.
 
-    Scores are of agents that do not explore; logs for off-policy evaluation are better of those who do.
+    Scores are of agents that do not explore; logs for off-policy evaluation are better of those that do.
     """
     now = look(market, cast, market.reset(range(num_worlds), HELD_OUT_SEED), explore)
     _check_population(now.state)

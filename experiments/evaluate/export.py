@@ -32,7 +32,7 @@ class Recorder:
     world, step             int64; the step counts from 0
     user                    text; ``world0/user_3``, or in a log's market, whose users are the same in each world, the
                             log's own id
-    item                    text, likewise; null where the user skipped
+    item                    text as above; null where the user skipped
     reward                  float32, the user's own, unblended; the same as the response
     response                float32
     position                int64, the slot of the item, from 1; 0 = skipped. It is the user's action
@@ -49,7 +49,7 @@ class Recorder:
     truncated               bool, True in the last step of the episode, for users who are not gone for good
     final_context           list of F float32, what the user saw after that step, if it is terminated or truncated; null
                             otherwise, since the next row of the user has it
-    final_mask              list of 1 + K bool, likewise
+    final_mask              list of 1 + K bool as above
     ======================  ============================================================================================
 
     Args:
@@ -95,13 +95,13 @@ class Recorder:
 
 
 def check_export(path: Path) -> None:
-    """Refuse, before anything is played, a file whose name would not tell what is in it, or that has no folder.
+    """Refuse, before anything is played, a file whose name would not say what is in it, or that has no folder.
 
     Raises:
         InterplayError: with what it should be called.
     """
     if not path.name.endswith(SUFFIX):
-        raise InterplayError(f"export={str(path)!r}: a market's log is told by its name: call it NAME{SUFFIX}")
+        raise InterplayError(f"export={str(path)!r}: a market's log is recognised by its name: call it NAME{SUFFIX}")
     if not path.resolve().parent.is_dir():
         raise InterplayError(f"export={str(path)!r}: there is no folder {str(path.resolve().parent)!r}: make it first")
 

@@ -13,7 +13,7 @@ from interplay.experiments.loop.run import Run
 
 def report_table(run: Run, report: Report) -> str:
     """The evaluation of a run beside its baselines and its oracle."""
-    # Who fills the slates is only worth a column where somebody does.
+    # A column for the platform only where an agent fills the slates.
     sides: tuple[Side, ...] = (*SIDES, "platform") if run.cast.has_platform else SIDES
     rows = [[*_row(score, sides), "" if score is report.score else str(report.score.less(score))]
             for score in (*report.baselines, report.score)]

@@ -22,7 +22,7 @@ from interplay.envs.world import Population
 Array = NDArray[np.float64]
 BUDGET_UNIT = 0.05  # of which all budgets in `viability` are multiples
 _LARGEST_BUDGET = 20.0  # larger ones would take minutes
-_MOST_CELLS = 1_000_000  # states times actions, likewise
+_MOST_CELLS = 1_000_000  # states times actions, for the same reason
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Oracle:
         user_return: total return of a world's users, per episode.
         greedy: the same of users who take the best response now.
         random: the same of users who take any allowed action; None where it was not computed.
-        item_return: total return of a world's items, per episode; None where nobody plays them.
+        item_return: total return of a world's items, per episode; None where no agent plays them.
         mean_boost: mean boost factor of the equilibrium; None but in a contest.
     """
 
@@ -55,7 +55,7 @@ def solve(market: Market) -> Oracle | None:
 def greedy_is_optimal(market: Market) -> bool:
     """Whether nothing that users do now changes what they could earn later, as long as items take no notice of it.
 
-    Then every step is a contextual bandit, and who takes the best response now does as well as anybody can.
+    Then every step is a contextual bandit, and no policy is better than the best response now.
     """
     if market.behaviour.formula is None or not market.rules.mechanisms.leave_greedy_optimal:
         return False  # its responses or rewards may depend on anything that users did
@@ -177,7 +177,7 @@ class SingleUserGame:
 
 
 def budget_game(market: Market) -> BudgetGame | None:
-    """Users with constant mean responses who decide together which items live."""
+    """Users with constant mean responses that decide together which items live."""
     c, people = market.config, _people(market)
     still = c.satiation_weight == c.mood_weight == c.wearout_weight == c.drift_rate == c.drift_noise == 0.0
     if not (c.budgets and c.slate_order == "fixed" and c.response_mode == "mean" and c.position_bias == 0.0 and still
@@ -225,7 +225,7 @@ class BudgetGame:
                 after = [self.after(budgets, x) for x in income]
                 value = sum(income) * BUDGET_UNIT + ahead[np.ix_(*after)]
                 for item, needed in enumerate(alive_needed):
-                    if needed:  # nobody can take a dead item
+                    if needed:  # a dead item cannot be taken
                         value[(slice(None),) * item + (0,)] = -np.inf
                 best = np.maximum(best, value)
             ahead = best
@@ -266,9 +266,9 @@ def contest_game(market: Market) -> ContestGame | None:
     """Equal items that buy the only slot of users of one segment: a Tullock contest, repeated."""
     c, people = market.config, _people(market)
     still = c.satiation_weight == c.mood_weight == c.wearout_weight == c.drift_rate == c.drift_noise == 0.0
-    everybody = c.num_candidates in (0, c.num_items) and not c.budgets and not c.leaving
+    all_shown = c.num_candidates in (0, c.num_items) and not c.budgets and not c.leaving
     if not (c.slate_size == c.num_segments == 1 < c.num_items and c.boost_cost > 0.0 and c.team == 0.0
-            and still and everybody):
+            and still and all_shown):
         return None
     if people is None or not all(bool((table == table[:, :1]).all()) for table in
                                  (people.item_vector, people.appeal, people.nutrition, people.margin)):
@@ -285,7 +285,7 @@ class ContestGame:
     """Items whose boosts share out the users.
 
     Attributes:
-        responses: of all users together in one step, whoever is shown, if they take what they are shown.
+        responses: of all users together in one step for each set of shown items, if they take what they are shown.
         margin: what an item earns from one.
         levels: ``[1 + L]``, boost factors, 1 for rest.
         cost: of one unit of boost above 1.

@@ -1,1 +1,1 @@
-"""Training: who plays, the market of a run, its steps, its checkpoints and its TensorBoard events."""
+"""Training: the agents, the market of a run, its steps, its checkpoints and its TensorBoard events."""

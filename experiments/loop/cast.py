@@ -1,4 +1,4 @@
-"""Who plays which side: one agent each, or one for both."""
+"""The agents of a run by side: one each, or one for both."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Cast:
     """The players of a market. A ``JointAgent`` on both sides is one object.
 
     Args:
-        players: who plays each side, and who fills the slates, if anybody does.
+        players: the agent of each side, and the one that fills the slates, if there is one.
     """
 
     def __init__(self, players: Mapping[Side, Player]) -> None:

@@ -35,7 +35,7 @@ class Game(NamedTuple):
         market: for training.
         held_out: for evaluation; the same market, except that a log answers from its held-out part.
         training: the preset's recommendation with the settings' own numbers in place.
-        summary: lines that tell what was read; empty for presets.
+        summary: lines on what was read; empty for presets.
         rewards: what a log's missing pairs are worth and what is learnt from, in a line; empty for presets.
         parts: of the log; None for presets.
         pretrained: the towers that a log's vectors come from, if any.
@@ -98,7 +98,7 @@ def make_game(settings: TrainSettings, device: torch.device) -> Game:
     """Build the markets.
 
     Raises:
-        InterplayError: whatever is wrong with the preset, the log or the numbers.
+        InterplayError: the fault of the preset, the log or the numbers.
     """
     settings.check()
     changes = parse_pairs(settings.market, "--market")
@@ -129,11 +129,12 @@ def _logged_game(settings: TrainSettings, device: torch.device, changes: dict[st
                                 vectors=vectors, seed=settings.seed)
     held_out = behaviour.answering(test)
     return Game(name_of(settings), Market(config, behaviour, device), Market(config, held_out, device),
-                _training(settings), f"{summary}{note}\n{behaviour.told()}", behaviour.told(), parts, fitted)
+                _training(settings), f"{summary}{note}\n{behaviour.description()}", behaviour.description(), parts,
+                fitted)
 
 
 def _pretrained(settings: TrainSettings, train: InteractionLog) -> tuple[Fitted | None, str]:
-    """The towers that the settings name, and a line that tells of them."""
+    """The towers that the settings name, and a line about them."""
     if settings.encoder is None:
         return None, ""
     saved = encoder_of(settings, train)

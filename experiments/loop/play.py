@@ -55,7 +55,7 @@ def look(market: Market, cast: Cast, state: State, explore: bool = False, slots:
 
     Args:
         market: the market.
-        cast: who plays.
+        cast: the agents.
         state: the worlds.
         explore: whether the platform explores.
         slots: what it had filled the slates of ``state`` with, where that was decided before.

@@ -49,7 +49,7 @@ class Run:
         settings: what the user asked for.
         folder: where everything is written.
         game: markets and recommended training.
-        cast: who plays each side.
+        cast: the agent of each side.
         now: the worlds between two steps.
         tally: sums of the episode under way.
         episode: finished episodes.
@@ -108,7 +108,7 @@ class Run:
             raise InterplayError(f"{str(folder)!r} has no {checkpoint}: train it with Evaluate(every=5, best=True)")
         if (folder / CONFIG).is_file() and not (folder / CHECKPOINT).is_file():
             raise InterplayError(f"{str(folder)!r} has no {CHECKPOINT}: it was stopped before its first, or benchmark "
-                                 f"did not keep it; begin anew with: interplay train --resume {folder}")
+                                 f"did not keep it; start it again with: interplay train --resume {folder}")
         return cls.resumed(folder, device, allow_code, checkpoint)
 
     @classmethod
@@ -199,7 +199,7 @@ class Run:
             self.tally = self.tally.loaded(saved["tally"])
             self.episode, self.time, self.wall_seconds = saved["episode"], saved["time"], saved["wall_seconds"]
             self.curve, self.episodes = [dict(row) for row in saved["curve"]], saved["episodes"]
-        except Exception as error:  # agents may be anybody's code
+        except Exception as error:  # agents may be code from outside
             reason = f"{type(error).__name__}: {error}".splitlines()[0][:100]
             raise InterplayError(f"{str(path)!r} does not fit the agents as they are now ({reason}): restore the "
                                  "version that wrote it, or start a new run") from error
@@ -226,7 +226,7 @@ def make_cast(settings: TrainSettings, game: Game) -> Cast:
         players["platform"] = _make_player(settings, game, ("platform",))
     elif settings.platform_option:
         raise InterplayError(f"--platform-option {settings.platform_option[0]!r}: the market itself draws the slates; "
-                             "name who is to fill them with --platform")
+                             "name the agent that fills them with --platform")
     if users is items and issubclass(users, JointAgent):
         both = _make_player(settings, game, SIDES)
         return Cast(players | {"users": both, "items": both})

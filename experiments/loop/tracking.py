@@ -98,7 +98,7 @@ class Curve(Callback):
     """Keeps a row for each episode in ``run.curve`` and in curve.csv."""
 
     def begin(self, run: Run) -> None:
-        """Write the rows that the checkpoint has, whatever became of the file since then."""
+        """Write the rows that the checkpoint has, without what was added to the file since then."""
         _write_curve(run)
 
     def episode_ended(self, run: Run, figures: dict[str, float]) -> None:

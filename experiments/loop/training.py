@@ -42,7 +42,7 @@ def train(settings: TrainSettings, callbacks: Sequence[Callback] = ()) -> Run:
 
 @contextmanager
 def _begun(run: Run, callbacks: Sequence[Callback]) -> Iterator[Sequence[Callback]]:
-    """Begin callbacks, and close them whatever happens."""
+    """Begin callbacks, and close them also after an error."""
     with ExitStack() as closing:
         for callback in callbacks:
             closing.callback(callback.close)

@@ -104,7 +104,7 @@ def test_a_run_without_a_checkpoint_begins_anew(whole, tmp_path, capsys):
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
     capsys.readouterr()
     assert main(["evaluate", str(tmp_path / "run")]) == 2
-    assert f"begin anew with: interplay train --resume {tmp_path / 'run'}" in capsys.readouterr().err
+    assert f"start it again with: interplay train --resume {tmp_path / 'run'}" in capsys.readouterr().err
     assert main(["train", "--resume", str(tmp_path / "run")]) == 0
     assert contents(tmp_path / "run") == contents(whole)
 
