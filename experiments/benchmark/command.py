@@ -40,7 +40,7 @@ class BenchmarkSettings(LoggedMarketSettings):
 
     presets: tuple[str, ...] = when(NO_LOG, ("kale", "kale-null", "kale-partial", "viability", "contest", "town",
                                                "feed"))
-    """Markets to play, in place of one made of a log. Each names the side that is compared, and the agent of the other."""
+    """Markets to play, in place of one made of a log. Each names the compared side and the agent of the other."""
     agents: tuple[str, ...] = ()
     """Agents to compare, by name or as module:Class, either with ,OPTION=VALUE behind it; by default those that each
     market recommends."""
