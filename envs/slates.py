@@ -152,6 +152,9 @@ def candidates_of(rules: Rules, state: State) -> Slate:
     else:
         items = torch.arange(rules.config.num_items, device=segment.device).expand(*segment.shape, -1)
     valid = take(state.alive, items)
+    if rules.mechanisms.have("slate_score"):  # -inf is for what must not be shown, by a platform either
+        nothing = torch.zeros(items.shape, device=items.device)
+        valid = valid & (rules.mechanisms.scored(state, slice(None), items, nothing) > -torch.inf)
     return Slate(items, valid if listed is None else valid & listed, torch.full_like(state.mood, torch.nan))
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,13 +20,21 @@ _RECORD = "__record__"  # names the class of a saved TensorRecord
 class Stateful:
     """Saves and loads its attributes.
 
-    State is every attribute that is a tensor, a ``TensorRecord``, a number, a string or None, or has ``state_dict`` and
-    ``load_state_dict`` (modules, optimisers, other ``Stateful`` objects), and every list, tuple, deque or dict of them.
-    Other attributes belong to the configuration and are left alone.
+    State is every attribute that is a tensor, a ``TensorRecord``, a number, an array of numbers, a string or None, or
+    has ``state_dict`` and ``load_state_dict`` (modules, optimisers, other ``Stateful`` objects), and every list, tuple,
+    deque or dict of them. Other attributes are configuration: they are left alone, and must not hold tensors.
     """
 
     def state_dict(self) -> dict[str, Any]:
-        """The state by attribute; tensors are not copied. ``torch.load(weights_only=True)`` can read it."""
+        """The state by attribute; tensors are not copied. ``torch.load(weights_only=True)`` can read it.
+
+        Raises:
+            InterplayError: an attribute holds tensors or numbers in something that cannot be saved.
+        """
+        for name, value in vars(self).items():
+            if not _is_state(value) and _holds_state(value):
+                raise InterplayError(f"{type(self).__name__}.{name} is a {type(value).__name__} that cannot be saved: "
+                                     "keep tensors, arrays, numbers and modules in attributes, lists, tuples and dicts")
         return {name: _saved(value) for name, value in vars(self).items() if _is_state(value)}
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device | None = None) -> None:
@@ -57,7 +67,24 @@ def _is_state(value: Any) -> bool:
         return all(_is_state(part) for part in value.values())
     if isinstance(value, list | tuple | deque):
         return not hasattr(value, "_fields") and all(_is_state(part) for part in value)  # no named tuples
+    if isinstance(value, np.ndarray | np.generic):
+        return value.dtype.kind in "biuf"
     return value is None or isinstance(value, Tensor | TensorRecord | int | float | str) or _saves_itself(value)
+
+
+def _holds_state(value: Any, within: bool = False) -> bool:
+    """Whether tensors, arrays or generators are in something that is no state, or numbers in a list, set or dict."""
+    if isinstance(value, Tensor | np.ndarray | torch.Generator | np.random.Generator):
+        return True
+    if isinstance(value, Mapping):
+        return any(_holds_state(part, True) for part in value.values())
+    if isinstance(value, list | deque | set | frozenset) or (isinstance(value, tuple) and within):
+        return any(_holds_state(part, True) for part in value)
+    if isinstance(value, tuple):
+        return any(_holds_state(part) for part in value)
+    if is_dataclass(value) and not isinstance(value, type | TensorRecord):
+        return any(_holds_state(getattr(value, f.name)) for f in fields(value))
+    return within and isinstance(value, int | float | np.generic)
 
 
 def _saves_itself(value: Any) -> bool:
@@ -67,6 +94,10 @@ def _saves_itself(value: Any) -> bool:
 def _saved(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.detach()
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(np.ascontiguousarray(value))
+    if isinstance(value, np.generic):
+        return value.item()
     if isinstance(value, TensorRecord):
         return {_RECORD: _name(type(value)), **value.state_dict()}
     if _saves_itself(value):
@@ -84,6 +115,8 @@ def _loaded(old: Any, saved: Any, device: torch.device | None) -> Any:
     if _saves_itself(old):
         old.load_state_dict(saved)
         return old
+    if isinstance(old, np.ndarray) and isinstance(saved, Tensor):
+        return saved.cpu().numpy()
     if isinstance(saved, Tensor):
         return _loaded_tensor(old, saved, device)
     if isinstance(saved, Mapping):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from interplay.envs.checking import shown
 from interplay.envs.config import MarketConfig
 from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
 from interplay.envs.types import FEATURE_BOUND, InterplayError
@@ -41,7 +42,7 @@ class ActiveMechanisms:
     """
 
     def __init__(self, config: MarketConfig, device: torch.device) -> None:
-        self._all = config.mechanisms
+        self._all, self._config = config.mechanisms, config
         self._num_segments, self._num_boosts = config.num_segments, len(config.boost_levels)
         self._having = {hook: [m for m in self._all if _overrides(m, hook)] for hook in _HOOKS}
         self._levels = {m.name: m.item_actions for m in self._all if m.item_actions is not None}
@@ -70,11 +71,16 @@ class ActiveMechanisms:
         """Tables of users and of items at time 0."""
         users, items = [m.user_tables(start) for m in self._all], [m.item_tables(start) for m in self._all]
         _check_tables([name for part in users + items for name in part])
+        for parts, count in ((users, self._config.num_users), (items, self._config.num_items)):
+            for mechanism, part in zip(self._all, parts, strict=True):
+                for name, table in part.items():
+                    shape = (len(start.key), count, *getattr(table, "shape", ())[2:])
+                    _checked(mechanism, f"table {name!r}", table, shape, getattr(table, "dtype", torch.float32))
         return _united(users), _united(items)
 
     def shift(self, state: State, items: Tensor) -> Tensor | None:
         """What they add to logits, float32 ``[B, U, K]``."""
-        return self._sum("shift", state, items)
+        return self._sum("shift", items.shape, state, items)
 
     def scored(self, state: State, users: Tensor | slice, candidates: Tensor | None, score: Tensor) -> Tensor:
         """``score`` float32 ``[B, U', M]`` and what they add; ``candidates`` int64 of that shape, None = all items."""
@@ -82,11 +88,12 @@ class ActiveMechanisms:
             return score
         items = torch.arange(score.shape[2], device=score.device).expand(score.shape)
         some = state.of_users(users), items if candidates is None else candidates
-        return reduce(torch.add, [m.slate_score(*some) for m in self._having["slate_score"]], score)
+        more = [_checked(m, "slate_score", m.slate_score(*some), score.shape) for m in self._having["slate_score"]]
+        return reduce(torch.add, more, score)
 
     def user_reward(self, before: State, after: State, outcome: Outcome) -> Tensor:
         """What users earn themselves, float32 ``[B, U]``."""
-        more = self._sum("user_reward", before, after, outcome)
+        more = self._sum("user_reward", before.active.shape, before, after, outcome)
         if more is None:
             return outcome.response
         more = more if any(m.replaces_user_reward for m in self._having["user_reward"]) else outcome.response + more
@@ -94,7 +101,7 @@ class ActiveMechanisms:
 
     def item_reward(self, before: State, after: State, outcome: Outcome, profit: Tensor) -> Tensor:
         """What items earn themselves, float32 ``[B, I]``, of which ``profit`` is by their boosts and responses."""
-        more = self._sum("item_reward", before, after, outcome)
+        more = self._sum("item_reward", before.alive.shape, before, after, outcome)
         return profit if more is None else (profit + more).masked_fill(~before.alive, 0.0)
 
     def see_users(self, state: State) -> Tensor | None:
@@ -107,7 +114,9 @@ class ActiveMechanisms:
 
     def user_mask(self, state: State, mask: Tensor) -> Tensor:
         """``mask`` bool ``[B, U', 1 + K]`` without slots that a mechanism forbids."""
-        slots = [m.allowed_slots(state, state.slate.items) for m in self._having["allowed_slots"]]
+        items = state.slate.items
+        slots = [_checked(m, "allowed_slots", m.allowed_slots(state, items), items.shape, torch.bool)
+                 for m in self._having["allowed_slots"]]
         return torch.cat([mask[..., :1], reduce(torch.logical_and, slots, mask[..., 1:])], dim=2) if slots else mask
 
     def item_mask(self, state: State, mask: Tensor) -> Tensor:
@@ -148,21 +157,28 @@ class ActiveMechanisms:
         """The state with tables after the step."""
         changed: dict[str, Tensor] = {}
         for mechanism in self._all:
-            changed |= mechanism.update(before, outcome)
+            own = mechanism.update(before, outcome)
+            for name, table in own.items():
+                _checked(mechanism, f"table {name!r}", table, before[name].shape, before[name].dtype)
+            changed |= own
         return after.with_tables(changed) if changed else after
 
-    def _sum(self, hook: str, *arguments: Any) -> Tensor | None:
-        parts = [getattr(m, hook)(*arguments) for m in self._having[hook]]
+    def _sum(self, hook: str, shape: Sequence[int], *arguments: Any) -> Tensor | None:
+        parts = [_checked(m, hook, getattr(m, hook)(*arguments), shape) for m in self._having[hook]]
         return reduce(torch.add, parts) if parts else None
 
     def _columns(self, hook: str, state: State) -> Tensor | None:
-        parts = [getattr(m, hook)(state) for m in self._having[hook]]
+        agents = state.active.shape if hook == "see_users" else state.alive.shape
+        names = "user_columns" if hook == "see_users" else "item_columns"
+        parts = [_checked(m, hook, getattr(m, hook)(state), (*agents, len(getattr(m, names)(self._config))))
+                 for m in self._having[hook]]
         return torch.cat(parts, dim=2).clamp(-FEATURE_BOUND, FEATURE_BOUND) if parts else None
 
     def _allowed(self, mechanism: Mechanism, state: State) -> Tensor:
         """Which of a mechanism's own levels may be chosen, bool ``[B, I, L]``."""
         if mechanism in self._having["allowed_levels"]:
-            return mechanism.allowed_levels(state)
+            shape = (*state.alive.shape, len(self._values[mechanism.name]))
+            return _checked(mechanism, "allowed_levels", mechanism.allowed_levels(state), shape, torch.bool)
         return torch.ones_like(state.alive).unsqueeze(2).expand(-1, -1, len(self._values[mechanism.name]))
 
     def _with_levels(self, table: Tensor, more: Tensor) -> Tensor:
@@ -198,6 +214,20 @@ def _offered(levels: Iterable[Levels], num_segments: int, device: torch.device) 
 def _united(parts: list[Mapping[str, Tensor]]) -> Tables:
     """All tables as one record."""
     return Tables({name: table for part in parts for name, table in part.items()})
+
+
+def _checked(mechanism: Mechanism, what: str, value: Tensor, shape: Sequence[int],
+           dtype: torch.dtype = torch.float32) -> Tensor:
+    """``value``, which a mechanism has given, if it has this type and this shape.
+
+    Raises:
+        InterplayError: it has not.
+    """
+    if not isinstance(value, Tensor) or value.dtype != dtype or value.shape != tuple(shape):
+        found = f"{value.dtype} {list(value.shape)}" if isinstance(value, Tensor) else shown(value)
+        raise InterplayError(f"mechanism {mechanism.name!r}: {what} is {found}, must be {dtype} {list(shape)}; "
+                             "interplay.envs.testing.check_mechanism shows such faults")
+    return value
 
 
 def _check_tables(names: list[str]) -> None:

@@ -158,7 +158,8 @@ class Mechanism(Checked):
     def slate_score(self, state: State, items: Tensor) -> Tensor:
         """What it adds to scores before slates are drawn, float32 ``[B, U', M]``; -inf for what must not be shown.
 
-        ``state`` holds the ``U'`` users alone whose slates are drawn. Fixed slates have no scores.
+        ``state`` holds the ``U'`` users alone whose slates are drawn. Fixed slates have no scores. Where a market has
+        ``num_candidates``, these are chosen before, without it.
         """
         raise NotImplementedError
 

@@ -11,7 +11,8 @@ from typing import Any, TypedDict, Unpack
 import polars as pl
 from tqdm.auto import tqdm
 
-from interplay.envs.checking import check_names
+from interplay.envs.checking import check_names, shown
+from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
 from interplay.experiments.api.markets import Log, market_settings, setting
 from interplay.experiments.api.names import agent_name
@@ -22,6 +23,7 @@ from interplay.experiments.benchmark.curves import CURVES, exploring
 from interplay.experiments.benchmark.plots import curves_picture, gathered, scores_picture
 from interplay.experiments.benchmark.scores import SCORES
 from interplay.experiments.common.pictures import Picture
+from interplay.experiments.loop.game import LOGGED_TRAINING
 
 
 class BenchmarkOptions(TypedDict, total=False):
@@ -100,10 +102,14 @@ def benchmark(markets: Sequence[MarketLike] | MarketLike, agents: Sequence[objec
     check_names("benchmark", options, BenchmarkOptions.__annotations__)
     several = [markets] if not isinstance(markets, Sequence) or isinstance(markets, str) else list(markets)
     given: dict[str, Any] = {name: setting(name, value) for name, value in options.items() if name != "others"}
+    where = _market_settings(several)
+    trainings = [LOGGED_TRAINING] if "log" in where else [find_preset(name).training for name in where["presets"]]
     if "others" in options:
-        given["others"] = agent_name(options["others"])
-    settings = BenchmarkSettings(**_market_settings(several), agents=tuple(map(agent_name, agents)), out=Path(folder),
-                                 **given)
+        given["others"] = agent_name(options["others"], trainings)
+    if isinstance(agents, str):
+        raise InterplayError(f"agents={shown(agents)} must be a list, as in agents=[{agents!r}]")
+    settings = BenchmarkSettings(**where, agents=tuple(agent_name(agent, trainings) for agent in agents),
+                                 out=Path(folder), **given)
     _check_importable([*settings.presets, *settings.agents, *settings.mechanism, str(settings.others)])
     with tqdm(disable=not bar_is_shown(progress), unit="run") as bar:
         def notify(news: News) -> None:

@@ -17,9 +17,9 @@ from interplay.envs.market_v0 import MarketParallelEnv, parallel_env
 from interplay.envs.mechanisms import Mechanism
 from interplay.envs.noise import Stream, any_of
 from interplay.envs.presets import Preset, find_preset
-from interplay.envs.types import SIDES
+from interplay.envs.types import SIDES, InterplayError
 from interplay.envs.world import State
-from interplay.experiments.api.names import mechanism_name, pairs, preset_name
+from interplay.experiments.api.names import mechanism_name, pairs, plain, preset_name
 from interplay.experiments.common.flags import check_flags
 from interplay.experiments.common.logs import logged_parts
 from interplay.experiments.common.settings import LoggedMarketSettings, TrainSettings
@@ -37,6 +37,9 @@ class PresetMarket(Market):
 
     def __init__(self, preset: str | Preset, device: torch.device | str, changes: Mapping[str, Any],
                  mechanisms: Sequence[str | Mechanism | type[Mechanism]] = ()) -> None:
+        if isinstance(mechanisms, str):
+            raise InterplayError(f"mechanisms={mechanisms!r} must be a list, as in mechanisms=[{mechanisms!r}]")
+        changes = {name: plain(value) for name, value in changes.items()}
         found = preset if isinstance(preset, Preset) else find_preset(preset)
         objects = [each() if isinstance(each, type) else each for each in mechanisms]
         made = found.market(device, **{**changes, "mechanisms": (*found.config.mechanisms, *objects)})
@@ -149,4 +152,4 @@ def setting(name: str, value: Any) -> Any:
     kinds = (hint, *get_args(hint))
     if isinstance(value, str) and Path in kinds:
         return Path(value)
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(plain, value)) if isinstance(value, list | tuple) else plain(value)

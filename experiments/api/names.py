@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
+
+import numpy as np
 
 from interplay.agents import Player, agents
 from interplay.envs.checking import shown
 from interplay.envs.mechanisms import Mechanism, mechanisms
-from interplay.envs.presets import Preset, presets
+from interplay.envs.presets import Preset, Training, presets
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.flags import changed
 
 
-def agent_name(agent: object) -> str:
+def agent_name(agent: object, recommended: Collection[Training] = ()) -> str:
     """An agent as the command line names it, such as ``dqn,hidden=32`` or ``my_agent:MyAgent``.
 
     Args:
-        agent: such a name, a class, or an instance of a class's ``Options``. Of an instance the values that are not
-            the default count, so that the others are what a preset recommends.
+        agent: such a name, a class, or an instance of a class's ``Options``, which says every option.
+        recommended: trainings of the markets. A name leaves to them what it does not say; an instance does not.
 
     Raises:
         InterplayError: it is none of these, or a class that other processes cannot find.
@@ -33,8 +35,11 @@ def agent_name(agent: object) -> str:
     if len(kinds) != 1:
         raise InterplayError(f"agent {shown(agent)}: give a name such as 'dqn', a class of an agent, or its options, "
                              "such as interplay.agents.DQN(hidden=32)")
-    values = {} if isinstance(agent, type) else changed(agent)
-    return ",".join([agent_name(kinds[0]), *pairs(values)])
+    name, values = agent_name(kinds[0]), {}
+    if not isinstance(agent, type):
+        other = {option for training in recommended for option in training.options.get(name, ())}
+        values = {option: getattr(agent, option) for option in sorted(other)} | changed(agent)
+    return ",".join([name, *pairs(values)])
 
 
 def mechanism_name(mechanism: object) -> tuple[str, dict[str, Any]]:
@@ -66,7 +71,13 @@ def preset_name(preset: object) -> str:
 
 def pairs(values: Mapping[str, Any]) -> tuple[str, ...]:
     """``{"hidden": 32}`` to ``("hidden=32",)``, and ``{"satiation": {"gain": 2}}`` to ``("satiation.gain=2",)``."""
-    return tuple(f"{name}={value if isinstance(value, str) else repr(value)}" for name, value in flat(values).items())
+    return tuple(f"{name}={value if isinstance(value, str) else repr(plain(value))}"
+                 for name, value in flat(values).items())
+
+
+def plain(value: Any) -> Any:
+    """Python's number in place of numpy's, as in ``for rate in np.linspace(...)``."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def flat(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Self, TypedDict, Unpack
 import polars as pl
 
 from interplay.agents import find_agent
-from interplay.envs.checking import check_arguments, check_names
+from interplay.envs.checking import Count, check_arguments, check_names, check_value, shown
 from interplay.envs.presets import Preset
 from interplay.envs.types import InterplayError, Side
 from interplay.experiments.api.learning import learning_picture
@@ -26,6 +26,7 @@ from interplay.experiments.evaluate.evaluation import Report, Score, evaluate, r
 from interplay.experiments.evaluate.finishing import train_and_evaluate
 from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.cast import PLACKETT_LUCE, check_plays
+from interplay.experiments.loop.game import recommended
 from interplay.experiments.loop.progress import Progress
 from interplay.experiments.loop.run import BEST, CHECKPOINT
 from interplay.experiments.loop.run import Run as Training
@@ -90,9 +91,12 @@ def train(market: MarketLike = "town", *, users: object = None, items: object = 
         Stopped: by Ctrl-C; the run is saved. ``load(folder).resume()`` plays the rest.
     """
     players = {"users": users, "items": items, "platform": platform}
-    named: dict[str, Any] = {side: agent_name(agent) for side, agent in players.items() if agent is not None}
-    settings = TrainSettings(**market_settings(market), **named, **_settings(options))
-    return Run(*train_and_evaluate(settings, [*_bar(progress), *callbacks]))
+    where = market_settings(market)
+    training = recommended(TrainSettings(**where))
+    named: dict[str, Any] = {side: agent_name(agent, [training]) for side, agent in players.items()
+                             if agent is not None}
+    settings = TrainSettings(**where, **named, **_settings(options))
+    return Run(*train_and_evaluate(settings, [*_bar(progress), *_checked(callbacks)]))
 
 
 def load(folder: str | Path, *, best: bool = False, device: Device | None = None, allow_code: bool = False) -> Run:
@@ -107,14 +111,15 @@ def load(folder: str | Path, *, best: bool = False, device: Device | None = None
     Raises:
         InterplayError: there is no such run, it cannot be read, or it names code.
     """
-    return Run(Training.load(Path(folder), device, allow_code, BEST if best else CHECKPOINT))
+    check_value("folder", folder, str | Path)
+    return Run(Training.load(Path(folder), device, allow_code, BEST if best else CHECKPOINT), resumable=not best)
 
 
 class Run:
     """A training and what it has reached; ``train`` and ``load`` make it."""
 
-    def __init__(self, training: Training, score: Report | None = None) -> None:
-        self._training, self._score = training, score
+    def __init__(self, training: Training, score: Report | None = None, resumable: bool = True) -> None:
+        self._training, self._score, self._resumable = training, score, resumable
 
     @property
     def folder(self) -> Path:
@@ -191,9 +196,13 @@ class Run:
         Returns:
             This run.
         """
+        if not self._resumable:
+            raise InterplayError(f"the best checkpoint of {str(self.folder)!r} cannot be trained on: load the last "
+                                 "one, without best=True")
         settings = self._training.settings
-        resumed = TrainSettings(resume=self.folder, more_episodes=episodes, allow_code=True, threads=settings.threads)
-        self._training, self._score = train_and_evaluate(resumed, [*_bar(progress), *callbacks])
+        resumed = TrainSettings(resume=self.folder, more_episodes=episodes, allow_code=True, threads=settings.threads,
+                                device=settings.device)
+        self._training, self._score = train_and_evaluate(resumed, [*_bar(progress), *_checked(callbacks)])
         return self
 
     def recommend(self, users: Sequence[object] = (), k: int = 10) -> pl.DataFrame:
@@ -206,6 +215,7 @@ class Run:
         Returns:
             Columns user, rank, item, score, title, source; the best first, without what the user has met.
         """
+        _check_lists(users, k)
         return frame_of(catalogue_of_agent(self._training), users, k)
 
     def __repr__(self) -> str:
@@ -222,7 +232,14 @@ def recommend(run: Run | str | Path, users: Sequence[object] = (), k: int = 10, 
         k: items of a list.
         allow_code: import the code that a folder names as ``module:Name``. Allow it only if you trust both.
     """
+    _check_lists(users, k)
     return run.recommend(users, k) if isinstance(run, Run) else frame_of(catalogue_of(Path(run), allow_code), users, k)
+
+
+def _check_lists(users: object, k: object) -> None:
+    check_value("k", k, Count)
+    if isinstance(users, str) or not isinstance(users, Sequence):
+        raise InterplayError(f"users={shown(users)} must be a list of ids, as in users=['ann', 'bob']")
 
 
 def _settings(options: TrainOptions) -> dict[str, Any]:
@@ -231,6 +248,15 @@ def _settings(options: TrainOptions) -> dict[str, Any]:
     values: dict[str, Any] = dict(options)
     given = {flag: pairs(values.pop(f"{flag}s")) for flag in OPTION_OF.values() if f"{flag}s" in values}
     return given | {name: setting(name, value) for name, value in values.items()}
+
+
+def _checked(callbacks: Sequence[Callback]) -> Sequence[Callback]:
+    """The callbacks, which are looked at before a folder is made."""
+    given: object = callbacks
+    if not isinstance(given, list | tuple) or not all(isinstance(each, Callback) for each in given):
+        raise InterplayError(f"callbacks={shown(callbacks)} must be a list of callbacks, as in "
+                             "callbacks=[Evaluate(every=5)]")
+    return callbacks
 
 
 def bar_is_shown(progress: bool | None) -> bool:

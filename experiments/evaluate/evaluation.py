@@ -97,6 +97,7 @@ class Report:
         oracle: the exact answer, where there is one.
         best_response_gap: what the agent that could gain most would gain by deviating, where it is known.
         greedy_is_optimal: whether no user can do better than greedy ones from the slates that they are shown.
+        greedy_knows_rewards: whether the rewards are the responses, which are all that greedy users know.
     """
 
     score: Score
@@ -104,6 +105,7 @@ class Report:
     oracle: Oracle | None
     best_response_gap: float | None
     greedy_is_optimal: bool
+    greedy_knows_rewards: bool = True
 
     @property
     def reference(self) -> tuple[str, float]:
@@ -151,10 +153,13 @@ class Report:
     def normalised_score(self) -> float | None:
         """(R - random) / (reference - random) of user return; None where users' choices earn nothing more.
 
+        None also where a mechanism changes users' rewards, since the reference knows responses alone.
+
         Both ends are the exact values where the oracle knows them, so that luck in their worlds does not enter.
         """
         random, (_, best) = self.random, self.reference
-        if abs(best - random) < 1e-6 or (self.oracle is not None and self.oracle.name != "optimum"):
+        equilibrium = self.oracle is not None and self.oracle.name != "optimum"
+        if equilibrium or not self.greedy_knows_rewards or abs(best - random) < 1e-6:
             return None
         return (self.score.user_return.mean - random) / (best - random)
 
@@ -179,7 +184,7 @@ def report(market: Market, cast: Cast, num_worlds: int, seed: int, watch: Watch 
     exact = (None, None) if cast.has_platform else (solve(market), best_response_gap(market, cast))
     unnoticed = not cast.has_platform and cast.names()["items"] == "rest"
     return Report(evaluate(market, cast, num_worlds, watch), tuple(baselines), *exact,
-                  unnoticed and greedy_is_optimal(market))
+                  unnoticed and greedy_is_optimal(market), not market.rules.mechanisms.have("user_reward"))
 
 
 def _compared(cast: Cast) -> list[Side]:

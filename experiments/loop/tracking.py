@@ -106,7 +106,8 @@ class Curve(Callback):
         row: dict[str, float] = {"env_steps": run.env_steps, "wall_seconds": round(run.wall_seconds, 3),
                                  "episode": run.episode + 1}
         row |= {column: figures[name] for column, name in _RETURNS.items()}
-        row |= {name: value for name, value in figures.items() if name.startswith(HELD_OUT) or name.endswith("/loss")}
+        row |= {name: float(value) for name, value in figures.items()  # a callback may give numpy's
+                if name.startswith(HELD_OUT) or name.endswith("/loss")}
         known = run.curve_columns
         run.curve.append(row)
         if run.curve_columns != known:

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 
 from torch import Tensor
 
+from interplay.envs.checking import check_fields
 from interplay.experiments.common.folders import check_name, new_folder, owned
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.stopping import Pace, interruption, resumable
@@ -31,6 +32,7 @@ def train(settings: TrainSettings, callbacks: Sequence[Callback] = ()) -> Run:
         InterplayError: the settings are wrong, training diverged, or a file cannot be written.
         Stopped: by a signal; the run is saved, and the message says how to resume it.
     """
+    check_fields(settings)
     with working_threads(settings.threads), _opened(settings) as run, resumable("train", run.folder):
         _extend(run, settings.more_episodes)
         with _begun(run, [*callbacks, TensorBoard(), Curve()]) as watching:

@@ -1,8 +1,9 @@
 """What agents and their parts keep as attributes is saved, loaded and moved."""
 
 import io
-from collections import deque
+from collections import deque, namedtuple
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -101,3 +102,32 @@ def test_a_state_that_does_not_fit_is_rejected(lived):
     one.part.table = torch.zeros(3)
     with pytest.raises(InterplayError, match=r"Whole.part: Part.table: saved as \[3\] .* must be \[2\]"):
         other.load_state_dict(one.state_dict())
+
+
+class Numbers(Stateful):
+    def __init__(self):
+        self.mean, self.table, self.list = 0.0, np.zeros(3), []
+
+
+def test_numpy_is_saved_as_plain_numbers_and_tensors():
+    one, other = Numbers(), Numbers()
+    one.mean, one.list = np.mean([1.0, 2.0]), [np.float32(2.0), np.int64(3)]
+    one.table += 4.0
+    other.load_state_dict(through_a_file(one.state_dict()))
+    assert other.mean == 1.5
+    assert other.list == [2.0, 3]
+    assert isinstance(other.table, np.ndarray)
+    assert other.table.tolist() == [4.0, 4.0, 4.0]
+
+
+Row = namedtuple("Row", "reward action")
+
+
+@pytest.mark.parametrize("value", [
+    Row(torch.zeros(1), 1), [Row(1.0, 2)], deque([Row(1.0, 2)]), {1.0, 2.0}, [torch.zeros(1), object()],
+    {"a": {2: {3.0}}}, torch.Generator(), np.random.default_rng(0)])
+def test_what_would_be_lost_is_refused_when_it_is_saved(value):
+    thing = Numbers()
+    thing.odd = value
+    with pytest.raises(InterplayError, match=r"Numbers\.odd is a .* that cannot be saved: keep tensors"):
+        thing.state_dict()

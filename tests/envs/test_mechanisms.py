@@ -402,7 +402,7 @@ class Undecorated(Mechanism):
     (Unnamed, "see_users gave shape [3, 5, 3], must give [3, 5, 1]"),
     (Narrow, "shift gave shape [3, 5], must give [3, 5, 3]"), (Neighbours, "slate_score gave users 3 and 1 other rows"),
     (Settled, "but carries_over is False"), (Forgets, "keep all that changes in tables"),
-    (Switches, "another way with kernels"), (Widens, "update gave 'known' of shape [3, 5, 3] and torch.float64"),
+    (Switches, "another way with kernels"), (Widens, "table 'known' is torch.float64 [3, 5, 3], must be"),
     (Unpaid, "there is no user_reward: add it"), (Undecorated, "Undecorated.gain is no parameter: decorate"),
     (Draws, "a hook drew from a global generator")])
 def test_every_fault_is_found(kind: type[Mechanism], message: str) -> None:
@@ -421,3 +421,33 @@ def test_checks_are_of_no_market_alone() -> None:
     with pytest.raises(MechanismError):
         check()
     assert kernels.usable(torch.zeros(1)) == kernels.available()
+
+
+@dataclass(frozen=True)
+class Ban(Mechanism):
+    """Item 0 is not shown."""
+
+    def slate_score(self, state: State, items: Tensor) -> Tensor:
+        return torch.zeros(items.shape).masked_fill(items == 0, -torch.inf)
+
+
+def test_a_platform_cannot_show_what_a_mechanism_forbids() -> None:
+    market = find_preset("feed").market(mechanisms=(Ban(),))
+    state = market.reset([0])
+    mask = market.observe(state, "platform").mask
+    shown = market.offer(state, torch.arange(1, 5).expand(1, market.config.num_users, 4)).slate
+    assert not mask[:, :, 1].any()
+    assert not ((shown.items == 0) & shown.valid).any()
+
+
+@pytest.mark.parametrize(("hook", "value", "message"), [
+    ("user_reward", torch.zeros(()), "user_reward is torch.float32 [], must be torch.float32 [1, 4]"),
+    ("shift", torch.zeros(1, 4), "shift is torch.float32 [1, 4], must be torch.float32 [1, 4, 1]"),
+    ("user_tables", {"t": torch.zeros(4)}, "table 't' is torch.float32 [4], must be torch.float32 [1, 4]"),
+    ("update", {"known": torch.zeros(1, 2)}, "table 'known' is torch.float32 [1, 2]"),
+    ("allowed_slots", torch.ones(1, 4, 2), "allowed_slots is torch.float32"), ("shift", 1.0, "shift is 1.0, must be")])
+def test_a_market_names_the_mechanism_that_gives_something_wrong(hook: str, value: Any, message: str) -> None:
+    kind = type("Odd", (Knowledge,), {hook: lambda self, *arguments: value})
+    market = find_preset("viability").market(mechanisms=(kind(),))
+    with pytest.raises(InterplayError, match=re.escape(f"mechanism 'odd': {message}")):
+        market.step(market.reset([0]), torch.zeros(1, 4).long(), torch.zeros(1, 2).long())

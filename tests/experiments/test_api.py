@@ -3,6 +3,7 @@
 import functools
 import json
 import multiprocessing
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -367,3 +368,52 @@ def test_the_door_to_pettingzoo():
         seen, _ = env.reset(seed=0)
         assert set(seen) == set(env.possible_agents)
         assert all(np.isfinite(row).all() for row in seen.values())
+
+
+def test_options_as_an_object_say_every_option():
+    viability, kale = find_preset("viability").training, find_preset("kale").training
+    own = ip.agents.SharedCritic(mixing="none", hidden=16)
+    assert agent_name(own, [kale]) == "shared-critic,hidden=16"
+    assert "mixing=none" in agent_name(own, [viability]).split(",")
+    assert "mixing=none" in agent_name(own, [kale, viability]).split(",")
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    market = ip.market("kale", satiation_gain=np.float64(2.0), horizon=np.int64(5))
+    agent = ip.agents.DQN(learning_rate=np.float64(0.002), hidden=8)
+    run = ip.train(market, users=agent, seed=np.int64(1), log_dir=tmp_path, **SMALL)
+    assert run._training.cast["users"].options.learning_rate == 0.002
+
+
+class Figures(ip.Callback):
+    def episode_ended(self, run, figures):
+        figures["held_out/mine"] = np.mean([1.0, 2.0])
+
+
+def test_figures_of_a_callback_survive(tmp_path):
+    run = ip.train(KALE, users="random", callbacks=[Figures()], log_dir=tmp_path, **SMALL)
+    assert ip.load(run.folder).curve["held_out/mine"].to_list() == [1.5, 1.5]
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda run: run.resume(1.5), "more_episodes=1.5 must be"),
+    (lambda run: run.resume(-1), "more_episodes=-1 must be"),
+    (lambda run: run.resume(callbacks=[ip.Evaluate]), "must be a list of callbacks"),
+    (lambda run: run.resume(callbacks=ip.Evaluate()), "must be a list of callbacks"),
+    (lambda run: run.recommend(users="ann"), "users='ann' must be a list of ids"),
+    (lambda run: run.recommend(users=5), "users=5 must be a list of ids"),
+    (lambda run: run.recommend(k=0), "k=0 must be"), (lambda run: run.recommend(k=1.5), "k=1.5 must be"),
+    (lambda run: ip.load(5), "folder=5 must be"), (lambda run: ip.benchmark("kale", agents="dqn"), "must be a list"),
+    (lambda run: ip.train(KALE, threads=0), "threads=0 must be"),
+    (lambda run: ip.train(KALE, name=5), "name=5 must be")])
+def test_wrong_arguments_of_a_run_are_named(run, call, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ip.InterplayError, match=re.escape(message)):
+        call(run)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_best_checkpoint_is_not_trained_on(tmp_path):
+    run = ip.train(KALE, users=DQN, callbacks=[ip.Evaluate(every=1, best=True)], log_dir=tmp_path, **SMALL)
+    with pytest.raises(ip.InterplayError, match="load the last one"):
+        ip.load(run.folder, best=True).resume(1)
