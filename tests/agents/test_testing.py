@@ -4,6 +4,7 @@ import dataclasses
 import random
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -131,8 +132,8 @@ def test_what_is_wrong_with_actions(kind, words):
 
 def flipped(self, action, seen, explore):
     """The other end of what is allowed, each second time."""
-    self.odd = {not next(iter(getattr(self, "odd", {False})))}  # in a set, which is no state
-    return action if explore or True in self.odd else seen.mask.long().cumsum(-1).argmax(-1)
+    self.odd = SimpleNamespace(on=not getattr(self, "odd", SimpleNamespace(on=False)).on)  # which is no state
+    return action if explore or self.odd.on else seen.mask.long().cumsum(-1).argmax(-1)
 
 
 def counted(self, action, seen, explore):
