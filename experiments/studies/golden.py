@@ -7,6 +7,7 @@ trains every learner for a few episodes, and compares digests. Restructuring cha
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -42,12 +43,12 @@ for _ in range(60):
     for side in ("users", "items"):
         seen = market.observe(state, side)
         for tensor in (seen.own, seen.options, seen.mask, seen.ids):
-            digest.update(tensor.contiguous().numpy().tobytes())
+            digest.update((tensor + 0).numpy().tobytes())  # -0.0 is 0.0
         chance = torch.rand(seen.mask.shape, generator=draws).masked_fill(~seen.mask, -1.0)
         actions.append(chance.argmax(-1))
     state, step = market.step(state, *actions)
     for name in ("user_own", "item_own", "user_reward", "item_reward", "chosen", "response", "cost"):
-        digest.update(getattr(step, name).contiguous().numpy().tobytes())
+        digest.update((getattr(step, name) + 0).numpy().tobytes())
 print(digest.hexdigest()[:16])
 """
 """What plays a preset; it uses only what every version has."""
@@ -129,8 +130,10 @@ def _train(words: tuple[str, ...], tree: Path) -> str:
         if said.startswith("failed"):
             return said
         results = json.loads((Path(folder) / "run" / "results.json").read_text(encoding="utf-8"))
-        curve = [line.split(",") for line in (Path(folder) / "run" / "curve.csv").read_text(encoding="utf-8").split()]
-    kept = [results["evaluation"]["user_return"], results["evaluation"]["item_return"], [row[2:5] for row in curve[1:]]]
+        with (Path(folder) / "run" / "curve.csv").open(encoding="utf-8", newline="") as file:
+            curve = [[row[name] for name in ("user_return", "item_return", "mean_boost")]
+                     for row in csv.DictReader(file)]
+    kept = [results["evaluation"]["user_return"], results["evaluation"]["item_return"], curve]
     return hashlib.sha256(json.dumps(kept).encode()).hexdigest()[:16]
 
 
