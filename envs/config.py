@@ -119,7 +119,7 @@ class MarketConfig(MarketSizes):
         Raises:
             InterplayError: an unknown name, or a value that it cannot have.
         """
-        values = _by_dotted_name(changes)
+        values = by_dotted_name(changes)
         mechanisms = _as_mechanisms(values.pop("mechanisms", self.mechanisms))
         for name in [name for name in values if "." in name]:
             group, option = name.split(".", 1)
@@ -132,12 +132,13 @@ class MarketConfig(MarketSizes):
         return replace(self, mechanisms=mechanisms, **values)
 
 
-def _by_dotted_name(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``."""
-    values: dict[str, Any] = {}
-    for name, value in changes.items():
-        values |= {f"{name}.{inner}": v for inner, v in value.items()} if isinstance(value, Mapping) else {name: value}
-    return values
+def by_dotted_name(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of nested mappings: ``{"a": {"b": 1}}`` as ``{"a.b": 1}``."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= ({f"{name}.{inner}": each for inner, each in by_dotted_name(value).items()}
+                  if isinstance(value, Mapping) else {name: value})
+    return found
 
 
 def _as_mechanisms(given: Sequence[Mechanism | str]) -> tuple[Mechanism, ...]:

@@ -20,7 +20,7 @@ class Offer(NamedTuple):
     Attributes:
         slots: int64 ``[B, N, K]``, the candidate in each slot, from 1; 0 = left empty.
         log_propensity: float32 ``[B, N]``, log-probability of these slots, in their order, given what the platform saw
-            and has learnt; None where it does not know. With it a log can be used for off-policy evaluation.
+            and has learnt; None where it is not known. With it a log can be used for off-policy evaluation.
     """
 
     slots: Tensor

@@ -154,7 +154,8 @@ class Player(Stateful, ABC):
         """Count a step of training, learn from it, and give metrics without their graphs. Training calls this."""
         self.learned += 1
         found = self._learn(steps) or {}
-        shown = {} if self.epsilon is None else {"epsilon": torch.tensor(self.epsilon)}
+        epsilon = self.epsilon
+        shown = {} if epsilon is None else {"epsilon": torch.tensor(epsilon)}
         return {name: value.detach() if isinstance(value, Tensor) else value for name, value in found.items()} | shown
 
     def _learn(self, steps: Mapping[Side, Transition]) -> Mapping[str, Tensor] | None:

@@ -31,11 +31,14 @@ class Stateful:
         Raises:
             InterplayError: an attribute holds tensors or numbers in something that cannot be saved.
         """
+        found = {}
         for name, value in vars(self).items():
-            if not _is_state(value) and _holds_state(value):
+            if _is_state(value):
+                found[name] = _saved(value)
+            elif _holds_state(value):
                 raise InterplayError(f"{type(self).__name__}.{name} is a {type(value).__name__} that cannot be saved: "
                                      "keep tensors, arrays, numbers and modules in attributes, lists, tuples and dicts")
-        return {name: _saved(value) for name, value in vars(self).items() if _is_state(value)}
+        return found
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device | None = None) -> None:
         """Restore a copy of what ``state_dict`` gave.

@@ -108,7 +108,7 @@ def _check_best(harness: AgentHarness, player: Player, side: Side, seen: Observa
     after = harness.saved(player)
     changed = difference(before | {"_draws": after["_draws"]}, after)
     harness.require(not changed, f"act(explore=False) changed state_dict() at {changed}: leave that to learn")
-    if before["_draws"] == after["_draws"]:  # whoever draws even now, as `random` does, is random by nature
+    if before["_draws"] == after["_draws"]:  # an agent that draws even now, as `random` does, is random by nature
         second = harness.act(player, side, seen, False)
         harness.require(torch.equal(first, second), "act(explore=False) gave another action the second time, and drew "
                         "no noise: it must depend on what is seen and on what state_dict() keeps, and on nothing else")
@@ -134,7 +134,7 @@ def _check_scores(harness: AgentHarness, player: Player) -> None:
 
 
 def _check_idle(harness: AgentHarness, lived: Trajectory) -> None:
-    """Whoever says that it does not learn is not changed by learning."""
+    """An agent that says that it does not learn is not changed by learning."""
     if not harness.kind.learns:
         player = harness.make()
         before = harness.saved(player)
@@ -167,7 +167,7 @@ def _learnt(harness: AgentHarness, player: Player) -> dict[str, Any]:
 
 
 def _check_resumes(harness: AgentHarness, trained: Player, lived: Trajectory) -> None:
-    """Whoever loads what another saved goes on as that one does."""
+    """An agent that loads what another one saved goes on as that one does."""
     resumed, saved = harness.make(), harness.saved(trained)
     harness.load(resumed, saved)
     found = (harness.play(trained, lived).difference(harness.play(resumed, lived))

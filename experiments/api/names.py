@@ -10,6 +10,7 @@ import numpy as np
 
 from interplay.agents import Player, agents
 from interplay.envs.checking import shown
+from interplay.envs.config import by_dotted_name
 from interplay.envs.mechanisms import Mechanism, mechanisms
 from interplay.envs.presets import Preset, Training, presets
 from interplay.envs.types import InterplayError
@@ -72,21 +73,12 @@ def preset_name(preset: object) -> str:
 def pairs(values: Mapping[str, Any]) -> tuple[str, ...]:
     """``{"hidden": 32}`` to ``("hidden=32",)``, and ``{"satiation": {"gain": 2}}`` to ``("satiation.gain=2",)``."""
     return tuple(f"{name}={value if isinstance(value, str) else repr(plain(value))}"
-                 for name, value in flat(values).items())
+                 for name, value in by_dotted_name(values).items())
 
 
 def plain(value: Any) -> Any:
     """Python's number in place of numpy's, as in ``for rate in np.linspace(...)``."""
     return value.item() if isinstance(value, np.generic) else value
-
-
-def flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of nested mappings, by names with dots."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        inner = value if isinstance(value, Mapping) else None
-        found |= {name: value} if inner is None else {f"{name}.{key}": each for key, each in flat(inner).items()}
-    return found
 
 
 def location(thing: Any, what: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Self, TypedDict, Unpack
 import polars as pl
 
 from interplay.agents import find_agent
-from interplay.envs.checking import Count, check_arguments, check_names, check_value, shown
+from interplay.envs.checking import Count, check_names, check_value, shown
 from interplay.envs.presets import Preset
 from interplay.envs.types import InterplayError, Side
 from interplay.experiments.api.learning import learning_picture
@@ -156,7 +156,7 @@ class Run:
         Raises:
             InterplayError: there is no such agent, it would have to learn first, or it does not play that side.
         """
-        check_arguments(_check_worlds, worlds=worlds)
+        check_value("worlds", worlds, Many | None)
         run, cast = self._training, self._training.cast.copied()
         others: dict[Side, str | None] = {"users": users, "items": items, "platform": platform}
         for side, name in others.items():
@@ -266,10 +266,6 @@ def bar_is_shown(progress: bool | None) -> bool:
 
 def _bar(progress: bool | None) -> list[Callback]:
     return [Progress()] if bar_is_shown(progress) else []
-
-
-def _check_worlds(worlds: Many | None) -> None:
-    """Types of the arguments of ``Run.evaluate``."""
 
 
 def _check_ready(side: Side, name: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 import interplay
+from interplay.envs.config import by_dotted_name
 from interplay.experiments.common.saving import plain
 from interplay.experiments.loop.cast import Cast
 from interplay.experiments.loop.game import Game
@@ -33,14 +34,6 @@ def differences(made: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[
         made: what ``resolved`` gave then.
         now: what it gives.
     """
-    before, after = _flat(made or {}), _flat(now)
+    before, after = by_dotted_name(made or {}), by_dotted_name(now)
     return [f"{name} was {before[name]!r}, is {after[name]!r}" for name in before
             if name in after and before[name] != after[name]]
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values of nested mappings, by names with dots."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return found

@@ -202,7 +202,7 @@ def test_metrics_need_not_be_detached():
     check_agent(tells(lambda loss: {"loss": loss.clone().requires_grad_() * 2.0}))
 
 
-def test_whoever_learns_says_so():
+def test_an_agent_that_learns_says_so():
     fails(but(learns=False), r"learn changed state_dict\(\) at table, but learns is False: write learns = True")
 
 

@@ -197,7 +197,7 @@ def test_learning_replaces_the_response_as_reward() -> None:
     assert step.user_reward is step.user_own
     assert step.response[0, 1] == 0.0
     left = replace(state, active=torch.zeros_like(state.active))
-    assert (market.step(left, users, items)[1].user_own == 0.0).all()  # whoever has left earns and loses nothing
+    assert (market.step(left, users, items)[1].user_own == 0.0).all()  # users that have left earn and lose nothing
 
 
 def test_what_is_added_to_a_reward_is_added_to_the_response() -> None:

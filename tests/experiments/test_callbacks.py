@@ -102,7 +102,7 @@ def test_patience_ends_a_training_that_gets_no_better(tmp_path):
     run = train(settings(tmp_path, episodes=8), [Scripted([1.0, 3.0, 2.0, 3.0, 5.0, 1.0, 1.0, 1.0], patience=2)])
     assert run.episode == 4
     assert run.finished
-    assert Run.load(run.folder).finished  # also for whoever resumes it
+    assert Run.load(run.folder).finished  # also when it is resumed
 
 
 def test_the_best_checkpoint_is_that_of_the_highest_return(tmp_path):
