@@ -19,19 +19,25 @@ _BASELINES = ("random", "greedy")
 
 
 def results_table(results: Path) -> str:
-    """One line for each market in the ``scores.csv`` files below ``results``: baselines, best learner, exact value."""
-    rows = [row for path in sorted(results.rglob(SCORES)) for row in read_rows(path)]
-    markets = list(dict.fromkeys(row.market for row in rows))
-    header = ["market", "measure", *_BASELINES, "best learner, IQM", "seeds", "exact"]
-    return table(header, [_line([row for row in rows if row.market == market], market) for market in markets])
+    """One line for each market, and agent of the other side, in the ``scores.csv`` files below ``results``."""
+    games: dict[tuple[str, str], list[Row]] = {}
+    for path in sorted(results.rglob(SCORES)):
+        found = read_rows(path)
+        for market in dict.fromkeys(row.market for row in found):
+            rows = [row for row in found if row.market == market]
+            others = ", ".join(sorted({row.others for row in rows if row.kind == "learner"}))
+            games.setdefault((market, others), []).extend(rows)
+    header = ["market", "others", "measure", *_BASELINES, "best learner, IQM", "seeds", "exact"]
+    return table(header, [_line(rows, market, others) for (market, others), rows in games.items()])
 
 
-def _line(rows: Sequence[Row], market: str) -> list[str]:
+def _line(rows: Sequence[Row], market: str, others: str) -> list[str]:
+    """Baselines, best learner and exact value."""
     exact = next((row for row in rows if row.kind == "exact"), None)
     best = _best(rows, market, exact)
     found = scores(rows, market, best)
-    return [market, rows[0].measure.replace("_", " "), *(_mean(scores(rows, market, name)) for name in _BASELINES),
-            f"{best} {interquartile_mean(found)}", str(len(found)),
+    baselines = [_mean(scores(rows, market, name)) for name in _BASELINES]
+    return [market, others, rows[0].measure.replace("_", " "), *baselines, f"{best} {interquartile_mean(found)}", str(len(found)),
             "" if exact is None else f"{exact.agent} {exact.figures['score']:.3f}"]
 
 

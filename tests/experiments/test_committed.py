@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from interplay.envs.types import InterplayError
-from interplay.experiments.benchmark.readme import replaced
+from interplay.experiments.benchmark.readme import replaced, results_table
+from interplay.experiments.benchmark.scores import Row, write_rows
 from interplay.experiments.common.reports import REPORT, SOURCE, made_by, made_line, publish, rendered
 
 RESULTS = Path(__file__).parents[2] / "experiments" / "results"
@@ -47,3 +48,13 @@ def test_what_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InterplayError, match="cannot be written"):
         publish(tmp_path / "file", listed, made_by("python scripts/x.py"), {"rows": []})
+
+
+def test_games_that_differ_in_the_other_side_have_lines_of_their_own(tmp_path):
+    for others, score in (("items rest", 1.0), ("items q-learning", 3.0)):
+        (tmp_path / others).mkdir()
+        rows = [Row("kale", "dqn", "learner", seed, "user_return", others, {"score": score}) for seed in range(2)]
+        write_rows(rows, tmp_path / others / "scores.csv")
+    lines = results_table(tmp_path).splitlines()[2:]
+    assert [line.split(" | ")[1].strip() for line in lines] == ["items q-learning", "items rest"]
+    assert ["dqn 3.0" in lines[0], "dqn 1.0" in lines[1]] == [True, True]
