@@ -37,7 +37,8 @@ def _line(rows: Sequence[Row], market: str, others: str) -> list[str]:
     best = _best(rows, market, exact)
     found = scores(rows, market, best)
     baselines = [_mean(scores(rows, market, name)) for name in _BASELINES]
-    return [market, others, rows[0].measure.replace("_", " "), *baselines, f"{best} {interquartile_mean(found)}", str(len(found)),
+    return [market, others, rows[0].measure.replace("_", " "), *baselines,
+            f"{best} {interquartile_mean(found)}", str(len(found)),
             "" if exact is None else f"{exact.agent} {exact.figures['score']:.3f}"]
 
 
