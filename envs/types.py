@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, Self, get_type_hints
+from typing import Any, ClassVar, Literal, Self, get_type_hints
 
 import torch
 from torch import Tensor
@@ -43,6 +43,10 @@ class UnexpectedArgumentError(InterplayError, TypeError):
 @dataclass(frozen=True)
 class TensorRecord:
     """A frozen group of tensors (or groups of them) that can be saved, loaded, stacked and changed as one."""
+
+    constant: ClassVar[bool] = False
+    """Whether its tensors never change while worlds go on."""
+    _not_parts: ClassVar[frozenset[str]] = frozenset()
 
     def state_dict(self) -> dict[str, Any]:
         """The tensors by field name, nested as the record is."""
@@ -81,6 +85,17 @@ class TensorRecord:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(self, **{name: value.map(change) if isinstance(value, TensorRecord)
                                 else None if value is None else change(value) for name, value in values.items()})
+
+    def parts(self) -> dict[str, Any]:
+        """Its fields and what it keeps of what follows from them, sorted by name."""
+        return {name: part for name, part in sorted(vars(self).items()) if name not in self._not_parts}
+
+    def derive_as(self, other: Self) -> None:
+        """Keep of what follows from the fields as much as ``other`` does."""
+        for name, part in other.parts().items():
+            mine = getattr(self, name)  # a cached property is made now
+            if isinstance(mine, TensorRecord):
+                mine.derive_as(part)
 
     def rows(self, index: Tensor) -> Self:
         """The rows of every tensor's first axis at these places, int64 ``[R]``."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ _BLOCK = 1200  # users of each segment, about, whose tastes and slates a core's 
 
 class WorldRecord(TensorRecord):
     """A record whose tables loops read as numpy has them, so that a step need not ask for each of them anew."""
+
+    _not_parts: ClassVar[frozenset[str]] = frozenset({"_arrays", "_by_segment"})  # made anew where they are needed
 
     def arrays(self, *names: str) -> list[NDArray[Any]]:
         """The tables of these names, always in one layout, for each that a loop gets is compiled anew."""
@@ -85,6 +87,7 @@ class Population(WorldRecord):
             items; no columns unless given.
     """
 
+    constant: ClassVar[bool] = True
     user_vector: Tensor
     segment: Tensor
     item_vector: Tensor
@@ -125,6 +128,12 @@ class Population(WorldRecord):
     def item_columns(self) -> Tensor:
         """``item_vector`` with items last, ``[B, D, I]``; held once where all worlds have the same items."""
         return once(self.item_vector).transpose(1, 2).contiguous().expand(len(self.item_vector), -1, -1)
+
+    def derive_as(self, other: Self) -> None:
+        """See ``TensorRecord``."""
+        for count in other.__dict__.get("_segments", ()):
+            self.segments(count)
+        super().derive_as(other)
 
     def segments(self, count: int) -> Segments:
         """Who belongs to each of so many segments."""
