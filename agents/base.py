@@ -9,11 +9,12 @@ from inspect import signature
 from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from interplay.agents.parts.choosing import Offer, choose, chosen_slate, filled, log_chance
 from interplay.agents.parts.player import Player, Setting
 from interplay.envs.types import SIDES, InterplayError, Observation, Side, SideSpec, Transition
+from interplay.envs.world import one_hot
 
 # Players of one run have different numbers, so that they draw different noise.
 _NUMBERS: dict[Side, int] = {"users": 0, "items": 1, "platform": 3}
@@ -55,7 +56,7 @@ class Agent(Player):
 
     def one_hot(self, action: Tensor) -> Tensor:
         """1 at the place of each action, else 0: int64 ``[...]`` to float32 ``[..., A]``."""
-        return nn.functional.one_hot(action, self.num_actions).float()
+        return one_hot(action, self.num_actions)
 
     @torch.no_grad()
     def act(self, observation: Observation, explore: bool) -> Tensor:

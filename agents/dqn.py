@@ -103,8 +103,8 @@ class DQNAgent(Agent):
         self._alone = o.sharing == "independent"
         self._batch = (max(1, o.batch_size // spec.num_agents), spec.num_agents) if self._alone else (o.batch_size,)
         self._replay: Replay[Experience] = (
-            PrioritisedReplay(o.capacity, o.priority, self.device, spec.num_agents if self._alone else 1)
-            if o.priority > 0.0 else Replay(o.capacity))
+            PrioritisedReplay(o.capacity, o.priority, self.device, spec.num_agents if self._alone else 1, o.warm_up)
+            if o.priority > 0.0 else Replay(o.capacity, o.warm_up))
         self._everybody = torch.arange(spec.num_agents)
         self._middle = (torch.arange(o.num_quantiles) + 0.5) / o.num_quantiles
 
@@ -121,7 +121,7 @@ class DQNAgent(Agent):
         if experience is not None:
             self._replay.add(experience.map(lambda x: x.flatten(0, 1)))
         metrics: Mapping[str, Tensor] = {}
-        if self._replay.size >= self.options.warm_up and self._replay.size > 0:
+        if self._replay.ready:
             for _ in range(self.options.updates_per_step):
                 metrics = self._update()
         return metrics

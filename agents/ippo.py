@@ -27,7 +27,7 @@ from interplay.agents.parts.networks import linear_layer
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Rollout, shuffled
 from interplay.agents.parts.returns import cut_off, lambda_returns, lean
-from interplay.agents.parts.schedules import check_above_zero, check_at_least_one
+from interplay.agents.parts.schedules import check_above_zero, check_at_least_one, linear
 from interplay.agents.parts.towers import Scoring, Towers, check_scoring
 from interplay.envs.checking import Checked
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec, TensorRecord, Transition
@@ -152,7 +152,7 @@ class IPPOAgent(JointAgent):
         values = self._values({side: batch.step.observation for side, batch in batches.items()})
         losses = [self._side_loss(side, batch, values[side]) for side, batch in batches.items()]
         policy, value, entropy = (torch.stack(part).mean() for part in zip(*losses, strict=True))
-        weight = self.options.entropy * (1.0 - min(1.0, self.progress))
+        weight = self.options.entropy * (1.0 - linear(0.0, 1.0, self.progress))
         loss = policy + self.options.value_weight * value - weight * entropy
         return loss, {"loss": loss.detach(), "value_loss": value.detach(), "entropy": entropy.detach()}
 

@@ -18,6 +18,7 @@ its own best action, from what it sees.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
@@ -112,7 +113,8 @@ class SharedCriticAgent(JointAgent):
         # What is mixed belongs together: then a row of the memory is a whole world, otherwise a single agent.
         self._row = {side: spec.num_agents if o.mixing != "none" else 1 for side, spec in specs.items()}
         num_rows = min(o.capacity // row for row in self._row.values())
-        self._replay: dict[Side, Replay[Experience]] = {side: Replay(max(1, num_rows)) for side in specs}
+        self._replay: dict[Side, Replay[Experience]] = {
+            side: Replay(max(1, num_rows), math.ceil(o.warm_up / row)) for side, row in self._row.items()}
 
     def warm_start(self, pretrained: Pretrained) -> str:
         """Both networks from the same towers; see ``Player.warm_start``."""
@@ -132,7 +134,7 @@ class SharedCriticAgent(JointAgent):
                 alone = self._row[side] == 1
                 self._replay[side].add(experience.map(lambda x: x.flatten(0, 1).unsqueeze(1)) if alone else experience)
         metrics: Mapping[str, Tensor] = {}
-        if all(self._replay[side].size * self._row[side] >= self.options.warm_up for side in transitions):
+        if all(self._replay[side].ready for side in transitions):
             for _ in range(self.options.updates_per_step):
                 metrics = self._update()
         return metrics

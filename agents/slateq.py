@@ -79,7 +79,7 @@ class SlateQAgent(Agent):
         self.target.requires_grad_(False)
         self._optimisers = {"value": Optimiser(self.online, o.learning_rate),
                             "choice": Optimiser(self.choice, o.learning_rate)}
-        self._replay: Replay[Transition] = Replay(o.capacity)
+        self._replay: Replay[Transition] = Replay(o.capacity, o.warm_up)
 
     @torch.no_grad()
     def act(self, observation: Observation, explore: bool) -> Tensor:
@@ -96,13 +96,14 @@ class SlateQAgent(Agent):
         anything = self._filled(self.draw(*mask.shape), mask, size)
         explores = self.draw(*mask.shape[:2]) < epsilon
         slots = torch.where(explores.unsqueeze(-1), anything, found)
-        chance = epsilon * any_slate_log_propensity(mask, size).exp() + (1.0 - epsilon) * (slots == found).all(-1)
+        is_best = (slots == found).all(-1).float()
+        chance = epsilon * any_slate_log_propensity(mask, size).exp() + (1.0 - epsilon) * is_best
         return Offer(slots, chance.log())
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """Remember what users took of their slates, then update from memory."""
         self._replay.add(lean(transition).map(lambda x: x.flatten(0, 1)))
-        return self._update() if self._replay.size >= max(1, self.options.warm_up) else {}
+        return self._update() if self._replay.ready else {}
 
     def _update(self) -> Mapping[str, Tensor]:
         sample, _ = self._replay.sample(fine_draw(self, self.options.batch_size))

@@ -1,8 +1,9 @@
 """Work on tensors that is recorded once and replayed without Python.
 
-On a GPU a step of the market launches hundreds of small kernels, and the GPU waits for Python between them. A CUDA graph
-holds all of them and is launched as one. The graph reads and writes fixed memory: what the work needs has to lie there
-before a replay, and what it gives lies there afterwards. Numbers of Python are part of the recording and never change.
+On a GPU a step of the market launches hundreds of small kernels, and the GPU waits for Python between them. A CUDA
+graph holds all of them and is launched as one. The graph reads and writes fixed memory: what the work needs has to lie
+there before a replay, and what it gives lies there afterwards. Numbers of Python are part of the recording and never
+change.
 
 On a CPU the operators are recorded one by one and run again. That is slow, and exists to show without a GPU that work
 can be captured and that replays give the same bits.
@@ -27,8 +28,8 @@ Record = TypeVar("Record", bound=TensorRecord)
 
 _READS_VALUES = {"_local_scalar_dense", "is_nonzero", "item", "equal", "nonzero", "masked_select", "unique_dim",
                  "_unique2", "lift_fresh"}
-"""Operators that move a number from the device to Python, or from Python to the device, or whose output has a shape that
-depends on values."""
+"""Operators that move a number from the device to Python or back, or whose output has a shape that depends on
+values."""
 
 
 class NotCapturable(InterplayError):  # noqa: N818 - says what it is
@@ -55,12 +56,22 @@ def record(work: Callable[[], Result], device: torch.device) -> Recording[Result
     Raises:
         NotCapturable: a replay could not do the same.
     """
-    if device.type == "cuda":
-        return _as_cuda_graph(work)
-    recorder = _Recorder()
-    with kernels.switched_off(), recorder:
-        result = work()
-    return Recording(result, recorder.replay, done=True)
+    global _recording
+    _recording = True
+    try:
+        if device.type == "cuda":
+            return _as_cuda_graph(work)
+        recorder = _Recorder()
+        with kernels.switched_off(), recorder:
+            result = work()
+        return Recording(result, recorder.replay, done=True)
+    finally:
+        _recording = False
+
+
+def recording() -> bool:
+    """Whether work is being recorded at this moment."""
+    return _recording
 
 
 def _as_cuda_graph(work: Callable[[], Result]) -> Recording[Result]:
@@ -68,6 +79,8 @@ def _as_cuda_graph(work: Callable[[], Result]) -> Recording[Result]:
     try:
         with torch.cuda.graph(graph, pool=_memory()):
             result = work()
+    except NotCapturable:
+        raise
     except RuntimeError as error:
         raise NotCapturable(f"CUDA cannot capture it: {str(error).splitlines()[0]}") from error
     return Recording(result, graph.replay, done=False)
@@ -82,13 +95,14 @@ def _memory() -> Any:
 
 
 _pool: Any = None
+_recording = False
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes every operator with its arguments, and runs it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._calls: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
 
     def __torch_dispatch__(self, operator: Any, types: Any, args: tuple[Any, ...] = (),

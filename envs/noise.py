@@ -19,6 +19,7 @@ from enum import IntEnum
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from interplay.envs import kernels
 from interplay.envs.types import InterplayError
@@ -83,11 +84,12 @@ def world_key(seed: int, worlds: Tensor) -> Tensor:
 
     Raises:
         InterplayError: a negative seed, or the number of a world in the CPU's memory that has more than 32 bits. Those
-            on other devices are not read, since that would wait for the device.
+            on other devices are not read, since that would wait for the device, nor while operators are recorded.
     """
     if seed < 0:
         raise InterplayError(f"seed={seed} must not be negative")
-    if type(worlds) is Tensor and worlds.is_cpu and not ((worlds >= 0) & (worlds < MOST)).all():
+    readable = type(worlds) is Tensor and worlds.is_cpu and _get_current_dispatch_mode() is None
+    if readable and not ((worlds >= 0) & (worlds < MOST)).all():
         raise InterplayError(f"worlds {worlds.min().item()} to {worlds.max().item()} must lie between 0 and 2^32 - 1")
     if seed >= 1 << 64:
         seed = int.from_bytes(hashlib.blake2b(str(seed).encode(), digest_size=8).digest(), "big")

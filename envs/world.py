@@ -409,6 +409,12 @@ def take(table: Tensor, index: Tensor) -> Tensor:
     return rows.index_select(0, flat.flatten()).view(*index.shape, table.shape[2])
 
 
+def one_hot(index: Tensor, count: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """1 at each index, else 0: int64 ``[...]`` to ``[..., count]``. Torch's own reads the indices on a CPU."""
+    zeros = torch.zeros(*index.shape, count, dtype=dtype, device=index.device)
+    return zeros.scatter_(-1, index.unsqueeze(-1), 1)
+
+
 def unit(vector: Tensor) -> Tensor:
     """The vectors ``[..., D]`` scaled to length 1.
 

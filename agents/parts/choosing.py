@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from interplay.agents.parts.schedules import Scalar
 from interplay.envs.kernels import best as best
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def sampled(agent: Player, log_policy: Tensor) -> Tensor:
     return (log_policy - (-agent.draw(*log_policy.shape).log()).log()).argmax(-1)
 
 
-def epsilon_greedy(agent: Player, values: Tensor, mask: Tensor, epsilon: float) -> Tensor:
+def epsilon_greedy(agent: Player, values: Tensor, mask: Tensor, epsilon: Scalar) -> Tensor:
     """With probability ``epsilon`` any allowed action, otherwise the best, int64 ``[B, N]``."""
     explores = agent.draw(*mask.shape[:2]) < epsilon
     return torch.where(explores, agent.draw_allowed(mask), best(values, mask))
@@ -93,10 +94,11 @@ def choose(agent: Player, values: Tensor, mask: Tensor, explore: bool) -> Tensor
 
 def log_chance(agent: Player, values: Tensor, mask: Tensor, action: Tensor, explore: bool) -> Tensor:
     """Log-probability with which ``choose`` chooses ``action``, ``[...]``; -inf for an action that it never takes."""
-    epsilon = (agent.epsilon or 0.0) if explore else 0.0
+    epsilon = agent.epsilon if explore else None
+    epsilon = 0.0 if epsilon is None else epsilon
     allowed = mask.gather(-1, action.unsqueeze(-1)).squeeze(-1)
     explored = torch.where(allowed, epsilon / mask.sum(-1), 0.0)
-    return (explored + (1.0 - epsilon) * (action == best(values, mask))).log()
+    return (explored + (1.0 - epsilon) * (action == best(values, mask)).float()).log()
 
 
 def chosen_slate(agent: Player, values: Tensor, mask: Tensor, size: int, explore: bool) -> Offer:

@@ -13,6 +13,7 @@ from interplay.agents.parts.optimising import valid_mean
 from interplay.agents.parts.stateful import Stateful
 from interplay.envs.checking import Checked, Positive
 from interplay.envs.types import Observation, SideSpec, Transition
+from interplay.envs.world import one_hot
 
 
 class Ridge(Stateful):
@@ -89,7 +90,7 @@ class Ridge(Stateful):
         """
         row, model = self._taken(self.rows(seen), action)
         error = reward - (row * self.weights()[model]).sum(2)
-        member = torch.nn.functional.one_hot(model, len(self.moment)).double() * weight.unsqueeze(2)
+        member = one_hot(model, len(self.moment), torch.float64) * weight.unsqueeze(2)
         self.precision += torch.einsum("bnk,bnf,bng->kfg", member, row, row)
         self.moment += torch.einsum("bnk,bnf,bn->kf", member, row, reward.double())
         return error

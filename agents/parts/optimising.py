@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from interplay.agents.parts.schedules import linear
+from interplay.agents.parts.schedules import Scalar, linear
 from interplay.agents.parts.stateful import Stateful
 
 
@@ -25,10 +25,12 @@ class Optimiser(Stateful):
         self._learning_rate, self._max_norm, self._stacked = learning_rate, max_norm, stacked
         # Fused: one kernel for all parameters (a quarter of the time on small networks), and no step counter that
         # lives on the host. Devices without it get the plain loop.
-        fused = parameters[0].device.type in ("cpu", "cuda")
-        self._adam = torch.optim.Adam(parameters, lr=learning_rate, fused=fused)
+        self._device = parameters[0].device
+        self._on_gpu = self._device.type == "cuda"  # there a graph may record it, which reads the rate from a tensor
+        self._adam = torch.optim.Adam(parameters, lr=self._as_rate(learning_rate), capturable=self._on_gpu,
+                                      fused=self._on_gpu or self._device.type == "cpu")
 
-    def step(self, loss: Tensor, progress: float) -> None:
+    def step(self, loss: Tensor, progress: Scalar) -> None:
         """Follow the gradient of ``loss``.
 
         Args:
@@ -36,12 +38,18 @@ class Optimiser(Stateful):
             progress: part of the training that is done.
         """
         for group in self._adam.param_groups:
-            group["lr"] = linear(self._learning_rate, 0.1 * self._learning_rate, progress)
+            group["lr"] = self._as_rate(linear(self._learning_rate, 0.1 * self._learning_rate, progress))
         self._adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if self._max_norm > 0.0:
             self._clip()
         self._adam.step()
+
+    def _as_rate(self, rate: Scalar) -> Scalar:
+        """As Adam wants it: on a GPU as float32 there."""
+        if not self._on_gpu:
+            return rate
+        return rate.float() if isinstance(rate, Tensor) else torch.full((), rate, device=self._device)
 
     def _clip(self) -> None:
         parameters = self._adam.param_groups[0]["params"]

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from interplay.agents.encoders.base import Pretrained
+from interplay.agents.parts.counting import Counting
 from interplay.agents.parts.networks import Network, draw_weights, seeded
-from interplay.agents.parts.stateful import Stateful
+from interplay.agents.parts.schedules import Scalar
 from interplay.envs.checking import check_fields, check_value
+from interplay.envs.graphs import NotCapturable, recording
 from interplay.envs.noise import Stream, any_of, uniform, world_key
 from interplay.envs.types import Observation, Side, SideSpec, Transition
 
@@ -40,7 +42,7 @@ class NoOptions:
     """For agents that have nothing to set."""
 
 
-class Player(Stateful, ABC):
+class Player(Counting, ABC):
     """What agents of one side and of several have in common: a name, options, noise, a clock, and their state.
 
     Tensors, modules, optimisers and numbers that an agent keeps as attributes are its state: they are saved, loaded and
@@ -59,6 +61,7 @@ class Player(Stateful, ABC):
     """The sides that it can play."""
     deterministic: ClassVar[bool] = False
     """True if its actions follow from what it sees and has learnt without chance, also while it explores."""
+    _counters: ClassVar[tuple[str, ...]] = ("_draws", "learned")
     Options: ClassVar[type] = NoOptions
     """Dataclass of the agent's hyper-parameters; the command line sets them by name."""
     options: Any
@@ -107,15 +110,33 @@ class Player(Stateful, ABC):
         return self.setting.discount
 
     @property
-    def progress(self) -> float:
-        """Part of the training that is done, 0 to 1."""
-        return self.learned / max(1, self.setting.total_steps)
+    def learned(self) -> int:
+        """How many steps it has learned from, which is counted before ``learn`` is called.
+
+        Raises:
+            NotCapturable: a graph is recorded, in which this number would never change.
+        """
+        if recording() and type(self).graph_phase is Counting.graph_phase:
+            raise NotCapturable(f"{self.name!r} reads self.learned: use self.progress, or say in graph_phase what "
+                                "follows from the number")
+        number: int = vars(self)["learned"]
+        return number
+
+    @learned.setter
+    def learned(self, number: int) -> None:
+        vars(self)["learned"] = number
 
     @property
-    def epsilon(self) -> float | None:
+    def progress(self) -> Scalar:
+        """Part of the training that is done, 0 to 1; float64 ``[]`` on the device where graphs are recorded."""
+        learned, total = self._counted("learned"), max(1, self.setting.total_steps)
+        return learned.double() / total if isinstance(learned, Tensor) else learned / total
+
+    @property
+    def epsilon(self) -> Scalar | None:
         """Share of random actions while exploring, as the options say (see ``schedules.Exploring``); None = none."""
         share = getattr(self.options, "epsilon", None)
-        found: float | None = share(self.progress) if callable(share) else share
+        found: Scalar | None = share(self.progress) if callable(share) else share
         return found
 
     def zeros(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -124,13 +145,16 @@ class Player(Stateful, ABC):
 
     def draw(self, *shape: int, stream: Stream = Stream.EXPLORE) -> Tensor:
         """The player's own noise: uniform in (0, 1), float32 of this shape, new at each call."""
-        self._draws += 1
-        return uniform(self._key, self._draws, stream, shape)[0]
+        return uniform(self._key, self._next_draw(), stream, shape)[0]
 
     def draw_allowed(self, mask: Tensor) -> Tensor:
         """An action that ``mask`` allows, each as likely, by its own noise: bool ``[..., A]`` to int64 ``[...]``."""
-        self._draws += 1
-        return any_of(self._key, self._draws, Stream.EXPLORE, mask)
+        return any_of(self._key, self._next_draw(), Stream.EXPLORE, mask)
+
+    def _next_draw(self) -> int | Tensor:
+        """The number of the draw, which noise takes in place of a step's: an integer or int32 ``[1]``."""
+        number = self._advance("_draws")
+        return number.int().view(1) if isinstance(number, Tensor) else number
 
     def initialise(self, name: str, network: Network) -> Network:
         """Draw the initial weights of ``network`` in place: others for each seed, player and ``name``."""
@@ -152,10 +176,11 @@ class Player(Stateful, ABC):
 
     def learn_from(self, steps: Mapping[Side, Transition]) -> dict[str, Tensor]:
         """Count a step of training, learn from it, and give metrics without their graphs. Training calls this."""
-        self.learned += 1
+        self._advance("learned")
         found = self._learn(steps) or {}
         epsilon = self.epsilon
-        shown = {} if epsilon is None else {"epsilon": torch.tensor(epsilon)}
+        shown = {} if epsilon is None else {
+            "epsilon": epsilon.float() if isinstance(epsilon, Tensor) else torch.tensor(epsilon)}
         return {name: value.detach() if isinstance(value, Tensor) else value for name, value in found.items()} | shown
 
     def _learn(self, steps: Mapping[Side, Transition]) -> Mapping[str, Tensor] | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from interplay.agents.parts.stateful import Stateful
+from interplay.agents.parts.counting import Counting
+from interplay.agents.parts.schedules import Scalar
 from interplay.envs.noise import Stream
 from interplay.envs.types import InterplayError, TensorRecord
 
@@ -21,34 +22,64 @@ MOST_ROWS = 1 << 26
 Record = TypeVar("Record", bound=TensorRecord)
 
 
-class Replay(Stateful, Generic[Record]):
+class Replay(Counting, Generic[Record]):
     """A ring of rows, written and sampled without leaving the device; the first axis of a record's tensors counts rows.
 
     Args:
         capacity: rows to keep, ``MOST_ROWS`` (67 million) at most; the oldest are overwritten.
+        warm_up: rows from which it is ready.
+
+    Attributes:
+        added: rows that were ever added.
 
     Raises:
         InterplayError: ``capacity`` is above ``MOST_ROWS``.
     """
 
-    def __init__(self, capacity: int) -> None:
+    _counters: ClassVar[tuple[str, ...]] = ("added",)
+
+    def __init__(self, capacity: int, warm_up: int = 1) -> None:
         if capacity > MOST_ROWS:
             raise InterplayError(f"capacity={capacity} is more than a replay can draw from with equal chances: use at "
                                  f"most {MOST_ROWS}")
         self._capacity = capacity
         self._store: Record | None = None
-        self._next = 0
-        self.size = 0
+        self._warm_up = max(1, warm_up)
+        self._at_once = 0  # rows of each call of add
+        self.added = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has the rows of its warm-up."""
+        return min(self.added, self._capacity) >= self._warm_up
+
+    @property
+    def graph_phase(self) -> bool:
+        """Whether it will be ready after the next rows."""
+        return min(self.added + self._at_once, self._capacity) >= self._warm_up
+
+    @property
+    def size(self) -> int | Tensor:
+        """Rows in memory."""
+        added = self._counted("added")
+        return added.clamp(max=self._capacity) if isinstance(added, Tensor) else min(added, self._capacity)
 
     def add(self, rows: Record) -> None:
         """Append rows, always as many as the first time."""
-        count = _num_rows(rows)
+        self._at_once = count = _num_rows(rows)
         # A multiple of what comes at once, so that no batch is cut and a row's place tells whose it is.
         store = self._store or self._allocate(rows, max(1, self._capacity // count) * count)
-        _write(store, self._next, rows)
-        self._wrote(self._next, count)
-        self._next = (self._next + count) % self._capacity
-        self.size = min(self.size + count, self._capacity)
+        places = self._next_places()
+        _write(store, places, rows)
+        self._wrote(places)
+        self._advance("added", count)
+
+    def _next_places(self) -> slice | Tensor:
+        """Where the next rows go."""
+        added = self._counted("added")
+        if isinstance(added, Tensor):
+            return added % self._capacity + torch.arange(self._at_once, device=added.device)
+        return slice(added % self._capacity, added % self._capacity + self._at_once)
 
     def sample(self, draw: Tensor) -> tuple[Record, Tensor]:
         """The rows that ``draw`` picks, each as likely, and their places.
@@ -70,8 +101,8 @@ class Replay(Stateful, Generic[Record]):
         self._store = rows.map(lambda x: x.new_zeros(capacity, *x.shape[1:]))
         return self._store
 
-    def _wrote(self, start: int, count: int) -> None:
-        """Told after rows were written, for memories that keep more about them."""
+    def _wrote(self, places: slice | Tensor) -> None:
+        """Called after rows were written, for memories that keep more about them."""
 
 
 class PrioritisedReplay(Replay[Record]):
@@ -82,10 +113,12 @@ class PrioritisedReplay(Replay[Record]):
         exponent: alpha of the paper's equation 1; 0 = each as likely.
         device: where the priorities live.
         num_agents: N, if rows of each agent are drawn on their own; rows must come agent by agent.
+        warm_up: as for ``Replay``.
     """
 
-    def __init__(self, capacity: int, exponent: float, device: torch.device, num_agents: int = 1) -> None:
-        super().__init__(capacity)
+    def __init__(self, capacity: int, exponent: float, device: torch.device, num_agents: int = 1,
+                 warm_up: int = 1) -> None:
+        super().__init__(capacity, warm_up)
         self._exponent = exponent
         self._weight = torch.zeros(0, device=device)
         self._largest = torch.ones(num_agents, device=device)
@@ -98,9 +131,9 @@ class PrioritisedReplay(Replay[Record]):
         row = torch.searchsorted(total, wanted.contiguous()).clamp(max=total.shape[1] - 1)
         return self.at(_place(row.T.view(draw.shape)))
 
-    def correction(self, index: Tensor, exponent: float) -> Tensor:
+    def correction(self, index: Tensor, exponent: Scalar) -> Tensor:
         """Weights that undo the preference (the paper's section 3.4), the largest 1: float32, of the index's shape."""
-        weight = (self._weight[index] / self._by_agent().mean(0)) ** -exponent
+        weight = (self._weight[index] / self._mean_weight()) ** -exponent
         return weight / weight.amax(0)
 
     def update(self, index: Tensor, error: Tensor) -> None:
@@ -110,35 +143,50 @@ class PrioritisedReplay(Replay[Record]):
         self._largest = torch.maximum(self._largest, priority.view(-1, len(self._largest)).amax(0))
 
     def _by_agent(self) -> Tensor:
-        """Weights of the filled part, ``[rows, N]``."""
-        return self._weight[: self.size].view(-1, len(self._largest))
+        """Weights of the filled part, ``[rows, N]``; on the device of all, which are 0 where nothing is."""
+        size = self.size
+        return (self._weight if isinstance(size, Tensor) else self._weight[:size]).view(-1, len(self._largest))
+
+    def _mean_weight(self) -> Tensor:
+        """Of each agent's rows, ``[N]``."""
+        weight = self._weight.view(-1, len(self._largest))  # all, so that the sum has the same bits in a graph
+        return weight.sum(0) / (self.size // weight.shape[1])
 
     def _allocate(self, rows: Record, capacity: int) -> Record:
         self._weight = self._weight.new_zeros(capacity)
         return super()._allocate(rows, capacity)
 
-    def _wrote(self, start: int, count: int) -> None:
-        self._weight[start : start + count].view(-1, len(self._largest))[:] = self._largest**self._exponent
+    def _wrote(self, places: slice | Tensor) -> None:
+        self._weight[places] = (self._largest**self._exponent).repeat(self._at_once // len(self._largest))
 
 
-class Rollout(Stateful, Generic[Record]):
+class Rollout(Counting, Generic[Record]):
     """The last steps, until there are enough of them to learn from.
 
     Args:
         length: steps of a rollout.
     """
 
+    _counters: ClassVar[tuple[str, ...]] = ("added",)
+
     def __init__(self, length: int) -> None:
         self._length = length
-        self._steps: list[Record] = []
+        self._store: Record | None = None
+        self.added = 0
+
+    @property
+    def graph_phase(self) -> bool:
+        """Whether the next step is the last of a rollout."""
+        return (self.added + 1) % self._length == 0
 
     def add(self, step: Record) -> Record | None:
-        """Remember a step; every ``length``-th time all of them, stacked ``[T, ...]``."""
-        self._steps.append(step)
-        if len(self._steps) < self._length:
-            return None
-        steps, self._steps = self._steps, []
-        return step.stack(steps)
+        """Remember a step; every ``length``-th time all of them, stacked ``[T, ...]``, until the next is added."""
+        if self._store is None:
+            self._store = step.map(lambda x: x.new_zeros(self._length, *x.shape))
+        full, place = self.graph_phase, self._counted("added") % self._length
+        _write(self._store, place.view(1) if isinstance(place, Tensor) else place, step)
+        self._advance("added")
+        return self._store if full else None
 
 
 def fine_draw(player: Player, *shape: int) -> Tensor:
@@ -164,6 +212,6 @@ def _num_rows(record: TensorRecord) -> int:
     return int(next(record.tensors()).shape[0])
 
 
-def _write(store: TensorRecord, start: int, rows: TensorRecord) -> None:
+def _write(store: TensorRecord, places: int | slice | Tensor, rows: TensorRecord) -> None:
     for target, source in zip(store.tensors(), rows.tensors(), strict=True):
-        target[start : start + source.shape[0]] = source
+        target[places] = source

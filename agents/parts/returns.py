@@ -7,6 +7,7 @@ episode would have gone on, so that the value of what followed is bootstrapped, 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
@@ -61,11 +62,13 @@ class NStep(Stateful):
 
     def add(self, transition: Transition) -> Experience | None:
         """Take a step in; gives what began n - 1 steps ago, None while there is no such step."""
+        if self._window.maxlen == 1:
+            return self._joined([transition])
         self._window.append(transition)
-        return self._joined() if len(self._window) == self._window.maxlen else None
+        return self._joined(self._window) if len(self._window) == self._window.maxlen else None
 
-    def _joined(self) -> Experience:
-        first, *others = self._window
+    def _joined(self, steps: Iterable[Transition]) -> Experience:
+        first, *others = steps
         going = ~first.terminated & ~first.truncated
         reward, discount = first.reward, torch.where(first.terminated, 0.0, self._discount)
         after = first.next_observation

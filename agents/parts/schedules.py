@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from torch import Tensor
+
 from interplay.envs.checking import Bounds, Checked, Fraction
 from interplay.envs.types import InterplayError
 
+Scalar = float | Tensor
+"""A number, or float64 ``[]`` where it lives on the device, as it must for graphs: see ``Counting``."""
 
-def linear(start: float, end: float, progress: float) -> float:
+
+def linear(start: float, end: float, progress: Scalar) -> Scalar:
     """From ``start`` at progress 0 to ``end`` at progress 1 and after."""
-    return start + (end - start) * min(1.0, progress)
+    return start + (end - start) * (progress.clamp(max=1.0) if isinstance(progress, Tensor) else min(1.0, progress))
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class Exploring(Checked):
     exploration_fraction: Annotated[float, Bounds(0, 1, above=True)] = 0.5
     """Part of the training over which the share falls."""
 
-    def epsilon(self, progress: float) -> float:
+    def epsilon(self, progress: Scalar) -> Scalar:
         """Share of random actions when this part of the training is done."""
         return linear(self.epsilon_start, self.epsilon_end, progress / self.exploration_fraction)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from interplay.envs.behaviour.base import Behaviour, implements
 from interplay.envs.config import MarketConfig
 from interplay.envs.noise import Stream, check_draws, normal, uniform
-from interplay.envs.world import Population, State, take, unit
+from interplay.envs.world import Population, State, one_hot, take, unit
 
 
 def preference(weight: Tensor, user: Tensor, item: Tensor, bias: Tensor) -> Tensor:
@@ -75,12 +75,14 @@ class GivenPeople:
                  topics: Sequence[Sequence[float]], nutrition: Sequence[float],
                  weight: Sequence[float]) -> None:
         ones, zeros = [1.0] * len(appeal), [0.0] * len(appeal)
-        self._rows = (user_vector, segment, item_vector, appeal, topics, nutrition, ones, zeros, weight)
+        rows = (user_vector, segment, item_vector, appeal, topics, nutrition, ones, zeros, weight)
+        self._tables = [torch.tensor(each).unsqueeze(0) for each in rows]
 
     def __call__(self, key: Tensor) -> Population:
         """These people for each key."""
-        tables = [torch.tensor(rows, device=key.device).unsqueeze(0) for rows in self._rows]
-        return Population(*tables).expand(key.shape[0])
+        # Moved once and kept: a reset that a GPU replays must not wait for the host.
+        self._tables = [table.to(key.device) for table in self._tables]
+        return Population(*self._tables).expand(key.shape[0])
 
 
 class TownPeople:
@@ -109,7 +111,7 @@ class TownPeople:
         centres = unit(normal(key, 0, Stream.POPULATION, (c.num_topics, c.embedding_size)))
         user_topic = self._topic(key, 1, c.num_users)
         item_topic = self._topic(key, 2, c.num_items)
-        lean = torch.nn.functional.one_hot(item_topic, c.num_topics).float()
+        lean = one_hot(item_topic, c.num_topics)
         topics = lean * 3.0 + uniform(key, 4, Stream.POPULATION, (c.num_items, c.num_topics))
         nutrition = 2.0 * uniform(key, 5, Stream.POPULATION, (c.num_items,)) - 1.0
         quality = 0.5 * normal(key, 6, Stream.POPULATION, (c.num_items,))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
 from typing import Any
 
 from torch import Tensor
@@ -36,6 +35,10 @@ class Cast:
         """Whether somebody fills the slates."""
         return "platform" in self._players
 
+    def players(self) -> list[Player]:
+        """Every player once."""
+        return [player for _, _, player in self._groups()]
+
     def names(self) -> dict[Side, str]:
         """Names of the players by side."""
         names: dict[Side, str] = {side: type(player).name for side, player in self._players.items()}
@@ -66,7 +69,7 @@ class Cast:
 
     def copied(self) -> Cast:
         """The same players, with counters of their own: what these draw changes nothing that follows in training."""
-        copies = {id(player): copy(player) for player in self._players.values()}  # one of a joint agent
+        copies = {id(player): player.counting_apart() for player in self._players.values()}  # one of a joint agent
         return Cast({side: copies[id(player)] for side, player in self._players.items()})
 
     def replaced(self, side: Side, stand_in: Player | None) -> Cast:

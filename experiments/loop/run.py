@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 
 from interplay.agents import JointAgent, Player, Setting, find_agent
@@ -29,6 +30,7 @@ from interplay.experiments.common.saving import (
 )
 from interplay.experiments.common.serialising import RESOLVED, to_json
 from interplay.experiments.common.settings import OPTION_OF, Device, TrainSettings, find_device
+from interplay.experiments.loop.captured import Captured
 from interplay.experiments.loop.cast import PLACKETT_LUCE, Cast, check_options, check_plays
 from interplay.experiments.loop.game import Game, make_game, with_agents
 from interplay.experiments.loop.play import Moment, Tally, iterate, look
@@ -57,6 +59,7 @@ class Run:
         wall_seconds: time spent training, over all resumptions.
         notes: lines on what players started from.
         curve: rows of curve.csv, one for each finished episode: figures by column.
+        captured: graphs of iterations; None = there are none.
         episodes: episodes after which the run is finished. More or fewer than planned, it changes no schedule: rates of
             learning and exploring are a function of the planned episodes, and stay at their last value after those.
     """
@@ -73,6 +76,8 @@ class Run:
     notes: tuple[str, ...] = ()
     curve: list[dict[str, float]] = field(default_factory=list)
     episodes: int = 0
+    captured: Captured | None = None
+    _numbers: Tensor | None = None
 
     def __post_init__(self) -> None:
         self.episodes = self.episodes or self.game.training.episodes
@@ -152,10 +157,28 @@ class Run:
     def step(self) -> dict[str, Tensor]:
         """One training iteration; gives the learners' metrics."""
         started = time.perf_counter()
+        metrics = self._do("step", self._iterate)
+        self.time += 1
+        self.wall_seconds += time.perf_counter() - started
+        return metrics
+
+    def capture(self) -> Captured:
+        """Do iterations by graphs from now on."""
+        def put(worlds: tuple[Moment, Tally]) -> None:
+            self.now, self.tally = worlds
+
+        count = self.game.training.num_worlds
+        self._numbers = torch.arange(count, device=self.game.market.device)
+        self.captured = Captured(self.cast.players(), self.game.market.device, lambda: (self.now, self.tally), put)
+        return self.captured
+
+    def _do(self, kind: str, work: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        return work() if self.captured is None else self.captured.do(kind, work)
+
+    def _iterate(self) -> dict[str, Tensor]:
         after, step, metrics = iterate(self.game.market, self.cast, self.now)
         self.tally = self.tally.add(self.game.market, self.now.state, step)
-        self.now, self.time = after, self.time + 1
-        self.wall_seconds += time.perf_counter() - started
+        self.now = after
         return metrics
 
     @property
@@ -166,8 +189,19 @@ class Run:
     def next_episode(self) -> None:
         """Begin the next episode, in worlds that have not been played."""
         self.episode, self.time = self.episode + 1, 0
-        self.now = _first_moment(self.settings, self.game, self.cast, self.episode)
+        if self._numbers is not None:
+            first = self.episode * len(self._numbers)
+            torch.arange(first, first + len(self._numbers), out=self._numbers)
+        self._do("reset", self._begin)
+
+    def _begin(self) -> dict[str, Tensor]:
+        """The first moment of the episode."""
+        population = self.now.state.population
+        self.now = _first_moment(self.settings, self.game, self.cast, self.episode, self._numbers)
         self.tally = Tally.empty(self.now.state)
+        if self.captured is not None:  # in memory there is room for what follows from it
+            self.now.state.population.derive_as(population)
+        return {}
 
     def write_config(self) -> None:
         """Write the settings, which ``load`` reads, and all numbers that follow from them."""
@@ -252,7 +286,9 @@ def _named(settings: TrainSettings, side: Side) -> str:
     return name
 
 
-def _first_moment(settings: TrainSettings, game: Game, cast: Cast, episode: int) -> Moment:
+def _first_moment(settings: TrainSettings, game: Game, cast: Cast, episode: int,
+                  numbers: Tensor | None = None) -> Moment:
+    """The worlds of an episode at its start; ``numbers`` are theirs, if they are on the device already."""
     count = game.training.num_worlds
-    worlds = range(episode * count, (episode + 1) * count)
+    worlds = range(episode * count, (episode + 1) * count) if numbers is None else numbers
     return look(game.market, cast, game.market.reset(worlds, settings.seed), explore=True)

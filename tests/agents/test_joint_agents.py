@@ -129,7 +129,7 @@ def test_both_sides_learn_together():
         users, item = agent.act("users", before, True), agent.act("items", theirs, True)
         pays = (item == 2).float()
         of_items = replace(step(before, users, pays.expand(WORLDS, 2)), observation=theirs, next_observation=theirs,
-                           action=item, reward=-0.3 * pays, response=pays,
+                           action=item, reward=-0.3 * pays, response=pays, weight=torch.ones(WORLDS, 1),
                            **{name: torch.ones(WORLDS, 1, dtype=torch.bool) for name in ("terminated", "valid")},
                            truncated=torch.zeros(WORLDS, 1, dtype=torch.bool))
         agent.learn_from({"users": step(before, users, pays.expand(WORLDS, 2)), "items": of_items})

@@ -97,12 +97,12 @@ def test_every_row_of_a_large_replay_can_be_drawn():
             return None, index
 
     replay = Places(MOST_ROWS)
-    replay.size = 12_000_000
+    replay.added = 12_000_000
     row = torch.cat([torch.arange(1000), replay.size - 1 - torch.arange(100_000)])
     draw = fine_draw(Words((row.double() + 0.5) / replay.size), len(row))
     assert torch.equal(replay.sample(draw)[1], row)
     edge = fine_draw(Words(torch.tensor([0.0, 1.0 - 2.0**-46], dtype=torch.float64)), 2)
-    replay.size = MOST_ROWS
+    replay.added = MOST_ROWS
     assert replay.sample(edge)[1].tolist() == [0, MOST_ROWS - 1]
 
 

@@ -1,0 +1,109 @@
+"""What players keep, as tensors and as all the rest: what a graph needs to know to write it in place.
+
+Parameters of modules and what optimisers keep are written in place by everybody, so that they stay where they are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Iterator
+from copy import copy
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from interplay.agents.parts.counting import Counting
+from interplay.agents.parts.stateful import Stateful
+from interplay.envs.trees import parts_of, with_parts
+from interplay.envs.types import TensorRecord
+
+
+class Leaf(NamedTuple):
+    """A tensor of a tree.
+
+    Attributes:
+        tensor: the tensor.
+        stays: whether it is always written in place, so that no other may take its place.
+        constant: whether nothing writes it.
+    """
+
+    tensor: Tensor
+    stays: bool = False
+    constant: bool = False
+
+
+def leaves(tree: Any, constant: bool = False) -> Iterator[Leaf | Hashable]:
+    """Every tensor of a tree of records, containers and ``Stateful`` objects, and between them what else it consists of.
+
+    Numbers that count are left out.
+    """
+    if isinstance(tree, Tensor):
+        yield Leaf(tree, constant=constant)
+        yield tree.dtype, tree.shape
+    elif isinstance(tree, nn.Module | torch.optim.Optimizer):
+        for tensor in _in_place(tree):
+            yield Leaf(tensor, stays=True)
+            yield tensor.shape
+    elif isinstance(tree, np.ndarray):
+        yield tree.tobytes()
+    elif tree is None or isinstance(tree, int | float | str):
+        yield tree
+    else:
+        constant = constant or (isinstance(tree, TensorRecord) and tree.constant)
+        for name, part in _parts(tree).items():
+            yield name
+            yield from leaves(part, constant)
+
+
+def with_leaves(tree: Any, tensors: Iterator[Tensor]) -> Any:
+    """The tree with these tensors in place of its own; ``Stateful`` objects in it are changed and stay the same."""
+    if isinstance(tree, Tensor):
+        return next(tensors)
+    if isinstance(tree, nn.Module | torch.optim.Optimizer):
+        for _ in _in_place(tree):
+            next(tensors)
+        return tree
+    parts = {name: with_leaves(part, tensors) for name, part in _parts(tree).items()}
+    if isinstance(tree, Stateful):
+        vars(tree).update(parts)
+        return tree
+    return with_parts(tree, parts) if _holds(parts) else tree
+
+
+def stateful(tree: Any) -> Iterator[Stateful]:
+    """Every ``Stateful`` object of a tree."""
+    if isinstance(tree, Stateful):
+        yield tree
+    for part in _parts(tree).values():
+        yield from stateful(part)
+
+
+def _in_place(tree: nn.Module | torch.optim.Optimizer) -> Iterator[Tensor]:
+    if isinstance(tree, nn.Module):
+        yield from (*tree.parameters(), *tree.buffers())
+    else:
+        yield from (kept for state in tree.state.values() for kept in state.values() if isinstance(kept, Tensor))
+
+
+def kept_by(part: Stateful) -> dict[str, Any]:
+    """Its attributes, in containers of their own, but for numbers that count."""
+    return {name: copied(value) for name, value in _parts(part).items()}
+
+
+def copied(value: Any) -> Any:
+    """A list, deque or dict with the same content; anything else as it is."""
+    return copy(value) if isinstance(value, list | deque | dict) else value
+
+
+def _holds(parts: dict[Any, Any]) -> bool:
+    """Whether there are any tensors in these."""
+    return any(isinstance(leaf, Leaf) for part in parts.values() for leaf in leaves(part))
+
+
+def _parts(tree: Any) -> dict[Any, Any]:
+    if not isinstance(tree, Stateful):
+        return dict(parts_of(tree))
+    hidden = {"_on_device", *(tree._counters if isinstance(tree, Counting) else ())}
+    return {name: part for name, part in vars(tree).items() if name not in hidden}
