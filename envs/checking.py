@@ -15,6 +15,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
+import torch
+
 from interplay.envs.types import InterplayError, UnexpectedArgumentError
 
 FLOAT_MAX = 3.4028234663852886e38
@@ -83,8 +85,11 @@ def check_arguments(owner: Callable[..., Any], **values: object) -> None:
     """Check arguments against the type hints of the function or class that takes them.
 
     Raises:
-        InterplayError: the first one that does not fit.
+        InterplayError: the first one that does not fit. Code that is being compiled is not checked: torch cannot trace
+            type hints.
     """
+    if torch.compiler.is_compiling():
+        return
     for name, value in values.items():
         check_value(name, value, hints_of(owner)[name])
 
@@ -93,9 +98,9 @@ def check_value(name: str, value: object, hint: Any) -> None:
     """Check one value.
 
     Raises:
-        InterplayError: it does not fit the hint.
+        InterplayError: it does not fit the hint; see ``check_arguments``.
     """
-    if _fits(value, hint):
+    if torch.compiler.is_compiling() or _fits(value, hint):
         return
     words = [choice for choice in get_args(_plain(hint)) if isinstance(choice, str)]
     if isinstance(value, str) and words:

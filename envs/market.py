@@ -30,13 +30,13 @@ from interplay.envs.observing import (
     side_specs,
     user_mask,
 )
-from interplay.envs.responding import position_factor, responses, state_shift
+from interplay.envs.responding import responses, state_shift
 from interplay.envs.rules import TOLERANCE, Rules
 from interplay.envs.slates import build_slates, candidates_of, draws_of_slates, filled
 from interplay.envs.targets import Targets
 from interplay.envs.threads import on_own_threads
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec
-from interplay.envs.world import Choice, Population, Slate, State, Step, Takings, take, unit
+from interplay.envs.world import Choice, Population, Slate, State, Step, Takings, cell_of, unit
 
 
 class Market:
@@ -152,7 +152,7 @@ class Market:
         items = step.chosen.unsqueeze(2)
         shift = state_shift(self.rules, state, items, self.rules.mechanisms.shift(state, items)).squeeze(2)
         return self.behaviour.targets(step.chosen, step.position > 0, step.response, shift,
-                                      position_factor(self.rules, step.position))
+                                      self.rules.examination[step.position])
 
     @on_own_threads
     def offer(self, state: State, slots: Tensor, log_propensity: Tensor | None = None) -> State:
@@ -209,26 +209,26 @@ class Market:
         """Satiation, mood, taste; who leaves and who returns."""
         if kernels.usable(state.mood):
             return edges.update_users(self.rules, state, choice)
-        c, people, y = self.config, state.population, choice.response.unsqueeze(2)
-        satiation = c.satiation_decay * state.satiation + c.satiation_gain * y * take(people.topics, choice.item)
+        c, y, taken = self.config, choice.response.unsqueeze(2), state.population.of_items(choice.item)
+        satiation = c.satiation_decay * state.satiation + c.satiation_gain * y * taken.topics
         satiation = (satiation - c.satiation_recovery).clamp(0.0, c.satiation_max)
-        mood = c.mood_decay * state.mood + choice.response * take(people.nutrition, choice.item)
+        mood = c.mood_decay * state.mood + choice.response * taken.nutrition
         mood = mood.clamp(-c.mood_max, c.mood_max)
         taste = state.user_vector
         if c.drift_rate > 0.0 or c.drift_noise > 0.0:
-            taste = self._drift(state, take(people.item_vector, choice.item), y)
+            taste = self._drift(state, taken.vector, y)
         active = state.active
         if c.leaving:
-            draw = uniform(state.key, state.time, Stream.RETURN, (c.num_users,))
-            returning = ~active & (draw < c.return_rate)
-            mood = mood.masked_fill(returning, 0.0)
-            active = (active & (mood > TOLERANCE - c.mood_max)) | returning
+            returns = uniform(state.key, state.time, Stream.RETURN, (c.num_users,)) < c.return_rate
+            mood = mood.masked_fill(returns & ~active, 0.0)
+            active = torch.where(active, mood > TOLERANCE - c.mood_max, returns)
         return replace(_remember(state, choice), satiation=satiation, mood=mood, user_vector=taste,
                        active=active)
 
     def _drift(self, state: State, towards: Tensor, y: Tensor) -> Tensor:
         c, shape = self.config, state.user_vector.shape[1:]
-        taste = (1.0 - c.drift_rate * y) * state.user_vector + c.drift_rate * y * towards
+        pull = c.drift_rate * y
+        taste = (1.0 - pull) * state.user_vector + pull * towards
         if c.drift_noise > 0.0:
             taste = taste + c.drift_noise * normal(state.key, state.time, Stream.DRIFT, shape)
         return unit(taste)
@@ -244,14 +244,14 @@ class Market:
         energy, alive = state.energy, state.alive
         if c.budgets:
             energy = (energy - c.upkeep - cost + clicks).clamp(0.0, c.energy_max)
-            energy = torch.where(alive & (energy > TOLERANCE), energy, 0.0)
-            alive = energy > 0.0
+            alive = alive & (energy > TOLERANCE)
+            energy = energy * alive
         size = state.population.segments(c.num_segments).divisor.unsqueeze(1)
         wearout = c.wearout_decay * state.wearout + by_segment / size
         after = replace(after, energy=energy, alive=alive, wearout=wearout, popularity=state.popularity + clicks)
         after, illegal = self._place_boosts(state, after, action)
         own = state.population.margin * clicks - cost
-        return after, Takings(clicks, cost, own, state.alive & ~after.alive, illegal)
+        return after, Takings(clicks, cost, own, state.alive != after.alive, illegal)
 
     def _move_items(self, state: State, after: State, choice: Choice,
                     action: Tensor) -> tuple[State, Takings, Outcome | None]:
@@ -269,18 +269,18 @@ class Market:
 
     def _heard(self, state: State, choice: Choice) -> Tensor:
         """Responses to each item from each segment, float32 ``[B, I, C]``."""
-        cell = choice.item * self.config.num_segments + state.population.segment
+        cell = cell_of(choice.item, state.population.segment, self.config.num_segments)
         return torch.zeros_like(state.wearout).flatten(1).scatter_add_(
             1, cell, choice.response).view_as(state.wearout)
 
     def _place_boosts(self, state: State, after: State, action: Tensor) -> tuple[State, Tensor]:
         """What items do now courts users in the next step; an item that has just died courts nobody."""
+        if not self.config.boost_levels:
+            return after, (action != 0).sum(1)
         action, illegal = _legal(action, boost_mask(self.rules, state))
-        action = torch.where(after.alive, action, 0)
-        levels = max(1, len(self.config.boost_levels))
-        boost = (action - 1).clamp(min=0)
-        level = torch.where(action > 0, boost % levels + 1, 0)
-        return replace(after, boost_segment=boost // levels, boost_level=level), illegal
+        action = action * after.alive
+        return replace(after, boost_segment=self.rules.segment_of[action],
+                       boost_level=self.rules.level_of[action]), illegal
 
     def _update_slates(self, state: State) -> State:
         return state.but(slate=build_slates(self.rules, state))
@@ -296,7 +296,7 @@ class Market:
         if outcome is not None:
             user_own = self.rules.mechanisms.user_reward(state, after, outcome)
             item_own = self.rules.mechanisms.item_reward(state, after, outcome, item_own)
-        gone = state.active & ~after.active if c.return_rate == 0.0 else torch.zeros_like(after.active)
+        gone = state.active != after.active if c.return_rate == 0.0 else torch.zeros_like(after.active)
         user_reward, item_reward = user_own, item_own
         if c.team > 0.0:
             welfare = ((user_own.sum(1) + item_own.sum(1)) / (c.num_users + c.num_items)).unsqueeze(1)
@@ -362,7 +362,6 @@ def _remember(state: State, choice: Choice) -> State:
 
 def _legal(action: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Actions with the forbidden ones turned into 0, and how many those were: ``[B, N]`` and ``[B]``."""
-    inside = (action >= 0) & (action < mask.shape[2])
-    action = torch.where(inside, action, 0)
-    allowed = inside & mask.gather(2, action.unsqueeze(2)).squeeze(2)
-    return torch.where(allowed, action, 0), (~allowed).sum(1)
+    inside = action.clamp(0, mask.shape[2] - 1)
+    allowed = mask.gather(2, inside.unsqueeze(2)).squeeze(2) & (action == inside)
+    return action * allowed, (~allowed).sum(1)

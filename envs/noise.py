@@ -1,10 +1,10 @@
 """Noise as a pure function of (seed, world, step, stream, index).
 
-A counter-based generator: an integer hash in plain 32-bit tensor arithmetic, which gives the same bits on
-every device. There is no state to carry, so one world of a batch replays alone, and a run that stops
-goes on exactly where it was. The multipliers of the mixing rounds are those of "lowbias32", found by Chris
-Wellons' hash-prospector search; the construction is in the spirit of Salmon et al., "Parallel random numbers:
-as easy as 1, 2, 3" (SC 2011).
+A counter-based generator: an integer hash that gives the same bits on every device (``hashing``). There is no state
+to carry, so one world of a batch replays alone, and a run that stops goes on exactly where it was.
+
+On a CPU with numba, and on a GPU with Triton, one compiled loop draws. Elsewhere plain torch code does. A step may be
+a Python integer or a tensor on the device of the key; a CUDA graph can advance only the latter.
 
 Limits: world, step, stream and index have 32 bits each, so that a world has 2^32 different draws for each step and
 stream. What exceeds them is rejected, since it would repeat draws. Seeds may be of any length: 64 bits are used as they
@@ -22,15 +22,12 @@ from torch import Tensor
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from interplay.envs import kernels
+from interplay.envs.hashing import GOLDEN, mix, signed
+from interplay.envs.kernels import noise_operators
 from interplay.envs.types import InterplayError
 
 MOST = 1 << 32
 """Different worlds, steps, and draws of one world in one step and stream."""
-
-_GOLDEN = -1640531527  # 2^32 / golden ratio, as a signed 32-bit integer: spreads consecutive counters
-_STREAM = 0x85EBCA6B  # odd, spreads streams; any would do, since what it makes is hashed
-_MULTIPLIER_1 = 0x7FEB352D
-_MULTIPLIER_2 = 0x846CA68B - (1 << 32)
 
 
 class Stream(IntEnum):
@@ -45,21 +42,6 @@ class Stream(IntEnum):
     ACTION = 7
     REPLAY = 8
     WEIGHTS = 9
-
-
-def _mix(x: Tensor) -> Tensor:
-    """Hash int32 bits, in place. Right shifts are arithmetic, hence the masks."""
-    x ^= (x >> 16) & 0xFFFF
-    x *= _MULTIPLIER_1
-    x ^= (x >> 15) & 0x1FFFF
-    x *= _MULTIPLIER_2
-    x ^= (x >> 16) & 0xFFFF
-    return x
-
-
-def _signed(value: int) -> int:
-    """The low 32 bits of a Python integer as the signed integer that torch.int32 can hold."""
-    return ((value + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
 
 
 def check_draws(what: str, count: int) -> None:
@@ -93,10 +75,10 @@ def world_key(seed: int, worlds: Tensor) -> Tensor:
         raise InterplayError(f"worlds {worlds.min().item()} to {worlds.max().item()} must lie between 0 and 2^32 - 1")
     if seed >= 1 << 64:
         seed = int.from_bytes(hashlib.blake2b(str(seed).encode(), digest_size=8).digest(), "big")
-    low, high = _signed(seed), _signed(seed >> 32)
+    low, high = signed(seed), signed(seed >> 32)
     number = worlds.to(torch.int32)
-    first = _mix(_mix(number * _GOLDEN + low) + high)
-    second = _mix(_mix(number ^ low) * _GOLDEN + first)
+    first = mix(mix(number * GOLDEN + low) + high)
+    second = mix(mix(number ^ low) * GOLDEN + first)
     return torch.stack([first, second], dim=1)
 
 
@@ -105,7 +87,7 @@ def uniform(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...]
 
     Args:
         key: int32 ``[B, 2]`` from ``world_key``.
-        step: the step's number, int32 ``[B]`` or one integer.
+        step: the step's number, int32 ``[B]``, or one for all worlds: int32 ``[1]`` or an integer.
         stream: which use of noise this is.
         shape: shape of the draws of one world.
         offset: index of the first draw, so that a long row can be drawn in pieces.
@@ -120,8 +102,7 @@ def uniform(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...]
     _check_call(step, f"shape={shape}, offset={offset}", offset + count)
     if kernels.usable(key):
         return kernels.uniform(key, step, stream, shape, offset)
-    index = torch.arange(count, dtype=torch.int32, device=key.device)
-    return _uniform(key, step, stream, index, offset).view(key.shape[0], *shape)
+    return noise_operators.uniform(key, step, stream, offset, None, count).view(key.shape[0], *shape)
 
 
 def uniform_rows(key: Tensor, step: Tensor | int, stream: int, first: Tensor, count: int) -> Tensor:
@@ -136,23 +117,7 @@ def uniform_rows(key: Tensor, step: Tensor | int, stream: int, first: Tensor, co
     """
     if kernels.usable(key):
         return kernels.uniform_rows(key, step, stream, first, count)
-    index = first.unsqueeze(1) + torch.arange(count, dtype=torch.int32, device=key.device)
-    return _uniform(key, step, stream, index.flatten(), 0).view(key.shape[0], len(first), count)
-
-
-def _uniform(key: Tensor, step: Tensor | int, stream: int, index: Tensor, offset: int) -> Tensor:
-    """The draws with these indices, int32 ``[n]``, plus ``offset``: float32 ``[B, n]``."""
-    counter = _signed(step * _GOLDEN) if isinstance(step, int) else step * _GOLDEN
-    # Stream and step each go through the hash: as a sum, one stream would be another one some steps later.
-    first = _mix(_mix(key[:, 0] + _signed(stream * _STREAM)) + counter)
-    second = _mix(key[:, 1] ^ first)
-    bits = torch.add((first + _signed(offset * _GOLDEN))[:, None], index, alpha=_GOLDEN)
-    bits ^= (bits >> 15) & 0x1FFFF
-    bits *= _MULTIPLIER_1
-    bits = _mix(bits.bitwise_xor_(second[:, None]))
-    # 23 bits and a half: float32 holds (2^23 - 0.5) exactly, so that 0 and 1 are never returned.
-    bits = (bits >> 9) & 0x7FFFFF
-    return bits.to(torch.float32).add_(0.5).mul_(2.0**-23)
+    return noise_operators.uniform(key, step, stream, 0, first, count)
 
 
 def any_of(key: Tensor, step: Tensor | int, stream: int, mask: Tensor, offset: int = 0) -> Tensor:
@@ -172,8 +137,7 @@ def any_of(key: Tensor, step: Tensor | int, stream: int, mask: Tensor, offset: i
     _check_call(step, f"mask of shape {tuple(mask.shape)}, offset={offset}", offset + count)
     if kernels.usable(mask):
         return kernels.any_of(key, step, stream, mask, offset)
-    draws = uniform(key, step, stream, (count,), offset)
-    return kernels.best(draws.view(mask.shape), mask)
+    return noise_operators.any_of(key, step, stream, offset, mask)
 
 
 def gumbel(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...], offset: int = 0) -> Tensor:

@@ -51,13 +51,13 @@ def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
 
 def user_mask(rules: Rules, state: State) -> Tensor:
     """Bool ``[B, U, 1 + K]``: filled slots, for users who are there; skipping is always allowed."""
-    return rules.mechanisms.user_mask(state, _slot_mask(state))
+    return rules.mechanisms.user_mask(state, _slot_mask(rules, state))
 
 
-def _slot_mask(state: State) -> Tensor:
+def _slot_mask(rules: Rules, state: State) -> Tensor:
     """The same as if there were no mechanisms."""
     slots = state.slate.valid & state.active.unsqueeze(2)
-    return torch.cat([torch.ones_like(slots[..., :1]), slots], dim=2)
+    return torch.cat([rules.always.expand(*state.active.shape, 1), slots], dim=2)
 
 
 def item_mask(rules: Rules, state: State) -> Tensor:
@@ -72,11 +72,13 @@ def boost_mask(rules: Rules, state: State) -> Tensor:
     served and for the upkeep of both steps. Responses may add to it, but no item can count on them.
     """
     config, cost = rules.config, rules.cost[1:]
+    if not config.boost_levels:
+        return torch.ones_like(state.alive).unsqueeze(2)
     can = state.alive.unsqueeze(2).expand(-1, -1, cost.shape[0])
     if config.budgets:
         spare = (state.energy - rules.cost[state.boost_level] - 2.0 * config.upkeep).clamp(min=0.0) + TOLERANCE
         can = can & (cost <= spare.unsqueeze(2))
-    return torch.cat([torch.ones_like(state.alive).unsqueeze(2), can.repeat(1, 1, config.num_segments)], dim=2)
+    return torch.cat([rules.always.expand(*state.alive.shape, 1), *[can] * config.num_segments], dim=2)
 
 
 def platform_spec(rules: Rules, users: SideSpec) -> SideSpec:
@@ -146,16 +148,14 @@ def _user_view(rules: Rules, state: State, examination: Tensor) -> tuple[Tensor,
     own = torch.cat([*self_knowledge, people.user_features], dim=2)
     most = state.popularity.amax(1, keepdim=True).clamp(min=1.0)
     rows = take(people.item_rows, items)
-    options = rows.new_empty(*items.shape, rows.shape[3] + 3)
-    options[..., :2] = rows[..., 1:3]
-    options[..., 2], options[..., 3] = wearout_of(state, items), take(state.energy / config.energy_max, items)
-    options[..., 4], options[..., 5] = take(state.popularity / most, items), examination
-    options[..., 6:] = rows[..., 3:]
+    varying = (wearout_of(state, items), take(state.energy / config.energy_max, items),
+               take(state.popularity / most, items), examination.expand(items.shape))
+    options = torch.cat([rows[..., 1:3], *(column.unsqueeze(3) for column in varying), rows[..., 3:]], dim=3)
     if knows:
         first = 6 + config.num_topics
         options[..., first:first + config.embedding_size] *= state.user_vector.unsqueeze(2)
     options *= valid.unsqueeze(3)  # an empty slot has no features
-    return _bounded(own), _bounded(options), _slot_mask(state)
+    return _bounded(own), _bounded(options), _slot_mask(rules, state)
 
 
 def observe_items(rules: Rules, state: State, privileged: bool) -> Observation:

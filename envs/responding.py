@@ -7,7 +7,7 @@ from torch import Tensor
 
 from interplay.envs.noise import Stream, uniform
 from interplay.envs.rules import Rules
-from interplay.envs.world import State, take
+from interplay.envs.world import State, cell_of, take
 
 
 def response_rate(rules: Rules, state: State, items: Tensor, position: Tensor, extra: Tensor | None) -> Tensor:
@@ -17,14 +17,13 @@ def response_rate(rules: Rules, state: State, items: Tensor, position: Tensor, e
         rules: the market's.
         state: the worlds.
         items: int64 ``[B, U, K]``, items that users consider.
-        position: int64, broadcasts to ``items``: the slot that each is in, from 1.
+        position: int64, broadcasts to ``items``: the slot that each is in, from 1; 0 = skipped, which has rate 0.
         extra: float32 ``[B, U, K]``, what ``rules.mechanisms`` add to the logit; None = nothing.
 
     Returns:
         float32 ``[B, U, K]`` in [0, 1].
     """
-    rate = rules.behaviour.response(state, items, state_shift(rules, state, items, extra))
-    return rate if rules.config.position_bias == 0.0 else rate * position_factor(rules, position)
+    return rules.behaviour.response(state, items, state_shift(rules, state, items, extra)) * rules.noticed[position]
 
 
 def responses(rules: Rules, state: State, item: Tensor, position: Tensor, extra: Tensor | None,
@@ -41,15 +40,9 @@ def responses(rules: Rules, state: State, item: Tensor, position: Tensor, extra:
     """
     extra = None if extra is None else extra.unsqueeze(2)
     rate = response_rate(rules, state, item.unsqueeze(2), position.unsqueeze(2), extra).squeeze(2)
-    rate = torch.where(position > 0, rate, 0.0)
     if rules.config.response_mode == "mean":
         return rate
     return (uniform(state.key, state.time, Stream.RESPONSE, item.shape[1:], first) < rate).to(torch.float32)
-
-
-def position_factor(rules: Rules, position: Tensor) -> Tensor:
-    """rho_k of slots k, float32 of the same shape."""
-    return position.clamp(min=1).to(torch.float32) ** -rules.config.position_bias
 
 
 def state_shift(rules: Rules, state: State, items: Tensor, extra: Tensor | None) -> Tensor:
@@ -57,7 +50,7 @@ def state_shift(rules: Rules, state: State, items: Tensor, extra: Tensor | None)
     config = rules.config
     shift = (config.mood_weight * state.mood).unsqueeze(2).expand(items.shape)
     if config.satiation_weight > 0.0:
-        topics = take(state.population.topics, items)
+        topics = state.population.of_items(items).topics
         shift = shift - config.satiation_weight * (state.satiation.unsqueeze(2) * topics).sum(-1)
     if config.wearout_weight > 0.0:
         shift = shift - config.wearout_weight * wearout_of(state, items)
@@ -66,6 +59,5 @@ def state_shift(rules: Rules, state: State, items: Tensor, extra: Tensor | None)
 
 def wearout_of(state: State, items: Tensor) -> Tensor:
     """f_j[c(u)], float32 ``[B, U, K]``."""
-    num_segments = state.wearout.shape[2]
-    cell = items * num_segments + state.population.segment.unsqueeze(2)
+    cell = cell_of(items, state.population.segment.unsqueeze(2), state.wearout.shape[2])
     return take(state.wearout.flatten(1), cell)

@@ -28,7 +28,11 @@ class Rules(NamedTuple):
         factor: float32 ``[1 + L]``, xi by level, 1 for rest.
         cost: float32 ``[1 + L]``, what each level costs.
         log_factor: float32 ``[1 + L]``.
+        level_of: int64 ``[1 + C * L]``, the boost level of each action of an item.
+        segment_of: int64 ``[1 + C * L]``, the segment of each action of an item.
+        always: bool ``[1, 1, 1]``, True: the mask of action 0.
         examination: float32 ``[1 + K]``, rho_k of each slot, 1 for a skip.
+        noticed: float32 ``[1 + K]``, the same, but 0 for a skip.
         segment_numbers: int64 ``[C]``.
         lists: the behaviour's ``candidates()``, or None where all users may be offered all items.
         item_numbers: int64 ``[1, 1, I]``, as kernels read them.
@@ -42,7 +46,11 @@ class Rules(NamedTuple):
     factor: Tensor
     cost: Tensor
     log_factor: Tensor
+    level_of: Tensor
+    segment_of: Tensor
+    always: Tensor
     examination: Tensor
+    noticed: Tensor
     segment_numbers: Tensor
     lists: Lists | None
     item_numbers: NDArray[np.int64]
@@ -56,10 +64,15 @@ class Rules(NamedTuple):
         factor = torch.tensor((1.0, *config.boost_levels), device=device)
         found = behaviour.candidates()
         lists = None if found is None else Lists.make(*found, config.slate_size, config.num_items).to(device)
-        slot = torch.arange(1 + config.slate_size, device=device).clamp(min=1)
+        slot = torch.arange(1 + config.slate_size, device=device)
+        examination = slot.clamp(min=1).to(torch.float32) ** -config.position_bias
+        levels, segments = len(config.boost_levels), range(config.num_segments)
+        level_of = [0, *(1 + level for _ in segments for level in range(levels))]
+        segment_of = [0, *(segment for segment in segments for _ in range(levels))]
         formula = config.response_mode == "sampled" and behaviour.formula == "preference"
         known = kernels.numbers(config, tolerance=TOLERANCE, mood_floor=TOLERANCE - config.mood_max, formula=formula)
         return cls(config, behaviour, factor, config.boost_cost * (factor - 1.0), factor.log(),
-                   slot.to(torch.float32) ** -config.position_bias,
+                   torch.tensor(level_of, device=device), torch.tensor(segment_of, device=device),
+                   torch.ones(1, 1, 1, dtype=torch.bool, device=device), examination, examination * (slot > 0),
                    torch.arange(config.num_segments, device=device), lists,
                    np.arange(config.num_items).reshape(1, 1, -1), known, formula, ActiveMechanisms(config, device))

@@ -14,7 +14,8 @@ from interplay.envs.noise import Stream, as_gumbel, gumbel, uniform_rows
 from interplay.envs.rules import Rules
 from interplay.envs.world import Slate, State, take
 
-_CHUNK = 1 << 22  # scores held at once while users are ranked: 16 MiB of float32
+_CHUNK = 1 << 22  # scores held at once while users are ranked: 16 MiB of float32, about a CPU's cache
+_CHUNK_ON_GPU = 1 << 27  # where only memory limits them: 512 MiB
 
 
 def plackett_luce(score: Tensor, noise: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -50,6 +51,11 @@ def log_boosts(rules: Rules, state: State) -> Tensor:
     return boosts.scatter_(1, state.boost_segment.unsqueeze(1), rules.log_factor.take(state.boost_level).unsqueeze(1))
 
 
+def _boosts_of_living(rules: Rules, state: State) -> Tensor:
+    """The same, but -inf for dead items, which no slate may show."""
+    return log_boosts(rules, state).masked_fill(~state.alive.unsqueeze(1), -torch.inf)
+
+
 def segment_means(rules: Rules, state: State) -> Tensor:
     """Mean taste of each segment, float32 ``[B, C, D]``."""
     segments = state.population.segments(rules.config.num_segments)
@@ -68,7 +74,7 @@ def build_slates(rules: Rules, state: State) -> Slate:
         return _fixed(rules, state)
     if rules.lists is None and kernels.usable(state.energy) and not rules.mechanisms.have("slate_score"):
         return _drawn(rules, state)
-    boosts = log_boosts(rules, state)
+    boosts = _boosts_of_living(rules, state)
     if rules.lists is not None:
         return _from_lists(rules, state, boosts, rules.lists)
     retrieved = _retrieve(rules, state, boosts) if _retrieves(rules) else None
@@ -98,15 +104,17 @@ def _from_lists(rules: Rules, state: State, boosts: Tensor, lists: Lists) -> Sla
 
 
 def _chunks(rules: Rules, num_worlds: int, num_users: int, width: int) -> Iterator[slice]:
-    """Stretches of users, so few that the scores of their ``width`` candidates fit a cache."""
+    """Stretches of users, so few that the scores of their ``width`` candidates fit a CPU's cache or a GPU's memory."""
     config = rules.config
     each = config.num_items if _dense(rules, width) else width * config.embedding_size
-    chunk = max(1, _CHUNK // (num_worlds * each))
+    chunk = max(1, (_CHUNK_ON_GPU if rules.cost.is_cuda else _CHUNK) // (num_worlds * each))
     return (slice(u, min(u + chunk, num_users)) for u in range(0, num_users, chunk))
 
 
 def _joined(parts: Sequence[Slate]) -> Slate:
     """Slates of some users and those of the next."""
+    if len(parts) == 1:
+        return parts[0]
     return Slate(*(torch.cat(column, dim=1) for column in zip(*(part.tensors() for part in parts), strict=True)))
 
 
@@ -116,11 +124,11 @@ def _drawn(rules: Rules, state: State) -> Slate:
     These are drawn for one user at a time. Torch may add up products of one user in another order than those of all,
     so that where two values are within a rounding of each other, all at once could still have given the other.
     """
-    retrieved = _retrieve(rules, state, log_boosts(rules, state)) if _retrieves(rules) else None
+    retrieved = _retrieve(rules, state, _boosts_of_living(rules, state)) if _retrieves(rules) else None
     slate, close = edges.draw_slates(rules, state, retrieved)
     for world, user in close:
         one = state.of_one(world)
-        exact = _from_segment(rules, one, log_boosts(rules, one),
+        exact = _from_segment(rules, one, _boosts_of_living(rules, one),
                               None if retrieved is None else retrieved[world:world + 1], slice(user, user + 1))
         for column, values in zip(slate.tensors(), exact.tensors(), strict=True):
             column[world, user] = values[0, 0]
@@ -148,7 +156,7 @@ def candidates_of(rules: Rules, state: State) -> Slate:
         items, listed = rules.lists.padded()
         items = items.expand(*segment.shape, -1)
     elif _retrieves(rules):
-        items = take(_retrieve(rules, state, log_boosts(rules, state)), segment)
+        items = take(_retrieve(rules, state, _boosts_of_living(rules, state)), segment)
     else:
         items = torch.arange(rules.config.num_items, device=segment.device).expand(*segment.shape, -1)
     valid = take(state.alive, items)
@@ -199,7 +207,7 @@ def _retrieve(rules: Rules, state: State, boosts: Tensor) -> Tensor:
     """The M items of each segment that suit its mean taste best, boosts counted: int64 ``[B, C, M]``."""
     config = rules.config
     score = segment_means(rules, state) @ state.population.item_vector.transpose(1, 2) / config.temperature + boosts
-    return score.masked_fill(~state.alive.unsqueeze(1), -torch.inf).topk(config.num_candidates, dim=-1).indices
+    return score.topk(config.num_candidates, dim=-1).indices
 
 
 def _rank(rules: Rules, state: State, boosts: Tensor, users: Tensor | slice, candidates: Tensor | None,
@@ -209,7 +217,7 @@ def _rank(rules: Rules, state: State, boosts: Tensor, users: Tensor | slice, can
     Args:
         rules: the market's.
         state: the worlds.
-        boosts: float32 ``[B, C, I]``, what they add to scores.
+        boosts: float32 ``[B, C, I]``, what they add to scores; -inf for dead items.
         users: int64 ``[U']``.
         candidates: int64 ``[B, U', M]``, the items to rank; None = all.
         valid: bool ``[U', M]``, False for padding; None = there is none.
@@ -219,13 +227,11 @@ def _rank(rules: Rules, state: State, boosts: Tensor, users: Tensor | slice, can
     taste, segment = state.user_vector[:, users], state.population.segment[:, users]
     if candidates is None or _dense(rules, candidates.shape[2]):
         score = taste @ state.population.item_vector.transpose(1, 2) / config.temperature + take(boosts, segment)
-        score = score.masked_fill(~state.alive.unsqueeze(1), -torch.inf)
         score = score if candidates is None else score.gather(2, candidates)
     else:
         vector = take(state.population.item_vector, candidates)
         cell = segment.unsqueeze(2) * config.num_items + candidates
         score = (vector @ taste.unsqueeze(3)).squeeze(3) / config.temperature + take(boosts.flatten(1), cell)
-        score = score.masked_fill(~take(state.alive, candidates), -torch.inf)
     score = rules.mechanisms.scored(state, users, candidates, score)
     score = score if valid is None else score.masked_fill(~valid, -torch.inf)
     index, shown, log_propensity = plackett_luce(score, noise, config.slate_size)

@@ -37,8 +37,10 @@ def on_own_threads(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def call(*arguments: P.args, **options: P.kwargs) -> R:
+        if torch.compiler.is_compiling():  # which cannot trace a number of threads
+            return function(*arguments, **options)
         before, wanted = torch.get_num_threads(), kernels.num_threads
-        if before == wanted or torch.compiler.is_compiling():
+        if before == wanted:
             return function(*arguments, **options)
         torch.set_num_threads(wanted)
         try:

@@ -69,6 +69,15 @@ class Segments(NamedTuple):
     share: Tensor
 
 
+class Items(NamedTuple):
+    """What never changes of some items, ``[B, ...]`` or ``[B, ..., G]`` or ``[B, ..., D]``; see ``Population``."""
+
+    appeal: Tensor
+    nutrition: Tensor
+    topics: Tensor
+    vector: Tensor
+
+
 @dataclass(frozen=True)
 class Population(WorldRecord):
     """Who lives in each world: what a behaviour decides before the first step.
@@ -117,6 +126,12 @@ class Population(WorldRecord):
         if all(table.shape[2] == 0 or len(once(table)) == 1 for table in tables):
             tables = [table[:1] for table in tables]
         return torch.cat(tables, dim=2).expand(len(self.item_vector), -1, -1)
+
+    def of_items(self, items: Tensor) -> Items:
+        """What never changes of the items ``items`` int64 ``[B, ...]``, gathered at once."""
+        rows = take(self.item_rows, items)
+        first, last = 3 + self.topics.shape[2], 3 + self.topics.shape[2] + self.item_vector.shape[2]
+        return Items(rows[..., 1], rows[..., 2], rows[..., 3:first], rows[..., first:last])
 
     @cached_property
     def shown_rows(self) -> Tensor:
@@ -404,7 +419,7 @@ def take(table: Tensor, index: Tensor) -> Tensor:
     if table.shape[0] == 1 or table.stride(0) == 0:  # the same people in every world
         rows, flat = table[0], index
     else:
-        first = torch.arange(table.shape[0], device=table.device) * table.shape[1]
+        first = torch.arange(0, table.shape[0] * table.shape[1], table.shape[1], device=table.device)
         rows, flat = table.flatten(0, 1), index + first.view(-1, *[1] * (index.dim() - 1))
     return rows.index_select(0, flat.flatten()).view(*index.shape, table.shape[2])
 
@@ -413,6 +428,11 @@ def one_hot(index: Tensor, count: int, dtype: torch.dtype = torch.float32) -> Te
     """1 at each index, else 0: int64 ``[...]`` to ``[..., count]``. Torch's own reads the indices on a CPU."""
     zeros = torch.zeros(*index.shape, count, dtype=dtype, device=index.device)
     return zeros.scatter_(-1, index.unsqueeze(-1), 1)
+
+
+def cell_of(items: Tensor, segment: Tensor, num_segments: int) -> Tensor:
+    """Places of items and segments in tables ``[B, I * C]``; the first two broadcast together."""
+    return items if num_segments == 1 else items * num_segments + segment
 
 
 def unit(vector: Tensor) -> Tensor:

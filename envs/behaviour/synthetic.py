@@ -56,9 +56,8 @@ class SyntheticBehaviour(Behaviour):
     @implements("preference")
     def response(self, state: State, items: Tensor, shift: Tensor) -> Tensor:
         """The sigmoid of the preference plus ``shift``."""
-        people = state.population
-        weight, user = people.weight[:, None, None], state.user_vector.unsqueeze(2)
-        base = preference(weight, user, take(people.item_vector, items), take(people.appeal, items))
+        people, taken = state.population, state.population.of_items(items)
+        base = preference(people.weight[:, None, None], state.user_vector.unsqueeze(2), taken.vector, taken.appeal)
         return torch.sigmoid(base + shift)
 
 

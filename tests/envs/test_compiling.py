@@ -1,0 +1,46 @@
+"""A whole step compiles into one graph, and goes the same way."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from interplay.envs import kernels
+from interplay.envs.market import Market
+from interplay.envs.noise import Stream, any_of
+from interplay.envs.presets import find_preset, presets
+from interplay.envs.types import SIDES
+from interplay.envs.world import State
+
+
+def step_of(market: Market, with_platform: bool) -> Callable[[State], tuple[State, list[Tensor]]]:
+    """One step with random actions; gives the new state, and all that agents saw and earned."""
+
+    def step(state: State) -> tuple[State, list[Tensor]]:
+        seen = [market.observe(state, side) for side in SIDES]
+        if with_platform:
+            seen.append(market.observe(state, "platform"))
+            slots = seen[-1].ids[..., :state.slate.items.shape[2]] + 1
+            state = market.offer(state, slots)
+            seen[0] = market.observe(state, "users")
+        action = [any_of(state.key, state.time, Stream.ACTION, each.mask) for each in seen[:2]]
+        state, happened = market.step(state, *action)
+        return state, [table for record in (*seen, happened) for table in record.tensors()]
+
+    return step
+
+
+@pytest.mark.parametrize("name", presets())
+def test_observations_and_a_step_compile_into_one_graph(name: str) -> None:
+    preset = find_preset(name)
+    market = preset.market()
+    step = step_of(market, preset.training.side == "platform")
+    torch.compiler.reset()
+    compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
+    one = other = market.reset(range(3))
+    with kernels.switched_off():
+        for _ in range(3):
+            (one, seen), (other, also_seen) = step(one), compiled(other)
+            for a, b in zip([*one.tensors(), *seen], [*other.tensors(), *also_seen], strict=True):
+                assert torch.equal(a.nan_to_num(), b.nan_to_num())
