@@ -60,7 +60,7 @@ class Bench:
     def free(self) -> None:
         """Release the memory of what was measured before, and forget its peak."""
         gc.collect()
-        if self.on_gpu:
+        if self.on_gpu and torch.cuda.is_initialized():
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(self.device)
 
@@ -90,7 +90,7 @@ class Bench:
             for _ in range(count):
                 call()
             self.wait()
-        there = [event for event in found.events() if event.device_type == torch.autograd.DeviceType.CUDA
+        there = [event for event in found.events() if event.device_type.name == "CUDA"
                  and not getattr(event, "is_user_annotation", False)]
         return {"kernels": len(there) / count,
                 "gpu_ms": sum(event.device_time_total for event in there) / count / 1e3}

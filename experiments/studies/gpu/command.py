@@ -25,8 +25,7 @@ _SECONDS, _QUICK_SECONDS = 0.5, 0.02
 
 @dataclass(frozen=True)
 class GpuSettings:
-    """Measure what the product does on one GPU, in at most six minutes: is it right, how fast is it, how soon does it
-    learn."""
+    """Measure in at most six minutes what the product does on one GPU: is it right, how fast, how soon does it learn."""
 
     device: Literal["cuda", "cpu"] = "cuda"
     """Where to measure; cpu shows that the study runs, without a GPU."""

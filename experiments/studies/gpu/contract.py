@@ -8,7 +8,7 @@ from functools import partial
 from interplay.agents import agents, find_agent
 from interplay.agents.testing import AgentError, check_agent
 from interplay.experiments.studies.gpu.bench import Bench, Case, Row
-from interplay.experiments.studies.gpu.settings import SOON
+from interplay.experiments.studies.gpu.settings import soon_of
 
 _QUICK = ("first", "matrix-factorisation")
 
@@ -21,10 +21,8 @@ def cases(bench: Bench) -> Iterator[Case]:
 
 def _check(bench: Bench, name: str) -> Row:
     kind = find_agent(name)
-    known = kind.Options.__dataclass_fields__
-    options = kind.Options(**{option: value for option, value in SOON.items() if option in known})
     try:
-        check_agent(kind, options, device_steps=1, device=bench.device)
+        check_agent(kind, kind.Options(**soon_of(kind)), device_steps=1, device=bench.device)
     except AgentError as error:
         return {"kept": False, "fault": str(error)}
     return {"kept": True, "fault": ""}

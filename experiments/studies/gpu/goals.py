@@ -31,7 +31,8 @@ class Goal(NamedTuple):
         """A line of the table."""
         assert self.found is not None
         met = self.found <= self.wanted if self.most else self.found >= self.wanted
-        return [self.what, f"{self.found:,.3g}", f"{'at most' if self.most else 'at least'} {self.wanted:,.3g}", yes(met)]
+        bound = "at most" if self.most else "at least"
+        return [self.what, f"{self.found:,.3g}", f"{bound} {self.wanted:,.3g}", yes(met)]
 
 
 def goals(found: Found) -> str:

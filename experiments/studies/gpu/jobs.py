@@ -59,7 +59,7 @@ class Runner:
         Where there are few cores, or no GPU, everything runs in turn.
         """
         side_by_side = self.device == "cuda" and usable_cores() >= _MANY_CORES
-        with ThreadPoolExecutor(usable_cores() // 2 if side_by_side else 1) as pool:
+        with ThreadPoolExecutor(usable_cores() - 2 if side_by_side else 1) as pool:
             list(pool.map(self._job, self._jobs("checks", names, side_by_side)))
         with ThreadPoolExecutor(2 if side_by_side else 1) as pool:
             list(pool.map(self._in_turn, [self._jobs(lane, names, False) for lane in ("device", "cpu")]))
@@ -92,13 +92,14 @@ class Runner:
 
     def _next(self, job: Job, first: int) -> int:
         """Number of the first case that has no row."""
-        done = [row["case"] for row in read_rows(self.out) if row["section"] == job.section
-                and row["case"] % job.parts == job.part]
+        done: list[int] = [row["case"] for row in read_rows(self.out) if row["section"] == job.section
+                           and row["case"] % job.parts == job.part]
         return max([first, *(number + 1 for number in done)])
 
     def _command(self, job: Job, until: float, first: int) -> list[str]:
+        device = "cpu" if SECTIONS[job.section].lane == "cpu" else self.device
         numbers = {"seconds": self.seconds, "part": job.part, "parts": job.parts, "first": first, "until": until}
-        return [sys.executable, "-m", "interplay.experiments.studies.gpu.child", job.section, "--device", self.device,
+        return [sys.executable, "-m", "interplay.experiments.studies.gpu.child", job.section, "--device", device,
                 "--out", str(self.out), *(["--quick"] if self.quick else []),
                 *(word for name, value in numbers.items() for word in (f"--{name}", str(value)))]
 

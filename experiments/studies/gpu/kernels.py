@@ -17,14 +17,18 @@ _SIZES = (Size("kale", 1 << 12), Size("kale", 1 << 19), Size("town", 16), Size("
 _TINY = (Size("kale", 4),)
 
 
-def cases(bench: Bench) -> Iterator[Case]:
-    """A profile of each, apart from all timings, which it would disturb."""
+def cases_of_core(bench: Bench) -> Iterator[Case]:
+    """A profile of each way to run a step, apart from all timings, which it would disturb."""
     for size in bench.sized(_SIZES, _TINY):
         for mode in (EAGER, CAPTURED):
-            yield Case({**size.row, "mode": mode, "part": "core"}, partial(_core, bench, size, mode))
+            yield Case({**size.row, "mode": mode}, partial(_core, bench, size, mode))
+
+
+def cases_of_training(bench: Bench) -> Iterator[Case]:
+    """The same of training iterations."""
     for training in bench.sized(OWN, (Training("kale", "pqn", 4),)):
         for mode, capture in CAPTURE.items():
-            yield Case({**training.row, "mode": mode, "part": "training"}, partial(_train, bench, training, capture))
+            yield Case({**training.row, "mode": mode}, partial(_train, bench, training, capture))
 
 
 @torch.no_grad()

@@ -56,9 +56,9 @@ def _synchronisation(found: Found) -> str:
     if not rows:
         return ""
     checked = [row for row in rows if row["checked"]]
-    text = (f"Of {len(checked)} market steps, resets and training iterations, {sum(row['clean'] for row in checked)} "
-            "never make the host wait for the GPU."
-            if checked else f"{len(rows)} market steps, resets and training iterations ran; only a GPU shows which wait.")
+    clean = sum(row["clean"] for row in checked)
+    text = (f"{clean} of {len(checked)} market steps, resets and training iterations never wait for the GPU." if checked
+            else f"{len(rows)} market steps, resets and training iterations ran; only a GPU shows which of them wait.")
     waiting = [f"- {row['preset']} {row.get('agent', '')} {row['part']}: {row['where']}".replace("  ", " ")
                for row in checked if not row["clean"]]
     return "\n".join([text, *waiting])
@@ -83,9 +83,9 @@ def _core(found: Found) -> str:
     sizes = list(dict.fromkeys(_size(row) for row in found.measured("core")))
     rows = []
     for size in sizes:
-        by_mode = {row["mode"]: row for row in found.measured("core") if _size(row) == size}
+        by_mode, counted = ({row["mode"]: row for row in found.measured(section) if _size(row) == size}
+                            for section in ("core", "kernels-core"))
         peer = found.one("vmas", worlds=size[1]) if size[0] == "kale" else None
-        counted = {row["mode"]: row for row in found.measured("kernels") if row["part"] == "core" and _size(row) == size}
         rows.append([size[0], f"{size[1]:,}", size[2],
                      *(number(by_mode.get(mode), "agent_steps_per_s", 1e6) for mode in (EAGER, CAPTURED, COMPILED)),
                      number(peer, "agent_steps_per_s", 1e6),
@@ -128,8 +128,7 @@ def _trained(found: Found, preset: str, agent: str, worlds: Any) -> list[str]:
     eager, captured = (found.one("training", mode=mode, **one) for mode in (EAGER, CAPTURED))
     cpu = found.one("training-cpu", **one)
     best = captured or eager
-    counted = {row["mode"]: row for row in found.measured("kernels") if row["part"] == "training"
-               and _kind(row) == (preset, agent, worlds)}
+    counted = {row["mode"]: row for row in found.measured("kernels-training") if _kind(row) == (preset, agent, worlds)}
     return [preset, agent, f"{(best or cpu or {}).get('num_worlds', 0):,}", number(eager, "ms"), number(captured, "ms"),
             number(best, "transitions_per_s"), number(best, "agent_steps_per_s"), number(cpu, "transitions_per_s"),
             number(best, "transitions_per_s", cpu["transitions_per_s"]) if cpu else "", *_kernels(counted),

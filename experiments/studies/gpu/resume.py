@@ -29,18 +29,21 @@ def cases(bench: Bench) -> Iterator[Case]:
 
 
 def _resumed(bench: Bench, training: Training, capture: Any) -> Row:
-    half = bench.sized(60, 6)
     with tempfile.TemporaryDirectory() as folder:
         run = Run.start(training.settings(bench, capture), Path(folder))
         run.write_config()
-        repeated(lambda: iterate(run), half)
+        _play(bench, run)
         run.save()
         other = Run.load(Path(folder), run.settings.device)
-        for each in (run, other):
-            repeated(lambda each=each: iterate(each), half)
+    for each in (run, other):
+        _play(bench, each)
     gaps = [_gap(one, two) for one, two in zip(_leaves(_all_of(run)), _leaves(_all_of(other)), strict=True)]
     return {"equal": not any(gaps), "tensors": len(gaps), "differ": sum(gap > 0.0 for gap in gaps),
             "largest": max(gaps)}
+
+
+def _play(bench: Bench, run: Run) -> None:
+    repeated(lambda: iterate(run), bench.sized(60, 6))
 
 
 def _all_of(run: Run) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def _plain(value: Any) -> Any:
 def _line(row: Row) -> str:
     """A line of progress."""
     shown = [f"{name}={_short(value)}" for name, value in row.items()
-             if name not in ("section", "case", "part", "trace", "curve") or (name == "part" and value)]
+             if name not in ("section", "case", "trace", "curve")]
     return f"[{row['section']}] {' '.join(shown)}"
 
 

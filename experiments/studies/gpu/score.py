@@ -6,8 +6,6 @@ import time
 from collections.abc import Iterator
 from functools import partial
 
-import torch
-
 from interplay.envs.presets import find_preset
 from interplay.experiments.common.threads import working_threads
 from interplay.experiments.exact.oracles import solve
@@ -29,12 +27,11 @@ _TINY = (Training("kale", "pqn", 16, 2),)
 def cases(bench: Bench) -> Iterator[Case]:
     """On the device, in many worlds."""
     for training in bench.sized(_ON_DEVICE, _TINY):
-        yield Case(training.row, partial(_race, bench, training, 8.0))
+        yield Case(training.row, partial(_race, bench, training, 5.0))
 
 
 def cases_on_cpu(bench: Bench) -> Iterator[Case]:
     """On the CPU, at the sizes that presets recommend."""
-    bench = Bench(torch.device("cpu"), bench.quick, bench.seconds)
     for training in bench.sized(_OWN, _TINY):
         yield Case(training.row, partial(_on_threads, bench, training))
 
@@ -47,7 +44,7 @@ def _on_threads(bench: Bench, training: Training) -> Row:
 def _race(bench: Bench, training: Training, longest: float) -> Row:
     """Train, and evaluate without exploration now and then. Only training counts as time."""
     wanted = _wanted(training.preset)
-    longest = bench.sized(longest if wanted is not None else 8.0, 0.2)
+    longest = bench.sized(longest if wanted is not None else 6.0, 0.2)
     pause = bench.sized(0.25 if wanted is not None else longest / 2, 0.1)
     learner = Learner(training.settings(bench, "auto"))
     seconds, curve = 0.0, list[tuple[float, float]]()

@@ -39,16 +39,17 @@ class Section(NamedTuple):
 
 
 SECTIONS = {
+    "contract": Section(contract.cases, 65, "checks", parts=8),
     "parity": Section(parity.cases, 65, "checks"),
     "synchronisation": Section(synchronisation.cases, 65, "checks"),
-    "contract": Section(contract.cases, 65, "checks", parts=8),
     "resume": Section(resume.cases, 65, "checks", parts=2),
     "machine": Section(machine.cases, 15, "device"),
-    "core": Section(core.cases, 75, "device"),
+    "core": Section(core.cases, 85, "device"),
     "vmas": Section(peer.cases, 15, "device"),
-    "training": Section(training.cases, 70, "device"),
-    "score": Section(score.cases, 75, "device"),
-    "kernels": Section(kernels.cases, 40, "device"),
+    "training": Section(training.cases, 65, "device"),
+    "score": Section(score.cases, 70, "device"),
+    "kernels-core": Section(kernels.cases_of_core, 15, "device"),
+    "kernels-training": Section(kernels.cases_of_training, 30, "device"),
     "training-cpu": Section(training.cases_on_cpu, 110, "cpu"),
     "score-cpu": Section(score.cases_on_cpu, 160, "cpu"),
 }

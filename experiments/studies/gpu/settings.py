@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from interplay.agents import find_agent
+from interplay.agents import Player, find_agent
 from interplay.envs.presets import find_preset
 from interplay.envs.types import Side
 from interplay.experiments.common.settings import TrainSettings
@@ -44,8 +44,9 @@ class Training(NamedTuple):
 
     def settings(self, bench: Bench, capture: Capture, **more: Any) -> TrainSettings:
         """The settings of a run on the bench's device."""
-        players = {} if self.agent is None else {side_of(self.preset, self.agent): self.agent}
-        given: dict[str, Any] = {**players, **_captures(capture), **more}
+        given: dict[str, Any] = {**_captures(capture), **more}
+        if self.agent is not None:
+            given[side_of(self.preset, self.agent)] = self.agent
         return TrainSettings(preset=self.preset, device="cuda" if bench.on_gpu else "cpu", num_worlds=self.worlds,
                              episodes=self.episodes, **given)
 
@@ -62,8 +63,12 @@ def side_of(preset: str, agent: str) -> Side:
 
 def soon(agent: str) -> tuple[str, ...]:
     """Those of ``SOON`` that the agent has, as options of a command line."""
-    known: Mapping[str, Any] = find_agent(agent).Options.__dataclass_fields__
-    return tuple(f"{name}={value}" for name, value in SOON.items() if name in known)
+    return tuple(f"{name}={value}" for name, value in soon_of(find_agent(agent)).items())
+
+
+def soon_of(kind: type[Player]) -> dict[str, int]:
+    """Those of ``SOON`` that the agent has."""
+    return {f.name: SOON[f.name] for f in fields(kind.Options) if f.name in SOON}
 
 
 def _captures(capture: Capture) -> dict[str, str]:

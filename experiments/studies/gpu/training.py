@@ -6,8 +6,6 @@ import time
 from collections.abc import Iterator
 from functools import partial
 
-import torch
-
 from interplay.experiments.common.threads import working_threads
 from interplay.experiments.studies.gpu.bench import Bench, Case, Row, repeated
 from interplay.experiments.studies.gpu.playing import CAPTURED, EAGER
@@ -34,7 +32,6 @@ def cases(bench: Bench) -> Iterator[Case]:
 
 def cases_on_cpu(bench: Bench) -> Iterator[Case]:
     """The same on this machine's CPU, at the sizes that presets recommend."""
-    bench = Bench(torch.device("cpu"), bench.quick, bench.seconds)
     for training in bench.sized(OWN, _TINY):
         yield Case({**training.row, "mode": EAGER}, partial(_on_threads, bench, training))
 
