@@ -60,7 +60,8 @@ class Bench:
     def free(self) -> None:
         """Release the memory of what was measured before, and forget its peak."""
         gc.collect()
-        if self.on_gpu and torch.cuda.is_initialized():
+        if self.on_gpu:
+            self.wait()  # which also begins to use the GPU, if nothing has yet
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(self.device)
 

@@ -41,7 +41,6 @@ def main() -> int:
         write_row(options.out, {**row, **measured, "took_s": time.perf_counter() - started})
         try:
             bench.free()
-            bench.wait()
         except RuntimeError:
             return LOST
     return 0

@@ -25,7 +25,7 @@ _SECONDS, _QUICK_SECONDS = 0.5, 0.02
 
 @dataclass(frozen=True)
 class GpuSettings:
-    """Measure in at most six minutes what the product does on one GPU: is it right, how fast, how soon does it learn."""
+    """Measure one GPU in at most six minutes: is everything right there, how fast is it, how soon does it learn."""
 
     device: Literal["cuda", "cpu"] = "cuda"
     """Where to measure; cpu shows that the study runs, without a GPU."""
@@ -94,4 +94,4 @@ def _publish(settings: GpuSettings) -> str:
         made = json.loads(source.read_text(encoding="utf-8"))["made"]
     else:
         made = made_by(re.sub(r"(--out[ =])\S*/", r"\1", typed("interplay.experiments.studies.gpu")))
-    return publish(settings.out, gpu_text, made, {"rows": ROWS})
+    return publish(settings.out, gpu_text, made, {"rows": ROWS, "device": settings.device})

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from interplay.envs.graphs import Graph
 from interplay.envs.market import Market
 from interplay.envs.noise import Stream, any_of
 from interplay.envs.types import SIDES, Observation
@@ -33,7 +34,7 @@ class Loop(Protocol):
     def replay(self) -> Any:
         """One step."""
 
-    def load(self, record: State) -> None:
+    def load(self, start: State) -> None:
         """Go on from this state."""
 
 
@@ -68,23 +69,22 @@ class Eager:
     """
 
     def __init__(self, work: Work, state: State) -> None:
-        self._work, self.record = work, state
+        self._work, self._state = work, state
 
     def replay(self) -> Outputs:
         """One step."""
-        self.record, outputs = self._work(self.record)
+        self._state, outputs = self._work(self._state)
         return outputs
 
-    def load(self, record: State) -> None:
+    def load(self, start: State) -> None:
         """Go on from this state."""
-        self.record = record
+        self._state = start
 
 
 def loop_of(mode: str, market: Market, state: State) -> Loop:
     """The step of ``market`` from ``state``, to be run in one of the three ways."""
     if mode == EAGER:
         return Eager(work_of(market), state)
-    from interplay.experiments.loop.graphs import Graph
     return Graph(compiled(work_of(market), state) if mode == COMPILED else work_of(market), state)
 
 

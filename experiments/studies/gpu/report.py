@@ -18,8 +18,9 @@ def gpu_text(folder: Path, source: Mapping[str, Any]) -> str:
     """The text of ``report.md``, from the rows beside it."""
     found = Found(read_rows(folder))
     made = source["made"]
-    parts = [f"Made by `{made['command']}`. {_machine(found)} Compare figures of one report only.",
-             _titled("Goals", goals(found)), _titled("Right", _right(found)), _titled("Core", _core(found)),
+    parts = [f"Made by `{made['command']}`.{_machine(found)} Compare figures of one report only.",
+             _titled("Goals", goals(found) if source["data"]["device"] == "cuda" else ""),
+             _titled("Right", _right(found)), _titled("Core", _core(found)),
              _titled("Training", _training(found)), _titled("Time to a score", _score(found)),
              _titled("Not measured", _lost(found))]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -34,7 +35,7 @@ def _machine(found: Found) -> str:
     if machine is None:
         return ""
     numba = "with" if machine["kernels"] else "without"
-    return (f"{machine['device']}, {machine['cores']} CPU cores ({numba} kernels), torch {machine['torch']}, Python "
+    return (f" {machine['device']}, {machine['cores']} CPU cores ({numba} kernels), torch {machine['torch']}, Python "
             f"{machine['python']}; copies within its memory move {number(copy, 'gb_per_s')} GB/s.")
 
 
