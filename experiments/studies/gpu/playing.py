@@ -85,30 +85,9 @@ def loop_of(mode: str, market: Market, state: State) -> Loop:
     """The step of ``market`` from ``state``, to be run in one of the three ways."""
     if mode == EAGER:
         return Eager(work_of(market), state)
-    return Graph(compiled(work_of(market), state) if mode == COMPILED else work_of(market), state)
-
-
-def compiled(work: Work, like: State) -> Work:
-    """The same step, compiled as one graph of tensors.
-
-    Args:
-        work: a step.
-        like: worlds of the same sizes.
-    """
-    def flat(*tensors: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        after, outputs = work(_filled(like, tensors))
-        return list(after.tensors()), [tensor for record in outputs for tensor in record.tensors()]
-
-    fast = torch.compile(flat, fullgraph=True, dynamic=False)
-
-    def work_compiled(state: State) -> tuple[State, Any]:
-        after, outputs = fast(*state.tensors())
-        return _filled(like, after), outputs
-
-    return work_compiled
-
-
-def _filled(like: State, tensors: Any) -> State:
-    """A state of these tensors, in the order of ``State.tensors``."""
-    each = iter(tensors)
-    return like.map(lambda _: next(each))
+    work = work_of(market)
+    if mode == CAPTURED:
+        return Graph(work, state)
+    work(state)  # makes the tables that follow from others, which no compiler can
+    # All outputs are returned: else the compiler would leave out what only they need.
+    return Graph(torch.compile(work, fullgraph=True, dynamic=False), state)

@@ -140,7 +140,7 @@ def _graphs(captured: Row | None) -> str:
     """Whether it was captured, or why not."""
     if captured is None:
         return ""
-    return "yes" if captured["captured"] else f"no: {captured['note'] or 'this version has none'}"
+    return "yes" if captured["captured"] else f"no: {captured['note']}"
 
 
 def _score(found: Found) -> str:

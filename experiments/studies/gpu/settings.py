@@ -86,4 +86,6 @@ def iterate(run: Run) -> Mapping[str, Any]:
 
 def capture_row(run: Run) -> Row:
     """Whether the run replays graphs, and if not, why."""
-    return {"captured": getattr(run, "captured", False), "note": getattr(run, "capture_note", "")}
+    captured = getattr(run, "captured", None)
+    note = getattr(captured, "note", "") if captured else "this version has no graphs"
+    return {"captured": bool(captured) and not note, "note": note}
