@@ -21,11 +21,12 @@ _CPU = torch.device("cpu")
 
 
 def cases(bench: Bench) -> Iterator[Case]:
-    """Noise and every preset, beside the CPU's torch code, and then beside its kernels, which numba compiles first."""
-    for path in ("torch", "kernels") if kernels.available() else ("torch",):
-        yield Case({"preset": "noise", "beside": path}, partial(_noise, bench, path))
-        for name in presets():
-            yield Case({"preset": name, "beside": path}, partial(_play, bench, name, path))
+    """Noise and every preset, beside the CPU's torch code and beside its kernels, which numba compiles first."""
+    paths = ("torch", "kernels") if kernels.available() else ("torch",)
+    for name in ("noise", *presets()):
+        for path in paths:
+            measure = partial(_noise, bench, path) if name == "noise" else partial(_play, bench, name, path)
+            yield Case({"preset": name, "beside": path}, measure)
 
 
 def _on_cpu(path: str) -> Any:

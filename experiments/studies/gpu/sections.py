@@ -40,7 +40,7 @@ class Section(NamedTuple):
 
 SECTIONS = {
     "contract": Section(contract.cases, 65, "checks", parts=8),
-    "parity": Section(parity.cases, 65, "checks"),
+    "parity": Section(parity.cases, 65, "checks", parts=2),
     "synchronisation": Section(synchronisation.cases, 65, "checks"),
     "resume": Section(resume.cases, 65, "checks", parts=2),
     "machine": Section(machine.cases, 15, "device"),

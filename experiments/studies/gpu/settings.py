@@ -13,7 +13,7 @@ from interplay.envs.presets import find_preset
 from interplay.envs.types import Side
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.loop.run import Run
-from interplay.experiments.studies.gpu.bench import Bench, Row
+from interplay.experiments.studies.gpu.bench import Bench, Row, repeated
 
 SOON = {"warm_up": 20, "batch_size": 8, "hidden": 8, "rollout_length": 4, "num_minibatches": 1, "num_clusters": 5,
         "num_kinds": 4, "fit_steps": 4}
@@ -82,6 +82,13 @@ def iterate(run: Run) -> Mapping[str, Any]:
     if run.episode_ended:
         run.next_episode()
     return metrics
+
+
+def warmed_up(bench: Bench, run: Run) -> None:
+    """Train until learners learn and graphs, if there are any, are recorded: that of a reset is at the second one."""
+    with_graphs = getattr(run, "captured", None)
+    repeated(lambda: iterate(run), bench.sized(2 * run.game.market.config.horizon + 20 if with_graphs else 40, 3))
+    bench.wait()
 
 
 def capture_row(run: Run) -> Row:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from interplay.experiments.common.threads import working_threads
-from interplay.experiments.studies.gpu.bench import Bench, Case, Row, repeated
+from interplay.experiments.studies.gpu.bench import Bench, Case, Row
 from interplay.experiments.studies.gpu.playing import CAPTURED, EAGER
-from interplay.experiments.studies.gpu.settings import Capture, Training, capture_row, iterate
+from interplay.experiments.studies.gpu.settings import Capture, Training, capture_row, iterate, warmed_up
 
 CPU_THREADS = 2
 CAPTURE: dict[str, Capture] = {EAGER: "off", CAPTURED: "on"}
@@ -44,8 +44,7 @@ def _on_threads(bench: Bench, training: Training) -> Row:
 def _measure(bench: Bench, training: Training, capture: Capture) -> Row:
     run = training.start(bench, capture)
     started = time.perf_counter()
-    repeated(lambda: iterate(run), bench.sized(40, 3))
-    bench.wait()
+    warmed_up(bench, run)
     warm_up, before, updates = time.perf_counter() - started, run.env_steps, 0
 
     def step() -> None:
