@@ -136,22 +136,22 @@ def _trained(found: Found, preset: str, agent: str, worlds: Any) -> list[str]:
             number(best, "gib"), _graphs(captured)]
 
 
-def _graphs(captured: Row | None) -> str:
-    """Whether it was captured, or why not."""
-    if captured is None:
+def _graphs(row: Row | None) -> str:
+    """Whether graphs are replayed, or why not."""
+    if row is None:
         return ""
-    return "yes" if captured["captured"] else f"no: {captured['note']}"
+    return "yes" if row["captured"] else f"no: {row['note']}"
 
 
 def _score(found: Found) -> str:
-    rows = [[row["preset"], row["agent"], str(row["worlds"]), "CPU" if section.endswith("cpu") else "device",
+    rows = [[row["preset"], row["agent"], f"{row['num_worlds']:,}", "CPU" if section.endswith("cpu") else "device",
              number(row, "wanted"), number(row, "touched"), number(row, "held"), number(row, "trained_s"),
-             f"{row['transitions']:,}", number(row, "last")]
+             f"{row['transitions']:,}", number(row, "last"), _graphs(row)]
             for section in ("score", "score-cpu") for row in found.measured(section)]
     return _with("Seconds of training until the user return without exploration in held-out worlds was not below 95 % "
                  "of the optimum, where that is known; held is from the first of three such evaluations in a row.",
                  ["preset", "agent", "worlds", "on", "wanted", "touched", "held", "seconds trained", "transitions",
-                  "last score"], rows)
+                  "last score", "graphs"], rows)
 
 
 def _lost(found: Found) -> str:
