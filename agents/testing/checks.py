@@ -22,8 +22,8 @@ import torch
 
 from interplay.agents.base import Agent, JointAgent
 from interplay.agents.parts.player import Player
-from interplay.agents.testing.contract_harness import META, AgentError, AgentHarness, difference
-from interplay.agents.testing.synthetic_transitions import ANY_SIDES, ONE_SIDE, Trajectory, observation, trajectory
+from interplay.agents.testing.contract_harness import CPU, META, AgentError, AgentHarness, difference, moved
+from interplay.agents.testing.synthetic_transitions import ANY_SIDES, ONE_SIDE, Trajectory
 from interplay.envs.types import Observation, Side, Transition
 
 __all__ = ["DEVICE_STEPS", "STEPS", "AgentError", "check_agent"]
@@ -36,7 +36,8 @@ DEVICE_STEPS = 4
 _MORE = 20  # steps after that, and steps for what needs fewer
 
 
-def check_agent(kind: type[Player], options: Any = None, *, device_steps: int = DEVICE_STEPS) -> None:
+def check_agent(kind: type[Player], options: Any = None, *, device_steps: int = DEVICE_STEPS,
+                device: torch.device | str = CPU) -> None:
     """Raise unless ``kind`` keeps the contract, whatever side it plays.
 
     Args:
@@ -44,6 +45,7 @@ def check_agent(kind: type[Player], options: Any = None, *, device_steps: int = 
         options: an instance of its ``Options`` with which it soon learns; None = the defaults.
         device_steps: steps in which it must not touch the host. Fewer for an agent that must do so once, as
             ``q-learning`` does when it fits clusters, with options that put that after them.
+        device: where the agent lives while its values are checked, and what it sees.
 
     Raises:
         AgentError: the first fault.
@@ -52,8 +54,8 @@ def check_agent(kind: type[Player], options: Any = None, *, device_steps: int = 
     for case, specs in (ANY_SIDES if issubclass(kind, JointAgent) else ONE_SIDE).items():
         if not set(specs) <= set(kind.plays):
             continue
-        harness = AgentHarness(kind, options, case, specs, STEPS + _MORE)
-        lived = trajectory(specs, STEPS + _MORE, kind.sees_expected_reward)
+        harness = AgentHarness(kind, options, case, specs, STEPS + _MORE, torch.device(device))
+        lived = harness.trajectory(STEPS + _MORE)
         _check_idle(harness, lived)
         _check_acting(harness, harness.make(), num_worlds=3)
         trained = _check_repeats(harness, lived[:STEPS])
@@ -94,7 +96,7 @@ def _overrides(kind: type[Player], method: str) -> bool:
 def _check_acting(harness: AgentHarness, player: Player, num_worlds: int) -> None:
     """Act on what was never seen, in another number of worlds than the steps that were learned from."""
     for side, spec in harness.specs.items():
-        seen = observation(spec, num_worlds, num_worlds, harness.kind.sees_expected_reward)
+        seen = harness.observation(spec, num_worlds, num_worlds)
         before = harness.saved(player)["_draws"]
         harness.act(player, side, seen, True)
         harness.require(not harness.kind.deterministic or before == harness.saved(player)["_draws"],
@@ -119,7 +121,7 @@ def _check_scores(harness: AgentHarness, player: Player) -> None:
     if not _overrides(type(player), "scores"):
         return
     for side, spec in harness.specs.items():
-        seen = observation(spec, 5, 5, harness.kind.sees_expected_reward)
+        seen = harness.observation(spec, 5, 5)
         scores = harness.scores(player, side, seen)
         if side != "platform":
             taken = scores.masked_fill(~seen.mask, -torch.inf).argmax(-1)
@@ -127,7 +129,7 @@ def _check_scores(harness: AgentHarness, player: Player) -> None:
                             "take the action of the highest score: use parts.choosing.best on self.scores")
         if "who" not in inspect.signature(type(player).scores).parameters:  # type: ignore[attr-defined]
             continue
-        who = torch.tensor([spec.num_agents - 1])
+        who = torch.tensor([spec.num_agents - 1], device=harness.device)
         alone = harness.scores(player, side, seen.map(itemgetter((slice(None), who))), who)
         harness.require(torch.allclose(scores[:, who], alone, rtol=1e-4, atol=1e-4), "scores gave the last agent other "
                       "values when it was asked alone: who says whose rows are there")
@@ -188,11 +190,11 @@ def _check_copies(harness: AgentHarness, trained: Player, lived: Trajectory) -> 
 
 def _check_gone(harness: AgentHarness) -> None:
     """Whatever they do and earn who have gone, others go on as if they had not; at first nobody is there."""
-    lived = trajectory(harness.specs, _MORE, harness.kind.sees_expected_reward, empty=True)
+    lived = harness.trajectory(_MORE, empty=True)
     one, other = harness.make(), harness.make()
     found = difference(harness.play(one, lived).actions, harness.play(other, lived, _made_up).actions)
     for side, spec in harness.specs.items():  # in many worlds, where small differences of values show
-        seen = observation(spec, 200, 0, harness.kind.sees_expected_reward)
+        seen = harness.observation(spec, 200, 0)
         same = torch.equal(harness.act(one, side, seen, False), harness.act(other, side, seen, False))
         found = found or ("" if same else f"act(explore=False), {side}")
     harness.require(not found, f"what agents did and earned after they had gone made a difference at {found}: leave "
@@ -209,5 +211,4 @@ def _made_up(step: Transition) -> Transition:
 def _check_device(harness: AgentHarness, lived: Trajectory) -> None:
     """No value is read by the host, and no tensor that was made there meets one of the device."""
     there = replace(harness, device=META)
-    there.play(there.make(), [{side: step.map(lambda x: x.to(META)) for side, step in moment.items()}
-                              for moment in lived])
+    there.play(there.make(), moved(lived, META))

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from interplay.agents.base import Agent
 from interplay.agents.parts.player import Player, Setting
-from interplay.agents.testing.synthetic_transitions import Trajectory
+from interplay.agents.testing.synthetic_transitions import Trajectory, observation, trajectory
 from interplay.envs.types import Observation, Side, SideSpec, TensorRecord, Transition
 
 CPU, META = torch.device("cpu"), torch.device("meta")
@@ -77,6 +77,14 @@ class AgentHarness:
         with self._watching("__init__"):
             made = self.kind.of(self.specs, setting, self.options)
         return made
+
+    def trajectory(self, num_steps: int, empty: bool = False) -> Trajectory:
+        """What agents live through, on the device; see ``synthetic_transitions.trajectory``."""
+        return moved(trajectory(self.specs, num_steps, self.kind.sees_expected_reward, empty), self.device)
+
+    def observation(self, spec: SideSpec, num_worlds: int, seed: int) -> Observation:
+        """What a side sees, on the device."""
+        return observation(spec, num_worlds, seed, self.kind.sees_expected_reward).map(lambda x: x.to(self.device))
 
     def act(self, player: Player, side: Side, seen: Observation, explore: bool) -> Tensor:
         """Its actions, int64 ``[B, N]``; a platform's slates, int64 ``[B, N, SLATE_SIZE]``."""
@@ -195,6 +203,11 @@ class AgentHarness:
                                 "parts.networks.undrawn for layers")
         written = self.device != META and difference(kept, [list(record.tensors()) for record in given])
         self.require(not written, f"{call} wrote into the tensors that it was given: change a copy")
+
+
+def moved(lived: Trajectory, device: torch.device) -> Trajectory:
+    """The same transitions on another device."""
+    return [{side: step.map(lambda x: x.to(device)) for side, step in moment.items()} for moment in lived]
 
 
 def _told(side: Side, step: Transition, done: Tensor) -> Transition:

@@ -84,6 +84,9 @@ speed() {
         --pause 0.25 --out $R/speed/to_score
 }
 
+# On a machine with a GPU; no part of all studies.
+gpu() { bash scripts/gpu.sh --out $R/gpu; }
+
 for study in "${@:-presets jester congress pretrained representations unbiased ope fidelity intervals viability faults speed}"; do
     for name in $study; do "$name"; done
 done

@@ -163,7 +163,7 @@ class Race:
             seed: of its training.
         """
         learner, times, scores = self._learner(name, seed), [0.0], list[float]()
-        while times[-1] < self.seconds and not learner.over and _first_row(scores, self.wanted) is None:
+        while times[-1] < self.seconds and not learner.over and first_row(scores, self.wanted) is None:
             trained, started = 0.0, time.perf_counter()
             while trained < self.pause and not learner.over:
                 for _ in range(10):
@@ -172,9 +172,9 @@ class Race:
             times.append(times[-1] + trained)
             scores.append(learner.score())
         touched = next((n for n, score in enumerate(scores) if score >= self.wanted), None)
-        held = _first_row(scores, self.wanted)
+        held = first_row(scores, self.wanted)
         if held is None and learner.over:
-            held = _last_row(scores, self.wanted)
+            held = last_row(scores, self.wanted)
         return Reached(name, seed, None if touched is None else times[1 + touched],
                        None if held is None else times[1 + held], times[-1], learner.steps, tuple(scores))
 
@@ -186,13 +186,13 @@ class Race:
                                      num_worlds=self.num_worlds, episodes=self.episodes))
 
 
-def _first_row(scores: Sequence[float], wanted: float) -> int | None:
+def first_row(scores: Sequence[float], wanted: float) -> int | None:
     """Where the first three evaluations in a row begin that are not below the score."""
     good = [score >= wanted for score in scores]
     return next((start for start in range(len(good) - _HELD + 1) if all(good[start:start + _HELD])), None)
 
 
-def _last_row(scores: Sequence[float], wanted: float) -> int | None:
+def last_row(scores: Sequence[float], wanted: float) -> int | None:
     """Where those at the end begin that are not below the score."""
     start = len(scores)
     while start > 0 and scores[start - 1] >= wanted:
