@@ -35,7 +35,7 @@ class Leaf(NamedTuple):
 
 
 def leaves(tree: Any, constant: bool = False) -> Iterator[Leaf | Hashable]:
-    """Every tensor of a tree of records, containers and ``Stateful`` objects, and between them what else it consists of.
+    """Every tensor of a tree of records, containers and ``Stateful`` objects, and between them what else it holds.
 
     Numbers that count are left out.
     """

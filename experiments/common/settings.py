@@ -74,6 +74,9 @@ class RunSettings:
     """Episodes between evaluations during training, on held-out worlds without exploration; 0 = none."""
     device: Device = "auto"
     """Where everything runs."""
+    capture: Literal["auto", "on", "off"] = "auto"
+    """Whether iterations of training are recorded as graphs and replayed, with the same results: auto = on a GPU, where
+    they become CUDA graphs. On a CPU, on is slow and only shows that an agent can be recorded."""
     threads: Threads = 1
     """Threads on the CPU. Small tensors gain nothing from more, and where other programs run, torch's are much slower
     than one unless OMP_WAIT_POLICY=PASSIVE is set."""

@@ -77,7 +77,8 @@ class Captured:
         self._phased: list[Counting] = []
         self._misses = 0
         self.note = ""
-        self._found_counters()
+        for counter in self._found_counters():
+            counter.count_on(device)  # from where it is: after a resume that is not where it was
 
     @property
     def num_graphs(self) -> int:

@@ -93,7 +93,9 @@ class Run:
         settings = replace(settings, code=tuple(code_digest(name) for name in named if name and ":" in name))
         notes = () if game.pretrained is None else tuple(cast.warm_start(game.pretrained.pretrained()))
         now = _first_moment(settings, game, cast, 0)
-        return cls(settings, folder, game, cast, now, Tally.empty(now.state), notes=notes)
+        run = cls(settings, folder, game, cast, now, Tally.empty(now.state), notes=notes)
+        run._capture()
+        return run
 
     @classmethod
     def load(cls, folder: Path, device: Device | None = None, allow_code: bool = False,
@@ -162,15 +164,17 @@ class Run:
         self.wall_seconds += time.perf_counter() - started
         return metrics
 
-    def capture(self) -> Captured:
-        """Do iterations by graphs from now on."""
+    def _capture(self) -> None:
+        """Do iterations by graphs from now on, if the settings ask for it."""
+        device, wanted = self.game.market.device, self.settings.capture
+        if wanted == "off" or (wanted == "auto" and device.type != "cuda"):
+            return
+
         def put(worlds: tuple[Moment, Tally]) -> None:
             self.now, self.tally = worlds
 
-        count = self.game.training.num_worlds
-        self._numbers = torch.arange(count, device=self.game.market.device)
-        self.captured = Captured(self.cast.players(), self.game.market.device, lambda: (self.now, self.tally), put)
-        return self.captured
+        self._numbers = torch.arange(self.game.training.num_worlds, device=device)
+        self.captured = Captured(self.cast.players(), device, lambda: (self.now, self.tally), put)
 
     def _do(self, kind: str, work: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         return work() if self.captured is None else self.captured.do(kind, work)
@@ -233,6 +237,7 @@ class Run:
             self.tally = self.tally.loaded(saved["tally"])
             self.episode, self.time, self.wall_seconds = saved["episode"], saved["time"], saved["wall_seconds"]
             self.curve, self.episodes = [dict(row) for row in saved["curve"]], saved["episodes"]
+            self._capture()
         except Exception as error:  # agents may be code from outside
             reason = f"{type(error).__name__}: {error}".splitlines()[0][:100]
             raise InterplayError(f"{str(path)!r} does not fit the agents as they are now ({reason}): restore the "
