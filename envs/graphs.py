@@ -88,13 +88,15 @@ def _as_cuda_graph(work: Callable[[], Result]) -> Recording[Result]:
 
 def _memory() -> Any:
     """Memory that all graphs of the process share. Each keeps there only what somebody refers to."""
-    global _pool
-    if _pool is None:
-        _pool = torch.cuda.graph_pool_handle()
-    return _pool
+    global _keeper
+    if _keeper is None:
+        _keeper = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(_keeper, pool=torch.cuda.graph_pool_handle()):
+            torch.zeros(1, device="cuda")
+    return _keeper.pool()
 
 
-_pool: Any = None
+_keeper: Any = None
 _recording = False
 
 

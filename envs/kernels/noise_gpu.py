@@ -33,7 +33,7 @@ def _kernel(function: Callable[..., Any]) -> Any:
 
 
 @_kernel
-def _mix(x: Any) -> Any:
+def _mix(x):
     x ^= x >> 16
     x *= _MULTIPLIER_1
     x ^= x >> 15
@@ -42,8 +42,8 @@ def _mix(x: Any) -> Any:
 
 
 @_kernel
-def _drawn(key: Any, step: Any, world: Any, there: Any, counter: Any, stream: Any, step_stride: Any, index: Any,
-           with_step: tl.constexpr) -> Any:
+def _drawn(key, step, world, there, counter, stream, step_stride, index,
+           with_step: tl.constexpr):
     """Draws of the worlds ``world [R]`` with numbers ``index`` uint32 ``[R, C]``: float32 ``[R, C]``."""
     one = tl.load(key + world * 2, mask=there, other=0).to(tl.uint32, bitcast=True)
     two = tl.load(key + world * 2 + 1, mask=there, other=0).to(tl.uint32, bitcast=True)
@@ -62,9 +62,9 @@ def _drawn(key: Any, step: Any, world: Any, there: Any, counter: Any, stream: An
 
 
 @_kernel
-def _uniform(key: Any, step: Any, first: Any, out: Any, counter: Any, stream: Any, offset: Any, step_stride: Any,
-             rows: Any, starts: Any, count: Any, with_step: tl.constexpr, with_first: tl.constexpr,
-             height: tl.constexpr, width: tl.constexpr) -> None:
+def _uniform(key, step, first, out, counter, stream, offset, step_stride,
+             rows, starts, count, with_step: tl.constexpr, with_first: tl.constexpr,
+             height: tl.constexpr, width: tl.constexpr):
     blocks = tl.cdiv(count, width)
     row = tl.program_id(0) // blocks * height + tl.arange(0, height)
     column = tl.program_id(0) % blocks * width + tl.arange(0, width)
@@ -79,9 +79,9 @@ def _uniform(key: Any, step: Any, first: Any, out: Any, counter: Any, stream: An
 
 
 @_kernel
-def _any_of(key: Any, step: Any, mask: Any, out: Any, counter: Any, stream: Any, offset: Any, step_stride: Any,
-            rows: Any, each: Any, count: Any, with_step: tl.constexpr, height: tl.constexpr,
-            width: tl.constexpr) -> None:
+def _any_of(key, step, mask, out, counter, stream, offset, step_stride,
+            rows, each, count, with_step: tl.constexpr, height: tl.constexpr,
+            width: tl.constexpr):
     row = tl.program_id(0) * height + tl.arange(0, height)
     column = tl.arange(0, width)
     there = row < rows
