@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from interplay.experiments.studies.gpu import (
     contract,
     core,
+    graphs,
     kernels,
     machine,
     parity,
@@ -42,6 +43,7 @@ SECTIONS = {
     "contract": Section(contract.cases, 65, "checks", parts=8),
     "parity": Section(parity.cases, 65, "checks", parts=2),
     "synchronisation": Section(synchronisation.cases, 65, "checks"),
+    "graphs": Section(graphs.cases, 65, "checks", parts=2),
     "resume": Section(resume.cases, 65, "checks", parts=2),
     "machine": Section(machine.cases, 15, "device"),
     "core": Section(core.cases, 85, "device"),

@@ -52,7 +52,8 @@ class Training(NamedTuple):
 
     def start(self, bench: Bench, capture: Capture, **more: Any) -> Run:
         """A run at its beginning."""
-        return Run.start(self.settings(bench, capture, **more), Path(tempfile.gettempdir()))
+        run = Run.start(self.settings(bench, capture, **more), Path(tempfile.gettempdir()))
+        return with_graphs(run, bench, capture)
 
 
 def side_of(preset: str, agent: str) -> Side:
@@ -76,6 +77,13 @@ def _captures(capture: Capture) -> dict[str, str]:
     return {"capture": capture} if "capture" in {f.name for f in fields(TrainSettings)} else {}
 
 
+def with_graphs(run: Run, bench: Bench, capture: Capture) -> Run:
+    """The run, which replays graphs if it should: ``auto`` means on a GPU."""
+    if run.captured is None and (capture == "on" or (capture == "auto" and bench.on_gpu)):
+        run.capture()
+    return run
+
+
 def iterate(run: Run) -> Mapping[str, Any]:
     """One iteration of training, and the next episode where one has ended; gives the metrics."""
     metrics = run.step()
@@ -86,13 +94,13 @@ def iterate(run: Run) -> Mapping[str, Any]:
 
 def warmed_up(bench: Bench, run: Run) -> None:
     """Train until learners learn and graphs, if there are any, are recorded: that of a reset is at the second one."""
-    with_graphs = getattr(run, "captured", None)
-    repeated(lambda: iterate(run), bench.sized(2 * run.game.market.config.horizon + 20 if with_graphs else 40, 3))
+    iterations = 40 if run.captured is None else 2 * run.game.market.config.horizon + 20
+    repeated(lambda: iterate(run), bench.sized(iterations, 3))
     bench.wait()
 
 
 def capture_row(run: Run) -> Row:
     """Whether the run replays graphs, and if not, why."""
-    captured = getattr(run, "captured", None)
-    note = getattr(captured, "note", "") if captured else "this version has no graphs"
-    return {"captured": bool(captured) and not note, "note": note}
+    if run.captured is None:
+        return {"captured": False, "note": "it was not asked to", "graphs": 0}
+    return {"captured": not run.captured.note, "note": run.captured.note, "graphs": run.captured.num_graphs}
