@@ -10,7 +10,7 @@ from pathlib import Path
 from interplay.experiments.loop.run import Run
 from interplay.experiments.studies.gpu.bench import Bench, Case, Row, repeated
 from interplay.experiments.studies.gpu.bits import compared
-from interplay.experiments.studies.gpu.settings import Capture, Training, iterate, with_graphs
+from interplay.experiments.studies.gpu.settings import Capture, Training, iterate
 
 _AGENTS = ("pqn", "dqn", "q-learning", "ippo", "shared-critic")
 _WITH: tuple[Capture, ...] = ("off", "on")
@@ -25,11 +25,11 @@ def cases(bench: Bench) -> Iterator[Case]:
 
 def _resumed(bench: Bench, training: Training, capture: Capture) -> Row:
     with tempfile.TemporaryDirectory() as folder:
-        run = with_graphs(Run.start(training.settings(bench, capture), Path(folder)), bench, capture)
+        run = Run.start(training.settings(bench, capture), Path(folder))
         run.write_config()
         _play(bench, run)
         run.save()
-        other = with_graphs(Run.load(Path(folder), run.settings.device), bench, capture)
+        other = Run.load(Path(folder), run.settings.device)
     for each in (run, other):
         _play(bench, each)
     return compared(run, other)

@@ -44,7 +44,7 @@ class Training(NamedTuple):
 
     def settings(self, bench: Bench, capture: Capture, **more: Any) -> TrainSettings:
         """The settings of a run on the bench's device."""
-        given: dict[str, Any] = {**_captures(capture), **more}
+        given: dict[str, Any] = {"capture": capture, **more}
         if self.agent is not None:
             given[side_of(self.preset, self.agent)] = self.agent
         return TrainSettings(preset=self.preset, device="cuda" if bench.on_gpu else "cpu", num_worlds=self.worlds,
@@ -52,8 +52,7 @@ class Training(NamedTuple):
 
     def start(self, bench: Bench, capture: Capture, **more: Any) -> Run:
         """A run at its beginning."""
-        run = Run.start(self.settings(bench, capture, **more), Path(tempfile.gettempdir()))
-        return with_graphs(run, bench, capture)
+        return Run.start(self.settings(bench, capture, **more), Path(tempfile.gettempdir()))
 
 
 def side_of(preset: str, agent: str) -> Side:
@@ -70,18 +69,6 @@ def soon(agent: str) -> tuple[str, ...]:
 def soon_of(kind: type[Player]) -> dict[str, int]:
     """Those of ``SOON`` that the agent has."""
     return {f.name: SOON[f.name] for f in fields(kind.Options) if f.name in SOON}
-
-
-def _captures(capture: Capture) -> dict[str, str]:
-    """The setting that captures graphs, where this version has it."""
-    return {"capture": capture} if "capture" in {f.name for f in fields(TrainSettings)} else {}
-
-
-def with_graphs(run: Run, bench: Bench, capture: Capture) -> Run:
-    """The run, which replays graphs if it should: ``auto`` means on a GPU."""
-    if run.captured is None and (capture == "on" or (capture == "auto" and bench.on_gpu)):
-        run.capture()
-    return run
 
 
 def iterate(run: Run) -> Mapping[str, Any]:
