@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, NamedTuple, TypeVar
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -83,18 +84,23 @@ def _as_cuda_graph(work: Callable[[], Result]) -> Recording[Result]:
         raise
     except RuntimeError as error:
         raise NotCapturable(f"CUDA cannot capture it: {str(error).splitlines()[0]}") from error
+    _graphs.add(graph)
     return Recording(result, graph.replay, done=False)
 
 
 def _memory() -> Any:
-    """Memory that all graphs of the process share. Each keeps there only what somebody refers to."""
+    """Memory that all graphs of the process share. Each keeps there only what somebody refers to.
+
+    Where no graph is left that uses it, torch refuses to use it again: then it is new memory.
+    """
     global _pool
-    if _pool is None:
+    if not _graphs:
         _pool = torch.cuda.graph_pool_handle()
     return _pool
 
 
 _pool: Any = None
+_graphs: WeakSet[torch.cuda.CUDAGraph] = WeakSet()
 _recording = False
 
 
