@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from interplay.envs import kernels
 from interplay.experiments.studies.gpu.bench import Bench, Case, Row, repeated
 from interplay.experiments.studies.gpu.bits import compared
 from interplay.experiments.studies.gpu.settings import Training, capture_row, iterate
@@ -21,6 +22,7 @@ def cases(bench: Bench) -> Iterator[Case]:
 
 def _both(bench: Bench, training: Training) -> Row:
     with_graphs, without = training.start(bench, "on"), training.start(bench, "off")
-    for run in (with_graphs, without):
-        repeated(partial(iterate, run), bench.sized(2 * run.game.market.config.horizon + 20, 24))
+    with kernels.switched_off():  # as graphs do
+        for run in (with_graphs, without):
+            repeated(partial(iterate, run), bench.sized(2 * run.game.market.config.horizon + 20, 24))
     return {**compared(with_graphs, without), **capture_row(with_graphs)}
