@@ -42,11 +42,15 @@ _COMPILED = (Size("kale", 1 << 17), Size("town", 1 << 8))
 
 
 def cases(bench: Bench) -> Iterator[Case]:
-    """Each size captured and eager; compiling takes long and comes last, at one size of each preset."""
+    """Each size captured and eager."""
     for size in bench.sized(_FULL, _TINY):
         for mode in (CAPTURED, EAGER):
             yield Case({**size.row, "mode": mode}, partial(_measure, bench, size, mode))
-    for size in bench.sized(_COMPILED, ()):
+
+
+def cases_compiled(bench: Bench) -> Iterator[Case]:
+    """Compiled and captured, at one size of each preset, since compiling takes long. It needs a GPU."""
+    for size in _COMPILED if bench.on_gpu else ():
         yield Case({**size.row, "mode": COMPILED}, partial(_measure, bench, size, COMPILED))
 
 

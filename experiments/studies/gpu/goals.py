@@ -54,7 +54,8 @@ def _goals(found: Found) -> Iterator[Goal]:
 
 def _fast(found: Found, section: str, preset: str) -> list[Row]:
     """With graphs."""
-    return [row for row in found.measured(section) if row["preset"] == preset and row["mode"] != EAGER]
+    measured = found.measured(section) + (found.measured("compiled") if section == "core" else [])
+    return [row for row in measured if row["preset"] == preset and row["mode"] != EAGER]
 
 
 def _most(rows: list[Row]) -> float | None:

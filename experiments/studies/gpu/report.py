@@ -94,11 +94,12 @@ def _bits(row: Row) -> list[str]:
 
 def _core(found: Found) -> str:
     """Sizes by way to run, with VMAS at as many worlds."""
-    sizes = list(dict.fromkeys(_size(row) for row in found.measured("core")))
+    measured = found.measured("core") + found.measured("compiled")
+    sizes = list(dict.fromkeys(map(_size, measured)))
     rows = []
     for size in sizes:
-        by_mode, counted = ({row["mode"]: row for row in found.measured(section) if _size(row) == size}
-                            for section in ("core", "kernels-core"))
+        by_mode, counted = ({row["mode"]: row for row in some if _size(row) == size}
+                            for some in (measured, found.measured("kernels-core")))
         peer = found.one("vmas", worlds=size[1]) if size[0] == "kale" else None
         rows.append([size[0], f"{size[1]:,}", size[2],
                      *(number(by_mode.get(mode), "agent_steps_per_s", 1e6) for mode in (EAGER, CAPTURED, COMPILED)),
