@@ -14,6 +14,8 @@ import torch
 from interplay.agents import find_agent
 from interplay.agents.testing.contract_harness import META, AgentHarness
 from interplay.agents.testing.synthetic_transitions import ONE_SIDE
+from interplay.envs import kernels
+from interplay.envs.presets import find_preset
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.reports import rendered
 from interplay.experiments.studies.gpu import bits, child, jobs, score
@@ -21,6 +23,7 @@ from interplay.experiments.studies.gpu.bench import Bench, Case
 from interplay.experiments.studies.gpu.goals import goals
 from interplay.experiments.studies.gpu.jobs import Job, Runner
 from interplay.experiments.studies.gpu.parity import Difference
+from interplay.experiments.studies.gpu.playing import CAPTURED, EAGER, loop_of
 from interplay.experiments.studies.gpu.rows import ROWS, read_rows, write_row
 from interplay.experiments.studies.gpu.sections import SECTIONS, Section
 from interplay.experiments.studies.gpu.tabulated import Found
@@ -128,6 +131,21 @@ def test_differences_of_bits_and_of_discrete_values_are_found() -> None:
     row = found.row()
     assert (row["equal"], row["first_step"], row["discrete"], row["where"]) == (False, 1, 1, "x")
     assert 1e-8 < row["largest"] < 1e-6
+
+
+@torch.no_grad()
+def test_graphs_of_a_step_and_a_reset_play_the_same_worlds() -> None:
+    market = find_preset("town").market(num_users=6, num_items=5)
+    with kernels.switched_off():
+        captured, eager = (loop_of(mode, market, 2) for mode in (CAPTURED, EAGER))
+        for _ in range(2):  # to record a reset on a CPU is to do it, and before that it is done once
+            eager.reset()
+        for _ in range(2):
+            for _ in range(3):
+                one, other = captured.replay(), eager.replay()
+                assert all(torch.equal(a, b) for a, b in zip(one.step.tensors(), other.step.tensors(), strict=True))
+            captured.reset()
+            eager.reset()
 
 
 def test_runs_are_compared_by_name_and_numbers_with_tensors() -> None:

@@ -57,15 +57,14 @@ def cases_compiled(bench: Bench) -> Iterator[Case]:
 @torch.no_grad()
 def _measure(bench: Bench, size: Size, mode: str) -> Row:
     market = size.market(bench)
-    fresh, config = market.reset(range(size.worlds)), market.config
-    loop = loop_of(mode, market, fresh)
+    config, loop = market.config, loop_of(mode, market, size.worlds)
     repeated(loop.replay, bench.sized(3, 1))
-    seconds = bench.seconds_of(_endless(loop, lambda: market.reset(range(size.worlds)), config.horizon))
+    seconds = bench.seconds_of(_endless(loop, config.horizon))
     agents = size.worlds * (config.num_users + config.num_items)
     return {"agent_steps_per_s": agents / seconds, "ms": 1e3 * seconds, "agents": agents, **bench.memory()}
 
 
-def _endless(loop: Loop, reset: Callable[[], Any], horizon: int) -> Callable[[], None]:
+def _endless(loop: Loop, horizon: int) -> Callable[[], None]:
     """A step, and new worlds where the episode is over."""
     steps = 0
 
@@ -74,6 +73,6 @@ def _endless(loop: Loop, reset: Callable[[], Any], horizon: int) -> Callable[[],
         loop.replay()
         steps += 1
         if steps % horizon == 0:
-            loop.load(reset())
+            loop.reset()
 
     return step
