@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from interplay.envs import kernels
-from interplay.envs.trees import copy_all, owned, tensors_of
+from interplay.envs.trees import copy_all, memory_of, own, owned, tensors_of, with_tensors
 from interplay.envs.types import InterplayError, TensorRecord
 
 Result = TypeVar("Result")
@@ -87,7 +87,10 @@ def _as_cuda_graph(work: Callable[[], Result]) -> Recording[Result]:
 
 
 def _memory() -> Any:
-    """Memory that all graphs of the process share. Each keeps there only what somebody refers to."""
+    """Memory that all graphs of the process share. Each keeps there only what somebody refers to.
+
+    Torch cannot use it again once no graph is left that does, so that one is kept.
+    """
     global _keeper
     if _keeper is None:
         _keeper = torch.cuda.CUDAGraph()
@@ -159,6 +162,9 @@ class Graph(Generic[Record]):
 
         def step() -> Any:
             after, result = work(self.record)
+            lies = {memory_of(tensor) for tensor in tensors_of(self.record)}
+            result = with_tensors(result, iter([own(tensor) if memory_of(tensor) in lies else tensor
+                                                for tensor in tensors_of(result)]))
             copy_all(tensors_of(self.record), tensors_of(after))
             return result
 

@@ -14,13 +14,16 @@ import torch
 from interplay.agents import find_agent
 from interplay.agents.testing.contract_harness import META, AgentHarness
 from interplay.agents.testing.synthetic_transitions import ONE_SIDE
+from interplay.envs import kernels
+from interplay.envs.presets import find_preset
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.reports import rendered
-from interplay.experiments.studies.gpu import child, jobs, score
+from interplay.experiments.studies.gpu import bits, child, jobs, score
 from interplay.experiments.studies.gpu.bench import Bench, Case
 from interplay.experiments.studies.gpu.goals import goals
 from interplay.experiments.studies.gpu.jobs import Job, Runner
 from interplay.experiments.studies.gpu.parity import Difference
+from interplay.experiments.studies.gpu.playing import CAPTURED, EAGER, loop_of
 from interplay.experiments.studies.gpu.rows import ROWS, read_rows, write_row
 from interplay.experiments.studies.gpu.sections import SECTIONS, Section
 from interplay.experiments.studies.gpu.tabulated import Found
@@ -30,19 +33,20 @@ GPU = "interplay.experiments.studies.gpu.command:gpu"
 
 
 def test_the_script_measures_without_a_gpu_and_reports_what_it_measured(tmp_path: Path) -> None:
-    sections = ("machine", "core", "training")
+    sections = ("graphs", "machine", "core", "training")
     command = ["bash", str(ROOT / "scripts" / "gpu.sh"), "--device", "cpu", "--quick", "--out", str(tmp_path / "gpu")]
     done = subprocess.run([*command, "--only", *sections], capture_output=True, text=True, check=False,
                           env={"PATH": "/usr/bin:/bin", "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"})
     rows = read_rows(tmp_path / "gpu")
     assert (done.returncode, [row["error"] for row in rows if "error" in row]) == (0, [])
-    assert [row["section"] for row in rows] == ["machine"] * 2 + ["core"] * 4 + ["training"] * 4
-    assert [row["mode"] for row in rows[2:6]] == ["captured", "eager"] * 2
-    assert all(row["agent_steps_per_s"] > 0.0 for row in rows[2:])
-    assert all(row["learns"] for row in rows[6:])
+    assert [row["section"] for row in rows] == ["graphs"] * 2 + ["machine"] * 2 + ["core"] * 4 + ["training"] * 4
+    assert all(row["equal"] and row["graphs"] > 0 for row in rows[:2])
+    assert [row["mode"] for row in rows[4:8]] == ["captured", "eager"] * 2
+    assert all(row["agent_steps_per_s"] > 0.0 for row in rows[4:])
+    assert all(row["learns"] for row in rows[8:])
     text = (tmp_path / "gpu" / "report.md").read_text(encoding="utf-8")
     assert text == rendered(tmp_path / "gpu")
-    assert all(title in text for title in ("## Core", "## Training"))
+    assert all(title in text for title in ("## Right", "## Core", "## Training"))
     assert str(tmp_path) not in text
     assert done.stdout.count("\n[core] ") == 4  # progress
     assert {file.name for file in (tmp_path / "gpu").iterdir()} == {ROWS, "report.md", "report.json"}
@@ -127,6 +131,31 @@ def test_differences_of_bits_and_of_discrete_values_are_found() -> None:
     row = found.row()
     assert (row["equal"], row["first_step"], row["discrete"], row["where"]) == (False, 1, 1, "x")
     assert 1e-8 < row["largest"] < 1e-6
+
+
+@torch.no_grad()
+def test_graphs_of_a_step_and_a_reset_play_the_same_worlds() -> None:
+    market = find_preset("town").market(num_users=6, num_items=5)
+    with kernels.switched_off():
+        captured, eager = (loop_of(mode, market, 2) for mode in (CAPTURED, EAGER))
+        for _ in range(2):  # to record a reset on a CPU is to do it, and before that it is done once
+            eager.reset()
+        for _ in range(2):
+            for _ in range(3):
+                one, other = captured.replay(), eager.replay()
+                assert all(torch.equal(a, b) for a, b in zip(one.step.tensors(), other.step.tensors(), strict=True))
+            captured.reset()
+            eager.reset()
+
+
+def test_runs_are_compared_by_name_and_numbers_with_tensors() -> None:
+    one = {"a": [torch.tensor([1.0, 2.0]), 3], "b": {"lr": 0.1}, "name": "x"}
+    leaves = dict(bits._leaves("", one))
+    assert set(leaves) == {"a.0", "a.1", "b.lr"}
+    assert bits._gap(leaves["b.lr"], torch.tensor(0.1)) == 0.0
+    assert bits._gap(leaves["a.0"], torch.tensor([1.0, 2.5])) == 0.5
+    assert bits._gap(torch.tensor([float("nan"), 1.0]), torch.tensor([2.0, 1.0])) > 0.0
+    assert bits._gap(leaves["a.0"], torch.tensor([1.0])) == float("inf")
 
 
 def test_goals_compare_the_worst_ratio_and_the_best_rate() -> None:

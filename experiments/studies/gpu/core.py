@@ -42,26 +42,29 @@ _COMPILED = (Size("kale", 1 << 17), Size("town", 1 << 8))
 
 
 def cases(bench: Bench) -> Iterator[Case]:
-    """Each size captured and eager; compiling takes long and comes last, at one size of each preset."""
+    """Each size captured and eager."""
     for size in bench.sized(_FULL, _TINY):
         for mode in (CAPTURED, EAGER):
             yield Case({**size.row, "mode": mode}, partial(_measure, bench, size, mode))
-    for size in bench.sized(_COMPILED, ()):
+
+
+def cases_compiled(bench: Bench) -> Iterator[Case]:
+    """Compiled and captured, at one size of each preset, since compiling takes long. It needs a GPU."""
+    for size in _COMPILED if bench.on_gpu else ():
         yield Case({**size.row, "mode": COMPILED}, partial(_measure, bench, size, COMPILED))
 
 
 @torch.no_grad()
 def _measure(bench: Bench, size: Size, mode: str) -> Row:
     market = size.market(bench)
-    fresh, config = market.reset(range(size.worlds)), market.config
-    loop = loop_of(mode, market, fresh)
+    config, loop = market.config, loop_of(mode, market, size.worlds)
     repeated(loop.replay, bench.sized(3, 1))
-    seconds = bench.seconds_of(_endless(loop, lambda: market.reset(range(size.worlds)), config.horizon))
+    seconds = bench.seconds_of(_endless(loop, config.horizon))
     agents = size.worlds * (config.num_users + config.num_items)
     return {"agent_steps_per_s": agents / seconds, "ms": 1e3 * seconds, "agents": agents, **bench.memory()}
 
 
-def _endless(loop: Loop, reset: Callable[[], Any], horizon: int) -> Callable[[], None]:
+def _endless(loop: Loop, horizon: int) -> Callable[[], None]:
     """A step, and new worlds where the episode is over."""
     steps = 0
 
@@ -70,6 +73,6 @@ def _endless(loop: Loop, reset: Callable[[], Any], horizon: int) -> Callable[[],
         loop.replay()
         steps += 1
         if steps % horizon == 0:
-            loop.load(reset())
+            loop.reset()
 
     return step

@@ -54,7 +54,8 @@ def _goals(found: Found) -> Iterator[Goal]:
 
 def _fast(found: Found, section: str, preset: str) -> list[Row]:
     """With graphs."""
-    return [row for row in found.measured(section) if row["preset"] == preset and row["mode"] != EAGER]
+    measured = found.measured(section) + (found.measured("compiled") if section == "core" else [])
+    return [row for row in measured if row["preset"] == preset and row["mode"] != EAGER]
 
 
 def _most(rows: list[Row]) -> float | None:
@@ -71,9 +72,8 @@ def _beside_cpu(found: Found) -> float | None:
     """The better way to run on the device beside the CPU, of all presets and agents."""
     shares = []
     for cpu in found.measured("training-cpu"):
-        here = [row["transitions_per_s"] for row in found.measured("training")
-                if all(row[name] == cpu[name] for name in ("preset", "agent", "worlds"))]
-        shares += [max(here) / cpu["transitions_per_s"]] if here else []
+        here = found.all("training", **{name: cpu[name] for name in ("preset", "agent", "worlds")})
+        shares += [max(row["transitions_per_s"] for row in here) / cpu["transitions_per_s"]] if here else []
     return min(shares, default=None)
 
 

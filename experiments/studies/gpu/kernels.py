@@ -33,8 +33,7 @@ def cases_of_training(bench: Bench) -> Iterator[Case]:
 
 @torch.no_grad()
 def _core(bench: Bench, size: Size, mode: str) -> Row:
-    market = size.market(bench)
-    loop = loop_of(mode, market, market.reset(range(size.worlds)))
+    loop = loop_of(mode, size.market(bench), size.worlds)
     repeated(loop.replay, 3)
     return bench.kernels_of(loop.replay, 5)
 

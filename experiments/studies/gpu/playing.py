@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from interplay.envs.graphs import Graph
+from interplay.envs.graphs import Graph, record
 from interplay.envs.market import Market
 from interplay.envs.noise import Stream, any_of
 from interplay.envs.types import SIDES, Observation
@@ -34,8 +34,8 @@ class Loop(Protocol):
     def replay(self) -> Any:
         """One step."""
 
-    def load(self, start: State) -> None:
-        """Go on from this state."""
+    def reset(self) -> None:
+        """Begin the next episode, in worlds that have not been played."""
 
 
 def random_actions(state: State, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,29 +65,52 @@ class Eager:
 
     Args:
         work: a step.
-        state: the worlds at the start.
+        market: whose step it is.
+        num_worlds: side by side.
     """
 
-    def __init__(self, work: Work, state: State) -> None:
-        self._work, self._state = work, state
+    def __init__(self, work: Work, market: Market, num_worlds: int) -> None:
+        self._work, self._market = work, market
+        self._numbers = torch.arange(num_worlds, device=market.device)
+        self._state = market.reset(self._numbers)
 
     def replay(self) -> Outputs:
         """One step."""
         self._state, outputs = self._work(self._state)
         return outputs
 
-    def load(self, start: State) -> None:
-        """Go on from this state."""
-        self._state = start
+    def reset(self) -> None:
+        """Begin the next episode."""
+        self._numbers += len(self._numbers)
+        self._state = self._market.reset(self._numbers)
 
 
-def loop_of(mode: str, market: Market, state: State) -> Loop:
-    """The step of ``market`` from ``state``, to be run in one of the three ways."""
-    if mode == EAGER:
-        return Eager(work_of(market), state)
+class Captured:
+    """By two graphs: one of a step, and one of a reset. Arguments as for ``Eager``."""
+
+    def __init__(self, work: Work, market: Market, num_worlds: int) -> None:
+        self._market, self._numbers = market, torch.arange(num_worlds, device=market.device)
+        start = market.reset(self._numbers)
+        work_of(market)(start)  # makes the tables that follow from others, which no compiler can
+        self._graph = Graph(work, start)
+        self._begin()  # once without a graph, as a step was, too
+        self.reset = record(self._begin, market.device).replay
+
+    def replay(self) -> Outputs:
+        """One step."""
+        outputs: Outputs = self._graph.replay()
+        return outputs
+
+    def _begin(self) -> None:
+        self._numbers += len(self._numbers)
+        self._graph.load(self._market.reset(self._numbers))
+
+
+def loop_of(mode: str, market: Market, num_worlds: int) -> Loop:
+    """Steps of a market with random actions, to be run in one of the three ways."""
     work = work_of(market)
-    if mode == CAPTURED:
-        return Graph(work, state)
-    work(state)  # makes the tables that follow from others, which no compiler can
-    # All outputs are returned: else the compiler would leave out what only they need.
-    return Graph(torch.compile(work, fullgraph=True, dynamic=False), state)
+    if mode == EAGER:
+        return Eager(work, market, num_worlds)
+    if mode == COMPILED:  # with all that a step gives, else the compiler would leave out what only that needs
+        work = torch.compile(work, fullgraph=True, dynamic=False)
+    return Captured(work, market, num_worlds)

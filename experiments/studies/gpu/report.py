@@ -40,8 +40,8 @@ def _machine(found: Found) -> str:
 
 
 def _right(found: Found) -> str:
-    return "\n\n".join(part for part in (_parity(found), _synchronisation(found), _contract(found), _resume(found))
-                       if part)
+    parts = (_parity(found), _synchronisation(found), _contract(found), _with_graphs(found), _resume(found))
+    return "\n\n".join(part for part in parts if part)
 
 
 def _parity(found: Found) -> str:
@@ -72,20 +72,34 @@ def _contract(found: Found) -> str:
     return "\n".join([f"{kept} of {len(rows)} agents keep their contract on the device.", *faults]) if rows else ""
 
 
+def _with_graphs(found: Found) -> str:
+    rows = [[*_kind(row)[:2], *_bits(row), _graphs(row)] for row in found.measured("graphs")]
+    return _with("Training with graphs beside training without.", ["preset", "agent", *_BITS, "graphs"], rows)
+
+
 def _resume(found: Found) -> str:
-    rows = [[row["preset"], row["agent"], row["capture"], yes(row["equal"]), f"{row['differ']} of {row['tensors']}",
-             f"{row['largest']:.2g}"] for row in found.measured("resume")]
+    rows = [[*_kind(row)[:2], row["capture"], *_bits(row)] for row in found.measured("resume")]
     return _with("Runs that were saved and loaded on the device beside those that were not.",
-                 ["preset", "agent", "graphs", "equal bits", "tensors that differ", "largest difference"], rows)
+                 ["preset", "agent", "graphs", *_BITS], rows)
+
+
+_BITS = ("equal bits", "tensors that differ", "largest difference", "where")
+
+
+def _bits(row: Row) -> list[str]:
+    """Columns of two runs that were compared."""
+    return [yes(row["equal"]), f"{row['differ']} of {row['tensors']}", number(row, "largest"),
+            row["where"]]
 
 
 def _core(found: Found) -> str:
     """Sizes by way to run, with VMAS at as many worlds."""
-    sizes = list(dict.fromkeys(_size(row) for row in found.measured("core")))
+    measured = found.measured("core") + found.measured("compiled")
+    sizes = list(dict.fromkeys(map(_size, measured)))
     rows = []
     for size in sizes:
-        by_mode, counted = ({row["mode"]: row for row in found.measured(section) if _size(row) == size}
-                            for section in ("core", "kernels-core"))
+        by_mode, counted = ({row["mode"]: row for row in some if _size(row) == size}
+                            for some in (measured, found.measured("kernels-core")))
         peer = found.one("vmas", worlds=size[1]) if size[0] == "kale" else None
         rows.append([size[0], f"{size[1]:,}", size[2],
                      *(number(by_mode.get(mode), "agent_steps_per_s", 1e6) for mode in (EAGER, CAPTURED, COMPILED)),
@@ -113,8 +127,8 @@ def _kernels(counted: Mapping[str, Row]) -> list[str]:
 def _training(found: Found) -> str:
     kinds = list(dict.fromkeys(_kind(row) for row in found.measured("training") + found.measured("training-cpu")))
     rows = [_trained(found, *kind) for kind in kinds]
-    return _with("Transitions are steps of worlds. The CPU column is of this machine, with two threads, at the sizes "
-                 "that the preset recommends.",
+    return _with("Transitions are steps of worlds. The CPU column is of this machine with one thread or two, which is "
+                 "faster, at the sizes that the preset recommends.",
                  ["preset", "agent", "worlds", f"ms {EAGER}", f"ms {CAPTURED}", "transitions/s", "agent-steps/s",
                   "CPU transitions/s", "times the CPU", f"kernels {EAGER}", f"kernels {CAPTURED}", "GPU ms", "GiB",
                   "graphs"], rows)
@@ -127,7 +141,7 @@ def _kind(row: Row) -> tuple[str, str, Any]:
 def _trained(found: Found, preset: str, agent: str, worlds: Any) -> list[str]:
     one = dict(preset=preset, agent=agent, worlds=worlds)
     eager, captured = (found.one("training", mode=mode, **one) for mode in (EAGER, CAPTURED))
-    cpu = found.one("training-cpu", **one)
+    cpu = max(found.all("training-cpu", **one), key=lambda row: float(row["transitions_per_s"]), default=None)
     best = captured or eager
     counted = {row["mode"]: row for row in found.measured("kernels-training") if _kind(row) == (preset, agent, worlds)}
     return [preset, agent, f"{(best or cpu or {}).get('num_worlds', 0):,}", number(eager, "ms"), number(captured, "ms"),
@@ -137,10 +151,10 @@ def _trained(found: Found, preset: str, agent: str, worlds: Any) -> list[str]:
 
 
 def _graphs(row: Row | None) -> str:
-    """Whether graphs are replayed, or why not."""
+    """How many graphs are replayed, or why none."""
     if row is None:
         return ""
-    return "yes" if row["captured"] else f"no: {row['note']}"
+    return f"{row['graphs']}" if row["captured"] else f"no: {row['note']}"
 
 
 def _score(found: Found) -> str:

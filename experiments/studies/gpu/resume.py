@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
 
 from interplay.experiments.loop.run import Run
 from interplay.experiments.studies.gpu.bench import Bench, Case, Row, repeated
-from interplay.experiments.studies.gpu.settings import Training, iterate
+from interplay.experiments.studies.gpu.bits import compared
+from interplay.experiments.studies.gpu.settings import Capture, Training, iterate
 
 _AGENTS = ("pqn", "dqn", "q-learning", "ippo", "shared-critic")
+_WITH: tuple[Capture, ...] = ("off", "on")
 
 
 def cases(bench: Bench) -> Iterator[Case]:
     """Each agent on kale, without and with graphs, and one on town."""
-    for agent in _AGENTS:
-        yield Case({"preset": "kale", "agent": agent, "capture": "off"},
-                   partial(_resumed, bench, Training("kale", agent), "off"))
-    for preset, agent in (("town", "dqn"), *bench.sized(tuple(("kale", agent) for agent in _AGENTS), ())):
-        yield Case({"preset": preset, "agent": agent, "capture": "auto"},
-                   partial(_resumed, bench, Training(preset, agent), "auto"))
+    kale = [(Training("kale", agent), capture) for agent in _AGENTS for capture in _WITH]
+    for training, capture in bench.sized((*kale, (Training("town", "dqn"), "off")), kale[:2]):
+        yield Case({**training.row, "capture": capture}, partial(_resumed, bench, training, capture))
 
 
-def _resumed(bench: Bench, training: Training, capture: Any) -> Row:
+def _resumed(bench: Bench, training: Training, capture: Capture) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         run = Run.start(training.settings(bench, capture), Path(folder))
         run.write_config()
@@ -37,33 +32,8 @@ def _resumed(bench: Bench, training: Training, capture: Any) -> Row:
         other = Run.load(Path(folder), run.settings.device)
     for each in (run, other):
         _play(bench, each)
-    gaps = [_gap(one, two) for one, two in zip(_leaves(_all_of(run)), _leaves(_all_of(other)), strict=True)]
-    return {"equal": not any(gaps), "tensors": len(gaps), "differ": sum(gap > 0.0 for gap in gaps),
-            "largest": max(gaps)}
+    return compared(run, other)
 
 
 def _play(bench: Bench, run: Run) -> None:
     repeated(lambda: iterate(run), bench.sized(60, 6))
-
-
-def _all_of(run: Run) -> dict[str, Any]:
-    return {"agents": run.cast.state_dict(), "state": run.now.state.state_dict(), "tally": run.tally.state_dict()}
-
-
-def _leaves(value: Any) -> Iterator[Tensor]:
-    """Tensors inside of nested dicts and lists."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _leaves(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _leaves(inner)
-
-
-def _gap(one: Tensor, other: Tensor) -> float:
-    """The largest difference of two tensors; 0 where they are equal to the bit."""
-    if one.numel() == 0 or torch.equal(one, other):
-        return 0.0
-    return float((one.double() - other.double()).nan_to_num(0.0).abs().max()) or 1e-300

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 
 from interplay.envs.presets import find_preset
 from interplay.experiments.common.threads import working_threads
@@ -61,6 +61,7 @@ def _race(bench: Bench, training: Training, longest: float) -> Row:
             "finished": run.finished, "curve": curve, **capture_row(run)}
 
 
+@cache
 def _wanted(preset: str) -> float | None:
     """The score to reach; None where no optimum is known."""
     oracle = solve(find_preset(preset).market())

@@ -44,7 +44,7 @@ class Training(NamedTuple):
 
     def settings(self, bench: Bench, capture: Capture, **more: Any) -> TrainSettings:
         """The settings of a run on the bench's device."""
-        given: dict[str, Any] = {**_captures(capture), **more}
+        given: dict[str, Any] = {"capture": capture, **more}
         if self.agent is not None:
             given[side_of(self.preset, self.agent)] = self.agent
         return TrainSettings(preset=self.preset, device="cuda" if bench.on_gpu else "cpu", num_worlds=self.worlds,
@@ -71,11 +71,6 @@ def soon_of(kind: type[Player]) -> dict[str, int]:
     return {f.name: SOON[f.name] for f in fields(kind.Options) if f.name in SOON}
 
 
-def _captures(capture: Capture) -> dict[str, str]:
-    """The setting that captures graphs, where this version has it."""
-    return {"capture": capture} if "capture" in {f.name for f in fields(TrainSettings)} else {}
-
-
 def iterate(run: Run) -> Mapping[str, Any]:
     """One iteration of training, and the next episode where one has ended; gives the metrics."""
     metrics = run.step()
@@ -86,13 +81,13 @@ def iterate(run: Run) -> Mapping[str, Any]:
 
 def warmed_up(bench: Bench, run: Run) -> None:
     """Train until learners learn and graphs, if there are any, are recorded: that of a reset is at the second one."""
-    with_graphs = getattr(run, "captured", None)
-    repeated(lambda: iterate(run), bench.sized(2 * run.game.market.config.horizon + 20 if with_graphs else 40, 3))
+    iterations = 40 if run.captured is None else 2 * run.game.market.config.horizon + 20
+    repeated(lambda: iterate(run), bench.sized(iterations, 3))
     bench.wait()
 
 
 def capture_row(run: Run) -> Row:
     """Whether the run replays graphs, and if not, why."""
-    captured = getattr(run, "captured", None)
-    note = getattr(captured, "note", "") if captured else "this version has no graphs"
-    return {"captured": bool(captured) and not note, "note": note}
+    if run.captured is None:
+        return {"captured": False, "note": "it was not asked to", "graphs": 0}
+    return {"captured": not run.captured.note, "note": run.captured.note, "graphs": run.captured.num_graphs}

@@ -13,7 +13,7 @@ from interplay.agents import agents
 from interplay.envs.presets import find_preset, presets
 from interplay.experiments.common.settings import OPTION_OF
 from interplay.experiments.studies.gpu.bench import Bench, Case, Row, repeated
-from interplay.experiments.studies.gpu.playing import Eager, work_of
+from interplay.experiments.studies.gpu.playing import EAGER, loop_of
 from interplay.experiments.studies.gpu.settings import Training, iterate, side_of, soon
 
 _WARM_UP, _STEPS = 20, 12
@@ -32,17 +32,14 @@ def cases(bench: Bench) -> Iterator[Case]:
 
 @torch.no_grad()
 def _market(bench: Bench, preset: str) -> Row:
-    market = find_preset(preset).market(bench.device)
-    loop = Eager(work_of(market), market.reset(range(4)))
+    loop = loop_of(EAGER, find_preset(preset).market(bench.device), 4)
     repeated(loop.replay, 2)
     return _watched(bench, loop.replay, 3)
 
 
 def _reset(bench: Bench, preset: str) -> Row:
-    market = find_preset(preset).market(bench.device)
-    worlds = torch.arange(4, device=bench.device)
-    market.reset(worlds)
-    return _watched(bench, lambda: market.reset(worlds), 1)
+    loop = loop_of(EAGER, find_preset(preset).market(bench.device), 4)
+    return _watched(bench, loop.reset, 1)
 
 
 def _train(bench: Bench, preset: str, agent: str) -> Row:

@@ -24,9 +24,13 @@ class Found:
         return sorted(found, key=lambda row: int(row["case"]))
 
     def one(self, section: str, **columns: Any) -> Row | None:
-        """The row that has these values; None where there is none."""
-        return next((row for row in self.measured(section)
-                     if all(row.get(name) == value for name, value in columns.items())), None)
+        """The first row that has these values; None where there is none."""
+        return next(iter(self.all(section, **columns)), None)
+
+    def all(self, section: str, **columns: Any) -> list[Row]:
+        """The rows that have these values."""
+        return [row for row in self.measured(section)
+                if all(row.get(name) == value for name, value in columns.items())]
 
     def lost(self) -> list[Row]:
         """Rows of what failed or was skipped."""

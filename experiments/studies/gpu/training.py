@@ -31,14 +31,16 @@ def cases(bench: Bench) -> Iterator[Case]:
 
 
 def cases_on_cpu(bench: Bench) -> Iterator[Case]:
-    """The same on this machine's CPU, at the sizes that presets recommend."""
+    """The same on this machine's CPU, at the sizes that presets recommend, with one thread and with two."""
     for training in bench.sized(OWN, _TINY):
-        yield Case({**training.row, "mode": EAGER}, partial(_on_threads, bench, training))
+        for threads in range(1, 1 + CPU_THREADS):
+            what = {**training.row, "mode": EAGER, "threads": threads}
+            yield Case(what, partial(_on_threads, bench, training, threads))
 
 
-def _on_threads(bench: Bench, training: Training) -> Row:
-    with working_threads(CPU_THREADS):
-        return {"threads": CPU_THREADS, **_measure(bench, training, "off")}
+def _on_threads(bench: Bench, training: Training, threads: int) -> Row:
+    with working_threads(threads):
+        return _measure(bench, training, "off")
 
 
 def _measure(bench: Bench, training: Training, capture: Capture) -> Row:
