@@ -18,6 +18,7 @@ def step_of(market: Market, with_platform: bool) -> Callable[[State], tuple[Stat
     """One step with random actions; gives the new state, and all that agents saw and earned."""
 
     def step(state: State) -> tuple[State, list[Tensor]]:
+        state = state.map(lambda table: table)  # knows nothing of its people yet, like a state read from buffers
         seen = [market.observe(state, side) for side in SIDES]
         if with_platform:
             seen.append(market.observe(state, "platform"))
