@@ -1,6 +1,7 @@
 """A whole step compiles into one graph, and goes the same way."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -45,3 +46,19 @@ def test_observations_and_a_step_compile_into_one_graph(name: str) -> None:
             (one, seen), (other, also_seen) = step(one), compiled(other)
             for a, b in zip([*one.tensors(), *seen], [*other.tensors(), *also_seen], strict=True):
                 assert torch.equal(a.nan_to_num(), b.nan_to_num())
+
+
+def test_a_compiled_market_plays_the_same_game(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without generated code, which takes a minute here."""
+    torch.compiler.reset()
+    torch._dynamo.utils.counters.clear()
+    market = find_preset("feed").market()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager", fullgraph=True))
+    compiled = market.compiled()
+    one, other = step_of(market, True), step_of(compiled, True)
+    state = market.reset(range(2))
+    with kernels.switched_off():
+        for a, b in zip(one(state)[1], other(state)[1], strict=True):
+            assert torch.equal(a.nan_to_num(), b.nan_to_num())
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 5  # users, items, platform, offer, step
+    assert not vars(market).keys() & {"step", "observe"}
