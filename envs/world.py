@@ -16,9 +16,6 @@ from torch import Tensor
 
 from interplay.envs.types import FEATURE_BOUND, InterplayError, TensorRecord
 
-NO_FEATURES = torch.empty(0)
-"""Stands for features that a ``Population`` was not given; it makes zero columns of them."""
-
 _BLOCK = 1200  # users of each segment, about, whose tastes and slates a core's cache holds
 
 
@@ -121,12 +118,13 @@ class Population(WorldRecord):
     margin: Tensor
     popularity: Tensor
     weight: Tensor
-    user_features: Tensor = NO_FEATURES
-    item_features: Tensor = NO_FEATURES
+    # None becomes zero columns at once; torch cannot trace a default that is a tensor.
+    user_features: Tensor = None  # type: ignore[assignment]
+    item_features: Tensor = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         for name, vector in (("user_features", self.user_vector), ("item_features", self.item_vector)):
-            if getattr(self, name) is NO_FEATURES:
+            if getattr(self, name) is None:
                 object.__setattr__(self, name, vector.new_zeros(*vector.shape[:-1], 0))
 
     @kept

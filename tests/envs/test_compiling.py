@@ -14,9 +14,11 @@ from interplay.envs.presets import find_preset, presets
 from interplay.envs.types import SIDES
 from interplay.envs.world import State
 
+WORLDS = torch.tensor([2, 0, 7])
+
 
 def step_of(market: Market, with_platform: bool) -> Callable[[State], tuple[State, list[Tensor]]]:
-    """One step with random actions; gives the new state, and all that agents saw and earned."""
+    """One step with random actions, and a reset; gives the new state, and all else that came of it."""
 
     def step(state: State) -> tuple[State, list[Tensor]]:
         state = state.map(lambda table: table)  # knows nothing of its people yet, like a state read from buffers
@@ -28,13 +30,14 @@ def step_of(market: Market, with_platform: bool) -> Callable[[State], tuple[Stat
             seen[0] = market.observe(state, "users")
         action = [any_of(state.key, state.time, Stream.ACTION, each.mask) for each in seen[:2]]
         state, happened = market.step(state, *action)
-        return state, [table for record in (*seen, happened) for table in record.tensors()]
+        begun = market.reset(WORLDS)
+        return state, [table for record in (*seen, happened, begun) for table in record.tensors()]
 
     return step
 
 
 @pytest.mark.parametrize("name", presets())
-def test_observations_and_a_step_compile_into_one_graph(name: str) -> None:
+def test_observations_a_step_and_a_reset_compile_into_one_graph(name: str) -> None:
     preset = find_preset(name)
     market = preset.market()
     step = step_of(market, preset.training.side == "platform")
