@@ -54,21 +54,22 @@ def uniform(key: Tensor, step: Tensor | None, number: int, stream: int, offset: 
     Returns:
         float32 ``[B, R, count]``, or ``[B, count]`` without ``first``.
     """
-    index = torch.arange(count, device=key.device) + offset
-    if first is not None:
-        index = first.unsqueeze(1) + index
-    # In 64 bits, where the product cannot overflow. A compiler may assume that signed integers do not: from an
-    # overflow in the 32-bit product with a loop's index, gcc concludes that the loop ends early, and drops its end.
-    spread = (index * GOLDEN).to(torch.int32)
     counter = signed(number * GOLDEN) if step is None else step * GOLDEN
     # Stream and step each go through the hash: as a sum, one stream would be another one some steps later.
     one = mix(mix(key[:, 0] + signed(stream * STREAM)) + counter)
+    two = mix(key[:, 1] ^ one)
+    index = torch.arange(count, device=key.device)
+    if first is not None:
+        index = first.unsqueeze(1) + index
+    # The product is taken in 64 bits, where it cannot overflow. A compiler may assume that signed integers do not: from
+    # an overflow in the 32-bit product with a loop's index, gcc concludes that the loop ends early, and drops its end.
+    # The mask keeps torch.compile from multiplying out the index: Triton has no constants of more than 32 bits there.
+    spread = ((index & 0xFFFFFFFF) * GOLDEN).to(torch.int32)
     shape = (-1, *[1] * spread.dim())
-    two = mix(key[:, 1] ^ one).view(shape)
-    bits = one.view(shape) + spread
+    bits = (one + signed(offset * GOLDEN)).view(shape) + spread
     bits ^= (bits >> 15) & 0x1FFFF
     bits *= MULTIPLIER_1
-    bits = mix(bits.bitwise_xor_(two))
+    bits = mix(bits.bitwise_xor_(two.view(shape)))
     # 23 bits and a half: float32 holds (2^23 - 0.5) exactly, so that 0 and 1 are never returned.
     bits = (bits >> 9) & 0x7FFFFF
     return bits.to(torch.float32).add_(0.5).mul_(2.0**-23)

@@ -6,7 +6,9 @@ was saved resumes exactly, and world k of a batch is the same world when it runs
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -170,6 +172,16 @@ class Market:
             check_tensor("log_propensity", log_propensity, state.mood.shape, torch.float32, state.mood.device)
         slate = filled(candidates_of(self.rules, state), slots)
         return replace(state, slate=slate if log_propensity is None else replace(slate, log_propensity=log_propensity))
+
+    def compiled(self) -> Self:
+        """The same market with steps and observations that ``torch.compile`` generates code for: made for a GPU.
+
+        The first calls take minutes. Worlds stay equal up to rounding. On a CPU, the market with numba is faster.
+        """
+        made = copy(self)
+        for name in ("step", "observe", "observe_all", "offer"):
+            setattr(made, name, torch.compile(getattr(self, name), dynamic=False))
+        return made
 
     def spec_of(self, side: Side) -> SideSpec:
         """Shapes of what ``observe`` gives of a side."""

@@ -70,7 +70,8 @@ def world_key(seed: int, worlds: Tensor) -> Tensor:
     """
     if seed < 0:
         raise InterplayError(f"seed={seed} must not be negative")
-    readable = type(worlds) is Tensor and worlds.is_cpu and _get_current_dispatch_mode() is None
+    recorded = torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None
+    readable = not recorded and type(worlds) is Tensor and worlds.is_cpu
     if readable and not ((worlds >= 0) & (worlds < MOST)).all():
         raise InterplayError(f"worlds {worlds.min().item()} to {worlds.max().item()} must lie between 0 and 2^32 - 1")
     if seed >= 1 << 64:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
@@ -17,10 +16,23 @@ from torch import Tensor
 
 from interplay.envs.types import FEATURE_BOUND, InterplayError, TensorRecord
 
-NO_FEATURES = torch.empty(0)
-"""Stands for features that a ``Population`` was not given; it makes zero columns of them."""
-
 _BLOCK = 1200  # users of each segment, about, whose tastes and slates a core's cache holds
+
+
+T = TypeVar("T")
+
+
+class kept(Generic[T]):  # noqa: N801  # used as a decorator
+    """A property that is computed once: ``functools.cached_property`` without the lock, which torch cannot trace."""
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self._make, self._name = make, make.__name__
+        self.__doc__ = make.__doc__
+
+    def __get__(self, owner: Any, kind: type) -> T:
+        value = self._make(owner)
+        owner.__dict__[self._name] = value  # where Python looks first from now on
+        return value
 
 
 class WorldRecord(TensorRecord):
@@ -106,15 +118,16 @@ class Population(WorldRecord):
     margin: Tensor
     popularity: Tensor
     weight: Tensor
-    user_features: Tensor = NO_FEATURES
-    item_features: Tensor = NO_FEATURES
+    # None becomes zero columns at once; torch cannot trace a default that is a tensor.
+    user_features: Tensor = None  # type: ignore[assignment]
+    item_features: Tensor = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         for name, vector in (("user_features", self.user_vector), ("item_features", self.item_vector)):
-            if getattr(self, name) is NO_FEATURES:
+            if getattr(self, name) is None:
                 object.__setattr__(self, name, vector.new_zeros(*vector.shape[:-1], 0))
 
-    @cached_property
+    @kept
     def item_rows(self) -> Tensor:
         """All that never changes of items, as one table, so that a step gathers once.
 
@@ -133,13 +146,13 @@ class Population(WorldRecord):
         first, last = 3 + self.topics.shape[2], 3 + self.topics.shape[2] + self.item_vector.shape[2]
         return Items(rows[..., 1], rows[..., 2], rows[..., 3:first], rows[..., first:last])
 
-    @cached_property
+    @kept
     def shown_rows(self) -> Tensor:
         """``item_rows`` within the bounds of what agents see."""
         rows = self.item_rows
         return once(rows).clamp(-FEATURE_BOUND, FEATURE_BOUND).expand(len(rows), -1, -1)
 
-    @cached_property
+    @kept
     def item_columns(self) -> Tensor:
         """``item_vector`` with items last, ``[B, D, I]``; held once where all worlds have the same items."""
         return once(self.item_vector).transpose(1, 2).contiguous().expand(len(self.item_vector), -1, -1)

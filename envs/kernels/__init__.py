@@ -3,7 +3,7 @@
 With numba installed (``pip install interplay[fast]``) noise, slates, every edge of a step and what both sides see come
 from here on a CPU, the same bits but for the last digits of log-propensities, which move nothing. Without it, on a GPU,
 while torch traces or compiles, or with ``INTERPLAY_KERNELS=0`` in the environment, the torch code does the work that
-calls these, and it is the reference that tests compare them with.
+calls these, and it is the reference that tests compare them with. Noise alone has kernels for a GPU: ``noise_gpu``.
 
 What is exact in any order (products, sums in one order, comparisons) the loops do themselves. Where they round in
 another way than torch, they say which draws are so close that rounding decides, and torch decides those.

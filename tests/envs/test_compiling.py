@@ -1,6 +1,7 @@
 """A whole step compiles into one graph, and goes the same way."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -13,11 +14,14 @@ from interplay.envs.presets import find_preset, presets
 from interplay.envs.types import SIDES
 from interplay.envs.world import State
 
+WORLDS = torch.tensor([2, 0, 7])
+
 
 def step_of(market: Market, with_platform: bool) -> Callable[[State], tuple[State, list[Tensor]]]:
-    """One step with random actions; gives the new state, and all that agents saw and earned."""
+    """One step with random actions, and a reset; gives the new state, and all else that came of it."""
 
     def step(state: State) -> tuple[State, list[Tensor]]:
+        state = state.map(lambda table: table)  # knows nothing of its people yet, like a state read from buffers
         seen = [market.observe(state, side) for side in SIDES]
         if with_platform:
             seen.append(market.observe(state, "platform"))
@@ -26,13 +30,14 @@ def step_of(market: Market, with_platform: bool) -> Callable[[State], tuple[Stat
             seen[0] = market.observe(state, "users")
         action = [any_of(state.key, state.time, Stream.ACTION, each.mask) for each in seen[:2]]
         state, happened = market.step(state, *action)
-        return state, [table for record in (*seen, happened) for table in record.tensors()]
+        begun = market.reset(WORLDS)
+        return state, [table for record in (*seen, happened, begun) for table in record.tensors()]
 
     return step
 
 
 @pytest.mark.parametrize("name", presets())
-def test_observations_and_a_step_compile_into_one_graph(name: str) -> None:
+def test_observations_a_step_and_a_reset_compile_into_one_graph(name: str) -> None:
     preset = find_preset(name)
     market = preset.market()
     step = step_of(market, preset.training.side == "platform")
@@ -44,3 +49,19 @@ def test_observations_and_a_step_compile_into_one_graph(name: str) -> None:
             (one, seen), (other, also_seen) = step(one), compiled(other)
             for a, b in zip([*one.tensors(), *seen], [*other.tensors(), *also_seen], strict=True):
                 assert torch.equal(a.nan_to_num(), b.nan_to_num())
+
+
+def test_a_compiled_market_plays_the_same_game(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without generated code, which takes a minute here."""
+    torch.compiler.reset()
+    torch._dynamo.utils.counters.clear()
+    market = find_preset("feed").market()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager", fullgraph=True))
+    compiled = market.compiled()
+    one, other = step_of(market, True), step_of(compiled, True)
+    state = market.reset(range(2))
+    with kernels.switched_off():
+        for a, b in zip(one(state)[1], other(state)[1], strict=True):
+            assert torch.equal(a.nan_to_num(), b.nan_to_num())
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 5  # users, items, platform, offer, step
+    assert not vars(market).keys() & {"step", "observe"}

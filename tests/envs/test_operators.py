@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from interplay.envs import kernels
