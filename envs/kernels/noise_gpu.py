@@ -100,7 +100,7 @@ def uniform(key: Tensor, step: Tensor | None, number: int, stream: int, offset: 
     out = key.new_empty((worlds, count) if first is None else (worlds, starts, count), dtype=torch.float32)
     rows, width = worlds * starts, min(_TILE, triton.next_power_of_2(max(1, count)))
     if out.numel() > 0:
-        with torch.cuda.device_of(key):  # type: ignore[no-untyped-call]
+        with torch.cuda.device_of(key):
             _uniform[(triton.cdiv(rows, _TILE // width) * triton.cdiv(count, width),)](
                 key.contiguous(), step, None if first is None else first.contiguous(), out,
                 *_words(step, number, stream, offset), rows, starts, count, with_step=step is not None,
@@ -118,7 +118,7 @@ def any_of(key: Tensor, step: Tensor | None, number: int, stream: int, offset: i
     rows, width = out.numel(), triton.next_power_of_2(count)
     height = max(1, _TILE // width)
     if rows > 0:
-        with torch.cuda.device_of(key):  # type: ignore[no-untyped-call]
+        with torch.cuda.device_of(key):
             _any_of[(triton.cdiv(rows, height),)](
                 key.contiguous(), step, mask.contiguous().view(torch.uint8), out,
                 *_words(step, number, stream, offset), rows, rows // key.shape[0], count, with_step=step is not None,
