@@ -159,17 +159,18 @@ class Population(WorldRecord):
 
     def derive_as(self, other: Self) -> None:
         """See ``TensorRecord``."""
-        for count in other.__dict__.get("_segments", ()):
+        for count in getattr(other, "_segments", ()):
             self.segments(count)
         super().derive_as(other)
 
     def segments(self, count: int) -> Segments:
         """Who belongs to each of so many segments."""
-        known: dict[int, Segments] = self.__dict__.setdefault("_segments", {})
+        known: dict[int, Segments] = getattr(self, "_segments", {})  # which torch.compile can trace
         if count not in known:
             member = (self.segment.unsqueeze(2) == torch.arange(count, device=self.segment.device)).to(torch.float32)
             size = member.sum(1)
             known[count] = Segments(member.transpose(1, 2), size, size.clamp(min=1.0), size / member.shape[1])
+            object.__setattr__(self, "_segments", known)
         return known[count]
 
     def by_segment(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

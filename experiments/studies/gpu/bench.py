@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
@@ -12,6 +13,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 T = TypeVar("T")
+
+_LONGEST = 12  # kernels whose times are written
 
 Row = dict[str, Any]
 """One figure, or a few of one thing, ready for JSON."""
@@ -93,8 +96,10 @@ class Bench:
             self.wait()
         there = [event for event in found.events() if event.device_type.name == "CUDA"
                  and not getattr(event, "is_user_annotation", False)]
-        return {"kernels": len(there) / count,
-                "gpu_ms": sum(event.device_time_total for event in there) / count / 1e3}
+        spent: Counter[str] = Counter()
+        for event in there:
+            spent[event.name] += event.device_time_total / count / 1e3
+        return {"kernels": len(there) / count, "gpu_ms": spent.total(), "longest_ms": dict(spent.most_common(_LONGEST))}
 
 
 def repeated(call: Callable[[], object], count: int) -> None:

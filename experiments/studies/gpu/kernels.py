@@ -26,7 +26,7 @@ def cases_of_core(bench: Bench) -> Iterator[Case]:
 
 def cases_of_training(bench: Bench) -> Iterator[Case]:
     """The same of training iterations."""
-    for training in bench.sized(OWN, (Training("kale", "pqn", 4),)):
+    for training in bench.sized((*OWN, Training("kale", "pqn", 1 << 16)), (Training("kale", "pqn", 4),)):
         for mode, capture in CAPTURE.items():
             yield Case({**training.row, "mode": mode}, partial(_train, bench, training, capture))
 
