@@ -9,6 +9,7 @@ from inspect import isabstract
 from interplay.agents.base import Agent, JointAgent
 from interplay.agents.parts import networks
 from interplay.agents.parts.choosing import Offer
+from interplay.agents.parts.optimising import Optimiser
 from interplay.agents.parts.player import Player, Setting
 from interplay.agents.parts.schedules import Exploring
 from interplay.envs.discovery import discover, resolve
@@ -48,4 +49,5 @@ def __dir__() -> list[str]:
     return [*__all__, *(kind.__name__.removesuffix("Agent") for kind in agents().values() if "Options" in vars(kind))]
 
 
-__all__ = ["Agent", "Exploring", "JointAgent", "Offer", "Player", "Setting", "agents", "find_agent", "networks"]
+__all__ = ["Agent", "Exploring", "JointAgent", "Offer", "Optimiser", "Player", "Setting", "agents", "find_agent",
+           "networks"]

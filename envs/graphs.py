@@ -17,7 +17,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from interplay.envs import kernels
 from interplay.envs.trees import copy_all, memory_of, own, owned, tensors_of, with_tensors
@@ -118,7 +118,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             raise NotCapturable(f"it uses torch's {name}, which needs a value on the host: keep it on the device")
         out = operator(*args, **kwargs)
         if not _is_view(operator):
-            self._calls.append((operator, args, kwargs, out))
+            # By other names: a tensor may get another shape later, and a list other content.
+            self._calls.append((operator, *tree_map(_alias, (args, kwargs, out))))
         return out
 
     @torch.no_grad()
@@ -128,13 +129,17 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             for operator, args, kwargs, out in self._calls:
                 again = operator(*args, **kwargs)
                 for old, new in zip(tree_leaves(out), tree_leaves(again), strict=True):
-                    if isinstance(old, Tensor) and old is not new:
+                    if isinstance(old, Tensor) and old.data_ptr() != new.data_ptr():
                         old.copy_(new)
 
 
 def _is_view(operator: Any) -> bool:
-    """Whether its outputs share memory with its inputs, which it does not write."""
-    return any(r.alias_info is not None and not r.alias_info.is_write for r in operator._schema.returns)
+    """Whether its outputs share memory with its inputs, which it does not write, or it changes a shape alone."""
+    return torch.Tag.inplace_view in operator.tags or any(r.alias_info is not None and not r.alias_info.is_write for r in operator._schema.returns)
+
+
+def _alias(part: Any) -> Any:
+    return part.detach() if isinstance(part, Tensor) else part
 
 
 def _has_mask(indices: Iterable[Tensor | None]) -> bool:

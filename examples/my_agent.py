@@ -2,7 +2,7 @@
 
 import torch
 
-from interplay.agents import Agent, Exploring, networks
+from interplay.agents import Agent, Exploring, Optimiser, networks
 
 
 class SlotMeans(Agent):
@@ -29,7 +29,7 @@ class Sarsa(Agent):
 
     def build(self):
         self.network = networks.Scorer(self.spec, hidden=64)
-        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=1e-3)
+        self.optimiser = Optimiser(self.network, learning_rate=1e-3)  # Adam, which a GPU can replay in a graph
 
     def scores(self, seen):
         return self.network(seen)
@@ -40,7 +40,5 @@ class Sarsa(Agent):
             after = self.network(step.next).masked_fill(~step.next.mask, -torch.inf).amax(-1)
             target = step.reward + self.discount * torch.where(step.terminated, 0.0, after)
         loss = step.mean((value - target) ** 2)  # over agents that are there
-        self.optimiser.zero_grad()
-        loss.backward()
-        self.optimiser.step()
+        self.optimiser.step(loss, self.progress)
         return {"loss": loss}

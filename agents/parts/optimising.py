@@ -44,6 +44,8 @@ class Optimiser(Stateful):
         if self._max_norm > 0.0:
             self._clip()
         self._adam.step()
+        for group in self._adam.param_groups:  # what is saved follows from no schedule
+            group["lr"] = self._learning_rate
 
     def _as_rate(self, rate: Scalar) -> Scalar:
         """As Adam wants it: on a GPU as float32 there."""

@@ -61,6 +61,9 @@ class Player(Counting, ABC):
     """The sides that it can play."""
     deterministic: ClassVar[bool] = False
     """True if its actions follow from what it sees and has learnt without chance, also while it explores."""
+    capturable: ClassVar[bool] = True
+    """Whether its steps may be recorded as graphs, which a GPU replays without Python: see ``parts.captured``. False
+    for an agent that reads values on the host, or whose steps follow from numbers that Python keeps."""
     _counters: ClassVar[tuple[str, ...]] = ("_draws", "learned")
     Options: ClassVar[type] = NoOptions
     """Dataclass of the agent's hyper-parameters; the command line sets them by name."""

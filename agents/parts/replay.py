@@ -133,7 +133,9 @@ class PrioritisedReplay(Replay[Record]):
 
     def correction(self, index: Tensor, exponent: Scalar) -> Tensor:
         """Weights that undo the preference (the paper's section 3.4), the largest 1: float32, of the index's shape."""
-        weight = (self._weight[index] / self._mean_weight()) ** -exponent
+        power = torch.as_tensor(exponent, dtype=torch.float32) if isinstance(exponent, Tensor) else torch.full_like(
+            self._weight[:1], exponent)  # always a tensor, so that a graph has the same bits
+        weight = (self._weight[index] / self._mean_weight()) ** -power
         return weight / weight.amax(0)
 
     def update(self, index: Tensor, error: Tensor) -> None:

@@ -66,6 +66,7 @@ def check_agent(kind: type[Player], options: Any = None, *, device_steps: int = 
         _check_copies(harness, trained, lived[STEPS:])
         _check_gone(harness)
         _check_device(harness, lived[:device_steps])
+        _check_graphs(harness, lived[:_MORE])
 
 
 def _check_class(kind: type[Player], options: Any) -> None:
@@ -212,3 +213,14 @@ def _check_device(harness: AgentHarness, lived: Trajectory) -> None:
     """No value is read by the host, and no tensor that was made there meets one of the device."""
     there = replace(harness, device=META)
     there.play(there.make(), moved(lived, META))
+
+
+def _check_graphs(harness: AgentHarness, lived: Trajectory) -> None:
+    """Steps that are recorded and replayed give what they give without."""
+    if not harness.kind.capturable:
+        return
+    one, other = harness.make(), harness.make()
+    found = (difference(harness.play(one, lived).actions, harness.replay(other, lived))
+             or difference(harness.saved(one), harness.saved(other)))
+    harness.require(not found, f"steps that were recorded as a graph and replayed differ at {found}: keep what changes "
+                             "in tensors on the device, or write capturable = False")

@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 
 from interplay.agents.base import Agent
+from interplay.agents.parts.captured import Captured
 from interplay.agents.parts.player import Player, Setting
 from interplay.agents.testing.synthetic_transitions import Trajectory, observation, trajectory
+from interplay.envs.graphs import NotCapturable
 from interplay.envs.types import Observation, Side, SideSpec, TensorRecord, Transition
 
 CPU, META = torch.device("cpu"), torch.device("meta")
@@ -166,9 +168,44 @@ class AgentHarness:
                 told = {side: change(step) for side, step in told.items()}
             played.actions[f"act in step {number}"] = done
             played.metrics[f"learn in step {number}"] = self.learn(player, told)
-        played.actions["act(explore=False) in the end"] = {
-            side: self.act(player, side, step.next_observation, False) for side, step in trajectory[-1].items()}
+        played.actions.update(self._acted_in_the_end(player, trajectory))
         return played
+
+    def _acted_in_the_end(self, player: Player, trajectory: Trajectory) -> dict[str, dict[Side, Tensor]]:
+        return {"act(explore=False) in the end": {side: self.act(player, side, step.next_observation, False)
+                                                  for side, step in trajectory[-1].items()}}
+
+    def replay(self, player: Player, trajectory: Trajectory) -> dict[str, dict[Side, Tensor]]:
+        """Act and learn as ``play`` does, by graphs; gives the actions by step."""
+        worlds: tuple[dict[Side, Transition], dict[Side, Tensor]] = (trajectory[0], {})
+
+        def put(new: Any) -> None:
+            nonlocal worlds
+            worlds = new
+
+        def step() -> dict[str, Tensor]:
+            moment = worlds[0]
+            done = {side: self._acted(player, side, step.observation) for side, step in moment.items()}
+            put((moment, done))
+            return player.learn_from({side: _told(side, step, done[side]) for side, step in moment.items()})
+
+        captured, actions = Captured([player], self.device, lambda: worlds, put), {}
+        for number, moment in enumerate(trajectory):
+            put((moment, worlds[1]))
+            captured.look_again()
+            try:
+                captured.do("step", step)
+            except NotCapturable as error:
+                raise AgentError(f"{self.kind.name} as {self.case}: no graph can record act and learn: {error}. "
+                                 "Use agents.Optimiser for torch's, or write capturable = False") from error
+            actions[f"act in step {number}"] = {side: action.clone() for side, action in worlds[1].items()}
+        return actions | self._acted_in_the_end(player, trajectory)
+
+    def _acted(self, player: Player, side: Side, seen: Observation) -> Tensor:
+        if side != "platform":
+            return player.act_as(side, seen, True)
+        assert isinstance(player, Agent)
+        return player.offer(seen, SLATE_SIZE, True).slots
 
     def saved(self, player: Player) -> dict[str, Any]:
         """Its state, through a file and back."""

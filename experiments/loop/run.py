@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from interplay.agents import JointAgent, Player, Setting, find_agent
+from interplay.agents.parts.captured import Captured
 from interplay.envs.discovery import code_digest, trusting
 from interplay.envs.messages import shortened
 from interplay.envs.types import SIDES, InterplayError, Side
@@ -30,7 +31,6 @@ from interplay.experiments.common.saving import (
 )
 from interplay.experiments.common.serialising import RESOLVED, to_json
 from interplay.experiments.common.settings import OPTION_OF, Device, TrainSettings, find_device
-from interplay.experiments.loop.captured import Captured
 from interplay.experiments.loop.cast import PLACKETT_LUCE, Cast, check_options, check_plays
 from interplay.experiments.loop.game import Game, make_game, with_agents
 from interplay.experiments.loop.play import Moment, Tally, iterate, look

@@ -1,4 +1,4 @@
-"""Training iterations as graphs: recorded the second time that they go one way, replayed from then on.
+"""Iterations of players in worlds as graphs: recorded the second time that they go one way, replayed from then on.
 
 Which way an iteration goes follows from what the players keep beside tensors, and from what their counters decide: it
 is a learner's first steps, the step that ends a rollout, or any other. Each way has a graph. All graphs read and write
@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from interplay.agents import Player
 from interplay.agents.parts.counting import Counting
+from interplay.agents.parts.player import Player
 from interplay.agents.parts.remembered import Leaf, copied, kept_by, leaves, stateful, with_leaves
 from interplay.agents.parts.stateful import Stateful
 from interplay.envs.graphs import NotCapturable, record
@@ -69,6 +69,7 @@ class Captured:
     def __init__(self, players: Iterable[Player], device: torch.device, get: Callable[[], Any],
                  put: Callable[[Any], None]) -> None:
         self._players, self._device, self._get, self._put = list(players), device, get, put
+        unable = [player.name for player in self._players if not player.capturable]
         self._ways: dict[_Key, _Way] = {}
         self._seen: set[_Key] = set()
         self._layouts: dict[Hashable, int] = {}
@@ -76,7 +77,7 @@ class Captured:
         self._now: int | None = None  # the layout, if everything lies in its memory
         self._phased: list[Counting] = []
         self._misses = 0
-        self.note = ""
+        self.note = f"{unable[0]!r} says that it cannot be captured" if unable else ""
         for counter in self._found_counters():
             counter.count_on(device)  # from where it is: after a resume that is not where it was
 
@@ -84,6 +85,10 @@ class Captured:
     def num_graphs(self) -> int:
         """How many graphs there are."""
         return len(self._ways)
+
+    def look_again(self) -> None:
+        """Say that others have changed worlds or players since the last call of ``do``."""
+        self._now = None
 
     def do(self, kind: str, work: Callable[[], Metrics]) -> Metrics:
         """Do ``work``, which is always the same for a ``kind``: it puts other worlds, and changes players."""
