@@ -148,10 +148,12 @@ def _user_view(rules: Rules, state: State, examination: Tensor) -> tuple[Tensor,
     rows = take(people.item_rows, items)
     varying = (wearout_of(state, items), take(state.energy / config.energy_max, items),
                take(state.popularity / most, items), examination.expand(items.shape))
-    options = torch.cat([rows[..., 1:3], *(column.unsqueeze(3) for column in varying), rows[..., 3:]], dim=3)
-    if knows:
-        first = 6 + config.num_topics
-        options[..., first:first + config.embedding_size] *= state.user_vector.unsqueeze(2)
+    sizes = [config.num_topics, config.embedding_size, config.num_item_features]
+    topics, vector, features = rows[..., 3:].split_with_sizes(sizes, dim=3)
+    matched = vector * state.user_vector.unsqueeze(2) if knows else vector
+    # At most 8 parts, which torch.compile joins in one pass with what comes before and after.
+    options = torch.cat([rows[..., 1:3], *(column.unsqueeze(3) for column in varying), topics, matched,
+                         *[features] * (config.num_item_features > 0)], dim=3)
     options *= valid.unsqueeze(3)  # an empty slot has no features
     return _bounded(own), _bounded(options), _slot_mask(rules, state)
 
