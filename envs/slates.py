@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -65,6 +66,12 @@ def draw(score: Tensor, key: Tensor, step: Tensor, offset: int, first: Tensor | 
     return plackett_luce(score, noise, size)
 
 
+def _draw_by_torch(*slates: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """``draw``, always by torch: kernels fill slots that stay empty in another way, and a graph replays what it did."""
+    with kernels.switched_off():
+        return draw(*slates)
+
+
 def _draw_alike(score: Tensor, key: Tensor, step: Tensor, offset: int, first: Tensor | None,
                 size: int) -> tuple[Tensor, Tensor, Tensor]:
     shape = (*score.shape[:2], size)
@@ -73,7 +80,7 @@ def _draw_alike(score: Tensor, key: Tensor, step: Tensor, offset: int, first: Te
 
 
 _DRAW_SLATES = operator("draw_slates(Tensor score, Tensor key, Tensor step, SymInt offset, Tensor? first, SymInt size)"
-                        " -> (Tensor, Tensor, Tensor)", draw, "slates_gpu", _draw_alike)
+                        " -> (Tensor, Tensor, Tensor)", _draw_by_torch, "slates_gpu", _draw_alike)
 
 
 def log_boosts(rules: Rules, state: State) -> Tensor:
@@ -268,5 +275,6 @@ def _slate(rules: Rules, state: State, score: Tensor, candidates: Tensor | None,
            first: Tensor | None) -> Slate:
     """Slates drawn by these scores of candidates; noise as in ``draw``."""
     size = rules.config.slate_size
-    index, shown, log_propensity = _DRAW_SLATES(score, state.key, state.time, offset, first, size)
+    drawing = draw if kernels.usable(score) else _DRAW_SLATES
+    index, shown, log_propensity = drawing(score, state.key, state.time, offset, first, size)
     return Slate(index if candidates is None else candidates.gather(-1, index), shown, log_propensity)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from interplay.envs import kernels
 from interplay.envs.noise import world_key
 from interplay.envs.slates import draw
 
@@ -42,6 +43,16 @@ def compare_kernels() -> None:
             torch.testing.assert_close(log_propensity, expected_log, rtol=1e-5, atol=1e-5)
     slates_gpu._WIDEST = 1
     assert torch.equal(slates_gpu.draw_slates(*slates)[0], draw(*slates)[0])
+
+
+def test_the_operator_does_without_kernels_of_the_cpu() -> None:
+    """To the last bit, empty slots included, since graphs replay it where kernels are switched on."""
+    slates = (some_scores((3, 5, 7), 0.7), world_key(5, torch.arange(3)), torch.zeros(3, dtype=torch.int32), 0, None, 7)
+    found = torch.ops.interplay.draw_slates(*slates)
+    with kernels.switched_off():
+        expected = draw(*slates)
+    assert not expected[1].all()
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 @pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
