@@ -12,12 +12,10 @@ from interplay.envs.config import MarketConfig
 from interplay.envs.kernels import edges
 from interplay.envs.mechanisms.active import num_levels
 from interplay.envs.responding import response_rate, wearout_of
-from interplay.envs.rules import TOLERANCE, Rules
+from interplay.envs.rules import BUDGET_STEP, TOLERANCE, Rules
 from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means
 from interplay.envs.types import FEATURE_BOUND, InterplayError, Observation, Side, SideSpec
 from interplay.envs.world import Slate, State, take
-
-_BUDGET_STEP = 0.5  # tabular agents see budgets in steps of this
 
 
 def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
@@ -118,7 +116,7 @@ def observe_users(rules: Rules, state: State, privileged: bool, ranked: bool = T
     examination = rules.examination[1:1 + slots] if ranked else rules.examination[1].expand(slots)
     view = edges.see_users if kernels.usable(state.mood) else _user_view
     own, options, mask = view(rules, state, examination)
-    exact = _exact_state(config, state, _state_of(config, config.user_state), items.shape[1])
+    exact = _exact_state(rules, state, _state_of(config, config.user_state), items.shape[1])
     return Observation(_with_columns(own, rules.mechanisms.see_users(state)),
                        _with_columns(options, _shown_items(rules, state)), rules.mechanisms.user_mask(state, mask),
                        items, exact, *_history(state), expected)
@@ -150,10 +148,12 @@ def _user_view(rules: Rules, state: State, examination: Tensor) -> tuple[Tensor,
     rows = take(people.item_rows, items)
     varying = (wearout_of(state, items), take(state.energy / config.energy_max, items),
                take(state.popularity / most, items), examination.expand(items.shape))
-    options = torch.cat([rows[..., 1:3], *(column.unsqueeze(3) for column in varying), rows[..., 3:]], dim=3)
-    if knows:
-        first = 6 + config.num_topics
-        options[..., first:first + config.embedding_size] *= state.user_vector.unsqueeze(2)
+    sizes = [config.num_topics, config.embedding_size, config.num_item_features]
+    topics, vector, features = rows[..., 3:].split_with_sizes(sizes, dim=3)
+    matched = vector * state.user_vector.unsqueeze(2) if knows else vector
+    # At most 8 parts, which torch.compile joins in one pass with what comes before and after.
+    options = torch.cat([rows[..., 1:3], *(column.unsqueeze(3) for column in varying), topics, matched,
+                         *[features] * (config.num_item_features > 0)], dim=3)
     options *= valid.unsqueeze(3)  # an empty slot has no features
     return _bounded(own), _bounded(options), _slot_mask(rules, state)
 
@@ -166,7 +166,7 @@ def observe_items(rules: Rules, state: State, privileged: bool) -> Observation:
     boosts = log_boosts(rules, state)
     view = edges.see_items if kernels.usable(state.energy) else _item_view
     own, options, mask = view(rules, state, segments.share, affinity, boosts)
-    exact = _exact_state(config, state, _state_of(config, config.item_state), config.num_items)
+    exact = _exact_state(rules, state, _state_of(config, config.item_state), config.num_items)
     expected = None
     if privileged:
         expected = rules.mechanisms.expected_profit(
@@ -248,15 +248,16 @@ def _count_states(config: MarketConfig, kind: str) -> int | None:
         satiations: int = (int(config.satiation_max) + 1) ** config.num_topics
         return satiations * (2 * int(config.mood_max) + 1)
     if kind == "budgets":
-        budgets: int = (int(config.energy_max / _BUDGET_STEP) + 1) ** config.num_items
+        budgets: int = (int(config.energy_max / BUDGET_STEP) + 1) ** config.num_items
         return budgets
     if kind == "boost":
         return 1 + config.num_segments * len(config.boost_levels)
     return 1 if kind == "single" else None
 
 
-def _exact_state(config: MarketConfig, state: State, kind: str, num_agents: int) -> Tensor | None:
+def _exact_state(rules: Rules, state: State, kind: str, num_agents: int) -> Tensor | None:
     """The number of the state that tabular agents see, int64 ``[B, num_agents]``."""
+    config = rules.config
     if kind == "none":
         return None
     shape = (state.key.shape[0], num_agents)
@@ -267,10 +268,6 @@ def _exact_state(config: MarketConfig, state: State, kind: str, num_agents: int)
         return torch.where(state.boost_level > 0, served, 0)
     if kind == "own":
         digits = torch.cat([state.satiation, (state.mood + config.mood_max).unsqueeze(2)], dim=2)
-        base = int(config.satiation_max) + 1
     else:
-        digits = (state.energy / _BUDGET_STEP).unsqueeze(1)
-        base = int(config.energy_max / _BUDGET_STEP) + 1
-    # Satiations are the low digits, so that mood, which has more values, can be the highest.
-    power = base ** torch.arange(digits.shape[2], device=state.key.device)
-    return (digits.round().long() * power).sum(2).expand(shape)
+        digits = (state.energy / BUDGET_STEP).unsqueeze(1)
+    return (digits.round().long() * rules.powers[kind]).sum(2).expand(shape)

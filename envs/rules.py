@@ -17,6 +17,8 @@ from interplay.envs.mechanisms.active import ActiveMechanisms
 
 # Budgets and moods are sums of decimal fractions in float32: what should be exactly 0 may be off by rounding.
 TOLERANCE = 1e-4
+BUDGET_STEP = 0.5
+"""Tabular agents see budgets in steps of this."""
 
 
 class Rules(NamedTuple):
@@ -34,6 +36,7 @@ class Rules(NamedTuple):
         examination: float32 ``[1 + K]``, rho_k of each slot, 1 for a skip.
         noticed: float32 ``[1 + K]``, the same, but 0 for a skip.
         segment_numbers: int64 ``[C]``.
+        powers: int64 ``[digits]`` by kind of exact state, what each digit of a state's number counts.
         lists: the behaviour's ``candidates()``, or None where all users may be offered all items.
         item_numbers: int64 ``[1, 1, I]``, as kernels read them.
         numbers: those of the config, ``TOLERANCE`` and ``formula``, as kernels read them.
@@ -52,6 +55,7 @@ class Rules(NamedTuple):
     examination: Tensor
     noticed: Tensor
     segment_numbers: Tensor
+    powers: dict[str, Tensor]
     lists: Lists | None
     item_numbers: NDArray[np.int64]
     numbers: Any
@@ -74,5 +78,13 @@ class Rules(NamedTuple):
         return cls(config, behaviour, factor, config.boost_cost * (factor - 1.0), factor.log(),
                    torch.tensor(level_of, device=device), torch.tensor(segment_of, device=device),
                    torch.ones(1, 1, 1, dtype=torch.bool, device=device), examination, examination * (slot > 0),
-                   torch.arange(config.num_segments, device=device), lists,
+                   torch.arange(config.num_segments, device=device), _powers(config, device), lists,
                    np.arange(config.num_items).reshape(1, 1, -1), known, formula, ActiveMechanisms(config, device))
+
+
+def _powers(config: MarketConfig, device: torch.device) -> dict[str, Tensor]:
+    """See ``Rules.powers``. Satiations are the low digits, so that mood, which has more values, can be the highest."""
+    sizes = {"own": (int(config.satiation_max) + 1, config.num_topics + 1),
+             "budgets": (int(config.energy_max / BUDGET_STEP) + 1, config.num_items)}
+    return {kind: base ** torch.arange(digits, device=device) for kind, (base, digits) in sizes.items()
+            if kind in (config.user_state, config.item_state)}

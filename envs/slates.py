@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from interplay.envs import kernels
 from interplay.envs.kernels import edges, top_k
+from interplay.envs.kernels.operators import operator
 from interplay.envs.lists import Lists
 from interplay.envs.noise import Stream, as_gumbel, gumbel, uniform_rows
 from interplay.envs.rules import Rules
@@ -40,6 +42,45 @@ def plackett_luce(score: Tensor, noise: Tensor, size: int) -> tuple[Tensor, Tens
     # Mass that is left when slot k is drawn: what no slot took, and what slots k.. take.
     left = torch.logaddexp(chosen.flip(-1).logcumsumexp(-1).flip(-1), rest)
     return index, valid, torch.where(valid, chosen - left, 0.0).sum(-1)
+
+
+def draw(score: Tensor, key: Tensor, step: Tensor, offset: int, first: Tensor | None,
+         size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw slates with the noise of the worlds.
+
+    Args:
+        score: float32 ``[B, U, M]``; -inf for what must not be shown.
+        key: int32 ``[B, 2]``, keys of the worlds.
+        step: int32 ``[B]``.
+        offset: index of the first user's first draw of noise; those of the next user follow.
+        first: int32 ``[U]``, such an index of each user, where they do not follow one another; None = they do.
+        size: K.
+
+    Returns:
+        As ``plackett_luce``.
+    """
+    if first is None:
+        noise = gumbel(key, step, Stream.SLATE, tuple(score.shape[1:]), offset)
+    else:
+        noise = as_gumbel(uniform_rows(key, step, Stream.SLATE, first, score.shape[2]))
+    return plackett_luce(score, noise, size)
+
+
+def _draw_by_torch(*slates: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """``draw``, always by torch: kernels fill slots that stay empty in another way, and a graph replays what it did."""
+    with kernels.switched_off():
+        return draw(*slates)
+
+
+def _draw_alike(score: Tensor, key: Tensor, step: Tensor, offset: int, first: Tensor | None,
+                size: int) -> tuple[Tensor, Tensor, Tensor]:
+    shape = (*score.shape[:2], size)
+    return (score.new_empty(shape, dtype=torch.int64), score.new_empty(shape, dtype=torch.bool),
+            score.new_empty(score.shape[:2]))
+
+
+_DRAW_SLATES = operator("draw_slates(Tensor score, Tensor key, Tensor step, SymInt offset, Tensor? first, SymInt size)"
+                        " -> (Tensor, Tensor, Tensor)", _draw_by_torch, "slates_gpu", _draw_alike)
 
 
 def log_boosts(rules: Rules, state: State) -> Tensor:
@@ -85,10 +126,8 @@ def build_slates(rules: Rules, state: State) -> Slate:
 def _from_segment(rules: Rules, state: State, boosts: Tensor, retrieved: Tensor | None, users: slice) -> Slate:
     """Slates of neighbouring users, from all items or from those ``retrieved`` for their segment."""
     candidates = None if retrieved is None else take(retrieved, state.population.segment[:, users])
-    width = num_candidates(rules)
-    shape = (len(range(*users.indices(rules.config.num_users))), width)
-    noise = gumbel(state.key, state.time, Stream.SLATE, shape, offset=users.start * width)
-    return _rank(rules, state, boosts, users, candidates, None, noise)
+    score = _score(rules, state, boosts, users, candidates)
+    return _slate(rules, state, score, candidates, users.start * num_candidates(rules), None)
 
 
 def _from_lists(rules: Rules, state: State, boosts: Tensor, lists: Lists) -> Slate:
@@ -97,9 +136,9 @@ def _from_lists(rules: Rules, state: State, boosts: Tensor, lists: Lists) -> Sla
     for users, items, valid, first_draw in lists.tables:
         width = items.shape[1]
         for rows in _chunks(rules, len(state.key), len(users), width):
-            noise = as_gumbel(uniform_rows(state.key, state.time, Stream.SLATE, first_draw[rows], width))
             candidates = items[rows].expand(len(state.key), -1, -1)
-            parts.append(_rank(rules, state, boosts, users[rows], candidates, valid[rows], noise))
+            score = _score(rules, state, boosts, users[rows], candidates).masked_fill(~valid[rows], -torch.inf)
+            parts.append(_slate(rules, state, score, candidates, 0, first_draw[rows]))
     return Slate(*(column.index_select(1, lists.place) for column in _joined(parts).tensors()))
 
 
@@ -210,9 +249,8 @@ def _retrieve(rules: Rules, state: State, boosts: Tensor) -> Tensor:
     return score.topk(config.num_candidates, dim=-1).indices
 
 
-def _rank(rules: Rules, state: State, boosts: Tensor, users: Tensor | slice, candidates: Tensor | None,
-          valid: Tensor | None, noise: Tensor) -> Slate:
-    """Slates of some of the users.
+def _score(rules: Rules, state: State, boosts: Tensor, users: Tensor | slice, candidates: Tensor | None) -> Tensor:
+    """Scores of what some of the users may be shown, float32 ``[B, U', M]``; -inf for what they may not.
 
     Args:
         rules: the market's.
@@ -220,8 +258,6 @@ def _rank(rules: Rules, state: State, boosts: Tensor, users: Tensor | slice, can
         boosts: float32 ``[B, C, I]``, what they add to scores; -inf for dead items.
         users: int64 ``[U']``.
         candidates: int64 ``[B, U', M]``, the items to rank; None = all.
-        valid: bool ``[U', M]``, False for padding; None = there is none.
-        noise: float32 ``[B, U', M]``, standard Gumbel draws.
     """
     config = rules.config
     taste, segment = state.user_vector[:, users], state.population.segment[:, users]
@@ -232,7 +268,13 @@ def _rank(rules: Rules, state: State, boosts: Tensor, users: Tensor | slice, can
         vector = take(state.population.item_vector, candidates)
         cell = segment.unsqueeze(2) * config.num_items + candidates
         score = (vector @ taste.unsqueeze(3)).squeeze(3) / config.temperature + take(boosts.flatten(1), cell)
-    score = rules.mechanisms.scored(state, users, candidates, score)
-    score = score if valid is None else score.masked_fill(~valid, -torch.inf)
-    index, shown, log_propensity = plackett_luce(score, noise, config.slate_size)
+    return rules.mechanisms.scored(state, users, candidates, score)
+
+
+def _slate(rules: Rules, state: State, score: Tensor, candidates: Tensor | None, offset: int,
+           first: Tensor | None) -> Slate:
+    """Slates drawn by these scores of candidates; noise as in ``draw``."""
+    size = rules.config.slate_size
+    drawing = draw if kernels.usable(score) else _DRAW_SLATES
+    index, shown, log_propensity = drawing(score, state.key, state.time, offset, first, size)
     return Slate(index if candidates is None else candidates.gather(-1, index), shown, log_propensity)

@@ -27,12 +27,12 @@ _MULTIPLIER_1 = tl.constexpr(hashing.MULTIPLIER_1)
 _MULTIPLIER_2 = tl.constexpr(hashing.MULTIPLIER_2 + (1 << 32))
 
 
-def _kernel(function: Callable[..., Any]) -> Any:
+def kernel(function: Callable[..., Any]) -> Any:
     """For what a GPU runs. No kernel is compiled anew for the values that vary from step to step."""
     return triton.jit(function, do_not_specialize=("counter", "stream", "offset"))
 
 
-@_kernel
+@kernel
 def _mix(x):
     x ^= x >> 16
     x *= _MULTIPLIER_1
@@ -41,8 +41,8 @@ def _mix(x):
     return x ^ (x >> 16)
 
 
-@_kernel
-def _drawn(key, step, world, there, counter, stream, step_stride, index,
+@kernel
+def drawn_by(key, step, world, there, counter, stream, step_stride, index,
            with_step: tl.constexpr):
     """Draws of the worlds ``world [R]`` with numbers ``index`` uint32 ``[R, C]``: float32 ``[R, C]``."""
     one = tl.load(key + world * 2, mask=there, other=0).to(tl.uint32, bitcast=True)
@@ -61,7 +61,7 @@ def _drawn(key, step, world, there, counter, stream, step_stride, index,
     return ((bits >> 9).to(tl.float32) + 0.5) * 1.1920928955078125e-07  # 2^-23
 
 
-@_kernel
+@kernel
 def _uniform(key, step, first, out, counter, stream, offset, step_stride,
              rows, starts, count, with_step: tl.constexpr, with_first: tl.constexpr,
              height: tl.constexpr, width: tl.constexpr):
@@ -73,12 +73,12 @@ def _uniform(key, step, first, out, counter, stream, offset, step_stride,
     if with_first:
         start += tl.load(first + row % starts, mask=there, other=0).to(tl.uint32, bitcast=True)
     index = start[:, None] + column.to(tl.uint32)[None, :]
-    drawn = _drawn(key, step, (row // starts).to(tl.int64), there, counter, stream, step_stride, index, with_step)
+    drawn = drawn_by(key, step, (row // starts).to(tl.int64), there, counter, stream, step_stride, index, with_step)
     place = row.to(tl.int64)[:, None] * count + column[None, :]
     tl.store(out + place, drawn, mask=there[:, None] & (column < count)[None, :])
 
 
-@_kernel
+@kernel
 def _any_of(key, step, mask, out, counter, stream, offset, step_stride,
             rows, each, count, with_step: tl.constexpr, height: tl.constexpr,
             width: tl.constexpr):
@@ -87,7 +87,7 @@ def _any_of(key, step, mask, out, counter, stream, offset, step_stride,
     there = row < rows
     start = offset.to(tl.uint32, bitcast=True) + (row % each * count).to(tl.uint32)
     index = start[:, None] + column.to(tl.uint32)[None, :]
-    drawn = _drawn(key, step, (row // each).to(tl.int64), there, counter, stream, step_stride, index, with_step)
+    drawn = drawn_by(key, step, (row // each).to(tl.int64), there, counter, stream, step_stride, index, with_step)
     place = row.to(tl.int64)[:, None] * count + column[None, :]
     allowed = tl.load(mask + place, mask=there[:, None] & (column < count)[None, :], other=0) != 0
     tl.store(out + row, tl.argmax(tl.where(allowed, drawn, -1.0), axis=1).to(tl.int64), mask=there)
