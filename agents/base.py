@@ -13,8 +13,8 @@ from torch import Tensor
 
 from interplay.agents.parts.choosing import Offer, choose, chosen_slate, filled, log_chance
 from interplay.agents.parts.player import Player, Setting
+from interplay.envs.indexing import one_hot
 from interplay.envs.types import SIDES, InterplayError, Observation, Side, SideSpec, Transition
-from interplay.envs.world import one_hot
 
 # Players of one run have different numbers, so that they draw different noise.
 _NUMBERS: dict[Side, int] = {"users": 0, "items": 1, "platform": 3}

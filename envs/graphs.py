@@ -135,7 +135,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _is_view(operator: Any) -> bool:
     """Whether its outputs share memory with its inputs, which it does not write, or it changes a shape alone."""
-    return torch.Tag.inplace_view in operator.tags or any(r.alias_info is not None and not r.alias_info.is_write for r in operator._schema.returns)
+    aliases = (part.alias_info for part in operator._schema.returns)
+    return torch.Tag.inplace_view in operator.tags or any(a is not None and not a.is_write for a in aliases)
 
 
 def _alias(part: Any) -> Any:

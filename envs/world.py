@@ -438,12 +438,6 @@ def take(table: Tensor, index: Tensor) -> Tensor:
     return rows.index_select(0, flat.flatten()).view(*index.shape, table.shape[2])
 
 
-def one_hot(index: Tensor, count: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """1 at each index, else 0: int64 ``[...]`` to ``[..., count]``. Torch's own reads the indices on a CPU."""
-    zeros = torch.zeros(*index.shape, count, dtype=dtype, device=index.device)
-    return zeros.scatter_(-1, index.unsqueeze(-1), 1)
-
-
 def cell_of(items: Tensor, segment: Tensor, num_segments: int) -> Tensor:
     """Places of items and segments in tables ``[B, I * C]``; the first two broadcast together."""
     return items if num_segments == 1 else items * num_segments + segment

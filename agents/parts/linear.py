@@ -12,8 +12,8 @@ from interplay.agents.base import Agent
 from interplay.agents.parts.optimising import valid_mean
 from interplay.agents.parts.stateful import Stateful
 from interplay.envs.checking import Checked, Positive
+from interplay.envs.indexing import one_hot
 from interplay.envs.types import Observation, SideSpec, Transition
-from interplay.envs.world import one_hot
 
 
 class Ridge(Stateful):

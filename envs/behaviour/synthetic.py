@@ -10,8 +10,9 @@ from torch import Tensor
 
 from interplay.envs.behaviour.base import Behaviour, implements
 from interplay.envs.config import MarketConfig
+from interplay.envs.indexing import one_hot
 from interplay.envs.noise import Stream, check_draws, normal, uniform
-from interplay.envs.world import Population, State, one_hot, take, unit
+from interplay.envs.world import Population, State, take, unit
 
 
 def preference(weight: Tensor, user: Tensor, item: Tensor, bias: Tensor) -> Tensor:
