@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Literal, Self, TypedDict, Unpack
 
 import polars as pl
 
@@ -59,6 +59,7 @@ class TrainOptions(TypedDict, total=False):
     device: Device
     """``"auto"``, ``"cpu"`` or ``"cuda"``."""
     threads: int
+    capture: Literal["auto", "on", "off"]
     """On the CPU, while it trains; 1 by default."""
     log_dir: str | Path
     """Folder in which the run's own folder is made; ``runs`` by default."""

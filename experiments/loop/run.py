@@ -78,6 +78,7 @@ class Run:
     episodes: int = 0
     captured: Captured | None = None
     _numbers: Tensor | None = None
+    _warned: str = ""
 
     def __post_init__(self) -> None:
         self.episodes = self.episodes or self.game.training.episodes
@@ -177,7 +178,13 @@ class Run:
         self.captured = Captured(self.cast.players(), device, lambda: (self.now, self.tally), put)
 
     def _do(self, kind: str, work: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        return work() if self.captured is None else self.captured.do(kind, work)
+        if self.captured is None:
+            return work()
+        metrics = self.captured.do(kind, work)
+        if self.captured.note != self._warned:
+            self._warned = self.captured.note
+            warnings.warn(shortened(f"training goes on without graphs: {self._warned}"), InterplayWarning, stacklevel=2)
+        return metrics
 
     def _iterate(self) -> dict[str, Tensor]:
         after, step, metrics = iterate(self.game.market, self.cast, self.now)

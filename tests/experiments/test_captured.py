@@ -5,6 +5,7 @@ import torch
 
 from interplay.agents import Agent
 from interplay.envs import kernels
+from interplay.experiments.common.notes import InterplayWarning
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.loop.run import Run
 
@@ -92,6 +93,7 @@ def test_an_agent_that_reads_its_own_count_says_so(tmp_path):
         trained(started(tmp_path, "on", users=f"{__name__}:Alternating", options=()), 5)
 
 
+@pytest.mark.filterwarnings("ignore:training goes on without graphs")
 def test_an_agent_that_cannot_be_captured_trains_without(tmp_path, monkeypatch):
     monkeypatch.setattr(Alternating, "capturable", False)
     one, other = (trained(started(tmp_path, capture, users=f"{__name__}:Alternating", options=()), 30)
@@ -100,6 +102,15 @@ def test_an_agent_that_cannot_be_captured_trains_without(tmp_path, monkeypatch):
     same(one, other)
 
 
+def test_a_run_says_once_that_it_has_no_graphs(tmp_path, monkeypatch):
+    monkeypatch.setattr(Alternating, "capturable", False)
+    with pytest.warns(InterplayWarning) as found:
+        trained(started(tmp_path, "on", users=f"{__name__}:Alternating", options=()), 30)
+    assert [str(each.message) for each in found] == [
+        "training goes on without graphs: 'alternating' says that it cannot be captured"]
+
+
+@pytest.mark.filterwarnings("ignore:training goes on without graphs")
 def test_what_grows_at_every_step_has_no_graph(tmp_path, monkeypatch):
     monkeypatch.setattr("interplay.agents.parts.captured._PATIENCE", 20)
     run = trained(started(tmp_path, "on", users=f"{__name__}:Growing", options=()), 30)
