@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any
 
 import torch
 
 from interplay.envs.behaviour.base import Behaviour
-from interplay.envs.checking import Bounds, Checked, Count
+from interplay.envs.checking import Bounds, Checked, Count, check_names
 from interplay.envs.config import MarketConfig
 from interplay.envs.market import Market
 from interplay.envs.types import Side
@@ -37,6 +37,19 @@ class Training(Checked):
     """The figure of an evaluation by which agents are compared."""
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Hyper-parameters that an agent, by name, needs here: what is not said here is the agent's default."""
+    on_gpu: Mapping[str, Any] | None = None
+    """Which of these numbers are others on a GPU, where a step of many worlds takes about as long as one of few."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_names("on_gpu", self.on_gpu or {}, [f.name for f in fields(self) if f.name != "on_gpu"])
+        self.on(torch.device("cuda"))
+
+    def on(self, device: torch.device) -> Training:
+        """What is recommended on a device."""
+        if self.on_gpu is None:
+            return self
+        return replace(self, on_gpu=None, **(self.on_gpu if device.type == "cuda" else {}))
 
 
 @dataclass(frozen=True)
