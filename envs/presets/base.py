@@ -16,6 +16,11 @@ from interplay.envs.types import Side
 
 Discount = Annotated[float, Bounds(0, 1)]
 
+_TWICE_THE_UPDATES: dict[str, dict[str, Any]] = {
+    "dqn": {"updates_per_step": 2}, "shared-critic": {"updates_per_step": 2}, "pqn": {"num_minibatches": 8},
+    "ippo": {"num_minibatches": 8}}
+"""Options of an agent that updates twice as often in each step as by default."""
+
 
 @dataclass(frozen=True)
 class Training(Checked):
@@ -50,6 +55,15 @@ class Training(Checked):
         if self.on_gpu is None:
             return self
         return replace(self, on_gpu=None, **(self.on_gpu if device.type == "cuda" else {}))
+
+    def sized_for_gpu(self, num_worlds: int) -> Training:
+        """This with sizes for a GPU: so many worlds, and as many updates in half the episodes.
+
+        There the time of a training is that of its steps, and an update more in a step adds little to it.
+        """
+        options = {name: {**self.options.get(name, {}), **_TWICE_THE_UPDATES.get(name, {})}
+                   for name in {**self.options, **_TWICE_THE_UPDATES}}
+        return replace(self, on_gpu={"num_worlds": num_worlds, "episodes": self.episodes // 2, "options": options})
 
 
 @dataclass(frozen=True)

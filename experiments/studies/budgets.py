@@ -1,8 +1,8 @@
 """How long a training has to be: scores of agents after trainings of different lengths and sizes.
 
 Run as ``python -m interplay.experiments.studies.budgets --plans kale,episodes=200 kale,episodes=50 --out FOLDER``. Each
-plan is a training of its own, since rates of learning and exploring follow the planned episodes. What stands in the
-folder's report already is not trained again.
+plan is a training of its own, since rates of learning and exploring follow the planned episodes. Rows that the folder
+holds already stay in its report, and are not trained again.
 """
 
 from __future__ import annotations
@@ -37,27 +37,26 @@ class BudgetSettings:
     """Train agents by different plans, and compare what they have learnt."""
 
     plans: tuple[str, ...]
-    """Trainings, each as PRESET or PRESET,SETTING=VALUE,... with settings of train; the others of a preset are compared
-    with its first."""
+    """Trainings, each as PRESET or PRESET,SETTING=VALUE,... with settings of train. The report compares all plans of an
+    agent with that of the most episodes."""
     agents: tuple[str, ...] = ()
     """Agents of the compared side; by default those whom a benchmark of the preset compares."""
     num_seeds: int = FEWEST
     """Training seeds, from 0."""
     out: Path | None = None
-    """Folder of the report."""
+    """Folder of the report, which may hold rows already."""
 
 
 def study(settings: BudgetSettings) -> str:
     """Train, and write ``report.md`` and ``report.json``; gives the report's text."""
     torch.set_num_threads(1)
     rows, made = _known(settings.out), made_by(typed(__name__))
-    wanted = [(plan, agent, seed) for plan in settings.plans
-              for agent, seed in product(settings.agents or _entrants(plan), range(settings.num_seeds))]
-    for key in wanted:
-        if key not in rows:
-            rows[key] = _row(*key)
-            publish(settings.out, text, made, {"rows": list(rows.values())})
-    report = publish(settings.out, text, made, {"rows": [rows[key] for key in wanted]})
+    for plan in settings.plans:
+        for agent, seed in product(settings.agents or _entrants(plan), range(settings.num_seeds)):
+            if (plan, agent, seed) not in rows:
+                rows[plan, agent, seed] = _row(plan, agent, seed)
+                publish(settings.out, text, made, {"rows": list(rows.values())})  # a study that is stopped keeps them
+    report = publish(settings.out, text, made, {"rows": list(rows.values())})
     print(report)
     return report
 
@@ -86,8 +85,9 @@ def _row(plan: str, agent: str, seed: int) -> Row:
             run.next_episode()
     seconds, training = time.process_time() - started, run.game.training
     score = getattr(evaluate(run.game.held_out, run.cast, training.eval_worlds), training.measure).mean
-    return {"plan": plan, "agent": agent, "seed": seed, "measure": training.measure, "score": round(score, 4),
-            "transitions": run.env_steps, "seconds": round(seconds, 1)}
+    return {"plan": plan, "agent": agent, "seed": seed, "num_worlds": training.num_worlds,
+            "episodes": training.episodes, "transitions": run.env_steps, "measure": training.measure,
+            "score": round(score, 4), "seconds": round(seconds, 1)}
 
 
 def text(folder: Path, source: Mapping[str, Any]) -> str:
@@ -95,7 +95,7 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
     rows: Sequence[Row] = source["data"]["rows"]
     parts = [made_line(source["made"]),
              "Scores of trainings of different lengths on held-out worlds, without exploration: means over seeds, and "
-             "the change from the first plan of the same agent. Rates of learning and exploring follow the planned "
+             "the change from the same agent's longest plan. Rates of learning and exploring follow the planned "
              "episodes, so each plan is a training of its own. Transitions are steps of single worlds; seconds are "
              f"CPU time of one thread, with other programs beside. {INTERVALS}"]
     for preset in dict.fromkeys(_preset(row) for row in rows):
@@ -109,21 +109,24 @@ def _preset(row: Row) -> str:
 
 def _table(rows: Sequence[Row]) -> str:
     label = rows[0]["measure"].replace("_", " ")
-    return table(["agent", "plan", "transitions", label, "change", "seconds", "each seed"], list(_lines(rows)))
+    return table(["agent", "worlds", "episodes", "transitions", label, "change", "seconds", "each seed"],
+                 list(_lines(rows)))
 
 
 def _lines(rows: Sequence[Row]) -> Iterator[list[str]]:
     for agent in dict.fromkeys(row["agent"] for row in rows):
-        of_agent = [row for row in rows if row["agent"] == agent]
-        first = _mean([row for row in of_agent if row["plan"] == of_agent[0]["plan"]], "score")
-        for plan in dict.fromkeys(row["plan"] for row in of_agent):
-            yield _line(agent, plan, [row for row in of_agent if row["plan"] == plan], first)
+        plans: dict[str, list[Row]] = {}
+        for row in sorted(rows, key=lambda row: (-row["episodes"], row["seed"])):
+            if row["agent"] == agent:
+                plans.setdefault(row["plan"], []).append(row)
+        longest = _mean(next(iter(plans.values())), "score")
+        yield from (_line(of_plan, longest) for of_plan in plans.values())
 
 
-def _line(agent: str, plan: str, rows: Sequence[Row], first: float) -> list[str]:
+def _line(rows: Sequence[Row], longest: float) -> list[str]:
     scores = [row["score"] for row in rows]
-    return [agent, ", ".join(split_entrant(plan)[1]) or "recommended", f"{rows[0]['transitions']:,}",
-            str(mean_estimate(scores)), f"{100.0 * (_mean(rows, 'score') / first - 1.0):+.2f} %",
+    return [*(str(rows[0][name]) for name in ("agent", "num_worlds", "episodes")), f"{rows[0]['transitions']:,}",
+            str(mean_estimate(scores)), f"{100.0 * (_mean(rows, 'score') / longest - 1.0):+.2f} %",
             f"{_mean(rows, 'seconds'):.1f}", " ".join(f"{score:.5g}" for score in scores)]
 
 
