@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any
 
 import torch
 
 from interplay.envs.behaviour.base import Behaviour
-from interplay.envs.checking import Bounds, Checked, Count
+from interplay.envs.checking import Bounds, Checked, Count, check_names
 from interplay.envs.config import MarketConfig
 from interplay.envs.market import Market
 from interplay.envs.types import Side
 
 Discount = Annotated[float, Bounds(0, 1)]
+
+_TWICE_THE_UPDATES: dict[str, dict[str, Any]] = {
+    "dqn": {"updates_per_step": 2}, "shared-critic": {"updates_per_step": 2}, "pqn": {"num_minibatches": 8},
+    "ippo": {"num_minibatches": 8}}
+"""Options of an agent that updates twice as often in each step as by default."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,28 @@ class Training(Checked):
     """The figure of an evaluation by which agents are compared."""
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Hyper-parameters that an agent, by name, needs here: what is not said here is the agent's default."""
+    on_gpu: Mapping[str, Any] | None = None
+    """Which of these numbers are others on a GPU, where a step of many worlds takes about as long as one of few."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_names("on_gpu", self.on_gpu or {}, [f.name for f in fields(self) if f.name != "on_gpu"])
+        self.on(torch.device("cuda"))
+
+    def on(self, device: torch.device) -> Training:
+        """What is recommended on a device."""
+        if self.on_gpu is None:
+            return self
+        return replace(self, on_gpu=None, **(self.on_gpu if device.type == "cuda" else {}))
+
+    def sized_for_gpu(self, num_worlds: int) -> Training:
+        """This with sizes for a GPU: so many worlds, and as many updates in half the episodes.
+
+        There the time of a training is that of its steps, and an update more in a step adds little to it.
+        """
+        options = {name: {**self.options.get(name, {}), **_TWICE_THE_UPDATES.get(name, {})}
+                   for name in {**self.options, **_TWICE_THE_UPDATES}}
+        return replace(self, on_gpu={"num_worlds": num_worlds, "episodes": self.episodes // 2, "options": options})
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ TOWN = Preset(
     _behaviour,
     # One table for all: agent number 5 is somebody else in every world.
     Training(num_worlds=4, episodes=40, eval_worlds=32, discount=0.97, others="q-learning",
-             options={"q-learning": {"shared": True, "num_clusters": 32, "num_kinds": 256}}),
+             options={"q-learning": {"shared": True, "num_clusters": 32, "num_kinds": 256}}).sized_for_gpu(64),
     "64 users and 32 items, all mechanisms on, other people in each world",
     ("linucb", "linear-thompson", "beta-bernoulli", "matrix-factorisation", "q-learning", "dqn", "pqn",
      "shared-critic", "ippo"))

@@ -34,7 +34,7 @@ VIABILITY = Preset(
         budgets=True, energy_start=3.05, energy_max=6.0, upkeep=1.2,
         user_state="budgets", item_state="single"),
     _behaviour,
-    Training(num_worlds=64, episodes=100, eval_worlds=16, discount=0.97, options=_OPTIONS),
+    Training(num_worlds=64, episodes=100, eval_worlds=16, discount=0.97, options=_OPTIONS).sized_for_gpu(512),
     "four users, two items with upkeep: whoever is selfish lets an item die that they will miss",
     ("q-learning", *(f"shared-critic,mixing={mixing}" for mixing in ("none", "vdn", "qmix")), "mappo"),
     seeds=10)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypedDict, Unpack
 
 import polars as pl
+import torch
 
 from interplay.agents import find_agent
 from interplay.envs.checking import Count, check_names, check_value, shown
@@ -93,8 +94,8 @@ def train(market: MarketLike = "town", *, users: object = None, items: object = 
     """
     players = {"users": users, "items": items, "platform": platform}
     where = market_settings(market)
-    training = recommended(TrainSettings(**where))
-    named: dict[str, Any] = {side: agent_name(agent, [training]) for side, agent in players.items()
+    trainings = [recommended(TrainSettings(**where), torch.device(kind)) for kind in ("cpu", "cuda")]
+    named: dict[str, Any] = {side: agent_name(agent, trainings) for side, agent in players.items()
                              if agent is not None}
     settings = TrainSettings(**where, **named, **_settings(options))
     return Run(*train_and_evaluate(settings, [*_bar(progress), *_checked(callbacks)]))

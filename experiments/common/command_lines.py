@@ -10,7 +10,7 @@ import tyro
 
 from interplay.experiments.common.flags import changed, flag
 
-_LEFT_OUT = ("code", "typed", "resume", "log_dir", "name")
+_LEFT_OUT = ("code", "sizes_of", "typed", "resume", "log_dir", "name")
 """What the program has found out, and where a run is written."""
 
 

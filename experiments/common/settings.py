@@ -63,9 +63,9 @@ class RunSettings:
     seed: Seed = 0
     """Seed of the training worlds, of the agents and of the split of a log."""
     episodes: Count | None = None
-    """Episodes of training; by default what the preset recommends."""
+    """Episodes of training; by default what the preset recommends for the device."""
     num_worlds: Many | None = None
-    """Worlds side by side; by default what the preset recommends."""
+    """Worlds side by side; by default what the preset recommends for the device."""
     eval_worlds: Many | None = None
     """Held-out worlds of the final evaluation; by default what the preset recommends."""
     discount: float | None = None
@@ -92,6 +92,8 @@ class RunSettings:
     """Episodes to train in addition, at the last rates of learning and exploring, also where the run is finished."""
     code: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
     """What is named as module:Name, each with the checksum of its file."""
+    sizes_of: Annotated[Literal["cpu", "cuda"] | None, tyro.conf.Suppress] = None
+    """Kind of device whose recommended sizes the run has, wherever it goes on; None = of the one that it starts on."""
 
 
 @dataclass(frozen=True)

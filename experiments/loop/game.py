@@ -26,6 +26,8 @@ LOGGED_TRAINING = Training(num_worlds=1, episodes=60, eval_worlds=8, discount=0.
                            options={"q-learning": {"shared": True, "num_clusters": 2}})
 """Recommended training on a log: one world already holds hundreds of agents."""
 
+_CPU = torch.device("cpu")
+
 
 class Game(NamedTuple):
     """What a run plays.
@@ -62,13 +64,18 @@ class Game(NamedTuple):
         return digest.hexdigest()[:16]
 
 
-def recommended(settings: TrainSettings) -> Training:
+def recommended(settings: TrainSettings, device: torch.device | None = None) -> Training:
     """The training that the market recommends.
+
+    Args:
+        settings: name the market.
+        device: where it is played, unless the settings say whose sizes the run has; None = on a CPU.
 
     Raises:
         InterplayError: an unknown preset.
     """
-    return LOGGED_TRAINING if settings.log is not None else find_preset(settings.preset).training
+    training = LOGGED_TRAINING if settings.log is not None else find_preset(settings.preset).training
+    return training.on(torch.device(settings.sizes_of or (device or _CPU).type))
 
 
 def with_agents(settings: TrainSettings) -> TrainSettings:
@@ -106,7 +113,7 @@ def make_game(settings: TrainSettings, device: torch.device) -> Game:
         return _logged_game(settings, device, {"mechanisms": settings.mechanism} | changes)
     preset = find_preset(settings.preset)
     market = preset.market(device, **({"mechanisms": (*preset.config.mechanisms, *settings.mechanism)} | changes))
-    return Game(preset.name, market, market, _training(settings), "")
+    return Game(preset.name, market, market, training_of(settings, device), "")
 
 
 def name_of(settings: TrainSettings) -> str:
@@ -129,8 +136,8 @@ def _logged_game(settings: TrainSettings, device: torch.device, changes: dict[st
                                 vectors=vectors, seed=settings.seed)
     held_out = behaviour.answering(test)
     return Game(name_of(settings), Market(config, behaviour, device), Market(config, held_out, device),
-                _training(settings), f"{summary}{note}\n{behaviour.description()}", behaviour.description(), parts,
-                fitted)
+                training_of(settings, device), f"{summary}{note}\n{behaviour.description()}", behaviour.description(),
+                parts, fitted)
 
 
 def _pretrained(settings: TrainSettings, train: InteractionLog) -> tuple[Fitted | None, str]:
@@ -143,7 +150,7 @@ def _pretrained(settings: TrainSettings, train: InteractionLog) -> tuple[Fitted 
                              "numbers and a bias")
 
 
-def _training(settings: TrainSettings) -> Training:
+def training_of(settings: TrainSettings, device: torch.device) -> Training:
     """What is recommended, with the settings' own numbers in place."""
     own = {name: getattr(settings, name) for name in ("num_worlds", "episodes", "eval_worlds", "discount")}
-    return replace(recommended(settings), **{name: value for name, value in own.items() if value is not None})
+    return replace(recommended(settings, device), **{name: value for name, value in own.items() if value is not None})

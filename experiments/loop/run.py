@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
@@ -86,8 +86,9 @@ class Run:
     @classmethod
     def start(cls, settings: TrainSettings, folder: Path) -> Self:
         """A run at its beginning."""
-        settings = with_agents(settings)
-        game = make_game(settings, find_device(settings.device))
+        device = find_device(settings.device)
+        settings = with_agents(replace(settings, sizes_of=settings.sizes_of or _kind_of(device)))
+        game = make_game(settings, device)
         cast = make_cast(settings, game)
         named = (settings.preset if settings.log is None else "", settings.users, settings.items, settings.platform,
                  *settings.mechanism)
@@ -290,6 +291,10 @@ def _make_player(settings: TrainSettings, game: Game, sides: tuple[Side, ...]) -
     total = game.training.episodes * game.market.config.horizon
     setting = Setting(settings.seed, game.market.device, total, game.training.discount)
     return kind.of({side: game.market.spec_of(side) for side in sides}, setting, options)
+
+
+def _kind_of(device: torch.device) -> Literal["cpu", "cuda"]:
+    return "cuda" if device.type == "cuda" else "cpu"
 
 
 def _named(settings: TrainSettings, side: Side) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from interplay.experiments.studies import budgets
 from interplay.experiments.studies.interval_coverage import SIZES, CoverageSettings, study
 
 COMMITTED = Path(__file__).parents[2] / "experiments" / "results" / "intervals"
@@ -26,3 +27,19 @@ def test_committed_intervals_of_normal_values_cover_where_the_bootstraps_do_not(
     assert set(found) == set(SIZES)
     assert all(0.92 <= found[n]["used"] <= 0.985 for n in (5, 10, 20))
     assert found[5]["bootstrap"] < 0.92
+
+
+def test_a_study_of_budgets_keeps_what_it_has_trained_and_compares_with_the_longest(tmp_path, monkeypatch):
+    tiny = ("kale,episodes=1,num_worlds=2,eval_worlds=2", "kale,sizes_of=cuda,episodes=2,num_worlds=3,eval_worlds=2")
+    first = budgets.BudgetSettings(tiny[:1], ("beta-bernoulli",), num_seeds=2, out=tmp_path)
+    budgets.study(first)
+    rows = json.loads((tmp_path / "report.json").read_text())["data"]["rows"]
+    assert [(row["seed"], row["episodes"], row["transitions"]) for row in rows] == [(0, 1, 100), (1, 1, 100)]
+    kept = budgets._row
+    monkeypatch.setattr(budgets, "_row", lambda plan, *key: kept(plan, *key) | {"score": 2.0 * rows[0]["score"]})
+    said = budgets.study(budgets.BudgetSettings(tiny, ("beta-bernoulli",), num_seeds=1, out=tmp_path))
+    assert said == (tmp_path / "report.md").read_text()
+    longest, shortest = [line.split("|") for line in said.splitlines() if line.startswith("| beta-bernoulli")]
+    assert [cell.strip() for cell in longest[2:5]] == ["3", "2", "300"]
+    change = sum(row["score"] for row in rows) / 2 / (2.0 * rows[0]["score"]) - 1.0
+    assert shortest[6].strip() == f"{100.0 * change:+.2f} %"
