@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -12,12 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from interplay.envs import kernels
 from interplay.envs.checking import check_arguments, check_names, shown
 from interplay.envs.config import MarketConfig
+from interplay.envs.kernels import edges
 from interplay.envs.market import Market
+from interplay.envs.observing import affinity, item_view, user_view
 from interplay.envs.presets import Preset, find_preset
-from interplay.envs.types import FEATURE_BOUND, InterplayError, Observation, SideSpec, UnexpectedArgumentError
-from interplay.envs.world import State
+from interplay.envs.rules import Rules
+from interplay.envs.types import FEATURE_BOUND, InterplayError, SideSpec, UnexpectedArgumentError
+from interplay.envs.world import State, Step, View
 
 ACTION_BOUNDS = (-1, 2**31)
 """What lies beyond is in no mask either, and int64 may not hold it."""
@@ -38,19 +42,32 @@ class Flat(NamedTuple):
     mask: NDArray[np.int8]
 
 
-def flatten(observation: Observation) -> Flat:
-    """The observation on the host, in arrays that share no memory with it."""
-    b, n = observation.own.shape[:2]
-    mask = observation.mask.cpu().numpy().astype(np.int8)
-    parts = (observation.own, observation.options, observation.history)
-    rows = [part.cpu().numpy().reshape(b, n, -1) for part in parts if part is not None]
-    return Flat(np.concatenate(rows, axis=2), mask)
+def flatten(view: View, agents: slice | None = None) -> Flat:
+    """What all or some agents see, in arrays that share no memory with the view."""
+    own, options, mask = view.arrays("own", "options", "mask")
+    history = [] if view.history is None else [view.history.cpu().numpy()]
+    if agents is not None:
+        own, options, mask, *history = (table[:, agents] for table in (own, options, mask, *history))
+    rows = [own, *(table.reshape(*own.shape[:2], -1) for table in (options, *history))]
+    return Flat(np.concatenate(rows, axis=2), mask.astype(np.int8))
+
+
+def flat_sides(rules: Rules, state: State, shapes: Sequence[tuple[int, int, int]]) -> list[Flat]:
+    """What users and items see, in new arrays; ``shapes`` are those of ``flat_shape``."""
+    if state.is_packed and kernels.usable(state.key) and not rules.mechanisms and rules.config.history_length == 0:
+        return [Flat(*seen) for seen in edges.flat_views(rules, state, affinity(rules, state), shapes)]
+    return [flatten(user_view(rules, state)), flatten(item_view(rules, state))]
 
 
 def num_features(spec: SideSpec) -> int:
     """The width of ``Flat.features``."""
     return (len(spec.own_features) + spec.num_options * len(spec.option_features)
             + spec.history_length * len(spec.history_features))
+
+
+def flat_shape(spec: SideSpec) -> tuple[int, int, int]:
+    """How many agents, features and actions a side has."""
+    return spec.num_agents, num_features(spec), spec.num_actions
 
 
 def feature_box(size: int) -> gymnasium.spaces.Box:
@@ -112,7 +129,7 @@ def as_action(agent: str, action: object) -> int:
     return min(max(number, lowest), highest)
 
 
-def describe(state: State, response: Tensor, horizon: int, world: int = 0) -> str:
+def describe(state: State, happened: Step | None, horizon: int, world: int = 0) -> str:
     """One world in a few lines: time, moods, who left, budgets, and the last step's responses."""
     begun = int(state.time[world]) > 0
     lines = [f"step      {int(state.time[world])} of {horizon}",
@@ -120,7 +137,7 @@ def describe(state: State, response: Tensor, horizon: int, world: int = 0) -> st
              f"left      {_absent('user', state.active[world])}",
              f"budget    {_numbers(state.energy[world])}",
              f"dead      {_absent('item', state.alive[world])}",
-             f"response  {_numbers(response[world]) if begun else 'none yet'}"]
+             f"response  {_numbers(happened.response[world]) if begun and happened is not None else 'none yet'}"]
     return "\n".join(lines)
 
 

@@ -10,7 +10,9 @@ from copy import copy
 from dataclasses import replace
 from typing import Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from interplay.envs import kernels
@@ -39,6 +41,8 @@ from interplay.envs.targets import Targets
 from interplay.envs.threads import on_own_threads
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec
 from interplay.envs.world import Choice, Population, Slate, State, Step, Takings, cell_of, unit
+
+Actions = Tensor | NDArray[np.int64]
 
 
 class Market:
@@ -126,10 +130,19 @@ class Market:
         check_value("state", state, State)
         check_tensor("user_action", user_action, state.mood.shape, torch.int64, state.mood.device)
         check_tensor("item_action", item_action, state.energy.shape, torch.int64, state.energy.device)
+        return self.advance(state, user_action, item_action)
+
+    def advance(self, state: State, user_action: Actions, item_action: Actions) -> tuple[State, Step]:
+        """``step`` without its checks, for callers on the market's own threads; numpy arrays will do for actions."""
+        played = edges.play(self.rules, state, user_action, item_action) if self._plays_at_once(state) else None
+        if played is not None:
+            after, step = self._update_slates(played[0]), played[1]
+            return after, self._rewarded(state, after, step, None)
+        user_action, item_action = (torch.as_tensor(each, device=self.device) for each in (user_action, item_action))
         choice = self._respond(state, user_action)
         after = self._update_users(state, choice)
         after, takings, outcome = self._move_items(state, after, choice, item_action)
-        after = self._update_slates(after.but(time=state.time + 1))
+        after = self._update_slates(after)
         return after, self._account(state, after, choice, takings, outcome)
 
     @on_own_threads
@@ -193,9 +206,15 @@ class Market:
         check_value("state", state, State)
         return self.rules.factor[state.boost_level]
 
+    def _plays_at_once(self, state: State) -> bool:
+        """Whether ``edges.play`` can do all of a step but its slates: where more threads would not be quicker."""
+        c = self.config
+        return (self.rules.formula and not self.rules.mechanisms and kernels.usable(state.key)
+                and kernels.deserved(state.key.shape[0] * c.num_users * (c.num_topics + c.embedding_size)) == 1)
+
     def _respond(self, state: State, action: Tensor) -> Choice:
         """What users take, and how they respond. Forbidden actions become a skip."""
-        with_kernels = kernels.usable(state.mood)
+        with_kernels = kernels.usable(state.key)
         if not with_kernels or self.rules.mechanisms:
             position, item, illegal = _chosen(self.rules, state, action)
             shift = self.rules.mechanisms.shift(state, item.unsqueeze(2))
@@ -218,8 +237,8 @@ class Market:
         return choice
 
     def _update_users(self, state: State, choice: Choice) -> State:
-        """Satiation, mood, taste; who leaves and who returns."""
-        if kernels.usable(state.mood):
+        """The next time; satiation, mood, taste; who leaves and who returns."""
+        if kernels.usable(state.key):
             return edges.update_users(self.rules, state, choice)
         c, y, taken = self.config, choice.response.unsqueeze(2), state.population.of_items(choice.item)
         satiation = c.satiation_decay * state.satiation + c.satiation_gain * y * taken.topics
@@ -234,8 +253,8 @@ class Market:
             returns = uniform(state.key, state.time, Stream.RETURN, (c.num_users,)) < c.return_rate
             mood = mood.masked_fill(returns & ~active, 0.0)
             active = torch.where(active, mood > TOLERANCE - c.mood_max, returns)
-        return replace(_remember(state, choice), satiation=satiation, mood=mood, user_vector=taste,
-                       active=active)
+        return replace(_remember(state, choice), time=state.time + 1, satiation=satiation, mood=mood,
+                       user_vector=taste, active=active)
 
     def _drift(self, state: State, towards: Tensor, y: Tensor) -> Tensor:
         c, shape = self.config, state.user_vector.shape[1:]
@@ -247,7 +266,7 @@ class Market:
 
     def _update_items(self, state: State, after: State, choice: Choice, action: Tensor) -> tuple[State, Takings]:
         """Responses reach the items; served boosts are paid for; budgets, deaths, wear-out; whom items court next."""
-        if kernels.usable(state.mood):
+        if kernels.usable(state.key):
             heard = None if self.rules.formula else self._heard(state, choice)
             return edges.update_items(self.rules, state, after, choice, action, heard)
         c, by_segment = self.config, self._heard(state, choice)
@@ -295,31 +314,17 @@ class Market:
                        boost_level=self.rules.level_of[action]), illegal
 
     def _update_slates(self, state: State) -> State:
-        return state.but(slate=build_slates(self.rules, state))
+        return state.with_slate(build_slates(self.rules, state))
 
     def _account(self, state: State, after: State, choice: Choice, takings: Takings,
                  outcome: Outcome | None) -> Step:
-        """Rewards of both sides, and the agents that are gone for good.
-
-        Welfare is the mean own reward of all ``U + I`` agents, present or not: a smaller world is not a richer one.
-        It is paid to the agents that were present when the step began.
-        """
-        c, user_own, item_own = self.config, choice.response, takings.own
-        if outcome is not None:
-            user_own = self.rules.mechanisms.user_reward(state, after, outcome)
-            item_own = self.rules.mechanisms.item_reward(state, after, outcome, item_own)
-        gone = state.active != after.active if c.return_rate == 0.0 else torch.zeros_like(after.active)
-        user_reward, item_reward = user_own, item_own
-        if c.team > 0.0:
-            welfare = ((user_own.sum(1) + item_own.sum(1)) / (c.num_users + c.num_items)).unsqueeze(1)
-            user_reward, item_reward = (
-                ((1.0 - c.team) * own + c.team * welfare).masked_fill(~present, 0.0)
-                for own, present in ((user_own, state.active), (item_own, state.alive)))
-        return Step(
-            user_reward=user_reward,
-            item_reward=item_reward,
-            user_own=user_own,
-            item_own=item_own,
+        """Rewards of both sides, and the agents that are gone for good."""
+        gone = state.active != after.active if self.config.return_rate == 0.0 else torch.zeros_like(after.active)
+        step = Step(
+            user_reward=choice.response,
+            item_reward=takings.own,
+            user_own=choice.response,
+            item_own=takings.own,
             chosen=choice.item,
             position=choice.position,
             response=choice.response,
@@ -327,10 +332,32 @@ class Market:
             cost=takings.cost,
             user_terminated=gone,
             item_terminated=takings.terminated,
-            truncated=after.time >= c.horizon,
+            truncated=after.time >= self.config.horizon,
             illegal_users=choice.illegal,
             illegal_items=takings.illegal,
         )
+        return self._rewarded(state, after, step, outcome)
+
+    def _rewarded(self, state: State, after: State, step: Step, outcome: Outcome | None) -> Step:
+        """The step with what mechanisms pay, and with welfare in the rewards of learners.
+
+        Welfare is the mean own reward of all ``U + I`` agents, present or not: a smaller world is not a richer one.
+        It is paid to the agents that were present when the step began.
+        """
+        c = self.config
+        if outcome is None and c.team == 0.0:
+            return step
+        user_own, item_own = step.user_own, step.item_own
+        if outcome is not None:
+            user_own = self.rules.mechanisms.user_reward(state, after, outcome)
+            item_own = self.rules.mechanisms.item_reward(state, after, outcome, item_own)
+        user_reward, item_reward = user_own, item_own
+        if c.team > 0.0:
+            welfare = ((user_own.sum(1) + item_own.sum(1)) / (c.num_users + c.num_items)).unsqueeze(1)
+            user_reward, item_reward = (
+                ((1.0 - c.team) * own + c.team * welfare).masked_fill(~present, 0.0)
+                for own, present in ((user_own, state.active), (item_own, state.alive)))
+        return replace(step, user_reward=user_reward, item_reward=item_reward, user_own=user_own, item_own=item_own)
 
     def _check_noise(self) -> None:
         """Check that no step asks for more draws than differ; a platform's own, which few markets have, come later."""

@@ -13,7 +13,6 @@ from itertools import chain
 from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
-import torch
 from gymnasium.spaces import Box, Dict, Discrete
 from numpy.typing import NDArray
 from pettingzoo import AECEnv, ParallelEnv  # type: ignore[import-untyped]
@@ -27,7 +26,8 @@ from interplay.envs.flat import (
     check_render_mode,
     describe,
     feature_box,
-    flatten,
+    flat_shape,
+    flat_sides,
     make_market,
     num_features,
 )
@@ -35,7 +35,7 @@ from interplay.envs.market import Market
 from interplay.envs.presets import Preset
 from interplay.envs.threads import on_own_threads
 from interplay.envs.types import SIDES, InterplayError, SideSpec
-from interplay.envs.world import State
+from interplay.envs.world import State, Step
 
 ActionMask = Literal["info", "obs", "none"]
 RenderMode = Literal["human", "ansi"]
@@ -111,6 +111,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         self._seed: int | None = None
         self._world = 0
         self._state: State | None = None
+        self._happened: Step | None = None
 
     @on_own_threads
     def reset(self, seed: int | None = None,
@@ -128,7 +129,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
             self._seed, self._world = secrets.randbits(62) if seed is None else as_integer("seed", seed), 0
         self.agents = self.possible_agents[:]
         state = self.market.reset([self._world], self._seed)
-        self._state, self._response = state, torch.zeros_like(state.mood)
+        self._state, self._happened = state, None
         return self._told(self.agents)
 
     @on_own_threads
@@ -147,16 +148,18 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         check_value("actions", actions, Mapping)
         if not self.agents:
             return {}, {}, {}, {}, {}
-        state, happened = self.market.step(before, *self._tensors(actions))
-        self._state, self._response = state, happened.response
-        self.illegal_actions["forbidden"] += int(happened.illegal_users + happened.illegal_items)
-        acted, over = self.agents, int(state.time[0]) >= self.max_cycles
-        reward = self._keep(_joined(happened.user_reward, happened.item_reward), acted)
+        row, users = self._row(actions)[None], self.market.config.num_users
+        state, happened = self.market.advance(before, row[:, :users], row[:, users:])
+        self._state, self._happened = state, happened
+        self.illegal_actions["forbidden"] += sum(_joined(happened, "illegal_users", "illegal_items"))
+        acted, over = self.agents, int(state.arrays("time")[0][0]) >= self.max_cycles
+        reward = self._keep(_joined(happened, "user_reward", "item_reward"), acted)
         observations, infos = self._told(acted)
         terminated, truncated = self._flagged(acted, False), self._flagged(acted, over)
         self.agents = [] if over else acted[:]
-        if self.deaths and (happened.user_terminated.any() or happened.item_terminated.any()):
-            terminated = self._keep(_joined(happened.user_terminated, happened.item_terminated), acted)
+        ended = _joined(happened, "user_terminated", "item_terminated") if self.deaths else []
+        if any(ended):
+            terminated = self._keep(ended, acted)
             truncated = {agent: over and not gone for agent, gone in terminated.items()}
             self.agents = [agent for agent in self.agents if not terminated[agent]]
         return observations, reward, terminated, truncated, infos
@@ -169,13 +172,14 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         """The same object at each call, each agent its own, so that each can be seeded."""
         return self.action_spaces[agent]
 
+    @on_own_threads
     def state(self) -> NDArray[np.float32]:
         """The whole world: the observations of all possible agents in their order, one flat float32 vector."""
         return np.concatenate([seen.features.ravel() for seen in self._seen(self._begun("state"))])
 
     def render(self) -> str | None:
         """The world as a short text: returned with ``render_mode="ansi"``, printed with ``"human"``."""
-        text = describe(self._begun("render"), self._response, self.max_cycles)
+        text = describe(self._begun("render"), self._happened, self.max_cycles)
         if self.render_mode == "human":
             print(text)
         return text if self.render_mode == "ansi" else None
@@ -191,7 +195,8 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
             space, names = self._space_of(spec), [f"{_AGENT[side]}_{k}" for k in range(spec.num_agents)]
             self.observation_spaces |= dict.fromkeys(names, space)
             self.action_spaces |= {name: Discrete(spec.num_actions) for name in names}
-        self.state_space = feature_box(sum(spec.num_agents * num_features(spec) for spec in specs))
+        self._shapes = [flat_shape(spec) for spec in specs]
+        self.state_space = feature_box(sum(agents * features for agents, features, _ in self._shapes))
 
     def _space_of(self, spec: SideSpec) -> Box | Dict:
         box = feature_box(num_features(spec))
@@ -206,12 +211,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
 
     def _seen(self, state: State) -> list[Flat]:
         """What both sides see, in new arrays: callers write into what they get."""
-        return [flatten(self.market.observe(state, side)) for side in SIDES]
-
-    def _tensors(self, actions: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Actions as the core takes them: int64 ``[1, U]`` and ``[1, I]``."""
-        row = torch.as_tensor(self._row(actions), device=self.market.device).unsqueeze(0)
-        return row[:, :self.market.config.num_users], row[:, self.market.config.num_users:]
+        return flat_sides(self.market.rules, state, self._shapes)
 
     def _row(self, actions: Mapping[str, Any]) -> NDArray[np.int64]:
         """An action for each possible agent, 0 for whoever gave none or is dead, which is counted."""
@@ -265,9 +265,9 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         return (pair for pair in everybody if pair[0] in live)
 
 
-def _joined(users: torch.Tensor, items: torch.Tensor) -> list[Any]:
-    """The only world's values as Python numbers, users first."""
-    return [*users[0].tolist(), *items[0].tolist()]
+def _joined(happened: Step, *names: str) -> list[Any]:
+    """The only world's values of tables as Python numbers, one table after the other."""
+    return list(chain.from_iterable(table.ravel().tolist() for table in happened.arrays(*names)))
 
 
 def _without_return(market: Market) -> Market:

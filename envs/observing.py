@@ -9,13 +9,14 @@ from torch import Tensor
 
 from interplay.envs import kernels
 from interplay.envs.config import MarketConfig
+from interplay.envs.exact_states import exact_state, num_states, state_of
 from interplay.envs.kernels import edges
 from interplay.envs.mechanisms.active import num_levels
 from interplay.envs.responding import response_rate, wearout_of
-from interplay.envs.rules import BUDGET_STEP, TOLERANCE, Rules
+from interplay.envs.rules import TOLERANCE, Rules
 from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means
-from interplay.envs.types import FEATURE_BOUND, InterplayError, Observation, Side, SideSpec
-from interplay.envs.world import Slate, State, take
+from interplay.envs.types import FEATURE_BOUND, Observation, Side, SideSpec
+from interplay.envs.world import Slate, State, View, take
 
 
 def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
@@ -35,7 +36,7 @@ def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
         own_features=(*self_knowledge, *user_features, *(c for m in more for c in m.user_columns(config))),
         option_features=("appeal", "nutrition", "wearout", "energy", "popularity", "examination", *topics,
                          *((f"match_{d}" for d in dims) if knows else vector), *item_features, *item_columns),
-        num_states=_num_states(config, _state_of(config, config.user_state)), num_ids=config.num_items,
+        num_states=num_states(config, state_of(config, config.user_state)), num_ids=config.num_items,
         history_length=config.history_length,
         history_features=remembered if config.history_length > 0 else ())
     items = SideSpec(
@@ -43,7 +44,7 @@ def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
         num_levels=num_levels(config),
         own_features=("energy", "margin", "appeal", "nutrition", *topics, *vector, *item_features, *item_columns),
         option_features=("segment_share", "affinity", "wearout", "boost", "rival_boost"),
-        num_states=_num_states(config, _state_of(config, config.item_state)), num_ids=config.num_segments, delayed=True)
+        num_states=num_states(config, state_of(config, config.item_state)), num_ids=config.num_segments, delayed=True)
     return {"users": users, "items": items}
 
 
@@ -113,13 +114,25 @@ def observe_users(rules: Rules, state: State, privileged: bool, ranked: bool = T
         position = torch.arange(1, slots + 1, device=items.device) if ranked else torch.ones_like(items[0, 0])
         rate = response_rate(rules, state, items, position, rules.mechanisms.shift(state, items))
         expected = torch.cat([torch.zeros_like(rate[..., :1]), rate], dim=2)
-    examination = rules.examination[1:1 + slots] if ranked else rules.examination[1].expand(slots)
-    view = edges.see_users if kernels.usable(state.mood) else _user_view
-    own, options, mask = view(rules, state, examination)
-    exact = _exact_state(rules, state, _state_of(config, config.user_state), items.shape[1])
-    return Observation(_with_columns(own, rules.mechanisms.see_users(state)),
-                       _with_columns(options, _shown_items(rules, state)), rules.mechanisms.user_mask(state, mask),
-                       items, exact, *_history(state), expected)
+    seen = user_view(rules, state, ranked)
+    exact = exact_state(rules, state, state_of(config, config.user_state), items.shape[1])
+    history_ids = None if seen.history is None else state.taken
+    return Observation(seen.own, seen.options, seen.mask, items, exact, seen.history, history_ids, expected)
+
+
+def user_view(rules: Rules, state: State, ranked: bool = True) -> View:
+    """What users see, without ids, exact states and expectations; see ``observe_users``."""
+    if kernels.usable(state.key):
+        seen = edges.see_users(rules, state, ranked)
+    else:
+        slots = state.slate.items.shape[2]
+        examination = rules.examination[1:1 + slots] if ranked else rules.examination[1].expand(slots)
+        seen = View(*_user_view(rules, state, examination))
+    if rules.mechanisms:
+        own, options = rules.mechanisms.see_users(state), _shown_items(rules, state)
+        seen = View(_with_columns(seen.own, own), _with_columns(seen.options, options),
+                    rules.mechanisms.user_mask(state, seen.mask))
+    return seen if rules.config.history_length == 0 else replace(seen, history=_history(state))
 
 
 def _with_columns(features: Tensor, more: Tensor | None) -> Tensor:
@@ -130,11 +143,6 @@ def _shown_items(rules: Rules, state: State) -> Tensor | None:
     """What mechanisms show of the items in users' slots, float32 ``[B, U, K, F]``; an empty slot has no features."""
     columns = rules.mechanisms.see_items(state)
     return None if columns is None else take(columns, state.slate.items) * state.slate.valid.unsqueeze(3)
-
-
-def _state_of(config: MarketConfig, kind: str) -> str:
-    """The kind of exact state that tabular agents see; one that leaves out what mechanisms carry over is not exact."""
-    return "none" if kind != "single" and any(m.carries_over for m in config.mechanisms) else kind
 
 
 def _user_view(rules: Rules, state: State, examination: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -160,20 +168,40 @@ def _user_view(rules: Rules, state: State, examination: Tensor) -> tuple[Tensor,
 
 def observe_items(rules: Rules, state: State, privileged: bool) -> Observation:
     """The items' side; see ``Observation`` for shapes and ``side_specs`` for the columns."""
-    config, people = rules.config, state.population
-    segments = people.segments(config.num_segments)
-    affinity = people.item_vector.bmm(segment_means(rules, state).transpose(1, 2))
-    boosts = log_boosts(rules, state)
-    view = edges.see_items if kernels.usable(state.energy) else _item_view
-    own, options, mask = view(rules, state, segments.share, affinity, boosts)
-    exact = _exact_state(rules, state, _state_of(config, config.item_state), config.num_items)
+    config = rules.config
+    match = affinity(rules, state)
+    seen = _seen_by_items(rules, state, match)
+    exact = exact_state(rules, state, state_of(config, config.item_state), config.num_items)
     expected = None
     if privileged:
         expected = rules.mechanisms.expected_profit(
-            _expected_profit(rules, state, affinity, boosts.transpose(1, 2), segments.size))
-    return Observation(_with_columns(own, rules.mechanisms.see_items(state)), options,
-                       rules.mechanisms.item_mask(state, mask), rules.segment_numbers.expand_as(affinity), exact,
+            _expected_profit(rules, state, match, log_boosts(rules, state).transpose(1, 2),
+                             state.population.segments(config.num_segments).size))
+    return Observation(seen.own, seen.options, seen.mask, rules.segment_numbers.expand_as(match), exact,
                        expected=expected)
+
+
+def item_view(rules: Rules, state: State) -> View:
+    """What items see, without ids, exact states and expectations; see ``observe_items``."""
+    return _seen_by_items(rules, state, affinity(rules, state))
+
+
+def affinity(rules: Rules, state: State) -> Tensor:
+    """Products of items and segments' mean tastes, float32 ``[B, I, C]``."""
+    return state.population.item_vector.bmm(segment_means(rules, state).transpose(1, 2))
+
+
+def _seen_by_items(rules: Rules, state: State, match: Tensor) -> View:
+    """What items see; ``match`` is their ``affinity``."""
+    if kernels.usable(state.key):
+        seen = edges.see_items(rules, state, match)
+    else:
+        share = state.population.segments(rules.config.num_segments).share
+        seen = View(*_item_view(rules, state, share, match, log_boosts(rules, state)))
+    if not rules.mechanisms:
+        return seen
+    return View(_with_columns(seen.own, rules.mechanisms.see_items(state)), seen.options,
+                rules.mechanisms.item_mask(state, seen.mask))
 
 
 def _item_view(rules: Rules, state: State, share: Tensor, affinity: Tensor,
@@ -195,15 +223,13 @@ def _item_view(rules: Rules, state: State, share: Tensor, affinity: Tensor,
     return _bounded(own), _bounded(options), boost_mask(rules, state)
 
 
-def _history(state: State) -> tuple[Tensor | None, Tensor | None]:
-    """What users remember, as features and as ids; see ``Observation``."""
-    if state.taken.shape[2] == 0:
-        return None, None
+def _history(state: State) -> Tensor:
+    """What users remember; see ``Observation``."""
     people, taken = state.population, (state.taken > 0).unsqueeze(3)
     items = (state.taken - 1).clamp(min=0)
     told = take(people.item_rows, items)[..., 1:3 + people.topics.shape[2] + people.item_vector.shape[2]]
     rows = torch.cat([taken.to(torch.float32), state.responses.unsqueeze(3), told * taken], dim=3)
-    return _bounded(rows), state.taken
+    return _bounded(rows)
 
 
 def _expected_profit(rules: Rules, state: State, affinity: Tensor, boost: Tensor, size: Tensor) -> Tensor:
@@ -232,42 +258,3 @@ def _expected_profit(rules: Rules, state: State, affinity: Tensor, boost: Tensor
 def _bounded(features: Tensor) -> Tensor:
     """The features, which nobody else holds, within their bounds."""
     return features.clamp_(-FEATURE_BOUND, FEATURE_BOUND)
-
-
-def _num_states(config: MarketConfig, kind: str) -> int | None:
-    """How many exact states there are; they are numbered by 64-bit integers."""
-    count = _count_states(config, kind)
-    if count is not None and count >= 1 << 63:
-        raise InterplayError(f"state {kind!r} has {count:.3g} values, more than 2^63: choose 'none', or lower "
-                             "num_topics, num_items or the largest satiation, mood or budget")
-    return count
-
-
-def _count_states(config: MarketConfig, kind: str) -> int | None:
-    if kind == "own":
-        satiations: int = (int(config.satiation_max) + 1) ** config.num_topics
-        return satiations * (2 * int(config.mood_max) + 1)
-    if kind == "budgets":
-        budgets: int = (int(config.energy_max / BUDGET_STEP) + 1) ** config.num_items
-        return budgets
-    if kind == "boost":
-        return 1 + config.num_segments * len(config.boost_levels)
-    return 1 if kind == "single" else None
-
-
-def _exact_state(rules: Rules, state: State, kind: str, num_agents: int) -> Tensor | None:
-    """The number of the state that tabular agents see, int64 ``[B, num_agents]``."""
-    config = rules.config
-    if kind == "none":
-        return None
-    shape = (state.key.shape[0], num_agents)
-    if kind == "single":
-        return torch.zeros(shape, dtype=torch.int64, device=state.key.device)
-    if kind == "boost":
-        served = 1 + state.boost_segment * len(config.boost_levels) + state.boost_level - 1
-        return torch.where(state.boost_level > 0, served, 0)
-    if kind == "own":
-        digits = torch.cat([state.satiation, (state.mood + config.mood_max).unsqueeze(2)], dim=2)
-    else:
-        digits = (state.energy / BUDGET_STEP).unsqueeze(1)
-    return (digits.round().long() * rules.powers[kind]).sum(2).expand(shape)

@@ -10,15 +10,32 @@ from typing import Any, Literal
 
 import gymnasium
 import numpy as np
+from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
 from interplay.envs.checking import as_integer, check_arguments
-from interplay.envs.flat import as_action, check_render_mode, make_market
+from interplay.envs.company import Company, Items, Others
+from interplay.envs.flat import (
+    as_action,
+    check_render_mode,
+    describe,
+    feature_box,
+    flatten,
+    make_market,
+    num_features,
+)
 from interplay.envs.market import Market
+from interplay.envs.observing import user_view
 from interplay.envs.presets import Preset
-from interplay.envs.recommend_vector import HorizonSpec, Items, Others, RecommendVectorEnv, stream_seed
+from interplay.envs.recommend_vector import (
+    FIRST,
+    HorizonSpec,
+    RecommendVectorEnv,
+    stream_seed,
+)
 from interplay.envs.threads import on_own_threads
 from interplay.envs.types import InterplayError
+from interplay.envs.world import State, Step
 
 __all__ = ["RecommendEnv", "RecommendVectorEnv"]
 
@@ -51,6 +68,7 @@ class RecommendEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     Attributes:
         market: the core that is played.
+        illegal_actions: how many actions became 0 since the environment was made.
 
     Versions: v0, the first.
     """
@@ -62,16 +80,15 @@ class RecommendEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
                  items: Items = "rest", render_mode: Literal["ansi"] | None = None, **market_options: Any) -> None:
         check_render_mode("RecommendEnv.__init__", render_mode, self.metadata["render_modes"])
         self.market = make_market("RecommendEnv.__init__", preset, market, market_options)
-        self._batch = RecommendVectorEnv(1, market=self.market, others=others, items=items, render_mode=render_mode)
+        self._company = Company(self.market, 1, others, items)
         self.render_mode = render_mode
-        self.observation_space = self._batch.single_observation_space
-        self.action_space = self._batch.single_action_space
-        self._running: bool | None = None
-
-    @property
-    def illegal_actions(self) -> int:
-        """How many actions became 0 since the environment was made."""
-        return self._batch.illegal_actions
+        spec = self.market.specs["users"]
+        self.observation_space: gymnasium.spaces.Box = feature_box(num_features(spec))  # type: ignore[assignment]
+        self.action_space = Discrete(spec.num_actions)
+        self.illegal_actions = 0
+        self._running, self._world, self._stream = False, 0, 0
+        self._state: State | None = None
+        self._happened: Step | None = None
 
     @on_own_threads
     def reset(self, *, seed: int | None = None,
@@ -83,10 +100,12 @@ class RecommendEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         """
         check_arguments(RecommendEnv.reset, options=options)
         super().reset(seed=None if seed is None else as_integer("seed", seed))
-        first = self._running is None
-        observation, info = self._batch.reset(seed=stream_seed(self) if first else seed)
+        if seed is None and self._state is not None:
+            self._world += 1
+        else:
+            self._stream, self._world = stream_seed(self), 0
         self._running = True
-        return observation[0], _first_info(info)
+        return self._look(self.market.reset([self._world], self._stream))
 
     @on_own_threads
     def step(self, action: np.int64 | int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
@@ -98,23 +117,36 @@ class RecommendEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         Raises:
             InterplayError: before the first reset, after the end, or the action is not an integer.
         """
-        if not self._running:
+        if not self._running or self._state is None:
             raise InterplayError("step() but no episode is running: it is over or not begun, call reset() first")
         given = np.array([as_action("user_0", action)])
-        observation, reward, terminated, truncated, info = self._batch.step(given)
-        self._running = not (terminated[0] or truncated[0])
-        return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), _first_info(info)
+        state, self._happened = self._company.play(self._state, self._mask, given)
+        illegal, own, gone, over = self._happened.arrays("illegal_users", "user_own", "user_terminated", "truncated")
+        self.illegal_actions += int(illegal[0])
+        terminated = bool(gone[0, 0])
+        truncated = bool(over[0]) and not terminated
+        self._running = not (terminated or truncated)
+        observation, info = self._look(state)
+        return observation, float(own[0, 0]), terminated, truncated, info
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Which actions are allowed now, bool ``[1 + K]``: sb3-contrib's name for it."""
-        masks: NDArray[np.bool_] = self._batch.action_masks()[0]
+        if self._state is None:
+            raise InterplayError("action_masks() before the first reset(): call reset() first")
+        masks: NDArray[np.bool_] = self._mask[0, 0].copy()
         return masks
 
     def render(self) -> str | None:
         """With ``render_mode="ansi"`` a short text of the world."""
-        texts = self._batch.render()
-        return None if texts is None else texts[0]
+        if self._state is None:
+            raise InterplayError("render() before the first reset(): call reset() first")
+        if self.render_mode is None:
+            return None
+        return describe(self._state, self._happened, self.market.config.horizon)
 
-
-def _first_info(info: dict[str, Any]) -> dict[str, Any]:
-    return {"action_mask": info["action_mask"][0]}
+    def _look(self, state: State) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Keep the state, and tell what the user sees."""
+        view = user_view(self.market.rules, state)
+        self._state, (self._mask,) = state, view.arrays("mask")
+        features, mask = flatten(view, FIRST)
+        return features[0, 0], {"action_mask": mask[0, 0]}

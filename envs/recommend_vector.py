@@ -17,17 +17,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from interplay.envs.checking import as_integer, check_arguments, shown
+from interplay.envs.company import Company, Items, Others
 from interplay.envs.flat import check_render_mode, describe, feature_box, flatten, make_market, num_features
 from interplay.envs.market import Market
-from interplay.envs.noise import Stream, any_of
+from interplay.envs.observing import user_view
 from interplay.envs.presets import Preset
 from interplay.envs.threads import on_own_threads
 from interplay.envs.types import InterplayError, TensorRecord
-from interplay.envs.world import State
+from interplay.envs.world import State, Step
 
-Others = Literal["random", "first"]
-Items = Literal["rest", "random"]
 Record = TypeVar("Record", bound=TensorRecord)
+
+FIRST = slice(1)
+"""The user who is recommended something, of each world."""
 
 
 class HorizonSpec:
@@ -87,12 +89,12 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
     def __init__(self, num_envs: int = 1, preset: str | Preset = "town", *, market: Market | None = None,
                  others: Others = "random", items: Items = "rest", render_mode: Literal["ansi"] | None = None,
                  autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP, **market_options: Any) -> None:
-        check_arguments(RecommendVectorEnv.__init__, others=others, items=items)
         check_render_mode("RecommendVectorEnv.__init__", render_mode, self.metadata["render_modes"])
-        self.num_envs, self.others, self.items = as_integer("num_envs", num_envs, least=1), others, items
+        self.num_envs = as_integer("num_envs", num_envs, least=1)
         self.render_mode = render_mode
         self.metadata = self.metadata | {"autoreset_mode": _as_mode(autoreset_mode)}
         self.market = make_market("RecommendVectorEnv.__init__", preset, market, market_options)
+        self._company = Company(self.market, self.num_envs, others, items)
         self.illegal_actions = 0
         spec = self.market.specs["users"]
         self.single_observation_space = feature_box(num_features(spec))
@@ -100,6 +102,7 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._state: State | None = None
+        self._happened: Step | None = None
         self._seeds = np.zeros(self.num_envs, dtype=object)  # a seed of the system's has 128 bits
         self._numbers = np.arange(self.num_envs)
         self._ended = np.zeros(self.num_envs, dtype=np.bool_)
@@ -124,14 +127,12 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
             self._seeds[places], self._numbers[places] = stream_seed(self), np.flatnonzero(places)
         state = self._started(self._state, places)
         self._ended = self._ended & ~places
-        if places.all():
-            self._response = torch.zeros_like(state.mood)
         return self._look(state)
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Which actions are allowed now, bool ``[num_envs, 1 + K]``: sb3-contrib's name for it."""
         self._begun("action_masks")
-        masks: NDArray[np.bool_] = self._mask[:, 0].cpu().numpy().copy()
+        masks: NDArray[np.bool_] = self._mask[:, 0].copy()
         return masks
 
     @on_own_threads
@@ -154,12 +155,14 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
         if mode is AutoresetMode.DISABLED and self._ended.any():
             raise InterplayError(f"step() while the worlds at places {shown(np.flatnonzero(self._ended).tolist())} "
                                  "have ended: call reset(options={'reset_mask': terminated | truncated}) first")
-        state, happened = self.market.step(before, self._users(before, actions), self._items(before))
-        self._response = happened.response
-        self.illegal_actions += int(_host(happened.illegal_users)[goes_on].sum())
-        reward = np.where(goes_on, _host(happened.user_own[:, 0]).astype(np.float64), 0.0)
-        terminated = _host(happened.user_terminated[:, 0]) & goes_on
-        truncated = _host(happened.truncated) & goes_on & ~terminated
+        state, happened = self._company.play(before, self._mask, self._checked(actions))
+        self._happened = happened
+        illegal, truncated = happened.arrays("illegal_users", "truncated")
+        own, gone = (table[:, 0] for table in happened.arrays("user_own", "user_terminated"))
+        self.illegal_actions += int(illegal[goes_on].sum())
+        reward = np.where(goes_on, own.astype(np.float64), 0.0)
+        terminated = gone & goes_on
+        truncated = truncated & goes_on & ~terminated
         if mode is not AutoresetMode.SAME_STEP:
             observation, info = self._look(self._restarted(state, self._ended))
             self._ended = terminated | truncated
@@ -177,7 +180,7 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
         if self.render_mode is None:
             return None
         horizon = self.market.config.horizon
-        return tuple(describe(state, self._response, horizon, world) for world in range(self.num_envs))
+        return tuple(describe(state, self._happened, horizon, world) for world in range(self.num_envs))
 
     def _begun(self, call: str) -> State:
         if self._state is None:
@@ -186,11 +189,11 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
 
     def _look(self, state: State) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Keep the state, and tell what the user sees in each world."""
-        seen = self.market.observe(state, "users")
-        self._state, self._mask = state, seen.mask
-        flat = flatten(seen.map(lambda rows: rows[:, :1]))
+        view = user_view(self.market.rules, state)
+        self._state, (self._mask,) = state, view.arrays("mask")
+        features, mask = flatten(view, FIRST)
         told = np.ones(self.num_envs, dtype=np.bool_)
-        return flat.features[:, 0], {"action_mask": flat.mask[:, 0], "_action_mask": told}
+        return features[:, 0], {"action_mask": mask[:, 0], "_action_mask": told}
 
     def _places(self, options: Mapping[str, Any]) -> NDArray[np.bool_]:
         """Which places ``reset`` is about, bool ``[num_envs]``."""
@@ -229,24 +232,13 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
             info = self._add_info(info, {"final_obs": observation[place], "final_info": masks}, place)
         return info
 
-    def _users(self, state: State, actions: NDArray[np.int64]) -> Tensor:
-        """What all users do, int64 ``[B, U]``: the first what is recommended, the others by their rule."""
+    def _checked(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Actions as integers, one for each world."""
         given = np.asarray(actions)
         if given.shape != (self.num_envs,) or given.dtype.kind not in "iu":
             raise InterplayError(f"actions of shape {given.shape} and dtype {given.dtype}: give "
                                  f"num_envs={self.num_envs} integers")
-        chosen = (self._mask[:, :, 1].long() if self.others == "first"
-                  else any_of(state.key, state.time, Stream.ACTION, self._mask))
-        chosen[:, 0] = torch.from_numpy(given.astype(np.int64)).to(chosen.device)
-        return chosen
-
-    def _items(self, state: State) -> Tensor:
-        """What all items do, int64 ``[B, I]``."""
-        if self.items == "rest":
-            return torch.zeros_like(state.boost_level)
-        mask = self.market.observe(state, "items").mask
-        first = self._mask[0].numel()  # after the users' draws
-        return any_of(state.key, state.time, Stream.ACTION, mask, first)
+        return given.astype(np.int64)
 
 
 def stream_seed(env: Any) -> int:
@@ -261,12 +253,6 @@ def _as_mode(mode: object) -> AutoresetMode:
     except ValueError as error:
         known = ", ".join(each.value for each in AutoresetMode)
         raise InterplayError(f"autoreset_mode={shown(mode)} is unknown: choose from {known}") from error
-
-
-def _host(tensor: Tensor) -> NDArray[Any]:
-    """The tensor's values as numpy has them."""
-    values: NDArray[Any] = tensor.cpu().numpy()
-    return values
 
 
 def _with_rows(record: Record, places: Tensor, rows: Record) -> Record:

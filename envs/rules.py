@@ -12,6 +12,7 @@ from torch import Tensor
 from interplay.envs import kernels
 from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.config import MarketConfig
+from interplay.envs.kernels.packed import Layout, state_layout, step_layout
 from interplay.envs.lists import Lists
 from interplay.envs.mechanisms.active import ActiveMechanisms
 
@@ -19,6 +20,35 @@ from interplay.envs.mechanisms.active import ActiveMechanisms
 TOLERANCE = 1e-4
 BUDGET_STEP = 0.5
 """Tabular agents see budgets in steps of this."""
+
+
+class Constants(NamedTuple):
+    """What kernels read of a market's rules.
+
+    Attributes:
+        numbers: those of the config, ``TOLERANCE`` and ``formula``, as one record.
+        cost, log_factor: float32 ``[1 + L]``, as in ``Rules``.
+        examination: float32 ``[1 + K]``, as in ``Rules``.
+        item_numbers: int64 ``[1, 1, I]``.
+        state, step: where tables are that a step writes.
+    """
+
+    numbers: Any
+    cost: NDArray[np.float32]
+    log_factor: NDArray[np.float32]
+    examination: NDArray[np.float32]
+    item_numbers: NDArray[np.int64]
+    state: Layout
+    step: Layout
+
+    @classmethod
+    def make(cls, config: MarketConfig, formula: bool, cost: Tensor, log_factor: Tensor,
+             examination: Tensor) -> Constants:
+        """From tables on the host."""
+        numbers = kernels.numbers(config, tolerance=TOLERANCE, mood_floor=TOLERANCE - config.mood_max, formula=formula)
+        return cls(numbers, cost.numpy(), log_factor.numpy(), examination.numpy(),
+                   np.arange(config.num_items).reshape(1, 1, -1), state_layout(config, config.history_length),
+                   step_layout(config))
 
 
 class Rules(NamedTuple):
@@ -38,8 +68,7 @@ class Rules(NamedTuple):
         segment_numbers: int64 ``[C]``.
         powers: int64 ``[digits]`` by kind of exact state, what each digit of a state's number counts.
         lists: the behaviour's ``candidates()``, or None where all users may be offered all items.
-        item_numbers: int64 ``[1, 1, I]``, as kernels read them.
-        numbers: those of the config, ``TOLERANCE`` and ``formula``, as kernels read them.
+        constants: the same as kernels read them.
         formula: whether responses are drawn by the preference formula, which kernels know.
         mechanisms: the config's, ready to be asked.
     """
@@ -57,29 +86,29 @@ class Rules(NamedTuple):
     segment_numbers: Tensor
     powers: dict[str, Tensor]
     lists: Lists | None
-    item_numbers: NDArray[np.int64]
-    numbers: Any
+    constants: Constants
     formula: bool
     mechanisms: ActiveMechanisms
 
     @classmethod
     def make(cls, config: MarketConfig, behaviour: Behaviour, device: torch.device) -> Rules:
-        """Put the constants on ``device``."""
-        factor = torch.tensor((1.0, *config.boost_levels), device=device)
+        """Work the constants out on the host, so that they are the same on every device, and put them on ``device``."""
         found = behaviour.candidates()
         lists = None if found is None else Lists.make(*found, config.slate_size, config.num_items).to(device)
-        slot = torch.arange(1 + config.slate_size, device=device)
+        factor = torch.tensor((1.0, *config.boost_levels), device="cpu")
+        slot = torch.arange(1 + config.slate_size, device="cpu")
         examination = slot.clamp(min=1).to(torch.float32) ** -config.position_bias
+        cost, log_factor = config.boost_cost * (factor - 1.0), factor.log()
         levels, segments = len(config.boost_levels), range(config.num_segments)
         level_of = [0, *(1 + level for _ in segments for level in range(levels))]
         segment_of = [0, *(segment for segment in segments for _ in range(levels))]
         formula = config.response_mode == "sampled" and behaviour.formula == "preference"
-        known = kernels.numbers(config, tolerance=TOLERANCE, mood_floor=TOLERANCE - config.mood_max, formula=formula)
-        return cls(config, behaviour, factor, config.boost_cost * (factor - 1.0), factor.log(),
+        constants = Constants.make(config, formula, cost, log_factor, examination)
+        return cls(config, behaviour, factor.to(device), cost.to(device), log_factor.to(device),
                    torch.tensor(level_of, device=device), torch.tensor(segment_of, device=device),
-                   torch.ones(1, 1, 1, dtype=torch.bool, device=device), examination, examination * (slot > 0),
-                   torch.arange(config.num_segments, device=device), _powers(config, device), lists,
-                   np.arange(config.num_items).reshape(1, 1, -1), known, formula, ActiveMechanisms(config, device))
+                   torch.ones(1, 1, 1, dtype=torch.bool, device=device), examination.to(device),
+                   (examination * (slot > 0)).to(device), torch.arange(config.num_segments, device=device),
+                   _powers(config, device), lists, constants, formula, ActiveMechanisms(config, device))
 
 
 def _powers(config: MarketConfig, device: torch.device) -> dict[str, Tensor]:

@@ -85,8 +85,8 @@ _DRAW_SLATES = operator("draw_slates(Tensor score, Tensor key, Tensor step, SymI
 
 def log_boosts(rules: Rules, state: State) -> Tensor:
     """log x_i[c], float32 ``[B, C, I]``: 0 except in the segment that the item courts."""
-    if kernels.usable(state.energy):
-        return edges.log_boosts(rules, state)
+    if kernels.usable(state.key):
+        return torch.from_numpy(edges.log_boosts(rules, state))
     worlds, items = state.energy.shape
     boosts = state.energy.new_zeros(worlds, rules.config.num_segments, items)
     return boosts.scatter_(1, state.boost_segment.unsqueeze(1), rules.log_factor.take(state.boost_level).unsqueeze(1))
@@ -112,8 +112,8 @@ def build_slates(rules: Rules, state: State) -> Slate:
     """
     config = rules.config
     if config.slate_order == "fixed":
-        return _fixed(rules, state)
-    if rules.lists is None and kernels.usable(state.energy) and not rules.mechanisms.have("slate_score"):
+        return edges.fixed_slates(rules, state) if kernels.usable(state.key) else _fixed(rules, state)
+    if rules.lists is None and kernels.usable(state.key) and not rules.mechanisms.have("slate_score"):
         return _drawn(rules, state)
     boosts = _boosts_of_living(rules, state)
     if rules.lists is not None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from interplay.envs.kernels.packed import Layout, Packed
+from interplay.envs.records import WorldRecord
 from interplay.envs.types import FEATURE_BOUND, InterplayError, TensorRecord
 
 _BLOCK = 1200  # users of each segment, about, whose tastes and slates a core's cache holds
@@ -33,36 +35,6 @@ class kept(Generic[T]):  # noqa: N801  # used as a decorator
         value = self._make(owner)
         owner.__dict__[self._name] = value  # where Python looks first from now on
         return value
-
-
-class WorldRecord(TensorRecord):
-    """A record whose tables loops read as numpy has them, so that a step need not ask for each of them anew."""
-
-    _not_parts: ClassVar[frozenset[str]] = frozenset({"_arrays", "_by_segment"})  # made anew where they are needed
-
-    def arrays(self, *names: str) -> list[NDArray[Any]]:
-        """The tables of these names, always in one layout, for each that a loop gets is compiled anew."""
-        known = self.__dict__.setdefault("_arrays", {})
-        for name in names:
-            if name not in known:
-                known[name] = self._table(name).contiguous().numpy()
-        return [known[name] for name in names]
-
-    @classmethod
-    def of(cls, **arrays: NDArray[Any]) -> Self:
-        """A record of tensors of these arrays."""
-        new = cls(**{name: torch.from_numpy(array) for name, array in arrays.items()})
-        new.__dict__["_arrays"] = arrays
-        return new
-
-    def _table(self, name: str) -> Tensor:
-        """What ``arrays`` gives of a name."""
-        table: Tensor = getattr(self, name)
-        return table
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The tables alone: what is derived from them would be stored twice."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 class Segments(NamedTuple):
@@ -173,6 +145,14 @@ class Population(WorldRecord):
             object.__setattr__(self, "_segments", known)
         return known[count]
 
+    def sizes(self, count: int) -> list[NDArray[np.float32]]:
+        """``Segments.divisor`` and ``share`` of so many segments, as numpy has them."""
+        known: dict[int, list[NDArray[np.float32]]] = self.__dict__.setdefault("_sizes", {})
+        if count not in known:
+            segments = self.segments(count)
+            known[count] = [segments.divisor.numpy(), segments.share.numpy()]
+        return known[count]
+
     def by_segment(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Users by block and, of ``count`` segments, by segment, as numpy has them.
 
@@ -254,6 +234,10 @@ class Tables(TensorRecord):
         return type(self)({name: changed.get(name, old) for name, old in self.tables.items()})
 
 
+_KEPT = ("key", "population", "slate", "user_tables", "item_tables", "_drifts")
+"""Of a state, what the next one has, too."""
+
+
 @dataclass(frozen=True)
 class State(WorldRecord):
     """All that a world is at one moment: from it, and from actions, the future follows exactly.
@@ -320,17 +304,52 @@ class State(WorldRecord):
 
     def but(self, **tables: Tensor | TensorRecord) -> State:
         """What ``dataclasses.replace`` gives, sooner: what is known of the rest as numpy has it, stays so."""
-        new = object.__new__(State)
-        new.__dict__.update(self.__dict__, **tables)
-        new.__dict__["_arrays"] = arrays = dict(self.__dict__.get("_arrays", ()))
-        for name in tables:
-            arrays.pop(name, None)
-        return new
+        return self._with(tables, {})
 
     def changed(self, **arrays: NDArray[Any]) -> State:
-        """The state with tensors of these arrays in place of its own."""
-        new = self.but(**{name: torch.from_numpy(array) for name, array in arrays.items()})
-        new.__dict__["_arrays"].update(arrays)
+        """The state with these arrays in place of its own tables."""
+        return self._with({}, arrays)
+
+    def _with(self, tables: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> State:
+        new, changed = object.__new__(State), tables.keys() | arrays.keys()
+        packed, boosts = self.__dict__.get("_packed"), self.__dict__.get("_boosts")
+        if packed is not None and not changed.isdisjoint(packed.layout.names):
+            self.arrays(*packed.layout.names)
+            packed = boosts = None
+        known = {name: array for name, array in self.__dict__.get("_arrays", {}).items() if name not in changed}
+        new.__dict__.update({name: table for name, table in self.__dict__.items() if name not in changed},
+                            _arrays={**known, **arrays}, _packed=packed, _boosts=boosts, **tables)
+        return new
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether loops can take its tables as three arrays."""
+        return self.__dict__.get("_packed") is not None
+
+    def packed(self, layout: Layout) -> Packed:
+        """The tables of this layout."""
+        packed: Packed | None = self.__dict__.get("_packed")
+        if packed is None:
+            packed = layout.empty(len(self.key))
+            for name, array in zip(layout.names, self.arrays(*layout.names), strict=True):
+                layout.table(name, packed)[...] = array
+            self.__dict__["_packed"] = packed
+        return packed
+
+    def of_next(self, packed: Packed, time: NDArray[np.int32], taste: NDArray[np.float32],
+                log_boosts: NDArray[np.float32]) -> State:
+        """The state at the next time with these tables, tastes among them, in place of its own; slates are the old."""
+        new, kept = object.__new__(State), self.__dict__
+        new.__dict__.update({name: kept[name] for name in _KEPT if name in kept}, _packed=packed,
+                            _boosts=log_boosts, _arrays={"key": kept["_arrays"]["key"], "time": time,
+                                     "user_vector": taste})
+        return new
+
+    def with_slate(self, slate: Slate) -> State:
+        """The state with another slate; what is known of the rest as numpy has it, is known to both."""
+        new = object.__new__(State)
+        self.__dict__.setdefault("_arrays", {})
+        new.__dict__.update(self.__dict__, slate=slate)
         return new
 
     def of_users(self, who: Tensor | slice) -> State:
@@ -385,7 +404,7 @@ class Takings(WorldRecord):
 
 
 @dataclass(frozen=True)
-class Step(TensorRecord):
+class Step(WorldRecord):
     """What happened in one step.
 
     Attributes:
@@ -416,6 +435,16 @@ class Step(TensorRecord):
     truncated: Tensor
     illegal_users: Tensor
     illegal_items: Tensor
+
+
+@dataclass(frozen=True)
+class View(WorldRecord):
+    """What one side sees of a state; the tables are those of ``Observation``."""
+
+    own: Tensor
+    options: Tensor
+    mask: Tensor
+    history: Tensor | None = None
 
 
 def once(table: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import gymnasium
+import numpy as np
 import pytest
 
 import interplay as ip
@@ -63,6 +64,27 @@ def test_three_doors(outside, monkeypatch, capsys):
     assert found["step"].chosen.shape == (1024, 4)
     assert found["truncated"]
     assert "torch.Size([1024, 4])" in capsys.readouterr().out
+
+
+def test_stable_baselines_on_all_worlds_at_once(outside, monkeypatch, capsys):
+    sb3 = pytest.importorskip("stable_baselines3")
+    monkeypatch.setattr(sb3.PPO, "learn", smaller(sb3.PPO.learn, total_timesteps=3200))
+    found = runpy.run_path(str(EXAMPLES / "stable_baselines.py"), run_name="__main__")
+    assert "mean return" in capsys.readouterr().out
+    lines = [line.strip() for line in (EXAMPLES / "stable_baselines.py").read_text().splitlines()]
+    assert sum(line != "" and not line.startswith('"""') for line in lines) <= 30
+    worlds = found["worlds"]
+    worlds.seed(3)
+    worlds.reset()
+    one = gymnasium.make("interplay/Recommend-v0", preset="kale")
+    one.reset(seed=3)
+    for _ in range(50):
+        last, *_ = one.step(1)
+        _, _, done, infos = worlds.step(np.ones(64, np.int64))
+    assert done.all()
+    assert infos[0]["TimeLimit.truncated"]
+    assert (infos[0]["terminal_observation"] == last).all()
+    assert np.stack(worlds.env_method("action_masks")).shape == (64, 5)
 
 
 def test_a_market_of_ones_own(outside):

@@ -20,6 +20,14 @@ print(*sorted(names), sep="\\n")
 """
 
 
+def test_help_comes_without_the_imports_that_take_seconds():
+    script = ("import sys; from interplay.experiments.cli.entry import main; status = main(['--help']); "
+              "assert not {'torch', 'polars', 'tyro'} & set(sys.modules); sys.exit(status)")
+    said = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    assert said.startswith("usage: interplay COMMAND")
+    assert "benchmark" in said
+
+
 def test_the_wheel_is_complete_outside_the_checkout(tmp_path):
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from interplay.envs import kernels
 from interplay.envs.behaviour.base import Behaviour, implements
 from interplay.envs.config import MarketConfig
 from interplay.envs.indexing import one_hot
@@ -77,11 +78,15 @@ class GivenPeople:
         ones, zeros = [1.0] * len(appeal), [0.0] * len(appeal)
         rows = (user_vector, segment, item_vector, appeal, topics, nutrition, ones, zeros, weight)
         self._tables = [torch.tensor(each).unsqueeze(0) for each in rows]
+        self._one: Population | None = None
 
     def __call__(self, key: Tensor) -> Population:
         """These people for each key."""
         # Moved once and kept: a reset that a GPU replays must not wait for the host.
         self._tables = [table.to(key.device) for table in self._tables]
+        if key.shape[0] == 1 and kernels.usable(key):  # always the same record, with what was derived from it
+            self._one = self._one or Population(*self._tables)
+            return self._one
         return Population(*self._tables).expand(key.shape[0])
 
 

@@ -140,11 +140,16 @@ def compiled(name: str) -> ModuleType:
     return importlib.import_module(f"interplay.envs.kernels.{name}")
 
 
+def deserved(count: int) -> int:
+    """How many threads loops over so many numbers get: as many as are set, or one."""
+    return num_threads if count > _SMALL else 1
+
+
 def threads(count: int) -> int:
-    """Let the next loops run on as many threads as are set, or one where ``count`` numbers deserve no more: so many."""
-    deserved = num_threads if count > _SMALL else 1
-    compiled("parts").use_threads(deserved)
-    return deserved
+    """Let the next loops run on the threads that ``count`` numbers deserve: so many."""
+    so_many = deserved(count)
+    compiled("parts").use_threads(so_many)
+    return so_many
 
 
 def loops_of(count: int, module: str = "loops") -> ModuleType:

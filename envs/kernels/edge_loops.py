@@ -167,6 +167,19 @@ def _drift(where: Any, numbers: Any, rows: NDArray[np.float32], topics: int, cos
             new_squares[world, user] = _sum_by_halves(squares)
 
 
+@loop
+def scale(taste: NDArray[np.float32], root: NDArray[np.float32]) -> None:
+    """Divide tastes by their lengths, of which ``root [B, U]`` holds the exact ones; see ``world.scaled``."""
+    worlds, users, size = taste.shape
+    for part in prange(parts_of(worlds, users)):
+        first_world, last_world, begin, end = where_of(part, worlds, users)
+        for world in range(first_world, last_world):
+            for user in range(begin, end):
+                length = max(root[world, user], np.float32(1e-12))
+                for d in range(size):
+                    taste[world, user, d] /= length
+
+
 @exact
 def _feel(where: Any, numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], stream: int,
           rows: NDArray[np.float32], item: NDArray[np.int64], response: NDArray[np.float32], mood: NDArray[np.float32],

@@ -1,10 +1,13 @@
 """A step's edges, and what both sides see, by the compiled loops: for a market in the CPU's memory.
 
-Each function does what the torch code does that calls it, to the same bits, and makes new tensors for what it gives.
+Each function does what the torch code does that calls it, to the same bits, and makes new arrays for what it gives.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,14 +15,39 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from interplay.envs.kernels import compiled, loops_of, threads
+from interplay.envs.kernels import compiled, deserved, loops_of
 from interplay.envs.noise import Stream, polar
 from interplay.envs.rules import Rules
 from interplay.envs.types import FEATURE_BOUND
-from interplay.envs.world import Choice, Slate, State, Takings, once, scaled, take
+from interplay.envs.world import Choice, Slate, State, Step, Takings, View, take
 
 _NOTHING = np.empty((1, 0, 0), np.float32)
+_STREAMS = int(Stream.RESPONSE), int(Stream.RETURN)
+_TOGETHER = 1 << 12  # draws of a small world's drift that are made at once, for many steps
 _BOUND = np.float32(FEATURE_BOUND)
+
+
+def play(rules: Rules, state: State, user_action: Tensor | NDArray[np.int64],
+         item_action: Tensor | NDArray[np.int64]) -> tuple[State, Step] | None:
+    """A whole step but for its slates, on one thread, for a market without mechanisms whose formula loops know.
+
+    Returns:
+        The state and the step, each side with its own rewards; None where torch has to decide a response.
+    """
+    k, people, c = rules.constants, state.population, rules.config
+    key, time = state.arrays("key", "time")
+    old, new, out = state.packed(k.state), k.state.empty(len(time)), k.step.empty(len(time))
+    drifts = c.drift_rate > 0.0 or c.drift_noise > 0.0
+    people_tables = *people.arrays("segment", "item_rows", "weight"), people.sizes(c.num_segments)[0]
+    if compiled("play_loops").play(
+            k.numbers, k.state.starts, k.step.starts, key, time, _STREAMS, tuple(state.slate.arrays("items", "valid")),
+            people_tables, (k.examination, k.cost, k.log_factor), _shaking(rules, state), drifts, _array(user_action),
+            _array(item_action), old.arrays, new.arrays, out.arrays):
+        return None
+    taste = k.state.table("user_vector", new)
+    if drifts:
+        _scale(taste, k.step.table("squares", out))
+    return state.of_next(new, time + np.int32(1), taste, k.step.table("log_boosts", out)), Step.of_packed(out)
 
 
 def respond(rules: Rules, state: State, action: Tensor, extra: Tensor | None) -> tuple[Choice, list[list[int]]]:
@@ -39,9 +67,9 @@ def respond(rules: Rules, state: State, action: Tensor, extra: Tensor | None) ->
     position, item, response = np.empty_like(wanted), np.empty_like(wanted), np.empty(wanted.shape, np.float32)
     illegal, close = np.empty(wanted.shape, np.bool_), np.empty(wanted.shape, np.bool_)
     forbidden, unsure = loops_of(wanted.size * rules.config.embedding_size, "edge_loops").respond(
-        rules.numbers, *state.arrays("key", "time"), int(Stream.RESPONSE), wanted,
+        rules.constants.numbers, *state.arrays("key", "time"), int(Stream.RESPONSE), wanted,
         *state.slate.arrays("items", "valid"), *state.population.arrays("segment", "item_rows", "weight"),
-        *state.arrays("active", "mood", "satiation", "user_vector", "wearout"), rules.examination.numpy(),
+        *state.arrays("active", "mood", "satiation", "user_vector", "wearout"), rules.constants.examination,
         _NOTHING[0] if extra is None else _array(extra), position, item, illegal, response, close)
     choice = Choice.of(position=position, item=item, illegal=_counted(illegal, forbidden), response=response)
     return choice, np.argwhere(close).tolist() if unsure else []
@@ -55,17 +83,14 @@ def update_users(rules: Rules, state: State, choice: Choice) -> State:
     drifts = c.drift_rate > 0.0 or c.drift_noise > 0.0
     taste = np.empty((*old[0].shape, c.embedding_size), np.float32) if drifts else _NOTHING
     squares = np.empty(old[0].shape, np.float32) if drifts else _NOTHING[0]
-    cosine, radius = _NOTHING, _NOTHING
-    if c.drift_noise > 0.0:
-        shape = (c.num_users, c.embedding_size)
-        cosine, radius = (x.numpy() for x in polar(state.key, state.time, Stream.DRIFT, shape))
     loops_of(old[1].size + taste.size, "edge_loops").update_users(
-        rules.numbers, *state.arrays("key", "time"), int(Stream.RETURN), *state.population.arrays("item_rows"),
-        cosine, radius, *choice.arrays("item", "position", "response"), *state.arrays("user_vector"), *old, taste,
-        squares, *new.values())
+        rules.constants.numbers, *state.arrays("key", "time"), int(Stream.RETURN),
+        *state.population.arrays("item_rows"), *_shaking(rules, state), *choice.arrays("item", "position", "response"),
+        *state.arrays("user_vector"), *old, taste, squares, *new.values())
     if drifts:
-        new["user_vector"] = scaled(torch.from_numpy(taste), torch.from_numpy(squares).unsqueeze(2)).numpy()
-    return state.changed(**new)
+        _scale(taste, squares)
+        new["user_vector"] = taste
+    return state.changed(time=state.arrays("time")[0] + np.int32(1), **new)
 
 
 def update_items(rules: Rules, state: State, after: State, choice: Choice, action: Tensor,
@@ -92,20 +117,68 @@ def update_items(rules: Rules, state: State, after: State, choice: Choice, actio
     item, response = choice.arrays("item", "response")
     count = item.size if len(item) > 1 else 1  # worlds are what goes side by side
     forbidden = loops_of(count, "edge_loops").update_items(
-        rules.numbers, item, response, *people.arrays("segment", "item_rows"),
-        _array(once(people.segments(segments).divisor)), rules.cost.numpy(),
+        rules.constants.numbers, item, response, *people.arrays("segment", "item_rows"),
+        people.sizes(segments)[0], rules.constants.cost,
         *state.arrays("boost_level", "energy", "alive", "wearout", "popularity"), wanted, clicks, cost, own, terminated,
         illegal, *new.values())
     return after.changed(**new), Takings.of(clicks=clicks, cost=cost, own=own, terminated=terminated,
                                             illegal=_counted(illegal, forbidden))
 
 
-def log_boosts(rules: Rules, state: State) -> Tensor:
-    """What ``slates.log_boosts`` gives: float32 ``[B, C, I]``."""
+def _scale(taste: NDArray[np.float32], squares: NDArray[np.float32]) -> None:
+    """Scale tastes to length 1, in place; the sums of their squares are lost. Torch has square roots of its own."""
+    torch.from_numpy(squares).sqrt_()
+    if deserved(taste.size) == 1:
+        compiled("play_loops").scale(taste, squares)
+    else:
+        loops_of(taste.size, "edge_loops").scale(taste, squares)
+
+
+def _shaking(rules: Rules, state: State) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The noise of drifts, as ``noise.polar`` gives it.
+
+    One small world gets that of many steps at once, which takes hardly longer than that of one. Whatever follows from
+    the state, by any actions, has the same noise.
+    """
+    c, (time,) = rules.config, state.arrays("time")
+    if c.drift_noise == 0.0:
+        return _NOTHING, _NOTHING
+    shape = (c.num_users, c.embedding_size)
+    steps = _TOGETHER // math.prod(shape)
+    if len(time) > 1 or steps < 2:
+        cosine, radius = polar(state.key, state.time, Stream.DRIFT, shape)
+        return cosine.numpy(), radius.numpy()
+    now, known = int(time[0]), state.__dict__.get("_drifts", {})
+    if now not in known:
+        ahead = state.time + torch.arange(steps, dtype=torch.int32)
+        cosines, radii = (x.numpy() for x in polar(state.key.expand(steps, 2), ahead, Stream.DRIFT, shape))
+        known = state.__dict__["_drifts"] = {now + n: (cosines[n:n + 1], radii[n:n + 1]) for n in range(steps)}
+    found: tuple[NDArray[np.float32], NDArray[np.float32]] = known[now]
+    return found
+
+
+def log_boosts(rules: Rules, state: State) -> NDArray[np.float32]:
+    """What ``slates.log_boosts`` gives: ``[B, C, I]``."""
+    known: NDArray[np.float32] | None = state.__dict__.get("_boosts")
+    if known is not None:
+        return known
     level, segment = state.arrays("boost_level", "boost_segment")
     boosts = np.empty((len(level), rules.config.num_segments, level.shape[1]), np.float32)
-    loops_of(boosts.size, "edge_loops").log_boosts(rules.log_factor.numpy(), level, segment, boosts)
-    return torch.from_numpy(boosts)
+    loops_of(boosts.size, "edge_loops").log_boosts(rules.constants.log_factor, level, segment, boosts)
+    return boosts
+
+
+def fixed_slates(rules: Rules, state: State) -> Slate:
+    """All items in the order of their numbers, of which those that are alive are offered."""
+    (alive,), users = state.arrays("alive"), rules.config.num_users
+    items, nothing = _in_order(*alive.shape, users)
+    return Slate.of(items=items, valid=alive[:, None].repeat(users, axis=1), log_propensity=nothing)
+
+
+@lru_cache(maxsize=4)
+def _in_order(worlds: int, items: int, users: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """All items for each user, ``[B, U, I]``, and zeros ``[B, U]``."""
+    return np.tile(np.arange(items), (worlds, users, 1)), np.zeros((worlds, users), np.float32)
 
 
 def draw_slates(rules: Rules, state: State, retrieved: Tensor | None) -> tuple[Slate, list[list[int]]]:
@@ -123,54 +196,93 @@ def draw_slates(rules: Rules, state: State, retrieved: Tensor | None) -> tuple[S
     """
     c, people = rules.config, state.population
     if retrieved is None:
-        ids, vectors = rules.item_numbers, people.arrays("item_columns")[0][:, None]
+        ids, vectors = rules.constants.item_numbers, people.arrays("item_columns")[0][:, None]
     else:
         ids, vectors = _array(retrieved), _array(take(people.item_vector, retrieved).transpose(2, 3))
-    shape = (len(state.key), c.num_users)
+    shape = (len(state.arrays("key")[0]), c.num_users)
     items, valid = np.empty((*shape, c.slate_size), np.int64), np.empty((*shape, c.slate_size), np.bool_)
     log_propensity, close = np.empty(shape, np.float32), np.empty(shape, np.bool_)
-    unsure = compiled("slate_loops").slates(
-        threads(shape[0] * shape[1] * ids.shape[2]), *state.arrays("key", "time"), int(Stream.SLATE),
-        *state.arrays("user_vector"), *people.by_segment(c.num_segments), c.num_segments, vectors, ids,
-        *state.arrays("alive"), rules.log_factor.numpy(), *state.arrays("boost_level", "boost_segment"),
-        np.float32(c.temperature), items, valid, log_propensity, close)
+    count = shape[0] * shape[1] * ids.shape[2]
+    unsure = _read(
+        rules, state, count, "slate_loops", "slates", ("user_vector", "alive", "boost_level", "boost_segment"),
+        deserved(count), *state.arrays("key", "time"), int(Stream.SLATE), *people.by_segment(c.num_segments), vectors,
+        ids, rules.constants.log_factor, items, valid, log_propensity, close)
     slate = Slate.of(items=items, valid=valid, log_propensity=log_propensity)
     return slate, np.argwhere(close).tolist() if unsure else []
 
 
-def see_users(rules: Rules, state: State, examination: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """``Observation.own``, ``options`` and ``mask`` of users whose slots are examined so often, float32 ``[K]``."""
+def see_users(rules: Rules, state: State, ranked: bool) -> View:
+    """What ``observing.user_view`` gives without mechanisms."""
     c, people = rules.config, state.population
+    (items,) = state.slate.arrays("items")
+    columns = (1 + c.num_topics + c.embedding_size if c.user_sees == "state" else 1) + c.num_user_features
+    own = np.empty((*items.shape[:2], columns), np.float32)
+    options = np.empty((*items.shape, people.arrays("item_rows")[0].shape[2] + 3), np.float32)
+    mask = np.empty((*items.shape[:2], 1 + items.shape[2]), np.bool_)
+    _read(rules, state, options.size, "view_loops", "see_users",
+          ("user_vector", "mood", "satiation", "active", "wearout", "energy", "popularity"),
+          *_of_users(rules, state, ranked), own, options, mask)
+    return View.of(own=own, options=options, mask=mask)
+
+
+def see_items(rules: Rules, state: State, affinity: Tensor) -> View:
+    """What ``observing.item_view`` gives without mechanisms; ``affinity`` as there."""
+    of_items = _of_items(rules, state, affinity)
+    shape = of_items[2].shape
+    own, options = np.empty((*shape[:2], 1 + of_items[0].shape[2]), np.float32), np.empty((*shape, 5), np.float32)
+    mask = np.empty((*shape[:2], 1 + shape[2] * (len(rules.constants.cost) - 1)), np.bool_)
+    _read(rules, state, own.size + options.size, "view_loops", "see_items",
+          ("energy", "alive", "boost_level", "wearout"), *of_items, own, options, mask)
+    return View.of(own=own, options=options, mask=mask)
+
+
+def flat_views(rules: Rules, state: State, affinity: Tensor,
+               shapes: Sequence[tuple[int, int, int]]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int8]]]:
+    """What both sides see as ``flat.Flat`` has it, of a packed state of a market without mechanisms and history.
+
+    Args:
+        rules: the market's.
+        state: the worlds.
+        affinity: as in ``see_items``.
+        shapes: of each side, how many agents, features and actions there are.
+    """
+    packed, loops = state.packed(rules.constants.state), compiled("play_loops")
+    sides = (loops.flat_users, _of_users(rules, state, True)), (loops.flat_items, _of_items(rules, state, affinity))
+    for (loop, read), (agents, width, actions) in zip(sides, shapes, strict=True):
+        features = np.empty((packed.worlds, agents, width), np.float32)
+        mask = np.empty((packed.worlds, agents, actions), np.int8)
+        loop(rules.constants.numbers, packed.layout.starts, packed.arrays, *read, features, mask)
+        yield features, mask
+
+
+def _of_users(rules: Rules, state: State, ranked: bool) -> tuple[Any, ...]:
+    """What the view of users reads but for tables of the state itself."""
+    people, often = state.population, rules.constants.examination
     items, valid = state.slate.arrays("items", "valid")
-    rows, shown, features = people.arrays("item_rows", "shown_rows", "user_features")
-    worlds, users, slots = items.shape
-    knows = c.user_sees == "state"
-    columns = (1 + c.num_topics + c.embedding_size if knows else 1) + c.num_user_features
-    own, mask = np.empty((worlds, users, columns), np.float32), np.empty((worlds, users, 1 + slots), np.bool_)
-    options = np.empty((worlds, users, slots, rows.shape[2] + 3), np.float32)
-    loops_of(options.size, "view_loops").see_users(
-        rules.numbers, rows, shown, features, *state.arrays("user_vector"), items, valid, *people.arrays("segment"),
-        *state.arrays("mood", "satiation", "active", "wearout", "energy", "popularity"),
-        state.popularity.amax(1).numpy(), _array(examination), knows, _BOUND, own, options, mask)
-    return torch.from_numpy(own), torch.from_numpy(options), torch.from_numpy(mask)
+    slots = items.shape[2]
+    return (*people.arrays("item_rows", "shown_rows", "user_features"), items, valid, *people.arrays("segment"),
+            often[1:1 + slots] if ranked else often[1:2].repeat(slots), rules.config.user_sees == "state", _BOUND)
 
 
-def see_items(rules: Rules, state: State, share: Tensor, affinity: Tensor,
-              boosts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """``Observation.own``, ``options`` and ``mask`` of items; arguments as in ``observing``."""
-    rows, suits, costs = *state.population.arrays("shown_rows"), _array(affinity), rules.cost.numpy()
-    worlds, items, segments = suits.shape
-    own, options = np.empty((worlds, items, 1 + rows.shape[2]), np.float32), np.empty((*suits.shape, 5), np.float32)
-    mask = np.empty((worlds, items, 1 + segments * (len(costs) - 1)), np.bool_)
-    loops_of(own.size + options.size, "view_loops").see_items(
-        rules.numbers, rows, *state.arrays("energy", "alive", "boost_level"), _array(once(share)), suits,
-        *state.arrays("wearout"), _array(boosts), boosts.sum(2).numpy(), costs, _BOUND, own, options, mask)
-    return torch.from_numpy(own), torch.from_numpy(options), torch.from_numpy(mask)
+def _of_items(rules: Rules, state: State, affinity: Tensor) -> tuple[Any, ...]:
+    """What the view of items reads but for tables of the state itself."""
+    people, boosts = state.population, log_boosts(rules, state)
+    return (*people.arrays("shown_rows"), people.sizes(rules.config.num_segments)[1],
+            _array(affinity), boosts, torch.from_numpy(boosts).sum(2).numpy(), rules.constants.cost, _BOUND)
 
 
-def _array(tensor: Tensor) -> NDArray[Any]:
+def _read(rules: Rules, state: State, count: int, module: str, loop: str, tables: Sequence[str],
+          *arguments: Any) -> Any:
+    """Call a loop over so many numbers that reads these tables: on one thread, by way of those that are packed."""
+    packed, numbers = state.__dict__.get("_packed"), rules.constants.numbers
+    if packed is not None and deserved(count) == 1:
+        return getattr(compiled("play_loops"), loop)(numbers, packed.layout.starts, packed.arrays, *arguments)
+    return getattr(loops_of(count, module), loop)(numbers, *state.arrays(*tables), *arguments)
+
+
+def _array(table: Tensor | NDArray[Any]) -> NDArray[Any]:
     """Always in the same layout, for each that a loop gets is compiled anew."""
-    return tensor.contiguous().numpy()
+    return np.ascontiguousarray(table) if isinstance(table, np.ndarray) else table.contiguous().numpy()
 
 
 def _counted(illegal: NDArray[np.bool_], total: int) -> NDArray[np.int64]:

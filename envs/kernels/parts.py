@@ -50,6 +50,19 @@ def loop(function: Function) -> Function:
     return compiled
 
 
+def whole(function: Function) -> Function:
+    """For what Python calls, on one thread: several loops in one call. It is kept on disk, too."""
+    compiled: Function = numba.njit(function, cache=True, error_model="numpy")
+    return compiled
+
+
+def serial(function: Function) -> Function:
+    """A ``loop`` for others to call, on one thread: to start threads takes longer than a small world does."""
+    python: Any = vars(function)["py_func"]
+    compiled: Function = numba.njit(python, error_model="numpy")
+    return compiled
+
+
 def inlined(function: Function) -> Function:
     """For formulas: their lines become lines of whoever calls them."""
     compiled: Function = numba.njit(function, inline="always", error_model="numpy")

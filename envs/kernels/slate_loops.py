@@ -265,10 +265,10 @@ def _serve(first: Any, second: Any, who: NDArray[np.int64], taste: NDArray[np.fl
 
 
 @loop
-def slates(threads: int, key: NDArray[np.int32], step: NDArray[np.int32], stream: int, taste: NDArray[np.float32],
-           order: NDArray[np.int64], starts: NDArray[np.int64], segments: int, vectors: NDArray[np.float32],
-           ids: NDArray[np.int64], alive: NDArray[np.bool_], log_factor: NDArray[np.float32], level: NDArray[np.int64],
-           courted: NDArray[np.int64], temperature: np.float32, items: NDArray[np.int64], valid: NDArray[np.bool_],
+def slates(numbers: Any, taste: NDArray[np.float32], alive: NDArray[np.bool_], level: NDArray[np.int64],
+           courted: NDArray[np.int64], threads: int, key: NDArray[np.int32], step: NDArray[np.int32], stream: int,
+           order: NDArray[np.int64], starts: NDArray[np.int64], vectors: NDArray[np.float32], ids: NDArray[np.int64],
+           log_factor: NDArray[np.float32], items: NDArray[np.int64], valid: NDArray[np.bool_],
            log_propensity: NDArray[np.float32], close: NDArray[np.bool_]) -> int:
     """Draw every user's slate, and count the close calls; see ``edges.draw_slates`` and ``Population.by_segment``.
 
@@ -276,7 +276,7 @@ def slates(threads: int, key: NDArray[np.int32], step: NDArray[np.int32], stream
     side, so many at a time.
     """
     worlds, users, slots = items.shape
-    count = vectors.shape[3]
+    count, segments, temperature = vectors.shape[3], numbers[0].num_segments, numbers[0].temperature
     lanes = max(8, min(_LANES, _SCORES // count))
     low = np.int32((1 << _bits(count)) - 1)
     pieces = max(1, min(threads, users // _WORTH))

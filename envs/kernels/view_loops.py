@@ -8,7 +8,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from interplay.envs.kernels.parts import exact, inlined, loop, parts_of, spare, where_of
+from interplay.envs.kernels.parts import exact, highest_of, inlined, loop, parts_of, spare, where_of
 
 
 @inlined
@@ -78,15 +78,17 @@ def _see_slots(where: Any, numbers: Any, rows: NDArray[np.float32], shown: NDArr
 
 
 @loop
-def see_users(numbers: Any, rows: NDArray[np.float32], shown: NDArray[np.float32], features: NDArray[np.float32],
-              taste: NDArray[np.float32], items: NDArray[np.int64], valid: NDArray[np.bool_],
-              segment: NDArray[np.int64], mood: NDArray[np.float32], satiation: NDArray[np.float32],
+def see_users(numbers: Any, taste: NDArray[np.float32], mood: NDArray[np.float32], satiation: NDArray[np.float32],
               active: NDArray[np.bool_], wearout: NDArray[np.float32], energy: NDArray[np.float32],
-              popularity: NDArray[np.float32], most: NDArray[np.float32], examination: NDArray[np.float32],
-              knows: bool, bound: Any, own: NDArray[np.float32], options: NDArray[np.float32],
-              mask: NDArray[np.bool_]) -> None:
+              popularity: NDArray[np.float32], rows: NDArray[np.float32], shown: NDArray[np.float32],
+              features: NDArray[np.float32], items: NDArray[np.int64], valid: NDArray[np.bool_],
+              segment: NDArray[np.int64], examination: NDArray[np.float32], knows: bool, bound: Any,
+              own: NDArray[np.float32], options: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
     """What users see of themselves and of their slates."""
     worlds, users = mood.shape
+    most = np.empty(worlds, np.float32)
+    for world in range(worlds):
+        most[world] = highest_of(popularity[world])
     for part in prange(parts_of(worlds, users)):
         where = where_of(part, worlds, users)
         _see_selves(where, numbers, features, taste, mood, satiation, active, knows, bound, own)
@@ -135,9 +137,9 @@ def _see_own(where: Any, numbers: Any, shown: NDArray[np.float32], energy: NDArr
 
 
 @loop
-def see_items(numbers: Any, shown: NDArray[np.float32], energy: NDArray[np.float32], alive: NDArray[np.bool_],
-              served: NDArray[np.int64], share: NDArray[np.float32], affinity: NDArray[np.float32],
-              wearout: NDArray[np.float32], boost: NDArray[np.float32], boosts: NDArray[np.float32],
+def see_items(numbers: Any, energy: NDArray[np.float32], alive: NDArray[np.bool_], served: NDArray[np.int64],
+              wearout: NDArray[np.float32], shown: NDArray[np.float32], share: NDArray[np.float32],
+              affinity: NDArray[np.float32], boost: NDArray[np.float32], boosts: NDArray[np.float32],
               costs: NDArray[np.float32], bound: Any, own: NDArray[np.float32], options: NDArray[np.float32],
               mask: NDArray[np.bool_]) -> None:
     """What items see of themselves and of the segments."""

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from types import FrameType
+
+from interplay.experiments.cli.commands import asks_for_overview, overview
 
 
 def main(arguments: Sequence[str] | None = None, command: str | None = None) -> int:
     """As ``cli.main.main``, for the main program of a process."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if command is None and asks_for_overview(words):
+        print(overview())  # at once, without torch
+        return 0
     from interplay.experiments.cli.main import main as run
 
-    return run(arguments, command)
+    return run(words, command)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

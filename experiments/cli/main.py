@@ -14,22 +14,11 @@ import tyro
 from interplay.envs.checking import shown
 from interplay.envs.messages import listed
 from interplay.envs.types import InterplayError
+from interplay.experiments.cli.commands import COMMANDS, asks_for_overview, overview
 from interplay.experiments.common.guarding import guarded
 from interplay.experiments.common.notes import printed_notes
 from interplay.experiments.common.stopping import Stopped, quiet_threads, stoppable
 from interplay.experiments.common.terminal import print_anything
-
-COMMANDS = {
-    "train": "train agents against each other and evaluate them",
-    "evaluate": "repeat the evaluation of a run, and export what happened",
-    "benchmark": "train many agents on many markets with many seeds",
-    "plot": "draw what benchmarks found",
-    "pretrain": "train two towers on a log",
-    "recommend": "lists of items for users of a log",
-    "ope": "off-policy evaluation",
-    "fidelity": "how like a log a market is",
-}
-"""Commands, each a file beside this one, which is imported only if it is typed."""
 
 Command = Callable[..., Any]
 
@@ -48,8 +37,8 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
         try:
             if command is not None:
                 return _run(command, words, "interplay")
-            if words and words[0] in ("-h", "--help"):
-                print(_overview())
+            if asks_for_overview(words):
+                print(overview())
                 return 0
             if not words or words[0] not in COMMANDS:
                 named = f"unknown command {shown(words[0])}" if words else "no command"
@@ -85,10 +74,3 @@ def _run(command: str, words: list[str], prog: str) -> int:
     function: Command = guarded(getattr(import_module(module), name), words)
     status = tyro.cli(function, args=words, prog=prog, config=(tyro.conf.OmitArgPrefixes,))
     return status if isinstance(status, int) else 0
-
-
-def _overview() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name.ljust(width)}  {what}" for name, what in COMMANDS.items()]
-    return "\n".join(["usage: interplay COMMAND ...", "", "commands:", *lines, "",
-                      "interplay COMMAND --help shows its settings."])

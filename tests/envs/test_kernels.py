@@ -14,9 +14,11 @@ from torch import Tensor
 
 from interplay.envs import kernels, world
 from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPeople
+from interplay.envs.flat import flat_shape, flat_sides, flatten
 from interplay.envs.kernels import compiled, edges
 from interplay.envs.market import Market
 from interplay.envs.noise import Stream, any_of, uniform, world_key
+from interplay.envs.observing import item_view, user_view
 from interplay.envs.presets import find_preset
 from interplay.envs.slates import build_slates
 from interplay.envs.threads import set_num_threads
@@ -146,16 +148,16 @@ def test_slates_whose_values_tie_are_marked() -> None:
     key, time = world_key(0, torch.arange(1)), torch.zeros(1, dtype=torch.int32)
     noise = -(-uniform(key, time, 1, (1, 3)).log()).log()[0, 0].numpy()
     scores = np.array([0.0, noise[0] - noise[1], -9.0], np.float32)
-    nobody, users = np.zeros((1, 3), np.int64), (np.array([[0]]), np.array([[0, 1]]), 1)
+    nobody, users = np.zeros((1, 3), np.int64), (np.array([[0]]), np.array([[0, 1]]))
+    numbers = town(num_segments=1, temperature=1.0).rules.constants.numbers
 
     def close(shift: float) -> bool:
         vectors = (scores + np.array([0.0, shift, 0.0], np.float32)).reshape(1, 1, 1, 3)
         slate = np.empty((1, 1, 2), np.int64), np.empty((1, 1, 2), np.bool_), np.empty((1, 1), np.float32)
         marked = np.empty((1, 1), np.bool_)
         count = compiled("slate_loops").slates(
-            1, key.numpy(), time.numpy(), 1, np.ones((1, 1, 1), np.float32), *users, vectors,
-            np.arange(3).reshape(1, 1, 3), np.ones((1, 3), np.bool_), np.zeros(1, np.float32), nobody, nobody,
-            np.float32(1.0), *slate, marked)
+            numbers, np.ones((1, 1, 1), np.float32), np.ones((1, 3), np.bool_), nobody, nobody, 1, key.numpy(),
+            time.numpy(), 1, *users, vectors, np.arange(3).reshape(1, 1, 3), np.zeros(1, np.float32), *slate, marked)
         assert count == marked.sum()
         return bool(marked[0, 0])
 
@@ -170,15 +172,16 @@ def test_slates_read_nothing_behind_an_odd_number_of_candidates() -> None:
     random = np.random.default_rng(0)
     table, taste = (random.normal(size=shape).astype(np.float32) for shape in ((size * count,), (1, lanes, size)))
     key, time = world_key(0, torch.arange(1)).numpy(), np.zeros(1, np.int32)
-    nobody, users = np.zeros((1, count), np.int64), (np.arange(lanes)[None], np.array([[0, lanes]]), 1)
+    nobody, users = np.zeros((1, count), np.int64), (np.arange(lanes)[None], np.array([[0, lanes]]))
+    numbers = town(num_segments=1, temperature=1.0).rules.constants.numbers
 
     def log_propensity(behind: float) -> Any:
         memory = np.concatenate([table, np.full(count, behind, np.float32)])
         slate = np.empty((1, lanes, 3), np.int64), np.empty((1, lanes, 3), np.bool_), np.empty((1, lanes), np.float32)
         compiled("slate_loops").slates(
-            1, key, time, 1, taste, *users, memory[:size * count].reshape(1, 1, size, count),
-            np.arange(count).reshape(1, 1, -1), np.ones((1, count), np.bool_), np.zeros(1, np.float32), nobody, nobody,
-            np.float32(1.0), *slate, np.empty((1, lanes), np.bool_))
+            numbers, taste, np.ones((1, count), np.bool_), nobody, nobody, 1, key, time, 1, *users,
+            memory[:size * count].reshape(1, 1, size, count), np.arange(count).reshape(1, 1, -1),
+            np.zeros(1, np.float32), *slate, np.empty((1, lanes), np.bool_))
         return slate[2]
 
     assert (log_propensity(0.0) == log_propensity(3.0)).all()
@@ -241,8 +244,67 @@ def test_responses_that_rounding_could_change_are_left_to_torch(monkeypatch: pyt
                 [[world, user] for world in range(2) for user in range(64)])
 
     expected = market.step(state, action, rest)[1].response
+    monkeypatch.setattr(edges, "play", lambda *_: None)
     monkeypatch.setattr(edges, "respond", wrong)
     assert torch.equal(market.step(state, action, rest)[1].response, expected)
+
+
+def played(market: Market, worlds: list[int], steps: int) -> list[Tensor]:
+    """All tables of states and steps."""
+    state = market.reset(worlds, seed=4)
+    told = []
+    for step in range(steps):
+        state, happened = market.step(state, *random_actions(market, state, step))
+        told += [tensor for record in (state, happened) for tensor in record.tensors()]
+    return told
+
+
+@pytest.mark.parametrize(("preset", "changes"), [
+    ("town", {}), ("town", {"team": 0.5, "history_length": 3}), ("town", {"return_rate": 0.0, "mood_max": 1.0}),
+    ("town", {"drift_rate": 0.0, "drift_noise": 0.0}), ("contest", {}), ("kale", {})])
+def test_a_step_in_one_call_is_the_step_in_three(preset: str, changes: dict[str, Any],
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    market = find_preset(preset).market(**changes)
+    found = played(market, [0, 1], 30)
+    monkeypatch.setattr(edges, "play", lambda *_: None)
+    assert all(torch.equal(a, b) for a, b in zip(found, played(market, [0, 1], 30), strict=True))
+
+
+def test_a_step_with_a_close_response_is_done_again_in_three_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    market, loops = find_preset("kale").market(), compiled("play_loops")
+    expected = played(market, [0], 5)
+    calls = []
+    monkeypatch.setattr(loops, "play", lambda *_: calls.append(1) or 1)
+    assert all(torch.equal(a, b) for a, b in zip(played(market, [0], 5), expected, strict=True))
+    assert len(calls) == 5
+
+
+def test_one_world_alone_has_the_drift_that_it_has_among_others() -> None:
+    """Alone, it gets the noise of many steps at once; two futures of one state get the same."""
+    market = town(num_users=40)
+    nothing = torch.zeros(1, 40, dtype=torch.int64), torch.zeros(1, 32, dtype=torch.int64)
+    alone, batch = market.reset([1]), market.reset([0, 1])
+    for _ in range(30):
+        first, again = (market.step(alone, *nothing)[0].user_vector for _ in range(2))
+        assert torch.equal(first, again)
+        alone, _ = market.step(alone, *nothing)
+        batch, _ = market.step(batch, *(torch.cat([part, part]) for part in nothing))
+        assert torch.equal(alone.user_vector, batch.user_vector[1:])
+
+
+@pytest.mark.parametrize("preset", ["town", "kale", "contest"])
+def test_flat_views_in_one_call_are_the_flattened_views(preset: str) -> None:
+    market = find_preset(preset).market()
+    state = market.reset([0])
+    for step in range(3):
+        state, _ = market.step(state, *random_actions(market, state, step))
+    assert state.is_packed
+    found = flat_sides(market.rules, state, [flat_shape(market.specs[side]) for side in SIDES])
+    expected = [flatten(user_view(market.rules, state)), flatten(item_view(market.rules, state))]
+    for flat, one in zip(found, expected, strict=True):
+        for array, other in zip(flat, one, strict=True):
+            assert array.dtype == other.dtype
+            np.testing.assert_array_equal(array, other)
 
 
 def test_a_behaviour_of_its_own_is_asked_for_its_responses() -> None:

@@ -60,7 +60,8 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
         monkeypatch.setattr(name, call)
 
-    for name in ("market.observe_users", "market.observe_items", "market.build_slates", "market_v0.flatten"):
+    for name in ("market.observe_users", "market.observe_items", "market.build_slates", "market_v0.flat_sides",
+                 "recommend_vector.user_view"):
         noted(f"interplay.envs.{name}")
     return found
 

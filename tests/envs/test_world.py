@@ -54,6 +54,22 @@ def test_a_record_of_arrays_is_one_of_tensors() -> None:
     assert choice.arrays("response")[0] is response
 
 
+def test_a_state_of_packed_tables_is_changed_like_any_other() -> None:
+    pytest.importorskip("numba")
+    market = find_preset("town").market(num_users=6, num_items=5)
+    nothing = [torch.zeros(2, count, dtype=torch.int64) for count in (6, 5)]
+    state, _ = market.step(market.reset(range(2)), *nothing)
+    assert state.is_packed
+    plain = copy.deepcopy(state)  # holds tensors alone
+    richer, expected = (each.but(energy=each.energy + 1.0) for each in (state, plain))
+    assert not torch.equal(richer.energy, state.energy)
+    assert (richer.arrays("energy")[0] == richer.energy.numpy()).all()
+    for a, b in zip(market.step(richer, *nothing), market.step(expected, *nothing), strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(a.tensors(), b.tensors(), strict=True))
+    with pytest.raises(AttributeError, match="no attribute 'enrgy'"):
+        state.enrgy  # noqa: B018
+
+
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda state: pickle.loads(pickle.dumps(state))])
 def test_copies_hold_tables_alone_and_their_arrays_are_their_own(state: State, copied) -> None:
     state.arrays("mood", "energy")

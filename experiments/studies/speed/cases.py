@@ -26,6 +26,8 @@ from interplay.experiments.studies.speed.single import SINGLES
 
 Play = Callable[[], None]
 
+_STEPS = 100  # of a single world in one piece
+
 
 @dataclass(frozen=True)
 class Case:
@@ -92,7 +94,7 @@ class Core:
 
 
 def _facade(num_users: int, num_items: int) -> Case:
-    """The PettingZoo environment: five fresh dicts in each step."""
+    """The PettingZoo environment of one town: five fresh dicts in each step."""
 
     def make() -> Play:
         env = market_v0.parallel_env("town", num_users=num_users, num_items=num_items)
@@ -128,6 +130,27 @@ def _vector(num_envs: int) -> Case:
         return play
 
     return Case(f"gymnasium-{num_envs}", f"Gymnasium vector view of town, {num_envs} worlds", num_envs, num_envs, make)
+
+
+def _gymnasium(name: str, what: str, **options: Any) -> Case:
+    """An environment of Gymnasium with one world and random actions, as clients step it; reset at the end."""
+
+    def make() -> Play:
+        env = gymnasium.make(**options)
+        env.reset(seed=0)
+        assert isinstance(env.action_space, gymnasium.spaces.Discrete)
+        count = int(env.action_space.n)
+        rng = np.random.default_rng(0)
+
+        def play() -> None:
+            for action in rng.integers(count, size=_STEPS):
+                _, _, terminated, truncated, _ = env.step(action)
+                if terminated or truncated:
+                    env.reset()
+
+        return play
+
+    return Case(name, what, _STEPS, _STEPS, make)
 
 
 def _training(agent: str, preset: str) -> Case:
@@ -182,9 +205,12 @@ def _cases() -> Iterator[Case]:
     yield large.case("core-100000", "one town of 100,000 users x 10,000 items, slate 3 of 50 candidates")
     yield Case("roofline-100000", "gathers, scatters and observation writes of the same town, and nothing else",
                large.users, large.users + large.items, lambda: Roofline(*large.state()).play)
+    yield _facade(12, 9)
     yield _facade(900, 100)
     yield _facade(9_900, 100)
     yield _vector(64)
+    yield _gymnasium("gymnasium-kale", "Gymnasium view of kale, one world", id="interplay/Recommend-v0", preset="kale")
+    yield _gymnasium("gymnasium-cartpole", "CartPole of Gymnasium, beside it", id="CartPole-v1")
     for name, kind in agents().items():
         if kind.learns and "users" in kind.plays:
             yield _training(name, "town")
