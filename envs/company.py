@@ -1,4 +1,4 @@
-"""Everybody of a market but the user who is recommended something."""
+"""All agents of a market except the user who gets recommendations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Items = Literal["rest", "random"]
 
 
 class Company:
-    """What everybody does but the first user of each world, who is recommended something.
+    """What all agents do except the first user of each world, who gets recommendations.
 
     Args:
         market: the core.

@@ -29,7 +29,7 @@ from interplay.envs.world import State, Step
 Record = TypeVar("Record", bound=TensorRecord)
 
 FIRST = slice(1)
-"""The user who is recommended something, of each world."""
+"""The user of each world who gets recommendations."""
 
 
 class HorizonSpec:

@@ -16,7 +16,7 @@ from interplay.envs.types import TensorRecord
 class WorldRecord(TensorRecord):
     """A record whose tables are tensors, numpy arrays or both: each is made of the other when it is first read.
 
-    They share memory. So a step by kernels, which work on arrays, makes no tensor that nobody reads.
+    They share memory. So a step by kernels, which work on arrays, makes only those tensors that are read.
     """
 
     _not_parts: ClassVar[frozenset[str]] = frozenset(

@@ -186,7 +186,7 @@ def see_items(numbers: Any, starts: NDArray[np.int64], arrays: Arrays, shown: ND
 
 @routine
 def _flatten(own: NDArray[np.float32], options: NDArray[np.float32], mask: NDArray[np.bool_],
-             features: NDArray[np.float32], told: NDArray[np.int8]) -> None:
+             features: NDArray[np.float32], allowed: NDArray[np.int8]) -> None:
     """An agent's features in one row, and the mask as integers."""
     worlds, agents, count = own.shape
     for world in range(worlds):
@@ -194,14 +194,14 @@ def _flatten(own: NDArray[np.float32], options: NDArray[np.float32], mask: NDArr
             features[world, agent, :count] = own[world, agent]
             features[world, agent, count:] = options[world, agent].ravel()
             for action in range(mask.shape[2]):
-                told[world, agent, action] = mask[world, agent, action]
+                allowed[world, agent, action] = mask[world, agent, action]
 
 
 @whole
 def flat_users(numbers: Any, starts: NDArray[np.int64], arrays: Arrays, rows: NDArray[np.float32],
                shown: NDArray[np.float32], user_features: NDArray[np.float32], items: NDArray[np.int64],
                valid: NDArray[np.bool_], segment: NDArray[np.int64], examination: NDArray[np.float32], knows: bool,
-               bound: Any, features: NDArray[np.float32], told: NDArray[np.int8]) -> None:
+               bound: Any, features: NDArray[np.float32], allowed: NDArray[np.int8]) -> None:
     """``see_users`` as ``flat.Flat`` has it."""
     worlds, users, slots = items.shape
     options = np.empty((worlds, users, slots, rows.shape[2] + 3), np.float32)
@@ -209,19 +209,19 @@ def flat_users(numbers: Any, starts: NDArray[np.int64], arrays: Arrays, rows: ND
     mask = np.empty((worlds, users, 1 + slots), np.bool_)
     see_users(numbers, starts, arrays, rows, shown, user_features, items, valid, segment, examination,
               knows, bound, own, options, mask)
-    _flatten(own, options, mask, features, told)
+    _flatten(own, options, mask, features, allowed)
 
 
 @whole
 def flat_items(numbers: Any, starts: NDArray[np.int64], arrays: Arrays, shown: NDArray[np.float32],
                share: NDArray[np.float32], affinity: NDArray[np.float32], boost: NDArray[np.float32],
                boosts: NDArray[np.float32], costs: NDArray[np.float32], bound: Any, features: NDArray[np.float32],
-               told: NDArray[np.int8]) -> None:
+               allowed: NDArray[np.int8]) -> None:
     """``see_items`` as ``flat.Flat`` has it."""
     worlds, items, segments = affinity.shape
     options = np.empty((worlds, items, segments, 5), np.float32)
     own = np.empty((worlds, items, 1 + shown.shape[2]), np.float32)
-    mask = np.empty(told.shape, np.bool_)
+    mask = np.empty(allowed.shape, np.bool_)
     see_items(numbers, starts, arrays, shown, share, affinity, boost, boosts, costs, bound, own,
               options, mask)
-    _flatten(own, options, mask, features, told)
+    _flatten(own, options, mask, features, allowed)
