@@ -1,11 +1,7 @@
 """Does a mechanism keep the contract of ``envs/mechanisms/base.py``?
 
-``check_mechanism`` tells, in one line of a test of one's own:
-
-    def test_my_mechanism_keeps_the_contract():
-        check_mechanism(MyMechanism)
-
-It plays small markets with random actions, in every combination of features that hooks can meet.
+A test of one's own needs one line, ``check_mechanism(MyMechanism)``. It plays small markets with random actions, in
+every combination of features that hooks can meet.
 """
 
 from __future__ import annotations
@@ -29,6 +25,7 @@ from interplay.envs.testing.traces import (
     every_side,
     global_state,
     named,
+    replayed,
     second_world,
     trace,
 )
@@ -82,6 +79,7 @@ def _check_all(made: Mechanism, off: Mechanism | None) -> None:
         check.some_users()
         check.alone_as_in_a_batch()
         check.kernels()
+        check.graphs()
         check.device()
     _Check(made, "still worlds", _SIZES | _STILL).carries_over()
     if off is not None:
@@ -229,6 +227,11 @@ class _Check:
         with kernels.switched_off():
             slow = trace(self.market(), self.market().reset(_WORLDS))
         self._same(slow, fast, "worlds went another way with kernels: let hooks depend on their arguments alone")
+
+    def graphs(self) -> None:
+        """A step that a GPU replays goes the same way."""
+        self._same(*replayed(self.market(), self.market().reset(_WORLDS)), "worlds went another way when a step was "
+                   "replayed as a graph: keep no numbers outside of tables")
 
     def generators(self) -> None:
         """Global random state is neither read nor changed."""

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from interplay.envs import kernels
+from interplay.envs.graphs import Graph
 from interplay.envs.market import Market
 from interplay.envs.noise import Stream, uniform
 from interplay.envs.types import SIDES, Observation, Side, TensorRecord
@@ -30,8 +32,8 @@ def every_side(market: Market) -> Iterator[Side]:
         yield "platform"
 
 
-def any_actions(market: Market, state: State, number: int) -> list[Tensor]:
-    """Any allowed action of each agent."""
+def any_actions(market: Market, state: State, number: int | Tensor) -> list[Tensor]:
+    """Any allowed action of each agent, drawn with this number of a step."""
     chosen = []
     for side in SIDES:
         mask = market.observe(state, side).mask
@@ -48,6 +50,27 @@ def trace(market: Market, state: State) -> Trace:
         for record in (state, step, *(market.observe(state, side, privileged=True) for side in every_side(market))):
             trace += named(record)
     return trace
+
+
+def replayed(market: Market, state: State) -> tuple[Trace, Trace]:
+    """What happens from ``state`` on, and what happens when a step is recorded as a graph and replayed.
+
+    Raises:
+        NotCapturable: a step cannot be recorded.
+    """
+    def step(state: State) -> tuple[State, Step]:
+        return market.step(state, *any_actions(market, state, state.time))
+
+    played: Trace = []
+    again: Trace = []
+    with kernels.switched_off():
+        graph = Graph(step, state)
+        for _ in range(STEPS):
+            state, happened = step(state)
+            played += named(state) + named(happened)
+            found = graph.replay()
+            again += [(name, table.clone()) for name, table in named(graph.record) + named(found)]
+    return played, again
 
 
 def named(record: TensorRecord) -> Trace:
