@@ -191,7 +191,8 @@ class Captured:
 
     def _found_counters(self) -> list[Counting]:
         """Everything that counts; what has begun to count since the last call now does so on the device."""
-        counters = [part for part in stateful(self._players) if isinstance(part, Counting)]
+        # One that two attributes refer to counts once.
+        counters = list({id(part): part for part in stateful(self._players) if isinstance(part, Counting)}.values())
         for counter in counters:
             if counter._counters and not counter.counts_on_device:
                 counter.count_on(self._device)

@@ -183,7 +183,7 @@ class Player(Counting, ABC):
         found = self._learn(steps) or {}
         epsilon = self.epsilon
         shown = {} if epsilon is None else {
-            "epsilon": epsilon.float() if isinstance(epsilon, Tensor) else torch.tensor(epsilon)}
+            "epsilon": epsilon.float() if isinstance(epsilon, Tensor) else torch.full((), epsilon)}
         return {name: value.detach() if isinstance(value, Tensor) else value for name, value in found.items()} | shown
 
     def _learn(self, steps: Mapping[Side, Transition]) -> Mapping[str, Tensor] | None:

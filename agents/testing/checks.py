@@ -51,10 +51,10 @@ def check_agent(kind: type[Player], options: Any = None, *, device_steps: int = 
         AgentError: the first fault.
     """
     _check_class(kind, options)
-    for case, specs in (ANY_SIDES if issubclass(kind, JointAgent) else ONE_SIDE).items():
-        if not set(specs) <= set(kind.plays):
-            continue
-        harness = AgentHarness(kind, options, case, specs, STEPS + _MORE, torch.device(device))
+    cases = (ANY_SIDES if issubclass(kind, JointAgent) else ONE_SIDE).items()
+    harnesses = [AgentHarness(kind, options, case, specs, STEPS + _MORE, torch.device(device))
+                 for case, specs in cases if set(specs) <= set(kind.plays)]
+    for harness in harnesses:
         lived = harness.trajectory(STEPS + _MORE)
         _check_idle(harness, lived)
         _check_acting(harness, harness.make(), num_worlds=3)
@@ -66,7 +66,8 @@ def check_agent(kind: type[Player], options: Any = None, *, device_steps: int = 
         _check_copies(harness, trained, lived[STEPS:])
         _check_gone(harness)
         _check_device(harness, lived[:device_steps])
-        _check_graphs(harness, lived[:_MORE])
+    for harness in harnesses:  # what is wrong without graphs is found first
+        _check_graphs(harness, harness.trajectory(_MORE))
 
 
 def _check_class(kind: type[Player], options: Any) -> None:

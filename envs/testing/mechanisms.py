@@ -79,8 +79,8 @@ def _check_all(made: Mechanism, off: Mechanism | None) -> None:
         check.some_users()
         check.alone_as_in_a_batch()
         check.kernels()
-        check.graphs()
         check.device()
+        check.graphs()
     _Check(made, "still worlds", _SIZES | _STILL).carries_over()
     if off is not None:
         _Check(off, "switched off", _SIZES | _STILL).is_off()

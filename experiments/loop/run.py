@@ -12,14 +12,12 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor
 
-from interplay.agents import JointAgent, Player, Setting, find_agent
 from interplay.agents.parts.captured import Captured
 from interplay.envs.discovery import code_digest, trusting
 from interplay.envs.messages import shortened
-from interplay.envs.types import SIDES, InterplayError, Side
+from interplay.envs.types import InterplayError
 from interplay.experiments.common.finite import check_state
 from interplay.experiments.common.notes import InterplayWarning
-from interplay.experiments.common.options import make_options, parse_pairs
 from interplay.experiments.common.saving import (
     CONFIG,
     RESULTS,
@@ -30,10 +28,11 @@ from interplay.experiments.common.saving import (
     write_text,
 )
 from interplay.experiments.common.serialising import RESOLVED, to_json
-from interplay.experiments.common.settings import OPTION_OF, Device, TrainSettings, find_device
-from interplay.experiments.loop.cast import PLACKETT_LUCE, Cast, check_options, check_plays
+from interplay.experiments.common.settings import Device, TrainSettings, find_device
+from interplay.experiments.loop.cast import Cast
 from interplay.experiments.loop.game import Game, make_game, with_agents
 from interplay.experiments.loop.play import Moment, Tally, iterate, look
+from interplay.experiments.loop.players import make_cast
 from interplay.experiments.loop.resolved import differences, resolved
 
 CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
@@ -260,47 +259,8 @@ def _note_changes(folder: Path, now: Mapping[str, Any]) -> None:
                       InterplayWarning, stacklevel=4)
 
 
-def make_cast(settings: TrainSettings, game: Game) -> Cast:
-    """The agents that the settings name, with their options.
-
-    Raises:
-        InterplayError: an unknown agent or option, or a value that it cannot have.
-    """
-    users, items = (find_agent(_named(settings, side)) for side in SIDES)
-    check_options(users, items, settings.item_option)
-    players: dict[Side, Player] = {}
-    if _named(settings, "platform") != PLACKETT_LUCE:
-        players["platform"] = _make_player(settings, game, ("platform",))
-    elif settings.platform_option:
-        raise InterplayError(f"--platform-option {settings.platform_option[0]!r}: the market itself draws the slates; "
-                             "name the agent that fills them with --platform")
-    if users is items and issubclass(users, JointAgent):
-        both = _make_player(settings, game, SIDES)
-        return Cast(players | {"users": both, "items": both})
-    return Cast(players | {side: _make_player(settings, game, (side,)) for side in SIDES})
-
-
-def _make_player(settings: TrainSettings, game: Game, sides: tuple[Side, ...]) -> Player:
-    side, name = sides[0], _named(settings, sides[0])
-    flag = OPTION_OF[side]
-    kind = find_agent(name)
-    check_plays(kind, side, name)
-    pairs = parse_pairs(getattr(settings, flag), "--" + flag.replace("_", "-"))
-    values = {**game.training.options.get(name, {}), **pairs}
-    options = make_options(kind.Options, values, f"agent {name!r}")
-    total = game.training.episodes * game.market.config.horizon
-    setting = Setting(settings.seed, game.market.device, total, game.training.discount)
-    return kind.of({side: game.market.spec_of(side) for side in sides}, setting, options)
-
-
 def _kind_of(device: torch.device) -> Literal["cpu", "cuda"]:
     return "cuda" if device.type == "cuda" else "cpu"
-
-
-def _named(settings: TrainSettings, side: Side) -> str:
-    name: str | None = getattr(settings, side)
-    assert name is not None, "with_agents names all"
-    return name
 
 
 def _first_moment(settings: TrainSettings, game: Game, cast: Cast, episode: int,

@@ -40,7 +40,7 @@ class BudgetSettings:
     """Trainings, each as PRESET or PRESET,SETTING=VALUE,... with settings of train. The report compares all plans of an
     agent with that of the most episodes."""
     agents: tuple[str, ...] = ()
-    """Agents of the compared side; by default those whom a benchmark of the preset compares."""
+    """Agents of the compared side; by default those that a benchmark of the preset compares."""
     num_seeds: int = FEWEST
     """Training seeds, from 0."""
     out: Path | None = None

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from interplay.agents import Agent
+from interplay.agents import Agent, JointAgent, find_agent
+from interplay.agents.pqn import PQNOptions
 from interplay.envs import kernels
 from interplay.experiments.common.notes import InterplayWarning
 from interplay.experiments.common.settings import TrainSettings
@@ -116,3 +117,24 @@ def test_what_grows_at_every_step_has_no_graph(tmp_path, monkeypatch):
     run = trained(started(tmp_path, "on", users=f"{__name__}:Growing", options=()), 30)
     assert "keeps a number that changes at every step" in run.captured.note
     assert run.cast["users"].kept.item() == 30
+
+
+class Twice(JointAgent):
+    """Refers to one player in two ways."""
+
+    def build(self):
+        self.first = find_agent("pqn")(self.specs["users"], self.setting, PQNOptions(rollout_length=4, hidden=8))
+        self.again = [self.first]
+
+    def act(self, side, seen, explore):
+        return self.first.act(seen, explore)
+
+    def learn(self, steps):
+        return self.first.learn_from(steps)
+
+
+def test_a_player_that_two_attributes_refer_to_counts_once(tmp_path):
+    one, other = (trained(started(tmp_path, capture, users=f"{__name__}:Twice", options=()), 40)
+                  for capture in ("off", "on"))
+    assert other.captured.num_graphs > 0
+    same(one, other)
