@@ -27,6 +27,6 @@ CONTEST = Preset(
              # Rewards of a step are noisy beside what tells one boost from the next, so that a cell has to average over
              # much of what it saw: with a power of 0.6 agents chase each other round in cycles. But not over all, since
              # the boosts of those who explore invite more than is best in the end.
-             options={"q-learning": {"learning_rate": 0.0003, "rate_power": 0.8}}).sized_for_gpu(256),
+             options={"q-learning": {"learning_rate": 0.0003, "rate_power": 0.8}}),
     "four equal items buy attention: each alone gains by it, together they burn most of it",
     ("q-learning", "dqn,sharing=independent", "pqn,sharing=independent", "dqn"), seeds=10)

@@ -29,9 +29,10 @@ def test_settings_of_the_user_win_on_a_gpu():
     assert (found.num_worlds, found.episodes, found.discount) == (1, 2, 0.5)
 
 
-@pytest.mark.parametrize("preset", presets().values(), ids=lambda preset: preset.name)
-def test_a_gpu_plays_more_worlds_in_fewer_steps(preset):
-    cpu, gpu = preset.training.on(CPU), preset.training.on(GPU)
+@pytest.mark.parametrize("name", sorted(presets().keys() - {"contest"}))
+def test_a_gpu_plays_more_worlds_in_no_more_episodes(name):
+    training = find_preset(name).training
+    cpu, gpu = training.on(CPU), training.on(GPU)
     assert gpu.num_worlds > cpu.num_worlds
     assert gpu.episodes <= cpu.episodes
     assert replace(gpu, num_worlds=cpu.num_worlds, episodes=cpu.episodes, options=cpu.options) == cpu
