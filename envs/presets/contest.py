@@ -24,10 +24,9 @@ CONTEST = Preset(
     _behaviour,
     Training(num_worlds=16, episodes=200, eval_worlds=64, discount=0.9, side="items", others="first",
              measure="mean_boost",
-             # The same on a GPU: with more worlds in each step dqn ends at other boosts.
              # Rewards of a step are noisy beside what tells one boost from the next, so that a cell has to average over
              # much of what it saw: with a power of 0.6 agents chase each other round in cycles. But not over all, since
              # the boosts of those who explore invite more than is best in the end.
-             options={"q-learning": {"learning_rate": 0.0003, "rate_power": 0.8}}),
+             options={"q-learning": {"learning_rate": 0.0003, "rate_power": 0.8}}).sized_for_gpu(256),
     "four equal items buy attention: each alone gains by it, together they burn most of it",
     ("q-learning", "dqn,sharing=independent", "pqn,sharing=independent", "dqn"), seeds=10)

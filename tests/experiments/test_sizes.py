@@ -29,7 +29,7 @@ def test_settings_of_the_user_win_on_a_gpu():
     assert (found.num_worlds, found.episodes, found.discount) == (1, 2, 0.5)
 
 
-@pytest.mark.parametrize("name", sorted(presets().keys() - {"contest"}))
+@pytest.mark.parametrize("name", presets())
 def test_a_gpu_plays_more_worlds_in_no_more_episodes(name):
     training = find_preset(name).training
     cpu, gpu = training.on(CPU), training.on(GPU)
