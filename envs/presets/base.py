@@ -66,7 +66,8 @@ class Training(Checked):
         """
         options = {name: {**self.options.get(name, {}), **_IN_MANY_WORLDS.get(name, {})}
                    for name in {**self.options, **_IN_MANY_WORLDS}}
-        return replace(self, on_gpu={"num_worlds": num_worlds, "episodes": self.episodes // 2, "options": options})
+        return replace(self, on_gpu={"num_worlds": num_worlds, "episodes": max(1, self.episodes // 2),
+                                     "options": options})
 
 
 @dataclass(frozen=True)
