@@ -24,18 +24,17 @@ _CONFIG = MarketConfig(
 
 # So few episodes take larger steps than agents' defaults.
 _TRAINING = Training(num_worlds=64, episodes=64, eval_worlds=2048, discount=0.97,
-                     options={"q-learning": {"rate_power": 0.4}, "dqn": {"learning_rate": 0.003, "target_rate": 0.02}})
-_GPU_WORLDS = 1024
+                     options={"q-learning": {"rate_power": 0.4}, "dqn": {"learning_rate": 0.003, "target_rate": 0.02}}
+                     ).sized_for_gpu(1024)
 _ENTRANTS = ("q-learning", "dqn", "pqn", "shared-critic", "ippo")
 
-KALE = Preset("kale", _CONFIG, _behaviour, _TRAINING.sized_for_gpu(_GPU_WORLDS),
+KALE = Preset("kale", _CONFIG, _behaviour, _TRAINING,
               "one user, four items: short-term pleasure spoils the mood, so planning pays", _ENTRANTS, seeds=10)
 
-KALE_NULL = Preset("kale-null", replace(_CONFIG, mood_weight=0.0), _behaviour,
-                   replace(_TRAINING, episodes=32).sized_for_gpu(_GPU_WORLDS),
+KALE_NULL = Preset("kale-null", replace(_CONFIG, mood_weight=0.0), _behaviour, _TRAINING,
                    "kale without mood: the control in which being myopic costs nothing", _ENTRANTS, seeds=10)
 
 KALE_PARTIAL = Preset("kale-partial", replace(_CONFIG, user_sees="history", history_length=20, user_state="none"),
-                      _behaviour, replace(_TRAINING, episodes=100).sized_for_gpu(_GPU_WORLDS),
+                      _behaviour, replace(_TRAINING, episodes=100).sized_for_gpu(1024),
                       "kale for a user who does not know its own state, only its last 20 items and responses",
                       tuple(f"shared-critic,encoder={encoder}" for encoder in ("none", "gru", "transformer")))

@@ -25,7 +25,7 @@ from interplay.experiments.loop.run import CHECKPOINT, CONFIG, RESULTS
 RUNS = "runs"
 ERROR = "error.txt"
 
-_MACHINE = ("log_dir", "device", "threads", "capture", "code", "sizes_of")  # what does not change a run\'s figures
+_MACHINE = ("log_dir", "device", "threads", "capture", "code", "sizes_of")  # what does not change a run's figures
 
 
 class Outcome(NamedTuple):

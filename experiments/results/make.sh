@@ -73,6 +73,27 @@ viability() {
         shared-critic,mixing=qmix shared-critic,mixing=none --episodes 18 --num-worlds 16 --out $R/viability-teams
 }
 
+budgets() {
+    one() { python -m interplay.experiments.studies.budgets --out $R/budgets --plans "$@"; }
+    one kale,episodes=200 --agents q-learning dqn pqn --num-seeds 1
+    one kale,episodes=25 kale,episodes=50 --num-seeds 1 --agents q-learning,rate_power=0.6 \
+        dqn,learning_rate=0.001,target_rate=0.01 pqn shared-critic ippo
+    one kale,episodes=50 kale,episodes=64 --agents q-learning dqn pqn
+    one kale,episodes=64 --agents shared-critic ippo --num-seeds 3
+    one kale,sizes_of=cuda --agents q-learning dqn pqn shared-critic --num-seeds 1
+    one kale,num_worlds=1024,episodes=20 --agents ippo --num-seeds 1
+    one kale-null,episodes=32 kale-null,episodes=64 --num-seeds 2
+    one viability,episodes=25 viability,episodes=50 --agents q-learning --num-seeds 1
+    one viability,episodes=25 --agents dqn shared-critic,mixing=qmix --num-seeds 1
+    one viability,sizes_of=cuda,episodes=12 --agents dqn shared-critic,mixing=vdn --num-seeds 1
+    one contest,episodes=50 contest,episodes=100 contest,sizes_of=cuda,episodes=25 --num-seeds 1
+    one contest,num_worlds=256,episodes=25 --agents dqn,updates_per_step=2 --num-seeds 1
+    one town,episodes=20 town,episodes=40 --agents dqn pqn --num-seeds 1
+    one town,num_worlds=32,episodes=10 --num-seeds 1 --agents dqn,updates_per_step=2 \
+        dqn,updates_per_step=2,capacity=400000 pqn,num_minibatches=8 pqn,rollout_length=5
+    one feed,episodes=10 feed,num_worlds=16,episodes=10 --agents slateq --num-seeds 1
+}
+
 faults() { python scripts/faults.py --out $R/faults; }
 
 speed() {
@@ -87,7 +108,7 @@ speed() {
 # On a machine with a GPU; no part of all studies.
 gpu() { bash scripts/gpu.sh --out $R/gpu; }
 
-for study in "${@:-presets jester congress pretrained representations unbiased ope fidelity intervals viability faults speed}"; do
+for study in "${@:-presets jester congress pretrained representations unbiased ope fidelity intervals viability budgets faults speed}"; do
     for name in $study; do "$name"; done
 done
 python scripts/plot.py $R/presets --out $R
