@@ -6,6 +6,7 @@ was saved resumes exactly, and world k of a batch is the same world when it runs
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from typing import Self
@@ -71,19 +72,22 @@ class Market:
         self._check_noise()
 
     @on_own_threads
-    def reset(self, worlds: Tensor | list[int] | range, seed: int = 0) -> State:
+    def reset(self, worlds: Tensor | list[int] | range, seed: int | Sequence[int] = 0) -> State:
         """The worlds with these numbers under ``seed``, at time 0, with their first slates.
 
         Args:
             worlds: int64 ``[B]``; a world's noise depends on its own number and the seed alone.
-            seed: not negative.
+            seed: not negative. Under each of several seeds there are worlds of all these numbers, one seed's after
+                another's.
 
         Raises:
             InterplayError: no worlds, or a number of a world or a seed that ``noise.world_key`` rejects.
         """
         c = self.config
         numbers = as_worlds(worlds, self.device)
-        key = world_key(as_integer("seed", seed), numbers)
+        seeds = seed if isinstance(seed, list | tuple) else [seed]
+        key = torch.cat([world_key(as_integer("seed", each), numbers) for each in seeds])
+        numbers = numbers.repeat(len(seeds))
         people = self.behaviour.populate(key)
         self._check_people(people, len(numbers))
         users, items = (len(numbers), c.num_users), (len(numbers), c.num_items)
