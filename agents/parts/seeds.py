@@ -37,6 +37,7 @@ class Seeds(Player):
     """
 
     name: ClassVar[str] = "seeds"
+    _counters: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, players: Sequence[Player]) -> None:
         self._one = deepcopy(players[0])
