@@ -1,4 +1,4 @@
-"""Tensors that torch.func.vmap stacks: each stands for a row of every copy of some work, and has no memory of its own."""
+"""Tensors under torch.func.vmap: each stands for a row of every copy of some work, and has no memory of its own."""
 
 from __future__ import annotations
 

@@ -27,7 +27,8 @@ class Discretiser(Stateful):
     def __init__(self, num_clusters: int, fit_steps: int, seed: int) -> None:
         self._num_clusters, self._fit_steps = num_clusters, fit_steps
         # As a tensor, because copies with other seeds may be stacked: words of 32 bits, the lowest first.
-        self._seed = torch.tensor([seed >> 32 * place & 0xFFFFFFFF for place in range(max(2, -(-seed.bit_length() // 32)))])
+        num_words = max(2, -(-seed.bit_length() // 32))
+        self._seed = torch.tensor([seed >> 32 * place & 0xFFFFFFFF for place in range(num_words)])
         self._rows: list[Tensor] = []
         self._centre: Tensor | None = None
         self._scale: Tensor | None = None

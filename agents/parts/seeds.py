@@ -69,6 +69,11 @@ class Seeds(Player):
         return self._one.learns
 
     @property
+    def capturable(self) -> bool:  # type: ignore[override]
+        """As the copies are."""
+        return self._one.capturable
+
+    @property
     def sees_expected_reward(self) -> bool:  # type: ignore[override]
         """As the copies do."""
         return self._one.sees_expected_reward
@@ -119,7 +124,7 @@ class Seeds(Player):
             return tensors_of(results[0]), self._kept()
 
         weights = self._weights.get()
-        parts = [x.unflatten(0, (self._count, -1)) for x in tensors_of(given)]
+        parts = [torch.unflatten(x, 0, (self._count, -1)) for x in tensors_of(given)]
         try:
             found, kept = torch.func.vmap(one)(self._kept(), weights, parts)
         finally:

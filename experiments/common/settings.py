@@ -63,7 +63,8 @@ class RunSettings:
     seed: Seed = 0
     """Seed of the training worlds, of the agents and of the split of a log."""
     seeds: Many = 1
-    """Seeds to train, from --seed on: each as a run of its own, and all at once where the agents can be stacked."""
+    """Seeds to train, from --seed on, each as a run of its own. On a GPU, and from 8 seeds on a CPU, all learn at once
+    where the agents can be stacked."""
     episodes: Count | None = None
     """Episodes of training; by default what the preset recommends for the device."""
     num_worlds: Many | None = None

@@ -15,17 +15,21 @@ from interplay.envs.trees import tensors_of, with_tensors
 from interplay.experiments.loop.cast import Cast
 from interplay.experiments.loop.run import Run
 
+FEWEST_ON_CPU = 8
+"""Runs from which a CPU plays them as one: vmap takes as long as one or two, and most of the rest grows with runs."""
+
 
 def groups(runs: Sequence[Run]) -> list[list[Run]]:
-    """Runs that can be played as one, together; others alone.
+    """Runs that can and should be played as one, together; others alone.
 
     A log is split by the seed, so that each seed has another market. Runs that were stopped one after another are at
     different steps.
     """
     first = runs[0]
-    alike = all((run.episode, run.time) == (first.episode, first.time) for run in runs)
-    whole = alike and first.settings.log is None and can_stack([player for run in runs for player in run.cast.players()])
-    return [list(runs)] if whole else [[run] for run in runs]
+    many = len(runs) >= (FEWEST_ON_CPU if first.game.market.device.type == "cpu" else 2)
+    alike = first.settings.log is None and all((run.episode, run.time) == (first.episode, first.time) for run in runs)
+    together = many and alike and can_stack([player for run in runs for player in run.cast.players()])
+    return [list(runs)] if together else [[run] for run in runs]
 
 
 class Together:
@@ -107,8 +111,8 @@ class Together:
 
 def _stacked(runs: Sequence[Run]) -> Run:
     """The runs as one, whose agents are ``Seeds``."""
-    casts = [run.cast for run in runs]
-    cast = Cast.of_players([Seeds(copies) for copies in zip(*(cast.players() for cast in casts), strict=True)], casts[0])
+    players = zip(*(run.cast.players() for run in runs), strict=True)
+    cast = Cast.of_players([Seeds(copies) for copies in players], runs[0].cast)
     now, tally = _joined([(run.now, run.tally) for run in runs])
     whole = replace(runs[0], cast=cast, now=now, tally=tally, seeds=tuple(run.settings.seed for run in runs),
                     captured=None)
@@ -125,7 +129,7 @@ def _joined(trees: Sequence[Any]) -> Any:
 def _part(tree: Any, place: int, count: int, own: bool) -> Any:
     """The worlds of one run."""
     def part(table: Tensor) -> Tensor:
-        rows = table.unflatten(0, (count, -1))[place] if table.dim() else table
+        rows = torch.unflatten(table, 0, (count, -1))[place] if table.dim() else table
         return rows.clone() if own else rows
 
     return with_tensors(tree, map(part, tensors_of(tree)))

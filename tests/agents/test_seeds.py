@@ -20,9 +20,9 @@ TOLERANCE = 2e-4
 """Relative, of losses and weights after a hundred updates: batched products round in another order."""
 
 CASES = {
-    "q-learning": {}, "dqn": {"warm_up": 60, "batch_size": 16}, "pqn": {"rollout_length": 4}, "ippo": {"rollout_length": 5},
-    "mappo": {"rollout_length": 5}, "shared-critic": {"warm_up": 60, "batch_size": 16}, "random": {}, "rest": {},
-    "greedy": {}}
+    "q-learning": {}, "dqn": {"warm_up": 60, "batch_size": 16}, "pqn": {"rollout_length": 4},
+    "ippo": {"rollout_length": 5}, "mappo": {"rollout_length": 5}, "shared-critic": {"warm_up": 60, "batch_size": 16},
+    "random": {}, "rest": {}, "greedy": {}}
 MORE = [
     ("dqn", {"warm_up": 60, "batch_size": 16, "priority": 0.6, "num_steps": 3, "dueling": True, "num_quantiles": 3}),
     ("dqn", {"warm_up": 60, "batch_size": 16, "priority": 0.6, "sharing": "independent"}),
@@ -40,7 +40,8 @@ def casts(market, users, options, items):
     """A cast for each seed."""
     def player(side, name, options, seed):
         kind = find_agent(name)
-        return kind.of({side: market.spec_of(side)}, Setting(seed, total_steps=200), make_options(kind.Options, options, name))
+        given = make_options(kind.Options, options, name)
+        return kind.of({side: market.spec_of(side)}, Setting(seed, total_steps=200), given)
 
     return [Cast({"users": player("users", users, options, seed), "items": player("items", items, {}, seed)})
             for seed in SEEDS]
@@ -62,7 +63,8 @@ def test_copies_do_what_each_does_alone(preset, users, options):
     market, steps = market_of(preset), 40
     alone = casts(market, users, options, "rest")
     parts = casts(market, users, options, "rest")
-    stacked = Cast.of_players([Seeds(copies) for copies in zip(*(cast.players() for cast in parts), strict=True)], parts[0])
+    players = zip(*(cast.players() for cast in parts), strict=True)
+    stacked = Cast.of_players([Seeds(copies) for copies in players], parts[0])
     state, metrics = played(market, stacked, list(SEEDS), steps)
     for number, (seed, cast) in enumerate(zip(SEEDS, alone, strict=True)):
         own, wanted = played(market, cast, seed, steps)

@@ -13,6 +13,7 @@ from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.stopping import Stopped
 from interplay.experiments.evaluate.during import Evaluate
 from interplay.experiments.evaluate.finishing import train_and_evaluate, train_and_evaluate_all
+from interplay.experiments.loop import together
 from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.run import BEST, CHECKPOINT, RESULTS, Run
 from interplay.experiments.loop.together import Together, groups
@@ -28,12 +29,19 @@ AGENTS = {"dqn": ("warm_up=60", "batch_size=16"), "pqn": ("rollout_length=5",)}
 
 
 def settings(folder, market="kale", agent="dqn", **changes):
-    return TrainSettings(**({"users": agent, "user_option": AGENTS[agent], "log_dir": folder, **MARKETS[market]} | changes))
+    base = {"users": agent, "user_option": AGENTS[agent], "log_dir": folder, **MARKETS[market]}
+    return TrainSettings(**(base | changes))
 
 
 def train_all(settings, *callbacks):
     several = settings.of_seeds()
     return train_and_evaluate_all(several, [callbacks] * len(several))
+
+
+@pytest.fixture(autouse=True)
+def few_are_stacked(monkeypatch):
+    """Two runs are enough, also on a CPU."""
+    monkeypatch.setattr(together, "FEWEST_ON_CPU", 2)
 
 
 @pytest.fixture
@@ -66,9 +74,9 @@ def assert_alike(one, other):
 @pytest.mark.parametrize("agent", AGENTS)
 @pytest.mark.parametrize("market", MARKETS)
 def test_each_seed_is_what_it_is_alone(tmp_path, stacks, market, agent):
-    together = train_all(settings(tmp_path / "together", market, agent, seed=4, seeds=3))
+    runs = train_all(settings(tmp_path / "together", market, agent, seed=4, seeds=3))
     assert stacks == [3, 3]
-    for number, (run, _) in enumerate(together):
+    for number, (run, _) in enumerate(runs):
         alone, _ = train_and_evaluate(settings(tmp_path / "alone", market, agent, seed=4 + number))
         assert run.settings.seed == alone.settings.seed == 4 + number
         assert_alike(run, alone)
@@ -137,6 +145,13 @@ def test_agents_that_cannot_be_stacked_train_one_after_another(tmp_path, stacks)
     assert stacks == []
     assert [run.settings.seed for run, _ in runs] == [0, 1]
     assert all((run.folder / RESULTS).is_file() for run, _ in runs)
+
+
+def test_few_seeds_train_one_after_another_on_a_cpu(tmp_path, monkeypatch):
+    runs = [Run.start(each, tmp_path) for each in settings(tmp_path, seeds=2).of_seeds()]
+    assert len(groups(runs)) == 1
+    monkeypatch.setattr(together, "FEWEST_ON_CPU", 3)
+    assert len(groups(runs)) == 2
 
 
 def test_runs_at_different_steps_are_not_played_as_one(tmp_path):
