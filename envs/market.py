@@ -77,25 +77,21 @@ class Market:
 
         Args:
             worlds: int64 ``[B]``; a world's noise depends on its own number and the seed alone.
-            seed: not negative. Under each of several seeds there are worlds of all these numbers, one seed's after
-                another's.
+            seed: not negative; with several, there are worlds of all these numbers under each, in this order.
 
         Raises:
             InterplayError: no worlds, or a number of a world or a seed that ``noise.world_key`` rejects.
         """
         c = self.config
-        numbers = as_worlds(worlds, self.device)
-        seeds = seed if isinstance(seed, list | tuple) else [seed]
-        key = torch.cat([world_key(as_integer("seed", each), numbers) for each in seeds])
-        numbers = numbers.repeat(len(seeds))
+        key = _keys(as_worlds(worlds, self.device), seed)
         people = self.behaviour.populate(key)
-        self._check_people(people, len(numbers))
-        users, items = (len(numbers), c.num_users), (len(numbers), c.num_items)
+        self._check_people(people, len(key))
+        users, items = (len(key), c.num_users), (len(key), c.num_items)
         user_tables, item_tables = self.rules.mechanisms.tables(Start(key, people, c))
         nothing = torch.zeros(*users, 0, device=self.device)
         state = State(
             key=key,
-            time=torch.zeros(len(numbers), dtype=torch.int32, device=self.device),
+            time=torch.zeros(len(key), dtype=torch.int32, device=self.device),
             population=people,
             user_vector=people.user_vector,
             satiation=torch.zeros(*users, c.num_topics, device=self.device),
@@ -385,6 +381,12 @@ class Market:
             if found != (num_worlds, *shape):
                 raise InterplayError(f"behaviour {self.behaviour.name!r} gave {name} of shape {found}, but the "
                                      f"config asks for {(num_worlds, *shape)}: make them agree")
+
+
+def _keys(numbers: Tensor, seed: int | Sequence[int]) -> Tensor:
+    """Keys of worlds with these numbers under each seed, int32 ``[B, 2]``."""
+    seeds = seed if isinstance(seed, list | tuple) else [seed]
+    return torch.cat([world_key(as_integer("seed", each), numbers) for each in seeds])
 
 
 def _chosen(rules: Rules, state: State, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:

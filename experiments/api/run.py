@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self, TypedDict, Unpack
 
@@ -25,7 +24,7 @@ from interplay.experiments.common.pictures import Picture
 from interplay.experiments.common.settings import OPTION_OF, Device, TrainSettings
 from interplay.experiments.common.threads import working_threads
 from interplay.experiments.evaluate.evaluation import Report, Score, evaluate, report, stand_in
-from interplay.experiments.evaluate.finishing import train_and_evaluate, train_and_evaluate_all
+from interplay.experiments.evaluate.finishing import train_and_evaluate
 from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.cast import PLACKETT_LUCE, check_plays
 from interplay.experiments.loop.game import recommended
@@ -93,32 +92,8 @@ def train(market: MarketLike = "town", *, users: object = None, items: object = 
         InterplayError: something is wrong with the arguments, training diverged, or a file cannot be written.
         Stopped: by Ctrl-C; the run is saved. ``load(folder).resume()`` plays the rest.
     """
-    settings = _train_settings(market, {"users": users, "items": items, "platform": platform}, options)
-    return Run(*train_and_evaluate(settings, [*_bar(progress), *_checked(callbacks)]))
-
-
-def train_seeds(market: MarketLike = "town", seeds: int = 10, *, users: object = None, items: object = None,
-                platform: object = None, callbacks: Sequence[Callback] = (), progress: bool | None = None,
-                **options: Unpack[TrainOptions]) -> list[Run]:
-    """Train with several seeds, from ``seed`` on: all at once where the agents can be stacked, else one after another.
-
-    Each run has a folder of its own, as if it had been trained alone, and is equal to that up to rounding.
-
-    Args:
-        market: as for ``train``, and so are the other arguments.
-        seeds: how many.
-        users: agent that plays the users.
-        items: agent that plays the items.
-        platform: agent that fills the slates.
-        callbacks: watch every run; they get each in turn.
-        progress: whether a progress bar is shown.
-        options: see ``TrainOptions``; the seed is added to ``name``.
-    """
-    settings = _train_settings(market, {"users": users, "items": items, "platform": platform}, options)
-    check_value("seeds", seeds, Many)
-    several, watching = replace(settings, seeds=seeds).of_seeds(), _checked(callbacks)
-    bars = [_bar(progress), *[[]] * (seeds - 1)]  # all go on at the same time
-    return [Run(*each) for each in train_and_evaluate_all(several, [[*bar, *watching] for bar in bars])]
+    settings = train_settings(market, {"users": users, "items": items, "platform": platform}, options)
+    return Run(*train_and_evaluate(settings, [*bar(progress), *checked(callbacks)]))
 
 
 def load(folder: str | Path, *, best: bool = False, device: Device | None = None, allow_code: bool = False) -> Run:
@@ -224,7 +199,7 @@ class Run:
         settings = self._training.settings
         resumed = TrainSettings(resume=self.folder, more_episodes=episodes, allow_code=True, threads=settings.threads,
                                 device=settings.device)
-        self._training, self._score = train_and_evaluate(resumed, [*_bar(progress), *_checked(callbacks)])
+        self._training, self._score = train_and_evaluate(resumed, [*bar(progress), *checked(callbacks)])
         return self
 
     def recommend(self, users: Sequence[object] = (), k: int = 10) -> pl.DataFrame:
@@ -264,7 +239,8 @@ def _check_lists(users: object, k: object) -> None:
         raise InterplayError(f"users={shown(users)} must be a list of ids, as in users=['ann', 'bob']")
 
 
-def _train_settings(market: MarketLike, players: Mapping[str, object], options: TrainOptions) -> TrainSettings:
+def train_settings(market: MarketLike, players: Mapping[str, object], options: TrainOptions) -> TrainSettings:
+    """Arguments of ``train`` as settings; players by side, None = as the market recommends."""
     where = market_settings(market)
     trainings = [recommended(TrainSettings(**where), torch.device(kind)) for kind in ("cpu", "cuda")]
     named: dict[str, Any] = {side: agent_name(agent, trainings) for side, agent in players.items()
@@ -280,7 +256,7 @@ def _settings(options: TrainOptions) -> dict[str, Any]:
     return given | {name: setting(name, value) for name, value in values.items()}
 
 
-def _checked(callbacks: Sequence[Callback]) -> Sequence[Callback]:
+def checked(callbacks: Sequence[Callback]) -> Sequence[Callback]:
     """The callbacks, which are looked at before a folder is made."""
     given: object = callbacks
     if not isinstance(given, list | tuple) or not all(isinstance(each, Callback) for each in given):
@@ -294,7 +270,8 @@ def bar_is_shown(progress: bool | None) -> bool:
     return sys.stderr.isatty() or "ipykernel" in sys.modules if progress is None else progress
 
 
-def _bar(progress: bool | None) -> list[Callback]:
+def bar(progress: bool | None) -> list[Callback]:
+    """A progress bar, if it is shown."""
     return [Progress()] if bar_is_shown(progress) else []
 
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from interplay.envs.types import InterplayError
     from interplay.experiments.api.benchmarking import Table, benchmark
     from interplay.experiments.api.markets import Log, log, market, pettingzoo
-    from interplay.experiments.api.run import Run, load, recommend, train, train_seeds
+    from interplay.experiments.api.run import Run, load, recommend, train
+    from interplay.experiments.api.seeds import train_seeds
     from interplay.experiments.evaluate.during import Evaluate
     from interplay.experiments.loop.callbacks import Callback
     from interplay.experiments.loop.progress import Progress
@@ -41,7 +42,8 @@ _MODULES = {
     "interplay.envs.types": ("InterplayError",),
     "interplay.experiments.api.benchmarking": ("Table", "benchmark"),
     "interplay.experiments.api.markets": ("Log", "log", "market", "pettingzoo"),
-    "interplay.experiments.api.run": ("Run", "load", "recommend", "train", "train_seeds"),
+    "interplay.experiments.api.run": ("Run", "load", "recommend", "train"),
+    "interplay.experiments.api.seeds": ("train_seeds",),
     "interplay.experiments.evaluate.during": ("Evaluate",),
     "interplay.experiments.loop.callbacks": ("Callback",),
     "interplay.experiments.loop.progress": ("Progress",)}

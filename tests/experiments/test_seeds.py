@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import interplay as ip
 from interplay.agents.parts.seeds import Seeds
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.settings import TrainSettings
@@ -176,6 +177,22 @@ def test_recorded_iterations_of_several_seeds_are_those_without(tmp_path):
     for one, other in zip(runs["off"], runs["on"], strict=True):
         for table, wanted in zip(one.now.state.tensors(), other.now.state.tensors(), strict=True):
             assert table.equal(wanted)
+
+
+def test_the_library_trains_several_seeds_and_calls_back_for_each(tmp_path):
+    class Note(Callback):
+        seen = []
+
+        def finished(self, run):
+            self.seen.append(run.settings.seed)
+
+    runs = ip.train_seeds("kale", 2, users="pqn", items="rest", episodes=1, num_worlds=2, eval_worlds=4, seed=5,
+                          log_dir=tmp_path, callbacks=[Note()])
+    assert Note.seen == [5, 6]
+    assert [len(run.curve) for run in runs] == [1, 1]
+    assert ip.load(runs[1].folder).score.score == runs[1].score.score
+    with pytest.raises(ip.InterplayError, match="seeds=0"):
+        ip.train_seeds("kale", 0)
 
 
 def test_the_command_line_trains_several_seeds(tmp_path, capsys):
