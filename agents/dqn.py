@@ -87,6 +87,7 @@ class DQNAgent(Agent):
     """DQN with masks, on whatever device the market lives."""
 
     name: ClassVar[str] = "dqn"
+    stacks: ClassVar[bool] = True
     Options: ClassVar[type] = DQNOptions
     options: DQNOptions
 

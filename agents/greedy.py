@@ -13,6 +13,7 @@ class GreedyAgent(Agent):
     """The myopic oracle: users know their response probabilities, items their profit if nobody else moves."""
 
     name: ClassVar[str] = "greedy"
+    stacks: ClassVar[bool] = True
     deterministic: ClassVar[bool] = True
     sees_expected_reward: ClassVar[bool] = True
 

@@ -92,6 +92,7 @@ class IPPOAgent(JointAgent):
     """PPO with one actor and one critic for the sides that it plays."""
 
     name: ClassVar[str] = "ippo"
+    stacks: ClassVar[bool] = True
     Options: ClassVar[type] = IPPOOptions
     options: IPPOOptions
 

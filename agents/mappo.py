@@ -35,6 +35,7 @@ class MAPPOAgent(IPPOAgent):
     """One team of all agents that it plays, on one side or on both."""
 
     name: ClassVar[str] = "mappo"
+    stacks: ClassVar[bool] = True
     # Once a team has learnt, standardised advantages are noise of the critic, and many small steps on one rollout can
     # turn round what an agent does for certain before anything is played again.
     Options: ClassVar[type] = MAPPOOptions

@@ -64,6 +64,7 @@ class PQNAgent(Agent):
     """Masked Q(lambda) on the rollout that was just played."""
 
     name: ClassVar[str] = "pqn"
+    stacks: ClassVar[bool] = True
     Options: ClassVar[type] = PQNOptions
     options: PQNOptions
 

@@ -71,6 +71,7 @@ class QLearningAgent(Agent):
     """A table for each agent; states and columns as ``Abstraction`` says."""
 
     name: ClassVar[str] = "q-learning"
+    stacks: ClassVar[bool] = True
     Options: ClassVar[type] = QLearningOptions
     options: QLearningOptions
 

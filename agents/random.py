@@ -13,6 +13,7 @@ class RandomAgent(Agent):
     """Uniform over the mask, doing nothing included."""
 
     name: ClassVar[str] = "random"
+    stacks: ClassVar[bool] = True
 
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """See ``Agent.act``; ``explore`` makes no difference."""

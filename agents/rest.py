@@ -13,6 +13,7 @@ class RestAgent(Agent):
     """Always action 0."""
 
     name: ClassVar[str] = "rest"
+    stacks: ClassVar[bool] = True
     deterministic: ClassVar[bool] = True
 
     def act(self, observation: Observation, explore: bool) -> Tensor:

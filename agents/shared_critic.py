@@ -98,6 +98,7 @@ class SharedCriticAgent(JointAgent):
     """One critic for the sides that it plays."""
 
     name: ClassVar[str] = "shared-critic"
+    stacks: ClassVar[bool] = True
     Options: ClassVar[type] = SharedCriticOptions
     options: SharedCriticOptions
 

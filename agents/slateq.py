@@ -66,6 +66,7 @@ class SlateQAgent(Agent):
     """SlateQ with a learnt choice model, for all users at once."""
 
     name: ClassVar[str] = "slateq"
+    stacks: ClassVar[bool] = True
     plays: ClassVar[tuple[Side, ...]] = ("platform",)
     Options: ClassVar[type] = SlateQOptions
     options: SlateQOptions

@@ -6,6 +6,7 @@ was saved resumes exactly, and world k of a batch is the same world when it runs
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from typing import Self
@@ -71,27 +72,26 @@ class Market:
         self._check_noise()
 
     @on_own_threads
-    def reset(self, worlds: Tensor | list[int] | range, seed: int = 0) -> State:
+    def reset(self, worlds: Tensor | list[int] | range, seed: int | Sequence[int] = 0) -> State:
         """The worlds with these numbers under ``seed``, at time 0, with their first slates.
 
         Args:
             worlds: int64 ``[B]``; a world's noise depends on its own number and the seed alone.
-            seed: not negative.
+            seed: not negative; with several, there are worlds of all these numbers under each, in this order.
 
         Raises:
             InterplayError: no worlds, or a number of a world or a seed that ``noise.world_key`` rejects.
         """
         c = self.config
-        numbers = as_worlds(worlds, self.device)
-        key = world_key(as_integer("seed", seed), numbers)
+        key = _keys(as_worlds(worlds, self.device), seed)
         people = self.behaviour.populate(key)
-        self._check_people(people, len(numbers))
-        users, items = (len(numbers), c.num_users), (len(numbers), c.num_items)
+        self._check_people(people, len(key))
+        users, items = (len(key), c.num_users), (len(key), c.num_items)
         user_tables, item_tables = self.rules.mechanisms.tables(Start(key, people, c))
         nothing = torch.zeros(*users, 0, device=self.device)
         state = State(
             key=key,
-            time=torch.zeros(len(numbers), dtype=torch.int32, device=self.device),
+            time=torch.zeros(len(key), dtype=torch.int32, device=self.device),
             population=people,
             user_vector=people.user_vector,
             satiation=torch.zeros(*users, c.num_topics, device=self.device),
@@ -381,6 +381,12 @@ class Market:
             if found != (num_worlds, *shape):
                 raise InterplayError(f"behaviour {self.behaviour.name!r} gave {name} of shape {found}, but the "
                                      f"config asks for {(num_worlds, *shape)}: make them agree")
+
+
+def _keys(numbers: Tensor, seed: int | Sequence[int]) -> Tensor:
+    """Keys of worlds with these numbers under each seed, int32 ``[B, 2]``."""
+    seeds = seed if isinstance(seed, list | tuple) else [seed]
+    return torch.cat([world_key(as_integer("seed", each), numbers) for each in seeds])
 
 
 def _chosen(rules: Rules, state: State, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:

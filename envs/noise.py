@@ -136,7 +136,7 @@ def any_of(key: Tensor, step: Tensor | int, stream: int, mask: Tensor, offset: i
     """
     count = mask.numel() // len(key)
     _check_call(step, f"mask of shape {tuple(mask.shape)}, offset={offset}", offset + count)
-    if kernels.usable(mask):
+    if kernels.usable(key) and kernels.usable(mask):
         return kernels.any_of(key, step, stream, mask, offset)
     return noise_operators.any_of(key, step, stream, offset, mask)
 

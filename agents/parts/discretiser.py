@@ -10,6 +10,7 @@ from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
 from interplay.agents.parts.stateful import Stateful
+from interplay.envs.stacking import is_stacked, one_by_one
 
 _MAX_ROWS = 20_000  # enough for k-means with some hundred clusters
 
@@ -24,7 +25,10 @@ class Discretiser(Stateful):
     """
 
     def __init__(self, num_clusters: int, fit_steps: int, seed: int) -> None:
-        self._num_clusters, self._fit_steps, self._seed = num_clusters, fit_steps, seed
+        self._num_clusters, self._fit_steps = num_clusters, fit_steps
+        # As a tensor, because copies with other seeds may be stacked: words of 32 bits, the lowest first.
+        num_words = max(2, -(-seed.bit_length() // 32))
+        self._seed = torch.tensor([seed >> 32 * place & 0xFFFFFFFF for place in range(num_words)])
         self._rows: list[Tensor] = []
         self._centre: Tensor | None = None
         self._scale: Tensor | None = None
@@ -38,7 +42,9 @@ class Discretiser(Stateful):
         """Collect rows ``[..., F]``; the last of ``fit_steps`` calls fits."""
         self._rows.append(rows.flatten(0, -2))
         if len(self._rows) == self._fit_steps:
-            self._fit(torch.cat(self._rows))
+            rows = torch.cat(self._rows)
+            fit = self._fit_of_copy if is_stacked(rows) else self._fit
+            self._centre, self._scale = one_by_one(fit, rows, self._seed)
             self._rows = []
 
     def __call__(self, rows: Tensor) -> Tensor:
@@ -48,8 +54,14 @@ class Discretiser(Stateful):
         # |x - c|^2 without |x|^2, which is the same for every centre.
         return (self._centre.square().sum(1) - 2.0 * (rows / self._scale) @ self._centre.T).argmin(-1)
 
-    def _fit(self, rows: Tensor) -> None:
-        rng = np.random.default_rng(self._seed)
+    def _fit_of_copy(self, rows: Tensor, seed: Tensor) -> tuple[Tensor, Tensor]:
+        """Always as many centres, the first again in place of missing ones: of equals, the first is the nearest."""
+        centre, scale = self._fit(rows, seed)
+        return torch.cat([centre, centre[:1].expand(self._num_clusters - len(centre), -1)]), scale
+
+    def _fit(self, rows: Tensor, seed: Tensor) -> tuple[Tensor, Tensor]:
+        """Centres, and the scale of features."""
+        rng = np.random.default_rng(sum(word << 32 * place for place, word in enumerate(seed.tolist())))
         sample = rows[torch.from_numpy(rng.permutation(len(rows))[:_MAX_ROWS]).to(rows.device)]
         scale = sample.std(0).clamp(min=1e-3)
         data = (sample / scale).cpu().numpy()
@@ -59,5 +71,4 @@ class Discretiser(Stateful):
             # Such a cluster keeps the centre that it had, and nothing is nearest to it: no row is lost.
             warnings.filterwarnings("ignore", message="One of the clusters is empty")
             centre, _ = kmeans2(data, distinct, iter=20, minit="++", rng=rng)
-        self._centre = torch.from_numpy(np.asarray(centre, dtype=np.float32)).to(rows.device)
-        self._scale = scale
+        return torch.from_numpy(np.asarray(centre, dtype=np.float32)).to(rows.device), scale

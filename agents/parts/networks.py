@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from interplay.envs.noise import Stream, uniform, world_key
+from interplay.envs.stacking import is_stacked
 from interplay.envs.types import InterplayError, Observation, SideSpec
 
 Sharing = Literal["shared", "embedding", "independent"]
@@ -222,7 +223,10 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 def follow(target: nn.Module, online: nn.Module, rate: float) -> None:
     """Move a target network towards the online one (Polyak averaging; Lillicrap et al. 2016)."""
     for slow, fast in zip(target.parameters(), online.parameters(), strict=True):
-        slow.lerp_(fast, rate)
+        if is_stacked(slow):
+            slow.copy_(slow.lerp(fast, rate))  # vmap has no rule for lerp_
+        else:
+            slow.lerp_(fast, rate)
 
 
 def check_sharing(sharing: str) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from interplay.agents.parts.schedules import Scalar, linear
 from interplay.agents.parts.stateful import Stateful
+from interplay.envs.stacking import is_stacked
 
 
 class Optimiser(Stateful):
@@ -37,12 +40,19 @@ class Optimiser(Stateful):
             loss: a scalar.
             progress: part of the training that is done.
         """
+        if is_stacked(loss):
+            _OfAllCopies.apply(loss, self, progress)  # type: ignore[no-untyped-call]
+        else:
+            self._follow(loss, progress, int(self._stacked))
+
+    def _follow(self, loss: Tensor, progress: Scalar, axes: int) -> None:
+        """The same; so many first axes of all parameters count networks."""
         for group in self._adam.param_groups:
             group["lr"] = self._as_rate(linear(self._learning_rate, 0.1 * self._learning_rate, progress))
         self._adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if self._max_norm > 0.0:
-            self._clip()
+            self._clip(axes)
         self._adam.step()
         for group in self._adam.param_groups:  # what is saved follows from no schedule
             group["lr"] = self._learning_rate
@@ -53,16 +63,35 @@ class Optimiser(Stateful):
             return rate
         return rate.float() if isinstance(rate, Tensor) else torch.full((), rate, device=self._device)
 
-    def _clip(self) -> None:
+    def _clip(self, axes: int) -> None:
         parameters = self._adam.param_groups[0]["params"]
-        if not self._stacked:
+        if not axes:
             torch.nn.utils.clip_grad_norm_(parameters, self._max_norm)
             return
-        gradients = [p.grad.flatten(1) for p in parameters if p.grad is not None]
+        gradients = [p.grad.flatten(axes).flatten(0, axes - 1) for p in parameters if p.grad is not None]
         length = torch.stack([gradient.norm(dim=1) for gradient in gradients]).norm(dim=0)
         share = (self._max_norm / (length + 1e-6)).clamp(max=1.0).unsqueeze(1)
         for gradient in gradients:
             gradient *= share
+
+
+class _OfAllCopies(torch.autograd.Function):
+    """Under vmap, a step for the losses of all copies, whose parameters are stacked along a first axis."""
+
+    @staticmethod
+    def forward(loss: Tensor, optimiser: Optimiser, progress: Scalar) -> Tensor:
+        """Only vmap calls it."""
+        raise NotImplementedError
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Nothing is kept: what it gives has no gradient."""
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, loss: Tensor, optimiser: Optimiser, progress: Scalar) -> tuple[Tensor, int]:
+        """The gradient of the sum is that of each copy's loss for its own weights."""
+        optimiser._follow(loss.sum(), progress, 1 + optimiser._stacked)
+        return loss.detach(), 0
 
 
 def valid_mean(values: Tensor, valid: Tensor, dim: int | None = None) -> Tensor:

@@ -59,6 +59,8 @@ class Player(Counting, ABC):
     """True for oracle baselines, which are shown ``Observation.expected``."""
     plays: ClassVar[tuple[Side, ...]] = ("users", "items", "platform")
     """The sides that it can play."""
+    stacks: ClassVar[bool] = False
+    """Whether copies of it can learn as one (``parts.seeds``): all it does to tensors has rules for torch.func.vmap."""
     deterministic: ClassVar[bool] = False
     """True if its actions follow from what it sees and has learnt without chance, also while it explores."""
     capturable: ClassVar[bool] = True

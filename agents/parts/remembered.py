@@ -80,6 +80,15 @@ def stateful(tree: Any) -> Iterator[Stateful]:
         yield from stateful(part)
 
 
+def modules_of(tree: Any) -> Iterator[nn.Module]:
+    """Every module of a tree; not the modules that it consists of."""
+    if isinstance(tree, nn.Module):
+        yield tree
+    else:
+        for part in _parts(tree).values():
+            yield from modules_of(part)
+
+
 def _in_place(tree: nn.Module | torch.optim.Optimizer) -> Iterator[Tensor]:
     if isinstance(tree, nn.Module):
         yield from (*tree.parameters(), *tree.buffers())

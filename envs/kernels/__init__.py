@@ -27,6 +27,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from interplay.envs.stacking import is_stacked
+
 num_threads = 1
 """Threads of all loops of this process; ``envs.threads.set_num_threads`` sets it."""
 
@@ -60,7 +62,7 @@ def switched_off() -> Iterator[None]:
 def usable(tensor: Tensor) -> bool:
     """Whether kernels can work on such tensors: real ones in the CPU's memory, which nothing traces."""
     return (_switched_on and not torch.compiler.is_compiling() and type(tensor) is Tensor and tensor.is_cpu
-            and available())
+            and not is_stacked(tensor) and available())
 
 
 def uniform(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...], offset: int) -> Tensor:

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from interplay.envs import hashing
+from interplay.envs import hashing, kernels
 from interplay.envs.kernels.operators import operator
 
 
@@ -41,7 +43,29 @@ def _any_of_alike(key: Tensor, step: Tensor | None, number: int, stream: int, of
     return mask.new_empty(mask.shape[:-1], dtype=torch.int64)
 
 
+def _uniform_of_copies(info: Any, in_dims: Any, key: Tensor, step: Tensor | None, number: int, stream: int, offset: int,
+                       first: Tensor | None, count: int) -> tuple[Tensor, int]:
+    """For keys ``[copies, B, 2]``: all keys as one batch."""
+    keys = key.flatten(0, 1)
+    if first is None and kernels.usable(keys):
+        drawn = kernels.uniform(keys, number if step is None else step, stream, (count,), offset)
+    else:
+        drawn = _UNIFORM(keys, step, number, stream, offset, first, count)
+    return drawn.view(*key.shape[:2], *drawn.shape[1:]), 0
+
+
+def _any_of_of_copies(info: Any, in_dims: Any, key: Tensor, step: Tensor | None, number: int, stream: int, offset: int,
+                      mask: Tensor) -> tuple[Tensor, int]:
+    """For keys ``[copies, B, 2]``: all keys as one batch."""
+    keys = key.flatten(0, 1)
+    masks = mask.expand(info.batch_size, *mask.shape) if in_dims[-1] is None else mask.movedim(in_dims[-1], 0)
+    if kernels.usable(keys):
+        return kernels.any_of(keys, number if step is None else step, stream, masks, offset), 0
+    return _ANY_OF(keys, step, number, stream, offset, masks), 0
+
+
 _DRAW = "Tensor key, Tensor? step, SymInt number, SymInt stream, SymInt offset"
 _UNIFORM = operator(f"uniform({_DRAW}, Tensor? first, SymInt count) -> Tensor", hashing.uniform, "noise_gpu",
-                    _uniform_alike)
-_ANY_OF = operator(f"any_of({_DRAW}, Tensor mask) -> Tensor", hashing.any_of, "noise_gpu", _any_of_alike)
+                    _uniform_alike, _uniform_of_copies)
+_ANY_OF = operator(f"any_of({_DRAW}, Tensor mask) -> Tensor", hashing.any_of, "noise_gpu", _any_of_alike,
+                   _any_of_of_copies)

@@ -92,13 +92,8 @@ def train(market: MarketLike = "town", *, users: object = None, items: object = 
         InterplayError: something is wrong with the arguments, training diverged, or a file cannot be written.
         Stopped: by Ctrl-C; the run is saved. ``load(folder).resume()`` plays the rest.
     """
-    players = {"users": users, "items": items, "platform": platform}
-    where = market_settings(market)
-    trainings = [recommended(TrainSettings(**where), torch.device(kind)) for kind in ("cpu", "cuda")]
-    named: dict[str, Any] = {side: agent_name(agent, trainings) for side, agent in players.items()
-                             if agent is not None}
-    settings = TrainSettings(**where, **named, **_settings(options))
-    return Run(*train_and_evaluate(settings, [*_bar(progress), *_checked(callbacks)]))
+    settings = train_settings(market, {"users": users, "items": items, "platform": platform}, options)
+    return Run(*train_and_evaluate(settings, [*bar(progress), *checked(callbacks)]))
 
 
 def load(folder: str | Path, *, best: bool = False, device: Device | None = None, allow_code: bool = False) -> Run:
@@ -204,7 +199,7 @@ class Run:
         settings = self._training.settings
         resumed = TrainSettings(resume=self.folder, more_episodes=episodes, allow_code=True, threads=settings.threads,
                                 device=settings.device)
-        self._training, self._score = train_and_evaluate(resumed, [*_bar(progress), *_checked(callbacks)])
+        self._training, self._score = train_and_evaluate(resumed, [*bar(progress), *checked(callbacks)])
         return self
 
     def recommend(self, users: Sequence[object] = (), k: int = 10) -> pl.DataFrame:
@@ -244,6 +239,15 @@ def _check_lists(users: object, k: object) -> None:
         raise InterplayError(f"users={shown(users)} must be a list of ids, as in users=['ann', 'bob']")
 
 
+def train_settings(market: MarketLike, players: Mapping[str, object], options: TrainOptions) -> TrainSettings:
+    """Arguments of ``train`` as settings; players by side, None = as the market recommends."""
+    where = market_settings(market)
+    trainings = [recommended(TrainSettings(**where), torch.device(kind)) for kind in ("cpu", "cuda")]
+    named: dict[str, Any] = {side: agent_name(agent, trainings) for side, agent in players.items()
+                             if agent is not None}
+    return TrainSettings(**where, **named, **_settings(options))
+
+
 def _settings(options: TrainOptions) -> dict[str, Any]:
     """Options as fields of ``TrainSettings``."""
     check_names("train", options, TrainOptions.__annotations__)
@@ -252,7 +256,7 @@ def _settings(options: TrainOptions) -> dict[str, Any]:
     return given | {name: setting(name, value) for name, value in values.items()}
 
 
-def _checked(callbacks: Sequence[Callback]) -> Sequence[Callback]:
+def checked(callbacks: Sequence[Callback]) -> Sequence[Callback]:
     """The callbacks, which are looked at before a folder is made."""
     given: object = callbacks
     if not isinstance(given, list | tuple) or not all(isinstance(each, Callback) for each in given):
@@ -266,7 +270,8 @@ def bar_is_shown(progress: bool | None) -> bool:
     return sys.stderr.isatty() or "ipykernel" in sys.modules if progress is None else progress
 
 
-def _bar(progress: bool | None) -> list[Callback]:
+def bar(progress: bool | None) -> list[Callback]:
+    """A progress bar, if it is shown."""
     return [Progress()] if bar_is_shown(progress) else []
 
 

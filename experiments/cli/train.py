@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from interplay.experiments.cli.screen import Announce
 from interplay.experiments.common.settings import TrainSettings
-from interplay.experiments.evaluate.finishing import train_and_evaluate
+from interplay.experiments.evaluate.finishing import train_and_evaluate_all
 from interplay.experiments.evaluate.tables import report_table
 from interplay.experiments.loop.progress import Progress
 
 
 def command(settings: TrainSettings) -> None:
     """Train users and items against each other, then evaluate them on held-out worlds."""
-    run, report = train_and_evaluate(settings, [Announce(), Progress()])
-    print(report_table(run, report))
+    several = settings.of_seeds()
+    # All go on at the same time, so that one bar is enough.
+    callbacks = [[Announce(), *([] if number else [Progress()])] for number in range(len(several))]
+    for run, report in train_and_evaluate_all(several, callbacks):
+        print(report_table(run, report))

@@ -62,6 +62,9 @@ class RunSettings:
     market."""
     seed: Seed = 0
     """Seed of the training worlds, of the agents and of the split of a log."""
+    seeds: Many = 1
+    """Seeds to train, from --seed on, each as a run of its own. On a GPU, and from 8 seeds on a CPU, all learn at once
+    where the agents can be stacked."""
     episodes: Count | None = None
     """Episodes of training; by default what the preset recommends for the device."""
     num_worlds: Many | None = None
@@ -127,6 +130,13 @@ class TrainSettings(OptionSettings, LoggedMarketSettings, RunSettings):
         if self.discount is not None and not 0.0 <= self.discount < 1.0:
             raise InterplayError(f"discount={self.discount} must be at least 0 and below 1")
         self.preparation()
+
+    def of_seeds(self) -> list[TrainSettings]:
+        """The settings of a run for each of the seeds."""
+        if self.seeds == 1:
+            return [self]
+        return [replace(self, seed=seed, seeds=1, name=None if self.name is None else f"{self.name}-s{seed}")
+                for seed in range(self.seed, self.seed + self.seeds)]
 
     def played_by(self, side: Side, agent: str) -> TrainSettings:
         """These settings with ``agent`` on ``side``."""

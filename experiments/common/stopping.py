@@ -102,14 +102,16 @@ def quiet_threads() -> Iterator[None]:
 
 
 @contextmanager
-def resumable(command: str, folder: Path) -> Iterator[None]:
-    """A run in ``folder``. If a signal or a write error ends it, the message says how to resume it.
+def resumable(command: str, *folders: Path) -> Iterator[None]:
+    """Runs in ``folders``. If a signal or a write error ends them, the message says how to resume them.
 
     Raises:
         Stopped: by a signal.
         InterplayError: a file cannot be written.
     """
-    resume = f"interplay {command} --resume {folder}"
+    resume = f"interplay {command} --resume {folders[0]}"
+    if len(folders) > 1:
+        resume += f", and the same for {', '.join(folder.name for folder in folders[1:])}"
     try:
         yield
     except KeyboardInterrupt as stop:

@@ -13,15 +13,21 @@ from interplay.experiments.evaluate.evaluation import Report, report
 from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.run import Run
 from interplay.experiments.loop.tracking import log_evaluation
-from interplay.experiments.loop.training import train
+from interplay.experiments.loop.training import train_all
 
 
 def train_and_evaluate(settings: TrainSettings, callbacks: Sequence[Callback] = ()) -> tuple[Run, Report]:
     """Train, evaluate on held-out worlds, and write what was found; see ``train``."""
-    final = FinalEvaluation()
-    run = train(settings, [Evaluate(every=None), *callbacks, final])
-    assert final.report is not None, "the run is finished"
-    return run, final.report
+    return train_and_evaluate_all([settings], [callbacks])[0]
+
+
+def train_and_evaluate_all(several: Sequence[TrainSettings],
+                           callbacks: Sequence[Sequence[Callback]]) -> list[tuple[Run, Report]]:
+    """The same of runs that differ in their seeds alone; see ``train_all``."""
+    finals = [FinalEvaluation() for _ in several]
+    runs = train_all(several, [[Evaluate(every=None), *own, final]
+                               for own, final in zip(callbacks, finals, strict=True)])
+    return [(run, final.found) for run, final in zip(runs, finals, strict=True)]
 
 
 class FinalEvaluation(Callback):
@@ -32,6 +38,12 @@ class FinalEvaluation(Callback):
     """
 
     report: Report | None = None
+
+    @property
+    def found(self) -> Report:
+        """The report of a finished run."""
+        assert self.report is not None, "the run is finished"
+        return self.report
 
     def finished(self, run: Run) -> None:
         """Evaluate, and write results.json."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from interplay.agents import Agent, JointAgent, Offer, Player
 from interplay.agents.encoders import Pretrained
+from interplay.agents.parts.seeds import Seeds
 from interplay.envs.types import SIDES, InterplayError, Observation, Side, Transition
 
 PLACKETT_LUCE = "plackett-luce"
@@ -39,6 +40,12 @@ class Cast:
         """Every player once."""
         return [player for _, _, player in self._groups()]
 
+    @classmethod
+    def of_players(cls, players: Sequence[Player], like: Cast) -> Cast:
+        """Other players in the places of those of ``like``, in the order in which ``players`` gives them."""
+        new = dict(zip(map(id, like.players()), players, strict=True))
+        return cls({side: new[id(player)] for side, player in like._players.items()})
+
     def names(self) -> dict[Side, str]:
         """Names of the players by side."""
         names: dict[Side, str] = {side: type(player).name for side, player in self._players.items()}
@@ -56,7 +63,7 @@ class Cast:
     def offer(self, seen: Observation, size: int, explore: bool) -> Offer:
         """What the platform fills slates of ``size`` with; see ``Agent.offer``."""
         platform = self._players["platform"]
-        assert isinstance(platform, Agent)
+        assert isinstance(platform, Agent | Seeds)
         return platform.offer(seen, size, explore)
 
     def learn(self, transitions: Mapping[Side, Transition]) -> dict[str, Tensor]:
@@ -69,8 +76,7 @@ class Cast:
 
     def copied(self) -> Cast:
         """The same players, with counters of their own: what these draw changes nothing that follows in training."""
-        copies = {id(player): player.counting_apart() for player in self._players.values()}  # one of a joint agent
-        return Cast({side: copies[id(player)] for side, player in self._players.items()})
+        return Cast.of_players([player.counting_apart() for player in self.players()], self)
 
     def replaced(self, side: Side, stand_in: Player | None) -> Cast:
         """The same cast, but for one side; None takes the platform away."""

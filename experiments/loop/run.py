@@ -59,6 +59,8 @@ class Run:
         notes: lines on what players started from.
         curve: rows of curve.csv, one for each finished episode: figures by column.
         captured: graphs of iterations; None = there are none.
+        seeds: of several runs that are played as one; () = it is one run, with the seed of its settings.
+        refresh: is called before the run is saved, and brings up to date what it holds if it is played with others.
         episodes: episodes after which the run is finished. More or fewer than planned, it changes no schedule: rates of
             learning and exploring are a function of the planned episodes, and stay at their last value after those.
     """
@@ -76,6 +78,8 @@ class Run:
     curve: list[dict[str, float]] = field(default_factory=list)
     episodes: int = 0
     captured: Captured | None = None
+    seeds: tuple[int, ...] = ()
+    refresh: Callable[[], None] = lambda: None
     _numbers: Tensor | None = None
     _warned: str = ""
 
@@ -93,9 +97,9 @@ class Run:
                  *settings.mechanism)
         settings = replace(settings, code=tuple(code_digest(name) for name in named if name and ":" in name))
         notes = () if game.pretrained is None else tuple(cast.warm_start(game.pretrained.pretrained()))
-        now = _first_moment(settings, game, cast, 0)
+        now = _first_moment(settings.seed, game, cast, 0)
         run = cls(settings, folder, game, cast, now, Tally.empty(now.state), notes=notes)
-        run._capture()
+        run.capture()
         return run
 
     @classmethod
@@ -165,7 +169,7 @@ class Run:
         self.wall_seconds += time.perf_counter() - started
         return metrics
 
-    def _capture(self) -> None:
+    def capture(self) -> None:
         """Do iterations by graphs from now on, if the settings ask for it."""
         device, wanted = self.game.market.device, self.settings.capture
         if wanted == "off" or (wanted == "auto" and device.type != "cuda"):
@@ -208,7 +212,7 @@ class Run:
     def _begin(self) -> dict[str, Tensor]:
         """The first moment of the episode."""
         population = self.now.state.population
-        self.now = _first_moment(self.settings, self.game, self.cast, self.episode, self._numbers)
+        self.now = _first_moment(self.seeds or self.settings.seed, self.game, self.cast, self.episode, self._numbers)
         self.tally = Tally.empty(self.now.state)
         if self.captured is not None:  # in memory there is room for what follows from it
             self.now.state.population.derive_as(population)
@@ -225,6 +229,7 @@ class Run:
             InterplayError: what the agents have learnt is not finite; the old checkpoint stays.
             OSError: it cannot be written.
         """
+        self.refresh()
         agents = self.cast.state_dict()
         check_state(agents, f"after {self.env_steps} steps")
         save_checkpoint(self.folder / name, {
@@ -244,7 +249,7 @@ class Run:
             self.tally = self.tally.loaded(saved["tally"])
             self.episode, self.time, self.wall_seconds = saved["episode"], saved["time"], saved["wall_seconds"]
             self.curve, self.episodes = [dict(row) for row in saved["curve"]], saved["episodes"]
-            self._capture()
+            self.capture()
         except Exception as error:  # agents may be code from outside
             reason = f"{type(error).__name__}: {error}".splitlines()[0][:100]
             raise InterplayError(f"{str(path)!r} does not fit the agents as they are now ({reason}): restore the "
@@ -263,9 +268,9 @@ def _kind_of(device: torch.device) -> Literal["cpu", "cuda"]:
     return "cuda" if device.type == "cuda" else "cpu"
 
 
-def _first_moment(settings: TrainSettings, game: Game, cast: Cast, episode: int,
+def _first_moment(seed: int | tuple[int, ...], game: Game, cast: Cast, episode: int,
                   numbers: Tensor | None = None) -> Moment:
     """The worlds of an episode at its start; ``numbers`` are theirs, if they are on the device already."""
     count = game.training.num_worlds
     worlds = range(episode * count, (episode + 1) * count) if numbers is None else numbers
-    return look(game.market, cast, game.market.reset(worlds, settings.seed), explore=True)
+    return look(game.market, cast, game.market.reset(worlds, seed), explore=True)

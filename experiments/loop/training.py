@@ -15,31 +15,52 @@ from interplay.experiments.common.stopping import Pace, interruption, resumable
 from interplay.experiments.common.threads import working_threads
 from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.run import CHECKPOINT, Run
+from interplay.experiments.loop.together import Together, groups
 from interplay.experiments.loop.tracking import Curve, TensorBoard, episode_figures
 
 
 def train(settings: TrainSettings, callbacks: Sequence[Callback] = ()) -> Run:
-    """Train to the end.
+    """Train to the end; see ``train_all``."""
+    return train_all([settings], [callbacks])[0]
+
+
+def train_all(several: Sequence[TrainSettings], callbacks: Sequence[Sequence[Callback]]) -> list[Run]:
+    """Train runs to the end that differ in their seeds alone: as one, where their agents can be stacked.
 
     Args:
-        settings: of a new run, or of the run to resume.
-        callbacks: are called in this order, before those that write TensorBoard's events and curve.csv.
+        several: settings of each new run, or of each run to resume.
+        callbacks: of each run, which are called in this order, before those that write TensorBoard's events and
+            curve.csv.
 
     Returns:
-        The finished run.
+        The finished runs.
 
     Raises:
         InterplayError: the settings are wrong, training diverged, or a file cannot be written.
         Stopped: by a signal; the run is saved, and the message says how to resume it.
     """
-    check_fields(settings)
-    with working_threads(settings.threads), _opened(settings) as run, resumable("train", run.folder):
-        _extend(run, settings.more_episodes)
-        with _begun(run, [*callbacks, TensorBoard(), Curve()]) as watching:
-            _play(run, watching)
-            for callback in watching:
+    for settings in several:
+        check_fields(settings)
+    with ExitStack() as opened:
+        opened.enter_context(working_threads(several[0].threads))
+        runs = [opened.enter_context(_opened(settings)) for settings in several]
+        opened.enter_context(resumable("train", *(run.folder for run in runs)))
+        for run, settings in zip(runs, several, strict=True):
+            _extend(run, settings.more_episodes)
+        watching = {id(run): [*own, TensorBoard(), Curve()] for run, own in zip(runs, callbacks, strict=True)}
+        for group in groups(runs):
+            _train(group, [watching[id(run)] for run in group])
+    return runs
+
+
+def _train(runs: Sequence[Run], callbacks: Sequence[Sequence[Callback]]) -> None:
+    """Train runs as one."""
+    with ExitStack() as begun:
+        watching = [(run, begun.enter_context(_begun(run, own))) for run, own in zip(runs, callbacks, strict=True)]
+        _play(Together(runs), watching)
+        for run, own in watching:
+            for callback in own:
                 callback.finished(run)
-    return run
 
 
 @contextmanager
@@ -52,25 +73,29 @@ def _begun(run: Run, callbacks: Sequence[Callback]) -> Iterator[Sequence[Callbac
         yield callbacks
 
 
-def _play(run: Run, callbacks: Sequence[Callback]) -> None:
-    """Train to the end, or until a signal; either way the run is saved."""
+def _play(group: Together, watching: Sequence[tuple[Run, Sequence[Callback]]]) -> None:
+    """Train to the end, or until a signal; either way the runs are saved."""
+    def watched() -> list[tuple[Run, Callback]]:
+        going = set(map(id, group.runs))
+        return [(run, callback) for run, own in watching if id(run) in going for callback in own]
+
     def save() -> None:
-        for callback in callbacks:
+        for run, callback in watched():
             callback.saving(run)
-        run.save()
+        group.save()
 
     metrics: dict[str, Tensor] = {}
     with interruption() as stop:
         pace = Pace(stop)
-        while not run.finished:
-            metrics = run.step() or metrics
-            for callback in callbacks:
+        while not group.finished:
+            metrics = group.step() or metrics
+            for run, callback in watched():
                 callback.stepped(run)
-            if run.episode_ended:
-                figures = episode_figures(run, metrics)
-                for callback in callbacks:
-                    callback.episode_ended(run, figures)
-                run.next_episode()
+            if group.episode_ended:
+                figures = {id(run): episode_figures(run, group.metrics_of(run, metrics)) for run in group.runs}
+                for run, callback in watched():
+                    callback.episode_ended(run, figures[id(run)])
+                group.next_episode()
             pace.between(save)
         pace.now(save)
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from interplay.experiments.api.benchmarking import Table, benchmark
     from interplay.experiments.api.markets import Log, log, market, pettingzoo
     from interplay.experiments.api.run import Run, load, recommend, train
+    from interplay.experiments.api.seeds import train_seeds
     from interplay.experiments.evaluate.during import Evaluate
     from interplay.experiments.loop.callbacks import Callback
     from interplay.experiments.loop.progress import Progress
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = ["Callback", "Evaluate", "InterplayError", "Log", "Preset", "Progress", "Run", "Table", "Training", "agents",
-           "benchmark", "experiments", "load", "log", "market", "pettingzoo", "recommend", "train"]
+           "benchmark", "experiments", "load", "log", "market", "pettingzoo", "recommend", "train",
+           "train_seeds"]
 
 _MODULES = {
     "interplay.envs.presets": ("Preset", "Training"),
@@ -41,6 +43,7 @@ _MODULES = {
     "interplay.experiments.api.benchmarking": ("Table", "benchmark"),
     "interplay.experiments.api.markets": ("Log", "log", "market", "pettingzoo"),
     "interplay.experiments.api.run": ("Run", "load", "recommend", "train"),
+    "interplay.experiments.api.seeds": ("train_seeds",),
     "interplay.experiments.evaluate.during": ("Evaluate",),
     "interplay.experiments.loop.callbacks": ("Callback",),
     "interplay.experiments.loop.progress": ("Progress",)}

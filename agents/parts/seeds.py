@@ -1,0 +1,173 @@
+"""Copies of one agent, each with a seed of its own, that act and learn as one.
+
+All that an agent keeps in tensors and networks gets a first axis that counts the copies, and ``torch.func.vmap`` does
+for all of them what the agent's code says for one. So each agent is written once, without that axis. Two parts know of
+vmap: draws of noise, which are operators with a rule for it, and ``Optimiser``, which moves stacked weights at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from interplay.agents.parts.choosing import Offer
+from interplay.agents.parts.player import Player, Setting
+from interplay.agents.parts.remembered import Leaf, leaves, modules_of, with_leaves
+from interplay.envs.trees import tensors_of, with_tensors
+from interplay.envs.types import Observation, Side, SideSpec, Transition
+
+
+def can_stack(players: Sequence[Player]) -> bool:
+    """Whether ``Seeds`` can hold these: vmap has no rule for recurrent layers."""
+    layers = (layer for player in players for module in modules_of(player) for layer in module.modules())
+    return all(player.stacks for player in players) and not any(isinstance(layer, nn.RNNBase) for layer in layers)
+
+
+class Seeds(Player):
+    """One player in the place of several of one class, options and age, which differ by their seeds.
+
+    Worlds of the first copy come first, then those of the second: ``[copies * B, ...]``.
+
+    Args:
+        players: the copies. They keep their own state, and ``hand_over`` brings it up to date.
+    """
+
+    name: ClassVar[str] = "seeds"
+    _counters: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, players: Sequence[Player]) -> None:
+        self._one = deepcopy(players[0])
+        self._count = len(players)
+        self._weights = _Weights(self._one)
+        first, *others = ([leaf for leaf in leaves(player) if isinstance(leaf, Leaf)]
+                          for player in (self._one, *players[1:]))
+        tables = [self._stack(column) for column in zip(first, *others, strict=True)]
+        with_leaves(self._one, iter(tables))
+
+    def _stack(self, column: Sequence[Leaf]) -> Tensor:
+        """One tensor of every copy as one; what is written in place stays the same object."""
+        first = column[0]
+        if first.stays and first.tensor.dim() == 0 and not self._weights.have(first.tensor):
+            return first.tensor  # an optimiser's count of steps
+        table = torch.stack([leaf.tensor.detach() for leaf in column])
+        if first.stays:
+            first.tensor.data = table
+        return table
+
+    @classmethod
+    def of(cls, specs: Mapping[Side, SideSpec], setting: Setting, options: Any = None) -> Self:
+        """Not made of specs."""
+        raise NotImplementedError
+
+    @property
+    def learns(self) -> bool:  # type: ignore[override]
+        """As the copies do."""
+        return self._one.learns
+
+    @property
+    def capturable(self) -> bool:  # type: ignore[override]
+        """As the copies are."""
+        return self._one.capturable
+
+    @property
+    def sees_expected_reward(self) -> bool:  # type: ignore[override]
+        """As the copies do."""
+        return self._one.sees_expected_reward
+
+    def act_as(self, side: Side, seen: Observation, explore: bool) -> Tensor:
+        """See ``Player``."""
+        action: Tensor = self._do(lambda own: self._one.act_as(side, own, explore), seen)
+        return action.flatten(0, 1)
+
+    def scores_as(self, side: Side, seen: Observation, who: Tensor | None = None) -> Tensor:
+        """See ``Player``."""
+        scores: Tensor = self._do(lambda own: self._one.scores_as(side, own, who), seen)
+        return scores.flatten(0, 1)
+
+    def log_propensity_as(self, side: Side, seen: Observation, action: Tensor, explore: bool) -> Tensor | None:
+        """See ``Player``."""
+        found = self._do(lambda own: self._one.log_propensity_as(side, own[0], own[1], explore), (seen, action))
+        return found.flatten(0, 1) if isinstance(found, Tensor) else None
+
+    def offer(self, seen: Observation, size: int, explore: bool) -> Offer:
+        """See ``Agent.offer``."""
+        offer: Offer = self._do(lambda own: self._one.offer(own, size, explore), seen)  # type: ignore[attr-defined]
+        return with_tensors(offer, (x.flatten(0, 1) for x in tensors_of(offer)))  # type: ignore[no-any-return]
+
+    def learn_from(self, steps: Mapping[Side, Transition]) -> dict[str, Tensor]:
+        """See ``Player``; metrics have a first axis that counts copies."""
+        metrics: dict[str, Tensor] = self._do(self._one.learn_from, dict(steps))
+        return metrics
+
+    def hand_over(self, number: int, player: Player, own: bool) -> None:
+        """Let a copy's player have its state.
+
+        Args:
+            number: of the copy.
+            player: of the same class and options.
+            own: whether in memory of its own; otherwise it is for reading, until the copies go on.
+        """
+        player._restore(_row(self._one.state_dict(), number, own), player.device)
+
+    def _do(self, work: Callable[[Any], Any], given: Any) -> Any:
+        """Let every copy work on its part of what is given; results have a first axis that counts copies."""
+        results: list[Any] = []
+
+        def one(kept: list[Tensor], weights: list[Tensor], parts: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+            self._put(kept)
+            self._weights.put(weights)
+            results.append(work(with_tensors(given, iter(parts))))
+            return tensors_of(results[0]), self._kept()
+
+        weights = self._weights.get()
+        parts = [torch.unflatten(x, 0, (self._count, -1)) for x in tensors_of(given)]
+        try:
+            found, kept = torch.func.vmap(one)(self._kept(), weights, parts)
+        finally:
+            self._weights.put(weights)
+        self._put([table.contiguous() for table in kept])  # what is the same for all copies comes expanded
+        return with_tensors(results[0], iter(found))
+
+    def _kept(self) -> list[Tensor]:
+        """What the agent keeps beside weights."""
+        return [leaf.tensor for leaf in self._leaves() if not leaf.stays]
+
+    def _put(self, kept: list[Tensor]) -> None:
+        others = iter(kept)
+        with_leaves(self._one, iter([leaf.tensor if leaf.stays else next(others) for leaf in self._leaves()]))
+
+    def _leaves(self) -> Iterator[Leaf]:
+        return (leaf for leaf in leaves(self._one) if isinstance(leaf, Leaf))
+
+
+class _Weights:
+    """Where modules keep their parameters and buffers. It is no state of the player: the modules are."""
+
+    def __init__(self, player: Player) -> None:
+        layers = [layer for module in modules_of(player) for layer in module.modules()]
+        self._slots = [(slots, name) for layer in layers for slots in (layer._parameters, layer._buffers)
+                       for name, weight in slots.items() if weight is not None]
+
+    def get(self) -> list[Tensor]:
+        return [slots[name] for slots, name in self._slots]  # type: ignore[misc]
+
+    def put(self, weights: Sequence[Tensor]) -> None:
+        for (slots, name), weight in zip(self._slots, weights, strict=True):
+            slots[name] = weight  # type: ignore[assignment]
+
+    def have(self, tensor: Tensor) -> bool:
+        return any(weight is tensor for weight in self.get())
+
+
+def _row(saved: Any, number: int, own: bool) -> Any:
+    """The part of a state that belongs to one copy."""
+    if isinstance(saved, Tensor):
+        row = saved[number] if saved.dim() else saved  # an optimiser's count of steps is one for all
+        return row.clone() if own else row
+    if isinstance(saved, Mapping):
+        return {name: _row(part, number, own) for name, part in saved.items()}
+    return [_row(part, number, own) for part in saved] if isinstance(saved, list) else saved

@@ -1,0 +1,38 @@
+"""Many seeds of one training, at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Unpack
+
+from interplay.envs.checking import check_value
+from interplay.experiments.api.run import MarketLike, Run, TrainOptions, bar, checked, train_settings
+from interplay.experiments.common.flags import Many
+from interplay.experiments.evaluate.finishing import train_and_evaluate_all
+from interplay.experiments.loop.callbacks import Callback
+
+
+def train_seeds(market: MarketLike = "town", seeds: int = 10, *, users: object = None, items: object = None,
+                platform: object = None, callbacks: Sequence[Callback] = (), progress: bool | None = None,
+                **options: Unpack[TrainOptions]) -> list[Run]:
+    """Train with several seeds, from ``seed`` on: all at once where the agents can be stacked, else one after another.
+
+    Each run has a folder of its own, as if it had been trained alone, and is equal to that up to rounding.
+
+    Args:
+        market: as for ``train``, and so are the other arguments.
+        seeds: how many.
+        users: agent that plays the users.
+        items: agent that plays the items.
+        platform: agent that fills the slates.
+        callbacks: watch every run; they get each in turn.
+        progress: whether a progress bar is shown.
+        options: see ``TrainOptions``; the seed is added to ``name``.
+    """
+    settings = train_settings(market, {"users": users, "items": items, "platform": platform}, options)
+    check_value("seeds", seeds, Many)
+    several, watching = replace(settings, seeds=seeds).of_seeds(), checked(callbacks)
+    # One bar is enough: all go on at the same time.
+    each = [[*(bar(progress) if number == 0 else []), *watching] for number in range(seeds)]
+    return [Run(*found) for found in train_and_evaluate_all(several, each)]

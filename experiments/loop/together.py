@@ -1,0 +1,135 @@
+"""Runs that differ in their seeds alone, played as one: their worlds in one batch, their agents stacked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from interplay.agents.parts.seeds import Seeds, can_stack
+from interplay.envs.trees import tensors_of, with_tensors
+from interplay.experiments.loop.cast import Cast
+from interplay.experiments.loop.run import Run
+
+FEWEST_ON_CPU = 8
+"""Runs from which a CPU plays them as one: vmap takes as long as one or two, and most of the rest grows with runs."""
+
+
+def groups(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs that can and should be played as one, together; others alone.
+
+    A log is split by the seed, so that each seed has another market. Runs that were stopped one after another are at
+    different steps.
+    """
+    first = runs[0]
+    many = len(runs) >= (FEWEST_ON_CPU if first.game.market.device.type == "cpu" else 2)
+    alike = first.settings.log is None and all((run.episode, run.time) == (first.episode, first.time) for run in runs)
+    together = many and alike and can_stack([player for run in runs for player in run.cast.players()])
+    return [list(runs)] if together else [[run] for run in runs]
+
+
+class Together:
+    """Plays runs as one, or a single one as it is.
+
+    Args:
+        runs: of one ``groups``.
+
+    Attributes:
+        runs: those that are not finished. What they hold of worlds and agents is up to date when an episode has ended,
+            when they are saved, and once they are finished.
+    """
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.runs = list(runs)
+        self._places = {id(run): place for place, run in enumerate(runs)}
+        self._whole = runs[0] if len(runs) == 1 else _stacked(runs)
+        for run in runs if self._several else []:
+            run.refresh = partial(self._hand_over, run, own=True)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all episodes of all runs have been played."""
+        return all(run.finished for run in self.runs)
+
+    @property
+    def episode_ended(self) -> bool:
+        """Whether the episode under way has reached its horizon; then runs hold the worlds at its end."""
+        return self._whole.episode_ended
+
+    def step(self) -> dict[str, Tensor]:
+        """One training iteration of all runs; gives metrics of all, for ``metrics_of``."""
+        before = self._whole.wall_seconds
+        metrics = self._whole.step()
+        if self._several:
+            for run in self.runs:
+                run.time = self._whole.time
+                run.wall_seconds += (self._whole.wall_seconds - before) / len(self._places)
+                if self.episode_ended:
+                    self._hand_over(run)
+        return metrics
+
+    def metrics_of(self, run: Run, metrics: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The metrics of one run."""
+        return {name: value[self._places[id(run)]] for name, value in metrics.items()} if self._several else metrics
+
+    def next_episode(self) -> None:
+        """Begin the next episode. Runs that end before others are saved, and keep what they are."""
+        self._whole.next_episode()
+        if not self._several:
+            return
+        for run in self.runs:
+            run.episode, run.time = self._whole.episode, 0
+        if not self.finished:
+            for run in self.runs:
+                if run.finished:
+                    run.save()
+            self.runs = [run for run in self.runs if not run.finished]
+
+    def save(self) -> None:
+        """Write checkpoints of all runs, each as if it had been trained alone."""
+        for run in self.runs:
+            run.save()
+            if self._several and not run.finished:
+                self._hand_over(run)  # memory of their own for all at once would be twice as much
+
+    @property
+    def _several(self) -> bool:
+        return len(self._places) > 1
+
+    def _hand_over(self, run: Run, own: bool = False) -> None:
+        """Let a run hold its worlds, and what its agents have learnt: ``own``, or for reading until the next step."""
+        place, whole = self._places[id(run)], self._whole
+        run.now, run.tally = _part((whole.now, whole.tally), place, len(self._places), own)
+        for player, copies in zip(run.cast.players(), whole.cast.players(), strict=True):
+            assert isinstance(copies, Seeds)
+            copies.hand_over(place, player, own)
+
+
+def _stacked(runs: Sequence[Run]) -> Run:
+    """The runs as one, whose agents are ``Seeds``."""
+    players = zip(*(run.cast.players() for run in runs), strict=True)
+    cast = Cast.of_players([Seeds(copies) for copies in players], runs[0].cast)
+    now, tally = _joined([(run.now, run.tally) for run in runs])
+    whole = replace(runs[0], cast=cast, now=now, tally=tally, seeds=tuple(run.settings.seed for run in runs),
+                    captured=None)
+    whole.capture()
+    return whole
+
+
+def _joined(trees: Sequence[Any]) -> Any:
+    """The worlds of all in one batch; a number is one for all."""
+    columns = zip(*map(tensors_of, trees), strict=True)
+    return with_tensors(trees[0], (torch.cat(column) if column[0].dim() else column[0] for column in columns))
+
+
+def _part(tree: Any, place: int, count: int, own: bool) -> Any:
+    """The worlds of one run."""
+    def part(table: Tensor) -> Tensor:
+        rows = torch.unflatten(table, 0, (count, -1))[place] if table.dim() else table
+        return rows.clone() if own else rows
+
+    return with_tensors(tree, map(part, tensors_of(tree)))
