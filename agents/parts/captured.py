@@ -90,6 +90,11 @@ class Captured:
         """Say that others have changed worlds or players since the last call of ``do``."""
         self._now = None
 
+    def end(self) -> None:
+        """Let everything count in Python again. Nothing may be done with it afterwards."""
+        for counter in self._found_counters():
+            counter.count_on_host()
+
     def do(self, kind: str, work: Callable[[], Metrics]) -> Metrics:
         """Do ``work``, which is always the same for a ``kind``: it puts other worlds, and changes players."""
         if self.note:
@@ -106,7 +111,8 @@ class Captured:
         if way.layout != key.layout:
             self._restore(way.kept, way.worlds)
             self._now = way.layout
-        return way.metrics
+        # Copies: memory that a graph writes may be another graph's at the next replay.
+        return {name: value.clone() for name, value in way.metrics.items()}
 
     def _key(self, kind: str) -> _Key:
         if self._now is None:
@@ -153,7 +159,7 @@ class Captured:
                                layout, self._kept(), self._get())
         if not recording.done:
             recording.replay()
-        return metrics
+        return {name: value.clone() for name, value in metrics.items()}
 
     def _load(self, layout: int) -> None:
         """Let everything lie in the memory of its layout."""

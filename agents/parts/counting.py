@@ -59,6 +59,10 @@ class Counting(Stateful):
         """Count on the device, too, from now on."""
         self._on_device = _OnDevice({name: torch.tensor(vars(self)[name], device=device) for name in self._counters})
 
+    def count_on_host(self) -> None:
+        """Count in Python alone, from now on."""
+        self._on_device = None
+
     def counting_apart(self) -> Self:
         """A shallow copy whose numbers are its own, and are Python's."""
         new = copy(self)

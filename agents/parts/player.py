@@ -76,6 +76,7 @@ class Player(Counting, ABC):
         if Player in cls.__bases__:  # Agent and JointAgent are no agents yet
             return
         cls.name = vars(cls).get("name", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower())
+        cls.stacks = vars(cls).get("stacks", False)  # what a subclass adds may have no rule
         cls.learns = vars(cls).get("learns", cls.learn is not Player.learn)
 
     def __init__(self, setting: Setting, options: Any, number: int) -> None:

@@ -40,16 +40,19 @@ def leaves(tree: Any, constant: bool = False) -> Iterator[Leaf | Hashable]:
     Numbers that count are left out.
     """
     if isinstance(tree, Tensor):
-        yield Leaf(tree, constant=constant)
+        yield Leaf(tree, _is_weight(tree), constant)
         yield tree.dtype, tree.shape
     elif isinstance(tree, nn.Module | torch.optim.Optimizer):
         for tensor in _in_place(tree):
             yield Leaf(tensor, stays=True)
             yield tensor.shape
+        yield tuple(_numbers(tree))
     elif isinstance(tree, np.ndarray):
         yield tree.tobytes()
     elif tree is None or isinstance(tree, int | float | str):
         yield tree
+    elif hasattr(tree, "state_dict") and not isinstance(tree, Stateful | TensorRecord):
+        yield object()  # nobody can see whether it has changed: no layout is like another
     else:
         constant = constant or (isinstance(tree, TensorRecord) and tree.constant)
         for name, part in _parts(tree).items():
@@ -60,7 +63,8 @@ def leaves(tree: Any, constant: bool = False) -> Iterator[Leaf | Hashable]:
 def with_leaves(tree: Any, tensors: Iterator[Tensor]) -> Any:
     """The tree with these tensors in place of its own; ``Stateful`` objects in it are changed and stay the same."""
     if isinstance(tree, Tensor):
-        return next(tensors)
+        new = next(tensors)
+        return tree if _is_weight(tree) else new
     if isinstance(tree, nn.Module | torch.optim.Optimizer):
         for _ in _in_place(tree):
             next(tensors)
@@ -94,6 +98,18 @@ def _in_place(tree: nn.Module | torch.optim.Optimizer) -> Iterator[Tensor]:
         yield from (*tree.parameters(), *tree.buffers())
     else:
         yield from (kept for state in tree.state.values() for kept in state.values() if isinstance(kept, Tensor))
+
+
+def _numbers(tree: nn.Module | torch.optim.Optimizer) -> Iterator[tuple[str, Any]]:
+    """Numbers of Python, such as rates, by name."""
+    groups = map(vars, tree.modules()) if isinstance(tree, nn.Module) else tree.param_groups
+    for group in groups:
+        yield from ((name, value) for name, value in group.items() if isinstance(value, int | float | str))
+
+
+def _is_weight(tensor: Tensor) -> bool:
+    """Whether it is learnt by gradients: then an optimiser holds it, too."""
+    return tensor.requires_grad and tensor.is_leaf
 
 
 def kept_by(part: Stateful) -> dict[str, Any]:

@@ -60,8 +60,9 @@ class TrainOptions(TypedDict, total=False):
     device: Device
     """``"auto"``, ``"cpu"`` or ``"cuda"``."""
     threads: int
-    capture: Literal["auto", "on", "off"]
     """On the CPU, while it trains; 1 by default."""
+    capture: Literal["auto", "on", "off"]
+    """Whether iterations are recorded as graphs and replayed; by default on a GPU."""
     log_dir: str | Path
     """Folder in which the run's own folder is made; ``runs`` by default."""
     name: str

@@ -8,6 +8,9 @@ from interplay.experiments.loop.run import Run
 class Callback:
     """Watches a training. Training has the same bits with and without it.
 
+    On a GPU the next step writes into the tensors of the last: clone what you keep. Where several seeds train as one, a
+    run's worlds and agents are up to date in ``episode_ended``, ``saving`` and ``finished``, not in ``stepped``.
+
     May be overridden: everything. Must not: change the run, except by ``run.episodes``, which says where it ends.
     What has to survive a crash belongs into ``run.curve`` by way of ``figures``, which the checkpoint keeps.
     """

@@ -49,6 +49,9 @@ class Together:
         self._whole = runs[0] if len(runs) == 1 else _stacked(runs)
         for run in runs if self._several else []:
             run.refresh = partial(self._hand_over, run, own=True)
+            if run.captured is not None:
+                run.captured.end()  # the whole is captured, not its runs
+                run.captured = None
 
     @property
     def finished(self) -> bool:
@@ -87,6 +90,7 @@ class Together:
             for run in self.runs:
                 if run.finished:
                     run.save()
+                    run.refresh = _stay
             self.runs = [run for run in self.runs if not run.finished]
 
     def save(self) -> None:
@@ -95,6 +99,11 @@ class Together:
             run.save()
             if self._several and not run.finished:
                 self._hand_over(run)  # memory of their own for all at once would be twice as much
+
+    def close(self) -> None:
+        """Let runs keep what they hold."""
+        for run in self.runs:
+            run.refresh = _stay
 
     @property
     def _several(self) -> bool:
@@ -107,6 +116,10 @@ class Together:
         for player, copies in zip(run.cast.players(), whole.cast.players(), strict=True):
             assert isinstance(copies, Seeds)
             copies.hand_over(place, player, own)
+
+
+def _stay() -> None:
+    """A run that is not played with others any more has nothing to bring up to date."""
 
 
 def _stacked(runs: Sequence[Run]) -> Run:

@@ -57,7 +57,9 @@ def _train(runs: Sequence[Run], callbacks: Sequence[Sequence[Callback]]) -> None
     """Train runs as one."""
     with ExitStack() as begun:
         watching = [(run, begun.enter_context(_begun(run, own))) for run, own in zip(runs, callbacks, strict=True)]
-        _play(Together(runs), watching)
+        group = Together(runs)
+        _play(group, watching)
+        group.close()
         for run, own in watching:
             for callback in own:
                 callback.finished(run)
