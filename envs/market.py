@@ -386,6 +386,8 @@ class Market:
 def _keys(numbers: Tensor, seed: int | Sequence[int]) -> Tensor:
     """Keys of worlds with these numbers under each seed, int32 ``[B, 2]``."""
     seeds = seed if isinstance(seed, list | tuple) else [seed]
+    if not seeds:
+        raise InterplayError(f"seed={seed!r} has none: give an integer of at least 0, or several")
     return torch.cat([world_key(as_integer("seed", each), numbers) for each in seeds])
 
 

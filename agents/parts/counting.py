@@ -61,10 +61,10 @@ class Counting(Stateful):
 
     def count_on_host(self) -> None:
         """Count in Python alone, from now on."""
-        self._on_device = None
+        vars(self).pop("_on_device", None)
 
     def counting_apart(self) -> Self:
         """A shallow copy whose numbers are its own, and are Python's."""
         new = copy(self)
-        new._on_device = None
+        new.count_on_host()
         return new

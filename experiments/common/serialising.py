@@ -18,7 +18,7 @@ Settings = TypeVar("Settings")
 RESOLVED = "resolved"
 """Name in the JSON text of what became of the settings; the settings are complete without it."""
 
-_NOT_KEPT = ("resume", "allow_code", "more_episodes", "seeds")  # they hold for one command alone
+_NOT_KEPT = ("resume", "allow_code", "more_episodes")  # they hold for one command alone
 
 
 def to_json(settings: Any, resolved: Mapping[str, Any] | None = None) -> str:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from interplay.agents import Agent, JointAgent, find_agent
+from interplay.agents import Agent, Exploring, JointAgent, find_agent
 from interplay.agents.pqn import PQNOptions
 from interplay.envs import kernels
 from interplay.experiments.common.notes import InterplayWarning
@@ -138,3 +138,53 @@ def test_a_player_that_two_attributes_refer_to_counts_once(tmp_path):
                   for capture in ("off", "on"))
     assert other.captured.num_graphs > 0
     same(one, other)
+
+
+class Bare(Agent):
+    """Learns a weight that is in no module."""
+
+    Options = Exploring
+
+    def build(self):
+        self.weight = torch.nn.Parameter(torch.zeros(self.num_actions))
+        self.optimiser = torch.optim.SGD([self.weight], lr=0.1)
+
+    def scores(self, seen):
+        return self.weight.expand(seen.mask.shape)
+
+    def learn(self, step):
+        loss = step.mean((self.weight[step.action] - step.reward) ** 2)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        return {"loss": loss}
+
+
+class Scheduled(Bare):
+    """Has a rate that Python changes."""
+
+    def build(self):
+        super().build()
+        self.rates = torch.optim.lr_scheduler.ExponentialLR(self.optimiser, 0.9)
+
+    def learn(self, step):
+        metrics = super().learn(step)
+        self.rates.step()
+        return metrics
+
+
+@pytest.mark.parametrize(("kind", "graphs"), [(Bare, True), (Scheduled, False)])
+def test_what_an_optimiser_holds_stays_and_its_rates_are_no_constants(kind, graphs, tmp_path):
+    one, other = (trained(started(tmp_path, capture, users=f"{__name__}:{kind.__name__}", options=()), 40)
+                  for capture in ("off", "on"))
+    assert (other.captured.num_graphs > 0) == graphs
+    assert other.cast["users"].weight.abs().sum() > 0
+    same(one, other)
+
+
+def test_metrics_are_not_overwritten_by_the_next_step(tmp_path):
+    run = trained(started(tmp_path, "on", users="dqn"), 40)
+    kept = run.step()
+    before = kept["users/loss"].clone()
+    trained(run, 3)
+    assert torch.equal(kept["users/loss"], before)
