@@ -89,7 +89,7 @@ def _as_cuda_graph(work: Callable[[], Result]) -> Recording[Result]:
 def _memory() -> Any:
     """Memory that all graphs of the process share. Each keeps there only what somebody refers to.
 
-    Torch cannot use it again once no graph is left that does, so that one is kept.
+    Torch frees it when the last graph that uses it is gone, and cannot use it again. So one graph is kept.
     """
     global _keeper
     if _keeper is None:

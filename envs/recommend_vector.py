@@ -192,8 +192,8 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
         view = user_view(self.market.rules, state)
         self._state, (self._mask,) = state, view.arrays("mask")
         features, mask = flatten(view, FIRST)
-        told = np.ones(self.num_envs, dtype=np.bool_)
-        return features[:, 0], {"action_mask": mask[:, 0], "_action_mask": told}
+        given = np.ones(self.num_envs, dtype=np.bool_)
+        return features[:, 0], {"action_mask": mask[:, 0], "_action_mask": given}
 
     def _places(self, options: Mapping[str, Any]) -> NDArray[np.bool_]:
         """Which places ``reset`` is about, bool ``[num_envs]``."""

@@ -64,7 +64,7 @@ def owned(tree: Any) -> Any:
     return with_parts(tree, {name: owned(part) for name, part in parts_of(tree).items()})
 
 
-def once(tensor: Tensor) -> Tensor:
+def stored(tensor: Tensor) -> Tensor:
     """The part of an expanded tensor that is in memory; of any other, all."""
     for dim, stride in enumerate(tensor.stride()):
         if stride == 0 and tensor.shape[dim] > 1:
@@ -74,7 +74,7 @@ def once(tensor: Tensor) -> Tensor:
 
 def own(tensor: Tensor) -> Tensor:
     """A copy in memory of its own; what was expanded stays so."""
-    return once(tensor.detach()).clone(memory_format=torch.contiguous_format).expand(tensor.shape)
+    return stored(tensor.detach()).clone(memory_format=torch.contiguous_format).expand(tensor.shape)
 
 
 @torch.no_grad()
@@ -84,7 +84,7 @@ def copy_all(targets: Iterable[Tensor], sources: Iterable[Tensor]) -> None:
     written = {memory_of(to) for to, _ in pairs}
     pairs = [(to, own(of) if memory_of(of) in written else of) for to, of in pairs]
     for to, of in pairs:
-        once(to).copy_(once(of))
+        stored(to).copy_(stored(of))
 
 
 def memory_of(tensor: Tensor) -> int:

@@ -18,11 +18,11 @@ from interplay.agents.parts.player import Player
 from interplay.agents.parts.remembered import Leaf, copied, kept_by, leaves, stateful, with_leaves
 from interplay.agents.parts.stateful import Stateful
 from interplay.envs.graphs import NotCapturable, record
-from interplay.envs.trees import copy_all, memory_of, once
+from interplay.envs.trees import copy_all, memory_of, stored
 
 Metrics = dict[str, Tensor]
 
-_PATIENCE = 1000  # iterations without a graph after which something changes that should not
+_PATIENCE = 1000  # iterations in a row without a graph, after which there will be none
 
 
 class _Key(NamedTuple):
@@ -77,9 +77,11 @@ class Captured:
         self._now: int | None = None  # the layout, if everything lies in its memory
         self._phased: list[Counting] = []
         self._misses = 0
-        self.note = f"{unable[0]!r} says that it cannot be captured" if unable else ""
+        self.note = ""
         for counter in self._found_counters():
             counter.count_on(device)  # from where it is: after a resume that is not where it was
+        if unable:
+            self._give_up(f"{unable[0]!r} says that it cannot be captured")
 
     @property
     def num_graphs(self) -> int:
@@ -94,6 +96,11 @@ class Captured:
         """Let everything count in Python again. Nothing may be done with it afterwards."""
         for counter in self._found_counters():
             counter.count_on_host()
+
+    def _give_up(self, note: str) -> None:
+        """Do without graphs from now on. Agents that read numbers on the host then need not wait for the device."""
+        self.note = note
+        self.end()
 
     def do(self, kind: str, work: Callable[[], Metrics]) -> Metrics:
         """Do ``work``, which is always the same for a ``kind``: it puts other worlds, and changes players."""
@@ -111,8 +118,7 @@ class Captured:
         if way.layout != key.layout:
             self._restore(way.kept, way.worlds)
             self._now = way.layout
-        # Copies: memory that a graph writes may be another graph's at the next replay.
-        return {name: value.clone() for name, value in way.metrics.items()}
+        return _copied(way.metrics)
 
     def _key(self, kind: str) -> _Key:
         if self._now is None:
@@ -125,7 +131,7 @@ class Captured:
         self._seen.add(key)
         self._now, self._misses = None, self._misses + 1
         if self._misses > _PATIENCE:
-            self.note = "an agent keeps a number that changes at every step: keep it as a tensor on the device"
+            self._give_up("an agent keeps a number that changes at every step: keep it as a tensor on the device")
         return work()
 
     def _recorded(self, key: _Key, work: Callable[[], Metrics]) -> Metrics:
@@ -134,7 +140,7 @@ class Captured:
         kept, worlds = self._kept(), self._get()
         before = [(c, name, vars(c)[name]) for c in self._found_counters() for name in c._counters]
 
-        def once() -> tuple[Metrics, int]:
+        def iteration() -> tuple[Metrics, int]:
             metrics = work()
             found, layout = self._look()
             if layout not in self._memory:
@@ -143,14 +149,14 @@ class Captured:
             return metrics, layout
 
         try:
-            recording = record(once, self._device)
+            recording = record(iteration, self._device)
         except NotCapturable as error:
             if self._device.type != "cuda":
                 raise  # the work is half done
             for counter, name, value in before:
                 vars(counter)[name] = value
             self._restore(kept, worlds)
-            self.note, self._now = str(error), None
+            self._give_up(str(error))
             return work()
         metrics, layout = recording.result
         self._place(layout)
@@ -159,7 +165,7 @@ class Captured:
                                layout, self._kept(), self._get())
         if not recording.done:
             recording.replay()
-        return {name: value.clone() for name, value in metrics.items()}
+        return _copied(metrics)
 
     def _load(self, layout: int) -> None:
         """Let everything lie in the memory of its layout."""
@@ -213,8 +219,13 @@ class Captured:
         self._put(worlds)
 
 
+def _copied(metrics: Metrics) -> Metrics:
+    """Copies of them: memory that a graph writes may be another graph's at the next replay."""
+    return {name: value.clone() for name, value in metrics.items()}
+
+
 def _space(leaf: Leaf) -> Tensor:
     """Memory for a tensor, as much as is in memory of a constant one that is expanded."""
     tensor = leaf.tensor
-    return torch.empty_like(once(tensor) if leaf.constant else tensor,
+    return torch.empty_like(stored(tensor) if leaf.constant else tensor,
                             memory_format=torch.contiguous_format).expand(tensor.shape)

@@ -293,15 +293,15 @@ def _court(first_world: int, last_world: int, numbers: Any, segments: int, costs
     for world in range(first_world, last_world):
         for i in range(np.uint64(action.shape[1])):
             wanted = action[world, i]
-            allowed, now, courted = wanted == 0, 0, 0
+            allowed, now, targeted = wanted == 0, 0, 0
             if 0 < wanted <= segments * levels:
-                courted = (wanted - 1) // levels
-                now = wanted - courted * levels
+                targeted = (wanted - 1) // levels
+                now = wanted - targeted * levels
                 allowed = alive[world, i] and costs[np.uint64(now)] <= spare(c, energy[world, i], cost[world, i])
             boosts = allowed and now > 0 and new_alive[world, i]  # who has just died courts nobody
             illegal[world, i] = not allowed
             forbidden += not allowed
-            boost_segment[world, i], boost_level[world, i] = courted if boosts else 0, now if boosts else 0
+            boost_segment[world, i], boost_level[world, i] = targeted if boosts else 0, now if boosts else 0
     return forbidden
 
 

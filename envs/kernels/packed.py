@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +106,7 @@ def state_layout(c: MarketSizes, history_length: int) -> Layout:
     history = (*users, history_length)
     shapes = [users, (*users, c.num_topics), (*users, c.embedding_size), history, items, (*items, c.num_segments),
               items, history, items, items, users, items]
-    return Layout(_typed(StateTables, shapes, (7, 3, 2)), {})
+    return Layout(_typed(StateTables, shapes), {})
 
 
 def step_layout(c: MarketSizes) -> Layout:
@@ -114,12 +114,12 @@ def step_layout(c: MarketSizes) -> Layout:
     users, items, world = (c.num_users,), (c.num_items,), ()
     shapes = [users, users, items, items, items, (c.num_segments, c.num_items),
               users, users, world, world, users, users, users, items, items, world]
-    return Layout(_typed(StepTables, shapes, (6, 4, 6)), {
+    return Layout(_typed(StepTables, shapes), {
         "user_own": "response", "user_reward": "response", "item_reward": "item_own"})
 
 
-def _typed(names: Any, shapes: Sequence[tuple[int, ...]],
-           counts: Sequence[int]) -> dict[str, tuple[type, tuple[int, ...]]]:
-    """Tables with their types: so many of the first, then of the second, then of the third."""
-    kinds = [kind for kind, count in zip(_TYPES, counts, strict=True) for _ in range(count)]
-    return {name: (kind, shape) for name, kind, shape in zip(names._fields, kinds, shapes, strict=True)}
+def _typed(tables: type, shapes: Sequence[tuple[int, ...]]) -> dict[str, tuple[type, tuple[int, ...]]]:
+    """Type, as it is annotated, and shape of each table."""
+    hints = get_type_hints(tables)  # each is numpy.ndarray[shape, numpy.dtype[type]]
+    return {name: (get_args(get_args(hint)[1])[0], shape)
+            for (name, hint), shape in zip(hints.items(), shapes, strict=True)}

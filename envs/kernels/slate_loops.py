@@ -136,12 +136,12 @@ def _bits(count: int) -> int:
 
 @routine
 def _offer(ids: NDArray[np.int64], alive: NDArray[np.bool_], log_factor: NDArray[np.float32], level: NDArray[np.int64],
-           courted: NDArray[np.int64], segment: int, offset: NDArray[np.float32]) -> int:
+           targeted: NDArray[np.int64], segment: int, offset: NDArray[np.float32]) -> int:
     """What boosts add to candidates' scores in the segment, -inf for the dead; how many are alive."""
     count = 0
     for candidate in range(len(ids)):
         item = ids[candidate]
-        boost = log_factor[level[item]] if courted[item] == segment else np.float32(0.0)
+        boost = log_factor[level[item]] if targeted[item] == segment else np.float32(0.0)
         offset[candidate] = boost if alive[item] else np.float32(-np.inf)
         count += alive[item]
     return count
@@ -266,7 +266,7 @@ def _serve(first: Any, second: Any, who: NDArray[np.int64], taste: NDArray[np.fl
 
 @loop
 def slates(numbers: Any, taste: NDArray[np.float32], alive: NDArray[np.bool_], level: NDArray[np.int64],
-           courted: NDArray[np.int64], threads: int, key: NDArray[np.int32], step: NDArray[np.int32], stream: int,
+           targeted: NDArray[np.int64], threads: int, key: NDArray[np.int32], step: NDArray[np.int32], stream: int,
            order: NDArray[np.int64], starts: NDArray[np.int64], vectors: NDArray[np.float32], ids: NDArray[np.int64],
            log_factor: NDArray[np.float32], items: NDArray[np.int64], valid: NDArray[np.bool_],
            log_propensity: NDArray[np.float32], close: NDArray[np.bool_]) -> int:
@@ -295,7 +295,8 @@ def slates(numbers: Any, taste: NDArray[np.float32], alive: NDArray[np.bool_], l
             segment = stretch % segments
             group = segment % vectors.shape[1]
             own_ids = ids[world % len(ids), group]
-            shown = min(slots, _offer(own_ids, alive[world], log_factor, level[world], courted[world], segment, offset))
+            shown = min(slots, _offer(own_ids, alive[world], log_factor, level[world], targeted[world], segment,
+                                      offset))
             end = begin + _chunk(begin, min(own_starts[stretch + 1], behind), lanes)
             calls += _serve(first, second, own_order[begin:end], taste[world], vectors[world % len(vectors), group],
                             own_ids, offset, shown, low, temperature, items[world], valid[world],

@@ -16,7 +16,10 @@ from interplay.experiments.loop.callbacks import Callback
 def train_seeds(market: MarketLike = "town", seeds: int = 10, *, users: object = None, items: object = None,
                 platform: object = None, callbacks: Sequence[Callback] = (), progress: bool | None = None,
                 **options: Unpack[TrainOptions]) -> list[Run]:
-    """Train with several seeds, from ``seed`` on: all at once where the agents can be stacked, else one after another.
+    """Train with several seeds, from ``seed`` on.
+
+    On a GPU, and from 8 seeds on a CPU, all train as one where their agents can be stacked. Otherwise they train one
+    after another.
 
     Each run has a folder of its own, as if it had been trained alone, and is equal to that up to rounding.
 
@@ -32,7 +35,6 @@ def train_seeds(market: MarketLike = "town", seeds: int = 10, *, users: object =
     """
     settings = train_settings(market, {"users": users, "items": items, "platform": platform}, options)
     check_value("seeds", seeds, Many)
-    several, watching = replace(settings, seeds=seeds).of_seeds(), checked(callbacks)
-    # One bar is enough: all go on at the same time.
-    each = [[*(bar(progress) if number == 0 else []), *watching] for number in range(seeds)]
-    return [Run(*found) for found in train_and_evaluate_all(several, each)]
+    watching = [*bar(progress), *checked(callbacks)]
+    return [Run(*found) for found in train_and_evaluate_all(replace(settings, seeds=seeds).of_seeds(),
+                                                            [watching] * seeds)]

@@ -12,7 +12,5 @@ from interplay.experiments.loop.progress import Progress
 def command(settings: TrainSettings) -> None:
     """Train users and items against each other, then evaluate them on held-out worlds."""
     several = settings.of_seeds()
-    # All go on at the same time, so that one bar is enough.
-    callbacks = [[Announce(), *([] if number else [Progress()])] for number in range(len(several))]
-    for run, report in train_and_evaluate_all(several, callbacks):
+    for run, report in train_and_evaluate_all(several, [[Announce(), Progress()]] * len(several)):
         print(report_table(run, report))

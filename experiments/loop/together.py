@@ -16,7 +16,7 @@ from interplay.experiments.loop.cast import Cast
 from interplay.experiments.loop.run import Run
 
 FEWEST_ON_CPU = 8
-"""Runs from which a CPU plays them as one: vmap takes as long as one or two, and most of the rest grows with runs."""
+"""Fewest runs that a CPU plays as one. With fewer, vmap costs more than it saves."""
 
 
 def groups(runs: Sequence[Run]) -> list[list[Run]]:
