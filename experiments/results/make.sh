@@ -98,6 +98,8 @@ faults() { python scripts/faults.py --out $R/faults; }
 
 speed() {
     python scripts/bench.py --peers --repeats 2 --seconds 2 --out $R/speed/core
+    python scripts/bench.py --only gymnasium-kale gymnasium-cartpole pettingzoo-21 --repeats 5 --seconds 2 \
+        --out $R/speed/single
     python scripts/bench.py --only core-12800 pettingzoo-10000 --busy 1 --repeats 3 --seconds 3 --out $R/speed/busy
     python -m interplay.experiments.studies.speed.to_score kale 37.26 --learners pqn pqn,exploration_fraction=0.2 \
         dqn,learning_rate=0.003,target_rate=0.05 single-dqn single-dqn,learning_rate=0.003,target_rate=0.02 single-pqn \
