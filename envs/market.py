@@ -41,7 +41,7 @@ from interplay.envs.slates import build_slates, candidates_of, draws_of_slates, 
 from interplay.envs.targets import Targets
 from interplay.envs.threads import on_own_threads
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec
-from interplay.envs.world import Choice, Population, Slate, State, Step, Takings, cell_of, unit
+from interplay.envs.world import ItemOutcome, Population, Slate, State, Step, UserOutcome, cell_of, unit
 
 Actions = Tensor | NDArray[np.int64]
 
@@ -141,9 +141,9 @@ class Market:
         user_action, item_action = (torch.as_tensor(each, device=self.device) for each in (user_action, item_action))
         choice = self._respond(state, user_action)
         after = self._update_users(state, choice)
-        after, takings, outcome = self._move_items(state, after, choice, item_action)
+        after, item_outcome, outcome = self._move_items(state, after, choice, item_action)
         after = self._update_slates(after)
-        return after, self._account(state, after, choice, takings, outcome)
+        return after, self._account(state, after, choice, item_outcome, outcome)
 
     @on_own_threads
     def observe(self, state: State, side: Side, privileged: bool = False) -> Observation:
@@ -212,7 +212,7 @@ class Market:
         return (self.rules.formula and not self.rules.mechanisms and kernels.usable(state.key)
                 and kernels.deserved(state.key.shape[0] * c.num_users * (c.num_topics + c.embedding_size)) == 1)
 
-    def _respond(self, state: State, action: Tensor) -> Choice:
+    def _respond(self, state: State, action: Tensor) -> UserOutcome:
         """What users take, and how they respond. Forbidden actions become a skip."""
         with_kernels = kernels.usable(state.key)
         if not with_kernels or self.rules.mechanisms:
@@ -220,11 +220,11 @@ class Market:
             shift = self.rules.mechanisms.shift(state, item.unsqueeze(2))
             extra = None if shift is None else shift.squeeze(2)
             if not with_kernels:
-                return Choice(position, item, illegal, responses(self.rules, state, item, position, extra))
+                return UserOutcome(position, item, illegal, responses(self.rules, state, item, position, extra))
             return replace(self._fused_responses(state, position, extra), illegal=illegal)
         return self._fused_responses(state, action, None)
 
-    def _fused_responses(self, state: State, action: Tensor, extra: Tensor | None) -> Choice:
+    def _fused_responses(self, state: State, action: Tensor, extra: Tensor | None) -> UserOutcome:
         """The same by kernels; ``extra`` float32 ``[B, U]`` is what mechanisms add to logits."""
         choice, close = edges.respond(self.rules, state, action, extra)
         if not self.rules.formula:
@@ -236,7 +236,7 @@ class Market:
                                               None if extra is None else extra[here], first=user)
         return choice
 
-    def _update_users(self, state: State, choice: Choice) -> State:
+    def _update_users(self, state: State, choice: UserOutcome) -> State:
         """The next time; satiation, mood, taste; who leaves and who returns."""
         if kernels.usable(state.key):
             return edges.update_users(self.rules, state, choice)
@@ -264,7 +264,7 @@ class Market:
             taste = taste + c.drift_noise * normal(state.key, state.time, Stream.DRIFT, shape)
         return unit(taste)
 
-    def _update_items(self, state: State, after: State, choice: Choice, action: Tensor) -> tuple[State, Takings]:
+    def _update_items(self, state: State, after: State, choice: UserOutcome, action: Tensor) -> tuple[State, ItemOutcome]:
         """Responses reach the items; served boosts are paid for; budgets, deaths, wear-out; whom items court next."""
         if kernels.usable(state.key):
             heard = None if self.rules.formula else self._heard(state, choice)
@@ -282,10 +282,10 @@ class Market:
         after = replace(after, energy=energy, alive=alive, wearout=wearout, popularity=state.popularity + clicks)
         after, illegal = self._place_boosts(state, after, action)
         own = state.population.margin * clicks - cost
-        return after, Takings(clicks, cost, own, state.alive != after.alive, illegal)
+        return after, ItemOutcome(clicks, cost, own, state.alive != after.alive, illegal)
 
-    def _move_items(self, state: State, after: State, choice: Choice,
-                    action: Tensor) -> tuple[State, Takings, Outcome | None]:
+    def _move_items(self, state: State, after: State, choice: UserOutcome,
+                    action: Tensor) -> tuple[State, ItemOutcome, Outcome | None]:
         """Everything of items, then the tables of mechanisms, which may have given items levels to choose."""
         mechanisms, illegal = self.rules.mechanisms, None
         if not mechanisms:
@@ -293,12 +293,12 @@ class Market:
         if mechanisms.num_levels:
             action, illegal = _legal(action, item_mask(self.rules, state))
         moves = mechanisms.moves(action)
-        after, takings = self._update_items(state, after, choice, moves.boost)
-        takings = takings if illegal is None else replace(takings, illegal=illegal)
-        outcome = mechanisms.outcome(state, choice, takings.clicks, moves, after.alive)
-        return mechanisms.update(state, after, outcome), takings, outcome
+        after, item_outcome = self._update_items(state, after, choice, moves.boost)
+        item_outcome = item_outcome if illegal is None else replace(item_outcome, illegal=illegal)
+        outcome = mechanisms.outcome(state, choice, item_outcome.clicks, moves, after.alive)
+        return mechanisms.update(state, after, outcome), item_outcome, outcome
 
-    def _heard(self, state: State, choice: Choice) -> Tensor:
+    def _heard(self, state: State, choice: UserOutcome) -> Tensor:
         """Responses to each item from each segment, float32 ``[B, I, C]``."""
         cell = cell_of(choice.item, state.population.segment, self.config.num_segments)
         return torch.zeros_like(state.wearout).flatten(1).scatter_add_(
@@ -316,25 +316,25 @@ class Market:
     def _update_slates(self, state: State) -> State:
         return state.with_slate(build_slates(self.rules, state))
 
-    def _account(self, state: State, after: State, choice: Choice, takings: Takings,
+    def _account(self, state: State, after: State, choice: UserOutcome, item_outcome: ItemOutcome,
                  outcome: Outcome | None) -> Step:
         """Rewards of both sides, and the agents that are gone for good."""
         gone = state.active != after.active if self.config.return_rate == 0.0 else torch.zeros_like(after.active)
         step = Step(
             user_reward=choice.response,
-            item_reward=takings.own,
+            item_reward=item_outcome.own,
             user_own=choice.response,
-            item_own=takings.own,
+            item_own=item_outcome.own,
             chosen=choice.item,
             position=choice.position,
             response=choice.response,
-            item_response=takings.clicks,
-            cost=takings.cost,
+            item_response=item_outcome.clicks,
+            cost=item_outcome.cost,
             user_terminated=gone,
-            item_terminated=takings.terminated,
+            item_terminated=item_outcome.terminated,
             truncated=after.time >= self.config.horizon,
             illegal_users=choice.illegal,
-            illegal_items=takings.illegal,
+            illegal_items=item_outcome.illegal,
         )
         return self._rewarded(state, after, step, outcome)
 
@@ -392,13 +392,13 @@ def _keys(numbers: Tensor, seed: int | Sequence[int]) -> Tensor:
 
 
 def _chosen(rules: Rules, state: State, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """``Choice.position``, ``item`` and ``illegal``: actions that the mask forbids become a skip, and are counted."""
+    """``UserOutcome.position``, ``item`` and ``illegal``: actions that the mask forbids become a skip, and are counted."""
     position, illegal = _legal(action, user_mask(rules, state))
     item = state.slate.items.gather(2, (position - 1).clamp(min=0).unsqueeze(2)).squeeze(2)
     return position, item, illegal
 
 
-def _remember(state: State, choice: Choice) -> State:
+def _remember(state: State, choice: UserOutcome) -> State:
     """The newest step enters users' histories, the oldest drops out."""
     if state.taken.shape[2] == 0:
         return state

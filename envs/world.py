@@ -368,7 +368,7 @@ class State(WorldRecord):
 
 
 @dataclass(frozen=True)
-class Choice(WorldRecord):
+class UserOutcome(WorldRecord):
     """What users did in one step.
 
     Attributes:
@@ -385,7 +385,7 @@ class Choice(WorldRecord):
 
 
 @dataclass(frozen=True)
-class Takings(WorldRecord):
+class ItemOutcome(WorldRecord):
     """What one step brought the items.
 
     Attributes:

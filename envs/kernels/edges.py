@@ -19,7 +19,7 @@ from interplay.envs.kernels import compiled, deserved, loops_of
 from interplay.envs.noise import Stream, polar
 from interplay.envs.rules import Rules
 from interplay.envs.types import FEATURE_BOUND
-from interplay.envs.world import Choice, Slate, State, Step, Takings, View, take
+from interplay.envs.world import ItemOutcome, Slate, State, Step, UserOutcome, View, take
 
 _NOTHING = np.empty((1, 0, 0), np.float32)
 _STREAMS = int(Stream.RESPONSE), int(Stream.RETURN)
@@ -50,7 +50,7 @@ def play(rules: Rules, state: State, user_action: Tensor | NDArray[np.int64],
     return state.of_next(new, time + np.int32(1), taste, k.step.table("log_boosts", out)), Step.of_packed(out)
 
 
-def respond(rules: Rules, state: State, action: Tensor, extra: Tensor | None) -> tuple[Choice, list[list[int]]]:
+def respond(rules: Rules, state: State, action: Tensor, extra: Tensor | None) -> tuple[UserOutcome, list[list[int]]]:
     """What users take, and how they respond. Rates are added up in another order than torch does it.
 
     Args:
@@ -71,11 +71,11 @@ def respond(rules: Rules, state: State, action: Tensor, extra: Tensor | None) ->
         *state.slate.arrays("items", "valid"), *state.population.arrays("segment", "item_rows", "weight"),
         *state.arrays("active", "mood", "satiation", "user_vector", "wearout"), rules.constants.examination,
         _NOTHING[0] if extra is None else _array(extra), position, item, illegal, response, close)
-    choice = Choice.of(position=position, item=item, illegal=_counted(illegal, forbidden), response=response)
+    choice = UserOutcome.of(position=position, item=item, illegal=_counted(illegal, forbidden), response=response)
     return choice, np.argwhere(close).tolist() if unsure else []
 
 
-def update_users(rules: Rules, state: State, choice: Choice) -> State:
+def update_users(rules: Rules, state: State, choice: UserOutcome) -> State:
     """Satiation, mood, taste, who leaves and returns, and what users remember."""
     c = rules.config
     old = state.arrays("mood", "satiation", "active", "taken", "responses")
@@ -93,8 +93,8 @@ def update_users(rules: Rules, state: State, choice: Choice) -> State:
     return state.changed(time=state.arrays("time")[0] + np.int32(1), **new)
 
 
-def update_items(rules: Rules, state: State, after: State, choice: Choice, action: Tensor,
-                 heard: Tensor | None) -> tuple[State, Takings]:
+def update_items(rules: Rules, state: State, after: State, choice: UserOutcome, action: Tensor,
+                 heard: Tensor | None) -> tuple[State, ItemOutcome]:
     """Responses reach the items: budgets, deaths, wear-out, popularity; and whom items court users with next.
 
     Args:
@@ -121,7 +121,7 @@ def update_items(rules: Rules, state: State, after: State, choice: Choice, actio
         people.sizes(segments)[0], rules.constants.cost,
         *state.arrays("boost_level", "energy", "alive", "wearout", "popularity"), wanted, clicks, cost, own, terminated,
         illegal, *new.values())
-    return after.changed(**new), Takings.of(clicks=clicks, cost=cost, own=own, terminated=terminated,
+    return after.changed(**new), ItemOutcome.of(clicks=clicks, cost=cost, own=own, terminated=terminated,
                                             illegal=_counted(illegal, forbidden))
 
 

@@ -13,7 +13,7 @@ from interplay.envs.checking import shown
 from interplay.envs.config import MarketConfig
 from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
 from interplay.envs.types import FEATURE_BOUND, InterplayError
-from interplay.envs.world import Choice, State, Tables
+from interplay.envs.world import State, Tables, UserOutcome
 
 _HOOKS = ("shift", "slate_score", "user_reward", "item_reward", "see_users", "see_items", "allowed_slots",
           "allowed_levels")
@@ -143,7 +143,7 @@ class ActiveMechanisms:
         return ItemMoves(torch.where(boosts, 1 + segment * self._num_boosts + level, zero),
                          torch.where(other, level - self._num_boosts + 1, zero), torch.where(other, segment, zero))
 
-    def outcome(self, state: State, choice: Choice, demand: Tensor, moves: ItemMoves, alive: Tensor) -> Outcome:
+    def outcome(self, state: State, choice: UserOutcome, demand: Tensor, moves: ItemMoves, alive: Tensor) -> Outcome:
         """What hooks see of a step. An item that has died in it, by ``alive``, chooses no level any more."""
         levels, first = {}, 1
         level = torch.where(alive, moves.level, 0)

@@ -23,7 +23,7 @@ from interplay.envs.presets import find_preset
 from interplay.envs.slates import build_slates
 from interplay.envs.threads import set_num_threads
 from interplay.envs.types import SIDES
-from interplay.envs.world import Choice, Slate, State
+from interplay.envs.world import Slate, State, UserOutcome
 
 pytest.importorskip("numba")
 
@@ -238,7 +238,7 @@ def test_responses_that_rounding_could_change_are_left_to_torch(monkeypatch: pyt
     action = torch.ones(2, 64, dtype=torch.int64)
     respond, rest = edges.respond, torch.zeros(2, 32, dtype=torch.int64)
 
-    def wrong(*arguments: Any) -> tuple[Choice, list[list[int]]]:
+    def wrong(*arguments: Any) -> tuple[UserOutcome, list[list[int]]]:
         choice, _ = respond(*arguments)
         return (replace(choice, response=1.0 - choice.response),
                 [[world, user] for world in range(2) for user in range(64)])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from interplay.envs.presets import find_preset
-from interplay.envs.world import Choice, State
+from interplay.envs.world import State, UserOutcome
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_what_is_changed_is_known_anew_and_the_rest_as_it_was(state: State) -> N
 def test_a_record_of_arrays_is_one_of_tensors() -> None:
     response = np.ones((1, 2), np.float32)
     numbers = np.zeros((1, 2), np.int64)
-    choice = Choice.of(position=numbers, item=numbers, illegal=np.zeros(1, np.int64), response=response)
+    choice = UserOutcome.of(position=numbers, item=numbers, illegal=np.zeros(1, np.int64), response=response)
     assert torch.equal(choice.response, torch.ones(1, 2))
     assert choice.arrays("response")[0] is response
 
