@@ -264,7 +264,8 @@ class Market:
             taste = taste + c.drift_noise * normal(state.key, state.time, Stream.DRIFT, shape)
         return unit(taste)
 
-    def _update_items(self, state: State, after: State, choice: UserOutcome, action: Tensor) -> tuple[State, ItemOutcome]:
+    def _update_items(self, state: State, after: State, choice: UserOutcome,
+                      action: Tensor) -> tuple[State, ItemOutcome]:
         """Responses reach the items; served boosts are paid for; budgets, deaths, wear-out; whom items court next."""
         if kernels.usable(state.key):
             heard = None if self.rules.formula else self._heard(state, choice)
@@ -392,7 +393,7 @@ def _keys(numbers: Tensor, seed: int | Sequence[int]) -> Tensor:
 
 
 def _chosen(rules: Rules, state: State, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """``UserOutcome.position``, ``item`` and ``illegal``: actions that the mask forbids become a skip, and are counted."""
+    """``UserOutcome.position``, ``item`` and ``illegal``. Forbidden actions become a skip and are counted."""
     position, illegal = _legal(action, user_mask(rules, state))
     item = state.slate.items.gather(2, (position - 1).clamp(min=0).unsqueeze(2)).squeeze(2)
     return position, item, illegal

@@ -10,7 +10,7 @@ import torch
 from interplay.agents import JointAgent, Setting, find_agent
 from interplay.envs.market import Market
 from interplay.envs.types import SIDES
-from interplay.experiments.loop.cast import Cast
+from interplay.experiments.loop.players import Players
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 """Real logs, beside the checkout; tests that need one skip where it is missing."""
@@ -23,19 +23,19 @@ def one_thread() -> None:
 
 
 @pytest.fixture
-def cast_of() -> Callable[..., Cast]:
-    """Makes a cast in which an agent plays all that it can of users and items, or else the platform."""
+def players_of() -> Callable[..., Players]:
+    """Makes players in which an agent plays all that it can of users and items, or else the platform."""
 
-    def make(name: str, market: Market, setting: Setting, options: Callable[[type], Any]) -> Cast:
+    def make(name: str, market: Market, setting: Setting, options: Callable[[type], Any]) -> Players:
         kind = find_agent(name)
         if issubclass(kind, JointAgent):
-            return Cast(dict.fromkeys(SIDES, kind(market.specs, setting, options(kind))))
+            return Players(dict.fromkeys(SIDES, kind(market.specs, setting, options(kind))))
         sides = [side for side in SIDES if side in kind.plays]
         players = {side: kind(market.specs[side], setting, options(kind)) if side in sides
                    else find_agent("random")(market.specs[side], setting) for side in SIDES}
         if not sides:
             players["platform"] = kind(market.platform_spec, setting, options(kind))
-        return Cast(players)
+        return Players(players)
 
     return make
 

@@ -35,14 +35,14 @@ def small(kind):
 
 @pytest.mark.parametrize("preset", ["kale-partial", "town", "viability", "contest"])
 @pytest.mark.parametrize("name", agents())
-def test_a_training_iteration_never_touches_the_host(name, preset, cast_of):
+def test_a_training_iteration_never_touches_the_host(name, preset, players_of):
     """``q-learning`` fits clusters, which it does once and on the host, after these steps."""
     market = find_preset(preset).market("meta")
-    cast = cast_of(name, market, Setting(seed=1, device=market.device, total_steps=10), small)
-    now = look(market, cast, market.reset([0, 1]))
+    players = players_of(name, market, Setting(seed=1, device=market.device, total_steps=10), small)
+    now = look(market, players, market.reset([0, 1]))
     losses = set()
     for _ in range(3):
-        now, step, metrics = iterate(market, cast, now)
+        now, step, metrics = iterate(market, players, now)
         losses |= {metric for metric in metrics if metric.endswith("/loss")}
     assert {tensor.device.type for tensor in [*now.state.tensors(), *step.tensors()]} == {"meta"}
     if set(SMALL) & set(find_agent(name).Options.__dataclass_fields__):

@@ -23,7 +23,7 @@ from interplay.experiments.benchmark.curves import CURVES, exploring
 from interplay.experiments.benchmark.plots import curves_picture, gathered, scores_picture
 from interplay.experiments.benchmark.scores import SCORES
 from interplay.experiments.common.pictures import Picture
-from interplay.experiments.loop.game import LOGGED_TRAINING
+from interplay.experiments.loop.task import LOGGED_TRAINING
 
 
 class BenchmarkOptions(TypedDict, total=False):

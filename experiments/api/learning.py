@@ -8,7 +8,7 @@ import numpy as np
 
 from interplay.experiments.common.pictures import Picture
 from interplay.experiments.evaluate.evaluation import Report
-from interplay.experiments.loop.cast import PLACKETT_LUCE
+from interplay.experiments.loop.players import PLACKETT_LUCE
 from interplay.experiments.loop.run import Run
 from interplay.experiments.loop.tracking import HELD_OUT
 
@@ -40,7 +40,7 @@ def learning_picture(run: Run, report: Report, path: Path | None) -> Picture:
     axis.set_xlabel("steps of worlds")
     axis.set_ylabel("return of all users")
     players = [f"{side} {agent}" for side, agent in report.score.names().items() if agent != PLACKETT_LUCE]
-    axis.set_title(f"{run.game.name}: {', '.join(players)}", fontsize=10, loc="left")
+    axis.set_title(f"{run.task.name}: {', '.join(players)}", fontsize=10, loc="left")
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=8)
     return figure.write(path)

@@ -26,11 +26,11 @@ from interplay.experiments.common.threads import working_threads
 from interplay.experiments.evaluate.evaluation import Report, Score, evaluate, report, stand_in
 from interplay.experiments.evaluate.finishing import train_and_evaluate
 from interplay.experiments.loop.callbacks import Callback
-from interplay.experiments.loop.cast import PLACKETT_LUCE, check_plays
-from interplay.experiments.loop.game import recommended
+from interplay.experiments.loop.players import PLACKETT_LUCE, check_plays
 from interplay.experiments.loop.progress import Progress
 from interplay.experiments.loop.run import BEST, CHECKPOINT
 from interplay.experiments.loop.run import Run as Training
+from interplay.experiments.loop.task import recommended
 from interplay.experiments.recommend.recommending import catalogue_of
 
 MarketLike = str | Preset | PresetMarket | Log
@@ -138,7 +138,7 @@ class Run:
         if self._score is None:
             run = self._training
             with working_threads(run.settings.threads):
-                self._score = report(run.game.held_out, run.cast, run.game.training.eval_worlds, run.settings.seed)
+                self._score = report(run.task.held_out, run.players, run.task.training.eval_worlds, run.settings.seed)
         return self._score
 
     def evaluate(self, worlds: int | None = None, *, users: str | None = None, items: str | None = None,
@@ -155,14 +155,14 @@ class Run:
             InterplayError: there is no such agent, it would have to learn first, or it does not play that side.
         """
         check_value("worlds", worlds, Many | None)
-        run, cast = self._training, self._training.cast.copied()
+        run, players = self._training, self._training.players.copied()
         others: dict[Side, str | None] = {"users": users, "items": items, "platform": platform}
         for side, name in others.items():
             if name is not None:
                 _check_ready(side, name)
-                cast = cast.replaced(side, stand_in(run.game.market, side, name, run.settings.seed))
+                players = players.replaced(side, stand_in(run.task.market, side, name, run.settings.seed))
         with working_threads(run.settings.threads):
-            return evaluate(run.game.held_out, cast, worlds or run.game.training.eval_worlds)
+            return evaluate(run.task.held_out, players, worlds or run.task.training.eval_worlds)
 
     @property
     def curve(self) -> pl.DataFrame:

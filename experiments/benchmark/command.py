@@ -24,8 +24,8 @@ from interplay.experiments.common.options import make_options, parse_pairs, spli
 from interplay.experiments.common.settings import NO_LOG, LoggedMarketSettings, Pairs, TrainSettings
 from interplay.experiments.common.stopping import Stopped
 from interplay.experiments.common.workers import usable_cores
-from interplay.experiments.loop.cast import PLACKETT_LUCE, check_plays
-from interplay.experiments.loop.game import make_game, name_of, recommended, with_agents
+from interplay.experiments.loop.players import PLACKETT_LUCE, check_plays
+from interplay.experiments.loop.task import make_task, name_of, recommended, with_agents
 from interplay.experiments.representation.pretrained import run_for
 
 _SEEDS = 5  # where no preset recommends a number
@@ -188,7 +188,7 @@ def _markets(settings: BenchmarkSettings) -> Iterator[TrainSettings]:
     if settings.log is not None:
         markets = [whole] if settings.encoder is None else [replace(whole, encoder=None), whole]
     for market in markets:
-        make_game(market, torch.device("cpu"))
+        make_task(market, torch.device("cpu"))
         yield market
 
 

@@ -19,8 +19,8 @@ from interplay.experiments.common.serialising import as_values
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.workers import Ended, worked
 from interplay.experiments.evaluate.finishing import train_and_evaluate
-from interplay.experiments.loop.game import recommended
 from interplay.experiments.loop.run import CHECKPOINT, CONFIG, RESULTS
+from interplay.experiments.loop.task import recommended
 
 RUNS = "runs"
 ERROR = "error.txt"

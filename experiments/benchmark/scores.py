@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from interplay.envs.types import InterplayError, Side
 from interplay.experiments.common.settings import OPTION_OF
 from interplay.experiments.common.statistics import check_finite
-from interplay.experiments.loop.cast import PLACKETT_LUCE
+from interplay.experiments.loop.players import PLACKETT_LUCE
 from interplay.experiments.loop.run import RESULTS
 
 SCORES = "scores.csv"

@@ -43,13 +43,13 @@ def command(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | None 
                              "run.market.parquet")
     loaded = Run.load(run, device, allow_code)
     if eval_worlds is not None:
-        loaded.game = loaded.game._replace(training=replace(loaded.game.training, eval_worlds=eval_worlds))
-    market, worlds = loaded.game.held_out, loaded.game.training.eval_worlds
+        loaded.task = loaded.task._replace(training=replace(loaded.task.training, eval_worlds=eval_worlds))
+    market, worlds = loaded.task.held_out, loaded.task.training.eval_worlds
     recorder = None if export is None else Recorder(market)
-    found = report(market, loaded.cast, worlds, loaded.settings.seed, None if explore else recorder)
+    found = report(market, loaded.players, worlds, loaded.settings.seed, None if explore else recorder)
     print(report_table(loaded, found))
     if recorder is not None and export is not None:
         if explore:
-            evaluate(market, loaded.cast, worlds, recorder, explore=True)
+            evaluate(market, loaded.players, worlds, recorder, explore=True)
         recorder.write(export)
         print(f"wrote {export}")

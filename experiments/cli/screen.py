@@ -11,6 +11,6 @@ class Announce(Callback):
 
     def begin(self, run: Run) -> None:
         """Print it."""
-        if run.game.summary:
-            print("\n".join([run.game.summary, *run.notes]))
+        if run.task.summary:
+            print("\n".join([run.task.summary, *run.notes]))
         print(f"run: {run.folder}")

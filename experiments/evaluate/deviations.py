@@ -30,44 +30,44 @@ from interplay.experiments.exact.oracles import (
     contest_game,
     single_user_game,
 )
-from interplay.experiments.loop.cast import Cast
 from interplay.experiments.loop.play import look
+from interplay.experiments.loop.players import Players
 
 Array = NDArray[np.float64]
 Actions = NDArray[np.int64]
 
 
-def best_response_gap(market: Market, cast: Cast) -> float | None:
+def best_response_gap(market: Market, players: Players) -> float | None:
     """The largest gain in own return, per episode, that any single agent has from its best response.
 
     Args:
         market: a game that ``oracles`` recognises.
-        cast: the agents, which do not explore.
+        players: the agents, which do not explore.
 
     Returns:
         None where the game is not such a one, or a policy acts on more than its state.
     """
     single, budgets, contest = single_user_game(market), budget_game(market), contest_game(market)
     if single is not None:
-        return _of_user(market, cast, single)
+        return _of_user(market, players, single)
     if budgets is not None:
-        return _of_users(market, cast, budgets)
-    return None if contest is None else _of_items(market, cast, contest)
+        return _of_users(market, players, budgets)
+    return None if contest is None else _of_items(market, players, contest)
 
 
-def _of_user(market: Market, cast: Cast, game: SingleUserGame) -> float | None:
+def _of_user(market: Market, players: Players, game: SingleUserGame) -> float | None:
     """The optimum less the policy's own value."""
     count = len(game.mood)
     state = replace(market.reset(range(count)), satiation=_column(game.satiation.T, market), mood=_column(
         game.mood, market))
-    action = _tabulated(market, cast, state, "users")
+    action = _tabulated(market, players, state, "users")
     if action is None:
         return None
     own = game.value(lambda values: values[action[:, 0], np.arange(count)])
     return game.value(best_response) - own
 
 
-def _of_users(market: Market, cast: Cast, game: BudgetGame) -> float | None:
+def _of_users(market: Market, players: Players, game: BudgetGame) -> float | None:
     """Each user's best response to the others, over all pairs of budgets."""
     size = game.units(game.most) + 1
     grid = np.array(list(product(range(size), repeat=market.config.num_items)))
@@ -75,7 +75,7 @@ def _of_users(market: Market, cast: Cast, game: BudgetGame) -> float | None:
     start = market.reset(range(len(grid)))
     state = replace(start, energy=energy, alive=energy > 0.0)
     state = replace(state, slate=replace(start.slate, valid=state.alive.unsqueeze(1).expand_as(start.slate.valid)))
-    action = _tabulated(market, cast, state, "users")
+    action = _tabulated(market, players, state, "users")
     if action is None:
         return None
     action = np.where((action > 0) & np.take_along_axis(grid > 0, np.maximum(action - 1, 0), 1), action, 0)
@@ -104,12 +104,12 @@ def _paid(game: BudgetGame) -> Actions:
     return np.rint(game.rate / BUDGET_UNIT).astype(np.int64)
 
 
-def _of_items(market: Market, cast: Cast, game: ContestGame) -> float | None:
+def _of_items(market: Market, players: Players, game: ContestGame) -> float | None:
     """Each item's best response to the others, over all combinations of boosts that are being served."""
     grid = np.array(list(product(range(len(game.levels)), repeat=game.num_items)))
     level = torch.tensor(grid, device=market.device)
     state = replace(market.reset(range(len(grid))), boost_level=level, boost_segment=torch.zeros_like(level))
-    action, taken = _tabulated(market, cast, state, "items"), _tabulated(market, cast, state, "users")
+    action, taken = _tabulated(market, players, state, "items"), _tabulated(market, players, state, "users")
     if action is None or taken is None or (taken != 1).any():
         return None
     boost = game.levels[grid]
@@ -140,7 +140,7 @@ def _gap(reward: Array, following: Actions, action: Actions, start: int, horizon
 
 
 @torch.no_grad()
-def _tabulated(market: Market, cast: Cast, state: State, side: Side) -> Actions | None:
+def _tabulated(market: Market, players: Players, state: State, side: Side) -> Actions | None:
     """Actions ``[states, N]`` of one side; None if they change with what is no part of the game."""
     found: list[Actions] = []
     for past in (0.0, 1.0):
@@ -148,7 +148,7 @@ def _tabulated(market: Market, cast: Cast, state: State, side: Side) -> Actions 
         popularity = past * uniform(state.key, 0, Stream.ACTION, tuple(state.popularity.shape[1:]))
         wearout = past * uniform(state.key, 1, Stream.ACTION, tuple(state.wearout.shape[1:]))
         other = replace(state, popularity=state.popularity + popularity, wearout=state.wearout + wearout)
-        found.append(cast.act(look(market, cast, other).seen, explore=False)[side].cpu().numpy())
+        found.append(players.act(look(market, players, other).seen, explore=False)[side].cpu().numpy())
     return found[0] if (found[0] == found[1]).all() else None
 
 

@@ -34,13 +34,13 @@ class Evaluate(Callback):
         """Evaluate, if it is time to."""
         every = run.settings.eval_every if self.every is None else self.every
         if every and (run.episode + 1) % every == 0:
-            worlds = run.game.training.eval_worlds if self.worlds is None else self.worlds
-            figures |= _figures(run, evaluate(run.game.held_out, run.cast.copied(), worlds))
+            worlds = run.task.training.eval_worlds if self.worlds is None else self.worlds
+            figures |= _figures(run, evaluate(run.task.held_out, run.players.copied(), worlds))
             self._compare(run, figures)
 
     def _compare(self, run: Run, figures: dict[str, float]) -> None:
         """Keep the best, and stop if none was better for long. The curve has the earlier ones, also after a resume."""
-        name = f"{HELD_OUT}{_RETURNS[run.game.training.side]}"
+        name = f"{HELD_OUT}{_RETURNS[run.task.training.side]}"
         before, now = [row[name] for row in run.curve if name in row], figures[name]
         if self.best and now > max(before, default=float("-inf")):
             run.save(BEST)
@@ -51,5 +51,5 @@ class Evaluate(Callback):
 
 def _figures(run: Run, score: Score) -> dict[str, float]:
     """Returns, and the figure by which the market compares agents."""
-    names = dict.fromkeys(["user_return", "item_return", run.game.training.measure])
+    names = dict.fromkeys(["user_return", "item_return", run.task.training.measure])
     return {f"{HELD_OUT}{name}": getattr(score, name).mean for name in names}

@@ -18,8 +18,8 @@ from interplay.experiments.common.finite import check_market
 from interplay.experiments.common.statistics import Estimate, check_finite, gini, mean_estimate
 from interplay.experiments.evaluate.deviations import best_response_gap
 from interplay.experiments.exact.oracles import Oracle, greedy_is_optimal, solve
-from interplay.experiments.loop.cast import PLACKETT_LUCE, Cast
-from interplay.experiments.loop.play import Played, Tally, advance, look
+from interplay.experiments.loop.play import EpisodeStats, Played, advance, look
+from interplay.experiments.loop.players import PLACKETT_LUCE, Players
 
 HELD_OUT_SEED = (1 << 62) + 12_345
 """Seed of all evaluation worlds. Training may use any other seed."""
@@ -173,23 +173,23 @@ class Report:
         return "users" if self.score.platform == PLACKETT_LUCE else "platform"
 
 
-def report(market: Market, cast: Cast, num_worlds: int, seed: int, watch: Watch | None = None) -> Report:
-    """Evaluate ``cast`` and the baselines of each side that learns, of the platform if there is one, else of users.
+def report(market: Market, players: Players, num_worlds: int, seed: int, watch: Watch | None = None) -> Report:
+    """Evaluate ``players`` and the baselines of each side that learns, of the platform if there is one, else of users.
 
-    ``watch`` sees each step of ``cast`` itself, and none of a baseline.
+    ``watch`` sees each step of ``players`` itself, and none of a baseline.
     """
-    baselines = [evaluate(market, cast.replaced(side, stand_in(market, side, name, seed)), num_worlds)
-                 for side in _compared(cast) for name in BASELINES[side]]
+    baselines = [evaluate(market, players.replaced(side, stand_in(market, side, name, seed)), num_worlds)
+                 for side in _compared(players) for name in BASELINES[side]]
     # What is exact is so for slates that the market draws.
-    exact = (None, None) if cast.has_platform else (solve(market), best_response_gap(market, cast))
-    unnoticed = not cast.has_platform and cast.names()["items"] == "rest"
-    return Report(evaluate(market, cast, num_worlds, watch), tuple(baselines), *exact,
+    exact = (None, None) if players.has_platform else (solve(market), best_response_gap(market, players))
+    unnoticed = not players.has_platform and players.names()["items"] == "rest"
+    return Report(evaluate(market, players, num_worlds, watch), tuple(baselines), *exact,
                   unnoticed and greedy_is_optimal(market), not market.rules.mechanisms.have("user_reward"))
 
 
-def _compared(cast: Cast) -> list[Side]:
-    sides: list[Side] = ["users"] if cast["users"].learns or not cast.has_platform else []
-    return sides + (["items"] if cast["items"].learns else []) + (["platform"] if cast.has_platform else [])
+def _compared(players: Players) -> list[Side]:
+    sides: list[Side] = ["users"] if players["users"].learns or not players.has_platform else []
+    return sides + (["items"] if players["items"].learns else []) + (["platform"] if players.has_platform else [])
 
 
 def stand_in(market: Market, side: Side, name: str, seed: int) -> Player | None:
@@ -200,24 +200,25 @@ def stand_in(market: Market, side: Side, name: str, seed: int) -> Player | None:
 
 
 @torch.no_grad()
-def evaluate(market: Market, cast: Cast, num_worlds: int, watch: Watch | None = None, explore: bool = False) -> Score:
+def evaluate(market: Market, players: Players, num_worlds: int, watch: Watch | None = None,
+             explore: bool = False) -> Score:
     """Play one episode in each of the first ``num_worlds`` held-out worlds; ``watch`` sees it.
 
     Scores are of agents that do not explore; logs for off-policy evaluation are better of those that do.
     """
-    now = look(market, cast, market.reset(range(num_worlds), HELD_OUT_SEED), explore)
+    now = look(market, players, market.reset(range(num_worlds), HELD_OUT_SEED), explore)
     _check_population(now.state)
     check_market(market, now.state)
-    tally = Tally.empty(now.state)
+    stats = EpisodeStats.empty(now.state)
     for _ in range(market.config.horizon):
-        after, step, action = advance(market, cast, now, explore)
-        tally = tally.add(market, now.state, step)
+        after, step, action = advance(market, players, now, explore)
+        stats = stats.add(market, now.state, step)
         if watch is not None:
-            chances = {side: cast.log_propensity(side, now.seen[side], action[side], explore) for side in SIDES}
+            chances = {side: players.log_propensity(side, now.seen[side], action[side], explore) for side in SIDES}
             watch(Played(now, action, chances, step, after))
         now = after
     check_market(market, now.state)
-    return _score(cast, tally, now.state)
+    return _score(players, stats, now.state)
 
 
 def _check_population(state: State) -> None:
@@ -232,26 +233,26 @@ def _check_population(state: State) -> None:
                          "correct the market's behaviour")
 
 
-def _score(cast: Cast, tally: Tally, end: State) -> Score:
-    """The tally's sums as means over worlds."""
-    users, items = (x.double().sum(1) for x in (tally.user_return, tally.item_return))
+def _score(players: Players, stats: EpisodeStats, end: State) -> Score:
+    """The episode's sums as means over worlds."""
+    users, items = (x.double().sum(1) for x in (stats.user_return, stats.item_return))
     check_finite(torch.stack([users, items]).cpu().numpy(), "returns in the held-out worlds",
                  "correct the market's numbers or behaviour")
-    left, cost = tally.left | ~end.active, tally.cost.double().sum(1)
-    returned = tally.returned | (tally.left & end.active)
+    left, cost = stats.left | ~end.active, stats.cost.double().sum(1)
+    returned = stats.returned | (stats.left & end.active)
     leavers = left.sum(1)
     some = leavers > 0
     return Score(
-        **{str(side): name for side, name in cast.names().items()},
+        **{str(side): name for side, name in players.names().items()},
         user_return=_mean(users), item_return=_mean(items), welfare=_mean(users + items),
-        click_through=_mean(tally.responses / tally.taken.clamp(min=1.0)),
-        session_length=_mean(tally.session.mean(1)),
+        click_through=_mean(stats.responses / stats.taken.clamp(min=1.0)),
+        session_length=_mean(stats.session.mean(1)),
         users_stay=_mean(1.0 - left.double().mean(1)),
         users_return=_mean((returned.sum(1) / leavers)[some]) if bool(some.any()) else None,
-        coverage=_mean((tally.exposure > 0.0).double().mean(1)),
-        exposure_gini=mean_estimate([gini(row) for row in tally.exposure.cpu().numpy()]),
+        coverage=_mean((stats.exposure > 0.0).double().mean(1)),
+        exposure_gini=mean_estimate([gini(row) for row in stats.exposure.cpu().numpy()]),
         items_alive=_mean(end.alive.double().mean(1)),
-        mean_boost=_mean(tally.boost.mean(1) / max(1, int(tally.steps) - 1)),
+        mean_boost=_mean(stats.boost.mean(1) / max(1, int(stats.steps) - 1)),
         rent_dissipation=_mean(cost / (items + cost).clamp(min=1e-9)),
         of_worlds=tuple(users.tolist()))
 

@@ -47,7 +47,7 @@ class FinalEvaluation(Callback):
 
     def finished(self, run: Run) -> None:
         """Evaluate, and write results.json."""
-        self.report = found = report(run.game.held_out, run.cast, run.game.training.eval_worlds, run.settings.seed)
+        self.report = found = report(run.task.held_out, run.players, run.task.training.eval_worlds, run.settings.seed)
         score = found.score
         figures = {"user_return": score.user_return.mean, "item_return": score.item_return.mean,
                    "welfare": score.welfare.mean}
@@ -62,10 +62,10 @@ def results(run: Run, found: Report) -> dict[str, Any]:
     name, user_return = found.reference
     known = {} if found.oracle is None else {k: v for k, v in asdict(found.oracle).items() if v is not None}
     return {
-        "preset": run.game.name,
+        "preset": run.task.name,
         **{name: getattr(run.settings, name) for side, option in OPTION_OF.items() for name in (side, option)},
-        **({"rewards": run.game.rewards} if run.game.rewards else {}),
-        "seed": run.settings.seed, "device": run.game.market.device.type,
+        **({"rewards": run.task.rewards} if run.task.rewards else {}),
+        "seed": run.settings.seed, "device": run.task.market.device.type,
         "env_steps": run.env_steps, "agent_steps": run.agent_steps, "wall_seconds": round(run.wall_seconds, 3),
         "evaluation": found.score.as_dict(),
         "baselines": [score.as_dict() for score in found.baselines],
@@ -73,6 +73,6 @@ def results(run: Run, found: Report) -> dict[str, Any]:
                    "exact": found.oracle is not None} | known,
         "normalised_score": found.normalised_score,
         "best_response_gap": found.best_response_gap,
-        "training": asdict(run.game.training),
-        "options": {label: asdict(options) for label, options in run.cast.options().items()},
+        "training": asdict(run.task.training),
+        "options": {label: asdict(options) for label, options in run.players.options().items()},
     }

@@ -14,7 +14,7 @@ from interplay.experiments.loop.run import Run
 def report_table(run: Run, report: Report) -> str:
     """The evaluation of a run beside its baselines and its oracle."""
     # A column for the platform only where an agent fills the slates.
-    sides: tuple[Side, ...] = (*SIDES, "platform") if run.cast.has_platform else SIDES
+    sides: tuple[Side, ...] = (*SIDES, "platform") if run.players.has_platform else SIDES
     rows = [[*_row(score, sides), "" if score is report.score else str(report.score.less(score))]
             for score in (*report.baselines, report.score)]
     oracle = report.oracle
@@ -30,10 +30,10 @@ def report_table(run: Run, report: Report) -> str:
             f"{score:.3f}")
     if report.best_response_gap is not None:
         last += f"\nbest-response gap (what one agent could gain by deviating): {report.best_response_gap:.3f}"
-    worlds = (f"{run.game.training.eval_worlds} held-out worlds, exploration off; the last agents are the run's; "
+    worlds = (f"{run.task.training.eval_worlds} held-out worlds, exploration off; the last agents are the run's; "
               "clicks = responses for each item taken, stay = users who never left, alive = items at the end; "
               "run less it = user return of the run less that of the row, paired by world")
-    notes = [worlds, INTERVALS, *([run.game.rewards] if run.game.rewards else [])]
+    notes = [worlds, INTERVALS, *([run.task.rewards] if run.task.rewards else [])]
     return "\n".join([*notes, table(header, rows)]) + last
 
 

@@ -74,7 +74,7 @@ def _compared(settings: FidelitySettings) -> Compared:
     extras = read_extras(find_log(settings.log, settings.data_dir), parts.whole, settings.position_column)
     log = log_trace(parts.whole, scale, settings.gap, extras)
     run = _trained(settings)
-    played = play(run.game.market, run.cast, len(log), settings.most_worlds, run.game.training.num_worlds)
+    played = play(run.task.market, run.players, len(log), settings.most_worlds, run.task.training.num_worlds)
     notes = [parts.summary, _market_note(run, played, log), f"rewards  0 and 1 stand for {scale[0]:g} and {scale[1]:g}"]
     market = played.trace
     if extras.session is None and not times_known(parts.whole):
@@ -105,8 +105,8 @@ def _scale(settings: FidelitySettings, parts: Parts) -> tuple[float, float]:
 def _trained(settings: FidelitySettings) -> Run:
     """The agents, trained if any of them learns."""
     run = Run.start(settings.train_settings(), settings.out)
-    sides: tuple[Side, ...] = (*SIDES, "platform") if run.cast.has_platform else SIDES
-    learning = any(run.cast[side].learns for side in sides)
+    sides: tuple[Side, ...] = (*SIDES, "platform") if run.players.has_platform else SIDES
+    learning = any(run.players[side].learns for side in sides)
     if settings.episodes is not None and not learning:
         raise InterplayError(f"--episodes {settings.episodes} has no effect: no agent learns here: leave it out")
     if learning:
@@ -118,11 +118,11 @@ def _trained(settings: FidelitySettings) -> Run:
 
 
 def _market_note(run: Run, played: Played, log: Trace) -> str:
-    names, trace = run.cast.names(), played.trace
+    names, trace = run.players.names(), played.trace
     agents = ", ".join(f"{side}: {name}" for side, name in names.items())
     bound = "" if len(trace) >= len(log) else f"; fewer than the log's {len(log):,}, since most_worlds was reached"
-    return (f"market   {run.game.name} ({agents}): {len(trace):,} responses in {played.num_worlds} episodes of "
-            f"{run.game.market.config.horizon} steps, {played.skipped:,} skips{bound}")
+    return (f"market   {run.task.name} ({agents}): {len(trace):,} responses in {played.num_worlds} episodes of "
+            f"{run.task.market.config.horizon} steps, {played.skipped:,} skips{bound}")
 
 
 def _write(settings: FidelitySettings, findings: list[Finding], left_out: dict[str, str], notes: list[str]) -> None:

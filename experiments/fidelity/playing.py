@@ -14,8 +14,8 @@ from interplay.envs.types import InterplayError
 from interplay.envs.world import Step
 from interplay.experiments.evaluate.evaluation import HELD_OUT_SEED
 from interplay.experiments.fidelity.trace import Floats, Ints, Trace
-from interplay.experiments.loop.cast import Cast
-from interplay.experiments.loop.play import Moment, advance, look
+from interplay.experiments.loop.play import Snapshot, advance, look
+from interplay.experiments.loop.players import Players
 
 FIDELITY_SEED = HELD_OUT_SEED + 1
 """Seed of the worlds. Not that of evaluations, or a log that they exported would be compared with itself."""
@@ -47,7 +47,7 @@ class _Rows(NamedTuple):
 
 
 @torch.no_grad()
-def play(market: Market, cast: Cast, responses: int, most_worlds: int, batch: int = 1) -> Played:
+def play(market: Market, players: Players, responses: int, most_worlds: int, batch: int = 1) -> Played:
     """Whole episodes in held-out worlds, exploration off, until there are enough responses or worlds.
 
     A session is what a user took between coming and leaving in one episode. People of a log are the same in all
@@ -55,7 +55,7 @@ def play(market: Market, cast: Cast, responses: int, most_worlds: int, batch: in
 
     Args:
         market: the market.
-        cast: the agents.
+        players: the agents.
         responses: how many responses are wanted.
         most_worlds: where to stop without them.
         batch: worlds side by side.
@@ -67,7 +67,7 @@ def play(market: Market, cast: Cast, responses: int, most_worlds: int, batch: in
     found = skipped = worlds = 0
     while found < responses and worlds < most_worlds:
         count = min(batch, most_worlds - worlds)
-        rows, idle = _episode(market, cast, range(worlds, worlds + count))
+        rows, idle = _episode(market, players, range(worlds, worlds + count))
         parts.append(rows)
         found, skipped, worlds = found + len(rows.user), skipped + idle, worlds + count
     if found == 0:
@@ -76,11 +76,11 @@ def play(market: Market, cast: Cast, responses: int, most_worlds: int, batch: in
     return Played(_trace(market, rows, worlds), worlds, skipped)
 
 
-def _episode(market: Market, cast: Cast, worlds: range) -> tuple[_Rows, int]:
-    now = look(market, cast, market.reset(worlds, FIDELITY_SEED))
+def _episode(market: Market, players: Players, worlds: range) -> tuple[_Rows, int]:
+    now = look(market, players, market.reset(worlds, FIDELITY_SEED))
     steps: list[tuple[NDArray[np.generic], ...]] = []
     for _ in range(market.config.horizon):
-        after, step, _ = advance(market, cast, now, explore=False)
+        after, step, _ = advance(market, players, now, explore=False)
         steps.append(_columns(now, step))
         now = after
     chosen, position, response, active = (np.stack(column, axis=1) for column in zip(*steps, strict=True))
@@ -92,7 +92,7 @@ def _episode(market: Market, cast: Cast, worlds: range) -> tuple[_Rows, int]:
     return rows, int((active & ~taken).sum())
 
 
-def _columns(now: Moment, step: Step) -> tuple[NDArray[np.generic], ...]:
+def _columns(now: Snapshot, step: Step) -> tuple[NDArray[np.generic], ...]:
     """Of one step, each ``[B, U]``."""
     return tuple(x.cpu().numpy() for x in (step.chosen, step.position, step.response, now.state.active))
 

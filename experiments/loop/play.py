@@ -13,10 +13,10 @@ from interplay.envs.market import Market
 from interplay.envs.transitions import transitions
 from interplay.envs.types import SIDES, Observation, Side, TensorRecord
 from interplay.envs.world import State, Step
-from interplay.experiments.loop.cast import Cast
+from interplay.experiments.loop.players import Players
 
 
-class Moment(NamedTuple):
+class Snapshot(NamedTuple):
     """Worlds between two steps.
 
     Attributes:
@@ -34,63 +34,64 @@ class Played(NamedTuple):
     """One step of all worlds, for those that watch an evaluation.
 
     Attributes:
-        before: the moment that it started from.
+        before: the snapshot that it started from.
         action: what each side did, int64 ``[B, N]``.
         log_propensity: log-probability of each action, float32 ``[B, N]``; None where a player does not know.
         step: what happened.
-        after: the moment that followed; after the last step of an episode, the last that was seen of it.
+        after: the snapshot that followed; after the last step of an episode, the last that was seen of it.
     """
 
-    before: Moment
+    before: Snapshot
     action: dict[Side, Tensor]
     log_propensity: dict[Side, Tensor | None]
     step: Step
-    after: Moment
+    after: Snapshot
 
 
-def look(market: Market, cast: Cast, state: State, explore: bool = False, slots: Tensor | None = None) -> Moment:
+def look(market: Market, players: Players, state: State, explore: bool = False,
+         slots: Tensor | None = None) -> Snapshot:
     """Let a platform fill the slates, if there is one, and each side see ``state``.
 
     Only oracle baselines see the expected rewards.
 
     Args:
         market: the market.
-        cast: the agents.
+        players: the agents.
         state: the worlds.
         explore: whether the platform explores.
         slots: what it had filled the slates of ``state`` with, where that was decided before.
     """
     seen: dict[Side, Observation] = {}
-    if cast.has_platform:
-        seen["platform"] = market.observe(state, "platform", cast["platform"].sees_expected_reward)
-        offer = (cast.offer(seen["platform"], market.config.slate_size, explore) if slots is None
+    if players.has_platform:
+        seen["platform"] = market.observe(state, "platform", players["platform"].sees_expected_reward)
+        offer = (players.offer(seen["platform"], market.config.slate_size, explore) if slots is None
                  else Offer(slots, state.slate.log_propensity))
         slots, state = offer.slots, market.offer(state, *offer)
-    seen |= {side: market.observe(state, side, cast[side].sees_expected_reward) for side in SIDES}
-    return Moment(state, seen, slots)
+    seen |= {side: market.observe(state, side, players[side].sees_expected_reward) for side in SIDES}
+    return Snapshot(state, seen, slots)
 
 
-def advance(market: Market, cast: Cast, now: Moment,
-            explore: bool) -> tuple[Moment, Step, dict[Side, Tensor]]:
-    """Both sides act on what they see and the worlds go on: the next moment, what happened, and the actions."""
-    action = cast.act(now.seen, explore)
+def advance(market: Market, players: Players, now: Snapshot,
+            explore: bool) -> tuple[Snapshot, Step, dict[Side, Tensor]]:
+    """Both sides act on what they see and the worlds go on: the next snapshot, what happened, and the actions."""
+    action = players.act(now.seen, explore)
     state, step = market.step(now.state, action["users"], action["items"])
-    return look(market, cast, state, explore), step, action
+    return look(market, players, state, explore), step, action
 
 
-def iterate(market: Market, cast: Cast, now: Moment) -> tuple[Moment, Step, dict[str, Tensor]]:
+def iterate(market: Market, players: Players, now: Snapshot) -> tuple[Snapshot, Step, dict[str, Tensor]]:
     """One whole training iteration: act, step, and let both sides learn. Never touches the host.
 
     Returns:
-        The next moment, what happened, and the learners' metrics as ``users/loss`` and so on.
+        The next snapshot, what happened, and the learners' metrics as ``users/loss`` and so on.
     """
-    after, step, action = advance(market, cast, now, explore=True)
+    after, step, action = advance(market, players, now, explore=True)
     moved = transitions(market, now.state, now.seen, action, step, after.seen, now.slots)
-    return after, step, cast.learn(moved)
+    return after, step, players.learn(moved)
 
 
 @dataclass(frozen=True)
-class Tally(TensorRecord):
+class EpisodeStats(TensorRecord):
     """Sums over the steps of one episode so far, kept on the device.
 
     Attributes:
@@ -118,20 +119,20 @@ class Tally(TensorRecord):
     steps: Tensor
 
     @classmethod
-    def empty(cls, state: State) -> Tally:
+    def empty(cls, state: State) -> EpisodeStats:
         """Nothing yet."""
         users, items = torch.zeros_like(state.mood), torch.zeros_like(state.energy)
         never = torch.zeros_like(state.active)
         return cls(users, items, users[:, 0], users[:, 0], users, never, never, items, items, items,
                    torch.zeros_like(state.time[0]).long())
 
-    def add(self, market: Market, before: State, step: Step) -> Tally:
+    def add(self, market: Market, before: State, step: Step) -> EpisodeStats:
         """This and one step more. ``before`` is the state that the step started from."""
         left = self.left | ~before.active
         slate = before.slate
         shown = torch.zeros_like(self.exposure).scatter_add(1, slate.items.flatten(1), slate.valid.flatten(1).float())
         started = (self.steps > 0).float()  # no boost can be served in the first step
-        return Tally(
+        return EpisodeStats(
             self.user_return + step.user_own, self.item_return + step.item_own,
             self.taken + (step.position > 0).sum(1), self.responses + step.response.sum(1),
             self.session + ~left, left, self.returned | (self.left & before.active),

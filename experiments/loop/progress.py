@@ -21,14 +21,14 @@ class Progress(Callback):
         if self._run is not None:
             return
         self._run = run
-        per_step = run.game.training.num_worlds
-        total = run.episodes * run.game.market.config.horizon * per_step
+        per_step = run.task.training.num_worlds
+        total = run.episodes * run.task.market.config.horizon * per_step
         self._bar = tqdm(total=total, initial=run.env_steps, unit="step", mininterval=0.5)
 
     def stepped(self, run: Run) -> None:
         """Move it."""
         if run is self._run:
-            self._bar.update(run.game.training.num_worlds)
+            self._bar.update(run.task.training.num_worlds)
 
     def episode_ended(self, run: Run, figures: dict[str, float]) -> None:
         """Show the return."""

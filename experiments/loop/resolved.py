@@ -13,16 +13,16 @@ import torch
 import interplay
 from interplay.envs.config import by_dotted_name
 from interplay.experiments.common.saving import plain
-from interplay.experiments.loop.cast import Cast
-from interplay.experiments.loop.game import Game
+from interplay.experiments.loop.players import Players
+from interplay.experiments.loop.task import Task
 
 
-def resolved(game: Game, cast: Cast) -> dict[str, Any]:
+def resolved(task: Task, players: Players) -> dict[str, Any]:
     """Numbers of the training, the market and the agents, and versions, as JSON gives them back."""
     versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__,
                 "interplay": interplay.__version__}
-    found: dict[str, Any] = plain({"training": asdict(game.training), "market": asdict(game.market.config),
-                                   "options": {label: asdict(options) for label, options in cast.options().items()},
+    found: dict[str, Any] = plain({"training": asdict(task.training), "market": asdict(task.market.config),
+                                   "options": {label: asdict(options) for label, options in players.options().items()},
                                    "versions": versions})
     return found
 

@@ -29,17 +29,17 @@ from interplay.experiments.common.saving import (
 )
 from interplay.experiments.common.serialising import RESOLVED, to_json
 from interplay.experiments.common.settings import Device, TrainSettings, find_device
-from interplay.experiments.loop.cast import Cast
-from interplay.experiments.loop.game import Game, make_game, with_agents
-from interplay.experiments.loop.play import Moment, Tally, iterate, look
-from interplay.experiments.loop.players import make_cast
+from interplay.experiments.loop.make_players import make_players
+from interplay.experiments.loop.play import EpisodeStats, Snapshot, iterate, look
+from interplay.experiments.loop.players import Players
 from interplay.experiments.loop.resolved import differences, resolved
+from interplay.experiments.loop.task import Task, make_task, with_agents
 
 CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
 
 _COLUMNS = ("env_steps", "wall_seconds", "episode", "user_return", "item_return", "mean_boost")
 
-__all__ = ["BEST", "CHECKPOINT", "CONFIG", "RESULTS", "Run", "make_cast"]
+__all__ = ["BEST", "CHECKPOINT", "CONFIG", "RESULTS", "Run", "make_players"]
 
 
 @dataclass
@@ -49,10 +49,10 @@ class Run:
     Attributes:
         settings: what the user asked for.
         folder: where everything is written.
-        game: markets and recommended training.
-        cast: the agent of each side.
+        task: markets and recommended training.
+        players: the agent of each side.
         now: the worlds between two steps.
-        tally: sums of the episode under way.
+        stats: sums of the episode under way.
         episode: finished episodes.
         time: steps taken in the episode under way.
         wall_seconds: time spent training, over all resumptions.
@@ -67,10 +67,10 @@ class Run:
 
     settings: TrainSettings
     folder: Path
-    game: Game
-    cast: Cast
-    now: Moment
-    tally: Tally
+    task: Task
+    players: Players
+    now: Snapshot
+    stats: EpisodeStats
     episode: int = 0
     time: int = 0
     wall_seconds: float = 0.0
@@ -84,21 +84,21 @@ class Run:
     _warned: str = ""
 
     def __post_init__(self) -> None:
-        self.episodes = self.episodes or self.game.training.episodes
+        self.episodes = self.episodes or self.task.training.episodes
 
     @classmethod
     def start(cls, settings: TrainSettings, folder: Path) -> Self:
         """A run at its beginning."""
         device = find_device(settings.device)
         settings = with_agents(replace(settings, sizes_of=settings.sizes_of or _kind_of(device)))
-        game = make_game(settings, device)
-        cast = make_cast(settings, game)
+        task = make_task(settings, device)
+        players = make_players(settings, task)
         named = (settings.preset if settings.log is None else "", settings.users, settings.items, settings.platform,
                  *settings.mechanism)
         settings = replace(settings, code=tuple(code_digest(name) for name in named if name and ":" in name))
-        notes = () if game.pretrained is None else tuple(cast.warm_start(game.pretrained.pretrained()))
-        now = _first_moment(settings.seed, game, cast, 0)
-        run = cls(settings, folder, game, cast, now, Tally.empty(now.state), notes=notes)
+        notes = () if task.pretrained is None else tuple(players.warm_start(task.pretrained.pretrained()))
+        now = _first_snapshot(settings.seed, task, players, 0)
+        run = cls(settings, folder, task, players, now, EpisodeStats.empty(now.state), notes=notes)
         run.capture()
         return run
 
@@ -135,7 +135,7 @@ class Run:
         if run.settings.code != made.code:
             warnings.warn(f"code has changed since {str(folder)!r} was made: {', '.join(run.settings.code)}, was "
                           f"{', '.join(made.code)}", InterplayWarning, stacklevel=3)
-        _note_changes(folder, resolved(run.game, run.cast))
+        _note_changes(folder, resolved(run.task, run.players))
         if (folder / checkpoint).is_file():
             run._restore(folder / checkpoint)
         return run
@@ -153,12 +153,12 @@ class Run:
     @property
     def env_steps(self) -> int:
         """Steps of single worlds so far."""
-        return (self.episode * self.game.market.config.horizon + self.time) * self.game.training.num_worlds
+        return (self.episode * self.task.market.config.horizon + self.time) * self.task.training.num_worlds
 
     @property
     def agent_steps(self) -> int:
         """Steps of single agents so far."""
-        config = self.game.market.config
+        config = self.task.market.config
         return self.env_steps * (config.num_users + config.num_items)
 
     def step(self) -> dict[str, Tensor]:
@@ -171,15 +171,15 @@ class Run:
 
     def capture(self) -> None:
         """Do iterations by graphs from now on, if the settings ask for it."""
-        device, wanted = self.game.market.device, self.settings.capture
+        device, wanted = self.task.market.device, self.settings.capture
         if wanted == "off" or (wanted == "auto" and device.type != "cuda"):
             return
 
-        def put(worlds: tuple[Moment, Tally]) -> None:
-            self.now, self.tally = worlds
+        def put(worlds: tuple[Snapshot, EpisodeStats]) -> None:
+            self.now, self.stats = worlds
 
-        self._numbers = torch.arange(self.game.training.num_worlds, device=device)
-        self.captured = Captured(self.cast.players(), device, lambda: (self.now, self.tally), put)
+        self._numbers = torch.arange(self.task.training.num_worlds, device=device)
+        self.captured = Captured(self.players.each(), device, lambda: (self.now, self.stats), put)
 
     def _do(self, kind: str, work: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         if self.captured is None:
@@ -191,15 +191,15 @@ class Run:
         return metrics
 
     def _iterate(self) -> dict[str, Tensor]:
-        after, step, metrics = iterate(self.game.market, self.cast, self.now)
-        self.tally = self.tally.add(self.game.market, self.now.state, step)
+        after, step, metrics = iterate(self.task.market, self.players, self.now)
+        self.stats = self.stats.add(self.task.market, self.now.state, step)
         self.now = after
         return metrics
 
     @property
     def episode_ended(self) -> bool:
         """Whether the episode under way has reached its horizon."""
-        return self.time >= self.game.market.config.horizon
+        return self.time >= self.task.market.config.horizon
 
     def next_episode(self) -> None:
         """Begin the next episode, in worlds that have not been played."""
@@ -210,17 +210,18 @@ class Run:
         self._do("reset", self._begin)
 
     def _begin(self) -> dict[str, Tensor]:
-        """The first moment of the episode."""
+        """The first snapshot of the episode."""
         population = self.now.state.population
-        self.now = _first_moment(self.seeds or self.settings.seed, self.game, self.cast, self.episode, self._numbers)
-        self.tally = Tally.empty(self.now.state)
+        self.now = _first_snapshot(self.seeds or self.settings.seed, self.task, self.players, self.episode,
+                                   self._numbers)
+        self.stats = EpisodeStats.empty(self.now.state)
         if self.captured is not None:  # in memory there is room for what follows from it
             self.now.state.population.derive_as(population)
         return {}
 
     def write_config(self) -> None:
         """Write the settings, which ``load`` reads, and all numbers that follow from them."""
-        write_text(self.folder / CONFIG, to_json(self.settings, resolved(self.game, self.cast)))
+        write_text(self.folder / CONFIG, to_json(self.settings, resolved(self.task, self.players)))
 
     def save(self, name: str = CHECKPOINT) -> None:
         """Write the checkpoint, to a file of this name; the old one stays until the new one is whole.
@@ -230,23 +231,23 @@ class Run:
             OSError: it cannot be written.
         """
         self.refresh()
-        agents = self.cast.state_dict()
+        agents = self.players.state_dict()
         check_state(agents, f"after {self.env_steps} steps")
         save_checkpoint(self.folder / name, {
             "episode": self.episode, "time": self.time, "episodes": self.episodes, "wall_seconds": self.wall_seconds,
-            "state": self.now.state.state_dict(), "slots": self.now.slots, "tally": self.tally.state_dict(),
+            "state": self.now.state.state_dict(), "slots": self.now.slots, "stats": self.stats.state_dict(),
             "agents": agents, "curve": self.curve}, self._made_by())
 
     def _made_by(self) -> dict[str, str]:
-        return {CONFIG: digest_of_file(self.folder / CONFIG), "market": self.game.fingerprint}
+        return {CONFIG: digest_of_file(self.folder / CONFIG), "market": self.task.fingerprint}
 
     def _restore(self, path: Path) -> None:
-        saved = load_checkpoint(path, self._made_by(), self.game.market.device)
+        saved = load_checkpoint(path, self._made_by(), self.task.market.device)
         try:
-            self.cast.load_state_dict(saved["agents"])
+            self.players.load_state_dict(saved["agents"])
             state = self.now.state.loaded(saved["state"])
-            self.now = look(self.game.market, self.cast, state, slots=saved["slots"])
-            self.tally = self.tally.loaded(saved["tally"])
+            self.now = look(self.task.market, self.players, state, slots=saved["slots"])
+            self.stats = self.stats.loaded(saved["stats"])
             self.episode, self.time, self.wall_seconds = saved["episode"], saved["time"], saved["wall_seconds"]
             self.curve, self.episodes = [dict(row) for row in saved["curve"]], saved["episodes"]
             self.capture()
@@ -268,9 +269,9 @@ def _kind_of(device: torch.device) -> Literal["cpu", "cuda"]:
     return "cuda" if device.type == "cuda" else "cpu"
 
 
-def _first_moment(seed: int | tuple[int, ...], game: Game, cast: Cast, episode: int,
-                  numbers: Tensor | None = None) -> Moment:
+def _first_snapshot(seed: int | tuple[int, ...], task: Task, players: Players, episode: int,
+                  numbers: Tensor | None = None) -> Snapshot:
     """The worlds of an episode at its start; ``numbers`` are theirs, if they are on the device already."""
-    count = game.training.num_worlds
+    count = task.training.num_worlds
     worlds = range(episode * count, (episode + 1) * count) if numbers is None else numbers
-    return look(game.market, cast, game.market.reset(worlds, seed), explore=True)
+    return look(task.market, players, task.market.reset(worlds, seed), explore=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from interplay.agents.parts.seeds import Seeds, can_stack
 from interplay.envs.trees import tensors_of, with_tensors
-from interplay.experiments.loop.cast import Cast
+from interplay.experiments.loop.players import Players
 from interplay.experiments.loop.run import Run
 
 FEWEST_ON_CPU = 8
@@ -26,9 +26,9 @@ def groups(runs: Sequence[Run]) -> list[list[Run]]:
     different steps.
     """
     first = runs[0]
-    many = len(runs) >= (FEWEST_ON_CPU if first.game.market.device.type == "cpu" else 2)
+    many = len(runs) >= (FEWEST_ON_CPU if first.task.market.device.type == "cpu" else 2)
     alike = first.settings.log is None and all((run.episode, run.time) == (first.episode, first.time) for run in runs)
-    together = many and alike and can_stack([player for run in runs for player in run.cast.players()])
+    together = many and alike and can_stack([player for run in runs for player in run.players.each()])
     return [list(runs)] if together else [[run] for run in runs]
 
 
@@ -112,8 +112,8 @@ class Together:
     def _hand_over(self, run: Run, own: bool = False) -> None:
         """Let a run hold its worlds, and what its agents have learnt: ``own``, or for reading until the next step."""
         place, whole = self._places[id(run)], self._whole
-        run.now, run.tally = _part((whole.now, whole.tally), place, len(self._places), own)
-        for player, copies in zip(run.cast.players(), whole.cast.players(), strict=True):
+        run.now, run.stats = _part((whole.now, whole.stats), place, len(self._places), own)
+        for player, copies in zip(run.players.each(), whole.players.each(), strict=True):
             assert isinstance(copies, Seeds)
             copies.hand_over(place, player, own)
 
@@ -124,10 +124,10 @@ def _stay() -> None:
 
 def _stacked(runs: Sequence[Run]) -> Run:
     """The runs as one, whose agents are ``Seeds``."""
-    players = zip(*(run.cast.players() for run in runs), strict=True)
-    cast = Cast.of_players([Seeds(copies) for copies in players], runs[0].cast)
-    now, tally = _joined([(run.now, run.tally) for run in runs])
-    whole = replace(runs[0], cast=cast, now=now, tally=tally, seeds=tuple(run.settings.seed for run in runs),
+    copied = zip(*(run.players.each() for run in runs), strict=True)
+    players = Players.of_players([Seeds(copies) for copies in copied], runs[0].players)
+    now, stats = _joined([(run.now, run.stats) for run in runs])
+    whole = replace(runs[0], players=players, now=now, stats=stats, seeds=tuple(run.settings.seed for run in runs),
                     captured=None)
     whole.capture()
     return whole

@@ -38,20 +38,20 @@ def episode_figures(run: Run, metrics: Mapping[str, Tensor]) -> dict[str, float]
     Raises:
         InterplayError: one is not finite.
     """
-    tally, state = run.tally, run.now.state
-    exposure = tally.exposure.cpu().numpy()
+    stats, state = run.stats, run.now.state
+    exposure = stats.exposure.cpu().numpy()
     figures = {
-        "returns/users": float(tally.user_return.sum(1).mean()),
-        "returns/items": float(tally.item_return.sum(1).mean()),
-        "market/click_through": float(tally.responses.sum() / tally.taken.sum().clamp(min=1.0)),
+        "returns/users": float(stats.user_return.sum(1).mean()),
+        "returns/items": float(stats.item_return.sum(1).mean()),
+        "market/click_through": float(stats.responses.sum() / stats.taken.sum().clamp(min=1.0)),
         "market/exposure_gini": sum(gini(row) for row in exposure) / len(exposure),
         "market/live_items": float(state.alive.float().sum(1).mean()),
         "market/active_users": float(state.active.float().sum(1).mean()),
-        "market/mean_boost": float(tally.boost.mean() / max(1, run.time - 1)),
+        "market/mean_boost": float(stats.boost.mean() / max(1, run.time - 1)),
         "speed/agent_steps_per_second": run.agent_steps / max(1e-9, run.wall_seconds),
     }
     figures |= {name: float(value) for name, value in metrics.items()}
-    check_market(run.game.market, state)
+    check_market(run.task.market, state)
     check_figures(figures, f"after {run.env_steps} steps")
     return figures
 
@@ -66,8 +66,8 @@ class TensorBoard(Callback):
         self._every = max(1, run.episodes // _HISTOGRAMS)
         if run.env_steps == 0:
             self._writer.add_text("config", _code(as_values(run.settings)), 0)
-            self._writer.add_text("market", _code(asdict(run.game.market.config)), 0)
-            for label, options in run.cast.options().items():
+            self._writer.add_text("market", _code(asdict(run.task.market.config)), 0)
+            for label, options in run.players.options().items():
                 self._writer.add_text(f"agents/{label}", _code(asdict(options)), 0)
 
     def episode_ended(self, run: Run, figures: dict[str, float]) -> None:
@@ -78,10 +78,10 @@ class TensorBoard(Callback):
             self._histograms(run)
 
     def _histograms(self, run: Run) -> None:
-        tally, state = run.tally, run.now.state
-        for name, values in {"user_return": tally.user_return, "item_return": tally.item_return,
-                             "exposure": tally.exposure, "mood": state.mood, "satiation": state.satiation,
-                             "energy": state.energy, "boost": tally.boost / max(1, run.time - 1)}.items():
+        stats, state = run.stats, run.now.state
+        for name, values in {"user_return": stats.user_return, "item_return": stats.item_return,
+                             "exposure": stats.exposure, "mood": state.mood, "satiation": state.satiation,
+                             "energy": state.energy, "boost": stats.boost / max(1, run.time - 1)}.items():
             self._writer.add_histogram(f"histograms/{name}", values.float().cpu(), run.env_steps)
 
     def saving(self, run: Run) -> None:
@@ -140,10 +140,10 @@ def log_evaluation(run: Run, players: Mapping[str, str], figures: Mapping[str, f
         figures: by name.
     """
     found = {f"evaluation/{name}": value for name, value in figures.items()}
-    chosen: dict[str, Any] = {"market": run.game.name, **players,
-                              "seed": run.settings.seed, **asdict(replace(run.game.training, options={}))}
+    chosen: dict[str, Any] = {"market": run.task.name, **players,
+                              "seed": run.settings.seed, **asdict(replace(run.task.training, options={}))}
     chosen.pop("options")
-    for label, options in run.cast.options().items():
+    for label, options in run.players.options().items():
         chosen |= {f"{label}/{name}": value for name, value in asdict(options).items()}
     shutil.rmtree(run.folder / _EVALUATION, ignore_errors=True)  # an earlier one of this run
     with SummaryWriter(str(run.folder / _EVALUATION)) as writer:

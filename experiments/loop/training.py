@@ -130,5 +130,5 @@ def _opened(settings: TrainSettings) -> Iterator[Run]:
 
 def _default_name(run: Run) -> str:
     settings = run.settings
-    players = [str(settings.users), str(settings.items), *([str(settings.platform)] if run.cast.has_platform else [])]
-    return "-".join([run.game.name, *players, f"s{settings.seed}", time.strftime("%Y%m%d-%H%M%S")])
+    agents = [str(settings.users), str(settings.items), *([str(settings.platform)] if run.players.has_platform else [])]
+    return "-".join([run.task.name, *agents, f"s{settings.seed}", time.strftime("%Y%m%d-%H%M%S")])

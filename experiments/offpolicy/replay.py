@@ -20,8 +20,8 @@ from interplay.envs.types import InterplayError
 from interplay.envs.world import Slate, State
 from interplay.experiments.evaluate.evaluation import HELD_OUT_SEED
 from interplay.experiments.evaluate.export import context_of
-from interplay.experiments.loop.cast import Cast
 from interplay.experiments.loop.play import look
+from interplay.experiments.loop.players import Players
 from interplay.experiments.loop.run import Run
 from interplay.experiments.offpolicy.exported import Size, SlateLog
 from interplay.experiments.offpolicy.feedback import Floats
@@ -49,18 +49,18 @@ def run_slates(log: SlateLog, folder: Path, allow_code: bool = False) -> Floats:
         InterplayError: there is no such run, its platform leaves slates to chance, or its worlds are not the log's.
     """
     run = Run.load(folder, "cpu", allow_code)
-    return replayed(log, run.game.held_out, run.cast, str(folder))
+    return replayed(log, run.task.held_out, run.players, str(folder))
 
 
 @torch.no_grad()
-def replayed(log: SlateLog, market: Market, cast: Cast, name: str) -> Floats:
-    """The same for a cast in its market; ``name`` is for error messages."""
+def replayed(log: SlateLog, market: Market, players: Players, name: str) -> Floats:
+    """The same for players in their market; ``name`` is for error messages."""
     size = log.size()
     _check_size(log, size, market, name)
-    others = cast.replaced("platform", None)
+    others = players.replaced("platform", None)
     state, found = market.reset(range(size.worlds), HELD_OUT_SEED), []
     for step, logged in enumerate(_steps(log, size)):
-        found.append(_log_probability(market, cast, state, logged.slate, name))
+        found.append(_log_probability(market, players, state, logged.slate, name))
         now = look(market, others, replace(state, slate=logged.slate))
         _check_same(context_of(now.seen["users"]), logged.context, step, "what users saw", log, name)
         state, after = market.step(now.state, logged.position, others.act(now.seen, explore=False)["items"])
@@ -78,21 +78,21 @@ def _steps(log: SlateLog, size: Size) -> Iterator[_Logged]:
         yield _Logged(Slate(items.clamp(min=0), items >= 0, chance.float()), position, response, context)
 
 
-def _log_probability(market: Market, cast: Cast, state: State, slate: Slate, name: str) -> Floats:
+def _log_probability(market: Market, players: Players, state: State, slate: Slate, name: str) -> Floats:
     """Of the logged slates of one step, float64 ``[B * U]``."""
-    if not cast.has_platform and market.config.slate_order == "ranked":
+    if not players.has_platform and market.config.slate_order == "ranked":
         return drawn_log_probability(market.rules, state, slate)
-    theirs = _certain(market, cast, state, name) if cast.has_platform else state.slate
+    theirs = _certain(market, players, state, name) if players.has_platform else state.slate
     same = (theirs.valid == slate.valid) & ((theirs.items == slate.items) | ~slate.valid)
     return torch.where(same.all(2), 0.0, -torch.inf).double().flatten().numpy()
 
 
-def _certain(market: Market, cast: Cast, state: State, name: str) -> Slate:
+def _certain(market: Market, players: Players, state: State, name: str) -> Slate:
     """The slates that the platform fills, of which it must be certain."""
-    seen = market.observe(state, "platform", cast["platform"].sees_expected_reward)
-    offer = cast.offer(seen, market.config.slate_size, explore=False)
+    seen = market.observe(state, "platform", players["platform"].sees_expected_reward)
+    offer = players.offer(seen, market.config.slate_size, explore=False)
     if offer.log_propensity is None or bool((offer.log_propensity != 0.0).any()):
-        raise InterplayError(f"policy={name!r}: its platform, {cast.names()['platform']!r}, leaves slates to chance "
+        raise InterplayError(f"policy={name!r}: its platform, {players.names()['platform']!r}, leaves slates to chance "
                              "and does not say how likely the log's are: give a run whose platform is certain, such as "
                              "dqn's, or `uniform` for a random one")
     return market.offer(state, *offer).slate

@@ -29,12 +29,12 @@ class Preferences:
     """
 
     def __init__(self, run: Run) -> None:
-        if run.game.parts is None:
-            raise InterplayError(f"{str(run.folder)!r} played the preset {run.game.name!r}, which has no users or "
+        if run.task.parts is None:
+            raise InterplayError(f"{str(run.folder)!r} played the preset {run.task.name!r}, which has no users or "
                                  "items that lists could name: give a run on a log (train --log)")
-        self.parts: Parts = run.game.parts
+        self.parts: Parts = run.task.parts
         self.implicit_above = run.settings.implicit_above
-        self._player, self._market = run.cast["users"], run.game.market
+        self._player, self._market = run.players["users"], run.task.market
         self._state = self._market.reset([0], run.settings.seed)
 
     @classmethod

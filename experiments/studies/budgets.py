@@ -83,8 +83,8 @@ def _row(plan: str, agent: str, seed: int) -> Row:
         run.step()
         if run.episode_ended:
             run.next_episode()
-    seconds, training = time.process_time() - started, run.game.training
-    score = getattr(evaluate(run.game.held_out, run.cast, training.eval_worlds), training.measure).mean
+    seconds, training = time.process_time() - started, run.task.training
+    score = getattr(evaluate(run.task.held_out, run.players, training.eval_worlds), training.measure).mean
     return {"plan": plan, "agent": agent, "seed": seed, "num_worlds": training.num_worlds,
             "episodes": training.episodes, "transitions": run.env_steps, "measure": training.measure,
             "score": round(score, 4), "seconds": round(seconds, 1)}

@@ -71,7 +71,7 @@ def _scores(settings: TrainSettings) -> tuple[float, float]:
         run.step()
         if run.episode_ended:
             run.next_episode()
-    score = evaluate(run.game.held_out, run.cast, run.game.training.eval_worlds)
+    score = evaluate(run.task.held_out, run.players, run.task.training.eval_worlds)
     return score.user_return.mean, score.items_alive.mean
 
 

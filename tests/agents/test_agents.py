@@ -32,9 +32,9 @@ def make(name, market, side, seed=1):
 
 
 @pytest.fixture
-def both(cast_of):
-    """Makes a cast in which the agent plays all that it can of users and items, or else the platform."""
-    return lambda name, market: cast_of(name, market, Setting(seed=1, total_steps=30), small)
+def both(players_of):
+    """Makes players in which the agent plays all that it can of users and items, or else the platform."""
+    return lambda name, market: players_of(name, market, Setting(seed=1, total_steps=30), small)
 
 
 @pytest.mark.parametrize("name", agents())
@@ -142,10 +142,10 @@ def test_every_action_is_allowed(name, explore, both):
         assert seen.mask.gather(2, action.unsqueeze(2)).all()
 
 
-def learnt(cast):
-    """A cast's state but for noise counters and clocks."""
+def learnt(players):
+    """The players' state but for noise counters and clocks."""
     return {label: {name: value for name, value in state.items() if name not in ("_draws", "learned")}
-            for label, state in cast.state_dict().items()}
+            for label, state in players.state_dict().items()}
 
 
 LEARNERS = [(kind, side) for kind in agents().values() if kind.learns for side in kind.plays]

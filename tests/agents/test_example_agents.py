@@ -51,8 +51,8 @@ def test_agents_train_and_go_on_bit_for_bit(name, tmp_path):
         other.step()
         if other.episode_ended:
             other.next_episode()
-    assert not difference(whole.cast.state_dict(), other.cast.state_dict())
-    assert other.cast["users"].learned == 40
+    assert not difference(whole.players.state_dict(), other.players.state_dict())
+    assert other.players["users"].learned == 40
 
 
 def test_names_come_from_the_class():

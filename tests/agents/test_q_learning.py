@@ -6,8 +6,8 @@ import torch
 from interplay.agents import Setting, find_agent
 from interplay.agents.q_learning import QLearningAgent, QLearningOptions
 from interplay.envs.presets import find_preset
-from interplay.experiments.loop.cast import Cast
 from interplay.experiments.loop.play import iterate, look
+from interplay.experiments.loop.players import Players
 
 
 @pytest.fixture
@@ -101,15 +101,15 @@ def test_without_exact_states_a_column_is_a_kind_of_option():
     """The same item keeps its column in whatever slot it is, and each level of an option has its own."""
     market = find_preset("town").market(num_users=6, num_items=8)
     setting = Setting(total_steps=20)
-    cast = Cast({side: QLearningAgent(market.specs[side], setting, QLearningOptions(fit_steps=5, num_kinds=4))
+    players = Players({side: QLearningAgent(market.specs[side], setting, QLearningOptions(fit_steps=5, num_kinds=4))
                  for side in ("users", "items")})
-    now = look(market, cast, market.reset([0, 1]))
+    now = look(market, players, market.reset([0, 1]))
     for _ in range(8):
-        now, _, _ = iterate(market, cast, now)
-    seen, users = now.seen["users"], cast["users"]._abstraction
+        now, _, _ = iterate(market, players, now)
+    seen, users = now.seen["users"], players["users"]._abstraction
     flipped = seen.map(lambda x: x.flip(2) if x.shape[2:3] == (4,) else x)
     assert torch.equal(users.columns(flipped)[:, :, 1:], users.columns(seen)[:, :, 1:].flip(2))
-    columns = cast["items"]._abstraction.columns(now.seen["items"])
+    columns = players["items"]._abstraction.columns(now.seen["items"])
     assert torch.equal(columns[0, 0], torch.arange(market.specs["items"].num_actions))  # segments keep their places
 
 
@@ -129,9 +129,9 @@ def test_items_without_exact_states_learn_what_boosts_cost(shared):
     market = find_preset("contest").market(item_state="none", boost_cost=50.0)
     agent = QLearningAgent(market.specs["items"], Setting(total_steps=300, discount=0.9),
                            QLearningOptions(fit_steps=20, shared=shared, num_clusters=2))
-    cast = Cast({"users": find_agent("first")(market.specs["users"], Setting()), "items": agent})
+    players = Players({"users": find_agent("first")(market.specs["users"], Setting()), "items": agent})
     for episode in range(6):
-        now = look(market, cast, market.reset(range(4), episode))
+        now = look(market, players, market.reset(range(4), episode))
         for _ in range(market.config.horizon):
-            now, _, _ = iterate(market, cast, now)
+            now, _, _ = iterate(market, players, now)
     assert (agent.act(now.seen["items"], explore=False) == 0).all()

@@ -12,8 +12,8 @@ from interplay.envs.kernels import switched_off
 from interplay.envs.noise import Stream, any_of, uniform, world_key
 from interplay.envs.presets import find_preset
 from interplay.experiments.common.options import make_options
-from interplay.experiments.loop.cast import Cast
 from interplay.experiments.loop.play import iterate, look
+from interplay.experiments.loop.players import Players
 
 SEEDS, WORLDS = (3, 8), 4
 TOLERANCE = 2e-4
@@ -36,22 +36,22 @@ def market_of(preset):
     return find_preset(preset).market(**small)
 
 
-def casts(market, users, options, items):
-    """A cast for each seed."""
+def players_of_each(market, users, options, items):
+    """Players for each seed."""
     def player(side, name, options, seed):
         kind = find_agent(name)
         given = make_options(kind.Options, options, name)
         return kind.of({side: market.spec_of(side)}, Setting(seed, total_steps=200), given)
 
-    return [Cast({"users": player("users", users, options, seed), "items": player("items", items, {}, seed)})
+    return [Players({"users": player("users", users, options, seed), "items": player("items", items, {}, seed)})
             for seed in SEEDS]
 
 
-def played(market, cast, seed, steps):
-    now = look(market, cast, market.reset(range(WORLDS), seed), explore=True)
+def played(market, players, seed, steps):
+    now = look(market, players, market.reset(range(WORLDS), seed), explore=True)
     metrics = {}
     for _ in range(steps):
-        now, _, found = iterate(market, cast, now)
+        now, _, found = iterate(market, players, now)
         metrics |= found
     return now.state, metrics
 
@@ -61,14 +61,14 @@ def played(market, cast, seed, steps):
 @pytest.mark.filterwarnings("error")
 def test_copies_do_what_each_does_alone(preset, users, options):
     market, steps = market_of(preset), 40
-    alone = casts(market, users, options, "rest")
-    parts = casts(market, users, options, "rest")
-    players = zip(*(cast.players() for cast in parts), strict=True)
-    stacked = Cast.of_players([Seeds(copies) for copies in players], parts[0])
+    alone = players_of_each(market, users, options, "rest")
+    parts = players_of_each(market, users, options, "rest")
+    copied = zip(*(each.each() for each in parts), strict=True)
+    stacked = Players.of_players([Seeds(copies) for copies in copied], parts[0])
     state, metrics = played(market, stacked, list(SEEDS), steps)
-    for number, (seed, cast) in enumerate(zip(SEEDS, alone, strict=True)):
-        own, wanted = played(market, cast, seed, steps)
-        for copy, player in zip(stacked.players(), parts[number].players(), strict=True):
+    for number, (seed, players) in enumerate(zip(SEEDS, alone, strict=True)):
+        own, wanted = played(market, players, seed, steps)
+        for copy, player in zip(stacked.each(), parts[number].each(), strict=True):
             copy.hand_over(number, player, own=True)
         assert torch.equal(state.key.unflatten(0, (2, -1))[number], own.key)
         assert torch.equal(state.taken.unflatten(0, (2, -1))[number], own.taken)
@@ -76,7 +76,7 @@ def test_copies_do_what_each_does_alone(preset, users, options):
         assert wanted.keys() == metrics.keys()
         for name, value in wanted.items():
             torch.testing.assert_close(metrics[name][number], value, rtol=TOLERANCE, atol=1e-5)
-        assert_close(parts[number].state_dict(), cast.state_dict())
+        assert_close(parts[number].state_dict(), players.state_dict())
 
 
 def assert_close(one, other):
@@ -103,8 +103,8 @@ def test_every_agent_that_says_so_is_tested_here():
 def test_a_recurrent_encoder_cannot_be_stacked():
     market = find_preset("kale-partial").market()
     for encoder, fits in (("gru", False), ("none", True)):
-        made = casts(market, "ippo", {"encoder": encoder}, "rest")
-        assert can_stack([cast["users"] for cast in made]) is fits
+        made = players_of_each(market, "ippo", {"encoder": encoder}, "rest")
+        assert can_stack([players["users"] for players in made]) is fits
 
 
 @pytest.mark.parametrize("kernels", [True, False])

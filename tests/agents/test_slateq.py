@@ -10,8 +10,8 @@ from interplay.agents import Setting, find_agent
 from interplay.agents.slateq import SlateQAgent, SlateQOptions
 from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
 from interplay.experiments.evaluate.evaluation import evaluate
-from interplay.experiments.loop.cast import Cast
 from interplay.experiments.loop.play import iterate, look
+from interplay.experiments.loop.players import Players
 
 SPEC = SideSpec("platform", num_agents=1, num_options=5, num_levels=1, own_features=("a",),
                 option_features=tuple("bcdef"), num_ids=5)
@@ -110,12 +110,12 @@ def test_it_learns_what_users_take_and_what_pays_in_the_end():
     users = find_agent("conditional-logit")(market.specs["users"], setting)
     items = find_agent("rest")(market.specs["items"], setting)
     learner = SlateQAgent(market.platform_spec, setting, SlateQOptions(exploration_fraction=0.5))
-    cast = Cast({"users": users, "items": items, "platform": learner})
+    players = Players({"users": users, "items": items, "platform": learner})
     for episode in range(20):
-        now = look(market, cast, market.reset(range(32 * episode, 32 * episode + 32), 3), explore=True)
+        now = look(market, players, market.reset(range(32 * episode, 32 * episode + 32), 3), explore=True)
         for _ in range(50):
-            now, _, _ = iterate(market, cast, now)
-    greedy = cast.replaced("platform", find_agent("greedy")(market.platform_spec, setting))
+            now, _, _ = iterate(market, players, now)
+    greedy = players.replaced("platform", find_agent("greedy")(market.platform_spec, setting))
     learnt, myopic, none = (evaluate(market, c, 64).user_return.mean
-                            for c in (cast, greedy, cast.replaced("platform", None)))
+                            for c in (players, greedy, players.replaced("platform", None)))
     assert learnt > 1.3 * max(myopic, none)

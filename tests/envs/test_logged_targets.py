@@ -13,8 +13,8 @@ from interplay.envs.data import fit_factors, make_log
 from interplay.envs.data.propensity import pair_weights, popularity_propensity, row_propensity, thinned
 from interplay.envs.market import Market
 from interplay.envs.types import InterplayError
-from interplay.experiments.loop.cast import Cast
 from interplay.experiments.loop.play import iterate, look
+from interplay.experiments.loop.players import Players
 
 PROPENSITY = np.array([0.5, 0.25, 1.0, 0.1])
 
@@ -138,9 +138,9 @@ def test_worlds_go_on_by_responses_whatever_is_learnt():
                                                                                       ("rest", "items")))
         users.learns = True
         users.learn = lambda transition, told=told: told.append(transition) or {}
-        now = look(made, Cast({"users": users, "items": items}), made.reset([0, 1]), explore=True)
+        now = look(made, Players({"users": users, "items": items}), made.reset([0, 1]), explore=True)
         for _ in range(4):
-            now, step, _ = iterate(made, Cast({"users": users, "items": items}), now)
+            now, step, _ = iterate(made, Players({"users": users, "items": items}), now)
         found[targets] = now.state, step, told
     state, step, told = found.pop("actual")
     for name, (other, last, learnt) in found.items():

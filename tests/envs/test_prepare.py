@@ -27,7 +27,7 @@ from interplay.envs.types import InterplayError
 from interplay.experiments.common.log_settings import LogSettings
 from interplay.experiments.common.logs import logged_parts
 from interplay.experiments.common.settings import TrainSettings
-from interplay.experiments.loop.game import make_game
+from interplay.experiments.loop.task import make_task
 
 
 def log_of(*rows: tuple[Any, ...], **changes: Any) -> InteractionLog:
@@ -280,7 +280,7 @@ class TestSettings:
     def test_the_summary_shows_the_chain(self, tmp_path: Path) -> None:
         settings = TrainSettings(log=self.write(tmp_path), duplicates="last", k_core=4, scale_rewards="user",
                                  split="global-time", market=("slate_size=2", "embedding_size=4", "num_segments=2"))
-        game = make_game(settings, torch.device("cpu"))
+        game = make_task(settings, torch.device("cpu"))
         lines = [line.split()[0] for line in game.summary.splitlines()]
         assert lines[0] == "rows"
         assert lines[-6:] == ["duplicates", "k-core", "scale", "left", "training", "missing"]

@@ -140,7 +140,7 @@ def test_a_market_takes_mechanisms_and_trains_with_them(given, tmp_path):
     assert market.config.mechanisms == (Charm(size=0.5),)
     assert market.config.satiation_gain == 2.0
     run = ip.train(market, users="first", items="rest", num_worlds=1, episodes=1, eval_worlds=1, log_dir=tmp_path)
-    assert run._training.game.market.config == market.config
+    assert run._training.task.market.config == market.config
     assert ip.load(run.folder, allow_code=True).score == run.score
 
 
@@ -384,7 +384,7 @@ def test_numbers_of_numpy_are_numbers(tmp_path):
     market = ip.market("kale", satiation_gain=np.float64(2.0), horizon=np.int64(5))
     agent = ip.agents.DQN(learning_rate=np.float64(0.002), hidden=8)
     run = ip.train(market, users=agent, seed=np.int64(1), log_dir=tmp_path, **SMALL)
-    assert run._training.cast["users"].options.learning_rate == 0.002
+    assert run._training.players["users"].options.learning_rate == 0.002
 
 
 class Figures(ip.Callback):

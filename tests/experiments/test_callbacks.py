@@ -38,7 +38,7 @@ def as_bytes(value):
 
 def learnt(run):
     """All that a run has learnt and drawn, and where its worlds are."""
-    return as_bytes([run.cast.state_dict(), run.now.state.state_dict(), run.tally.state_dict()])
+    return as_bytes([run.players.state_dict(), run.now.state.state_dict(), run.stats.state_dict()])
 
 
 def rows(folder):
@@ -60,7 +60,7 @@ def test_evaluations_are_in_the_curve_and_in_tensorboard(tmp_path):
     run = train(settings(tmp_path, eval_every=2), [Evaluate(every=None)])
     held_out = [row["held_out/user_return"] for row in rows(run.folder)]
     assert [bool(cell) for cell in held_out] == [False, True, False, True]
-    final = evaluate(run.game.held_out, run.cast, 4)
+    final = evaluate(run.task.held_out, run.players, 4)
     assert float(held_out[-1]) == pytest.approx(final.user_return.mean, rel=1e-5)
     events = EventAccumulator(str(run.folder)).Reload()
     assert [at.step for at in events.Scalars("held_out/user_return")] == [40, 80]
@@ -114,9 +114,9 @@ def test_the_best_checkpoint_is_that_of_the_highest_return(tmp_path):
 
     run = train(settings(tmp_path), [Note(), Scripted([1.0, 3.0, 2.0, 0.0], best=True)])
     best = Run.load(run.folder, checkpoint=BEST)
-    assert as_bytes(best.cast.state_dict()) == found[1] != found[3]
+    assert as_bytes(best.players.state_dict()) == found[1] != found[3]
     last = Run.load(run.folder)
-    assert as_bytes(last.cast.state_dict()) == found[3]
+    assert as_bytes(last.players.state_dict()) == found[3]
 
 
 def test_without_a_best_checkpoint_the_fix_is_named(tmp_path):
@@ -140,7 +140,7 @@ def test_a_finished_run_trains_longer_and_its_schedules_stay_at_their_end(tmp_pa
     once = train(TrainSettings(resume=train(settings(tmp_path, name="once")).folder, more_episodes=3))
     assert learnt(second) == learnt(once)
     assert [row["episode"] for row in rows(run.folder)] == list("1234567")
-    agent = second.cast["users"]
+    agent = second.players["users"]
     assert agent.options.epsilon(agent.progress) == pytest.approx(agent.options.epsilon_end)
 
 

@@ -50,10 +50,10 @@ def trained(run, steps):
 
 
 def same(one, other):
-    found = [[*run.now.state.tensors(), *run.tally.tensors()] for run in (one, other)]
+    found = [[*run.now.state.tensors(), *run.stats.tensors()] for run in (one, other)]
     for mine, theirs in zip(*found, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=0, equal_nan=True)
-    assert str(one.cast.state_dict()) == str(other.cast.state_dict())
+    assert str(one.players.state_dict()) == str(other.players.state_dict())
 
 
 @pytest.mark.parametrize(("users", "items", "options"), [
@@ -83,7 +83,7 @@ def test_a_resumed_run_goes_on_by_graphs(tmp_path):
 
 def test_an_evaluation_in_between_changes_nothing(tmp_path):
     run, other = (trained(started(tmp_path, capture, users="dqn"), 40) for capture in ("on", "off"))
-    players = run.cast.copied()
+    players = run.players.copied()
     for _ in range(3):
         players.act(run.now.seen, explore=True)
     same(trained(run, 5), trained(other, 5))
@@ -116,7 +116,7 @@ def test_what_grows_at_every_step_has_no_graph(tmp_path, monkeypatch):
     monkeypatch.setattr("interplay.agents.parts.captured._PATIENCE", 20)
     run = trained(started(tmp_path, "on", users=f"{__name__}:Growing", options=()), 30)
     assert "keeps a number that changes at every step" in run.captured.note
-    assert run.cast["users"].kept.item() == 30
+    assert run.players["users"].kept.item() == 30
 
 
 class Twice(JointAgent):
@@ -178,7 +178,7 @@ def test_what_an_optimiser_holds_stays_and_its_rates_are_no_constants(kind, grap
     one, other = (trained(started(tmp_path, capture, users=f"{__name__}:{kind.__name__}", options=()), 40)
                   for capture in ("off", "on"))
     assert (other.captured.num_graphs > 0) == graphs
-    assert other.cast["users"].weight.abs().sum() > 0
+    assert other.players["users"].weight.abs().sum() > 0
     same(one, other)
 
 

@@ -18,23 +18,23 @@ from interplay.envs.types import InterplayError, Observation
 from interplay.experiments.cli.main import main
 from interplay.experiments.evaluate.evaluation import HELD_OUT_SEED, Score, evaluate
 from interplay.experiments.evaluate.export import Recorder
-from interplay.experiments.loop.cast import Cast
+from interplay.experiments.loop.players import Players
 from interplay.experiments.offpolicy import WEIGHTING, evaluate_case
 from interplay.experiments.offpolicy.slates import plackett_luce_log_probability, slate_case
 
 
-def cast(market: Market, users: str = "random", platform: str | None = None) -> Cast:
+def players(market: Market, users: str = "random", platform: str | None = None) -> Players:
     def player(side: str, name: str) -> object:
         spec = market.platform_spec if side == "platform" else market.specs[side]  # type: ignore[index]
         return find_agent(name)(spec, Setting(0, market.device))  # type: ignore[call-arg, arg-type]
 
     named = {"users": users, "items": "rest"} | ({} if platform is None else {"platform": platform})
-    return Cast({side: player(side, name) for side, name in named.items()})  # type: ignore[misc]
+    return Players({side: player(side, name) for side, name in named.items()})  # type: ignore[misc]
 
 
 def played(market: Market, worlds: int, **players: str) -> tuple[Score, Recorder]:
     recorder = Recorder(market)
-    return evaluate(market, cast(market, **players), worlds, recorder), recorder
+    return evaluate(market, players(market, **players), worlds, recorder), recorder
 
 
 def town(**changes: object) -> Market:
@@ -84,7 +84,7 @@ class TestRecorder:
 
     def test_who_watches_changes_nothing(self) -> None:
         market = town()
-        assert played(market, 2)[0] == evaluate(market, cast(market), 2)
+        assert played(market, 2)[0] == evaluate(market, players(market), 2)
 
     def test_slates_have_the_propensity_of_a_platform_that_knows_it(self) -> None:
         frame = played(town(), 1, platform="random")[1].frame().filter(step=0)
@@ -243,7 +243,7 @@ class TestTrajectory:
     def test_who_does_not_know_has_null(self) -> None:
         market = town()
         recorder = Recorder(market)
-        evaluate(market, cast(market, users="linear-thompson"), 1, recorder, explore=True)
+        evaluate(market, players(market, users="linear-thompson"), 1, recorder, explore=True)
         frame = recorder.frame()
         assert frame["log_action_propensity"].null_count() == frame.height
         assert frame["log_action_propensity"].dtype == pl.Float32
@@ -256,7 +256,7 @@ def test_actions_come_as_often_as_their_propensity_says(name: str) -> None:
     kind = find_agent(name)
     options = {} if "epsilon_start" not in kind.Options.__dataclass_fields__ else {"epsilon_start": 0.5}
     agent = kind.of({"users": market.specs["users"]}, Setting(0, market.device), kind.Options(**options))
-    player = Cast({"users": agent, "items": find_agent("rest")(market.specs["items"], Setting())})  # type: ignore[dict-item, arg-type, call-arg]
+    player = Players({"users": agent, "items": find_agent("rest")(market.specs["items"], Setting())})  # type: ignore[dict-item, arg-type, call-arg]
     seen = market.observe(market.reset([0] * 4000), "users", kind.sees_expected_reward)
     action = player.act({"users": seen, "items": market.observe(market.reset([0] * 4000), "items")}, True)["users"]
     chances = [float(player.log_propensity("users", seen, torch.full_like(action, a), True)[0, 0].exp())  # type: ignore[index]

@@ -35,7 +35,7 @@ from interplay.experiments.fidelity.judging import judge
 from interplay.experiments.fidelity.next_response import causal_features, next_response
 from interplay.experiments.fidelity.playing import play
 from interplay.experiments.fidelity.trace import Trace, log_trace
-from interplay.experiments.loop.cast import Cast
+from interplay.experiments.loop.players import Players
 
 
 def small() -> InteractionLog:
@@ -147,9 +147,9 @@ def town_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def town_cast(market: object, users: str) -> Cast:
+def town_cast(market: object, users: str) -> Players:
     named = {"users": users, "items": "rest"}
-    return Cast({side: find_agent(name)(market.specs[side], Setting(0))  # type: ignore
+    return Players({side: find_agent(name)(market.specs[side], Setting(0))  # type: ignore
                  for side, name in named.items()})
 
 

@@ -10,8 +10,8 @@ from interplay.agents import Setting, find_agent
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
 from interplay.experiments.evaluate.evaluation import _score, evaluate
-from interplay.experiments.loop.cast import Cast
-from interplay.experiments.loop.play import Tally
+from interplay.experiments.loop.play import EpisodeStats
+from interplay.experiments.loop.players import Players
 
 
 @pytest.fixture
@@ -19,20 +19,20 @@ def market():
     return find_preset("town").market(num_users=3, num_items=4, slate_size=2, horizon=4)
 
 
-def cast(market, users="rest", items="rest"):
-    return Cast({side: find_agent(name)(market.specs[side], Setting(seed=1))
+def players(market, users="rest", items="rest"):
+    return Players({side: find_agent(name)(market.specs[side], Setting(seed=1))
                  for side, name in (("users", users), ("items", items))})
 
 
 def test_sessions_stays_and_returns(market):
     """User 0 never leaves; user 1 is away in the steps 2 and 3 of 4; user 2 leaves for good after the third."""
     state = market.reset([0])
-    tally = Tally.empty(state)
+    stats = EpisodeStats.empty(state)
     rest = torch.zeros(1, 3, dtype=torch.int64), torch.zeros(1, 4, dtype=torch.int64)
     _, step = market.step(state, *rest)
     for here in ([1, 1, 1], [1, 0, 1], [1, 0, 1], [1, 1, 0]):
-        tally = tally.add(market, replace(state, active=torch.tensor([here]) == 1), step)
-    score = _score(cast(market), tally, replace(state, active=torch.tensor([[True, True, False]])))
+        stats = stats.add(market, replace(state, active=torch.tensor([here]) == 1), step)
+    score = _score(players(market), stats, replace(state, active=torch.tensor([[True, True, False]])))
     assert score.session_length.mean == pytest.approx((4 + 1 + 3) / 3)
     assert score.users_stay.mean == pytest.approx(1 / 3)
     assert score.users_return.mean == pytest.approx(1 / 2)
@@ -42,12 +42,12 @@ def test_coming_back_in_the_last_step_counts(market):
     state = market.reset([0])
     _, step = market.step(state, torch.zeros(1, 3, dtype=torch.int64), torch.zeros(1, 4, dtype=torch.int64))
     away = replace(state, active=torch.tensor([[False, True, True]]))
-    score = _score(cast(market), Tally.empty(state).add(market, away, step), state)
+    score = _score(players(market), EpisodeStats.empty(state).add(market, away, step), state)
     assert (score.users_stay.mean, score.users_return.mean) == (pytest.approx(2 / 3), 1.0)
 
 
 def test_nobody_leaves_and_nobody_can_return():
-    score = evaluate(find_preset("kale").market(horizon=5), cast(find_preset("kale").market()), 8)
+    score = evaluate(find_preset("kale").market(horizon=5), players(find_preset("kale").market()), 8)
     assert score.users_return is None
     assert (score.users_stay.mean, score.session_length.mean) == (1.0, 5.0)
 
@@ -62,7 +62,7 @@ def test_rent_is_dissipated_by_what_boosts_cost():
         def act(self, observation, explore):
             return torch.full_like(super().act(observation, explore), 1 + market.config.boost_levels.index(12.0))
 
-    players = Cast({"users": find_agent("first")(market.specs["users"], Setting()),
+    players = Players({"users": find_agent("first")(market.specs["users"], Setting()),
                     "items": Always(market.specs["items"], Setting())})
     score = evaluate(market, players, 4)
     assert score.rent_dissipation.mean == pytest.approx(44 * 49 / (64 * 50), rel=1e-4)
@@ -75,8 +75,8 @@ def test_coverage_is_of_what_was_shown(market):
     slate = replace(state.slate, items=torch.tensor([[[0, 1], [1, 0], [0, 1]]]),
                     valid=torch.tensor([[[True, False]] * 3]))
     _, step = market.step(state, torch.zeros(1, 3, dtype=torch.int64), torch.zeros(1, 4, dtype=torch.int64))
-    tally = Tally.empty(state).add(market, replace(state, slate=slate), step)
-    score = _score(cast(market), tally, state)
+    stats = EpisodeStats.empty(state).add(market, replace(state, slate=slate), step)
+    score = _score(players(market), stats, state)
     assert score.coverage.mean == pytest.approx(2 / 4)
     assert score.exposure_gini.mean == pytest.approx((2 * 1 - 5) * 0 + ((2 * 3 - 5) * 1 + (2 * 4 - 5) * 2) / (4 * 3))
 
@@ -96,19 +96,19 @@ class TestNotFinite:
 
         market.behaviour.populate = spoilt
         with pytest.raises(InterplayError, match=r"the held-out worlds.* not finite"):
-            evaluate(market, cast(market), 2)
+            evaluate(market, players(market), 2)
 
     def test_returns(self, market):
         state = market.reset([0])
-        tally = replace(Tally.empty(state), user_return=torch.full((1, 3), torch.nan))
+        stats = replace(EpisodeStats.empty(state), user_return=torch.full((1, 3), torch.nan))
         with pytest.raises(InterplayError, match="returns in the held-out worlds: 1 of 2 values are not finite"):
-            _score(cast(market), replace(tally, steps=torch.tensor(1)), state)
+            _score(players(market), replace(stats, steps=torch.tensor(1)), state)
 
 
 def test_differences_are_paired_by_world():
     """Two agents that differ by the same in every world differ by just that, whatever worlds are worth."""
     market = find_preset("kale").market(horizon=5)
-    score = evaluate(market, cast(market, users="random"), 8)
+    score = evaluate(market, players(market, users="random"), 8)
     other = replace(score, of_worlds=tuple(value - 2.0 for value in score.of_worlds))
     assert len(set(score.of_worlds)) > 1
     assert score.less(other).ci95 == pytest.approx((2.0, 2.0))

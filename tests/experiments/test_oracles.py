@@ -13,7 +13,7 @@ from interplay.envs.presets import find_preset
 from interplay.experiments.evaluate.deviations import best_response_gap
 from interplay.experiments.evaluate.evaluation import evaluate
 from interplay.experiments.exact.oracles import SingleUserGame, greedy_is_optimal, solve, uniform_items
-from interplay.experiments.loop.cast import Cast
+from interplay.experiments.loop.players import Players
 
 
 def exactly(value):
@@ -148,11 +148,12 @@ class Renamed(SyntheticBehaviour):
 @pytest.mark.parametrize("preset", ["kale", "viability", "contest"])
 def test_only_the_formula_itself_has_an_exact_answer(preset):
     config, base = find_preset(preset).config, find_preset(preset).market().behaviour
-    cast = Cast({side: find_agent("first")(Market(config, base).specs[side], Setting()) for side in ("users", "items")})
+    players = Players({side: find_agent("first")(Market(config, base).specs[side], Setting())
+                       for side in ("users", "items")})
 
     def answers(behaviour):
         market = Market(config, behaviour)
-        return solve(market) is not None, best_response_gap(market, cast) is not None
+        return solve(market) is not None, best_response_gap(market, players) is not None
 
     people = base._people
     assert answers(base) == answers(Renamed(people)) == (True, True)
@@ -181,9 +182,9 @@ def test_town_has_no_oracle():
 
 def scored(market, users, worlds):
     setting = Setting(seed=3)
-    cast = Cast({"users": find_agent(users)(market.specs["users"], setting),
+    players = Players({"users": find_agent(users)(market.specs["users"], setting),
                  "items": find_agent("rest")(market.specs["items"], setting)})
-    return evaluate(market, cast, worlds).user_return
+    return evaluate(market, players, worlds).user_return
 
 
 @pytest.mark.parametrize("preset", ["kale", "kale-null"])

@@ -108,8 +108,8 @@ def test_a_run_with_an_encoder_is_loaded_and_goes_on_with_it(home, capsys):
     config = json.loads((home / "run" / "config.json").read_text())
     assert config["encoder"] == str((home / "towers").resolve())
     run = Run.load(home / "run")
-    assert run.game.market.config.embedding_size == 5
-    vectors = Saved.load(home / "towers").on(run.game.parts.train).vectors()
+    assert run.task.market.config.embedding_size == 5
+    vectors = Saved.load(home / "towers").on(run.task.parts.train).vectors()
     taste = run.now.state.population.user_vector[0, :, :-1]
     length = np.linalg.norm(vectors.user_vector, axis=1)
     cosine = (taste * torch.from_numpy(vectors.user_vector)).sum(1) / taste.norm(dim=1) / torch.from_numpy(length)
@@ -157,8 +157,8 @@ def test_a_benchmark_plays_a_log_with_and_without_the_vectors_of_each_seed(home,
     assert {job.held_out for job in jobs} == {0.25}
     for job in jobs[2:]:
         run = Run.start(replace(job, episodes=1), tmp_path)
-        own = Saved.load(home / "seeds" / f"s{job.seed}").on(run.game.parts.train).vectors()
-        assert np.array_equal(run.game.pretrained.vectors().item_vector, own.item_vector)
+        own = Saved.load(home / "seeds" / f"s{job.seed}").on(run.task.parts.train).vectors()
+        assert np.array_equal(run.task.pretrained.vectors().item_vector, own.item_vector)
     with pytest.raises(InterplayError, match=r"has runs for the seeds 0, 1, none for 2: pretrain with --seeds 3"):
         planned(replace(settings, seeds=3).checked())
 
@@ -174,8 +174,8 @@ def test_an_agents_lists_are_what_it_scores_highest_of_what_is_new(home, capsys)
     assert [(line["user"], line["rank"], line["source"]) for line in lines] == [
         (user, rank, "agent") for user in ("3", "7") for rank in range(1, 5)]
     run = Run.load(home / "run")
-    all_users = run.game.market.observe_all(run.game.market.reset([0]), torch.arange(USERS))
-    values = run.cast["users"].scores(all_users)[0, :, 1:]
+    all_users = run.task.market.observe_all(run.task.market.reset([0]), torch.arange(USERS))
+    values = run.players["users"].scores(all_users)[0, :, 1:]
     for user in (3, 7):
         met = tastes().filter(polars.col("user") == user)["item"].to_list()
         values[user, met] = -torch.inf

@@ -8,8 +8,8 @@ import torch
 import interplay as ip
 from interplay.envs.presets import Training, find_preset, presets
 from interplay.experiments.common.settings import TrainSettings
-from interplay.experiments.loop.game import recommended, training_of
 from interplay.experiments.loop.run import Run
+from interplay.experiments.loop.task import recommended, training_of
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 ON_GPU = {"num_worlds": 6, "episodes": 2, "options": {"pqn": {"hidden": 8}}}
@@ -44,7 +44,7 @@ def test_a_run_keeps_its_sizes_on_another_device(tmp_path):
     run.step()
     run.save()
     other = Run.load(tmp_path, device="cpu", allow_code=True)
-    assert (other.game.training.num_worlds, other.episodes, other.cast["users"].options.hidden) == (6, 2, 8)
+    assert (other.task.training.num_worlds, other.episodes, other.players["users"].options.hidden) == (6, 2, 8)
     assert Run.start(replace(run.settings, sizes_of=None), tmp_path).settings.sizes_of == "cpu"
 
 

@@ -37,7 +37,7 @@ def steps(run, count):
         run.step()
         if run.episode_ended:
             run.next_episode()
-    return [*run.now.state.tensors(), *run.tally.tensors()], run.cast.state_dict()
+    return [*run.now.state.tensors(), *run.stats.tensors()], run.players.state_dict()
 
 
 def flat(values):
@@ -60,7 +60,7 @@ def test_both_sides_learn_and_a_run_resumes_bit_for_bit(mechanisms, tmp_path):
     run.write_config()
     run.save()
     resumed = Run.load(tmp_path, allow_code=True)
-    assert resumed.game.market.config.mechanisms == run.game.market.config.mechanisms
+    assert resumed.task.market.config.mechanisms == run.task.market.config.mechanisms
     assert same(steps(run, 15), steps(resumed, 15))
 
 
@@ -91,8 +91,8 @@ def test_the_command_line_adds_mechanisms_and_sets_their_parameters(tmp_path):
     assert main(["train", "--preset", "town", "--mechanism", "price:Price", *words, "--episodes", "1", "--num-worlds",
                  "2", "--eval-worlds", "2", "--log-dir", str(tmp_path), "--name", "run"]) == 0
     run = Run.load(tmp_path / "run", allow_code=True)
-    assert run.game.market.config.mechanisms[0].sensitivity == 0.5
-    assert run.game.market.config.satiation_gain == 0.7
+    assert run.task.market.config.mechanisms[0].sensitivity == 0.5
+    assert run.task.market.config.satiation_gain == 0.7
     assert "price:Price" in run.settings.code[0]
     assert json.loads((tmp_path / "run" / "results.json").read_text())["evaluation"]["items"] == "q-learning"
 

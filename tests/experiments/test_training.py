@@ -213,7 +213,7 @@ def test_features_of_users_and_items_reach_the_run_and_its_evaluation(tmp_path, 
     assert main(["evaluate", str(folder)]) == 0
     found = Run.load(folder)
     assert found.settings.user_features == tmp_path / "people.csv"
-    assert found.game.market.specs["users"].own_features[-3:] == ("feature_0", "feature_1", "feature_2")
+    assert found.task.market.specs["users"].own_features[-3:] == ("feature_0", "feature_1", "feature_2")
     log_of(tmp_path, [f"i{i},{-i}" for i in range(12)], "films.csv", "what,price")
     assert main(["evaluate", str(folder)]) == 2
     assert "another market" in capsys.readouterr().err

@@ -33,7 +33,7 @@ Policy = Callable[[Observation], Tensor]
 _OTHER_TEMPERATURE = 1.4  # of the slates that a log is asked about, in units of the market's own
 
 
-class Moment(NamedTuple):
+class Snapshot(NamedTuple):
     """A step of all users: the worlds before it, what was seen, how likely each action was, which was taken."""
 
     state: State
@@ -118,7 +118,7 @@ class LoggedMarket:
         score = torch.cat([torch.zeros_like(score[..., :1]), score], dim=-1)
         return log_policy(score.double(), seen.mask, self.temperature)
 
-    def play(self, policy: Policy, worlds: range, seed: int, other_slates: bool = False) -> Iterator[Moment]:
+    def play(self, policy: Policy, worlds: range, seed: int, other_slates: bool = False) -> Iterator[Snapshot]:
         """Play ``worlds`` from the start; if ``other_slates``, those of the last step are the other market's."""
         last = self.other if other_slates else self.market
         drawing = [self.market] * (self.steps - 1) + [last, self.market]  # whose slates each step starts from
@@ -129,7 +129,7 @@ class LoggedMarket:
             chances = policy(seen)
             action = (chances + gumbel(state.key, state.time, Stream.ACTION, tuple(chances.shape[1:]))).argmax(2)
             after, step = following.step(state, action, rest)
-            yield Moment(state, seen, chances, action, step)
+            yield Snapshot(state, seen, chances, action, step)
             state = after
 
     def log(self, num_worlds: int, repeat: int) -> MarketLog:
@@ -154,12 +154,12 @@ class LoggedMarket:
         return slate_case(reward, logged, drawn_log_probability(self.other.rules, state, state.slate))
 
 
-def _features(moment: Moment) -> Tensor:
+def _features(moment: Snapshot) -> Tensor:
     """1, and what a user sees: of itself, and of each slot."""
     seen = moment.seen
     return torch.cat([torch.ones_like(seen.own[..., :1]), seen.own, seen.options.flatten(2)], dim=2)
 
 
-def _column(moments: list[Moment], of: Callable[[Moment], Tensor]) -> np.ndarray:
+def _column(moments: list[Snapshot], of: Callable[[Snapshot], Tensor]) -> np.ndarray:
     """One thing of every user in every step, ``[E, T, ...]``."""
     return torch.stack([of(m) for m in moments], dim=2).flatten(0, 1).numpy()

@@ -26,7 +26,7 @@ from interplay.experiments.offpolicy.estimators import WEIGHTING
 from interplay.experiments.offpolicy.evaluation import Evaluation, evaluate_case, evaluate_policy
 from interplay.experiments.offpolicy.feedback import Floats
 from interplay.experiments.studies.estimators.accuracy import Accuracy, accuracies
-from interplay.experiments.studies.estimators.market import LoggedMarket, MarketLog, Moment, Policy
+from interplay.experiments.studies.estimators.market import LoggedMarket, MarketLog, Policy, Snapshot
 
 FRESH_WORLDS = 4_000
 """Worlds that the truth is the mean of."""
@@ -116,7 +116,7 @@ def _played(market: LoggedMarket, policy: Policy, fresh: int, other_slates: bool
     return tuple(torch.cat(column).numpy() for column in zip(*parts, strict=True))
 
 
-def _sums(market: LoggedMarket, moments: Iterator[Moment]) -> tuple[Tensor, Tensor, Tensor]:
+def _sums(market: LoggedMarket, moments: Iterator[Snapshot]) -> tuple[Tensor, Tensor, Tensor]:
     """Expected rewards of the last step, of all, and of the last one if the target chose: each ``[B, U]``."""
     total = torch.zeros(())
     for now in moments:
@@ -125,7 +125,7 @@ def _sums(market: LoggedMarket, moments: Iterator[Moment]) -> tuple[Tensor, Tens
     return earned, total, last
 
 
-def _expected(now: Moment, chances: Tensor) -> Tensor:
+def _expected(now: Snapshot, chances: Tensor) -> Tensor:
     assert now.seen.expected is not None
     return (chances.exp() * now.seen.expected).sum(2)
 

@@ -25,7 +25,7 @@ def compared(run: Run, other: Run) -> Row:
 
 
 def _all_of(run: Run) -> dict[str, Any]:
-    return {"agents": run.cast.state_dict(), "state": run.now.state.state_dict(), "tally": run.tally.state_dict()}
+    return {"agents": run.players.state_dict(), "state": run.now.state.state_dict(), "stats": run.stats.state_dict()}
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, Leaf]]:

@@ -24,5 +24,5 @@ def _both(bench: Bench, training: Training) -> Row:
     with_graphs, without = training.start(bench, "on"), training.start(bench, "off")
     with kernels.switched_off():  # as graphs do
         for run in (with_graphs, without):
-            repeated(partial(iterate, run), bench.sized(2 * run.game.market.config.horizon + 20, 24))
+            repeated(partial(iterate, run), bench.sized(2 * run.task.market.config.horizon + 20, 24))
     return {**compared(with_graphs, without), **capture_row(with_graphs)}

@@ -53,11 +53,11 @@ def _race(bench: Bench, training: Training, longest: float) -> Row:
     seconds, curve = 0.0, list[tuple[float, float]]()
     while seconds < longest and not run.finished and _held(curve, wanted, False) is None:
         seconds += _trained(bench, run, pause)
-        score = evaluate(run.game.held_out, run.cast.copied(), _WORLDS)
+        score = evaluate(run.task.held_out, run.players.copied(), _WORLDS)
         curve.append((round(seconds, 3), score.user_return.mean))
     touched = next((at for at, score in curve if wanted is not None and score >= wanted), None)
     return {"wanted": wanted, "touched": touched, "held": _held(curve, wanted, run.finished), "trained_s": seconds,
-            "transitions": run.env_steps, "num_worlds": run.game.training.num_worlds, "last": curve[-1][1],
+            "transitions": run.env_steps, "num_worlds": run.task.training.num_worlds, "last": curve[-1][1],
             "finished": run.finished, "curve": curve, **capture_row(run)}
 
 

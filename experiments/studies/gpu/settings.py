@@ -81,7 +81,7 @@ def iterate(run: Run) -> Mapping[str, Any]:
 
 def warmed_up(bench: Bench, run: Run) -> None:
     """Train until learners learn and graphs, if there are any, are recorded: that of a reset is at the second one."""
-    iterations = 40 if run.captured is None else 2 * run.game.market.config.horizon + 20
+    iterations = 40 if run.captured is None else 2 * run.task.market.config.horizon + 20
     repeated(lambda: iterate(run), bench.sized(iterations, 3))
     bench.wait()
 

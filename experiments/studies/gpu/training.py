@@ -54,8 +54,8 @@ def _measure(bench: Bench, training: Training, capture: Capture) -> Row:
         updates += bool(iterate(run))
 
     seconds, total = bench.seconds_of(step), run.agent_steps / run.env_steps
-    steps = run.game.training.num_worlds / seconds
-    return {"num_worlds": run.game.training.num_worlds, "ms": 1e3 * seconds, "transitions_per_s": steps,
+    steps = run.task.training.num_worlds / seconds
+    return {"num_worlds": run.task.training.num_worlds, "ms": 1e3 * seconds, "transitions_per_s": steps,
             "agent_steps_per_s": steps * total, "learns": updates > 0, "warm_up_s": warm_up,
-            "iterations": (run.env_steps - before) // run.game.training.num_worlds, **capture_row(run),
+            "iterations": (run.env_steps - before) // run.task.training.num_worlds, **capture_row(run),
             **bench.memory()}

@@ -92,7 +92,7 @@ class Learner:
 
     def score(self) -> float:
         """User return, exploration off."""
-        return evaluate(self._run.game.market, self._run.cast, _WORLDS).user_return.mean
+        return evaluate(self._run.task.market, self._run.players, _WORLDS).user_return.mean
 
 
 class Single:

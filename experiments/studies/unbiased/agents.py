@@ -25,8 +25,8 @@ from interplay.experiments.common.reports import made_line
 from interplay.experiments.common.statistics import mean_estimate
 from interplay.experiments.common.tables import table
 from interplay.experiments.evaluate.evaluation import BASELINES, evaluate
-from interplay.experiments.loop.cast import Cast, check_plays
 from interplay.experiments.loop.play import iterate, look
+from interplay.experiments.loop.players import Players, check_plays
 
 
 class Way(NamedTuple):
@@ -146,12 +146,12 @@ def returns(agent: str, world: World, seed: int, episodes: int, ways: Mapping[st
     for name, way in ways.items():
         behaviour = LoggedBehaviour(log, log, config, way.missing, targets=way.targets, seed=seed)
         market, whole = Market(config, behaviour), Market(config, behaviour.answering(truth))
-        cast = _cast(agent, market, Setting(seed, total_steps=episodes * config.horizon, discount=0.0))
-        _train(market, cast, seed, episodes)
-        found[name] = evaluate(whole, cast, _EVAL_WORLDS).user_return.mean
+        players = _cast(agent, market, Setting(seed, total_steps=episodes * config.horizon, discount=0.0))
+        _train(market, players, seed, episodes)
+        found[name] = evaluate(whole, players, _EVAL_WORLDS).user_return.mean
     for name in BASELINES["users"]:
-        cast = _cast(name, whole, Setting(seed))
-        found[name] = evaluate(whole, cast, _EVAL_WORLDS).user_return.mean
+        players = _cast(name, whole, Setting(seed))
+        found[name] = evaluate(whole, players, _EVAL_WORLDS).user_return.mean
     return found
 
 
@@ -159,19 +159,19 @@ _WORLDS = 4
 _EVAL_WORLDS = 4
 
 
-def _cast(agent: str, market: Market, setting: Setting) -> Cast:
+def _cast(agent: str, market: Market, setting: Setting) -> Players:
     """``agent`` as the users, and items that rest."""
     name, pairs = split_entrant(agent)
     kind, rest = find_agent(name), find_agent("rest")
     check_plays(kind, "users", name)
     options = make_options(kind.Options, parse_pairs(pairs, f"agent {agent!r}"), f"agent {name!r}")
-    return Cast({"users": kind.of({"users": market.specs["users"]}, setting, options),
+    return Players({"users": kind.of({"users": market.specs["users"]}, setting, options),
                  "items": rest.of({"items": market.specs["items"]}, setting)})
 
 
-def _train(market: Market, cast: Cast, seed: int, episodes: int) -> None:
+def _train(market: Market, players: Players, seed: int, episodes: int) -> None:
     for episode in range(episodes):
         worlds = range(_WORLDS * episode, _WORLDS * (episode + 1))
-        now = look(market, cast, market.reset(worlds, seed), explore=True)
+        now = look(market, players, market.reset(worlds, seed), explore=True)
         for _ in range(market.config.horizon):
-            now, _, _ = iterate(market, cast, now)
+            now, _, _ = iterate(market, players, now)

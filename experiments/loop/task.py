@@ -17,7 +17,7 @@ from interplay.envs.presets import Training, find_preset
 from interplay.experiments.common.logs import Parts, logged_parts
 from interplay.experiments.common.options import parse_pairs, split_entrant
 from interplay.experiments.common.settings import TrainSettings
-from interplay.experiments.loop.cast import PLACKETT_LUCE
+from interplay.experiments.loop.players import PLACKETT_LUCE
 from interplay.experiments.representation.fitting import Fitted
 from interplay.experiments.representation.pretrained import encoder_of
 
@@ -29,7 +29,7 @@ LOGGED_TRAINING = Training(num_worlds=1, episodes=60, eval_worlds=8, discount=0.
 _CPU = torch.device("cpu")
 
 
-class Game(NamedTuple):
+class Task(NamedTuple):
     """What a run plays.
 
     Attributes:
@@ -101,7 +101,7 @@ def _named(name: str | None, default: str) -> str:
     return default if name is None else name
 
 
-def make_game(settings: TrainSettings, device: torch.device) -> Game:
+def make_task(settings: TrainSettings, device: torch.device) -> Task:
     """Build the markets.
 
     Raises:
@@ -113,7 +113,7 @@ def make_game(settings: TrainSettings, device: torch.device) -> Game:
         return _logged_game(settings, device, {"mechanisms": settings.mechanism} | changes)
     preset = find_preset(settings.preset)
     market = preset.market(device, **({"mechanisms": (*preset.config.mechanisms, *settings.mechanism)} | changes))
-    return Game(preset.name, market, market, training_of(settings, device), "")
+    return Task(preset.name, market, market, training_of(settings, device), "")
 
 
 def name_of(settings: TrainSettings) -> str:
@@ -123,7 +123,7 @@ def name_of(settings: TrainSettings) -> str:
     return log if settings.encoder is None else f"{log}+{settings.encoder.resolve().name}"
 
 
-def _logged_game(settings: TrainSettings, device: torch.device, changes: dict[str, object]) -> Game:
+def _logged_game(settings: TrainSettings, device: torch.device, changes: dict[str, object]) -> Task:
     parts = logged_parts(settings, settings.seed)
     log, train, test, summary = parts
     fitted, note = _pretrained(settings, train)
@@ -135,7 +135,7 @@ def _logged_game(settings: TrainSettings, device: torch.device, changes: dict[st
     behaviour = LoggedBehaviour(train, train, config, settings.missing, targets=settings.targets, clip=clip,
                                 vectors=vectors, seed=settings.seed)
     held_out = behaviour.answering(test)
-    return Game(name_of(settings), Market(config, behaviour, device), Market(config, held_out, device),
+    return Task(name_of(settings), Market(config, behaviour, device), Market(config, held_out, device),
                 training_of(settings, device), f"{summary}{note}\n{behaviour.description()}", behaviour.description(),
                 parts, fitted)
 
