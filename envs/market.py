@@ -84,16 +84,16 @@ class Market:
         """
         c = self.config
         key = _keys(as_worlds(worlds, self.device), seed)
-        people = self.behaviour.populate(key)
-        self._check_people(people, len(key))
+        population = self.behaviour.populate(key)
+        self._check_population(population, len(key))
         users, items = (len(key), c.num_users), (len(key), c.num_items)
-        user_tables, item_tables = self.rules.mechanisms.tables(Start(key, people, c))
+        user_tables, item_tables = self.rules.mechanisms.tables(Start(key, population, c))
         nothing = torch.zeros(*users, 0, device=self.device)
         state = State(
             key=key,
             time=torch.zeros(len(key), dtype=torch.int32, device=self.device),
-            population=people,
-            user_vector=people.user_vector,
+            population=population,
+            user_vector=population.user_vector,
             satiation=torch.zeros(*users, c.num_topics, device=self.device),
             mood=torch.zeros(users, device=self.device),
             active=torch.ones(users, dtype=torch.bool, device=self.device),
@@ -102,7 +102,7 @@ class Market:
             alive=torch.ones(items, dtype=torch.bool, device=self.device),
             boost_segment=torch.zeros(items, dtype=torch.int64, device=self.device),
             boost_level=torch.zeros(items, dtype=torch.int64, device=self.device),
-            popularity=people.popularity,
+            popularity=population.popularity,
             taken=torch.zeros(*users, c.history_length, dtype=torch.int64, device=self.device),
             responses=torch.zeros(*users, c.history_length, device=self.device),
             slate=Slate(nothing.long(), nothing.bool(), nothing.sum(2)),
@@ -368,7 +368,7 @@ class Market:
         for side, spec in self.specs.items():
             check_draws(f"actions of {side}", spec.num_agents * spec.num_actions)
 
-    def _check_people(self, people: Population, num_worlds: int) -> None:
+    def _check_population(self, population: Population, num_worlds: int) -> None:
         """A behaviour of somebody else's may disagree with the config: say so at once."""
         c = self.config
         expected = {"user_vector": (c.num_users, c.embedding_size), "segment": (c.num_users,),
@@ -378,7 +378,7 @@ class Market:
                     "user_features": (c.num_users, c.num_user_features),
                     "item_features": (c.num_items, c.num_item_features)}
         for name, shape in expected.items():
-            found = tuple(getattr(people, name).shape)
+            found = tuple(getattr(population, name).shape)
             if found != (num_worlds, *shape):
                 raise InterplayError(f"behaviour {self.behaviour.name!r} gave {name} of shape {found}, but the "
                                      f"config asks for {(num_worlds, *shape)}: make them agree")

@@ -147,13 +147,13 @@ def _shown_items(rules: Rules, state: State) -> Tensor | None:
 
 def _user_view(rules: Rules, state: State, examination: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """``Observation.own``, ``options`` and ``mask`` of users whose slots are examined so often, ``[K]``."""
-    config, people, items, valid = rules.config, state.population, state.slate.items, state.slate.valid
+    config, population, items, valid = rules.config, state.population, state.slate.items, state.slate.valid
     knows = config.user_sees == "state"
     self_knowledge = ([(state.mood / config.mood_max).unsqueeze(2), state.satiation / config.satiation_max,
                        state.user_vector] if knows else [state.active.unsqueeze(2).to(torch.float32)])
-    own = torch.cat([*self_knowledge, people.user_features], dim=2)
+    own = torch.cat([*self_knowledge, population.user_features], dim=2)
     most = state.popularity.amax(1, keepdim=True).clamp(min=1.0)
-    rows = take(people.item_rows, items)
+    rows = take(population.item_rows, items)
     varying = (wearout_of(state, items), take(state.energy / config.energy_max, items),
                take(state.popularity / most, items), examination.expand(items.shape))
     sizes = [config.num_topics, config.embedding_size, config.num_item_features]
@@ -225,9 +225,9 @@ def _item_view(rules: Rules, state: State, share: Tensor, affinity: Tensor,
 
 def _history(state: State) -> Tensor:
     """What users remember; see ``Observation``."""
-    people, taken = state.population, (state.taken > 0).unsqueeze(3)
+    population, taken = state.population, (state.taken > 0).unsqueeze(3)
     items = (state.taken - 1).clamp(min=0)
-    told = take(people.item_rows, items)[..., 1:3 + people.topics.shape[2] + people.item_vector.shape[2]]
+    told = take(population.item_rows, items)[..., 1:3 + population.topics.shape[2] + population.item_vector.shape[2]]
     rows = torch.cat([taken.to(torch.float32), state.responses.unsqueeze(3), told * taken], dim=3)
     return _bounded(rows)
 
@@ -242,13 +242,13 @@ def _expected_profit(rules: Rules, state: State, affinity: Tensor, boost: Tensor
     Returns:
         float32 ``[B, I, 1 + C * L]``.
     """
-    config, people = rules.config, state.population
+    config, population = rules.config, state.population
     strength = (affinity / config.temperature).exp() * state.alive.unsqueeze(2)
     served = strength * boost.exp()
     others = served.sum(1, keepdim=True) - served
     mine = strength.unsqueeze(3) * rules.factor
-    rate = torch.sigmoid(people.appeal.unsqueeze(2) - config.wearout_weight * state.wearout)
-    worth = people.margin.unsqueeze(2) * rate * size.unsqueeze(1)
+    rate = torch.sigmoid(population.appeal.unsqueeze(2) - config.wearout_weight * state.wearout)
+    worth = population.margin.unsqueeze(2) * rate * size.unsqueeze(1)
     income = worth.unsqueeze(3) * mine / (mine + others.unsqueeze(3)).clamp(min=1e-9)
     resting = income[..., 0].sum(2, keepdim=True)
     boosting = resting.unsqueeze(3) + income[..., 1:] - income[..., :1] - rules.cost[1:]

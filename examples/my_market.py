@@ -1,13 +1,13 @@
 """A preset of one's own: `interplay train --preset my_market:DINER --users dqn`."""
 
-from interplay.envs.behaviour.synthetic import GivenPeople, SyntheticBehaviour
+from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
 from interplay.envs.config import MarketConfig
 from interplay.envs.presets import Preset, Training
 
 DINER = Preset(
     name="diner",
     summary="one user, four dishes; the sweet one pleases now and spoils the mood",
-    behaviour=lambda config: SyntheticBehaviour(GivenPeople(
+    behaviour=lambda config: SyntheticBehaviour(GivenPopulation(
         user_vector=[[1.0]], segment=[0], item_vector=[[0.0]] * 4, weight=[0.0],
         appeal=[1.0, 0.6, 0.2, 0.0],                           # cake, pie, soup, salad
         nutrition=[-1.0, -1.0, 1.0, 1.0],                      # what they do to the mood; whole numbers have an optimum

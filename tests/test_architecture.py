@@ -108,7 +108,7 @@ def test_every_preset_is_found():
 
 
 def test_every_data_set_is_found():
-    helpers = ("columns", "download", "factors", "features", "files", "log", "people", "prepare", "propensity",
+    helpers = ("columns", "download", "factors", "features", "files", "log", "population", "prepare", "propensity",
                "reading", "split")
     assert modules("envs/data", *helpers) == {kind.__module__.rsplit(".", 1)[1] for kind in data_sets().values()}
 

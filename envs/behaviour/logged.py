@@ -16,7 +16,7 @@ from interplay.envs.config import MarketConfig
 from interplay.envs.data.factors import Factors, fit_factors
 from interplay.envs.data.features import num_features
 from interplay.envs.data.log import Ids, InteractionLog
-from interplay.envs.data.people import CERTAIN, Vectors, float32, people_of
+from interplay.envs.data.population import CERTAIN, Vectors, float32, population_of
 from interplay.envs.data.propensity import pair_weights, row_propensity
 from interplay.envs.targets import Targets, inverse_propensity
 from interplay.envs.types import InterplayError
@@ -40,7 +40,7 @@ class Tables(NamedTuple):
     """Everything that a market reads, on one device.
 
     Attributes:
-        people: one world's population, a leading axis of 1.
+        population: one world's population, a leading axis of 1.
         key: int64 ``[P]``, ``user * I + item`` of the pairs that have an answer, ascending.
         answer: float32 ``[P]``, their mean rewards in [0, 1].
         user_factor, item_factor: float32 ``[F, U, D + 1]`` and ``[F, I, D + 1]``; a pair's product is the model's
@@ -49,7 +49,7 @@ class Tables(NamedTuple):
         certain: float32 ``[]``, the weight of what is known whatever the log says: a skip.
     """
 
-    people: Population
+    population: Population
     key: Tensor
     answer: Tensor
     user_factor: Tensor
@@ -59,8 +59,8 @@ class Tables(NamedTuple):
 
     def to(self, device: torch.device) -> Tables:
         """The same on ``device``."""
-        people = self.people.map(lambda table: table.to(device))
-        return Tables(people, *(table.to(device) for table in self[1:]))
+        population = self.population.map(lambda table: table.to(device))
+        return Tables(population, *(table.to(device) for table in self[1:]))
 
 
 class LoggedBehaviour(Behaviour):
@@ -118,16 +118,16 @@ class LoggedBehaviour(Behaviour):
         size = (config.embedding_size if vectors is None else _EMBEDDING_SIZE) - 1
         factors = fit_factors(self._train, size, seed=seed)
         own = Vectors(factors.user_vector, factors.item_vector, factors.item_bias) if vectors is None else vectors
-        people = people_of(self._train, own, factors.mean, config, np.random.default_rng(seed))
+        population = population_of(self._train, own, factors.mean, config, np.random.default_rng(seed))
         guesses = self._folds(size, clip, seed) if targets == "doubly-robust" else [factors]
-        self._set_answers(answers, people, *_guess_tables(guesses))
+        self._set_answers(answers, population, *_guess_tables(guesses))
 
     def answering(self, answers: InteractionLog) -> LoggedBehaviour:
         """The same people, known the same way, who now answer from another part of the log, and teach nobody."""
         other = copy.copy(self)
         other.targets_of, other.weights = "actual", None
         old = self._tables
-        other._set_answers(answers, old.people, old.user_factor, old.item_factor)
+        other._set_answers(answers, old.population, old.user_factor, old.item_factor)
         return other
 
     def description(self) -> str:
@@ -146,7 +146,7 @@ class LoggedBehaviour(Behaviour):
 
     def populate(self, key: Tensor) -> Population:
         """The log's people, the same in every world."""
-        return self._on(key.device).people.expand(key.shape[0])
+        return self._on(key.device).population.expand(key.shape[0])
 
     @implements("log")
     def response(self, state: State, items: Tensor, shift: Tensor) -> Tensor:
@@ -184,13 +184,13 @@ class LoggedBehaviour(Behaviour):
         key, num_items = self._tables.key, self._config.num_items
         return key % num_items, torch.bincount(key // num_items, minlength=self._config.num_users)
 
-    def _set_answers(self, answers: InteractionLog, people: Population, user_factor: Tensor,
+    def _set_answers(self, answers: InteractionLog, population: Population, user_factor: Tensor,
                      item_factor: Tensor) -> None:
         if (answers.user_ids, answers.item_ids) != (self._train.user_ids, self._train.item_ids):
             raise InterplayError("train and answers number other users or items: make both with one split_log")
         pairs = replace(answers, reward_range=self._train.reward_range).pairs()
         answer = torch.from_numpy(self._train.scaled(pairs.reward))
-        self._tables = Tables(people, torch.from_numpy(pairs.key), answer, user_factor, item_factor,
+        self._tables = Tables(population, torch.from_numpy(pairs.key), answer, user_factor, item_factor,
                               *self._pair_weights(len(answer)))
         self._moved = {answer.device: self._tables}
 

@@ -37,33 +37,35 @@ class SyntheticBehaviour(Behaviour):
     """Responses by ``sigmoid(w . (p_u * v_j) + b_j + state)``.
 
     Args:
-        people: gives the population for noise keys (int32 ``[B, 2]``): ``TownPeople``, ``GivenPeople`` or yours.
+        population: gives the population for noise keys (int32 ``[B, 2]``): ``TownPopulation``, ``GivenPopulation`` or
+            yours.
     """
 
     name: ClassVar[str] = "synthetic"
 
-    def __init__(self, people: Callable[[Tensor], Population]) -> None:
-        self._people = people
+    def __init__(self, population: Callable[[Tensor], Population]) -> None:
+        self._population = population
 
     def populate(self, key: Tensor) -> Population:
-        """Whoever ``people`` gives for these worlds."""
-        return self._people(key)
+        """Whoever ``population`` gives for these worlds."""
+        return self._population(key)
 
     @property
-    def same_people(self) -> bool:
-        """Whether all worlds have the same people: those of ``GivenPeople``, which no subclass has changed."""
+    def same_population(self) -> bool:
+        """Whether all worlds have the same people: those of ``GivenPopulation``, which no subclass has changed."""
+        given = type(self._population)
         return (type(self).populate is SyntheticBehaviour.populate and "populate" not in vars(self)
-                and isinstance(self._people, GivenPeople) and type(self._people).__call__ is GivenPeople.__call__)
+                and issubclass(given, GivenPopulation) and given.__call__ is GivenPopulation.__call__)
 
     @implements("preference")
     def response(self, state: State, items: Tensor, shift: Tensor) -> Tensor:
         """The sigmoid of the preference plus ``shift``."""
-        people, taken = state.population, state.population.of_items(items)
-        base = preference(people.weight[:, None, None], state.user_vector.unsqueeze(2), taken.vector, taken.appeal)
+        population, taken = state.population, state.population.of_items(items)
+        base = preference(population.weight[:, None, None], state.user_vector.unsqueeze(2), taken.vector, taken.appeal)
         return torch.sigmoid(base + shift)
 
 
-class GivenPeople:
+class GivenPopulation:
     """The same few people, written out by hand, in every world.
 
     Args (each one row per user or item):
@@ -90,7 +92,7 @@ class GivenPeople:
         return Population(*self._tables).expand(key.shape[0])
 
 
-class TownPeople:
+class TownPopulation:
     """People drawn anew in each world: every topic has a centre, users and items gather round the centres.
 
     A user's segment is the topic that drew it (modulo C). An item's topic mix leans to its own topic. Sweet
@@ -105,7 +107,8 @@ class TownPeople:
 
     def __init__(self, config: MarketConfig, spread: float = 0.6, taste_scale: float = 2.0,
                  sweetness: float = 0.3) -> None:
-        check_draws("people", 2 * max(config.num_users, config.num_items, config.num_topics) * config.embedding_size)
+        largest = max(config.num_users, config.num_items, config.num_topics)
+        check_draws("population", 2 * largest * config.embedding_size)
         check_draws("topics of items", config.num_items * config.num_topics)
         self._config = config
         self._spread, self._taste_scale, self._sweetness = spread, taste_scale, sweetness

@@ -34,11 +34,11 @@ def play(rules: Rules, state: State, user_action: Tensor | NDArray[np.int64],
     Returns:
         The state and the step, each side with its own rewards; None where torch has to decide a response.
     """
-    k, people, c = rules.constants, state.population, rules.config
+    k, population, c = rules.constants, state.population, rules.config
     key, time = state.arrays("key", "time")
     old, new, out = state.packed(k.state), k.state.empty(len(time)), k.step.empty(len(time))
     drifts = c.drift_rate > 0.0 or c.drift_noise > 0.0
-    people_tables = *people.arrays("segment", "item_rows", "weight"), people.sizes(c.num_segments)[0]
+    people_tables = *population.arrays("segment", "item_rows", "weight"), population.sizes(c.num_segments)[0]
     if compiled("play_loops").play(
             k.numbers, k.state.starts, k.step.starts, key, time, _STREAMS, tuple(state.slate.arrays("items", "valid")),
             people_tables, (k.examination, k.cost, k.log_factor), _shaking(rules, state), drifts, _array(user_action),
@@ -106,7 +106,7 @@ def update_items(rules: Rules, state: State, after: State, choice: UserOutcome, 
         heard: float32 ``[B, I, C]``, responses by segment; it is written over. None where each response is 0 or 1, so
             that they may be added up here, in any order.
     """
-    wanted, people, segments = _array(action), state.population, rules.config.num_segments
+    wanted, population, segments = _array(action), state.population, rules.config.num_segments
     new = {"energy": np.empty(wanted.shape, np.float32), "alive": np.empty(wanted.shape, np.bool_),
            "wearout": np.empty((*wanted.shape, segments), np.float32) if heard is None else heard.numpy(),
            "popularity": np.empty(wanted.shape, np.float32), "boost_segment": np.empty_like(wanted),
@@ -117,8 +117,8 @@ def update_items(rules: Rules, state: State, after: State, choice: UserOutcome, 
     item, response = choice.arrays("item", "response")
     count = item.size if len(item) > 1 else 1  # worlds are what goes side by side
     forbidden = loops_of(count, "edge_loops").update_items(
-        rules.constants.numbers, item, response, *people.arrays("segment", "item_rows"),
-        people.sizes(segments)[0], rules.constants.cost,
+        rules.constants.numbers, item, response, *population.arrays("segment", "item_rows"),
+        population.sizes(segments)[0], rules.constants.cost,
         *state.arrays("boost_level", "energy", "alive", "wearout", "popularity"), wanted, clicks, cost, own, terminated,
         illegal, *new.values())
     return after.changed(**new), ItemOutcome.of(clicks=clicks, cost=cost, own=own, terminated=terminated,
@@ -194,30 +194,30 @@ def draw_slates(rules: Rules, state: State, retrieved: Tensor | None) -> tuple[S
         of each close call, where two values lie so near that another rounding could order them otherwise: about one
         slate in 40,000 in town.
     """
-    c, people = rules.config, state.population
+    c, population = rules.config, state.population
     if retrieved is None:
-        ids, vectors = rules.constants.item_numbers, people.arrays("item_columns")[0][:, None]
+        ids, vectors = rules.constants.item_numbers, population.arrays("item_columns")[0][:, None]
     else:
-        ids, vectors = _array(retrieved), _array(take(people.item_vector, retrieved).transpose(2, 3))
+        ids, vectors = _array(retrieved), _array(take(population.item_vector, retrieved).transpose(2, 3))
     shape = (len(state.arrays("key")[0]), c.num_users)
     items, valid = np.empty((*shape, c.slate_size), np.int64), np.empty((*shape, c.slate_size), np.bool_)
     log_propensity, close = np.empty(shape, np.float32), np.empty(shape, np.bool_)
     count = shape[0] * shape[1] * ids.shape[2]
     unsure = _read(
         rules, state, count, "slate_loops", "slates", ("user_vector", "alive", "boost_level", "boost_segment"),
-        deserved(count), *state.arrays("key", "time"), int(Stream.SLATE), *people.by_segment(c.num_segments), vectors,
-        ids, rules.constants.log_factor, items, valid, log_propensity, close)
+        deserved(count), *state.arrays("key", "time"), int(Stream.SLATE), *population.by_segment(c.num_segments),
+        vectors, ids, rules.constants.log_factor, items, valid, log_propensity, close)
     slate = Slate.of(items=items, valid=valid, log_propensity=log_propensity)
     return slate, np.argwhere(close).tolist() if unsure else []
 
 
 def see_users(rules: Rules, state: State, ranked: bool) -> View:
     """What ``observing.user_view`` gives without mechanisms."""
-    c, people = rules.config, state.population
+    c, population = rules.config, state.population
     (items,) = state.slate.arrays("items")
     columns = (1 + c.num_topics + c.embedding_size if c.user_sees == "state" else 1) + c.num_user_features
     own = np.empty((*items.shape[:2], columns), np.float32)
-    options = np.empty((*items.shape, people.arrays("item_rows")[0].shape[2] + 3), np.float32)
+    options = np.empty((*items.shape, population.arrays("item_rows")[0].shape[2] + 3), np.float32)
     mask = np.empty((*items.shape[:2], 1 + items.shape[2]), np.bool_)
     _read(rules, state, options.size, "view_loops", "see_users",
           ("user_vector", "mood", "satiation", "active", "wearout", "energy", "popularity"),
@@ -257,17 +257,17 @@ def flat_views(rules: Rules, state: State, affinity: Tensor,
 
 def _of_users(rules: Rules, state: State, ranked: bool) -> tuple[Any, ...]:
     """What the view of users reads but for tables of the state itself."""
-    people, often = state.population, rules.constants.examination
+    population, often = state.population, rules.constants.examination
     items, valid = state.slate.arrays("items", "valid")
     slots = items.shape[2]
-    return (*people.arrays("item_rows", "shown_rows", "user_features"), items, valid, *people.arrays("segment"),
+    return (*population.arrays("item_rows", "shown_rows", "user_features"), items, valid, *population.arrays("segment"),
             often[1:1 + slots] if ranked else often[1:2].repeat(slots), rules.config.user_sees == "state", _BOUND)
 
 
 def _of_items(rules: Rules, state: State, affinity: Tensor) -> tuple[Any, ...]:
     """What the view of items reads but for tables of the state itself."""
-    people, boosts = state.population, log_boosts(rules, state)
-    return (*people.arrays("shown_rows"), people.sizes(rules.config.num_segments)[1],
+    population, boosts = state.population, log_boosts(rules, state)
+    return (*population.arrays("shown_rows"), population.sizes(rules.config.num_segments)[1],
             _array(affinity), boosts, torch.from_numpy(boosts).sum(2).numpy(), rules.constants.cost, _BOUND)
 
 

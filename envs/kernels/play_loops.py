@@ -101,7 +101,7 @@ def _end(c: Any, step: Any, old: StateTables, new: StateTables, out: StepTables)
 
 @whole
 def play(numbers: Any, starts: NDArray[np.int64], step_starts: NDArray[np.int64], key: NDArray[np.int32],
-         step: NDArray[np.int32], streams: tuple[int, int], slate: Any, people: Any, tables: Any, noise: Any,
+         step: NDArray[np.int32], streams: tuple[int, int], slate: Any, population: Any, tables: Any, noise: Any,
          drifts: bool, user_action: NDArray[np.int64], item_action: NDArray[np.int64], before: Arrays, after: Arrays,
          happened: Arrays) -> int:
     """``respond``, ``update_users`` and ``update_items`` of ``edge_loops``, and what a ``Step`` says of them.
@@ -109,7 +109,7 @@ def play(numbers: Any, starts: NDArray[np.int64], step_starts: NDArray[np.int64]
     Returns:
         How many responses are ``close``; unless there are none, nothing else is done.
     """
-    (items, valid), (segment, rows, weight, sizes), (examination, costs, log_factor) = slate, people, tables
+    (items, valid), (segment, rows, weight, sizes), (examination, costs, log_factor) = slate, population, tables
     old = _state_tables(numbers[0], starts, len(key), before)
     new = _state_tables(numbers[0], starts, len(key), after)
     out = _step_tables(numbers[0], step_starts, len(key), happened)

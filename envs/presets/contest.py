@@ -1,6 +1,6 @@
 """`contest`: four equal items compete for the first slot of 64 users, a Tullock contest."""
 
-from interplay.envs.behaviour.synthetic import GivenPeople, SyntheticBehaviour
+from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
 from interplay.envs.config import MarketConfig
 from interplay.envs.presets.base import Preset, Training
 
@@ -10,7 +10,7 @@ _SURE = 40.0  # an appeal whose sigmoid is 1 in float32
 def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
     """Everybody is alike and always responds."""
     items = config.num_items
-    return SyntheticBehaviour(GivenPeople(
+    return SyntheticBehaviour(GivenPopulation(
         user_vector=[[1.0]] * config.num_users, segment=[0] * config.num_users, weight=[0.0],
         item_vector=[[0.0]] * items, appeal=[_SURE] * items, topics=[[1.0]] * items, nutrition=[0.0] * items))
 

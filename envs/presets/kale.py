@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from interplay.envs.behaviour.synthetic import GivenPeople, SyntheticBehaviour
+from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
 from interplay.envs.config import MarketConfig
 from interplay.envs.presets.base import Preset, Training
 
 
 def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
     """One user; two topics; in each a chocolate (appealing, bad for the mood) and a kale (the opposite)."""
-    return SyntheticBehaviour(GivenPeople(
+    return SyntheticBehaviour(GivenPopulation(
         user_vector=[[1.0]], segment=[0], item_vector=[[0.0]] * 4, weight=[0.0],
         appeal=[1.0, 0.0, 1.0, 0.0],
         topics=[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]],

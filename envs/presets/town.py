@@ -4,13 +4,13 @@ The strength of mood was chosen so that the myopic oracle does better than rando
 by, and still loses a quarter of its users by the end: with mood_weight 0.5 and sweetness 1 it earned less than random.
 """
 
-from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPeople
+from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPopulation
 from interplay.envs.config import MarketConfig
 from interplay.envs.presets.base import Preset, Training
 
 
 def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
-    return SyntheticBehaviour(TownPeople(config))
+    return SyntheticBehaviour(TownPopulation(config))
 
 
 TOWN = Preset(

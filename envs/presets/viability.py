@@ -2,7 +2,7 @@
 
 import math
 
-from interplay.envs.behaviour.synthetic import GivenPeople, SyntheticBehaviour
+from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
 from interplay.envs.config import MarketConfig
 from interplay.envs.presets.base import Preset, Training
 
@@ -14,7 +14,7 @@ def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
     """Users are unit vectors, so that an item's vector lists the logits of its responses user by user."""
     logit = [[math.log(r / (1.0 - r)) for r in row] for row in _RESPONSE]
     users = range(len(_RESPONSE))
-    return SyntheticBehaviour(GivenPeople(
+    return SyntheticBehaviour(GivenPopulation(
         user_vector=[[float(u == d) for d in users] for u in users], segment=[0] * len(_RESPONSE),
         item_vector=[list(column) for column in zip(*logit, strict=True)], weight=[1.0] * len(_RESPONSE),
         appeal=[0.0, 0.0], topics=[[1.0], [1.0]], nutrition=[0.0, 0.0]))

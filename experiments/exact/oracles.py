@@ -64,21 +64,21 @@ def greedy_is_optimal(market: Market) -> bool:
     return not (any(moving) or c.budgets or c.leaving)
 
 
-def _people(market: Market) -> Population | None:
+def _population(market: Market) -> Population | None:
     """One world's people, where they respond by the formula, are the same in all worlds, and no mechanism is added."""
     behaviour = market.behaviour
-    known = (isinstance(behaviour, SyntheticBehaviour) and behaviour.same_people and behaviour.formula == "preference"
-             and not market.config.mechanisms)
+    known = (isinstance(behaviour, SyntheticBehaviour) and behaviour.same_population
+             and behaviour.formula == "preference" and not market.config.mechanisms)
     return market.reset([0]).population if known else None
 
 
 def single_user_game(market: Market) -> SingleUserGame | None:
     """One user, all items always shown, whole-number satiation and mood: a small Markov decision process."""
-    c, people = market.config, _people(market)
-    if people is None:
+    c, population = market.config, _population(market)
+    if population is None:
         return None
-    moves = (c.satiation_gain * _numpy(people.topics), _numpy(people.nutrition), c.satiation_recovery, c.satiation_max,
-             c.mood_max)
+    moves = (c.satiation_gain * _numpy(population.topics), _numpy(population.nutrition), c.satiation_recovery,
+             c.satiation_max, c.mood_max)
     whole = all(_is_whole(x) for x in moves)
     undecayed = c.satiation_decay == 1.0 and c.mood_decay == 1.0
     frozen = c.drift_rate == 0.0 and c.drift_noise == 0.0 and c.wearout_weight == 0.0
@@ -87,7 +87,7 @@ def single_user_game(market: Market) -> SingleUserGame | None:
         return None
     if (c.satiation_max + 1) ** c.num_topics * (2 * c.mood_max + 1) * (1 + c.num_items) > _MOST_CELLS:
         return None
-    return SingleUserGame.of(market, people)
+    return SingleUserGame.of(market, population)
 
 
 Policy = Callable[[Array], Array]
@@ -133,16 +133,16 @@ class SingleUserGame:
     horizon: int
 
     @classmethod
-    def of(cls, market: Market, people: Population) -> SingleUserGame:
+    def of(cls, market: Market, population: Population) -> SingleUserGame:
         """The tables for a market of this kind (steps 1, 2 and 4 of the game)."""
         c = market.config
         axes = [np.arange(c.satiation_max + 1)] * c.num_topics + [np.arange(-c.mood_max, c.mood_max + 1)]
         shape = tuple(len(axis) for axis in axes)
         grid = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(len(axes), -1)
         satiation, mood = grid[:-1], grid[-1]
-        taste, topics = _numpy(people.user_vector)[0, 0], _numpy(people.topics)[0]
-        base = _numpy(people.item_vector)[0] @ (_numpy(people.weight)[0] * taste) + _numpy(people.appeal)[0]
-        nutrition = _numpy(people.nutrition)[0]
+        taste, topics = _numpy(population.user_vector)[0, 0], _numpy(population.topics)[0]
+        base = _numpy(population.item_vector)[0] @ (_numpy(population.weight)[0] * taste) + _numpy(population.appeal)[0]
+        nutrition = _numpy(population.nutrition)[0]
 
         def after(gain: Array, lift: float) -> NDArray[np.int64]:
             tired = np.clip(satiation + gain[:, None] - c.satiation_recovery, 0, c.satiation_max)
@@ -178,15 +178,15 @@ class SingleUserGame:
 
 def budget_game(market: Market) -> BudgetGame | None:
     """Users with constant mean responses that decide together which items live."""
-    c, people = market.config, _people(market)
+    c, population = market.config, _population(market)
     still = c.satiation_weight == c.mood_weight == c.wearout_weight == c.drift_rate == c.drift_noise == 0.0
     if not (c.budgets and c.slate_order == "fixed" and c.response_mode == "mean" and c.position_bias == 0.0 and still
             and not c.boost_levels and not c.leaving and c.num_items <= 2 and c.num_users <= 4):
         return None
-    if people is None or c.energy_max > _LARGEST_BUDGET:
+    if population is None or c.energy_max > _LARGEST_BUDGET:
         return None
-    vectors = _numpy(people.user_vector)[0] * _numpy(people.weight)[0]
-    logit = vectors @ _numpy(people.item_vector)[0].T + _numpy(people.appeal)[0]
+    vectors = _numpy(population.user_vector)[0] * _numpy(population.weight)[0]
+    logit = vectors @ _numpy(population.item_vector)[0].T + _numpy(population.appeal)[0]
     rate = 1.0 / (1.0 + np.exp(-logit))
     if not all(_is_whole(np.asarray(x) / BUDGET_UNIT) for x in (rate, c.energy_start, c.energy_max, c.upkeep)):
         return None
@@ -264,19 +264,19 @@ class BudgetGame:
 
 def contest_game(market: Market) -> ContestGame | None:
     """Equal items that buy the only slot of users of one segment: a Tullock contest, repeated."""
-    c, people = market.config, _people(market)
+    c, population = market.config, _population(market)
     still = c.satiation_weight == c.mood_weight == c.wearout_weight == c.drift_rate == c.drift_noise == 0.0
     all_shown = c.num_candidates in (0, c.num_items) and not c.budgets and not c.leaving
     if not (c.slate_size == c.num_segments == 1 < c.num_items and c.boost_cost > 0.0 and c.team == 0.0
             and still and all_shown):
         return None
-    if people is None or not all(bool((table == table[:, :1]).all()) for table in
-                                 (people.item_vector, people.appeal, people.nutrition, people.margin)):
+    if population is None or not all(bool((table == table[:, :1]).all()) for table in
+                                 (population.item_vector, population.appeal, population.nutrition, population.margin)):
         return None
-    taste = _numpy(people.user_vector)[0] * _numpy(people.weight)[0]
-    logit = taste @ _numpy(people.item_vector)[0, 0] + _numpy(people.appeal)[0, 0]
+    taste = _numpy(population.user_vector)[0] * _numpy(population.weight)[0]
+    logit = taste @ _numpy(population.item_vector)[0, 0] + _numpy(population.appeal)[0, 0]
     responses = float((1.0 / (1.0 + np.exp(-logit))).sum())
-    return ContestGame(responses, float(people.margin[0, 0]), np.array((1.0, *c.boost_levels)), c.boost_cost,
+    return ContestGame(responses, float(population.margin[0, 0]), np.array((1.0, *c.boost_levels)), c.boost_cost,
                        c.num_items, c.horizon)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from interplay.agents.encoders import Pretrained
 from interplay.envs.data import split_log
 from interplay.envs.data.log import InteractionLog
-from interplay.envs.data.people import Vectors
+from interplay.envs.data.population import Vectors
 from interplay.experiments.common.statistics import check_finite
 from interplay.experiments.representation.epochs import Note, Training
 from interplay.experiments.representation.histories import Histories

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from interplay.envs import kernels, world
-from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPeople
+from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPopulation
 from interplay.envs.flat import flat_shape, flat_sides, flatten
 from interplay.envs.kernels import compiled, edges
 from interplay.envs.market import Market
@@ -315,7 +315,7 @@ def test_a_behaviour_of_its_own_is_asked_for_its_responses() -> None:
 
     def responses(kind: type[SyntheticBehaviour]) -> float:
         config = replace(find_preset("town").config, position_bias=0.0)
-        market = Market(config, kind(TownPeople(config)))
+        market = Market(config, kind(TownPopulation(config)))
         _, happened = market.step(market.reset([0]), torch.ones(1, 64, dtype=torch.int64),
                                   torch.zeros(1, 32, dtype=torch.int64))
         return happened.response.sum().item()

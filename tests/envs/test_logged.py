@@ -168,34 +168,34 @@ def test_shifts_move_the_logit_of_what_is_known() -> None:
 
 def test_rankings_are_those_of_the_model() -> None:
     train, _ = split_log(some_log())
-    people = LoggedBehaviour(train, train, small_config(train)).populate(torch.zeros(2, 2, dtype=torch.int32))
+    population = LoggedBehaviour(train, train, small_config(train)).populate(torch.zeros(2, 2, dtype=torch.int32))
     user, item = (axis.ravel() for axis in np.indices((12, 15)))
     guess = torch.from_numpy(fit_factors(train, 3).predict(user, item).reshape(12, 15))
-    score = people.user_vector @ people.item_vector.transpose(1, 2)
+    score = population.user_vector @ population.item_vector.transpose(1, 2)
     assert torch.equal(score[0].argsort(1), guess.argsort(1))
     assert torch.equal(score[0], score[1])
-    assert torch.allclose(people.user_vector.norm(dim=2), torch.ones(2, 12))
-    assert people.item_vector.abs().quantile(0.98) <= 1.0
+    assert torch.allclose(population.user_vector.norm(dim=2), torch.ones(2, 12))
+    assert population.item_vector.abs().quantile(0.98) <= 1.0
 
 
 def test_who_was_never_seen_has_no_taste_and_no_vector() -> None:
     log = some_log()
     train = log.take((log.user > 0) & (log.item > 0), "left out")
     config = small_config(train)
-    people = LoggedBehaviour(train, log, config).populate(torch.zeros(1, 2, dtype=torch.int32))
-    assert people.user_vector[0, 0].tolist() == [0.0, 0.0, 0.0, 1.0]
-    assert not people.item_vector[0, 0].any()
-    assert people.popularity[0, 0] == 0.0
+    population = LoggedBehaviour(train, log, config).populate(torch.zeros(1, 2, dtype=torch.int32))
+    assert population.user_vector[0, 0].tolist() == [0.0, 0.0, 0.0, 1.0]
+    assert not population.item_vector[0, 0].any()
+    assert population.popularity[0, 0] == 0.0
     mean = torch.tensor(train.scaled(train.reward).mean())
-    assert people.appeal[0, 0].item() == pytest.approx(torch.logit(mean).item(), abs=1e-5)
+    assert population.appeal[0, 0].item() == pytest.approx(torch.logit(mean).item(), abs=1e-5)
 
 
 def test_topics_come_from_the_log() -> None:
     log = some_log()
     topics = np.eye(3, dtype=np.float32)[np.arange(15) % 3]
     named = replace(log, item_topics=topics)
-    people = LoggedBehaviour(named, named, small_config(named)).populate(torch.zeros(1, 2, dtype=torch.int32))
-    assert people.topics[0].tolist() == topics.tolist()
+    population = LoggedBehaviour(named, named, small_config(named)).populate(torch.zeros(1, 2, dtype=torch.int32))
+    assert population.topics[0].tolist() == topics.tolist()
 
 
 @pytest.mark.parametrize("num_segments", [1, 4, 40])
@@ -208,9 +208,9 @@ def test_segments_may_be_few_or_more_than_users(num_segments: int) -> None:
 
 def test_the_smallest_vectors_rank_by_quality() -> None:
     log = some_log()
-    people = market(log, log, embedding_size=1).reset([0]).population
-    assert people.user_vector[0].tolist() == [[1.0]] * 12
-    assert people.item_vector.std() > 0.0
+    population = market(log, log, embedding_size=1).reset([0]).population
+    assert population.user_vector[0].tolist() == [[1.0]] * 12
+    assert population.item_vector.std() > 0.0
 
 
 def test_equal_rewards_need_a_range() -> None:

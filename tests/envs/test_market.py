@@ -11,7 +11,7 @@ import torch
 from scipy import stats
 
 from interplay.envs import kernels, slates
-from interplay.envs.behaviour.synthetic import GivenPeople, SyntheticBehaviour, preference
+from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour, preference
 from interplay.envs.config import MarketConfig
 from interplay.envs.market import Market
 from interplay.envs.presets import find_preset
@@ -23,10 +23,10 @@ def pair(**changes):
     """Two users in two segments, two items always shown, mean responses of one half."""
     c = MarketConfig(num_users=2, num_items=2, slate_size=2, embedding_size=2, num_topics=2, num_segments=2, horizon=9,
                      slate_order="fixed", response_mode="mean", boost_levels=(2.0, 5.0), boost_cost=0.25)
-    people = GivenPeople(user_vector=[[1.0, 0.0], [0.0, 1.0]], segment=[0, 1], item_vector=[[1.0, 0.0], [0.6, 0.8]],
-                         appeal=[0.0, 0.0], topics=[[1.0, 0.0], [0.25, 0.75]], nutrition=[-1.0, 0.5],
-                         weight=[0.0, 0.0])
-    return Market(replace(c, **changes), SyntheticBehaviour(people))
+    population = GivenPopulation(
+        user_vector=[[1.0, 0.0], [0.0, 1.0]], segment=[0, 1], item_vector=[[1.0, 0.0], [0.6, 0.8]], appeal=[0.0, 0.0],
+        topics=[[1.0, 0.0], [0.25, 0.75]], nutrition=[-1.0, 0.5], weight=[0.0, 0.0])
+    return Market(replace(c, **changes), SyntheticBehaviour(population))
 
 
 def act(market, state, users, items=(0, 0)):
@@ -272,11 +272,12 @@ def test_a_saved_state_resumes_exactly():
 
 
 def test_at_rest_and_without_state_it_is_a_contextual_bandit():
-    people = GivenPeople(user_vector=[[0.6, 0.8]], segment=[0], item_vector=[[1.0, 0.0], [0.0, 1.0], [-1.0, 0.5]],
-                         appeal=[0.3, -0.2, 0.0], topics=[[1.0]] * 3, nutrition=[0.0] * 3, weight=[2.0, 1.0])
+    population = GivenPopulation(
+        user_vector=[[0.6, 0.8]], segment=[0], item_vector=[[1.0, 0.0], [0.0, 1.0], [-1.0, 0.5]],
+        appeal=[0.3, -0.2, 0.0], topics=[[1.0]] * 3, nutrition=[0.0] * 3, weight=[2.0, 1.0])
     config = MarketConfig(num_users=1, num_items=3, slate_size=3, embedding_size=2, num_topics=1, num_segments=1,
                           horizon=5, slate_order="fixed", satiation_gain=1.0)
-    market, worlds = Market(config, SyntheticBehaviour(people)), 20_000
+    market, worlds = Market(config, SyntheticBehaviour(population)), 20_000
     state = market.reset(range(worlds))
     for arm, logit in enumerate((2.0 * 0.6 + 0.3, 0.8 - 0.2, -2.0 * 0.6 + 0.5 * 0.8)):
         state, step = market.step(state, torch.full((worlds, 1), arm + 1), torch.zeros((worlds, 3), dtype=torch.int64))
@@ -377,8 +378,8 @@ def test_the_articles_worked_example_with_the_right_values():
 
 def test_one_table_of_items_holds_what_differs_between_worlds():
     """Shared vectors do not make other tables shared: here appeal alone differs."""
-    people = find_preset("kale").market().reset(range(2)).population
-    assert len(people.item_rows) == 2
-    other = replace(people, appeal=torch.tensor([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]]))
+    population = find_preset("kale").market().reset(range(2)).population
+    assert len(population.item_rows) == 2
+    other = replace(population, appeal=torch.tensor([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]]))
     assert other.item_rows[..., 1].tolist() == other.appeal.tolist()
-    assert torch.equal(other.item_rows[..., 0], people.margin)
+    assert torch.equal(other.item_rows[..., 0], population.margin)

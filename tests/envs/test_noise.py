@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPeople
+from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPopulation
 from interplay.envs.config import MarketConfig
 from interplay.envs.market import Market
 from interplay.envs.noise import MOST, Stream, any_of, gumbel, normal, uniform, world_key
@@ -151,14 +151,14 @@ def test_long_seeds_are_hashed_and_others_stay_as_they_are():
     ("actions of items", {"num_users": 1 << 7, "num_items": 1 << 24, "num_segments": 1 << 7})])
 def test_a_market_whose_steps_would_repeat_draws_cannot_be_made(what, sizes):
     config = MarketConfig(**sizes)
-    people = find_preset("kale").market().behaviour.populate
+    population = find_preset("kale").market().behaviour.populate
     with pytest.raises(InterplayError, match=re.escape(what)):
-        Market(config, SyntheticBehaviour(people))
+        Market(config, SyntheticBehaviour(population))
 
 
 def test_people_who_would_repeat_draws_cannot_be_made():
-    with pytest.raises(InterplayError, match="people"):
-        TownPeople(MarketConfig(num_users=1 << 29))
+    with pytest.raises(InterplayError, match="population"):
+        TownPopulation(MarketConfig(num_users=1 << 29))
 
 
 def test_exact_states_beyond_64_bits_cannot_be_numbered():

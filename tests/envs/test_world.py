@@ -27,10 +27,10 @@ def test_arrays_are_the_tables(state: State) -> None:
 
 
 def test_arrays_of_a_population_that_worlds_share_hold_it_once(state: State) -> None:
-    people = state.population.map(lambda table: table[:1]).expand(3)
-    (appeal,) = people.arrays("appeal")
+    population = state.population.map(lambda table: table[:1]).expand(3)
+    (appeal,) = population.arrays("appeal")
     assert appeal.shape == (1, 5)
-    assert (appeal == people.appeal[:1].numpy()).all()
+    assert (appeal == population.appeal[:1].numpy()).all()
 
 
 def test_what_is_changed_is_known_anew_and_the_rest_as_it_was(state: State) -> None:

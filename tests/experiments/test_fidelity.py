@@ -104,7 +104,7 @@ def test_features_of_a_response_are_made_of_earlier_ones_alone() -> None:
     assert_allclose(other[:3], found[:3])  # what comes later, and comes to the same mean, changes nothing
 
 
-def people(seed: int, upside_down: bool = False) -> Trace:
+def population(seed: int, upside_down: bool = False) -> Trace:
     """Eighty users, of which half like what the others do not; a user that liked the last item likes the next."""
     rng = np.random.default_rng(seed)
     user = np.tile(np.arange(80), 20)
@@ -115,7 +115,7 @@ def people(seed: int, upside_down: bool = False) -> Trace:
 
 
 def test_a_model_of_an_equal_market_predicts_the_log_and_one_of_its_opposite_does_not() -> None:
-    log, same, opposite = people(0), people(1), people(2, upside_down=True)
+    log, same, opposite = population(0), population(1), population(2, upside_down=True)
     aspects = [next_response(log, market, 0.5, 0)[0] for market in (same, opposite)]
     assert aspects[0] is not None
     assert aspects[1] is not None
@@ -126,13 +126,13 @@ def test_a_model_of_an_equal_market_predicts_the_log_and_one_of_its_opposite_doe
 
 
 def test_where_all_are_liked_there_is_nothing_to_predict() -> None:
-    aspect, why = next_response(people(0), trace([0, 1], [0, 1], [1.0, 1.0]), 0.5, 0)
+    aspect, why = next_response(population(0), trace([0, 1], [0, 1], [1.0, 1.0]), 0.5, 0)
     assert aspect is None
     assert "market" in why
 
 
 def test_the_interval_holds_a_second_draw_of_the_same_people_about_as_often_as_it_says() -> None:
-    inside = [judge([REWARDS], people(2 * k), people(2 * k + 1), 60, seed=k)[0].within for k in range(40)]
+    inside = [judge([REWARDS], population(2 * k), population(2 * k + 1), 60, seed=k)[0].within for k in range(40)]
     assert 34 <= sum(inside) <= 40
 
 

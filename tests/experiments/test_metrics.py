@@ -91,8 +91,8 @@ class TestNotFinite:
         populate = market.behaviour.populate
 
         def spoilt(key):
-            people = populate(key)
-            return replace(people, **{table: getattr(people, table) * bad})
+            population = populate(key)
+            return replace(population, **{table: getattr(population, table) * bad})
 
         market.behaviour.populate = spoilt
         with pytest.raises(InterplayError, match=r"the held-out worlds.* not finite"):

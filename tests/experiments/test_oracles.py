@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from interplay.agents import Setting, find_agent
-from interplay.envs.behaviour.synthetic import GivenPeople, SyntheticBehaviour
+from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
 from interplay.envs.market import Market
 from interplay.envs.presets import find_preset
 from interplay.experiments.evaluate.deviations import best_response_gap
@@ -95,7 +95,7 @@ def kale_like(**changes):
     rows = {"user_vector": [[1.0]], "segment": [0], "item_vector": [[0.0]] * 2, "weight": [0.0], "appeal": [1.0, 0.0],
             "topics": [[1.0]] * 2, "nutrition": [-1.0, 1.0]} | changes
     config = replace(find_preset("kale").config, num_items=2, slate_size=2, num_topics=len(rows["topics"][0]))
-    return Market(config, SyntheticBehaviour(GivenPeople(**rows)))
+    return Market(config, SyntheticBehaviour(GivenPopulation(**rows)))
 
 
 def test_people_between_the_grid_points_have_no_oracle():
@@ -110,9 +110,9 @@ def test_a_game_too_large_to_tabulate_has_no_oracle():
 
 def test_a_contest_pays_what_users_respond():
     """Half the responses, half the prize: the equilibrium moves from 12 to 6."""
-    people = GivenPeople(user_vector=[[1.0]] * 64, segment=[0] * 64, weight=[0.0], item_vector=[[0.0]] * 4,
+    population = GivenPopulation(user_vector=[[1.0]] * 64, segment=[0] * 64, weight=[0.0], item_vector=[[0.0]] * 4,
                          appeal=[0.0] * 4, topics=[[1.0]] * 4, nutrition=[0.0] * 4)
-    oracle = solve(Market(find_preset("contest").config, SyntheticBehaviour(people)))
+    oracle = solve(Market(find_preset("contest").config, SyntheticBehaviour(population)))
     assert oracle.mean_boost == pytest.approx(6.0)
     assert oracle.user_return == pytest.approx(32.0 * 50)
     assert oracle.item_return == pytest.approx(32.0 * 50 - 4 * 5.0 * 49)
@@ -136,7 +136,7 @@ class Moving(SyntheticBehaviour):
         return super().populate(key)
 
 
-class Shifted(GivenPeople):
+class Shifted(GivenPopulation):
     def __call__(self, key):
         return super().__call__(key)
 
@@ -155,9 +155,10 @@ def test_only_the_formula_itself_has_an_exact_answer(preset):
         market = Market(config, behaviour)
         return solve(market) is not None, best_response_gap(market, players) is not None
 
-    people = base._people
-    assert answers(base) == answers(Renamed(people)) == (True, True)
-    for other in (Eager(people), Wrapped(people), Moving(people), SyntheticBehaviour(lambda key: people(key))):
+    population = base._population
+    assert answers(base) == answers(Renamed(population)) == (True, True)
+    by_function = SyntheticBehaviour(lambda key: population(key))
+    for other in (Eager(population), Wrapped(population), Moving(population), by_function):
         assert answers(other) == (False, False)
     base.response = lambda state, items, shift: torch.ones_like(shift)
     assert answers(base) == (False, False)
@@ -166,14 +167,14 @@ def test_only_the_formula_itself_has_an_exact_answer(preset):
 def test_people_of_a_subclass_are_not_known_to_be_the_same_everywhere():
     rows = {"user_vector": [[1.0]], "segment": [0], "item_vector": [[0.0]], "weight": [0.0], "appeal": [1.0],
             "topics": [[1.0]], "nutrition": [0.0]}
-    assert SyntheticBehaviour(GivenPeople(**rows)).same_people
-    assert not SyntheticBehaviour(Shifted(**rows)).same_people
+    assert SyntheticBehaviour(GivenPopulation(**rows)).same_population
+    assert not SyntheticBehaviour(Shifted(**rows)).same_population
 
 
 def test_greedy_is_not_known_to_be_optimal_where_responses_are_not_known():
     bandit = find_preset("kale").market(satiation_weight=0.0, mood_weight=0.0)
     assert greedy_is_optimal(bandit)
-    assert not greedy_is_optimal(Market(bandit.config, Eager(bandit.behaviour._people)))
+    assert not greedy_is_optimal(Market(bandit.config, Eager(bandit.behaviour._population)))
 
 
 def test_town_has_no_oracle():

@@ -12,7 +12,7 @@ from interplay.agents import Setting
 from interplay.agents.shared_critic import SharedCriticAgent, SharedCriticOptions
 from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_config
 from interplay.envs.data import make_log
-from interplay.envs.data.people import Vectors
+from interplay.envs.data.population import Vectors
 from interplay.envs.market import Market
 from interplay.envs.types import InterplayError
 from interplay.experiments.benchmark.command import BenchmarkSettings, planned
@@ -66,13 +66,13 @@ def test_the_markets_vectors_rank_as_the_towers_do(task, encoder):
     vectors, scores = fitted.vectors(), fitted.scores(np.arange(USERS))
     product = vectors.user_vector @ vectors.item_vector.T + vectors.item_bias
     np.testing.assert_allclose(product, scores, atol=1e-5)
-    people = LoggedBehaviour(log, log, logged_market_config(log, embedding_size=9),
+    population = LoggedBehaviour(log, log, logged_market_config(log, embedding_size=9),
                              vectors=vectors).populate(torch.zeros(1, 2, dtype=torch.int32))
-    ranked = (people.user_vector[0].double() @ people.item_vector[0].double().T).numpy()
+    ranked = (population.user_vector[0].double() @ population.item_vector[0].double().T).numpy()
     # Ties of the market's float32 may fall otherwise: what it ranks first is as good by the towers.
     best = np.take_along_axis(scores, orders(ranked), 1)
     np.testing.assert_allclose(best, -np.sort(-scores, axis=1), atol=1e-4)
-    assert torch.allclose(people.user_vector.norm(dim=2), torch.ones(1, USERS))
+    assert torch.allclose(population.user_vector.norm(dim=2), torch.ones(1, USERS))
 
 
 def test_what_ranks_by_no_product_gives_no_vectors():

@@ -73,7 +73,7 @@ def of_another_seed(file, home):
 
 def of_another_version(file, home):
     data = file.read_bytes()
-    for old, new in ((b"interplay 3 ", b"interplay 4 "), (b'"format": 3', b'"format": 4')):
+    for old, new in ((b"interplay 4 ", b"interplay 5 "), (b'"format": 4', b'"format": 5')):
         data = data.replace(old, new)
     assert data != file.read_bytes()
     file.write_bytes(data)

@@ -253,8 +253,8 @@ def test_a_market_whose_responses_are_not_finite_ends_in_one_line(tmp_path, monk
     (tmp_path / "broken_market.py").write_text(
         "from dataclasses import replace\nimport torch\nfrom interplay.envs.presets import find_preset\n"
         "kale = find_preset('kale')\n\n\ndef behaviour(config):\n    made = kale.behaviour(config)\n"
-        "    people = made._people\n"
-        "    made._people = lambda key: replace(people(key), appeal=people(key).appeal * torch.nan)\n"
+        "    people = made._population\n"
+        "    made._population = lambda key: replace(people(key), appeal=people(key).appeal * torch.nan)\n"
         "    return made\n\n\npreset = replace(kale, name='broken', behaviour=behaviour)\n")
     monkeypatch.syspath_prepend(tmp_path)
     assert main([*TRAIN, "--preset", "broken_market:preset", "--log-dir", str(tmp_path / "runs"), "--name", "run"]) == 2

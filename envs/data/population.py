@@ -40,7 +40,7 @@ class Vectors(NamedTuple):
         return int(self.item_vector.shape[1]) + 1
 
 
-def people_of(log: InteractionLog, vectors: Vectors, mean: float, config: MarketConfig,
+def population_of(log: InteractionLog, vectors: Vectors, mean: float, config: MarketConfig,
             rng: np.random.Generator) -> Population:
     """One world of the training part's people.
 
