@@ -51,7 +51,7 @@ class ConditionalLogitAgent(Agent):
     def _log_policy(self, observation: Observation) -> Tensor:
         if observation.expected is None:
             raise InterplayError("conditional-logit needs Observation.expected, which is None: "
-                                 "observe(..., privileged=True)")
+                                 "observe(..., expected=True)")
         options: ConditionalLogitOptions = self.options
         score = torch.logit(observation.expected, eps=1e-6)
         score = torch.cat([torch.full_like(score[..., :1], options.nothing), score[..., 1:]], dim=-1)

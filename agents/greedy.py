@@ -20,5 +20,5 @@ class GreedyAgent(Agent):
     def act(self, observation: Observation, explore: bool) -> Tensor:
         """See ``Agent.act``."""
         if observation.expected is None:
-            raise InterplayError("greedy needs Observation.expected, which is None: observe(..., privileged=True)")
+            raise InterplayError("greedy needs Observation.expected, which is None: observe(..., expected=True)")
         return best(observation.expected, observation.mask)

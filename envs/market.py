@@ -146,11 +146,11 @@ class Market:
         return after, self._account(state, after, choice, item_outcome, outcome)
 
     @on_own_threads
-    def observe(self, state: State, side: Side, privileged: bool = False) -> Observation:
-        """What one side sees. ``privileged`` adds the expected rewards that only oracle baselines may know."""
-        check_arguments(Market.observe, state=state, side=side, privileged=privileged)
+    def observe(self, state: State, side: Side, expected: bool = False) -> Observation:
+        """What one side sees. ``expected`` adds the expected rewards that only oracle baselines may know."""
+        check_arguments(Market.observe, state=state, side=side, expected=expected)
         build = {"users": observe_users, "items": observe_items, "platform": observe_platform}[side]
-        return build(self.rules, state, privileged)
+        return build(self.rules, state, expected)
 
     @on_own_threads
     def observe_all(self, state: State, who: Tensor) -> Observation:
@@ -243,7 +243,7 @@ class Market:
         c, y, taken = self.config, choice.response.unsqueeze(2), state.population.of_items(choice.item)
         satiation = c.satiation_decay * state.satiation + c.satiation_gain * y * taken.topics
         satiation = (satiation - c.satiation_recovery).clamp(0.0, c.satiation_max)
-        mood = c.mood_decay * state.mood + choice.response * taken.nutrition
+        mood = c.mood_decay * state.mood + choice.response * taken.mood_effect
         mood = mood.clamp(-c.mood_max, c.mood_max)
         taste = state.user_vector
         if c.drift_rate > 0.0 or c.drift_noise > 0.0:
@@ -373,8 +373,8 @@ class Market:
         c = self.config
         expected = {"user_vector": (c.num_users, c.embedding_size), "segment": (c.num_users,),
                     "item_vector": (c.num_items, c.embedding_size), "appeal": (c.num_items,),
-                    "topics": (c.num_items, c.num_topics), "nutrition": (c.num_items,),
-                    "margin": (c.num_items,), "popularity": (c.num_items,), "weight": (c.embedding_size,),
+                    "topics": (c.num_items, c.num_topics), "mood_effect": (c.num_items,),
+                    "margin": (c.num_items,), "popularity": (c.num_items,), "preference_weight": (c.embedding_size,),
                     "user_features": (c.num_users, c.num_user_features),
                     "item_features": (c.num_items, c.num_item_features)}
         for name, shape in expected.items():

@@ -27,14 +27,14 @@ def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
     vector = tuple(f"vector_{d}" for d in dims)
     user_features, item_features = (tuple(f"feature_{n}" for n in range(count))
                                     for count in (config.num_user_features, config.num_item_features))
-    remembered = ("taken", "response", "appeal", "nutrition", *topics, *vector)
+    remembered = ("taken", "response", "appeal", "mood_effect", *topics, *vector)
     knows, more = config.user_sees == "state", config.mechanisms
     item_columns = tuple(c for m in more for c in m.item_columns(config))
     self_knowledge = ("mood", *satiation, *(f"taste_{d}" for d in dims)) if knows else ("active",)
     users = SideSpec(
         side="users", num_agents=config.num_users, num_options=config.slate_size, num_levels=1,
         own_features=(*self_knowledge, *user_features, *(c for m in more for c in m.user_columns(config))),
-        option_features=("appeal", "nutrition", "wearout", "energy", "popularity", "examination", *topics,
+        option_features=("appeal", "mood_effect", "wearout", "energy", "popularity", "examination", *topics,
                          *((f"match_{d}" for d in dims) if knows else vector), *item_features, *item_columns),
         num_states=num_states(config, state_of(config, config.user_state)), num_ids=config.num_items,
         history_length=config.history_length,
@@ -42,7 +42,7 @@ def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
     items = SideSpec(
         side="items", num_agents=config.num_items, num_options=config.num_segments,
         num_levels=num_levels(config),
-        own_features=("energy", "margin", "appeal", "nutrition", *topics, *vector, *item_features, *item_columns),
+        own_features=("energy", "margin", "appeal", "mood_effect", *topics, *vector, *item_features, *item_columns),
         option_features=("segment_share", "affinity", "wearout", "boost", "rival_boost"),
         num_states=num_states(config, state_of(config, config.item_state)), num_ids=config.num_segments, delayed=True)
     return {"users": users, "items": items}
@@ -85,9 +85,9 @@ def platform_spec(rules: Rules, users: SideSpec) -> SideSpec:
     return replace(users, side="platform", num_options=num_candidates(rules), num_states=None)
 
 
-def observe_platform(rules: Rules, state: State, privileged: bool) -> Observation:
+def observe_platform(rules: Rules, state: State, expected: bool) -> Observation:
     """The users' view of all candidates, each as if it stood in the first slot; see ``platform_spec``."""
-    seen = observe_users(rules, replace(state, slate=candidates_of(rules, state)), privileged, ranked=False)
+    seen = observe_users(rules, replace(state, slate=candidates_of(rules, state)), expected, ranked=False)
     return replace(seen, state=None)
 
 
@@ -99,25 +99,25 @@ def observe_all(rules: Rules, state: State, who: Tensor) -> Observation:
     shown = state.of_users(who)
     items = torch.arange(rules.config.num_items, device=who.device).expand(*shown.mood.shape, -1)
     slate = Slate(items, take(state.alive, items), torch.full_like(shown.mood, torch.nan))
-    return replace(observe_users(rules, replace(shown, slate=slate), privileged=False, ranked=False), state=None)
+    return replace(observe_users(rules, replace(shown, slate=slate), expected=False, ranked=False), state=None)
 
 
-def observe_users(rules: Rules, state: State, privileged: bool, ranked: bool = True) -> Observation:
+def observe_users(rules: Rules, state: State, expected: bool, ranked: bool = True) -> Observation:
     """The users' side; see ``Observation`` for shapes and ``side_specs`` for the columns.
 
     Unless ``ranked``, every option counts as standing in the first slot.
     """
     config, items = rules.config, state.slate.items
     slots = items.shape[2]
-    expected = None
-    if privileged:
+    rewards = None
+    if expected:
         position = torch.arange(1, slots + 1, device=items.device) if ranked else torch.ones_like(items[0, 0])
         rate = response_rate(rules, state, items, position, rules.mechanisms.shift(state, items))
-        expected = torch.cat([torch.zeros_like(rate[..., :1]), rate], dim=2)
+        rewards = torch.cat([torch.zeros_like(rate[..., :1]), rate], dim=2)
     seen = user_view(rules, state, ranked)
     exact = exact_state(rules, state, state_of(config, config.user_state), items.shape[1])
     history_ids = None if seen.history is None else state.taken
-    return Observation(seen.own, seen.options, seen.mask, items, exact, seen.history, history_ids, expected)
+    return Observation(seen.own, seen.options, seen.mask, items, exact, seen.history, history_ids, rewards)
 
 
 def user_view(rules: Rules, state: State, ranked: bool = True) -> View:
@@ -166,19 +166,19 @@ def _user_view(rules: Rules, state: State, examination: Tensor) -> tuple[Tensor,
     return _bounded(own), _bounded(options), _slot_mask(rules, state)
 
 
-def observe_items(rules: Rules, state: State, privileged: bool) -> Observation:
+def observe_items(rules: Rules, state: State, expected: bool) -> Observation:
     """The items' side; see ``Observation`` for shapes and ``side_specs`` for the columns."""
     config = rules.config
     match = affinity(rules, state)
     seen = _seen_by_items(rules, state, match)
     exact = exact_state(rules, state, state_of(config, config.item_state), config.num_items)
-    expected = None
-    if privileged:
-        expected = rules.mechanisms.expected_profit(
+    rewards = None
+    if expected:
+        rewards = rules.mechanisms.expected_profit(
             _expected_profit(rules, state, match, log_boosts(rules, state).transpose(1, 2),
                              state.population.segments(config.num_segments).size))
     return Observation(seen.own, seen.options, seen.mask, rules.segment_numbers.expand_as(match), exact,
-                       expected=expected)
+                       expected=rewards)
 
 
 def item_view(rules: Rules, state: State) -> View:

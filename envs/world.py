@@ -57,7 +57,7 @@ class Items(NamedTuple):
     """What never changes of some items, ``[B, ...]`` or ``[B, ..., G]`` or ``[B, ..., D]``; see ``Population``."""
 
     appeal: Tensor
-    nutrition: Tensor
+    mood_effect: Tensor
     topics: Tensor
     vector: Tensor
 
@@ -72,10 +72,10 @@ class Population(WorldRecord):
         item_vector: float32 ``[B, I, D]``.
         appeal: float32 ``[B, I]``, b_i.
         topics: float32 ``[B, I, G]``, each row on the simplex.
-        nutrition: float32 ``[B, I]`` in [-1, 1], what a response does to the user's mood.
+        mood_effect: float32 ``[B, I]`` in [-1, 1], what a response does to the user's mood.
         margin: float32 ``[B, I]``, what an item earns from one response.
         popularity: float32 ``[B, I]``, responses that each item had before the episode.
-        weight: float32 ``[B, D]``, w of the preference formula.
+        preference_weight: float32 ``[B, D]``, w of the preference formula.
         user_features, item_features: float32 ``[B, U, Fu]`` and ``[B, I, Fi]``, what else is known of users and
             items; no columns unless given.
     """
@@ -86,10 +86,10 @@ class Population(WorldRecord):
     item_vector: Tensor
     appeal: Tensor
     topics: Tensor
-    nutrition: Tensor
+    mood_effect: Tensor
     margin: Tensor
     popularity: Tensor
-    weight: Tensor
+    preference_weight: Tensor
     # None becomes zero columns at once; torch cannot trace a default that is a tensor.
     user_features: Tensor = None  # type: ignore[assignment]
     item_features: Tensor = None  # type: ignore[assignment]
@@ -103,10 +103,10 @@ class Population(WorldRecord):
     def item_rows(self) -> Tensor:
         """All that never changes of items, as one table, so that a step gathers once.
 
-        Float32 ``[B, I, 3 + G + D + Fi]``: margin, appeal, nutrition, topics, vector, features. Where all worlds have
+        Float32 ``[B, I, 3 + G + D + Fi]``: margin, appeal, mood_effect, topics, vector, features. Where all worlds have
         the same items, it holds them once, expanded.
         """
-        columns = [column.unsqueeze(2) for column in (self.margin, self.appeal, self.nutrition)]
+        columns = [column.unsqueeze(2) for column in (self.margin, self.appeal, self.mood_effect)]
         tables = [*columns, self.topics, self.item_vector, self.item_features]
         if all(table.shape[2] == 0 or len(once(table)) == 1 for table in tables):
             tables = [table[:1] for table in tables]

@@ -8,9 +8,9 @@ DINER = Preset(
     name="diner",
     summary="one user, four dishes; the sweet one pleases now and spoils the mood",
     behaviour=lambda config: SyntheticBehaviour(GivenPopulation(
-        user_vector=[[1.0]], segment=[0], item_vector=[[0.0]] * 4, weight=[0.0],
+        user_vector=[[1.0]], segment=[0], item_vector=[[0.0]] * 4, preference_weight=[0.0],
         appeal=[1.0, 0.6, 0.2, 0.0],                           # cake, pie, soup, salad
-        nutrition=[-1.0, -1.0, 1.0, 1.0],                      # what they do to the mood; whole numbers have an optimum
+        mood_effect=[-1.0, -1.0, 1.0, 1.0],                      # whole numbers have an exact optimum
         topics=[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])),
     config=MarketConfig(
         num_users=1, num_items=4, slate_size=4, slate_order="fixed", embedding_size=1, num_topics=2, num_segments=1,

@@ -86,7 +86,7 @@ def core() -> Calls:
         calls[f"offer with log_propensity {chance!r}"] = lambda c=chance: MARKET.offer(STATE, SLOTS, c)
     for users in (None, [0], torch.zeros(1), torch.zeros(1, 1, dtype=torch.int64)):
         calls[f"observe_all of {users!r}"] = lambda u=users: MARKET.observe_all(STATE, u)
-    calls["observe with privileged 1"] = lambda: MARKET.observe(STATE, "users", 1)  # type: ignore[arg-type]
+    calls["observe with expected 1"] = lambda: MARKET.observe(STATE, "users", 1)  # type: ignore[arg-type]
     return calls
 
 

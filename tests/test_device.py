@@ -24,7 +24,7 @@ def test_a_core_step_never_touches_the_host(preset):
     state, step = market.step(state, *actions)
     found = [*state.tensors(), *step.tensors()]
     for side in SIDES:
-        found += market.observe(state, side, privileged=True).tensors()
+        found += market.observe(state, side, expected=True).tensors()
     assert len(found) > 40
     assert {tensor.device.type for tensor in found} == {"meta"}
 

@@ -61,7 +61,8 @@ class SyntheticBehaviour(Behaviour):
     def response(self, state: State, items: Tensor, shift: Tensor) -> Tensor:
         """The sigmoid of the preference plus ``shift``."""
         population, taken = state.population, state.population.of_items(items)
-        base = preference(population.weight[:, None, None], state.user_vector.unsqueeze(2), taken.vector, taken.appeal)
+        weight = population.preference_weight[:, None, None]
+        base = preference(weight, state.user_vector.unsqueeze(2), taken.vector, taken.appeal)
         return torch.sigmoid(base + shift)
 
 
@@ -70,15 +71,15 @@ class GivenPopulation:
 
     Args (each one row per user or item):
         user_vector: ``[U][D]``, of length 1. segment: ``[U]``. item_vector: ``[I][D]``. appeal: ``[I]``.
-        topics: ``[I][G]``. nutrition: ``[I]``. weight: ``[D]``, w of the preference formula.
+        topics: ``[I][G]``. mood_effect: ``[I]``. preference_weight: ``[D]``, w of the preference formula.
     """
 
     def __init__(self, *, user_vector: Sequence[Sequence[float]], segment: Sequence[int],
                  item_vector: Sequence[Sequence[float]], appeal: Sequence[float],
-                 topics: Sequence[Sequence[float]], nutrition: Sequence[float],
-                 weight: Sequence[float]) -> None:
+                 topics: Sequence[Sequence[float]], mood_effect: Sequence[float],
+                 preference_weight: Sequence[float]) -> None:
         ones, zeros = [1.0] * len(appeal), [0.0] * len(appeal)
-        rows = (user_vector, segment, item_vector, appeal, topics, nutrition, ones, zeros, weight)
+        rows = (user_vector, segment, item_vector, appeal, topics, mood_effect, ones, zeros, preference_weight)
         self._tables = [torch.tensor(each).unsqueeze(0) for each in rows]
         self._one: Population | None = None
 
@@ -96,13 +97,13 @@ class TownPopulation:
     """People drawn anew in each world: every topic has a centre, users and items gather round the centres.
 
     A user's segment is the topic that drew it (modulo C). An item's topic mix leans to its own topic. Sweet
-    items (nutrition below 0) have more appeal, so that what pleases now is what spoils the mood.
+    items (mood_effect below 0) have more appeal, so that what pleases now is what spoils the mood.
 
     Args:
         config: sizes are taken from here.
         spread: how far people lie from their centre, against a centre of length 1.
-        taste_scale: every dimension's weight in the logit.
-        sweetness: appeal lost for one unit of nutrition.
+        taste_scale: every dimension's preference weight in the logit.
+        sweetness: appeal lost for one unit of mood effect.
     """
 
     def __init__(self, config: MarketConfig, spread: float = 0.6, taste_scale: float = 2.0,
@@ -121,19 +122,19 @@ class TownPopulation:
         item_topic = self._topic(key, 2, c.num_items)
         lean = one_hot(item_topic, c.num_topics)
         topics = lean * 3.0 + uniform(key, 4, Stream.POPULATION, (c.num_items, c.num_topics))
-        nutrition = 2.0 * uniform(key, 5, Stream.POPULATION, (c.num_items,)) - 1.0
+        mood_effect = 2.0 * uniform(key, 5, Stream.POPULATION, (c.num_items,)) - 1.0
         quality = 0.5 * normal(key, 6, Stream.POPULATION, (c.num_items,))
-        ones = torch.ones_like(nutrition)
+        ones = torch.ones_like(mood_effect)
         return Population(
             user_vector=self._around(key, 7, take(centres, user_topic)),
             segment=user_topic % c.num_segments,
             item_vector=self._around(key, 8, take(centres, item_topic)),
-            appeal=quality - self._sweetness * nutrition,
+            appeal=quality - self._sweetness * mood_effect,
             topics=topics / topics.sum(-1, keepdim=True),
-            nutrition=nutrition,
+            mood_effect=mood_effect,
             margin=ones,
             popularity=torch.zeros_like(ones),
-            weight=torch.full_like(centres[:, 0], self._taste_scale),
+            preference_weight=torch.full_like(centres[:, 0], self._taste_scale),
         )
 
     def _topic(self, key: Tensor, step: int, count: int) -> Tensor:

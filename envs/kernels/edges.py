@@ -38,11 +38,12 @@ def play(rules: Rules, state: State, user_action: Tensor | NDArray[np.int64],
     key, time = state.arrays("key", "time")
     old, new, out = state.packed(k.state), k.state.empty(len(time)), k.step.empty(len(time))
     drifts = c.drift_rate > 0.0 or c.drift_noise > 0.0
-    people_tables = *population.arrays("segment", "item_rows", "weight"), population.sizes(c.num_segments)[0]
+    tables = population.arrays("segment", "item_rows", "preference_weight")
     if compiled("play_loops").play(
             k.numbers, k.state.starts, k.step.starts, key, time, _STREAMS, tuple(state.slate.arrays("items", "valid")),
-            people_tables, (k.examination, k.cost, k.log_factor), _shaking(rules, state), drifts, _array(user_action),
-            _array(item_action), old.arrays, new.arrays, out.arrays):
+            (*tables, population.sizes(c.num_segments)[0]), (k.examination, k.cost, k.log_factor),
+            _shaking(rules, state), drifts, _array(user_action), _array(item_action), old.arrays, new.arrays,
+            out.arrays):
         return None
     taste = k.state.table("user_vector", new)
     if drifts:
@@ -68,7 +69,7 @@ def respond(rules: Rules, state: State, action: Tensor, extra: Tensor | None) ->
     illegal, close = np.empty(wanted.shape, np.bool_), np.empty(wanted.shape, np.bool_)
     forbidden, unsure = loops_of(wanted.size * rules.config.embedding_size, "edge_loops").respond(
         rules.constants.numbers, *state.arrays("key", "time"), int(Stream.RESPONSE), wanted,
-        *state.slate.arrays("items", "valid"), *state.population.arrays("segment", "item_rows", "weight"),
+        *state.slate.arrays("items", "valid"), *state.population.arrays("segment", "item_rows", "preference_weight"),
         *state.arrays("active", "mood", "satiation", "user_vector", "wearout"), rules.constants.examination,
         _NOTHING[0] if extra is None else _array(extra), position, item, illegal, response, close)
     choice = UserOutcome.of(position=position, item=item, illegal=_counted(illegal, forbidden), response=response)

@@ -80,7 +80,8 @@ class Preset(Checked):
         behaviour: makes the behaviour for a config, which may have been changed by the user.
         training: the recommended training.
         summary: one line for listings.
-        entrants: agents whom a benchmark compares here, each as NAME or NAME,OPTION=VALUE,...; () = every learner.
+        benchmark_agents: agents that a benchmark compares here, each as NAME or NAME,OPTION=VALUE,...; () = every
+            learner.
         seeds: training seeds of a benchmark.
     """
 
@@ -89,7 +90,7 @@ class Preset(Checked):
     behaviour: Callable[[MarketConfig], Behaviour]
     training: Training
     summary: str
-    entrants: tuple[str, ...] = ()
+    benchmark_agents: tuple[str, ...] = ()
     seeds: Count = 5
 
     def market(self, device: torch.device | str = "cpu", **changes: Any) -> Market:

@@ -11,8 +11,8 @@ def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
     """Everybody is alike and always responds."""
     items = config.num_items
     return SyntheticBehaviour(GivenPopulation(
-        user_vector=[[1.0]] * config.num_users, segment=[0] * config.num_users, weight=[0.0],
-        item_vector=[[0.0]] * items, appeal=[_SURE] * items, topics=[[1.0]] * items, nutrition=[0.0] * items))
+        user_vector=[[1.0]] * config.num_users, segment=[0] * config.num_users, preference_weight=[0.0],
+        item_vector=[[0.0]] * items, appeal=[_SURE] * items, topics=[[1.0]] * items, mood_effect=[0.0] * items))
 
 
 CONTEST = Preset(

@@ -198,7 +198,7 @@ class _Check:
         before = state.map(Tensor.clone)
         market.step(state, *any_actions(market, state, 9))
         for side in every_side(market):
-            market.observe(state, side, privileged=True)
+            market.observe(state, side, expected=True)
         self._same(named(before), named(state), "a hook wrote into the state: make new tensors")
 
     def alone_as_in_a_batch(self) -> None:
@@ -248,7 +248,7 @@ class _Check:
                 idle = [torch.zeros(len(_WORLDS), market.specs[side].num_agents, dtype=torch.int64, device="meta")
                         for side in SIDES]
                 state, step = market.step(state, *idle)
-            seen = [market.observe(state, side, privileged=True) for side in every_side(market)]
+            seen = [market.observe(state, side, expected=True) for side in every_side(market)]
         except (RuntimeError, NotImplementedError) as error:
             raise MechanismError(f"{self.mechanism.name}, {self.case}: on the meta device, whose tensors have no "
                                  f"values: {str(error).splitlines()[0][:150]}; make tensors on the device of the "

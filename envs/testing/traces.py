@@ -47,7 +47,7 @@ def trace(market: Market, state: State) -> Trace:
     trace: Trace = []
     for number in range(STEPS):
         state, step = market.step(state, *any_actions(market, state, number))
-        for record in (state, step, *(market.observe(state, side, privileged=True) for side in every_side(market))):
+        for record in (state, step, *(market.observe(state, side, expected=True) for side in every_side(market))):
             trace += named(record)
     return trace
 

@@ -20,7 +20,7 @@ from interplay.experiments.benchmark.report import write_report
 from interplay.experiments.common.command_lines import command_line
 from interplay.experiments.common.flags import Many, Threads, check_flags, when
 from interplay.experiments.common.folders import owned
-from interplay.experiments.common.options import make_options, parse_pairs, split_entrant
+from interplay.experiments.common.options import make_options, parse_pairs, split_agent
 from interplay.experiments.common.settings import NO_LOG, LoggedMarketSettings, Pairs, TrainSettings
 from interplay.experiments.common.stopping import Stopped
 from interplay.experiments.common.workers import usable_cores
@@ -84,11 +84,11 @@ class BenchmarkSettings(LoggedMarketSettings):
                        workers=workers)
 
 
-def _called(entrant: str) -> str:
+def _called(agent: str) -> str:
     """How a report names the agent, whose options are checked on the way."""
-    name, pairs = split_entrant(entrant)
+    name, pairs = split_agent(agent)
     kind = find_agent(name)
-    make_options(kind.Options, parse_pairs(pairs, f"agent {entrant!r}"), f"agent {name!r}")
+    make_options(kind.Options, parse_pairs(pairs, f"agent {agent!r}"), f"agent {name!r}")
     return ",".join([kind.name, *pairs])
 
 
@@ -176,7 +176,7 @@ def _check_players(job: TrainSettings) -> None:
     for side in sides:
         name = getattr(job, side)
         if name != PLACKETT_LUCE:
-            check_plays(find_agent(split_entrant(name)[0]), side, name)
+            check_plays(find_agent(split_agent(name)[0]), side, name)
 
 
 def _markets(settings: BenchmarkSettings) -> Iterator[TrainSettings]:
@@ -210,7 +210,7 @@ def _jobs(settings: BenchmarkSettings, base: TrainSettings) -> Iterator[TrainSet
     label = name_of(base) if base.log is not None else base.preset
     preset = find_preset(base.preset) if base.log is None else None
     every = tuple(name for name, kind in agents().items() if kind.learns and training.side in kind.plays)
-    for agent in settings.agents or (preset.entrants if preset is not None else ()) or every:
+    for agent in settings.agents or (preset.benchmark_agents if preset is not None else ()) or every:
         for seed in range(settings.seeds or (preset.seeds if preset is not None else _SEEDS)):
             if base.encoder is not None:
                 run_for(base.encoder, seed)  # before anything is played

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from interplay.experiments.benchmark.scores import Row, entrant
+from interplay.experiments.benchmark.scores import Row, agent_of
 from interplay.experiments.loop.run import RESULTS
 from interplay.experiments.loop.tracking import CURVE, HELD_OUT
 
@@ -35,7 +35,7 @@ def write_curves(runs: Path, rows: Sequence[Row], names: Sequence[str], out: Pat
                 continue
             result = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
             training = result["training"]
-            key = (result["preset"], entrant(result), result["seed"])
+            key = (result["preset"], agent_of(result), result["seed"])
             assert key in known
             steps, score, held_out = _read(folder / CURVE, training["measure"])
             for step, value in zip(*((steps, score) if held_out else _thinned(steps, score)), strict=True):

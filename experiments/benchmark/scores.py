@@ -65,11 +65,11 @@ def collect(runs: Path, names: Sequence[str]) -> list[Row]:
         rows.append(_learner(result))
         # Every run evaluates the baselines, against its own opponents: those of the market's first agent stand.
         first = next(other for other in found if other["preset"] == result["preset"])
-        if entrant(result) == entrant(first):
+        if agent_of(result) == agent_of(first):
             rows += _baselines(result)
         if result is first:
             rows += _exact(result)
-            rows += _references([r for r in found if (r["preset"], entrant(r)) == (first["preset"], entrant(first))])
+            rows += _references([r for r in found if (r["preset"], agent_of(r)) == (first["preset"], agent_of(first))])
     return normalised(rows)
 
 
@@ -145,7 +145,7 @@ def _kind(word: str) -> Kind:
     return kinds[word]
 
 
-def entrant(result: dict[str, Any]) -> str:
+def agent_of(result: dict[str, Any]) -> str:
     """The agent that was compared, with the options that it was given: ``dqn`` or ``dqn,double=False``."""
     side: Side = result["training"]["side"]
     name: str = result["evaluation"][side]
@@ -166,7 +166,7 @@ def _learner(result: dict[str, Any]) -> Row:
                 "agent_steps_per_second": result["agent_steps"] / max(1e-9, result["wall_seconds"])}
     if result["best_response_gap"] is not None:
         figures["best_response_gap"] = result["best_response_gap"]
-    return _row(result, entrant(result), "learner", result["seed"], figures)
+    return _row(result, agent_of(result), "learner", result["seed"], figures)
 
 
 def _baselines(result: dict[str, Any]) -> list[Row]:
@@ -198,7 +198,7 @@ def _figures(evaluation: dict[str, Any], result: dict[str, Any]) -> dict[str, fl
     figures = {name: evaluation[name]["mean"] for name in METRICS if evaluation[name] is not None}
     figures["score"] = figures[result["training"]["measure"]]
     check_finite([math.nan if value is None else value for value in figures.values()],
-                 f"figures of {result['preset']} with {entrant(result)}, seed {result['seed']}", _AGAIN)
+                 f"figures of {result['preset']} with {agent_of(result)}, seed {result['seed']}", _AGAIN)
     return figures
 
 

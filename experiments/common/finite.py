@@ -42,7 +42,7 @@ def check_market(market: Market, state: State) -> None:
     Raises:
         InterplayError: one is not.
     """
-    expected = market.observe(state, "users", privileged=True).expected
+    expected = market.observe(state, "users", expected=True).expected
     if expected is not None and not bool(torch.isfinite(expected).all()):
         raise InterplayError("the market is broken: its behaviour gives responses that are not finite; check its "
                              "numbers, such as appeal and vectors")

@@ -14,7 +14,7 @@ from interplay.envs.types import InterplayError
 _COMMA = re.compile(r",(?![^(\[]*[)\]])")  # none within brackets
 
 
-def split_entrant(text: str) -> tuple[str, tuple[str, ...]]:
+def split_agent(text: str) -> tuple[str, tuple[str, ...]]:
     """``"dqn,double=false,hidden=32"`` to ``("dqn", ("double=false", "hidden=32"))``."""
     name, *pairs = (part.strip() for part in _COMMA.split(text))
     return name, tuple(pairs)

@@ -77,7 +77,7 @@ def single_user_game(market: Market) -> SingleUserGame | None:
     c, population = market.config, _population(market)
     if population is None:
         return None
-    moves = (c.satiation_gain * _numpy(population.topics), _numpy(population.nutrition), c.satiation_recovery,
+    moves = (c.satiation_gain * _numpy(population.topics), _numpy(population.mood_effect), c.satiation_recovery,
              c.satiation_max, c.mood_max)
     whole = all(_is_whole(x) for x in moves)
     undecayed = c.satiation_decay == 1.0 and c.mood_decay == 1.0
@@ -141,8 +141,9 @@ class SingleUserGame:
         grid = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(len(axes), -1)
         satiation, mood = grid[:-1], grid[-1]
         taste, topics = _numpy(population.user_vector)[0, 0], _numpy(population.topics)[0]
-        base = _numpy(population.item_vector)[0] @ (_numpy(population.weight)[0] * taste) + _numpy(population.appeal)[0]
-        nutrition = _numpy(population.nutrition)[0]
+        weighted = _numpy(population.preference_weight)[0] * taste
+        base = _numpy(population.item_vector)[0] @ weighted + _numpy(population.appeal)[0]
+        mood_effect = _numpy(population.mood_effect)[0]
 
         def after(gain: Array, lift: float) -> NDArray[np.int64]:
             tired = np.clip(satiation + gain[:, None] - c.satiation_recovery, 0, c.satiation_max)
@@ -153,7 +154,7 @@ class SingleUserGame:
         idle = after(np.zeros(c.num_topics), 0.0)
         logit = base[:, None] - c.satiation_weight * topics @ satiation + c.mood_weight * mood
         rate = np.concatenate([np.zeros((1, grid.shape[1])), 1.0 / (1.0 + np.exp(-logit))])
-        hits = [idle] + [after(c.satiation_gain * g, n) for g, n in zip(topics, nutrition, strict=True)]
+        hits = [idle] + [after(c.satiation_gain * g, n) for g, n in zip(topics, mood_effect, strict=True)]
         start = int(np.flatnonzero((satiation == 0).all(0) & (mood == 0))[0])
         return cls(rate, np.stack(hits), np.stack([idle] * len(hits)), satiation, mood, start, c.horizon)
 
@@ -185,7 +186,7 @@ def budget_game(market: Market) -> BudgetGame | None:
         return None
     if population is None or c.energy_max > _LARGEST_BUDGET:
         return None
-    vectors = _numpy(population.user_vector)[0] * _numpy(population.weight)[0]
+    vectors = _numpy(population.user_vector)[0] * _numpy(population.preference_weight)[0]
     logit = vectors @ _numpy(population.item_vector)[0].T + _numpy(population.appeal)[0]
     rate = 1.0 / (1.0 + np.exp(-logit))
     if not all(_is_whole(np.asarray(x) / BUDGET_UNIT) for x in (rate, c.energy_start, c.energy_max, c.upkeep)):
@@ -270,10 +271,12 @@ def contest_game(market: Market) -> ContestGame | None:
     if not (c.slate_size == c.num_segments == 1 < c.num_items and c.boost_cost > 0.0 and c.team == 0.0
             and still and all_shown):
         return None
-    if population is None or not all(bool((table == table[:, :1]).all()) for table in
-                                 (population.item_vector, population.appeal, population.nutrition, population.margin)):
+    if population is None:
         return None
-    taste = _numpy(population.user_vector)[0] * _numpy(population.weight)[0]
+    tables = population.item_vector, population.appeal, population.mood_effect, population.margin
+    if not all(bool((table == table[:, :1]).all()) for table in tables):
+        return None
+    taste = _numpy(population.user_vector)[0] * _numpy(population.preference_weight)[0]
     logit = taste @ _numpy(population.item_vector)[0, 0] + _numpy(population.appeal)[0, 0]
     responses = float((1.0 / (1.0 + np.exp(-logit))).sum())
     return ContestGame(responses, float(population.margin[0, 0]), np.array((1.0, *c.boost_levels)), c.boost_cost,

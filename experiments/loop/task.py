@@ -15,7 +15,7 @@ from interplay.envs.data.propensity import thinned
 from interplay.envs.market import Market
 from interplay.envs.presets import Training, find_preset
 from interplay.experiments.common.logs import Parts, logged_parts
-from interplay.experiments.common.options import parse_pairs, split_entrant
+from interplay.experiments.common.options import parse_pairs, split_agent
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.loop.players import PLACKETT_LUCE
 from interplay.experiments.representation.fitting import Fitted
@@ -89,9 +89,9 @@ def with_agents(settings: TrainSettings) -> TrainSettings:
         default |= {"items": "rest", "platform": "slateq"}
     else:
         default[training.side] = "dqn"
-    users, user_option = split_entrant(_named(settings.users, default["users"]))
-    items, item_option = split_entrant(_named(settings.items, default["items"]))
-    platform, platform_option = split_entrant(_named(settings.platform, default["platform"]))
+    users, user_option = split_agent(_named(settings.users, default["users"]))
+    items, item_option = split_agent(_named(settings.items, default["items"]))
+    platform, platform_option = split_agent(_named(settings.platform, default["platform"]))
     return replace(settings, users=users, items=items, platform=platform,
                    user_option=user_option + settings.user_option, item_option=item_option + settings.item_option,
                    platform_option=platform_option + settings.platform_option)

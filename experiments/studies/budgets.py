@@ -20,7 +20,7 @@ import torch
 
 from interplay.envs.presets import find_preset
 from interplay.experiments.cli.main import main
-from interplay.experiments.common.options import parse_pairs, split_entrant
+from interplay.experiments.common.options import parse_pairs, split_agent
 from interplay.experiments.common.reports import SOURCE, made_by, made_line, publish
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.statistics import FEWEST, INTERVALS, mean_estimate
@@ -52,7 +52,7 @@ def study(settings: BudgetSettings) -> str:
     torch.set_num_threads(1)
     rows, made = _known(settings.out), made_by(typed(__name__))
     for plan in settings.plans:
-        for agent, seed in product(settings.agents or _entrants(plan), range(settings.num_seeds)):
+        for agent, seed in product(settings.agents or _benchmark_agents(plan), range(settings.num_seeds)):
             if (plan, agent, seed) not in rows:
                 rows[plan, agent, seed] = _row(plan, agent, seed)
                 publish(settings.out, text, made, {"rows": list(rows.values())})  # a study that is stopped keeps them
@@ -69,13 +69,13 @@ def _known(folder: Path | None) -> dict[tuple[str, str, int], Row]:
     return {(row["plan"], row["agent"], row["seed"]): row for row in rows}
 
 
-def _entrants(plan: str) -> tuple[str, ...]:
-    return find_preset(split_entrant(plan)[0]).entrants
+def _benchmark_agents(plan: str) -> tuple[str, ...]:
+    return find_preset(split_agent(plan)[0]).benchmark_agents
 
 
 def _row(plan: str, agent: str, seed: int) -> Row:
     """Train by the plan, and evaluate without exploration in held-out worlds."""
-    preset, pairs = split_entrant(plan)
+    preset, pairs = split_agent(plan)
     settings = TrainSettings(preset=preset, seed=seed, device="cpu", **parse_pairs(pairs, "--plans"))
     run = Run.start(settings.played_by(find_preset(preset).training.side, agent), Path())  # nothing is written
     started = time.process_time()
@@ -104,7 +104,7 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
 
 
 def _preset(row: Row) -> str:
-    return split_entrant(row["plan"])[0]
+    return split_agent(row["plan"])[0]
 
 
 def _table(rows: Sequence[Row]) -> str:

@@ -102,7 +102,7 @@ def test_every_agent_plays_both_sides_within_the_mask_and_repeats_itself(name, p
 def test_baselines_do_what_they_say():
     market = find_preset("town").market()
     state = market.reset(range(3))
-    users = market.observe(state, "users", privileged=True)
+    users = market.observe(state, "users", expected=True)
     assert (make("rest", market, "users").act(users, False) == 0).all()
     assert (make("first", market, "users").act(users, False) == 1).all()
     assert torch.equal(make("greedy", market, "users").act(users, False), users.expected.argmax(-1))
@@ -116,7 +116,7 @@ def test_baselines_do_what_they_say():
 
 def test_greedy_says_what_it_needs():
     market = find_preset("kale").market()
-    with pytest.raises(InterplayError, match="privileged=True"):
+    with pytest.raises(InterplayError, match="expected=True"):
         make("greedy", market, "users").act(market.observe(market.reset([0]), "users"), False)
 
 
@@ -197,7 +197,7 @@ def test_every_learner_changes_in_30_steps_and_goes_on_from_a_file(name, preset,
 
 def test_item_baselines_do_what_they_say():
     market = find_preset("town").market()
-    items = market.observe(market.reset(range(3)), "items", privileged=True)
+    items = market.observe(market.reset(range(3)), "items", expected=True)
     assert (make("rest", market, "items").act(items, False) == 0).all()
     assert (make("first", market, "items").act(items, False) == 1).all()
     assert torch.equal(make("greedy", market, "items").act(items, False), items.expected.argmax(-1))
@@ -210,7 +210,7 @@ def test_item_baselines_do_what_they_say():
 def test_greedy_items_answer_the_contest_with_their_best_response():
     """Against three rests, profit 64 x / (x + 3) - (x - 1) is largest at x = sqrt(192) - 3 = 10.9."""
     market = find_preset("contest").market()
-    items = market.observe(market.reset([0]), "items", privileged=True)
+    items = market.observe(market.reset([0]), "items", expected=True)
     profit = [64.0 * x / (x + 3.0) - (x - 1.0) for x in (1.0, *market.config.boost_levels)]
     assert items.expected[0, 0].tolist() == pytest.approx(profit, rel=1e-4)
     best_level = max(range(len(profit)), key=profit.__getitem__)

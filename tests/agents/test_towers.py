@@ -72,10 +72,10 @@ def test_an_option_is_valued_in_view_of_the_others_whatever_their_order(market, 
 
 
 def test_both_sides_see_an_item_through_the_same_tower(market, towers):
-    """The columns that both name (appeal, nutrition, energy, topics), with all others at 0."""
+    """The columns that both name (appeal, mood_effect, energy, topics), with all others at 0."""
     users, items = market.specs["users"], market.specs["items"]
     shared = [name for name in items.own_features if name in users.option_features]
-    assert {"appeal", "nutrition", "energy", "topic_0"} <= set(shared)
+    assert {"appeal", "mood_effect", "energy", "topic_0"} <= set(shared)
     of_users, of_items = torch.zeros(len(users.option_features)), torch.zeros(len(items.own_features))
     for number, name in enumerate(shared):
         of_users[users.option_features.index(name)] = of_items[items.own_features.index(name)] = 1.0 + number

@@ -9,7 +9,7 @@ from interplay.agents import Setting, agents, find_agent
 from interplay.agents.parts.returns import NStep, cut_off
 from interplay.agents.testing.synthetic_transitions import ANY_SIDES, ONE_SIDE, trajectory
 from interplay.envs.types import Transition
-from interplay.experiments.common.options import parse_pairs, split_entrant
+from interplay.experiments.common.options import parse_pairs, split_agent
 
 STEPS = 400
 OPTIONS = {
@@ -34,7 +34,7 @@ WORTH = {
 
 
 def test_every_learner_is_listed():
-    assert {split_entrant(name)[0] for name in WORTH} == {name for name, kind in agents().items() if kind.learns}
+    assert {split_agent(name)[0] for name in WORTH} == {name for name, kind in agents().items() if kind.learns}
 
 
 def lesson(moved, side):
@@ -45,7 +45,7 @@ def lesson(moved, side):
 
 
 def taught(name, spec, moved):
-    worth, (name, pairs) = WORTH[name], split_entrant(name)
+    worth, (name, pairs) = WORTH[name], split_agent(name)
     kind = find_agent(name)
     side = "platform" if kind.plays == ("platform",) else "users"
     setting = Setting(total_steps=STEPS, discount=0.5)

@@ -44,7 +44,7 @@ def test_a_history_tells_what_each_item_was():
     seen = market.observe(states[-1], "users")
     assert seen.history.shape == (1, 1, 3, len(spec.history_features))
     row = dict(zip(spec.history_features, seen.history[0, 0, 2].tolist(), strict=True))
-    assert row == {"taken": 1.0, "response": responses[2], "appeal": 0.0, "nutrition": 1.0, "topic_0": 0.0,
+    assert row == {"taken": 1.0, "response": responses[2], "appeal": 0.0, "mood_effect": 1.0, "topic_0": 0.0,
                    "topic_1": 1.0, "vector_0": 0.0}
     assert seen.history[0, 0, 1].abs().sum() == 0.0  # the skip
     assert seen.history_ids.tolist() == [[[1, 0, 4]]]

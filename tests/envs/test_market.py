@@ -25,7 +25,7 @@ def pair(**changes):
                      slate_order="fixed", response_mode="mean", boost_levels=(2.0, 5.0), boost_cost=0.25)
     population = GivenPopulation(
         user_vector=[[1.0, 0.0], [0.0, 1.0]], segment=[0, 1], item_vector=[[1.0, 0.0], [0.6, 0.8]], appeal=[0.0, 0.0],
-        topics=[[1.0, 0.0], [0.25, 0.75]], nutrition=[-1.0, 0.5], weight=[0.0, 0.0])
+        topics=[[1.0, 0.0], [0.25, 0.75]], mood_effect=[-1.0, 0.5], preference_weight=[0.0, 0.0])
     return Market(replace(c, **changes), SyntheticBehaviour(population))
 
 
@@ -53,7 +53,7 @@ def test_satiation_rises_with_topics_falls_with_time_and_is_clipped():
     assert state.satiation[0, 0, 0] == 2.0
 
 
-def test_mood_follows_nutrition_and_is_clipped():
+def test_mood_follows_its_effects_and_is_clipped():
     state, _ = play(pair(mood_decay=0.8, mood_max=0.7), ((1, 2), (0, 0)), ((1, 0), (0, 0)))
     close(state.mood[0], [-0.7, 0.2])
 
@@ -274,7 +274,7 @@ def test_a_saved_state_resumes_exactly():
 def test_at_rest_and_without_state_it_is_a_contextual_bandit():
     population = GivenPopulation(
         user_vector=[[0.6, 0.8]], segment=[0], item_vector=[[1.0, 0.0], [0.0, 1.0], [-1.0, 0.5]],
-        appeal=[0.3, -0.2, 0.0], topics=[[1.0]] * 3, nutrition=[0.0] * 3, weight=[2.0, 1.0])
+        appeal=[0.3, -0.2, 0.0], topics=[[1.0]] * 3, mood_effect=[0.0] * 3, preference_weight=[2.0, 1.0])
     config = MarketConfig(num_users=1, num_items=3, slate_size=3, embedding_size=2, num_topics=1, num_segments=1,
                           horizon=5, slate_order="fixed", satiation_gain=1.0)
     market, worlds = Market(config, SyntheticBehaviour(population)), 20_000

@@ -22,7 +22,7 @@ from interplay.experiments.api.names import agent_name, pairs
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.command_lines import command_line
 from interplay.experiments.common.notes import InterplayWarning
-from interplay.experiments.common.options import parse_pairs, split_entrant
+from interplay.experiments.common.options import parse_pairs, split_agent
 from interplay.experiments.common.pictures import Picture
 from interplay.experiments.common.saving import read_sealed
 from interplay.experiments.common.settings import TrainSettings
@@ -108,7 +108,7 @@ def test_agents_are_given_as_objects_or_names(given, name):
 def test_values_survive_as_text():
     values = {"rate": 1e-3, "levels": (2.0, 4.0), "double": False, "encoder": "gru", "many": 3, "none": None}
     assert parse_pairs(pairs(values), "--x") == values
-    name, options = split_entrant(",".join(["dqn", *pairs(values)]))
+    name, options = split_agent(",".join(["dqn", *pairs(values)]))
     assert (name, parse_pairs(options, "--x")) == ("dqn", values)
     assert pairs({"satiation": {"gain": 2.0}}) == ("satiation.gain=2.0",)
 

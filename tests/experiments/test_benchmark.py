@@ -328,8 +328,8 @@ def test_each_market_says_whom_to_compare_and_how_often():
     names = names_of()
     assert len(names) == len(set(names))
     for preset in presets().values():
-        for entrant in preset.entrants:
-            assert sum(name.startswith(f"{preset.name}-{entrant}-s") for name in names) == preset.seeds
+        for agent in preset.benchmark_agents:
+            assert sum(name.startswith(f"{preset.name}-{agent}-s") for name in names) == preset.seeds
     assert names_of(presets=("kale", "town"), agents=("linucb",), seeds=1) == ["kale-linucb-s0", "town-linucb-s0"]
     assert {job.split("-")[-1] for job in names_of(quick=True)} == {"s0", "s1", "s2"}
 

@@ -92,15 +92,15 @@ def test_no_answer_is_given_to_another_question(preset, changes):
 
 def kale_like(**changes):
     """One user, two items of one topic."""
-    rows = {"user_vector": [[1.0]], "segment": [0], "item_vector": [[0.0]] * 2, "weight": [0.0], "appeal": [1.0, 0.0],
-            "topics": [[1.0]] * 2, "nutrition": [-1.0, 1.0]} | changes
+    rows = {"user_vector": [[1.0]], "segment": [0], "item_vector": [[0.0]] * 2, "preference_weight": [0.0],
+            "appeal": [1.0, 0.0], "topics": [[1.0]] * 2, "mood_effect": [-1.0, 1.0]} | changes
     config = replace(find_preset("kale").config, num_items=2, slate_size=2, num_topics=len(rows["topics"][0]))
     return Market(config, SyntheticBehaviour(GivenPopulation(**rows)))
 
 
 def test_people_between_the_grid_points_have_no_oracle():
     assert solve(kale_like()) is not None
-    assert solve(kale_like(nutrition=[-0.4, 0.4])) is None
+    assert solve(kale_like(mood_effect=[-0.4, 0.4])) is None
     assert solve(kale_like(topics=[[0.5, 0.5]] * 2)) is None
 
 
@@ -110,8 +110,8 @@ def test_a_game_too_large_to_tabulate_has_no_oracle():
 
 def test_a_contest_pays_what_users_respond():
     """Half the responses, half the prize: the equilibrium moves from 12 to 6."""
-    population = GivenPopulation(user_vector=[[1.0]] * 64, segment=[0] * 64, weight=[0.0], item_vector=[[0.0]] * 4,
-                         appeal=[0.0] * 4, topics=[[1.0]] * 4, nutrition=[0.0] * 4)
+    population = GivenPopulation(user_vector=[[1.0]] * 64, segment=[0] * 64, preference_weight=[0.0],
+                                 item_vector=[[0.0]] * 4, appeal=[0.0] * 4, topics=[[1.0]] * 4, mood_effect=[0.0] * 4)
     oracle = solve(Market(find_preset("contest").config, SyntheticBehaviour(population)))
     assert oracle.mean_boost == pytest.approx(6.0)
     assert oracle.user_return == pytest.approx(32.0 * 50)
@@ -165,8 +165,8 @@ def test_only_the_formula_itself_has_an_exact_answer(preset):
 
 
 def test_people_of_a_subclass_are_not_known_to_be_the_same_everywhere():
-    rows = {"user_vector": [[1.0]], "segment": [0], "item_vector": [[0.0]], "weight": [0.0], "appeal": [1.0],
-            "topics": [[1.0]], "nutrition": [0.0]}
+    rows = {"user_vector": [[1.0]], "segment": [0], "item_vector": [[0.0]], "preference_weight": [0.0],
+            "appeal": [1.0], "topics": [[1.0]], "mood_effect": [0.0]}
     assert SyntheticBehaviour(GivenPopulation(**rows)).same_population
     assert not SyntheticBehaviour(Shifted(**rows)).same_population
 

@@ -125,7 +125,7 @@ class LoggedMarket:
         state = drawing[0].reset(worlds, seed)
         rest = torch.zeros_like(state.boost_level)
         for following in drawing[1:]:
-            seen = following.observe(state, "users", privileged=True)
+            seen = following.observe(state, "users", expected=True)
             chances = policy(seen)
             action = (chances + gumbel(state.key, state.time, Stream.ACTION, tuple(chances.shape[1:]))).argmax(2)
             after, step = following.step(state, action, rest)

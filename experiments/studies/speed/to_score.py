@@ -27,7 +27,7 @@ from interplay.envs.checking import Count, Positive
 from interplay.envs.recommend_v0 import RecommendVectorEnv
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.flags import Many
-from interplay.experiments.common.options import make_options, parse_pairs, split_entrant
+from interplay.experiments.common.options import make_options, parse_pairs, split_agent
 from interplay.experiments.common.reports import made_by, made_line, publish
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.tables import table
@@ -179,7 +179,7 @@ class Race:
                        None if held is None else times[1 + held], times[-1], learner.steps, tuple(scores))
 
     def _learner(self, name: str, seed: int) -> Learner | Single:
-        kind, pairs = split_entrant(name)
+        kind, pairs = split_agent(name)
         if kind in SINGLES:
             return Single(kind, self.preset, seed, pairs)
         return Learner(TrainSettings(preset=self.preset, users=name, device="cpu", threads=1, seed=seed,
@@ -234,8 +234,8 @@ def _seconds(values: Sequence[float | None]) -> str:
 
 def _times(name: str, held: Mapping[str, float]) -> str:
     """How many times as long as ``name`` its algorithm took in a single file, with the faster of its options there."""
-    single = "single-" + split_entrant(name)[0]
-    fastest = min((time for other, time in held.items() if split_entrant(other)[0] == single), default=math.inf)
+    single = "single-" + split_agent(name)[0]
+    fastest = min((time for other, time in held.items() if split_agent(other)[0] == single), default=math.inf)
     return "" if math.inf in (held[name], fastest) else f"{fastest / held[name]:.1f} times as long"
 
 

@@ -20,7 +20,7 @@ from interplay.envs.behaviour.logged import LoggedBehaviour, Missing, TargetsOf,
 from interplay.envs.data import InteractionLog, make_log
 from interplay.envs.market import Market
 from interplay.envs.types import InterplayError
-from interplay.experiments.common.options import make_options, parse_pairs, split_entrant
+from interplay.experiments.common.options import make_options, parse_pairs, split_agent
 from interplay.experiments.common.reports import made_line
 from interplay.experiments.common.statistics import mean_estimate
 from interplay.experiments.common.tables import table
@@ -161,7 +161,7 @@ _EVAL_WORLDS = 4
 
 def _cast(agent: str, market: Market, setting: Setting) -> Players:
     """``agent`` as the users, and items that rest."""
-    name, pairs = split_entrant(agent)
+    name, pairs = split_agent(agent)
     kind, rest = find_agent(name), find_agent("rest")
     check_plays(kind, "users", name)
     options = make_options(kind.Options, parse_pairs(pairs, f"agent {agent!r}"), f"agent {name!r}")
