@@ -41,7 +41,7 @@ from interplay.envs.slates import build_slates, candidates_of, draws_of_slates, 
 from interplay.envs.targets import Targets
 from interplay.envs.threads import on_own_threads
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec
-from interplay.envs.world import ItemOutcome, Population, Slate, State, Step, UserOutcome, cell_of, unit
+from interplay.envs.world import ItemOutcome, Population, Slate, State, Step, UserOutcome, cell_of, normalise
 
 Actions = Tensor | NDArray[np.int64]
 
@@ -262,7 +262,7 @@ class Market:
         taste = (1.0 - pull) * state.user_vector + pull * towards
         if c.drift_noise > 0.0:
             taste = taste + c.drift_noise * normal(state.key, state.time, Stream.DRIFT, shape)
-        return unit(taste)
+        return normalise(taste)
 
     def _update_items(self, state: State, after: State, choice: UserOutcome,
                       action: Tensor) -> tuple[State, ItemOutcome]:

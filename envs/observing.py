@@ -16,7 +16,7 @@ from interplay.envs.responding import response_rate, wearout_of
 from interplay.envs.rules import TOLERANCE, Rules
 from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means
 from interplay.envs.types import FEATURE_BOUND, Observation, Side, SideSpec
-from interplay.envs.world import Slate, State, View, take
+from interplay.envs.world import Slate, State, View, gather_rows
 
 
 def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
@@ -98,7 +98,7 @@ def observe_all(rules: Rules, state: State, who: Tensor) -> Observation:
     """
     shown = state.of_users(who)
     items = torch.arange(rules.config.num_items, device=who.device).expand(*shown.mood.shape, -1)
-    slate = Slate(items, take(state.alive, items), torch.full_like(shown.mood, torch.nan))
+    slate = Slate(items, gather_rows(state.alive, items), torch.full_like(shown.mood, torch.nan))
     return replace(observe_users(rules, replace(shown, slate=slate), expected=False, ranked=False), state=None)
 
 
@@ -142,7 +142,7 @@ def _with_columns(features: Tensor, more: Tensor | None) -> Tensor:
 def _shown_items(rules: Rules, state: State) -> Tensor | None:
     """What mechanisms show of the items in users' slots, float32 ``[B, U, K, F]``; an empty slot has no features."""
     columns = rules.mechanisms.see_items(state)
-    return None if columns is None else take(columns, state.slate.items) * state.slate.valid.unsqueeze(3)
+    return None if columns is None else gather_rows(columns, state.slate.items) * state.slate.valid.unsqueeze(3)
 
 
 def _user_view(rules: Rules, state: State, examination: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -153,9 +153,9 @@ def _user_view(rules: Rules, state: State, examination: Tensor) -> tuple[Tensor,
                        state.user_vector] if knows else [state.active.unsqueeze(2).to(torch.float32)])
     own = torch.cat([*self_knowledge, population.user_features], dim=2)
     most = state.popularity.amax(1, keepdim=True).clamp(min=1.0)
-    rows = take(population.item_rows, items)
-    varying = (wearout_of(state, items), take(state.energy / config.energy_max, items),
-               take(state.popularity / most, items), examination.expand(items.shape))
+    rows = gather_rows(population.item_rows, items)
+    varying = (wearout_of(state, items), gather_rows(state.energy / config.energy_max, items),
+               gather_rows(state.popularity / most, items), examination.expand(items.shape))
     sizes = [config.num_topics, config.embedding_size, config.num_item_features]
     topics, vector, features = rows[..., 3:].split_with_sizes(sizes, dim=3)
     matched = vector * state.user_vector.unsqueeze(2) if knows else vector
@@ -227,8 +227,9 @@ def _history(state: State) -> Tensor:
     """What users remember; see ``Observation``."""
     population, taken = state.population, (state.taken > 0).unsqueeze(3)
     items = (state.taken - 1).clamp(min=0)
-    told = take(population.item_rows, items)[..., 1:3 + population.topics.shape[2] + population.item_vector.shape[2]]
-    rows = torch.cat([taken.to(torch.float32), state.responses.unsqueeze(3), told * taken], dim=3)
+    last = 3 + population.topics.shape[2] + population.item_vector.shape[2]
+    seen = gather_rows(population.item_rows, items)[..., 1:last]
+    rows = torch.cat([taken.to(torch.float32), state.responses.unsqueeze(3), seen * taken], dim=3)
     return _bounded(rows)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from interplay.envs.noise import Stream, uniform
 from interplay.envs.rules import Rules
-from interplay.envs.world import State, cell_of, take
+from interplay.envs.world import State, cell_of, gather_rows
 
 
 def response_rate(rules: Rules, state: State, items: Tensor, position: Tensor, extra: Tensor | None) -> Tensor:
@@ -60,4 +60,4 @@ def state_shift(rules: Rules, state: State, items: Tensor, extra: Tensor | None)
 def wearout_of(state: State, items: Tensor) -> Tensor:
     """f_j[c(u)], float32 ``[B, U, K]``."""
     cell = cell_of(items, state.population.segment.unsqueeze(2), state.wearout.shape[2])
-    return take(state.wearout.flatten(1), cell)
+    return gather_rows(state.wearout.flatten(1), cell)

@@ -14,7 +14,7 @@ from interplay.envs.kernels.operators import operator
 from interplay.envs.lists import Lists
 from interplay.envs.noise import Stream, as_gumbel, gumbel, uniform_rows
 from interplay.envs.rules import Rules
-from interplay.envs.world import Slate, State, take
+from interplay.envs.world import Slate, State, gather_rows
 
 _CHUNK = 1 << 22  # scores held at once while users are ranked: 16 MiB of float32, about a CPU's cache
 _CHUNK_ON_GPU = 1 << 27  # where only memory limits them: 512 MiB
@@ -125,7 +125,7 @@ def build_slates(rules: Rules, state: State) -> Slate:
 
 def _from_segment(rules: Rules, state: State, boosts: Tensor, retrieved: Tensor | None, users: slice) -> Slate:
     """Slates of neighbouring users, from all items or from those ``retrieved`` for their segment."""
-    candidates = None if retrieved is None else take(retrieved, state.population.segment[:, users])
+    candidates = None if retrieved is None else gather_rows(retrieved, state.population.segment[:, users])
     score = _score(rules, state, boosts, users, candidates)
     return _slate(rules, state, score, candidates, users.start * num_candidates(rules), None)
 
@@ -195,10 +195,10 @@ def candidates_of(rules: Rules, state: State) -> Slate:
         items, listed = rules.lists.padded()
         items = items.expand(*segment.shape, -1)
     elif _retrieves(rules):
-        items = take(_retrieve(rules, state, _boosts_of_living(rules, state)), segment)
+        items = gather_rows(_retrieve(rules, state, _boosts_of_living(rules, state)), segment)
     else:
         items = torch.arange(rules.config.num_items, device=segment.device).expand(*segment.shape, -1)
-    valid = take(state.alive, items)
+    valid = gather_rows(state.alive, items)
     if rules.mechanisms.have("slate_score"):  # -inf is for what must not be shown, by a platform either
         nothing = torch.zeros(items.shape, device=items.device)
         valid = valid & (rules.mechanisms.scored(state, slice(None), items, nothing) > -torch.inf)
@@ -209,7 +209,7 @@ def count_candidates(rules: Rules, state: State) -> Tensor:
     """How many items each user's next slate could hold, int64 ``[B, U]``."""
     if rules.lists is None:
         return candidates_of(rules, state).valid.sum(2)
-    counts = [(take(state.alive, table.items.expand(len(state.key), -1, -1)) & table.valid).sum(2)
+    counts = [(gather_rows(state.alive, table.items.expand(len(state.key), -1, -1)) & table.valid).sum(2)
               for table in rules.lists.tables]
     return torch.cat(counts, dim=1).index_select(1, rules.lists.place)
 
@@ -262,12 +262,12 @@ def _score(rules: Rules, state: State, boosts: Tensor, users: Tensor | slice, ca
     config = rules.config
     taste, segment = state.user_vector[:, users], state.population.segment[:, users]
     if candidates is None or _dense(rules, candidates.shape[2]):
-        score = taste @ state.population.item_vector.transpose(1, 2) / config.temperature + take(boosts, segment)
+        score = taste @ state.population.item_vector.transpose(1, 2) / config.temperature + gather_rows(boosts, segment)
         score = score if candidates is None else score.gather(2, candidates)
     else:
-        vector = take(state.population.item_vector, candidates)
+        vector = gather_rows(state.population.item_vector, candidates)
         cell = segment.unsqueeze(2) * config.num_items + candidates
-        score = (vector @ taste.unsqueeze(3)).squeeze(3) / config.temperature + take(boosts.flatten(1), cell)
+        score = (vector @ taste.unsqueeze(3)).squeeze(3) / config.temperature + gather_rows(boosts.flatten(1), cell)
     return rules.mechanisms.scored(state, users, candidates, score)
 
 

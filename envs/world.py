@@ -108,13 +108,13 @@ class Population(WorldRecord):
         """
         columns = [column.unsqueeze(2) for column in (self.margin, self.appeal, self.mood_effect)]
         tables = [*columns, self.topics, self.item_vector, self.item_features]
-        if all(table.shape[2] == 0 or len(once(table)) == 1 for table in tables):
+        if all(table.shape[2] == 0 or len(unbatched(table)) == 1 for table in tables):
             tables = [table[:1] for table in tables]
         return torch.cat(tables, dim=2).expand(len(self.item_vector), -1, -1)
 
     def of_items(self, items: Tensor) -> Items:
         """What never changes of the items ``items`` int64 ``[B, ...]``, gathered at once."""
-        rows = take(self.item_rows, items)
+        rows = gather_rows(self.item_rows, items)
         first, last = 3 + self.topics.shape[2], 3 + self.topics.shape[2] + self.item_vector.shape[2]
         return Items(rows[..., 1], rows[..., 2], rows[..., 3:first], rows[..., first:last])
 
@@ -122,12 +122,12 @@ class Population(WorldRecord):
     def shown_rows(self) -> Tensor:
         """``item_rows`` within the bounds of what agents see."""
         rows = self.item_rows
-        return once(rows).clamp(-FEATURE_BOUND, FEATURE_BOUND).expand(len(rows), -1, -1)
+        return unbatched(rows).clamp(-FEATURE_BOUND, FEATURE_BOUND).expand(len(rows), -1, -1)
 
     @kept
     def item_columns(self) -> Tensor:
         """``item_vector`` with items last, ``[B, D, I]``; held once where all worlds have the same items."""
-        return once(self.item_vector).transpose(1, 2).contiguous().expand(len(self.item_vector), -1, -1)
+        return unbatched(self.item_vector).transpose(1, 2).contiguous().expand(len(self.item_vector), -1, -1)
 
     def derive_as(self, other: Self) -> None:
         """See ``TensorRecord``."""
@@ -165,7 +165,7 @@ class Population(WorldRecord):
         """
         known: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = self.__dict__.setdefault("_by_segment", {})
         if count not in known:
-            segment = once(self.segment)
+            segment = unbatched(self.segment)
             block = torch.arange(segment.shape[1]) // (_BLOCK * count)
             ordered, order = (block * count + segment).sort(dim=1, stable=True)
             first = torch.arange((int(block[-1]) + 1) * count + 1).expand(len(segment), -1)
@@ -174,7 +174,7 @@ class Population(WorldRecord):
 
     def _table(self, name: str) -> Tensor:
         """Held once where all worlds share it."""
-        return once(super()._table(name))
+        return unbatched(super()._table(name))
 
     def expand(self, num_worlds: int) -> Population:
         """The same people in ``num_worlds`` worlds, without copying them."""
@@ -290,7 +290,7 @@ class State(WorldRecord):
 
     def of_items(self, name: str, items: Tensor) -> Tensor:
         """Rows of a mechanism's table ``[B, I]`` or ``[B, I, F]`` at ``items`` int64 ``[B, ...]``."""
-        return take(self[name], items)
+        return gather_rows(self[name], items)
 
     def with_tables(self, changed: Mapping[str, Tensor]) -> State:
         """The state with other tables of mechanisms.
@@ -300,13 +300,13 @@ class State(WorldRecord):
         """
         for name in changed:
             self[name]
-        return self.but(user_tables=self.user_tables.updated(changed), item_tables=self.item_tables.updated(changed))
+        return self.evolve(user_tables=self.user_tables.updated(changed), item_tables=self.item_tables.updated(changed))
 
-    def but(self, **tables: Tensor | TensorRecord) -> State:
+    def evolve(self, **tables: Tensor | TensorRecord) -> State:
         """What ``dataclasses.replace`` gives, sooner: what is known of the rest as numpy has it, stays so."""
         return self._with(tables, {})
 
-    def changed(self, **arrays: NDArray[Any]) -> State:
+    def evolve_arrays(self, **arrays: NDArray[Any]) -> State:
         """The state with these arrays in place of its own tables."""
         return self._with({}, arrays)
 
@@ -447,12 +447,12 @@ class View(WorldRecord):
     history: Tensor | None = None
 
 
-def once(table: Tensor) -> Tensor:
-    """The table ``[B, ...]`` as ``[1, ...]`` where all worlds share it, so that it need not be copied for each."""
+def unbatched(table: Tensor) -> Tensor:
+    """The table ``[B, ...]``, as ``[1, ...]`` where all worlds share it. So nothing is copied for each world."""
     return table[:1] if table.stride(0) == 0 else table
 
 
-def take(table: Tensor, index: Tensor) -> Tensor:
+def gather_rows(table: Tensor, index: Tensor) -> Tensor:
     """Rows of ``table [B, N]`` or ``[B, N, F]`` at ``index [B, ...]``, world by world: ``[B, ..., F]``.
 
     Indexing with two tensors does the same, and takes two to six times as long.
@@ -472,7 +472,7 @@ def cell_of(items: Tensor, segment: Tensor, num_segments: int) -> Tensor:
     return items if num_segments == 1 else items * num_segments + segment
 
 
-def unit(vector: Tensor) -> Tensor:
+def normalise(vector: Tensor) -> Tensor:
     """The vectors ``[..., D]`` scaled to length 1.
 
     Squares are added up in one order, halves first, so that kernels can give the same bits.

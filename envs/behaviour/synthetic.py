@@ -13,7 +13,7 @@ from interplay.envs.behaviour.base import Behaviour, implements
 from interplay.envs.config import MarketConfig
 from interplay.envs.indexing import one_hot
 from interplay.envs.noise import Stream, check_draws, normal, uniform
-from interplay.envs.world import Population, State, take, unit
+from interplay.envs.world import Population, State, gather_rows, normalise
 
 
 def preference(weight: Tensor, user: Tensor, item: Tensor, bias: Tensor) -> Tensor:
@@ -117,7 +117,7 @@ class TownPopulation:
     def __call__(self, key: Tensor) -> Population:
         """Draw the worlds of these keys."""
         c = self._config
-        centres = unit(normal(key, 0, Stream.POPULATION, (c.num_topics, c.embedding_size)))
+        centres = normalise(normal(key, 0, Stream.POPULATION, (c.num_topics, c.embedding_size)))
         user_topic = self._topic(key, 1, c.num_users)
         item_topic = self._topic(key, 2, c.num_items)
         lean = one_hot(item_topic, c.num_topics)
@@ -126,9 +126,9 @@ class TownPopulation:
         quality = 0.5 * normal(key, 6, Stream.POPULATION, (c.num_items,))
         ones = torch.ones_like(mood_effect)
         return Population(
-            user_vector=self._around(key, 7, take(centres, user_topic)),
+            user_vector=self._around(key, 7, gather_rows(centres, user_topic)),
             segment=user_topic % c.num_segments,
-            item_vector=self._around(key, 8, take(centres, item_topic)),
+            item_vector=self._around(key, 8, gather_rows(centres, item_topic)),
             appeal=quality - self._sweetness * mood_effect,
             topics=topics / topics.sum(-1, keepdim=True),
             mood_effect=mood_effect,
@@ -142,4 +142,4 @@ class TownPopulation:
 
     def _around(self, key: Tensor, step: int, centre: Tensor) -> Tensor:
         noise = normal(key, step, Stream.POPULATION, tuple(centre.shape[1:]))
-        return unit(centre + self._spread * noise / self._config.embedding_size**0.5)
+        return normalise(centre + self._spread * noise / self._config.embedding_size**0.5)

@@ -19,7 +19,7 @@ from interplay.envs.kernels import compiled, deserved, loops_of
 from interplay.envs.noise import Stream, polar
 from interplay.envs.rules import Rules
 from interplay.envs.types import FEATURE_BOUND
-from interplay.envs.world import ItemOutcome, Slate, State, Step, UserOutcome, View, take
+from interplay.envs.world import ItemOutcome, Slate, State, Step, UserOutcome, View, gather_rows
 
 _NOTHING = np.empty((1, 0, 0), np.float32)
 _STREAMS = int(Stream.RESPONSE), int(Stream.RETURN)
@@ -91,7 +91,7 @@ def update_users(rules: Rules, state: State, choice: UserOutcome) -> State:
     if drifts:
         _scale(taste, squares)
         new["user_vector"] = taste
-    return state.changed(time=state.arrays("time")[0] + np.int32(1), **new)
+    return state.evolve_arrays(time=state.arrays("time")[0] + np.int32(1), **new)
 
 
 def update_items(rules: Rules, state: State, after: State, choice: UserOutcome, action: Tensor,
@@ -122,7 +122,7 @@ def update_items(rules: Rules, state: State, after: State, choice: UserOutcome, 
         population.sizes(segments)[0], rules.constants.cost,
         *state.arrays("boost_level", "energy", "alive", "wearout", "popularity"), wanted, clicks, cost, own, terminated,
         illegal, *new.values())
-    return after.changed(**new), ItemOutcome.of(clicks=clicks, cost=cost, own=own, terminated=terminated,
+    return after.evolve_arrays(**new), ItemOutcome.of(clicks=clicks, cost=cost, own=own, terminated=terminated,
                                             illegal=_counted(illegal, forbidden))
 
 
@@ -199,7 +199,7 @@ def draw_slates(rules: Rules, state: State, retrieved: Tensor | None) -> tuple[S
     if retrieved is None:
         ids, vectors = rules.constants.item_numbers, population.arrays("item_columns")[0][:, None]
     else:
-        ids, vectors = _array(retrieved), _array(take(population.item_vector, retrieved).transpose(2, 3))
+        ids, vectors = _array(retrieved), _array(gather_rows(population.item_vector, retrieved).transpose(2, 3))
     shape = (len(state.arrays("key")[0]), c.num_users)
     items, valid = np.empty((*shape, c.slate_size), np.int64), np.empty((*shape, c.slate_size), np.bool_)
     log_propensity, close = np.empty(shape, np.float32), np.empty(shape, np.bool_)

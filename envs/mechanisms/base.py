@@ -17,7 +17,7 @@ from torch import Tensor
 from interplay.envs import noise
 from interplay.envs.checking import Checked
 from interplay.envs.sizes import MarketSizes
-from interplay.envs.world import Population, State, take
+from interplay.envs.world import Population, State, gather_rows
 
 _FIRST_STREAM = 1 << 30  # above every ``noise.Stream``
 
@@ -87,7 +87,7 @@ class Outcome(NamedTuple):
     @property
     def topics_taken(self) -> Tensor:
         """Topics of the items that users took, float32 ``[B, U, G]``; 0 for a skip."""
-        return take(self.population.topics, self.item) * (self.position > 0).unsqueeze(2)
+        return gather_rows(self.population.topics, self.item) * (self.position > 0).unsqueeze(2)
 
     def chosen_level(self, mechanism: Mechanism, keep: Tensor) -> Tensor:
         """The value of the level that each item chose, float32 ``[B, I]``; ``keep`` where it chose none."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from interplay.envs.rules import Rules
 from interplay.envs.slates import candidates_of, log_boosts
 from interplay.envs.types import InterplayError
-from interplay.envs.world import Slate, State, take
+from interplay.envs.world import Slate, State, gather_rows
 from interplay.experiments.offpolicy.estimators import Case
 from interplay.experiments.offpolicy.feedback import Floats, Integers
 
@@ -68,7 +68,7 @@ def _draw_scores(rules: Rules, state: State) -> Tensor:
     could = candidates_of(rules, state)
     # Added up, since lists of unequal length are padded with some item's number.
     shown = torch.zeros_like(score).scatter_add_(2, could.items, could.valid.to(score.dtype)) > 0.0
-    return (score + take(log_boosts(rules, state), state.population.segment)).masked_fill(~shown, -torch.inf)
+    return (score + gather_rows(log_boosts(rules, state), state.population.segment)).masked_fill(~shown, -torch.inf)
 
 
 def slate_case(reward: Floats, log_propensity: Floats, log_probability: Floats, source: str = "slates") -> Case:

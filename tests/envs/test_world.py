@@ -35,11 +35,11 @@ def test_arrays_of_a_population_that_worlds_share_hold_it_once(state: State) -> 
 
 def test_what_is_changed_is_known_anew_and_the_rest_as_it_was(state: State) -> None:
     mood, energy = state.arrays("mood", "energy")
-    later = state.but(mood=state.mood + 1.0)
+    later = state.evolve(mood=state.mood + 1.0)
     assert later.arrays("energy")[0] is energy
     assert (later.arrays("mood")[0] == mood + 1.0).all()
     given = np.full_like(energy, 3.0)
-    later = later.changed(energy=given)
+    later = later.evolve_arrays(energy=given)
     assert later.arrays("energy")[0] is given
     assert (later.energy == 3.0).all()
     assert (state.mood == 0.0).all()
@@ -61,7 +61,7 @@ def test_a_state_of_packed_tables_is_changed_like_any_other() -> None:
     state, _ = market.step(market.reset(range(2)), *nothing)
     assert state.is_packed
     plain = copy.deepcopy(state)  # holds tensors alone
-    richer, expected = (each.but(energy=each.energy + 1.0) for each in (state, plain))
+    richer, expected = (each.evolve(energy=each.energy + 1.0) for each in (state, plain))
     assert not torch.equal(richer.energy, state.energy)
     assert (richer.arrays("energy")[0] == richer.energy.numpy()).all()
     for a, b in zip(market.step(richer, *nothing), market.step(expected, *nothing), strict=True):
