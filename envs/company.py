@@ -53,7 +53,9 @@ class Company:
 
     def _items(self, state: State, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
         """What items do by their rule; their draws come after those of users."""
-        return self._rest if self._rests else self._any_of(state, item_mask(self._market.rules, state), mask[0].size)
+        if self._rests:
+            return self._rest
+        return self._any_of(state, item_mask(self._market.constants, state), mask[0].size)
 
     @staticmethod
     def _any_of(state: State, mask: Tensor, first: int) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from interplay.envs.config import MarketConfig
-from interplay.envs.rules import BUDGET_STEP, Rules
+from interplay.envs.constants import BUDGET_STEP, MarketConstants
 from interplay.envs.types import InterplayError
 from interplay.envs.world import State
 
@@ -37,9 +37,9 @@ def _count_states(config: MarketConfig, kind: str) -> int | None:
     return 1 if kind == "single" else None
 
 
-def exact_state(rules: Rules, state: State, kind: str, num_agents: int) -> Tensor | None:
+def exact_state(constants: MarketConstants, state: State, kind: str, num_agents: int) -> Tensor | None:
     """The number of the state that tabular agents see, int64 ``[B, num_agents]``."""
-    config = rules.config
+    config = constants.config
     if kind == "none":
         return None
     shape = (state.key.shape[0], num_agents)
@@ -52,4 +52,4 @@ def exact_state(rules: Rules, state: State, kind: str, num_agents: int) -> Tenso
         digits = torch.cat([state.satiation, (state.mood + config.mood_max).unsqueeze(2)], dim=2)
     else:
         digits = (state.energy / BUDGET_STEP).unsqueeze(1)
-    return (digits.round().long() * rules.powers[kind]).sum(2).expand(shape)
+    return (digits.round().long() * constants.powers[kind]).sum(2).expand(shape)

@@ -15,11 +15,11 @@ from torch import Tensor
 from interplay.envs import kernels
 from interplay.envs.checking import check_arguments, check_names, shown
 from interplay.envs.config import MarketConfig
+from interplay.envs.constants import MarketConstants
 from interplay.envs.kernels import edges
 from interplay.envs.market import Market
 from interplay.envs.observing import affinity, item_view, user_view
 from interplay.envs.presets import Preset, find_preset
-from interplay.envs.rules import Rules
 from interplay.envs.types import FEATURE_BOUND, InterplayError, SideSpec, UnexpectedArgumentError
 from interplay.envs.world import State, Step, View
 
@@ -52,11 +52,12 @@ def flatten(view: View, agents: slice | None = None) -> Flat:
     return Flat(np.concatenate(rows, axis=2), mask.astype(np.int8))
 
 
-def flat_sides(rules: Rules, state: State, shapes: Sequence[tuple[int, int, int]]) -> list[Flat]:
+def flat_sides(constants: MarketConstants, state: State, shapes: Sequence[tuple[int, int, int]]) -> list[Flat]:
     """What users and items see, in new arrays; ``shapes`` are those of ``flat_shape``."""
-    if state.is_packed and kernels.usable(state.key) and not rules.mechanisms and rules.config.history_length == 0:
-        return [Flat(*seen) for seen in edges.flat_views(rules, state, affinity(rules, state), shapes)]
-    return [flatten(user_view(rules, state)), flatten(item_view(rules, state))]
+    plain = not constants.mechanisms and constants.config.history_length == 0
+    if state.is_packed and kernels.usable(state.key) and plain:
+        return [Flat(*seen) for seen in edges.flat_views(constants, state, affinity(constants, state), shapes)]
+    return [flatten(user_view(constants, state)), flatten(item_view(constants, state))]
 
 
 def num_features(spec: SideSpec) -> int:

@@ -21,6 +21,7 @@ from interplay.envs.arguments import as_device, as_worlds, check_tensor
 from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.checking import as_integer, check_arguments, check_value
 from interplay.envs.config import MarketConfig
+from interplay.envs.constants import TOLERANCE, MarketConstants
 from interplay.envs.kernels import edges
 from interplay.envs.mechanisms.base import Outcome, Start
 from interplay.envs.noise import Stream, check_draws, normal, uniform, world_key
@@ -36,7 +37,6 @@ from interplay.envs.observing import (
     user_mask,
 )
 from interplay.envs.responding import responses, state_shift
-from interplay.envs.rules import TOLERANCE, Rules
 from interplay.envs.slates import build_slates, candidates_of, draws_of_slates, filled
 from interplay.envs.targets import Targets
 from interplay.envs.threads import on_own_threads
@@ -55,7 +55,7 @@ class Market:
         device: where all tensors live.
 
     Attributes:
-        rules: what its parts of a step read, for whoever asks for one of them alone.
+        constants: what its parts of a step read, for whoever asks for one of them alone.
     """
 
     def __init__(self, config: MarketConfig, behaviour: Behaviour, device: torch.device | str = "cpu") -> None:
@@ -63,10 +63,10 @@ class Market:
         self.config = config
         self.behaviour = behaviour
         self.device = as_device(device)
-        self.rules = Rules.make(config, behaviour, self.device)
+        self.constants = MarketConstants.make(config, behaviour, self.device)
         self.specs = side_specs(config)
-        self.platform_spec = platform_spec(self.rules, self.specs["users"])
-        if behaviour.has_targets and self.rules.mechanisms.have("user_reward"):
+        self.platform_spec = platform_spec(self.constants, self.specs["users"])
+        if behaviour.has_targets and self.constants.mechanisms.have("user_reward"):
             raise InterplayError(f"behaviour {behaviour.name!r} has targets for responses alone, but a mechanism adds "
                                  "to users' rewards: use targets='actual', or leave that mechanism out")
         self._check_noise()
@@ -87,7 +87,7 @@ class Market:
         population = self.behaviour.populate(key)
         self._check_population(population, len(key))
         users, items = (len(key), c.num_users), (len(key), c.num_items)
-        user_tables, item_tables = self.rules.mechanisms.tables(Start(key, population, c))
+        user_tables, item_tables = self.constants.mechanisms.tables(Start(key, population, c))
         nothing = torch.zeros(*users, 0, device=self.device)
         state = State(
             key=key,
@@ -134,7 +134,7 @@ class Market:
 
     def advance(self, state: State, user_action: Actions, item_action: Actions) -> tuple[State, Step]:
         """``step`` without its checks, for callers on the market's own threads; numpy arrays will do for actions."""
-        played = edges.play(self.rules, state, user_action, item_action) if self._plays_at_once(state) else None
+        played = edges.play(self.constants, state, user_action, item_action) if self._plays_at_once(state) else None
         if played is not None:
             after, step = self._update_slates(played[0]), played[1]
             return after, self._rewarded(state, after, step, None)
@@ -150,14 +150,14 @@ class Market:
         """What one side sees. ``expected`` adds the expected rewards that only oracle baselines may know."""
         check_arguments(Market.observe, state=state, side=side, expected=expected)
         build = {"users": observe_users, "items": observe_items, "platform": observe_platform}[side]
-        return build(self.rules, state, expected)
+        return build(self.constants, state, expected)
 
     @on_own_threads
     def observe_all(self, state: State, who: Tensor) -> Observation:
         """What the users ``who``, int64 ``[N']``, would see of the whole catalogue: ``[B, N', I, ...]``."""
         check_arguments(Market.observe_all, state=state, who=who)
         check_tensor("who", who, (who.numel(),), torch.int64, state.mood.device)
-        return observe_all(self.rules, state, who)
+        return observe_all(self.constants, state, who)
 
     @on_own_threads
     def targets(self, state: State, step: Step) -> Targets[Tensor] | None:
@@ -165,9 +165,9 @@ class Market:
         if not self.behaviour.has_targets:
             return None
         items = step.chosen.unsqueeze(2)
-        shift = state_shift(self.rules, state, items, self.rules.mechanisms.shift(state, items)).squeeze(2)
+        shift = state_shift(self.constants, state, items, self.constants.mechanisms.shift(state, items)).squeeze(2)
         return self.behaviour.targets(step.chosen, step.position > 0, step.response, shift,
-                                      self.rules.examination[step.position])
+                                      self.constants.examination[step.position])
 
     @on_own_threads
     def offer(self, state: State, slots: Tensor, log_propensity: Tensor | None = None) -> State:
@@ -183,7 +183,7 @@ class Market:
         check_tensor("slots", slots, state.slate.items.shape, torch.int64, state.mood.device)
         if log_propensity is not None:
             check_tensor("log_propensity", log_propensity, state.mood.shape, torch.float32, state.mood.device)
-        slate = filled(candidates_of(self.rules, state), slots)
+        slate = filled(candidates_of(self.constants, state), slots)
         return replace(state, slate=slate if log_propensity is None else replace(slate, log_propensity=log_propensity))
 
     def compiled(self) -> Self:
@@ -204,42 +204,42 @@ class Market:
     def boosts(self, state: State) -> Tensor:
         """Factor of each item's boost that the current slates were built with, float32 ``[B, I]``; 1 = rest."""
         check_value("state", state, State)
-        return self.rules.factor[state.boost_level]
+        return self.constants.factor[state.boost_level]
 
     def _plays_at_once(self, state: State) -> bool:
         """Whether ``edges.play`` can do all of a step but its slates: where more threads would not be quicker."""
         c = self.config
-        return (self.rules.formula and not self.rules.mechanisms and kernels.usable(state.key)
+        return (self.constants.formula and not self.constants.mechanisms and kernels.usable(state.key)
                 and kernels.deserved(state.key.shape[0] * c.num_users * (c.num_topics + c.embedding_size)) == 1)
 
     def _respond(self, state: State, action: Tensor) -> UserOutcome:
         """What users take, and how they respond. Forbidden actions become a skip."""
         with_kernels = kernels.usable(state.key)
-        if not with_kernels or self.rules.mechanisms:
-            position, item, illegal = _chosen(self.rules, state, action)
-            shift = self.rules.mechanisms.shift(state, item.unsqueeze(2))
+        if not with_kernels or self.constants.mechanisms:
+            position, item, illegal = _chosen(self.constants, state, action)
+            shift = self.constants.mechanisms.shift(state, item.unsqueeze(2))
             extra = None if shift is None else shift.squeeze(2)
             if not with_kernels:
-                return UserOutcome(position, item, illegal, responses(self.rules, state, item, position, extra))
+                return UserOutcome(position, item, illegal, responses(self.constants, state, item, position, extra))
             return replace(self._fused_responses(state, position, extra), illegal=illegal)
         return self._fused_responses(state, action, None)
 
     def _fused_responses(self, state: State, action: Tensor, extra: Tensor | None) -> UserOutcome:
         """The same by kernels; ``extra`` float32 ``[B, U]`` is what mechanisms add to logits."""
-        choice, close = edges.respond(self.rules, state, action, extra)
-        if not self.rules.formula:
-            return replace(choice, response=responses(self.rules, state, choice.item, choice.position, extra))
+        choice, close = edges.respond(self.constants, state, action, extra)
+        if not self.constants.formula:
+            return replace(choice, response=responses(self.constants, state, choice.item, choice.position, extra))
         for world, user in close:
             one = state.of_one(world, user)
             here = (slice(world, world + 1), slice(user, user + 1))
-            choice.response[here] = responses(self.rules, one, choice.item[here], choice.position[here],
+            choice.response[here] = responses(self.constants, one, choice.item[here], choice.position[here],
                                               None if extra is None else extra[here], first=user)
         return choice
 
     def _update_users(self, state: State, choice: UserOutcome) -> State:
         """The next time; satiation, mood, taste; who leaves and who returns."""
         if kernels.usable(state.key):
-            return edges.update_users(self.rules, state, choice)
+            return edges.update_users(self.constants, state, choice)
         c, y, taken = self.config, choice.response.unsqueeze(2), state.population.of_items(choice.item)
         satiation = c.satiation_decay * state.satiation + c.satiation_gain * y * taken.topics
         satiation = (satiation - c.satiation_recovery).clamp(0.0, c.satiation_max)
@@ -268,11 +268,11 @@ class Market:
                       action: Tensor) -> tuple[State, ItemOutcome]:
         """Responses reach the items; served boosts are paid for; budgets, deaths, wear-out; whom items court next."""
         if kernels.usable(state.key):
-            heard = None if self.rules.formula else self._heard(state, choice)
-            return edges.update_items(self.rules, state, after, choice, action, heard)
+            heard = None if self.constants.formula else self._heard(state, choice)
+            return edges.update_items(self.constants, state, after, choice, action, heard)
         c, by_segment = self.config, self._heard(state, choice)
         clicks = by_segment.sum(2)
-        cost = self.rules.cost[state.boost_level]
+        cost = self.constants.cost[state.boost_level]
         energy, alive = state.energy, state.alive
         if c.budgets:
             energy = (energy - c.upkeep - cost + clicks).clamp(0.0, c.energy_max)
@@ -288,11 +288,11 @@ class Market:
     def _move_items(self, state: State, after: State, choice: UserOutcome,
                     action: Tensor) -> tuple[State, ItemOutcome, Outcome | None]:
         """Everything of items, then the tables of mechanisms, which may have given items levels to choose."""
-        mechanisms, illegal = self.rules.mechanisms, None
+        mechanisms, illegal = self.constants.mechanisms, None
         if not mechanisms:
             return *self._update_items(state, after, choice, action), None
         if mechanisms.num_levels:
-            action, illegal = _legal(action, item_mask(self.rules, state))
+            action, illegal = _legal(action, item_mask(self.constants, state))
         moves = mechanisms.moves(action)
         after, item_outcome = self._update_items(state, after, choice, moves.boost)
         item_outcome = item_outcome if illegal is None else replace(item_outcome, illegal=illegal)
@@ -309,13 +309,13 @@ class Market:
         """What items do now courts users in the next step; an item that has just died courts nobody."""
         if not self.config.boost_levels:
             return after, (action != 0).sum(1)
-        action, illegal = _legal(action, boost_mask(self.rules, state))
+        action, illegal = _legal(action, boost_mask(self.constants, state))
         action = action * after.alive
-        return replace(after, boost_segment=self.rules.segment_of[action],
-                       boost_level=self.rules.level_of[action]), illegal
+        return replace(after, boost_segment=self.constants.segment_of[action],
+                       boost_level=self.constants.level_of[action]), illegal
 
     def _update_slates(self, state: State) -> State:
-        return state.with_slate(build_slates(self.rules, state))
+        return state.with_slate(build_slates(self.constants, state))
 
     def _account(self, state: State, after: State, choice: UserOutcome, item_outcome: ItemOutcome,
                  outcome: Outcome | None) -> Step:
@@ -350,8 +350,8 @@ class Market:
             return step
         user_own, item_own = step.user_own, step.item_own
         if outcome is not None:
-            user_own = self.rules.mechanisms.user_reward(state, after, outcome)
-            item_own = self.rules.mechanisms.item_reward(state, after, outcome, item_own)
+            user_own = self.constants.mechanisms.user_reward(state, after, outcome)
+            item_own = self.constants.mechanisms.item_reward(state, after, outcome, item_own)
         user_reward, item_reward = user_own, item_own
         if c.team > 0.0:
             welfare = ((user_own.sum(1) + item_own.sum(1)) / (c.num_users + c.num_items)).unsqueeze(1)
@@ -363,7 +363,7 @@ class Market:
     def _check_noise(self) -> None:
         """Check that no step asks for more draws than differ; a platform's own, which few markets have, come later."""
         c = self.config
-        check_draws("slates", draws_of_slates(self.rules))
+        check_draws("slates", draws_of_slates(self.constants))
         check_draws("drift of tastes", 2 * c.num_users * c.embedding_size if c.drift_noise > 0.0 else 0)
         for side, spec in self.specs.items():
             check_draws(f"actions of {side}", spec.num_agents * spec.num_actions)
@@ -392,9 +392,9 @@ def _keys(numbers: Tensor, seed: int | Sequence[int]) -> Tensor:
     return torch.cat([world_key(as_integer("seed", each), numbers) for each in seeds])
 
 
-def _chosen(rules: Rules, state: State, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _chosen(constants: MarketConstants, state: State, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """``UserOutcome.position``, ``item`` and ``illegal``. Forbidden actions become a skip and are counted."""
-    position, illegal = _legal(action, user_mask(rules, state))
+    position, illegal = _legal(action, user_mask(constants, state))
     item = state.slate.items.gather(2, (position - 1).clamp(min=0).unsqueeze(2)).squeeze(2)
     return position, item, illegal
 

@@ -211,7 +211,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
 
     def _seen(self, state: State) -> list[Flat]:
         """What both sides see, in new arrays: callers write into what they get."""
-        return flat_sides(self.market.rules, state, self._shapes)
+        return flat_sides(self.market.constants, state, self._shapes)
 
     def _row(self, actions: Mapping[str, Any]) -> NDArray[np.int64]:
         """An action for each possible agent, 0 for whoever gave none or is dead, which is counted."""

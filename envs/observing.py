@@ -9,11 +9,11 @@ from torch import Tensor
 
 from interplay.envs import kernels
 from interplay.envs.config import MarketConfig
+from interplay.envs.constants import TOLERANCE, MarketConstants
 from interplay.envs.exact_states import exact_state, num_states, state_of
 from interplay.envs.kernels import edges
 from interplay.envs.mechanisms.active import num_levels
 from interplay.envs.responding import response_rate, wearout_of
-from interplay.envs.rules import TOLERANCE, Rules
 from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means
 from interplay.envs.types import FEATURE_BOUND, Observation, Side, SideSpec
 from interplay.envs.world import Slate, State, View, gather_rows
@@ -48,106 +48,106 @@ def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
     return {"users": users, "items": items}
 
 
-def user_mask(rules: Rules, state: State) -> Tensor:
+def user_mask(constants: MarketConstants, state: State) -> Tensor:
     """Bool ``[B, U, 1 + K]``: filled slots, for users who are there; skipping is always allowed."""
-    return rules.mechanisms.user_mask(state, _slot_mask(rules, state))
+    return constants.mechanisms.user_mask(state, _slot_mask(constants, state))
 
 
-def _slot_mask(rules: Rules, state: State) -> Tensor:
+def _slot_mask(constants: MarketConstants, state: State) -> Tensor:
     """The same as if there were no mechanisms."""
     slots = state.slate.valid & state.active.unsqueeze(2)
-    return torch.cat([rules.always.expand(*state.active.shape, 1), slots], dim=2)
+    return torch.cat([constants.always.expand(*state.active.shape, 1), slots], dim=2)
 
 
-def item_mask(rules: Rules, state: State) -> Tensor:
+def item_mask(constants: MarketConstants, state: State) -> Tensor:
     """Bool ``[B, I, 1 + C * L]``: boosts that a living item can pay for, and levels that mechanisms allow."""
-    return rules.mechanisms.item_mask(state, boost_mask(rules, state))
+    return constants.mechanisms.item_mask(state, boost_mask(constants, state))
 
 
-def boost_mask(rules: Rules, state: State) -> Tensor:
+def boost_mask(constants: MarketConstants, state: State) -> Tensor:
     """Bool ``[B, I, 1 + C * L]``, of boost levels alone; resting is always allowed.
 
     A boost that is chosen now is charged in the next step. Until then the budget pays for the boost that is being
     served and for the upkeep of both steps. Responses may add to it, but no item can count on them.
     """
-    config, cost = rules.config, rules.cost[1:]
+    config, cost = constants.config, constants.cost[1:]
     if not config.boost_levels:
         return torch.ones_like(state.alive).unsqueeze(2)
     can = state.alive.unsqueeze(2).expand(-1, -1, cost.shape[0])
     if config.budgets:
-        spare = (state.energy - rules.cost[state.boost_level] - 2.0 * config.upkeep).clamp(min=0.0) + TOLERANCE
+        spare = (state.energy - constants.cost[state.boost_level] - 2.0 * config.upkeep).clamp(min=0.0) + TOLERANCE
         can = can & (cost <= spare.unsqueeze(2))
-    return torch.cat([rules.always.expand(*state.alive.shape, 1), *[can] * config.num_segments], dim=2)
+    return torch.cat([constants.always.expand(*state.alive.shape, 1), *[can] * config.num_segments], dim=2)
 
 
-def platform_spec(rules: Rules, users: SideSpec) -> SideSpec:
+def platform_spec(constants: MarketConstants, users: SideSpec) -> SideSpec:
     """What a platform sees: what its users do, with all candidates in the place of a slate."""
-    return replace(users, side="platform", num_options=num_candidates(rules), num_states=None)
+    return replace(users, side="platform", num_options=num_candidates(constants), num_states=None)
 
 
-def observe_platform(rules: Rules, state: State, expected: bool) -> Observation:
+def observe_platform(constants: MarketConstants, state: State, expected: bool) -> Observation:
     """The users' view of all candidates, each as if it stood in the first slot; see ``platform_spec``."""
-    seen = observe_users(rules, replace(state, slate=candidates_of(rules, state)), expected, ranked=False)
+    seen = observe_users(constants, replace(state, slate=candidates_of(constants, state)), expected, ranked=False)
     return replace(seen, state=None)
 
 
-def observe_all(rules: Rules, state: State, who: Tensor) -> Observation:
+def observe_all(constants: MarketConstants, state: State, who: Tensor) -> Observation:
     """The view of the users ``who``, int64 ``[N']``, of all items, each as if it stood in the first slot.
 
     Unlike ``observe_platform`` it leaves out no item that a user may not be offered, as logs may have it.
     """
     shown = state.of_users(who)
-    items = torch.arange(rules.config.num_items, device=who.device).expand(*shown.mood.shape, -1)
+    items = torch.arange(constants.config.num_items, device=who.device).expand(*shown.mood.shape, -1)
     slate = Slate(items, gather_rows(state.alive, items), torch.full_like(shown.mood, torch.nan))
-    return replace(observe_users(rules, replace(shown, slate=slate), expected=False, ranked=False), state=None)
+    return replace(observe_users(constants, replace(shown, slate=slate), expected=False, ranked=False), state=None)
 
 
-def observe_users(rules: Rules, state: State, expected: bool, ranked: bool = True) -> Observation:
+def observe_users(constants: MarketConstants, state: State, expected: bool, ranked: bool = True) -> Observation:
     """The users' side; see ``Observation`` for shapes and ``side_specs`` for the columns.
 
     Unless ``ranked``, every option counts as standing in the first slot.
     """
-    config, items = rules.config, state.slate.items
+    config, items = constants.config, state.slate.items
     slots = items.shape[2]
     rewards = None
     if expected:
         position = torch.arange(1, slots + 1, device=items.device) if ranked else torch.ones_like(items[0, 0])
-        rate = response_rate(rules, state, items, position, rules.mechanisms.shift(state, items))
+        rate = response_rate(constants, state, items, position, constants.mechanisms.shift(state, items))
         rewards = torch.cat([torch.zeros_like(rate[..., :1]), rate], dim=2)
-    seen = user_view(rules, state, ranked)
-    exact = exact_state(rules, state, state_of(config, config.user_state), items.shape[1])
+    seen = user_view(constants, state, ranked)
+    exact = exact_state(constants, state, state_of(config, config.user_state), items.shape[1])
     history_ids = None if seen.history is None else state.taken
     return Observation(seen.own, seen.options, seen.mask, items, exact, seen.history, history_ids, rewards)
 
 
-def user_view(rules: Rules, state: State, ranked: bool = True) -> View:
+def user_view(constants: MarketConstants, state: State, ranked: bool = True) -> View:
     """What users see, without ids, exact states and expectations; see ``observe_users``."""
     if kernels.usable(state.key):
-        seen = edges.see_users(rules, state, ranked)
+        seen = edges.see_users(constants, state, ranked)
     else:
         slots = state.slate.items.shape[2]
-        examination = rules.examination[1:1 + slots] if ranked else rules.examination[1].expand(slots)
-        seen = View(*_user_view(rules, state, examination))
-    if rules.mechanisms:
-        own, options = rules.mechanisms.see_users(state), _shown_items(rules, state)
+        examination = constants.examination[1:1 + slots] if ranked else constants.examination[1].expand(slots)
+        seen = View(*_user_view(constants, state, examination))
+    if constants.mechanisms:
+        own, options = constants.mechanisms.see_users(state), _shown_items(constants, state)
         seen = View(_with_columns(seen.own, own), _with_columns(seen.options, options),
-                    rules.mechanisms.user_mask(state, seen.mask))
-    return seen if rules.config.history_length == 0 else replace(seen, history=_history(state))
+                    constants.mechanisms.user_mask(state, seen.mask))
+    return seen if constants.config.history_length == 0 else replace(seen, history=_history(state))
 
 
 def _with_columns(features: Tensor, more: Tensor | None) -> Tensor:
     return features if more is None else torch.cat([features, more], dim=-1)
 
 
-def _shown_items(rules: Rules, state: State) -> Tensor | None:
+def _shown_items(constants: MarketConstants, state: State) -> Tensor | None:
     """What mechanisms show of the items in users' slots, float32 ``[B, U, K, F]``; an empty slot has no features."""
-    columns = rules.mechanisms.see_items(state)
+    columns = constants.mechanisms.see_items(state)
     return None if columns is None else gather_rows(columns, state.slate.items) * state.slate.valid.unsqueeze(3)
 
 
-def _user_view(rules: Rules, state: State, examination: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _user_view(constants: MarketConstants, state: State, examination: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """``Observation.own``, ``options`` and ``mask`` of users whose slots are examined so often, ``[K]``."""
-    config, population, items, valid = rules.config, state.population, state.slate.items, state.slate.valid
+    config, population, items, valid = constants.config, state.population, state.slate.items, state.slate.valid
     knows = config.user_sees == "state"
     self_knowledge = ([(state.mood / config.mood_max).unsqueeze(2), state.satiation / config.satiation_max,
                        state.user_vector] if knows else [state.active.unsqueeze(2).to(torch.float32)])
@@ -163,64 +163,64 @@ def _user_view(rules: Rules, state: State, examination: Tensor) -> tuple[Tensor,
     options = torch.cat([rows[..., 1:3], *(column.unsqueeze(3) for column in varying), topics, matched,
                          *[features] * (config.num_item_features > 0)], dim=3)
     options *= valid.unsqueeze(3)  # an empty slot has no features
-    return _bounded(own), _bounded(options), _slot_mask(rules, state)
+    return _bounded(own), _bounded(options), _slot_mask(constants, state)
 
 
-def observe_items(rules: Rules, state: State, expected: bool) -> Observation:
+def observe_items(constants: MarketConstants, state: State, expected: bool) -> Observation:
     """The items' side; see ``Observation`` for shapes and ``side_specs`` for the columns."""
-    config = rules.config
-    match = affinity(rules, state)
-    seen = _seen_by_items(rules, state, match)
-    exact = exact_state(rules, state, state_of(config, config.item_state), config.num_items)
+    config = constants.config
+    match = affinity(constants, state)
+    seen = _seen_by_items(constants, state, match)
+    exact = exact_state(constants, state, state_of(config, config.item_state), config.num_items)
     rewards = None
     if expected:
-        rewards = rules.mechanisms.expected_profit(
-            _expected_profit(rules, state, match, log_boosts(rules, state).transpose(1, 2),
+        rewards = constants.mechanisms.expected_profit(
+            _expected_profit(constants, state, match, log_boosts(constants, state).transpose(1, 2),
                              state.population.segments(config.num_segments).size))
-    return Observation(seen.own, seen.options, seen.mask, rules.segment_numbers.expand_as(match), exact,
+    return Observation(seen.own, seen.options, seen.mask, constants.segment_numbers.expand_as(match), exact,
                        expected=rewards)
 
 
-def item_view(rules: Rules, state: State) -> View:
+def item_view(constants: MarketConstants, state: State) -> View:
     """What items see, without ids, exact states and expectations; see ``observe_items``."""
-    return _seen_by_items(rules, state, affinity(rules, state))
+    return _seen_by_items(constants, state, affinity(constants, state))
 
 
-def affinity(rules: Rules, state: State) -> Tensor:
+def affinity(constants: MarketConstants, state: State) -> Tensor:
     """Products of items and segments' mean tastes, float32 ``[B, I, C]``."""
-    return state.population.item_vector.bmm(segment_means(rules, state).transpose(1, 2))
+    return state.population.item_vector.bmm(segment_means(constants, state).transpose(1, 2))
 
 
-def _seen_by_items(rules: Rules, state: State, match: Tensor) -> View:
+def _seen_by_items(constants: MarketConstants, state: State, match: Tensor) -> View:
     """What items see; ``match`` is their ``affinity``."""
     if kernels.usable(state.key):
-        seen = edges.see_items(rules, state, match)
+        seen = edges.see_items(constants, state, match)
     else:
-        share = state.population.segments(rules.config.num_segments).share
-        seen = View(*_item_view(rules, state, share, match, log_boosts(rules, state)))
-    if not rules.mechanisms:
+        share = state.population.segments(constants.config.num_segments).share
+        seen = View(*_item_view(constants, state, share, match, log_boosts(constants, state)))
+    if not constants.mechanisms:
         return seen
-    return View(_with_columns(seen.own, rules.mechanisms.see_items(state)), seen.options,
-                rules.mechanisms.item_mask(state, seen.mask))
+    return View(_with_columns(seen.own, constants.mechanisms.see_items(state)), seen.options,
+                constants.mechanisms.item_mask(state, seen.mask))
 
 
-def _item_view(rules: Rules, state: State, share: Tensor, affinity: Tensor,
+def _item_view(constants: MarketConstants, state: State, share: Tensor, affinity: Tensor,
                boosts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """``Observation.own``, ``options`` and ``mask`` of items.
 
     Args:
-        rules: the market's.
+        constants: the market's.
         state: the worlds.
         share: float32 ``[B, C]``, part of the users in each segment.
         affinity: float32 ``[B, I, C]``, of items and segments' mean tastes.
         boosts: float32 ``[B, C, I]``, the logarithms of boosts.
     """
-    config = rules.config
+    config = constants.config
     own = torch.cat([(state.energy / config.energy_max).unsqueeze(2), state.population.item_rows], dim=2)
     rivals = (boosts.sum(2, keepdim=True) - boosts) / max(1, config.num_items - 1)
     options = torch.stack([share.unsqueeze(1).expand_as(affinity), affinity, state.wearout, boosts.transpose(1, 2),
                            rivals.transpose(1, 2)], dim=3)
-    return _bounded(own), _bounded(options), boost_mask(rules, state)
+    return _bounded(own), _bounded(options), boost_mask(constants, state)
 
 
 def _history(state: State) -> Tensor:
@@ -233,7 +233,7 @@ def _history(state: State) -> Tensor:
     return _bounded(rows)
 
 
-def _expected_profit(rules: Rules, state: State, affinity: Tensor, boost: Tensor, size: Tensor) -> Tensor:
+def _expected_profit(constants: MarketConstants, state: State, affinity: Tensor, boost: Tensor, size: Tensor) -> Tensor:
     """An item's profit in the next step for each of its actions, if nobody else changes anything.
 
     A segment is taken as ``|U_c|`` users of its mean taste who take one item each, with the share that the first
@@ -243,16 +243,16 @@ def _expected_profit(rules: Rules, state: State, affinity: Tensor, boost: Tensor
     Returns:
         float32 ``[B, I, 1 + C * L]``.
     """
-    config, population = rules.config, state.population
+    config, population = constants.config, state.population
     strength = (affinity / config.temperature).exp() * state.alive.unsqueeze(2)
     served = strength * boost.exp()
     others = served.sum(1, keepdim=True) - served
-    mine = strength.unsqueeze(3) * rules.factor
+    mine = strength.unsqueeze(3) * constants.factor
     rate = torch.sigmoid(population.appeal.unsqueeze(2) - config.wearout_weight * state.wearout)
     worth = population.margin.unsqueeze(2) * rate * size.unsqueeze(1)
     income = worth.unsqueeze(3) * mine / (mine + others.unsqueeze(3)).clamp(min=1e-9)
     resting = income[..., 0].sum(2, keepdim=True)
-    boosting = resting.unsqueeze(3) + income[..., 1:] - income[..., :1] - rules.cost[1:]
+    boosting = resting.unsqueeze(3) + income[..., 1:] - income[..., :1] - constants.cost[1:]
     return torch.cat([resting, boosting.flatten(2)], dim=2)
 
 

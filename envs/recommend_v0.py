@@ -146,7 +146,7 @@ class RecommendEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     def _look(self, state: State) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Keep the state, and tell what the user sees."""
-        view = user_view(self.market.rules, state)
+        view = user_view(self.market.constants, state)
         self._state, (self._mask,) = state, view.arrays("mask")
         features, mask = flatten(view, FIRST)
         return features[0, 0], {"action_mask": mask[0, 0]}

@@ -189,7 +189,7 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
 
     def _look(self, state: State) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Keep the state, and tell what the user sees in each world."""
-        view = user_view(self.market.rules, state)
+        view = user_view(self.market.constants, state)
         self._state, (self._mask,) = state, view.arrays("mask")
         features, mask = flatten(view, FIRST)
         given = np.ones(self.num_envs, dtype=np.bool_)

@@ -5,33 +5,35 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from interplay.envs.constants import MarketConstants
 from interplay.envs.noise import Stream, uniform
-from interplay.envs.rules import Rules
 from interplay.envs.world import State, cell_of, gather_rows
 
 
-def response_rate(rules: Rules, state: State, items: Tensor, position: Tensor, extra: Tensor | None) -> Tensor:
+def response_rate(constants: MarketConstants, state: State, items: Tensor, position: Tensor,
+                  extra: Tensor | None) -> Tensor:
     """rho_k r (README, steps 1 and 2).
 
     Args:
-        rules: the market's.
+        constants: the market's.
         state: the worlds.
         items: int64 ``[B, U, K]``, items that users consider.
         position: int64, broadcasts to ``items``: the slot that each is in, from 1; 0 = skipped, which has rate 0.
-        extra: float32 ``[B, U, K]``, what ``rules.mechanisms`` add to the logit; None = nothing.
+        extra: float32 ``[B, U, K]``, what ``constants.mechanisms`` add to the logit; None = nothing.
 
     Returns:
         float32 ``[B, U, K]`` in [0, 1].
     """
-    return rules.behaviour.response(state, items, state_shift(rules, state, items, extra)) * rules.noticed[position]
+    shift = state_shift(constants, state, items, extra)
+    return constants.behaviour.response(state, items, shift) * constants.noticed[position]
 
 
-def responses(rules: Rules, state: State, item: Tensor, position: Tensor, extra: Tensor | None,
+def responses(constants: MarketConstants, state: State, item: Tensor, position: Tensor, extra: Tensor | None,
               first: int = 0) -> Tensor:
     """The responses y, float32 ``[B, U]``, to the items that users took: drawn, or what is expected of them.
 
     Args:
-        rules: the market's.
+        constants: the market's.
         state: the worlds.
         item: int64 ``[B, U]``.
         position: int64 ``[B, U]``, the slot it is in; 0 = skipped, and there is no response.
@@ -39,15 +41,15 @@ def responses(rules: Rules, state: State, item: Tensor, position: Tensor, extra:
         first: number of the first of these users, by which each has noise of its own.
     """
     extra = None if extra is None else extra.unsqueeze(2)
-    rate = response_rate(rules, state, item.unsqueeze(2), position.unsqueeze(2), extra).squeeze(2)
-    if rules.config.response_mode == "mean":
+    rate = response_rate(constants, state, item.unsqueeze(2), position.unsqueeze(2), extra).squeeze(2)
+    if constants.config.response_mode == "mean":
         return rate
     return (uniform(state.key, state.time, Stream.RESPONSE, item.shape[1:], first) < rate).to(torch.float32)
 
 
-def state_shift(rules: Rules, state: State, items: Tensor, extra: Tensor | None) -> Tensor:
+def state_shift(constants: MarketConstants, state: State, items: Tensor, extra: Tensor | None) -> Tensor:
     """``-lambda <s_u, g_j> + kappa h_u - phi f_j[c]``, and ``extra``, float32 ``[B, U, K]``."""
-    config = rules.config
+    config = constants.config
     shift = (config.mood_weight * state.mood).unsqueeze(2).expand(items.shape)
     if config.satiation_weight > 0.0:
         topics = state.population.of_items(items).topics

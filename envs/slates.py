@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from interplay.envs import kernels
+from interplay.envs.constants import MarketConstants
 from interplay.envs.kernels import edges, top_k
 from interplay.envs.kernels.operators import operator
 from interplay.envs.lists import Lists
 from interplay.envs.noise import Stream, as_gumbel, gumbel, uniform_rows
-from interplay.envs.rules import Rules
 from interplay.envs.world import Slate, State, gather_rows
 
 _CHUNK = 1 << 22  # scores held at once while users are ranked: 16 MiB of float32, about a CPU's cache
@@ -83,70 +83,72 @@ _DRAW_SLATES = operator("draw_slates(Tensor score, Tensor key, Tensor step, SymI
                         " -> (Tensor, Tensor, Tensor)", _draw_by_torch, "slates_gpu", _draw_alike)
 
 
-def log_boosts(rules: Rules, state: State) -> Tensor:
+def log_boosts(constants: MarketConstants, state: State) -> Tensor:
     """log x_i[c], float32 ``[B, C, I]``: 0 except in the segment that the item courts."""
     if kernels.usable(state.key):
-        return torch.from_numpy(edges.log_boosts(rules, state))
+        return torch.from_numpy(edges.log_boosts(constants, state))
     worlds, items = state.energy.shape
-    boosts = state.energy.new_zeros(worlds, rules.config.num_segments, items)
-    return boosts.scatter_(1, state.boost_segment.unsqueeze(1), rules.log_factor.take(state.boost_level).unsqueeze(1))
+    boosts = state.energy.new_zeros(worlds, constants.config.num_segments, items)
+    log_boost = constants.log_factor.take(state.boost_level)
+    return boosts.scatter_(1, state.boost_segment.unsqueeze(1), log_boost.unsqueeze(1))
 
 
-def _boosts_of_living(rules: Rules, state: State) -> Tensor:
+def _boosts_of_living(constants: MarketConstants, state: State) -> Tensor:
     """The same, but -inf for dead items, which no slate may show."""
-    return log_boosts(rules, state).masked_fill(~state.alive.unsqueeze(1), -torch.inf)
+    return log_boosts(constants, state).masked_fill(~state.alive.unsqueeze(1), -torch.inf)
 
 
-def segment_means(rules: Rules, state: State) -> Tensor:
+def segment_means(constants: MarketConstants, state: State) -> Tensor:
     """Mean taste of each segment, float32 ``[B, C, D]``."""
-    segments = state.population.segments(rules.config.num_segments)
+    segments = state.population.segments(constants.config.num_segments)
     return segments.member.bmm(state.user_vector).div_(segments.divisor.unsqueeze(2))
 
 
-def build_slates(rules: Rules, state: State) -> Slate:
+def build_slates(constants: MarketConstants, state: State) -> Slate:
     """The slates that users choose from next (README, step 5).
 
     Args:
-        rules: the market's.
+        constants: the market's.
         state: the worlds, with boosts and budgets already up to date; its old slate is not read.
     """
-    config = rules.config
+    config = constants.config
     if config.slate_order == "fixed":
-        return edges.fixed_slates(rules, state) if kernels.usable(state.key) else _fixed(rules, state)
-    if rules.lists is None and kernels.usable(state.key) and not rules.mechanisms.have("slate_score"):
-        return _drawn(rules, state)
-    boosts = _boosts_of_living(rules, state)
-    if rules.lists is not None:
-        return _from_lists(rules, state, boosts, rules.lists)
-    retrieved = _retrieve(rules, state, boosts) if _retrieves(rules) else None
-    return _joined([_from_segment(rules, state, boosts, retrieved, users)
-                    for users in _chunks(rules, len(state.key), config.num_users, num_candidates(rules))])
+        return edges.fixed_slates(constants, state) if kernels.usable(state.key) else _fixed(constants, state)
+    if constants.lists is None and kernels.usable(state.key) and not constants.mechanisms.have("slate_score"):
+        return _drawn(constants, state)
+    boosts = _boosts_of_living(constants, state)
+    if constants.lists is not None:
+        return _from_lists(constants, state, boosts, constants.lists)
+    retrieved = _retrieve(constants, state, boosts) if _retrieves(constants) else None
+    return _joined([_from_segment(constants, state, boosts, retrieved, users)
+                    for users in _chunks(constants, len(state.key), config.num_users, num_candidates(constants))])
 
 
-def _from_segment(rules: Rules, state: State, boosts: Tensor, retrieved: Tensor | None, users: slice) -> Slate:
+def _from_segment(constants: MarketConstants, state: State, boosts: Tensor, retrieved: Tensor | None,
+                  users: slice) -> Slate:
     """Slates of neighbouring users, from all items or from those ``retrieved`` for their segment."""
     candidates = None if retrieved is None else gather_rows(retrieved, state.population.segment[:, users])
-    score = _score(rules, state, boosts, users, candidates)
-    return _slate(rules, state, score, candidates, users.start * num_candidates(rules), None)
+    score = _score(constants, state, boosts, users, candidates)
+    return _slate(constants, state, score, candidates, users.start * num_candidates(constants), None)
 
 
-def _from_lists(rules: Rules, state: State, boosts: Tensor, lists: Lists) -> Slate:
+def _from_lists(constants: MarketConstants, state: State, boosts: Tensor, lists: Lists) -> Slate:
     """Slates of all users, each from a list of its own."""
     parts = []
     for users, items, valid, first_draw in lists.tables:
         width = items.shape[1]
-        for rows in _chunks(rules, len(state.key), len(users), width):
+        for rows in _chunks(constants, len(state.key), len(users), width):
             candidates = items[rows].expand(len(state.key), -1, -1)
-            score = _score(rules, state, boosts, users[rows], candidates).masked_fill(~valid[rows], -torch.inf)
-            parts.append(_slate(rules, state, score, candidates, 0, first_draw[rows]))
+            score = _score(constants, state, boosts, users[rows], candidates).masked_fill(~valid[rows], -torch.inf)
+            parts.append(_slate(constants, state, score, candidates, 0, first_draw[rows]))
     return Slate(*(column.index_select(1, lists.place) for column in _joined(parts).tensors()))
 
 
-def _chunks(rules: Rules, num_worlds: int, num_users: int, width: int) -> Iterator[slice]:
+def _chunks(constants: MarketConstants, num_worlds: int, num_users: int, width: int) -> Iterator[slice]:
     """Stretches of users, so few that the scores of their ``width`` candidates fit a CPU's cache or a GPU's memory."""
-    config = rules.config
-    each = config.num_items if _dense(rules, width) else width * config.embedding_size
-    chunk = max(1, (_CHUNK_ON_GPU if rules.cost.is_cuda else _CHUNK) // (num_worlds * each))
+    config = constants.config
+    each = config.num_items if _dense(constants, width) else width * config.embedding_size
+    chunk = max(1, (_CHUNK_ON_GPU if constants.cost.is_cuda else _CHUNK) // (num_worlds * each))
     return (slice(u, min(u + chunk, num_users)) for u in range(0, num_users, chunk))
 
 
@@ -157,61 +159,63 @@ def _joined(parts: Sequence[Slate]) -> Slate:
     return Slate(*(torch.cat(column, dim=1) for column in zip(*(part.tensors() for part in parts), strict=True)))
 
 
-def _drawn(rules: Rules, state: State) -> Slate:
+def _drawn(constants: MarketConstants, state: State) -> Slate:
     """The same slates by the kernel, but those that it leaves to torch.
 
     These are drawn for one user at a time. Torch may add up products of one user in another order than those of all,
     so that where two values are within a rounding of each other, all at once could still have given the other.
     """
-    retrieved = _retrieve(rules, state, _boosts_of_living(rules, state)) if _retrieves(rules) else None
-    slate, close = edges.draw_slates(rules, state, retrieved)
+    retrieved = _retrieve(constants, state, _boosts_of_living(constants, state)) if _retrieves(constants) else None
+    slate, close = edges.draw_slates(constants, state, retrieved)
     for world, user in close:
         one = state.of_one(world)
-        exact = _from_segment(rules, one, _boosts_of_living(rules, one),
+        exact = _from_segment(constants, one, _boosts_of_living(constants, one),
                               None if retrieved is None else retrieved[world:world + 1], slice(user, user + 1))
         for column, values in zip(slate.tensors(), exact.tensors(), strict=True):
             column[world, user] = values[0, 0]
     return slate
 
 
-def num_candidates(rules: Rules) -> int:
+def num_candidates(constants: MarketConstants) -> int:
     """M, how many items a user's slate is filled from; where users have lists of their own, the longest has so many."""
-    if rules.lists is not None:
-        return rules.lists.longest
-    return rules.config.num_candidates if _retrieves(rules) else rules.config.num_items
+    if constants.lists is not None:
+        return constants.lists.longest
+    return constants.config.num_candidates if _retrieves(constants) else constants.config.num_items
 
 
-def draws_of_slates(rules: Rules) -> int:
+def draws_of_slates(constants: MarketConstants) -> int:
     """Draws of noise of one world that its next slates take."""
-    if rules.config.slate_order == "fixed":
+    if constants.config.slate_order == "fixed":
         return 0
-    return rules.config.num_users * num_candidates(rules) if rules.lists is None else rules.lists.num_draws
+    if constants.lists is not None:
+        return constants.lists.num_draws
+    return constants.config.num_users * num_candidates(constants)
 
 
-def candidates_of(rules: Rules, state: State) -> Slate:
+def candidates_of(constants: MarketConstants, state: State) -> Slate:
     """Everything that users' next slates could hold, as one long slate ``[B, U, M]`` in no particular order."""
     segment, listed = state.population.segment, None
-    if rules.lists is not None:
-        items, listed = rules.lists.padded()
+    if constants.lists is not None:
+        items, listed = constants.lists.padded()
         items = items.expand(*segment.shape, -1)
-    elif _retrieves(rules):
-        items = gather_rows(_retrieve(rules, state, _boosts_of_living(rules, state)), segment)
+    elif _retrieves(constants):
+        items = gather_rows(_retrieve(constants, state, _boosts_of_living(constants, state)), segment)
     else:
-        items = torch.arange(rules.config.num_items, device=segment.device).expand(*segment.shape, -1)
+        items = torch.arange(constants.config.num_items, device=segment.device).expand(*segment.shape, -1)
     valid = gather_rows(state.alive, items)
-    if rules.mechanisms.have("slate_score"):  # -inf is for what must not be shown, by a platform either
+    if constants.mechanisms.have("slate_score"):  # -inf is for what must not be shown, by a platform either
         nothing = torch.zeros(items.shape, device=items.device)
-        valid = valid & (rules.mechanisms.scored(state, slice(None), items, nothing) > -torch.inf)
+        valid = valid & (constants.mechanisms.scored(state, slice(None), items, nothing) > -torch.inf)
     return Slate(items, valid if listed is None else valid & listed, torch.full_like(state.mood, torch.nan))
 
 
-def count_candidates(rules: Rules, state: State) -> Tensor:
+def count_candidates(constants: MarketConstants, state: State) -> Tensor:
     """How many items each user's next slate could hold, int64 ``[B, U]``."""
-    if rules.lists is None:
-        return candidates_of(rules, state).valid.sum(2)
+    if constants.lists is None:
+        return candidates_of(constants, state).valid.sum(2)
     counts = [(gather_rows(state.alive, table.items.expand(len(state.key), -1, -1)) & table.valid).sum(2)
-              for table in rules.lists.tables]
-    return torch.cat(counts, dim=1).index_select(1, rules.lists.place)
+              for table in constants.lists.tables]
+    return torch.cat(counts, dim=1).index_select(1, constants.lists.place)
 
 
 def filled(candidates: Slate, slots: Tensor) -> Slate:
@@ -225,56 +229,57 @@ def filled(candidates: Slate, slots: Tensor) -> Slate:
     return Slate(candidates.items.gather(2, index), good & ~earlier.any(3), candidates.log_propensity)
 
 
-def _retrieves(rules: Rules) -> bool:
+def _retrieves(constants: MarketConstants) -> bool:
     """Whether each segment's candidates are chosen first."""
-    return rules.lists is None and 0 < rules.config.num_candidates < rules.config.num_items
+    return constants.lists is None and 0 < constants.config.num_candidates < constants.config.num_items
 
 
-def _dense(rules: Rules, width: int) -> bool:
+def _dense(constants: MarketConstants, width: int) -> bool:
     """Whether scoring all items is cheaper than gathering the vectors of ``width`` candidates for each user."""
-    return rules.config.num_items <= width * rules.config.embedding_size
+    return constants.config.num_items <= width * constants.config.embedding_size
 
 
-def _fixed(rules: Rules, state: State) -> Slate:
-    config = rules.config
+def _fixed(constants: MarketConstants, state: State) -> Slate:
+    config = constants.config
     shape = (state.key.shape[0], config.num_users, config.slate_size)
     items = torch.arange(config.num_items, device=state.key.device).expand(shape)
     return Slate(items, state.alive.unsqueeze(1).expand(shape), torch.zeros_like(state.mood))
 
 
-def _retrieve(rules: Rules, state: State, boosts: Tensor) -> Tensor:
+def _retrieve(constants: MarketConstants, state: State, boosts: Tensor) -> Tensor:
     """The M items of each segment that suit its mean taste best, boosts counted: int64 ``[B, C, M]``."""
-    config = rules.config
-    score = segment_means(rules, state) @ state.population.item_vector.transpose(1, 2) / config.temperature + boosts
+    config = constants.config
+    score = segment_means(constants, state) @ state.population.item_vector.transpose(1, 2) / config.temperature + boosts
     return score.topk(config.num_candidates, dim=-1).indices
 
 
-def _score(rules: Rules, state: State, boosts: Tensor, users: Tensor | slice, candidates: Tensor | None) -> Tensor:
+def _score(constants: MarketConstants, state: State, boosts: Tensor, users: Tensor | slice,
+           candidates: Tensor | None) -> Tensor:
     """Scores of what some of the users may be shown, float32 ``[B, U', M]``; -inf for what they may not.
 
     Args:
-        rules: the market's.
+        constants: the market's.
         state: the worlds.
         boosts: float32 ``[B, C, I]``, what they add to scores; -inf for dead items.
         users: int64 ``[U']``.
         candidates: int64 ``[B, U', M]``, the items to rank; None = all.
     """
-    config = rules.config
+    config = constants.config
     taste, segment = state.user_vector[:, users], state.population.segment[:, users]
-    if candidates is None or _dense(rules, candidates.shape[2]):
+    if candidates is None or _dense(constants, candidates.shape[2]):
         score = taste @ state.population.item_vector.transpose(1, 2) / config.temperature + gather_rows(boosts, segment)
         score = score if candidates is None else score.gather(2, candidates)
     else:
         vector = gather_rows(state.population.item_vector, candidates)
         cell = segment.unsqueeze(2) * config.num_items + candidates
         score = (vector @ taste.unsqueeze(3)).squeeze(3) / config.temperature + gather_rows(boosts.flatten(1), cell)
-    return rules.mechanisms.scored(state, users, candidates, score)
+    return constants.mechanisms.scored(state, users, candidates, score)
 
 
-def _slate(rules: Rules, state: State, score: Tensor, candidates: Tensor | None, offset: int,
+def _slate(constants: MarketConstants, state: State, score: Tensor, candidates: Tensor | None, offset: int,
            first: Tensor | None) -> Slate:
     """Slates drawn by these scores of candidates; noise as in ``draw``."""
-    size = rules.config.slate_size
+    size = constants.config.slate_size
     drawing = draw if kernels.usable(score) else _DRAW_SLATES
     index, shown, log_propensity = drawing(score, state.key, state.time, offset, first, size)
     return Slate(index if candidates is None else candidates.gather(-1, index), shown, log_propensity)

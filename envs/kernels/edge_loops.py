@@ -1,7 +1,7 @@
 """The loops of a step's edges, as numba compiles them; see ``edges`` and ``loops``.
 
 Every sum, product and comparison is done in float32 and in the order in which torch does it in the reference, so that
-the bits are the same. ``numbers`` are the market's, as one record; see ``Rules.numbers``.
+the bits are the same. ``numbers`` are the market's, as one record; see ``MarketConstants.numbers``.
 
 Places that are sums are unsigned, since numba looks at signed ones whether they are below 0, and counts from the end.
 """

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from interplay.envs.constants import MarketConstants
 from interplay.envs.kernels import compiled, deserved, loops_of
 from interplay.envs.noise import Stream, polar
-from interplay.envs.rules import Rules
 from interplay.envs.types import FEATURE_BOUND
 from interplay.envs.world import ItemOutcome, Slate, State, Step, UserOutcome, View, gather_rows
 
@@ -27,14 +27,14 @@ _TOGETHER = 1 << 12  # draws of a small world's drift that are made at once, for
 _BOUND = np.float32(FEATURE_BOUND)
 
 
-def play(rules: Rules, state: State, user_action: Tensor | NDArray[np.int64],
+def play(constants: MarketConstants, state: State, user_action: Tensor | NDArray[np.int64],
          item_action: Tensor | NDArray[np.int64]) -> tuple[State, Step] | None:
     """A whole step but for its slates, on one thread, for a market without mechanisms whose formula loops know.
 
     Returns:
         The state and the step, each side with its own rewards; None where torch has to decide a response.
     """
-    k, population, c = rules.constants, state.population, rules.config
+    k, population, c = constants.kernel, state.population, constants.config
     key, time = state.arrays("key", "time")
     old, new, out = state.packed(k.state), k.state.empty(len(time)), k.step.empty(len(time))
     drifts = c.drift_rate > 0.0 or c.drift_noise > 0.0
@@ -42,7 +42,7 @@ def play(rules: Rules, state: State, user_action: Tensor | NDArray[np.int64],
     if compiled("play_loops").play(
             k.numbers, k.state.starts, k.step.starts, key, time, _STREAMS, tuple(state.slate.arrays("items", "valid")),
             (*tables, population.sizes(c.num_segments)[0]), (k.examination, k.cost, k.log_factor),
-            _shaking(rules, state), drifts, _array(user_action), _array(item_action), old.arrays, new.arrays,
+            _shaking(constants, state), drifts, _array(user_action), _array(item_action), old.arrays, new.arrays,
             out.arrays):
         return None
     taste = k.state.table("user_vector", new)
@@ -51,11 +51,12 @@ def play(rules: Rules, state: State, user_action: Tensor | NDArray[np.int64],
     return state.of_next(new, time + np.int32(1), taste, k.step.table("log_boosts", out)), Step.of_packed(out)
 
 
-def respond(rules: Rules, state: State, action: Tensor, extra: Tensor | None) -> tuple[UserOutcome, list[list[int]]]:
+def respond(constants: MarketConstants, state: State, action: Tensor,
+            extra: Tensor | None) -> tuple[UserOutcome, list[list[int]]]:
     """What users take, and how they respond. Rates are added up in another order than torch does it.
 
     Args:
-        rules: the market's.
+        constants: the market's.
         state: the worlds.
         action: int64 ``[B, U]``.
         extra: float32 ``[B, U]``, what mechanisms add to the logit of what each user takes; None = nothing.
@@ -67,39 +68,39 @@ def respond(rules: Rules, state: State, action: Tensor, extra: Tensor | None) ->
     wanted = _array(action)
     position, item, response = np.empty_like(wanted), np.empty_like(wanted), np.empty(wanted.shape, np.float32)
     illegal, close = np.empty(wanted.shape, np.bool_), np.empty(wanted.shape, np.bool_)
-    forbidden, unsure = loops_of(wanted.size * rules.config.embedding_size, "edge_loops").respond(
-        rules.constants.numbers, *state.arrays("key", "time"), int(Stream.RESPONSE), wanted,
+    forbidden, unsure = loops_of(wanted.size * constants.config.embedding_size, "edge_loops").respond(
+        constants.kernel.numbers, *state.arrays("key", "time"), int(Stream.RESPONSE), wanted,
         *state.slate.arrays("items", "valid"), *state.population.arrays("segment", "item_rows", "preference_weight"),
-        *state.arrays("active", "mood", "satiation", "user_vector", "wearout"), rules.constants.examination,
+        *state.arrays("active", "mood", "satiation", "user_vector", "wearout"), constants.kernel.examination,
         _NOTHING[0] if extra is None else _array(extra), position, item, illegal, response, close)
     choice = UserOutcome.of(position=position, item=item, illegal=_counted(illegal, forbidden), response=response)
     return choice, np.argwhere(close).tolist() if unsure else []
 
 
-def update_users(rules: Rules, state: State, choice: UserOutcome) -> State:
+def update_users(constants: MarketConstants, state: State, choice: UserOutcome) -> State:
     """Satiation, mood, taste, who leaves and returns, and what users remember."""
-    c = rules.config
+    c = constants.config
     old = state.arrays("mood", "satiation", "active", "taken", "responses")
     new = dict(zip(("mood", "satiation", "active", "taken", "responses"), map(np.empty_like, old), strict=True))
     drifts = c.drift_rate > 0.0 or c.drift_noise > 0.0
     taste = np.empty((*old[0].shape, c.embedding_size), np.float32) if drifts else _NOTHING
     squares = np.empty(old[0].shape, np.float32) if drifts else _NOTHING[0]
     loops_of(old[1].size + taste.size, "edge_loops").update_users(
-        rules.constants.numbers, *state.arrays("key", "time"), int(Stream.RETURN),
-        *state.population.arrays("item_rows"), *_shaking(rules, state), *choice.arrays("item", "position", "response"),
-        *state.arrays("user_vector"), *old, taste, squares, *new.values())
+        constants.kernel.numbers, *state.arrays("key", "time"), int(Stream.RETURN),
+        *state.population.arrays("item_rows"), *_shaking(constants, state),
+        *choice.arrays("item", "position", "response"), *state.arrays("user_vector"), *old, taste, squares, *new.values())
     if drifts:
         _scale(taste, squares)
         new["user_vector"] = taste
     return state.evolve_arrays(time=state.arrays("time")[0] + np.int32(1), **new)
 
 
-def update_items(rules: Rules, state: State, after: State, choice: UserOutcome, action: Tensor,
+def update_items(constants: MarketConstants, state: State, after: State, choice: UserOutcome, action: Tensor,
                  heard: Tensor | None) -> tuple[State, ItemOutcome]:
     """Responses reach the items: budgets, deaths, wear-out, popularity; and whom items court users with next.
 
     Args:
-        rules: the market's.
+        constants: the market's.
         state: the worlds.
         after: the worlds, users up to date.
         choice: what users did.
@@ -107,7 +108,7 @@ def update_items(rules: Rules, state: State, after: State, choice: UserOutcome, 
         heard: float32 ``[B, I, C]``, responses by segment; it is written over. None where each response is 0 or 1, so
             that they may be added up here, in any order.
     """
-    wanted, population, segments = _array(action), state.population, rules.config.num_segments
+    wanted, population, segments = _array(action), state.population, constants.config.num_segments
     new = {"energy": np.empty(wanted.shape, np.float32), "alive": np.empty(wanted.shape, np.bool_),
            "wearout": np.empty((*wanted.shape, segments), np.float32) if heard is None else heard.numpy(),
            "popularity": np.empty(wanted.shape, np.float32), "boost_segment": np.empty_like(wanted),
@@ -118,8 +119,8 @@ def update_items(rules: Rules, state: State, after: State, choice: UserOutcome, 
     item, response = choice.arrays("item", "response")
     count = item.size if len(item) > 1 else 1  # worlds are what goes side by side
     forbidden = loops_of(count, "edge_loops").update_items(
-        rules.constants.numbers, item, response, *population.arrays("segment", "item_rows"),
-        population.sizes(segments)[0], rules.constants.cost,
+        constants.kernel.numbers, item, response, *population.arrays("segment", "item_rows"),
+        population.sizes(segments)[0], constants.kernel.cost,
         *state.arrays("boost_level", "energy", "alive", "wearout", "popularity"), wanted, clicks, cost, own, terminated,
         illegal, *new.values())
     return after.evolve_arrays(**new), ItemOutcome.of(clicks=clicks, cost=cost, own=own, terminated=terminated,
@@ -135,13 +136,13 @@ def _scale(taste: NDArray[np.float32], squares: NDArray[np.float32]) -> None:
         loops_of(taste.size, "edge_loops").scale(taste, squares)
 
 
-def _shaking(rules: Rules, state: State) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _shaking(constants: MarketConstants, state: State) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The noise of drifts, as ``noise.polar`` gives it.
 
     One small world gets that of many steps at once, which takes hardly longer than that of one. Whatever follows from
     the state, by any actions, has the same noise.
     """
-    c, (time,) = rules.config, state.arrays("time")
+    c, (time,) = constants.config, state.arrays("time")
     if c.drift_noise == 0.0:
         return _NOTHING, _NOTHING
     shape = (c.num_users, c.embedding_size)
@@ -158,20 +159,20 @@ def _shaking(rules: Rules, state: State) -> tuple[NDArray[np.float32], NDArray[n
     return found
 
 
-def log_boosts(rules: Rules, state: State) -> NDArray[np.float32]:
+def log_boosts(constants: MarketConstants, state: State) -> NDArray[np.float32]:
     """What ``slates.log_boosts`` gives: ``[B, C, I]``."""
     known: NDArray[np.float32] | None = state.__dict__.get("_boosts")
     if known is not None:
         return known
     level, segment = state.arrays("boost_level", "boost_segment")
-    boosts = np.empty((len(level), rules.config.num_segments, level.shape[1]), np.float32)
-    loops_of(boosts.size, "edge_loops").log_boosts(rules.constants.log_factor, level, segment, boosts)
+    boosts = np.empty((len(level), constants.config.num_segments, level.shape[1]), np.float32)
+    loops_of(boosts.size, "edge_loops").log_boosts(constants.kernel.log_factor, level, segment, boosts)
     return boosts
 
 
-def fixed_slates(rules: Rules, state: State) -> Slate:
+def fixed_slates(constants: MarketConstants, state: State) -> Slate:
     """All items in the order of their numbers, of which those that are alive are offered."""
-    (alive,), users = state.arrays("alive"), rules.config.num_users
+    (alive,), users = state.arrays("alive"), constants.config.num_users
     items, nothing = _in_order(*alive.shape, users)
     return Slate.of(items=items, valid=alive[:, None].repeat(users, axis=1), log_propensity=nothing)
 
@@ -182,11 +183,11 @@ def _in_order(worlds: int, items: int, users: int) -> tuple[NDArray[np.int64], N
     return np.tile(np.arange(items), (worlds, users, 1)), np.zeros((worlds, users), np.float32)
 
 
-def draw_slates(rules: Rules, state: State, retrieved: Tensor | None) -> tuple[Slate, list[list[int]]]:
+def draw_slates(constants: MarketConstants, state: State, retrieved: Tensor | None) -> tuple[Slate, list[list[int]]]:
     """The slates of all users at once: scores, noise, the highest and their log-propensity in one pass.
 
     Args:
-        rules: the market's.
+        constants: the market's.
         state: the worlds; its old slate is not read.
         retrieved: int64 ``[B, C, M]``, the candidates of each segment; None = all items for all.
 
@@ -195,9 +196,9 @@ def draw_slates(rules: Rules, state: State, retrieved: Tensor | None) -> tuple[S
         of each close call, where two values lie so near that another rounding could order them otherwise: about one
         slate in 40,000 in town.
     """
-    c, population = rules.config, state.population
+    c, population = constants.config, state.population
     if retrieved is None:
-        ids, vectors = rules.constants.item_numbers, population.arrays("item_columns")[0][:, None]
+        ids, vectors = constants.kernel.item_numbers, population.arrays("item_columns")[0][:, None]
     else:
         ids, vectors = _array(retrieved), _array(gather_rows(population.item_vector, retrieved).transpose(2, 3))
     shape = (len(state.arrays("key")[0]), c.num_users)
@@ -205,77 +206,78 @@ def draw_slates(rules: Rules, state: State, retrieved: Tensor | None) -> tuple[S
     log_propensity, close = np.empty(shape, np.float32), np.empty(shape, np.bool_)
     count = shape[0] * shape[1] * ids.shape[2]
     unsure = _read(
-        rules, state, count, "slate_loops", "slates", ("user_vector", "alive", "boost_level", "boost_segment"),
+        constants, state, count, "slate_loops", "slates", ("user_vector", "alive", "boost_level", "boost_segment"),
         deserved(count), *state.arrays("key", "time"), int(Stream.SLATE), *population.by_segment(c.num_segments),
-        vectors, ids, rules.constants.log_factor, items, valid, log_propensity, close)
+        vectors, ids, constants.kernel.log_factor, items, valid, log_propensity, close)
     slate = Slate.of(items=items, valid=valid, log_propensity=log_propensity)
     return slate, np.argwhere(close).tolist() if unsure else []
 
 
-def see_users(rules: Rules, state: State, ranked: bool) -> View:
+def see_users(constants: MarketConstants, state: State, ranked: bool) -> View:
     """What ``observing.user_view`` gives without mechanisms."""
-    c, population = rules.config, state.population
+    c, population = constants.config, state.population
     (items,) = state.slate.arrays("items")
     columns = (1 + c.num_topics + c.embedding_size if c.user_sees == "state" else 1) + c.num_user_features
     own = np.empty((*items.shape[:2], columns), np.float32)
     options = np.empty((*items.shape, population.arrays("item_rows")[0].shape[2] + 3), np.float32)
     mask = np.empty((*items.shape[:2], 1 + items.shape[2]), np.bool_)
-    _read(rules, state, options.size, "view_loops", "see_users",
+    _read(constants, state, options.size, "view_loops", "see_users",
           ("user_vector", "mood", "satiation", "active", "wearout", "energy", "popularity"),
-          *_of_users(rules, state, ranked), own, options, mask)
+          *_of_users(constants, state, ranked), own, options, mask)
     return View.of(own=own, options=options, mask=mask)
 
 
-def see_items(rules: Rules, state: State, affinity: Tensor) -> View:
+def see_items(constants: MarketConstants, state: State, affinity: Tensor) -> View:
     """What ``observing.item_view`` gives without mechanisms; ``affinity`` as there."""
-    of_items = _of_items(rules, state, affinity)
+    of_items = _of_items(constants, state, affinity)
     shape = of_items[2].shape
     own, options = np.empty((*shape[:2], 1 + of_items[0].shape[2]), np.float32), np.empty((*shape, 5), np.float32)
-    mask = np.empty((*shape[:2], 1 + shape[2] * (len(rules.constants.cost) - 1)), np.bool_)
-    _read(rules, state, own.size + options.size, "view_loops", "see_items",
+    mask = np.empty((*shape[:2], 1 + shape[2] * (len(constants.kernel.cost) - 1)), np.bool_)
+    _read(constants, state, own.size + options.size, "view_loops", "see_items",
           ("energy", "alive", "boost_level", "wearout"), *of_items, own, options, mask)
     return View.of(own=own, options=options, mask=mask)
 
 
-def flat_views(rules: Rules, state: State, affinity: Tensor,
+def flat_views(constants: MarketConstants, state: State, affinity: Tensor,
                shapes: Sequence[tuple[int, int, int]]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int8]]]:
     """What both sides see as ``flat.Flat`` has it, of a packed state of a market without mechanisms and history.
 
     Args:
-        rules: the market's.
+        constants: the market's.
         state: the worlds.
         affinity: as in ``see_items``.
         shapes: of each side, how many agents, features and actions there are.
     """
-    packed, loops = state.packed(rules.constants.state), compiled("play_loops")
-    sides = (loops.flat_users, _of_users(rules, state, True)), (loops.flat_items, _of_items(rules, state, affinity))
+    packed, loops = state.packed(constants.kernel.state), compiled("play_loops")
+    sides = ((loops.flat_users, _of_users(constants, state, True)),
+             (loops.flat_items, _of_items(constants, state, affinity)))
     for (loop, read), (agents, width, actions) in zip(sides, shapes, strict=True):
         features = np.empty((packed.worlds, agents, width), np.float32)
         mask = np.empty((packed.worlds, agents, actions), np.int8)
-        loop(rules.constants.numbers, packed.layout.starts, packed.arrays, *read, features, mask)
+        loop(constants.kernel.numbers, packed.layout.starts, packed.arrays, *read, features, mask)
         yield features, mask
 
 
-def _of_users(rules: Rules, state: State, ranked: bool) -> tuple[Any, ...]:
+def _of_users(constants: MarketConstants, state: State, ranked: bool) -> tuple[Any, ...]:
     """What the view of users reads but for tables of the state itself."""
-    population, often = state.population, rules.constants.examination
+    population, often = state.population, constants.kernel.examination
     items, valid = state.slate.arrays("items", "valid")
     slots = items.shape[2]
     return (*population.arrays("item_rows", "shown_rows", "user_features"), items, valid, *population.arrays("segment"),
-            often[1:1 + slots] if ranked else often[1:2].repeat(slots), rules.config.user_sees == "state", _BOUND)
+            often[1:1 + slots] if ranked else often[1:2].repeat(slots), constants.config.user_sees == "state", _BOUND)
 
 
-def _of_items(rules: Rules, state: State, affinity: Tensor) -> tuple[Any, ...]:
+def _of_items(constants: MarketConstants, state: State, affinity: Tensor) -> tuple[Any, ...]:
     """What the view of items reads but for tables of the state itself."""
-    population, boosts = state.population, log_boosts(rules, state)
-    return (*population.arrays("shown_rows"), population.sizes(rules.config.num_segments)[1],
-            _array(affinity), boosts, torch.from_numpy(boosts).sum(2).numpy(), rules.constants.cost, _BOUND)
+    population, boosts = state.population, log_boosts(constants, state)
+    return (*population.arrays("shown_rows"), population.sizes(constants.config.num_segments)[1],
+            _array(affinity), boosts, torch.from_numpy(boosts).sum(2).numpy(), constants.kernel.cost, _BOUND)
 
 
-def _read(rules: Rules, state: State, count: int, module: str, loop: str, tables: Sequence[str],
+def _read(constants: MarketConstants, state: State, count: int, module: str, loop: str, tables: Sequence[str],
           *arguments: Any) -> Any:
     """Call a loop over so many numbers that reads these tables: on one thread, by way of those that are packed."""
-    packed, numbers = state.__dict__.get("_packed"), rules.constants.numbers
+    packed, numbers = state.__dict__.get("_packed"), constants.kernel.numbers
     if packed is not None and deserved(count) == 1:
         return getattr(compiled("play_loops"), loop)(numbers, packed.layout.starts, packed.arrays, *arguments)
     return getattr(loops_of(count, module), loop)(numbers, *state.arrays(*tables), *arguments)

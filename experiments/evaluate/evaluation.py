@@ -184,7 +184,7 @@ def report(market: Market, players: Players, num_worlds: int, seed: int, watch: 
     exact = (None, None) if players.has_platform else (solve(market), best_response_gap(market, players))
     unnoticed = not players.has_platform and players.names()["items"] == "rest"
     return Report(evaluate(market, players, num_worlds, watch), tuple(baselines), *exact,
-                  unnoticed and greedy_is_optimal(market), not market.rules.mechanisms.have("user_reward"))
+                  unnoticed and greedy_is_optimal(market), not market.constants.mechanisms.have("user_reward"))
 
 
 def _compared(players: Players) -> list[Side]:

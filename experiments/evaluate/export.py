@@ -59,13 +59,13 @@ class Recorder:
     def __init__(self, market: Market) -> None:
         # Items of two synthetic worlds with one number are two items.
         self._ids = market.behaviour.ids if isinstance(market.behaviour, LoggedBehaviour) else None
-        self._rules = market.rules
+        self._constants = market.constants
         self._frames: list[pl.DataFrame] = []
 
     def __call__(self, played: Played) -> None:
         """Take down one step."""
-        columns = _rows(played, len(self._frames), count_candidates(self._rules, played.before.state))
-        gone_for_good = ~played.before.state.active if self._rules.config.return_rate == 0.0 else None
+        columns = _rows(played, len(self._frames), count_candidates(self._constants, played.before.state))
+        gone_for_good = ~played.before.state.active if self._constants.config.return_rate == 0.0 else None
         self._frames.append(columns.with_columns(**_trajectory(played, gone_for_good)))
 
     def frame(self) -> pl.DataFrame:

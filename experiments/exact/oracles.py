@@ -57,7 +57,7 @@ def greedy_is_optimal(market: Market) -> bool:
 
     Then every step is a contextual bandit, and no policy is better than the best response now.
     """
-    if market.behaviour.formula is None or not market.rules.mechanisms.leave_greedy_optimal:
+    if market.behaviour.formula is None or not market.constants.mechanisms.leave_greedy_optimal:
         return False  # its responses or rewards may depend on anything that users did
     c = market.config
     moving = (c.satiation_weight, c.mood_weight, c.wearout_weight, c.drift_rate)

@@ -81,7 +81,7 @@ def _steps(log: SlateLog, size: Size) -> Iterator[_Logged]:
 def _log_probability(market: Market, players: Players, state: State, slate: Slate, name: str) -> Floats:
     """Of the logged slates of one step, float64 ``[B * U]``."""
     if not players.has_platform and market.config.slate_order == "ranked":
-        return drawn_log_probability(market.rules, state, slate)
+        return drawn_log_probability(market.constants, state, slate)
     theirs = _certain(market, players, state, name) if players.has_platform else state.slate
     same = (theirs.valid == slate.valid) & ((theirs.items == slate.items) | ~slate.valid)
     return torch.where(same.all(2), 0.0, -torch.inf).double().flatten().numpy()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 from torch import Tensor
 
-from interplay.envs.rules import Rules
+from interplay.envs.constants import MarketConstants
 from interplay.envs.slates import candidates_of, log_boosts
 from interplay.envs.types import InterplayError
 from interplay.envs.world import Slate, State, gather_rows
@@ -50,25 +50,25 @@ def plackett_luce_log_probability(score: Floats, slate: Integers, valid: NDArray
     return np.where(possible, total, -np.inf)
 
 
-def drawn_log_probability(rules: Rules, state: State, slate: Slate) -> Floats:
+def drawn_log_probability(constants: MarketConstants, state: State, slate: Slate) -> Floats:
     """Log-probability of slates where the market itself draws them, float64 ``[B * U]``.
 
     Args:
-        rules: of the market that is asked; its slates must be ranked, not in a fixed order.
+        constants: of the market that is asked; its slates must be ranked, not in a fixed order.
         state: the worlds that slates were filled in.
         slate: the slates, of any policy.
     """
     items, valid = (x.flatten(0, 1).cpu().numpy() for x in (slate.items, slate.valid))
-    return plackett_luce_log_probability(_draw_scores(rules, state).flatten(0, 1).cpu().numpy(), items, valid)
+    return plackett_luce_log_probability(_draw_scores(constants, state).flatten(0, 1).cpu().numpy(), items, valid)
 
 
-def _draw_scores(rules: Rules, state: State) -> Tensor:
+def _draw_scores(constants: MarketConstants, state: State) -> Tensor:
     """The scores of the draw, float32 ``[B, U, I]``: -inf for items that could not be shown."""
-    score = state.user_vector @ state.population.item_vector.transpose(1, 2) / rules.config.temperature
-    could = candidates_of(rules, state)
+    score = state.user_vector @ state.population.item_vector.transpose(1, 2) / constants.config.temperature
+    could = candidates_of(constants, state)
     # Added up, since lists of unequal length are padded with some item's number.
     shown = torch.zeros_like(score).scatter_add_(2, could.items, could.valid.to(score.dtype)) > 0.0
-    return (score + gather_rows(log_boosts(rules, state), state.population.segment)).masked_fill(~shown, -torch.inf)
+    return (score + gather_rows(log_boosts(constants, state), state.population.segment)).masked_fill(~shown, -torch.inf)
 
 
 def slate_case(reward: Floats, log_propensity: Floats, log_probability: Floats, source: str = "slates") -> Case:

@@ -92,7 +92,7 @@ def test_ids_say_which_item_is_in_a_slot_and_which_segment_an_option_is():
 def test_facades_hold_the_history_inside_their_bounds():
     market = find_preset("kale-partial").market()
     spec = market.specs["users"]
-    flat = flatten(user_view(market.rules, played(market, [1, 2, 3])[0][-1]))
+    flat = flatten(user_view(market.constants, played(market, [1, 2, 3])[0][-1]))
     assert flat.features.shape == (1, 1, num_features(spec))
     assert flat.features[0, 0, -len(spec.history_features)] == 1.0  # "taken" of the latest step
     parallel_api_test(market_v0.parallel_env("kale-partial"), num_cycles=60)

@@ -88,7 +88,7 @@ def test_slates_are_the_same(changes: dict[str, Any], monkeypatch: pytest.Monkey
     market = town(**changes)
     state = market.reset(range(3))
     for step in range(20):
-        same(build_slates(market.rules, state), without(monkeypatch, build_slates, market.rules, state))
+        same(build_slates(market.constants, state), without(monkeypatch, build_slates, market.constants, state))
         state, _ = market.step(state, *random_actions(market, state, step))
 
 
@@ -111,7 +111,7 @@ def test_slates_are_the_same_however_users_are_dealt_out(worlds: int, block: int
     assert (np.sort(order) == np.arange(821)).all()
     assert starts.shape[1] == -(-821 // (5 * block)) * 5 + 1
     for _ in range(3):
-        same(build_slates(market.rules, state), without(monkeypatch, build_slates, market.rules, state))
+        same(build_slates(market.constants, state), without(monkeypatch, build_slates, market.constants, state))
         state, _ = market.step(state, *random_actions(market, state, 0))
 
 
@@ -138,9 +138,9 @@ def test_slates_that_rounding_could_change_are_left_to_torch(monkeypatch: pytest
         slate, _ = draw(*arguments)
         return replace(slate, items=slate.items * 0), [[w, u] for w in range(2) for u in range(64)]
 
-    expected = build_slates(market.rules, state)
+    expected = build_slates(market.constants, state)
     monkeypatch.setattr(edges, "draw_slates", wrong)
-    same(build_slates(market.rules, state), expected)
+    same(build_slates(market.constants, state), expected)
 
 
 def test_slates_whose_values_tie_are_marked() -> None:
@@ -149,7 +149,7 @@ def test_slates_whose_values_tie_are_marked() -> None:
     noise = -(-uniform(key, time, 1, (1, 3)).log()).log()[0, 0].numpy()
     scores = np.array([0.0, noise[0] - noise[1], -9.0], np.float32)
     nobody, users = np.zeros((1, 3), np.int64), (np.array([[0]]), np.array([[0, 1]]))
-    numbers = town(num_segments=1, temperature=1.0).rules.constants.numbers
+    numbers = town(num_segments=1, temperature=1.0).constants.kernel.numbers
 
     def close(shift: float) -> bool:
         vectors = (scores + np.array([0.0, shift, 0.0], np.float32)).reshape(1, 1, 1, 3)
@@ -173,7 +173,7 @@ def test_slates_read_nothing_behind_an_odd_number_of_candidates() -> None:
     table, taste = (random.normal(size=shape).astype(np.float32) for shape in ((size * count,), (1, lanes, size)))
     key, time = world_key(0, torch.arange(1)).numpy(), np.zeros(1, np.int32)
     nobody, users = np.zeros((1, count), np.int64), (np.arange(lanes)[None], np.array([[0, lanes]]))
-    numbers = town(num_segments=1, temperature=1.0).rules.constants.numbers
+    numbers = town(num_segments=1, temperature=1.0).constants.kernel.numbers
 
     def log_propensity(behind: float) -> Any:
         memory = np.concatenate([table, np.full(count, behind, np.float32)])
@@ -299,8 +299,8 @@ def test_flat_views_in_one_call_are_the_flattened_views(preset: str) -> None:
     for step in range(3):
         state, _ = market.step(state, *random_actions(market, state, step))
     assert state.is_packed
-    found = flat_sides(market.rules, state, [flat_shape(market.specs[side]) for side in SIDES])
-    expected = [flatten(user_view(market.rules, state)), flatten(item_view(market.rules, state))]
+    found = flat_sides(market.constants, state, [flat_shape(market.specs[side]) for side in SIDES])
+    expected = [flatten(user_view(market.constants, state)), flatten(item_view(market.constants, state))]
     for flat, one in zip(found, expected, strict=True):
         for array, other in zip(flat, one, strict=True):
             assert array.dtype == other.dtype

@@ -87,7 +87,7 @@ def skewed(monkeypatch: pytest.MonkeyPatch) -> Market:
 
 
 def test_slates_are_those_of_one_padded_table(skewed: Market) -> None:
-    found = skewed.rules.lists
+    found = skewed.constants.lists
     assert found is not None
     assert len(found.tables) > 2
     state = skewed.reset(range(2))
@@ -106,8 +106,8 @@ def test_a_platform_still_sees_every_candidate_in_one_width(skewed: Market) -> N
     seen = skewed.observe(state, "platform")
     assert seen.mask.shape[2] == 1 + skewed.spec_of("platform").num_options == 201
     assert seen.mask[0, :3, 1:].sum(1).tolist() == [200, 3, 90]
-    count = count_candidates(skewed.rules, state)
-    assert torch.equal(count, candidates_of(skewed.rules, state).valid.sum(2))
+    count = count_candidates(skewed.constants, state)
+    assert torch.equal(count, candidates_of(skewed.constants, state).valid.sum(2))
 
 
 def held(record: Any) -> Iterator[Tensor]:
@@ -126,7 +126,7 @@ def test_tables_of_a_market_grow_with_the_rows() -> None:
     def size(lengths: list[int]) -> int:
         market = logged(lengths)
         storage = {x.untyped_storage().data_ptr(): x.untyped_storage().nbytes()
-                   for x in held((market.rules.lists, market.behaviour._tables))}  # type: ignore[attr-defined]
+                   for x in held((market.constants.lists, market.behaviour._tables))}  # type: ignore[attr-defined]
         return sum(storage.values())
 
     light = [4] * 3000

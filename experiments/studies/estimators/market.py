@@ -151,7 +151,7 @@ class LoggedMarket:
         if not self.draws_slates:
             return None
         logged = state.slate.log_propensity.double().flatten().numpy()
-        return slate_case(reward, logged, drawn_log_probability(self.other.rules, state, state.slate))
+        return slate_case(reward, logged, drawn_log_probability(self.other.constants, state, state.slate))
 
 
 def _features(moment: Snapshot) -> Tensor:

@@ -1,4 +1,4 @@
-"""The rules of one market: its numbers, its behaviour, and the constants they need on the market's device."""
+"""What every part of a step reads: a market's numbers, its behaviour, and constants on its device."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ BUDGET_STEP = 0.5
 """Tabular agents see budgets in steps of this."""
 
 
-class Constants(NamedTuple):
-    """What kernels read of a market's rules.
+class KernelConstants(NamedTuple):
+    """What kernels read of a market's constants.
 
     Attributes:
         numbers: those of the config, ``TOLERANCE`` and ``formula``, as one record.
-        cost, log_factor: float32 ``[1 + L]``, as in ``Rules``.
-        examination: float32 ``[1 + K]``, as in ``Rules``.
+        cost, log_factor: float32 ``[1 + L]``, as in ``MarketConstants``.
+        examination: float32 ``[1 + K]``, as in ``MarketConstants``.
         item_numbers: int64 ``[1, 1, I]``.
         state, step: where tables are that a step writes.
     """
@@ -43,7 +43,7 @@ class Constants(NamedTuple):
 
     @classmethod
     def make(cls, config: MarketConfig, formula: bool, cost: Tensor, log_factor: Tensor,
-             examination: Tensor) -> Constants:
+             examination: Tensor) -> KernelConstants:
         """From tables on the host."""
         numbers = kernels.numbers(config, tolerance=TOLERANCE, mood_floor=TOLERANCE - config.mood_max, formula=formula)
         return cls(numbers, cost.numpy(), log_factor.numpy(), examination.numpy(),
@@ -51,7 +51,7 @@ class Constants(NamedTuple):
                    step_layout(config))
 
 
-class Rules(NamedTuple):
+class MarketConstants(NamedTuple):
     """What every part of a step reads and none changes. Made once, so that no step copies from the host.
 
     Attributes:
@@ -68,7 +68,7 @@ class Rules(NamedTuple):
         segment_numbers: int64 ``[C]``.
         powers: int64 ``[digits]`` by kind of exact state, what each digit of a state's number counts.
         lists: the behaviour's ``candidates()``, or None where all users may be offered all items.
-        constants: the same as kernels read them.
+        kernel: the same as kernels read them.
         formula: whether responses are drawn by the preference formula, which kernels know.
         mechanisms: the config's, ready to be asked.
     """
@@ -86,12 +86,12 @@ class Rules(NamedTuple):
     segment_numbers: Tensor
     powers: dict[str, Tensor]
     lists: Lists | None
-    constants: Constants
+    kernel: KernelConstants
     formula: bool
     mechanisms: ActiveMechanisms
 
     @classmethod
-    def make(cls, config: MarketConfig, behaviour: Behaviour, device: torch.device) -> Rules:
+    def make(cls, config: MarketConfig, behaviour: Behaviour, device: torch.device) -> MarketConstants:
         """Work the constants out on the host, so that they are the same on every device, and put them on ``device``."""
         found = behaviour.candidates()
         lists = None if found is None else Lists.make(*found, config.slate_size, config.num_items).to(device)
@@ -103,16 +103,16 @@ class Rules(NamedTuple):
         level_of = [0, *(1 + level for _ in segments for level in range(levels))]
         segment_of = [0, *(segment for segment in segments for _ in range(levels))]
         formula = config.response_mode == "sampled" and behaviour.formula == "preference"
-        constants = Constants.make(config, formula, cost, log_factor, examination)
+        kernel = KernelConstants.make(config, formula, cost, log_factor, examination)
         return cls(config, behaviour, factor.to(device), cost.to(device), log_factor.to(device),
                    torch.tensor(level_of, device=device), torch.tensor(segment_of, device=device),
                    torch.ones(1, 1, 1, dtype=torch.bool, device=device), examination.to(device),
                    (examination * (slot > 0)).to(device), torch.arange(config.num_segments, device=device),
-                   _powers(config, device), lists, constants, formula, ActiveMechanisms(config, device))
+                   _powers(config, device), lists, kernel, formula, ActiveMechanisms(config, device))
 
 
 def _powers(config: MarketConfig, device: torch.device) -> dict[str, Tensor]:
-    """See ``Rules.powers``. Satiations are the low digits, so that mood, which has more values, can be the highest."""
+    """See ``MarketConstants.powers``. Satiations are the low digits: mood, which has more values, can be the highest."""
     sizes = {"own": (int(config.satiation_max) + 1, config.num_topics + 1),
              "budgets": (int(config.energy_max / BUDGET_STEP) + 1, config.num_items)}
     return {kind: base ** torch.arange(digits, device=device) for kind, (base, digits) in sizes.items()
