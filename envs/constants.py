@@ -112,7 +112,7 @@ class MarketConstants(NamedTuple):
 
 
 def _powers(config: MarketConfig, device: torch.device) -> dict[str, Tensor]:
-    """See ``MarketConstants.powers``. Satiations are the low digits: mood, which has more values, can be the highest."""
+    """See ``MarketConstants.powers``. Satiations are the low digits, mood the highest: it has more values."""
     sizes = {"own": (int(config.satiation_max) + 1, config.num_topics + 1),
              "budgets": (int(config.energy_max / BUDGET_STEP) + 1, config.num_items)}
     return {kind: base ** torch.arange(digits, device=device) for kind, (base, digits) in sizes.items()

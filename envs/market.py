@@ -22,7 +22,7 @@ from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.checking import as_integer, check_arguments, check_value
 from interplay.envs.config import MarketConfig
 from interplay.envs.constants import TOLERANCE, MarketConstants
-from interplay.envs.kernels import edges
+from interplay.envs.kernels import dispatch
 from interplay.envs.mechanisms.base import Outcome, Start
 from interplay.envs.noise import Stream, check_draws, normal, uniform, world_key
 from interplay.envs.observing import (
@@ -134,7 +134,7 @@ class Market:
 
     def advance(self, state: State, user_action: Actions, item_action: Actions) -> tuple[State, Step]:
         """``step`` without its checks, for callers on the market's own threads; numpy arrays will do for actions."""
-        played = edges.play(self.constants, state, user_action, item_action) if self._plays_at_once(state) else None
+        played = dispatch.play(self.constants, state, user_action, item_action) if self._plays_at_once(state) else None
         if played is not None:
             after, step = self._update_slates(played[0]), played[1]
             return after, self._rewarded(state, after, step, None)
@@ -207,7 +207,7 @@ class Market:
         return self.constants.factor[state.boost_level]
 
     def _plays_at_once(self, state: State) -> bool:
-        """Whether ``edges.play`` can do all of a step but its slates: where more threads would not be quicker."""
+        """Whether ``dispatch.play`` can do all of a step but its slates: where more threads would not be quicker."""
         c = self.config
         return (self.constants.formula and not self.constants.mechanisms and kernels.usable(state.key)
                 and kernels.deserved(state.key.shape[0] * c.num_users * (c.num_topics + c.embedding_size)) == 1)
@@ -226,7 +226,7 @@ class Market:
 
     def _fused_responses(self, state: State, action: Tensor, extra: Tensor | None) -> UserOutcome:
         """The same by kernels; ``extra`` float32 ``[B, U]`` is what mechanisms add to logits."""
-        choice, close = edges.respond(self.constants, state, action, extra)
+        choice, close = dispatch.respond(self.constants, state, action, extra)
         if not self.constants.formula:
             return replace(choice, response=responses(self.constants, state, choice.item, choice.position, extra))
         for world, user in close:
@@ -239,7 +239,7 @@ class Market:
     def _update_users(self, state: State, choice: UserOutcome) -> State:
         """The next time; satiation, mood, taste; who leaves and who returns."""
         if kernels.usable(state.key):
-            return edges.update_users(self.constants, state, choice)
+            return dispatch.update_users(self.constants, state, choice)
         c, y, taken = self.config, choice.response.unsqueeze(2), state.population.of_items(choice.item)
         satiation = c.satiation_decay * state.satiation + c.satiation_gain * y * taken.topics
         satiation = (satiation - c.satiation_recovery).clamp(0.0, c.satiation_max)
@@ -269,7 +269,7 @@ class Market:
         """Responses reach the items; served boosts are paid for; budgets, deaths, wear-out; whom items court next."""
         if kernels.usable(state.key):
             heard = None if self.constants.formula else self._heard(state, choice)
-            return edges.update_items(self.constants, state, after, choice, action, heard)
+            return dispatch.update_items(self.constants, state, after, choice, action, heard)
         c, by_segment = self.config, self._heard(state, choice)
         clicks = by_segment.sum(2)
         cost = self.constants.cost[state.boost_level]

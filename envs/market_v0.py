@@ -20,7 +20,7 @@ from pettingzoo.utils import OrderEnforcingWrapper  # type: ignore[import-untype
 from pettingzoo.utils.conversions import parallel_to_aec_wrapper  # type: ignore[import-untyped]
 
 from interplay.envs.checking import as_integer, check_arguments, check_value, shown
-from interplay.envs.flat import (
+from interplay.envs.facade import (
     Flat,
     as_action,
     check_render_mode,

@@ -11,7 +11,7 @@ from interplay.envs import kernels
 from interplay.envs.config import MarketConfig
 from interplay.envs.constants import TOLERANCE, MarketConstants
 from interplay.envs.exact_states import exact_state, num_states, state_of
-from interplay.envs.kernels import edges
+from interplay.envs.kernels import dispatch
 from interplay.envs.mechanisms.active import num_levels
 from interplay.envs.responding import response_rate, wearout_of
 from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means
@@ -123,7 +123,7 @@ def observe_users(constants: MarketConstants, state: State, expected: bool, rank
 def user_view(constants: MarketConstants, state: State, ranked: bool = True) -> View:
     """What users see, without ids, exact states and expectations; see ``observe_users``."""
     if kernels.usable(state.key):
-        seen = edges.see_users(constants, state, ranked)
+        seen = dispatch.see_users(constants, state, ranked)
     else:
         slots = state.slate.items.shape[2]
         examination = constants.examination[1:1 + slots] if ranked else constants.examination[1].expand(slots)
@@ -194,7 +194,7 @@ def affinity(constants: MarketConstants, state: State) -> Tensor:
 def _seen_by_items(constants: MarketConstants, state: State, match: Tensor) -> View:
     """What items see; ``match`` is their ``affinity``."""
     if kernels.usable(state.key):
-        seen = edges.see_items(constants, state, match)
+        seen = dispatch.see_items(constants, state, match)
     else:
         share = state.population.segments(constants.config.num_segments).share
         seen = View(*_item_view(constants, state, share, match, log_boosts(constants, state)))

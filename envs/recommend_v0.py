@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from interplay.envs.checking import as_integer, check_arguments
 from interplay.envs.company import Company, Items, Others
-from interplay.envs.flat import (
+from interplay.envs.facade import (
     as_action,
     check_render_mode,
     describe,

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from interplay.envs.checking import as_integer, check_arguments, shown
 from interplay.envs.company import Company, Items, Others
-from interplay.envs.flat import check_render_mode, describe, feature_box, flatten, make_market, num_features
+from interplay.envs.facade import check_render_mode, describe, feature_box, flatten, make_market, num_features
 from interplay.envs.market import Market
 from interplay.envs.observing import user_view
 from interplay.envs.presets import Preset

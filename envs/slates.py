@@ -10,7 +10,7 @@ from torch import Tensor
 
 from interplay.envs import kernels
 from interplay.envs.constants import MarketConstants
-from interplay.envs.kernels import edges, top_k
+from interplay.envs.kernels import dispatch, top_k
 from interplay.envs.kernels.operators import operator
 from interplay.envs.lists import Lists
 from interplay.envs.noise import Stream, as_gumbel, gumbel, uniform_rows
@@ -86,7 +86,7 @@ _DRAW_SLATES = operator("draw_slates(Tensor score, Tensor key, Tensor step, SymI
 def log_boosts(constants: MarketConstants, state: State) -> Tensor:
     """log x_i[c], float32 ``[B, C, I]``: 0 except in the segment that the item courts."""
     if kernels.usable(state.key):
-        return torch.from_numpy(edges.log_boosts(constants, state))
+        return torch.from_numpy(dispatch.log_boosts(constants, state))
     worlds, items = state.energy.shape
     boosts = state.energy.new_zeros(worlds, constants.config.num_segments, items)
     log_boost = constants.log_factor.take(state.boost_level)
@@ -113,7 +113,7 @@ def build_slates(constants: MarketConstants, state: State) -> Slate:
     """
     config = constants.config
     if config.slate_order == "fixed":
-        return edges.fixed_slates(constants, state) if kernels.usable(state.key) else _fixed(constants, state)
+        return dispatch.fixed_slates(constants, state) if kernels.usable(state.key) else _fixed(constants, state)
     if constants.lists is None and kernels.usable(state.key) and not constants.mechanisms.have("slate_score"):
         return _drawn(constants, state)
     boosts = _boosts_of_living(constants, state)
@@ -166,7 +166,7 @@ def _drawn(constants: MarketConstants, state: State) -> Slate:
     so that where two values are within a rounding of each other, all at once could still have given the other.
     """
     retrieved = _retrieve(constants, state, _boosts_of_living(constants, state)) if _retrieves(constants) else None
-    slate, close = edges.draw_slates(constants, state, retrieved)
+    slate, close = dispatch.draw_slates(constants, state, retrieved)
     for world, user in close:
         one = state.of_one(world)
         exact = _from_segment(constants, one, _boosts_of_living(constants, one),

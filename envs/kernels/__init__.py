@@ -150,11 +150,11 @@ def deserved(count: int) -> int:
 def threads(count: int) -> int:
     """Let the next loops run on the threads that ``count`` numbers deserve: so many."""
     so_many = deserved(count)
-    compiled("parts").use_threads(so_many)
+    compiled("jit").use_threads(so_many)
     return so_many
 
 
-def loops_of(count: int, module: str = "loops") -> ModuleType:
+def loops_of(count: int, module: str = "noise_kernels") -> ModuleType:
     """The compiled loops of a module, on as many threads as ``count`` numbers deserve."""
     threads(count)
     return compiled(module)

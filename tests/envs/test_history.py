@@ -11,7 +11,7 @@ from pettingzoo.test import parallel_api_test
 import interplay.envs.recommend_v0  # noqa: F401  # registers the environment
 from interplay.envs import market_v0
 from interplay.envs.config import MarketConfig
-from interplay.envs.flat import flatten, num_features
+from interplay.envs.facade import flatten, num_features
 from interplay.envs.observing import user_view
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from interplay.envs import kernels, world
 from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPopulation
-from interplay.envs.flat import flat_shape, flat_sides, flatten
-from interplay.envs.kernels import compiled, edges
+from interplay.envs.facade import flat_shape, flat_sides, flatten
+from interplay.envs.kernels import compiled, dispatch
 from interplay.envs.market import Market
 from interplay.envs.noise import Stream, any_of, uniform, world_key
 from interplay.envs.observing import item_view, user_view
@@ -132,14 +132,14 @@ def test_two_threads_go_the_same_way_as_one(two_threads: None) -> None:
 def test_slates_that_rounding_could_change_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     market = town()
     state = market.reset(range(2))
-    draw = edges.draw_slates
+    draw = dispatch.draw_slates
 
     def wrong(*arguments: Any) -> tuple[Slate, list[list[int]]]:
         slate, _ = draw(*arguments)
         return replace(slate, items=slate.items * 0), [[w, u] for w in range(2) for u in range(64)]
 
     expected = build_slates(market.constants, state)
-    monkeypatch.setattr(edges, "draw_slates", wrong)
+    monkeypatch.setattr(dispatch, "draw_slates", wrong)
     same(build_slates(market.constants, state), expected)
 
 
@@ -155,7 +155,7 @@ def test_slates_whose_values_tie_are_marked() -> None:
         vectors = (scores + np.array([0.0, shift, 0.0], np.float32)).reshape(1, 1, 1, 3)
         slate = np.empty((1, 1, 2), np.int64), np.empty((1, 1, 2), np.bool_), np.empty((1, 1), np.float32)
         marked = np.empty((1, 1), np.bool_)
-        count = compiled("slate_loops").slates(
+        count = compiled("slate_kernels").slates(
             numbers, np.ones((1, 1, 1), np.float32), np.ones((1, 3), np.bool_), nobody, nobody, 1, key.numpy(),
             time.numpy(), 1, *users, vectors, np.arange(3).reshape(1, 1, 3), np.zeros(1, np.float32), *slate, marked)
         assert count == marked.sum()
@@ -178,7 +178,7 @@ def test_slates_read_nothing_behind_an_odd_number_of_candidates() -> None:
     def log_propensity(behind: float) -> Any:
         memory = np.concatenate([table, np.full(count, behind, np.float32)])
         slate = np.empty((1, lanes, 3), np.int64), np.empty((1, lanes, 3), np.bool_), np.empty((1, lanes), np.float32)
-        compiled("slate_loops").slates(
+        compiled("slate_kernels").slates(
             numbers, taste, np.ones((1, count), np.bool_), nobody, nobody, 1, key, time, 1, *users,
             memory[:size * count].reshape(1, 1, size, count), np.arange(count).reshape(1, 1, -1),
             np.zeros(1, np.float32), *slate, np.empty((1, lanes), np.bool_))
@@ -236,7 +236,7 @@ def test_responses_that_rounding_could_change_are_left_to_torch(monkeypatch: pyt
     market = town()
     state = market.reset(range(2))
     action = torch.ones(2, 64, dtype=torch.int64)
-    respond, rest = edges.respond, torch.zeros(2, 32, dtype=torch.int64)
+    respond, rest = dispatch.respond, torch.zeros(2, 32, dtype=torch.int64)
 
     def wrong(*arguments: Any) -> tuple[UserOutcome, list[list[int]]]:
         choice, _ = respond(*arguments)
@@ -244,8 +244,8 @@ def test_responses_that_rounding_could_change_are_left_to_torch(monkeypatch: pyt
                 [[world, user] for world in range(2) for user in range(64)])
 
     expected = market.step(state, action, rest)[1].response
-    monkeypatch.setattr(edges, "play", lambda *_: None)
-    monkeypatch.setattr(edges, "respond", wrong)
+    monkeypatch.setattr(dispatch, "play", lambda *_: None)
+    monkeypatch.setattr(dispatch, "respond", wrong)
     assert torch.equal(market.step(state, action, rest)[1].response, expected)
 
 
@@ -266,12 +266,12 @@ def test_a_step_in_one_call_is_the_step_in_three(preset: str, changes: dict[str,
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
     market = find_preset(preset).market(**changes)
     found = played(market, [0, 1], 30)
-    monkeypatch.setattr(edges, "play", lambda *_: None)
+    monkeypatch.setattr(dispatch, "play", lambda *_: None)
     assert all(torch.equal(a, b) for a, b in zip(found, played(market, [0, 1], 30), strict=True))
 
 
 def test_a_step_with_a_close_response_is_done_again_in_three_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    market, loops = find_preset("kale").market(), compiled("play_loops")
+    market, loops = find_preset("kale").market(), compiled("step_kernels")
     expected = played(market, [0], 5)
     calls = []
     monkeypatch.setattr(loops, "play", lambda *_: calls.append(1) or 1)

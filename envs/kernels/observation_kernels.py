@@ -1,4 +1,4 @@
-"""The loops of what both sides see, as numba compiles them; see ``edges`` and ``edge_loops``."""
+"""The loops of what both sides see, as numba compiles them; see ``dispatch`` and ``transition_kernels``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from interplay.envs.kernels.parts import exact, highest_of, inlined, loop, parts_of, spare, where_of
+from interplay.envs.kernels.jit import exact, highest_of, inlined, loop, parts_of, spare, where_of
 
 
 @inlined

@@ -1,4 +1,4 @@
-"""A step in one call, for worlds so small that calls take longer than the work; see ``edges`` and ``packed``."""
+"""A step in one call, for worlds so small that calls take longer than the work; see ``dispatch`` and ``packed``."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from interplay.envs.kernels import edge_loops, slate_loops, view_loops
+from interplay.envs.kernels import observation_kernels, slate_kernels, transition_kernels
+from interplay.envs.kernels.jit import routine, serial, whole
 from interplay.envs.kernels.packed import StateTables, StepTables
-from interplay.envs.kernels.parts import routine, serial, whole
 
 Arrays = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]
 """Of a ``Packed``."""
 
-_respond = serial(edge_loops.respond)
-_update_users = serial(edge_loops.update_users)
-_update_items = serial(edge_loops.update_items)
-_log_boosts = serial(edge_loops.log_boosts)
-_scale = serial(edge_loops.scale)
-_slates = serial(slate_loops.slates)
-_see_users = serial(view_loops.see_users)
-_see_items = serial(view_loops.see_items)
+_respond = serial(transition_kernels.respond)
+_update_users = serial(transition_kernels.update_users)
+_update_items = serial(transition_kernels.update_items)
+_log_boosts = serial(transition_kernels.log_boosts)
+_scale = serial(transition_kernels.scale)
+_slates = serial(slate_kernels.slates)
+_see_users = serial(observation_kernels.see_users)
+_see_items = serial(observation_kernels.see_items)
 
 
 @routine
@@ -104,7 +104,7 @@ def play(numbers: Any, starts: NDArray[np.int64], step_starts: NDArray[np.int64]
          step: NDArray[np.int32], streams: tuple[int, int], slate: Any, population: Any, tables: Any, noise: Any,
          drifts: bool, user_action: NDArray[np.int64], item_action: NDArray[np.int64], before: Arrays, after: Arrays,
          happened: Arrays) -> int:
-    """``respond``, ``update_users`` and ``update_items`` of ``edge_loops``, and what a ``Step`` says of them.
+    """``respond``, ``update_users`` and ``update_items`` of ``transition_kernels``, and what a ``Step`` says of them.
 
     Returns:
         How many responses are ``close``; unless there are none, nothing else is done.
@@ -146,7 +146,7 @@ def _move_users(numbers: Any, key: Any, step: Any, stream: int, rows: Any, noise
 
 @whole
 def scale(taste: NDArray[np.float32], root: NDArray[np.float32]) -> None:
-    """See ``edge_loops``."""
+    """See ``transition_kernels``."""
     _scale(taste, root)
 
 
@@ -156,7 +156,7 @@ def slates(numbers: Any, starts: NDArray[np.int64], arrays: Arrays, threads: int
            vectors: NDArray[np.float32], ids: NDArray[np.int64], log_factor: NDArray[np.float32],
            items: NDArray[np.int64], valid: NDArray[np.bool_], log_propensity: NDArray[np.float32],
            close: NDArray[np.bool_]) -> int:
-    """See ``slate_loops``."""
+    """See ``slate_kernels``."""
     now = _state_tables(numbers[0], starts, len(items), arrays)
     return _slates(numbers, now.user_vector, now.alive, now.boost_level, now.boost_segment, threads, key, step, stream,
                    order, places, vectors, ids, log_factor, items, valid, log_propensity, close)
@@ -167,7 +167,7 @@ def see_users(numbers: Any, starts: NDArray[np.int64], arrays: Arrays, rows: NDA
               shown: NDArray[np.float32], features: NDArray[np.float32], items: NDArray[np.int64],
               valid: NDArray[np.bool_], segment: NDArray[np.int64], examination: NDArray[np.float32], knows: bool,
               bound: Any, own: NDArray[np.float32], options: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
-    """See ``view_loops``."""
+    """See ``observation_kernels``."""
     now = _state_tables(numbers[0], starts, len(items), arrays)
     _see_users(numbers, now.user_vector, now.mood, now.satiation, now.active, now.wearout, now.energy, now.popularity,
                rows, shown, features, items, valid, segment, examination, knows, bound, own, options, mask)
@@ -178,7 +178,7 @@ def see_items(numbers: Any, starts: NDArray[np.int64], arrays: Arrays, shown: ND
               share: NDArray[np.float32], affinity: NDArray[np.float32], boost: NDArray[np.float32],
               boosts: NDArray[np.float32], costs: NDArray[np.float32], bound: Any, own: NDArray[np.float32],
               options: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
-    """See ``view_loops``."""
+    """See ``observation_kernels``."""
     now = _state_tables(numbers[0], starts, len(own), arrays)
     _see_items(numbers, now.energy, now.alive, now.boost_level, now.wearout, shown, share, affinity, boost, boosts,
                costs, bound, own, options, mask)
@@ -202,7 +202,7 @@ def flat_users(numbers: Any, starts: NDArray[np.int64], arrays: Arrays, rows: ND
                shown: NDArray[np.float32], user_features: NDArray[np.float32], items: NDArray[np.int64],
                valid: NDArray[np.bool_], segment: NDArray[np.int64], examination: NDArray[np.float32], knows: bool,
                bound: Any, features: NDArray[np.float32], allowed: NDArray[np.int8]) -> None:
-    """``see_users`` as ``flat.Flat`` has it."""
+    """``see_users`` as ``facade.Flat`` has it."""
     worlds, users, slots = items.shape
     options = np.empty((worlds, users, slots, rows.shape[2] + 3), np.float32)
     own = np.empty((worlds, users, features.shape[2] - slots * options.shape[3]), np.float32)
@@ -217,7 +217,7 @@ def flat_items(numbers: Any, starts: NDArray[np.int64], arrays: Arrays, shown: N
                share: NDArray[np.float32], affinity: NDArray[np.float32], boost: NDArray[np.float32],
                boosts: NDArray[np.float32], costs: NDArray[np.float32], bound: Any, features: NDArray[np.float32],
                allowed: NDArray[np.int8]) -> None:
-    """``see_items`` as ``flat.Flat`` has it."""
+    """``see_items`` as ``facade.Flat`` has it."""
     worlds, items, segments = affinity.shape
     options = np.empty((worlds, items, segments, 5), np.float32)
     own = np.empty((worlds, items, 1 + shown.shape[2]), np.float32)

@@ -1,4 +1,4 @@
-"""The loops of a step's edges, as numba compiles them; see ``edges`` and ``loops``.
+"""The loops of a step's transitions, as numba compiles them; see ``dispatch`` and ``noise_kernels``.
 
 Every sum, product and comparison is done in float32 and in the order in which torch does it in the reference, so that
 the bits are the same. ``numbers`` are the market's, as one record; see ``MarketConstants.numbers``.
@@ -14,7 +14,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from interplay.envs.kernels.parts import (
+from interplay.envs.kernels.jit import (
     USERS,
     draw,
     exact,

@@ -12,8 +12,8 @@ import numpy as np
 from numba import prange, uint32
 from numpy.typing import NDArray
 
-from interplay.envs.kernels.parts import draw, finite, first_and_second, log, loop, routine
-from interplay.envs.kernels.race_loops import TOGETHER, level_off, race, score_all
+from interplay.envs.kernels.exponential_race import TOGETHER, level_off, race, score_all
+from interplay.envs.kernels.jit import draw, finite, first_and_second, log, loop, routine
 
 _LANES = 640  # users whose slates a thread draws side by side
 _SCORES = 1 << 16  # what they hold at most at once: 256 KiB of float32
@@ -270,7 +270,7 @@ def slates(numbers: Any, taste: NDArray[np.float32], alive: NDArray[np.bool_], l
            order: NDArray[np.int64], starts: NDArray[np.int64], vectors: NDArray[np.float32], ids: NDArray[np.int64],
            log_factor: NDArray[np.float32], items: NDArray[np.int64], valid: NDArray[np.bool_],
            log_propensity: NDArray[np.float32], close: NDArray[np.bool_]) -> int:
-    """Draw every user's slate, and count the close calls; see ``edges.draw_slates`` and ``Population.by_segment``.
+    """Draw every user's slate, and count the close calls; see ``dispatch.draw_slates`` and ``Population.by_segment``.
 
     Each of the ``threads`` gets as many users of a world, in their order by segment; those of one segment go side by
     side, so many at a time.

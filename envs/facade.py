@@ -16,7 +16,7 @@ from interplay.envs import kernels
 from interplay.envs.checking import check_arguments, check_names, shown
 from interplay.envs.config import MarketConfig
 from interplay.envs.constants import MarketConstants
-from interplay.envs.kernels import edges
+from interplay.envs.kernels import dispatch
 from interplay.envs.market import Market
 from interplay.envs.observing import affinity, item_view, user_view
 from interplay.envs.presets import Preset, find_preset
@@ -56,7 +56,7 @@ def flat_sides(constants: MarketConstants, state: State, shapes: Sequence[tuple[
     """What users and items see, in new arrays; ``shapes`` are those of ``flat_shape``."""
     plain = not constants.mechanisms and constants.config.history_length == 0
     if state.is_packed and kernels.usable(state.key) and plain:
-        return [Flat(*seen) for seen in edges.flat_views(constants, state, affinity(constants, state), shapes)]
+        return [Flat(*seen) for seen in dispatch.flat_views(constants, state, affinity(constants, state), shapes)]
     return [flatten(user_view(constants, state)), flatten(item_view(constants, state))]
 
 

@@ -1,4 +1,4 @@
-"""A step's edges, and what both sides see, by the compiled loops: for a market in the CPU's memory.
+"""Calls the compiled loops for a market in the CPU's memory: the transitions of a step, and what both sides see.
 
 Each function does what the torch code does that calls it, to the same bits, and makes new arrays for what it gives.
 """
@@ -39,7 +39,7 @@ def play(constants: MarketConstants, state: State, user_action: Tensor | NDArray
     old, new, out = state.packed(k.state), k.state.empty(len(time)), k.step.empty(len(time))
     drifts = c.drift_rate > 0.0 or c.drift_noise > 0.0
     tables = population.arrays("segment", "item_rows", "preference_weight")
-    if compiled("play_loops").play(
+    if compiled("step_kernels").play(
             k.numbers, k.state.starts, k.step.starts, key, time, _STREAMS, tuple(state.slate.arrays("items", "valid")),
             (*tables, population.sizes(c.num_segments)[0]), (k.examination, k.cost, k.log_factor),
             _shaking(constants, state), drifts, _array(user_action), _array(item_action), old.arrays, new.arrays,
@@ -68,7 +68,7 @@ def respond(constants: MarketConstants, state: State, action: Tensor,
     wanted = _array(action)
     position, item, response = np.empty_like(wanted), np.empty_like(wanted), np.empty(wanted.shape, np.float32)
     illegal, close = np.empty(wanted.shape, np.bool_), np.empty(wanted.shape, np.bool_)
-    forbidden, unsure = loops_of(wanted.size * constants.config.embedding_size, "edge_loops").respond(
+    forbidden, unsure = loops_of(wanted.size * constants.config.embedding_size, "transition_kernels").respond(
         constants.kernel.numbers, *state.arrays("key", "time"), int(Stream.RESPONSE), wanted,
         *state.slate.arrays("items", "valid"), *state.population.arrays("segment", "item_rows", "preference_weight"),
         *state.arrays("active", "mood", "satiation", "user_vector", "wearout"), constants.kernel.examination,
@@ -85,10 +85,11 @@ def update_users(constants: MarketConstants, state: State, choice: UserOutcome) 
     drifts = c.drift_rate > 0.0 or c.drift_noise > 0.0
     taste = np.empty((*old[0].shape, c.embedding_size), np.float32) if drifts else _NOTHING
     squares = np.empty(old[0].shape, np.float32) if drifts else _NOTHING[0]
-    loops_of(old[1].size + taste.size, "edge_loops").update_users(
+    loops_of(old[1].size + taste.size, "transition_kernels").update_users(
         constants.kernel.numbers, *state.arrays("key", "time"), int(Stream.RETURN),
         *state.population.arrays("item_rows"), *_shaking(constants, state),
-        *choice.arrays("item", "position", "response"), *state.arrays("user_vector"), *old, taste, squares, *new.values())
+        *choice.arrays("item", "position", "response"), *state.arrays("user_vector"), *old, taste, squares,
+        *new.values())
     if drifts:
         _scale(taste, squares)
         new["user_vector"] = taste
@@ -118,7 +119,7 @@ def update_items(constants: MarketConstants, state: State, after: State, choice:
     terminated, illegal = np.empty(wanted.shape, np.bool_), np.empty(wanted.shape, np.bool_)
     item, response = choice.arrays("item", "response")
     count = item.size if len(item) > 1 else 1  # worlds are what goes side by side
-    forbidden = loops_of(count, "edge_loops").update_items(
+    forbidden = loops_of(count, "transition_kernels").update_items(
         constants.kernel.numbers, item, response, *population.arrays("segment", "item_rows"),
         population.sizes(segments)[0], constants.kernel.cost,
         *state.arrays("boost_level", "energy", "alive", "wearout", "popularity"), wanted, clicks, cost, own, terminated,
@@ -131,9 +132,9 @@ def _scale(taste: NDArray[np.float32], squares: NDArray[np.float32]) -> None:
     """Scale tastes to length 1, in place; the sums of their squares are lost. Torch has square roots of its own."""
     torch.from_numpy(squares).sqrt_()
     if deserved(taste.size) == 1:
-        compiled("play_loops").scale(taste, squares)
+        compiled("step_kernels").scale(taste, squares)
     else:
-        loops_of(taste.size, "edge_loops").scale(taste, squares)
+        loops_of(taste.size, "transition_kernels").scale(taste, squares)
 
 
 def _shaking(constants: MarketConstants, state: State) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -166,7 +167,7 @@ def log_boosts(constants: MarketConstants, state: State) -> NDArray[np.float32]:
         return known
     level, segment = state.arrays("boost_level", "boost_segment")
     boosts = np.empty((len(level), constants.config.num_segments, level.shape[1]), np.float32)
-    loops_of(boosts.size, "edge_loops").log_boosts(constants.kernel.log_factor, level, segment, boosts)
+    loops_of(boosts.size, "transition_kernels").log_boosts(constants.kernel.log_factor, level, segment, boosts)
     return boosts
 
 
@@ -206,7 +207,7 @@ def draw_slates(constants: MarketConstants, state: State, retrieved: Tensor | No
     log_propensity, close = np.empty(shape, np.float32), np.empty(shape, np.bool_)
     count = shape[0] * shape[1] * ids.shape[2]
     unsure = _read(
-        constants, state, count, "slate_loops", "slates", ("user_vector", "alive", "boost_level", "boost_segment"),
+        constants, state, count, "slate_kernels", "slates", ("user_vector", "alive", "boost_level", "boost_segment"),
         deserved(count), *state.arrays("key", "time"), int(Stream.SLATE), *population.by_segment(c.num_segments),
         vectors, ids, constants.kernel.log_factor, items, valid, log_propensity, close)
     slate = Slate.of(items=items, valid=valid, log_propensity=log_propensity)
@@ -221,7 +222,7 @@ def see_users(constants: MarketConstants, state: State, ranked: bool) -> View:
     own = np.empty((*items.shape[:2], columns), np.float32)
     options = np.empty((*items.shape, population.arrays("item_rows")[0].shape[2] + 3), np.float32)
     mask = np.empty((*items.shape[:2], 1 + items.shape[2]), np.bool_)
-    _read(constants, state, options.size, "view_loops", "see_users",
+    _read(constants, state, options.size, "observation_kernels", "see_users",
           ("user_vector", "mood", "satiation", "active", "wearout", "energy", "popularity"),
           *_of_users(constants, state, ranked), own, options, mask)
     return View.of(own=own, options=options, mask=mask)
@@ -233,14 +234,14 @@ def see_items(constants: MarketConstants, state: State, affinity: Tensor) -> Vie
     shape = of_items[2].shape
     own, options = np.empty((*shape[:2], 1 + of_items[0].shape[2]), np.float32), np.empty((*shape, 5), np.float32)
     mask = np.empty((*shape[:2], 1 + shape[2] * (len(constants.kernel.cost) - 1)), np.bool_)
-    _read(constants, state, own.size + options.size, "view_loops", "see_items",
+    _read(constants, state, own.size + options.size, "observation_kernels", "see_items",
           ("energy", "alive", "boost_level", "wearout"), *of_items, own, options, mask)
     return View.of(own=own, options=options, mask=mask)
 
 
 def flat_views(constants: MarketConstants, state: State, affinity: Tensor,
                shapes: Sequence[tuple[int, int, int]]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int8]]]:
-    """What both sides see as ``flat.Flat`` has it, of a packed state of a market without mechanisms and history.
+    """What both sides see as ``facade.Flat`` has it, of a packed state of a market without mechanisms and history.
 
     Args:
         constants: the market's.
@@ -248,7 +249,7 @@ def flat_views(constants: MarketConstants, state: State, affinity: Tensor,
         affinity: as in ``see_items``.
         shapes: of each side, how many agents, features and actions there are.
     """
-    packed, loops = state.packed(constants.kernel.state), compiled("play_loops")
+    packed, loops = state.packed(constants.kernel.state), compiled("step_kernels")
     sides = ((loops.flat_users, _of_users(constants, state, True)),
              (loops.flat_items, _of_items(constants, state, affinity)))
     for (loop, read), (agents, width, actions) in zip(sides, shapes, strict=True):
@@ -279,7 +280,7 @@ def _read(constants: MarketConstants, state: State, count: int, module: str, loo
     """Call a loop over so many numbers that reads these tables: on one thread, by way of those that are packed."""
     packed, numbers = state.__dict__.get("_packed"), constants.kernel.numbers
     if packed is not None and deserved(count) == 1:
-        return getattr(compiled("play_loops"), loop)(numbers, packed.layout.starts, packed.arrays, *arguments)
+        return getattr(compiled("step_kernels"), loop)(numbers, packed.layout.starts, packed.arrays, *arguments)
     return getattr(loops_of(count, module), loop)(numbers, *state.arrays(*tables), *arguments)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numba import uint32
 from numpy.typing import NDArray
 
-from interplay.envs.kernels.parts import draw, exp, finite, highest_of, inlined, log, reordered, routine
+from interplay.envs.kernels.jit import draw, exp, finite, highest_of, inlined, log, reordered, routine
 
 TOGETHER = 8
 """Dimensions that one pass adds up."""

@@ -9,7 +9,7 @@ import numpy as np
 from numba import prange, uint32
 from numpy.typing import NDArray
 
-from interplay.envs.kernels.parts import (
+from interplay.envs.kernels.jit import (
     USERS,
     draw,
     finite,
