@@ -67,15 +67,15 @@ class Agent(Player):
         """
         return choose(self, self.scores(observation), observation.mask, explore)
 
-    def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
-        """What each action is worth to it, the more the better: ``[B, N, 1 + M * L]``, whatever the mask.
+    def scores(self, observation: Observation, agent_ids: Tensor | None = None) -> Tensor:
+        """Value of each action, the higher the better: ``[B, N, 1 + M * L]``. Forbidden actions get one too.
 
-        Without exploration ``act`` takes the best of them. With an argument ``who`` it can be asked for lists of any
-        items: there may be more options than ``spec`` says, and rows of some agents alone.
+        Without exploration ``act`` takes the best of them. With an argument ``agent_ids`` it can be asked for lists of
+        any items: there may be more options than ``spec`` says, and rows of some agents alone.
 
         Args:
-            observation: of all agents, or of those in ``who``.
-            who: int64 ``[N']``, whose rows these are; None = everybody's.
+            observation: of all agents, or of those in ``agent_ids``.
+            agent_ids: int64 ``[N']``, whose rows these are; None = all agents.
 
         Raises:
             InterplayError: it has none, or has not learnt any yet.
@@ -90,7 +90,7 @@ class Agent(Player):
         Unless overridden, it acts for one slot after the other, each time without what it has taken. So an agent that
         scores options fills slates with those of the highest scores. ``log_propensity`` says how likely each slot was.
         """
-        if self._acts_by_scores:  # whatever the mask, so that they serve all slots
+        if self._acts_by_scores:  # for forbidden actions too, so that they serve all slots
             return chosen_slate(self, self.scores(observation), observation.mask, size, explore)
 
         def take(mask: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -121,14 +121,14 @@ class Agent(Player):
         return self.act(seen, explore)
 
     @torch.no_grad()
-    def scores_as(self, side: Side, seen: Observation, who: Tensor | None = None) -> Tensor:
+    def scores_as(self, side: Side, seen: Observation, agent_ids: Tensor | None = None) -> Tensor:
         """See ``scores``."""
-        if who is None:
+        if agent_ids is None:
             return self.scores(seen)
-        if "who" not in signature(self.scores).parameters:
-            raise InterplayError(f"{self.name!r} scores all agents at once: give its scores an argument who, as "
+        if "agent_ids" not in signature(self.scores).parameters:
+            raise InterplayError(f"{self.name!r} scores all agents at once: give its scores an argument agent_ids, as "
                                  "Agent.scores has it")
-        return self.scores(seen, who)
+        return self.scores(seen, agent_ids)
 
     def log_propensity_as(self, side: Side, seen: Observation, action: Tensor, explore: bool) -> Tensor | None:
         """See ``log_propensity``."""
@@ -170,7 +170,7 @@ class JointAgent(Player):
         """
         return choose(self, self.scores(side, observation), observation.mask, explore)
 
-    def scores(self, side: Side, observation: Observation, who: Tensor | None = None) -> Tensor:
+    def scores(self, side: Side, observation: Observation, agent_ids: Tensor | None = None) -> Tensor:
         """What each action of one side is worth to it, ``[B, N, 1 + M * L]``; see ``Agent.scores``."""
         raise InterplayError(f"{self.name!r} gives what it may choose no scores: take an agent that does, such as "
                              "shared-critic, or override JointAgent.scores")
@@ -192,9 +192,9 @@ class JointAgent(Player):
         return self.act(side, seen, explore)
 
     @torch.no_grad()
-    def scores_as(self, side: Side, seen: Observation, who: Tensor | None = None) -> Tensor:
+    def scores_as(self, side: Side, seen: Observation, agent_ids: Tensor | None = None) -> Tensor:
         """See ``scores``."""
-        return self.scores(side, seen, who)
+        return self.scores(side, seen, agent_ids)
 
     def log_propensity_as(self, side: Side, seen: Observation, action: Tensor, explore: bool) -> Tensor | None:
         """See ``log_propensity``."""

@@ -6,7 +6,7 @@ their own (Agrawal and Goyal, "Analysis of Thompson sampling for the multi-armed
 2): with chance (r - lowest) / (highest - lowest), of all rewards so far and of the responses 0 and 1. What was counted
 stays as it is when that range grows.
 
-Arms are told apart by ids, so that they mean most where ids do: in logs and fixed catalogues. In markets with other
+Arms are distinguished by ids. So they mean most where ids do: in logs and fixed catalogues. In markets with other
 people in each world, as `town` has, a number is another item each time. With shared counts all users then follow one
 arbitrary ranking, which starves all items but a few; with counts of their own they do not, but learn N times slower
 where ids do mean something.
@@ -64,9 +64,9 @@ class BetaBernoulliAgent(Agent):
                             for count in (self.success, self.failure))
         return best(success / (success + failure), observation.mask)
 
-    def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
+    def scores(self, observation: Observation, agent_ids: Tensor | None = None) -> Tensor:
         """Mean success rates; see ``Agent.scores``."""
-        cell = self._cells(observation, who)
+        cell = self._cells(observation, agent_ids)
         success, failure = self.success.view(-1)[cell], self.failure.view(-1)[cell]
         return success / (success + failure)
 
@@ -83,9 +83,9 @@ class BetaBernoulliAgent(Agent):
         return {"chance": valid_mean(chance * transition.weight, valid),
                 "loss": valid_mean((chance - expected).square() * transition.weight, valid)}
 
-    def _cells(self, seen: Observation, who: Tensor | None = None) -> Tensor:
+    def _cells(self, seen: Observation, agent_ids: Tensor | None = None) -> Tensor:
         """Place of each action in the flattened counts, int64 ``[B, N, A]``."""
-        owner = self._owner if who is None else self._owner[who]
+        owner = self._owner if agent_ids is None else self._owner[agent_ids]
         return owner.unsqueeze(1) * self.success.shape[1] + action_ids(self.spec, seen)
 
 

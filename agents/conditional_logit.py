@@ -4,8 +4,8 @@ McFadden, "Conditional logit analysis of qualitative choice behavior" (1973), eq
 
     P(take k) = exp(z_k / temperature) / (exp(nothing / temperature) + sum_j exp(z_j / temperature)),
 
-where sigmoid(z_k) is the response probability of the item in slot k. RecSim's users choose likewise, and SlateQ assumes
-it of them (Ie et al., 2019, section 4.2).
+where sigmoid(z_k) is the response probability of the item in slot k. RecSim's users choose the same way, and SlateQ
+assumes it of them (Ie et al., 2019, section 4.2).
 """
 
 from __future__ import annotations

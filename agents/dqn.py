@@ -11,7 +11,7 @@ Mnih et al., "Human-level control through deep reinforcement learning" (Nature 2
 - ``num_quantiles``: Dabney et al., "Distributional RL with quantile regression" (AAAI 2018), equation 10.
 
 The target network follows by Polyak averaging (Lillicrap et al. 2016). Agents of the side share weights and memory
-unless ``sharing`` says otherwise: what tells them apart is what they see.
+unless ``sharing`` says otherwise: they differ in what they see.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class DQNOptions(Exploring):
     target_rate: float = 0.01
     """How far the target network moves to the online one at each update."""
     sharing: Sharing = "shared"
-    """One network (shared), one that is told who asks (embedding), or one for each agent (independent)."""
+    """One network (shared), one that also gets the agent's id (embedding), or one for each agent (independent)."""
     double: bool = True
     """Whether the online network chooses the action that the target network judges."""
     dueling: bool = False
@@ -84,7 +84,7 @@ class DQNOptions(Exploring):
 
 
 class DQNAgent(Agent):
-    """DQN with masks, on whatever device the market lives."""
+    """DQN with masks, on the market's device."""
 
     name: ClassVar[str] = "dqn"
     stacks: ClassVar[bool] = True
@@ -106,14 +106,14 @@ class DQNAgent(Agent):
         self._replay: Replay[Experience] = (
             PrioritisedReplay(o.capacity, o.priority, self.device, spec.num_agents if self._alone else 1, o.warm_up)
             if o.priority > 0.0 else Replay(o.capacity, o.warm_up))
-        self._everybody = torch.arange(spec.num_agents)
+        self._all_agents = torch.arange(spec.num_agents)
         self._middle = (torch.arange(o.num_quantiles) + 0.5) / o.num_quantiles
 
-    def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
+    def scores(self, observation: Observation, agent_ids: Tensor | None = None) -> Tensor:
         """The online network's values; see ``Agent.scores``."""
-        who = self._everybody if who is None else who
-        values: Tensor = self.online.of(who)(observation.own, observation.options,
-                                             who.expand(observation.own.shape[:2])).mean(-1)
+        agent_ids = self._all_agents if agent_ids is None else agent_ids
+        values: Tensor = self.online.of(agent_ids)(observation.own, observation.options,
+                                             agent_ids.expand(observation.own.shape[:2])).mean(-1)
         return values
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
@@ -129,10 +129,10 @@ class DQNAgent(Agent):
 
     def _update(self) -> Mapping[str, Tensor]:
         sample, index = self._replay.sample(fine_draw(self, *self._batch))
-        who = index % self.spec.num_agents
-        values = self.online(sample.observation.own, sample.observation.options, who)
+        agent_ids = index % self.spec.num_agents
+        values = self.online(sample.observation.own, sample.observation.options, agent_ids)
         value = _of(values, sample.action)
-        error = self._targets(sample, who).unsqueeze(-2) - value.unsqueeze(-1)
+        error = self._targets(sample, agent_ids).unsqueeze(-2) - value.unsqueeze(-1)
         weight = sample.weight * self._correction(index, error, sample.valid)
         # One mean, or one for each independent network.
         means = valid_mean(self._loss(error) * weight, sample.valid, dim=0 if self._alone else None)
@@ -141,22 +141,22 @@ class DQNAgent(Agent):
         return {"loss": means.detach().mean(), "value": value.detach().mean()}
 
     @torch.no_grad()
-    def _targets(self, sample: Experience, who: Tensor) -> Tensor:
+    def _targets(self, sample: Experience, agent_ids: Tensor) -> Tensor:
         """What values should be, float32 ``[S, Z]``. What was cut off is bootstrapped through; what ended is not."""
         after, o = sample.next_observation, self.options
-        ahead = self.target(after.own, after.options, who)
+        ahead = self.target(after.own, after.options, agent_ids)
         if o.munchausen > 0.0:
-            return self._munchausen(sample, ahead, who)
-        judge = self.online(after.own, after.options, who) if o.double else ahead
+            return self._munchausen(sample, ahead, agent_ids)
+        judge = self.online(after.own, after.options, agent_ids) if o.double else ahead
         chosen = _of(ahead, best(judge.mean(-1), after.mask))
         return sample.reward.unsqueeze(-1) + sample.discount.unsqueeze(-1) * chosen
 
-    def _munchausen(self, sample: Experience, ahead: Tensor, who: Tensor) -> Tensor:
+    def _munchausen(self, sample: Experience, ahead: Tensor, agent_ids: Tensor) -> Tensor:
         """The soft target plus the scaled log-policy of what was done: float32 ``[S, Z]``."""
         seen, after, o = sample.observation, sample.next_observation, self.options
         then = log_policy(ahead.mean(-1), after.mask, o.temperature).unsqueeze(-1)
         soft = (then.exp() * torch.where(after.mask.unsqueeze(-1), ahead - o.temperature * then, 0.0)).sum(-2)
-        now = log_policy(self.target(seen.own, seen.options, who).mean(-1), seen.mask, o.temperature)
+        now = log_policy(self.target(seen.own, seen.options, agent_ids).mean(-1), seen.mask, o.temperature)
         bonus = (o.temperature * now.gather(-1, sample.action.unsqueeze(-1))).clamp(min=_LOWEST_BONUS)
         return sample.reward.unsqueeze(-1) + o.munchausen * bonus + sample.discount.unsqueeze(-1) * soft
 

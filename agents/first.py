@@ -1,4 +1,4 @@
-"""`first`: takes the first slot, or courts the first segment at the lowest level."""
+"""`first`: takes the first slot, or targets the first segment at the lowest level."""
 
 from typing import ClassVar
 

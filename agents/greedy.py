@@ -10,7 +10,7 @@ from interplay.envs.types import InterplayError, Observation
 
 
 class GreedyAgent(Agent):
-    """The myopic oracle: users know their response probabilities, items their profit if nobody else moves."""
+    """The myopic oracle: users know their response probabilities, items their profit if no other agent moves."""
 
     name: ClassVar[str] = "greedy"
     stacks: ClassVar[bool] = True

@@ -110,7 +110,7 @@ class IPPOAgent(JointAgent):
         policy = self.network.log_policy(side, observation)
         return sampled(self, policy) if explore else best(policy, observation.mask)
 
-    def scores(self, side: Side, observation: Observation, who: Tensor | None = None) -> Tensor:
+    def scores(self, side: Side, observation: Observation, agent_ids: Tensor | None = None) -> Tensor:
         """Log-probabilities; see ``JointAgent.scores``."""
         return self.network.log_policy(side, observation)
 

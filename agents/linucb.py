@@ -4,9 +4,9 @@ Li et al., "A contextual-bandit approach to personalized news article recommenda
 
     a = argmax_a x_a' A^-1 b + alpha * sqrt(x_a' A^-1 x_a).
 
-There each arm has a regression of its own; here items come and go with their worlds, so that all options of all agents
-of a side share one, for each level, and are told apart by their features (``agents/parts/linear.py``). It learns what
-pays now and plans nothing.
+There each arm has its own regression. Here items change with the worlds, so all options of all agents of a side share
+one regression for each level, and their features distinguish them (``agents/parts/linear.py``). It learns what pays now
+and plans nothing.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class MAPPOAgent(IPPOAgent):
         present = torch.cat([step.valid for step in steps], -1)
         stays = present & ~torch.cat([step.terminated for step in steps], -1)
         ahead = self._values({side: step.next_observation for side, step in rollouts.items()})
-        # The critic is not trained on what agents see that have gone: those who stay say what the team will earn.
+        # The critic is not trained on views of agents that have left: those that stay show what the team will earn.
         team = valid_mean(torch.cat(list(ahead.values()), -1), stays, dim=-1).unsqueeze(-1)
         ended, cut = ~stays.any(-1, keepdim=True), cut_off(steps[0].truncated[..., :1], present.any(-1, keepdim=True))
         return {side: self._lambda_returns(reward, ended, cut,

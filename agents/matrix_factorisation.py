@@ -4,7 +4,7 @@ Koren, Bell and Volinsky, "Matrix factorization techniques for recommender syste
 r_ua is guessed as b_u + b_a + <p_u, q_a> and every error moves all four by a stochastic gradient step; the overall mean
 is left to the agents' biases. An arm a is an item (for items: a segment) and level, or doing nothing.
 
-Arms are told apart by ids, so that they mean most where ids do: in logs and fixed catalogues. In markets with other
+Arms are distinguished by ids. So they mean most where ids do: in logs and fixed catalogues. In markets with other
 people in each world, as `town` has, a number is another item each time: what is left is whether to act at all and a
 ranking of numbers that is arbitrary but common to all users, which starves all items but a few.
 """
@@ -63,26 +63,27 @@ class MatrixFactorisationAgent(Agent):
         vectors = 0.2 * (self.draw(count, size, stream=Stream.WEIGHTS) - 0.5)
         return torch.cat([vectors, torch.zeros_like(vectors[:, :1])], dim=1)
 
-    def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
+    def scores(self, observation: Observation, agent_ids: Tensor | None = None) -> Tensor:
         """The guesses, without the agents' own biases, which move no choice; see ``Agent.scores``."""
-        arm, agent = self.arm[action_ids(self.spec, observation)], self.agent if who is None else self.agent[who]
+        arm = self.arm[action_ids(self.spec, observation)]
+        agent = self.agent if agent_ids is None else self.agent[agent_ids]
         values: Tensor = (agent[:, :-1].unsqueeze(1) * arm[..., :-1]).sum(-1) + arm[..., -1]
         return values
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """A gradient step on the errors of all agents; what is hit twice at once moves by the mean."""
         arm = gather_action(action_ids(self.spec, transition.observation), transition.action)
-        who = torch.arange(self.spec.num_agents, device=arm.device).expand_as(arm)
-        mine, theirs = self.agent[who], self.arm[arm]
+        agent_ids = torch.arange(self.spec.num_agents, device=arm.device).expand_as(arm)
+        mine, theirs = self.agent[agent_ids], self.arm[arm]
         guess = (mine[..., :-1] * theirs[..., :-1]).sum(-1) + mine[..., -1] + theirs[..., -1]
         error = torch.where(transition.valid, transition.reward - guess, 0.0)
         ones = torch.ones_like(mine[..., -1:])
-        self._move(self.agent, who, torch.cat([theirs[..., :-1], ones], dim=-1), error, transition)
+        self._move(self.agent, agent_ids, torch.cat([theirs[..., :-1], ones], dim=-1), error, transition)
         self._move(self.arm, arm, torch.cat([mine[..., :-1], ones], dim=-1), error, transition)
         return {"loss": valid_mean(error.square() * transition.weight, transition.valid)}
 
     def _move(self, table: Tensor, row: Tensor, slope: Tensor, error: Tensor, done: Transition) -> None:
-        """Move the rows of ``table`` at ``row [B, N]``; those of agents who have gone stay."""
+        """Move the rows of ``table`` at ``row [B, N]``; those of agents that have left stay."""
         o, flat = self.options, row.flatten()
         # A heavier step moves further, but not past what would take the error away.
         share = done.valid * done.weight.clamp(max=max(1.0, 1.0 / o.learning_rate))

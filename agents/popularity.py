@@ -1,4 +1,4 @@
-"""`popularity`: users take what had most responses so far, platforms show it, items court the largest segment."""
+"""`popularity`: users take what had most responses so far, platforms show it, items target the largest segment."""
 
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ class PopularityAgent(Agent):
     name: ClassVar[str] = "popularity"
     deterministic: ClassVar[bool] = True
 
-    def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
+    def scores(self, observation: Observation, agent_ids: Tensor | None = None) -> Tensor:
         """How large each crowd is, -1 for doing nothing; see ``Agent.scores``."""
         column = "segment_share" if self.spec.side == "items" else "popularity"
         crowd = observation.options[..., self.spec.option_features.index(column)]

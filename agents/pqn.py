@@ -39,7 +39,7 @@ class PQNOptions(Exploring):
     hidden: int = 64
     """Width of the network."""
     sharing: Sharing = "shared"
-    """One network (shared), one that is told who asks (embedding), or one for each agent (independent)."""
+    """One network (shared), one that also gets the agent's id (embedding), or one for each agent (independent)."""
     rollout_length: int = 10
     """Steps of all worlds between two updates."""
     num_epochs: int = 2
@@ -76,13 +76,13 @@ class PQNAgent(Agent):
         self._alone = o.sharing == "independent"
         self._optimiser = Optimiser(self.network, o.learning_rate, o.max_norm, stacked=self._alone)
         self._rollout: Rollout[Transition] = Rollout(o.rollout_length)
-        self._everybody = torch.arange(self.num_agents)
+        self._all_agents = torch.arange(self.num_agents)
 
-    def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
+    def scores(self, observation: Observation, agent_ids: Tensor | None = None) -> Tensor:
         """The network's values; see ``Agent.scores``."""
-        who = self._everybody if who is None else who
-        values: Tensor = self.network.of(who)(observation.own, observation.options,
-                                              who.expand(observation.own.shape[:2])).squeeze(-1)
+        agent_ids = self._all_agents if agent_ids is None else agent_ids
+        values: Tensor = self.network.of(agent_ids)(observation.own, observation.options,
+                                              agent_ids.expand(observation.own.shape[:2])).squeeze(-1)
         return values
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
@@ -118,5 +118,5 @@ class PQNAgent(Agent):
 
     def _values(self, seen: Observation) -> Tensor:
         """Values of all actions, float32 ``[..., N, A]``."""
-        values: Tensor = self.network(seen.own, seen.options, self._everybody.expand(seen.own.shape[:-1]))
+        values: Tensor = self.network(seen.own, seen.options, self._all_agents.expand(seen.own.shape[:-1]))
         return values.squeeze(-1)

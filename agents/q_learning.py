@@ -7,7 +7,7 @@ independent vs. cooperative agents", ICML 1993):
 
 ``double`` keeps two tables, each of which judges what the other would choose (van Hasselt, "Double Q-learning",
 NeurIPS 2010, algorithm 1). ``negative_error_scale`` below 1 learns less from errors below 0 than from those above, so
-that an agent is not put off by others who still explore (Matignon et al., "Hysteretic Q-learning", IROS 2007,
+that an agent is not put off by others that still explore (Matignon et al., "Hysteretic Q-learning", IROS 2007,
 equation 3).
 
 The same agent of several worlds shares one table, so worlds side by side are so many episodes at once.
@@ -105,13 +105,13 @@ class QLearningAgent(Agent):
             return -observation.mask.sum(-1).log()
         return log_chance(self, self.scores(observation), observation.mask, action, explore)
 
-    def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
+    def scores(self, observation: Observation, agent_ids: Tensor | None = None) -> Tensor:
         """The tables' mean, alike for all options of a kind; see ``Agent.scores``."""
         if not self._abstraction.ready:
             raise InterplayError(f"'q-learning' has no scores before {self.options.fit_steps} steps: train longer, or "
                                  "with fewer fit_steps")
-        level = self._level if who is None else self._level[who]
-        return self.table.view(-1)[self._cells(observation, who)].mean(0) + level.unsqueeze(-1)
+        level = self._level if agent_ids is None else self._level[agent_ids]
+        return self.table.view(-1)[self._cells(observation, agent_ids)].mean(0) + level.unsqueeze(-1)
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """One update of every agent in every world."""
@@ -133,10 +133,10 @@ class QLearningAgent(Agent):
         self._in_force = torch.where(transition.terminated | transition.truncated, 0, transition.action)
         return paid
 
-    def _cells(self, observation: Observation, who: Tensor | None = None) -> Tensor:
+    def _cells(self, observation: Observation, agent_ids: Tensor | None = None) -> Tensor:
         """Place of each action in the flattened tables: int64 ``[tables, B, N, A]``."""
         tables, owners, states, columns = self.table.shape
-        owner = self._owner if who is None else self._owner[who]
+        owner = self._owner if agent_ids is None else self._owner[agent_ids]
         row = owner * states + self._abstraction.state(observation)
         one = row.unsqueeze(2) * columns + self._abstraction.columns(observation)
         return one + torch.arange(tables, device=one.device).view(-1, 1, 1, 1) * (owners * states * columns)

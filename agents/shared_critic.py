@@ -123,7 +123,7 @@ class SharedCriticAgent(JointAgent):
         self.target.load_state_dict(self.online.state_dict())
         return note
 
-    def scores(self, side: Side, observation: Observation, who: Tensor | None = None) -> Tensor:
+    def scores(self, side: Side, observation: Observation, agent_ids: Tensor | None = None) -> Tensor:
         """The online critic's values; see ``JointAgent.scores``."""
         return self.online.scores(side, observation)
 
@@ -190,7 +190,7 @@ class SharedCriticAgent(JointAgent):
         with torch.no_grad():
             reward = (torch.cat([j.sample.reward for j in judged.values()], dim=1) * share).mean(1)
             discount = torch.cat([j.sample.discount * j.sample.valid for j in judged.values()], dim=1)
-            # One discount for the world; who has gone is worth nothing from here on.
+            # One discount for the world; an agent that has left is worth nothing from here on.
             most = discount.amax(1)
             ahead = torch.cat([j.ahead for j in judged.values()], dim=1) * (discount > 0.0) * share
             after = torch.cat([j.after for j in judged.values()], dim=1)

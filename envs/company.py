@@ -20,7 +20,7 @@ Items = Literal["rest", "random"]
 
 
 class Company:
-    """What all agents do except the first user of each world, who gets recommendations.
+    """What all agents do except the first user of each world, which gets recommendations.
 
     Args:
         market: the core.

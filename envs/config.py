@@ -79,7 +79,7 @@ class MarketConfig(MarketSizes):
     history_length: Length = 0
     """H, steps that users remember: what they took and how they responded."""
     user_sees: Literal["state", "history"] = "state"
-    """state = users know their own mood, satiation and taste; history = they have to tell from what they remember."""
+    """state = users know their own mood, satiation and taste; history = they infer it from what they remember."""
     user_state: Literal["none", "own", "budgets", "single"] = "none"
     """Exact state that tabular users see: own satiation and mood, or budgets in steps of 0.5, or just one."""
     item_state: Literal["none", "boost", "budgets", "single"] = "none"

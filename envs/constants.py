@@ -56,7 +56,7 @@ class MarketConstants(NamedTuple):
 
     Attributes:
         config: sizes and mechanisms.
-        behaviour: who responds and how.
+        behaviour: the population and its responses.
         factor: float32 ``[1 + L]``, xi by level, 1 for rest.
         cost: float32 ``[1 + L]``, what each level costs.
         log_factor: float32 ``[1 + L]``.

@@ -1,4 +1,4 @@
-"""Finding plug-ins: whatever a file of a package defines is known by its name, with no list to edit."""
+"""Finding plug-ins: what a file of a package defines is known by its name, with no list to edit."""
 
 from __future__ import annotations
 

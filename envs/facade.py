@@ -123,7 +123,7 @@ def as_action(agent: str, action: object) -> int:
     try:
         if isinstance(action, bool):
             raise TypeError
-        number = operator.index(action)  # type: ignore[arg-type]  # whatever a client sent
+        number = operator.index(action)  # type: ignore[arg-type]  # clients send many types
     except TypeError as error:
         raise InterplayError(f"action of {agent} is {shown(action)}: give one integer, such as int(action)") from error
     lowest, highest = ACTION_BOUNDS
@@ -131,7 +131,7 @@ def as_action(agent: str, action: object) -> int:
 
 
 def describe(state: State, happened: Step | None, horizon: int, world: int = 0) -> str:
-    """One world in a few lines: time, moods, who left, budgets, and the last step's responses."""
+    """One world in a few lines: time, moods, users that left, budgets, and the last step's responses."""
     begun = int(state.time[world]) > 0
     lines = [f"step      {int(state.time[world])} of {horizon}",
              f"mood      {_numbers(state.mood[world])}",
@@ -148,7 +148,7 @@ def _numbers(values: Tensor) -> str:
 
 def _absent(kind: str, present: Tensor) -> str:
     names = [f"{kind}_{k}" for k, here in enumerate(present.tolist()) if not here]
-    return f"{_listed(names)}  ({len(names)} of {len(present)})" if names else "nobody"
+    return f"{_listed(names)}  ({len(names)} of {len(present)})" if names else "none"
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -34,7 +34,7 @@ class Lists(NamedTuple):
     """All users' lists.
 
     Attributes:
-        tables: of all users, each of whom is in one.
+        tables: of all users; each user is in one.
         place: int64 ``[U]``, where each user is in the tables, one after another.
         longest: the length of the longest list, and at least that of a slate.
         num_draws: indices of noise that one draw for each item of each list takes.

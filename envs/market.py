@@ -51,11 +51,11 @@ class Market:
 
     Args:
         config: sizes and mechanisms.
-        behaviour: who lives there and how users respond.
+        behaviour: the population and how users respond.
         device: where all tensors live.
 
     Attributes:
-        constants: what its parts of a step read, for whoever asks for one of them alone.
+        constants: what the parts of a step read, for callers of one part alone.
     """
 
     def __init__(self, config: MarketConfig, behaviour: Behaviour, device: torch.device | str = "cpu") -> None:
@@ -153,15 +153,15 @@ class Market:
         return build(self.constants, state, expected)
 
     @on_own_threads
-    def observe_all(self, state: State, who: Tensor) -> Observation:
-        """What the users ``who``, int64 ``[N']``, would see of the whole catalogue: ``[B, N', I, ...]``."""
-        check_arguments(Market.observe_all, state=state, who=who)
-        check_tensor("who", who, (who.numel(),), torch.int64, state.mood.device)
-        return observe_all(self.constants, state, who)
+    def observe_all(self, state: State, users: Tensor) -> Observation:
+        """What the users ``users``, int64 ``[N']``, would see of the whole catalogue: ``[B, N', I, ...]``."""
+        check_arguments(Market.observe_all, state=state, users=users)
+        check_tensor("users", users, (users.numel(),), torch.int64, state.mood.device)
+        return observe_all(self.constants, state, users)
 
     @on_own_threads
     def targets(self, state: State, step: Step) -> Targets[Tensor] | None:
-        """What the choices made in ``state`` were worth, ``[B, U]``, to whoever learns; None = what users were paid."""
+        """What the choices made in ``state`` were worth, ``[B, U]``, to learners; None = what users were paid."""
         if not self.behaviour.has_targets:
             return None
         items = step.chosen.unsqueeze(2)
@@ -237,7 +237,7 @@ class Market:
         return choice
 
     def _update_users(self, state: State, choice: UserOutcome) -> State:
-        """The next time; satiation, mood, taste; who leaves and who returns."""
+        """The next time; satiation, mood, taste; users that leave and return."""
         if kernels.usable(state.key):
             return dispatch.update_users(self.constants, state, choice)
         c, y, taken = self.config, choice.response.unsqueeze(2), state.population.of_items(choice.item)
@@ -266,7 +266,7 @@ class Market:
 
     def _update_items(self, state: State, after: State, choice: UserOutcome,
                       action: Tensor) -> tuple[State, ItemOutcome]:
-        """Responses reach the items; served boosts are paid for; budgets, deaths, wear-out; whom items court next."""
+        """What responses do to items: costs, budgets, deaths, wear-out, and the segments that they target next."""
         if kernels.usable(state.key):
             heard = None if self.constants.formula else self._heard(state, choice)
             return dispatch.update_items(self.constants, state, after, choice, action, heard)
@@ -306,7 +306,7 @@ class Market:
             1, cell, choice.response).view_as(state.wearout)
 
     def _place_boosts(self, state: State, after: State, action: Tensor) -> tuple[State, Tensor]:
-        """What items do now courts users in the next step; an item that has just died courts nobody."""
+        """What items do now targets users in the next step; an item that has just died targets none."""
         if not self.config.boost_levels:
             return after, (action != 0).sum(1)
         action, illegal = _legal(action, boost_mask(self.constants, state))

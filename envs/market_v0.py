@@ -1,6 +1,6 @@
 """The market as a PettingZoo environment: ``parallel_env()``, ``env()`` (agent by agent) and ``raw_env()``.
 
-The only place in which agents have names and meet in dicts. Whoever trains on many worlds at once, or on a GPU,
+The only place in which agents have names and meet in dicts. To train on many worlds at once, or on a GPU,
 should use ``interplay.envs.market.Market`` itself.
 """
 
@@ -56,7 +56,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
     Action: a user's is 0 = skip or k = take the item in slot k; an item's is 0 = rest or ``1 + c * L + l`` =
     boost segment c at the l-th of L levels, which shapes the slates of the next step. Python and numpy integers
     and arrays without axes will do. An action that the mask forbids, that is out of range, missing or None
-    counts as 0; ``illegal_actions`` tells how many there were.
+    counts as 0; ``illegal_actions`` counts them.
 
     Reward: a user's is its response; an item's its margin times the responses to it, minus what its boost cost
     when it was served; blended with the welfare of all agents as the market's ``team`` says.
@@ -65,7 +65,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
     seed: a seed stands for the whole stream of episodes. The very first ``reset()`` takes a seed from the
     system. Global random state is neither read nor changed.
 
-    End: after ``max_cycles`` steps ``truncated`` is True for every agent that is left. Before that nobody goes: a
+    End: after ``max_cycles`` steps ``truncated`` is True for every agent that is left. Before that no agent goes: a
     user who has left the market can only skip, earns nothing, and may return; an item without budget can only
     rest. With ``deaths=True`` both are ``terminated`` at once and for good, and an agent is never terminated and
     truncated in one step. After the end ``agents`` is empty and ``step`` gives
@@ -76,7 +76,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
     Args:
         market: the market; its horizon gives ``max_cycles`` unless that is set.
         action_mask: ``"info"`` = int8 vector ``infos[agent]["action_mask"]``, 1 = allowed; ``"obs"`` =
-            observations are ``{"observation", "action_mask"}``; ``"none"`` = not told.
+            observations are ``{"observation", "action_mask"}``; ``"none"`` = no mask.
         deaths: whether agents can terminate. Users then cannot return: ``return_rate`` is taken as 0.
         render_mode: ``"ansi"`` = ``render()`` returns a short text of the world; ``"human"`` = it prints it.
         max_cycles: steps of an episode.
@@ -130,7 +130,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         self.agents = self.possible_agents[:]
         state = self.market.reset([self._world], self._seed)
         self._state, self._happened = state, None
-        return self._told(self.agents)
+        return self._observations_and_infos(self.agents)
 
     @on_own_threads
     def step(self, actions: Mapping[str, Any]) -> tuple[
@@ -154,7 +154,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         self.illegal_actions["forbidden"] += sum(_joined(happened, "illegal_users", "illegal_items"))
         acted, over = self.agents, int(state.arrays("time")[0][0]) >= self.max_cycles
         reward = self._keep(_joined(happened, "user_reward", "item_reward"), acted)
-        observations, infos = self._told(acted)
+        observations, infos = self._observations_and_infos(acted)
         terminated, truncated = self._flagged(acted, False), self._flagged(acted, over)
         self.agents = [] if over else acted[:]
         ended = _joined(happened, "user_terminated", "item_terminated") if self.deaths else []
@@ -214,13 +214,13 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         return flat_sides(self.market.constants, state, self._shapes)
 
     def _row(self, actions: Mapping[str, Any]) -> NDArray[np.int64]:
-        """An action for each possible agent, 0 for whoever gave none or is dead, which is counted."""
+        """An action for each possible agent, 0 for agents that gave none or are dead, which is counted."""
         if list(actions) == self.possible_agents == self.agents:
             try:
                 row = np.array(list(actions.values()))
             except ValueError:  # not one number each
                 row = np.empty(0)
-            if row.dtype.kind == "i" and row.ndim == 1:  # what nearly everybody sends; agent by agent takes longer
+            if row.dtype.kind == "i" and row.ndim == 1:  # what nearly all clients send; agent by agent takes longer
                 return row.astype(np.int64, copy=False)
         return np.array(self._row_by_agent(actions))
 
@@ -228,7 +228,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         row, missing, live = [0] * len(self._place), len(self.agents), set(self.agents)
         for agent, action in actions.items():
             if agent not in self._place:
-                raise InterplayError(f"action for {shown(agent)}, who does not exist: use the names in possible_agents")
+                raise InterplayError(f"action for {shown(agent)}, which does not exist: use names of possible_agents")
             if agent not in live:
                 self.illegal_actions["dead"] += action is not None
             elif action is not None:
@@ -237,7 +237,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         self.illegal_actions["missing"] += missing
         return row
 
-    def _told(self, agents: list[str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    def _observations_and_infos(self, agents: list[str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         """Observations and infos of ``agents``: each side's arrays are only cut into rows."""
         seen = self._seen(self._begun("step"))
         rows = self._keep(chain.from_iterable(flat.features[0] for flat in seen), agents)
@@ -258,11 +258,11 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         return dict(self._kept(values, agents))
 
     def _kept(self, values: Iterable[Value], agents: list[str]) -> Iterable[tuple[str, Value]]:
-        everybody = zip(self.possible_agents, values, strict=True)
+        pairs = zip(self.possible_agents, values, strict=True)
         if len(agents) == len(self.possible_agents):
-            return everybody
+            return pairs
         live = set(agents)
-        return (pair for pair in everybody if pair[0] in live)
+        return (pair for pair in pairs if pair[0] in live)
 
 
 def _joined(happened: Step, *names: str) -> list[Any]:
@@ -271,7 +271,7 @@ def _joined(happened: Step, *names: str) -> list[Any]:
 
 
 def _without_return(market: Market) -> Market:
-    """The same market, but whoever leaves has left for good."""
+    """The same market, but agents that leave have left for good."""
     config = market.config
     if config.return_rate == 0.0:
         return market

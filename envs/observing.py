@@ -91,13 +91,13 @@ def observe_platform(constants: MarketConstants, state: State, expected: bool) -
     return replace(seen, state=None)
 
 
-def observe_all(constants: MarketConstants, state: State, who: Tensor) -> Observation:
-    """The view of the users ``who``, int64 ``[N']``, of all items, each as if it stood in the first slot.
+def observe_all(constants: MarketConstants, state: State, users: Tensor) -> Observation:
+    """The view of the users ``users``, int64 ``[N']``, of all items, each as if it stood in the first slot.
 
     Unlike ``observe_platform`` it leaves out no item that a user may not be offered, as logs may have it.
     """
-    shown = state.of_users(who)
-    items = torch.arange(constants.config.num_items, device=who.device).expand(*shown.mood.shape, -1)
+    shown = state.of_users(users)
+    items = torch.arange(constants.config.num_items, device=users.device).expand(*shown.mood.shape, -1)
     slate = Slate(items, gather_rows(state.alive, items), torch.full_like(shown.mood, torch.nan))
     return replace(observe_users(constants, replace(shown, slate=slate), expected=False, ranked=False), state=None)
 
@@ -234,11 +234,11 @@ def _history(state: State) -> Tensor:
 
 
 def _expected_profit(constants: MarketConstants, state: State, affinity: Tensor, boost: Tensor, size: Tensor) -> Tensor:
-    """An item's profit in the next step for each of its actions, if nobody else changes anything.
+    """An item's profit in the next step for each of its actions, if no other agent changes its action.
 
-    A segment is taken as ``|U_c|`` users of its mean taste who take one item each, with the share that the first
+    A segment is taken as ``|U_c|`` users of its mean taste that take one item each, with the share that the first
     slot gives it and the response of the sigmoid of its appeal and wear-out. With one slot, one segment and users
-    who take it this is exact, and greedy items play myopic best responses of a Tullock contest.
+    that take it this is exact, and greedy items play myopic best responses of a Tullock contest.
 
     Returns:
         float32 ``[B, I, 1 + C * L]``.
@@ -257,5 +257,5 @@ def _expected_profit(constants: MarketConstants, state: State, affinity: Tensor,
 
 
 def _bounded(features: Tensor) -> Tensor:
-    """The features, which nobody else holds, within their bounds."""
+    """The features, which no other code holds, within their bounds."""
     return features.clamp_(-FEATURE_BOUND, FEATURE_BOUND)

@@ -1,4 +1,4 @@
-"""The market as a Gymnasium environment: one recommender serves one user, everybody else is simulated.
+"""The market as a Gymnasium environment: one recommender serves one user, all other agents are simulated.
 
 ``gymnasium.make("interplay/Recommend-v0", preset="kale")`` gives a ``RecommendEnv``; ``gymnasium.make_vec`` with
 ``num_envs`` gives a ``RecommendVectorEnv``, which plays all its worlds as one batch.
@@ -41,13 +41,13 @@ __all__ = ["RecommendEnv", "RecommendVectorEnv"]
 
 
 class RecommendEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
-    """A recommender decides which slot of its slate user 0 takes; everybody else is simulated.
+    """A recommender decides which slot of its slate user 0 takes; all other agents are simulated.
 
     Observation: what ``user_0`` sees, a flat float32 vector in [-4, 4]: own features, then those of each slot.
     ``market.specs["users"]`` names the columns.
 
-    Action: 0 = recommend nothing, k = the item in slot k. ``info["action_mask"]`` (int8, 1 = allowed) tells
-    which slots are filled; what it forbids counts as 0, and ``illegal_actions`` tells how often that was.
+    Action: 0 = recommend nothing, k = the item in slot k. ``info["action_mask"]`` (int8, 1 = allowed) says
+    which slots are filled; what it forbids counts as 0, and ``illegal_actions`` counts it.
 
     Reward: the response of the user, in [0, 1].
 
@@ -145,7 +145,7 @@ class RecommendEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         return describe(self._state, self._happened, self.market.config.horizon)
 
     def _look(self, state: State) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Keep the state, and tell what the user sees."""
+        """Keep the state, and give what the user sees."""
         view = user_view(self.market.constants, state)
         self._state, (self._mask,) = state, view.arrays("mask")
         features, mask = flatten(view, FIRST)

@@ -29,7 +29,7 @@ from interplay.envs.world import State, Step
 Record = TypeVar("Record", bound=TensorRecord)
 
 FIRST = slice(1)
-"""The user of each world who gets recommendations."""
+"""The user of each world that gets recommendations."""
 
 
 class HorizonSpec:
@@ -188,7 +188,7 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
         return self._state
 
     def _look(self, state: State) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Keep the state, and tell what the user sees in each world."""
+        """Keep the state, and give what the user sees in each world."""
         view = user_view(self.market.constants, state)
         self._state, (self._mask,) = state, view.arrays("mask")
         features, mask = flatten(view, FIRST)

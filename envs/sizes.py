@@ -28,7 +28,7 @@ class MarketSizes(Checked):
     num_topics: Size = 4
     """G, topics that users get tired of."""
     num_segments: Size = 4
-    """C, segments of users that items can court."""
+    """C, segments of users that items can target."""
     num_user_features: Length = 0
     """Fu, features of users that the behaviour gives, such as age."""
     num_item_features: Length = 0

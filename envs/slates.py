@@ -84,7 +84,7 @@ _DRAW_SLATES = operator("draw_slates(Tensor score, Tensor key, Tensor step, SymI
 
 
 def log_boosts(constants: MarketConstants, state: State) -> Tensor:
-    """log x_i[c], float32 ``[B, C, I]``: 0 except in the segment that the item courts."""
+    """log x_i[c], float32 ``[B, C, I]``: 0 except in the segment that the item targets."""
     if kernels.usable(state.key):
         return torch.from_numpy(dispatch.log_boosts(constants, state))
     worlds, items = state.energy.shape

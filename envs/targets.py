@@ -131,7 +131,7 @@ def ips(targets: Targets[Array], propensity: Array, clip: float = np.inf) -> Tar
     Args:
         targets: of ``masked``, then propensities are of being known; or of ``replay``, then of the logged action.
         propensity: in (0, 1] where valid; not read elsewhere.
-        clip: highest weight; whatever it cuts off is bias, towards 0 in ``mean``.
+        clip: highest weight; what it cuts off is bias, towards 0 in ``mean``.
 
     Raises:
         InterplayError: shapes differ, a propensity that is needed lies outside (0, 1], or ``clip`` is below 1.

@@ -3,7 +3,7 @@
 Kernels and torch share one OpenMP. Its threads spin while they wait for each other, and where other programs use the
 CPU, the thread that is waited for may not run meanwhile: two threads were 20 times slower than one. Nothing but the
 environment variable ``OMP_WAIT_POLICY=PASSIVE``, set before Python starts, makes them sleep. So a market takes no
-thread that nobody gave it. Torch's own number of threads is left as it is for everything else.
+thread that it was not given. Torch's own number of threads is left as it is for everything else.
 """
 
 from __future__ import annotations

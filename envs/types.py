@@ -1,4 +1,4 @@
-"""The words that agents and whoever runs them talk in: shapes are documented here, once; a market's own in ``world``.
+"""What passes between agents and the code that runs them. Shapes are documented here; a market's own in ``world``.
 
 ``B`` worlds run side by side. Each has ``U`` users, ``I`` items, slates of ``K``, vectors of size ``D``,
 ``G`` topics, ``C`` user segments and ``L`` boost levels. Both sides of the market look alike to an agent:
@@ -21,7 +21,7 @@ from interplay.envs.messages import shortened
 Side = Literal["users", "items", "platform"]
 
 SIDES: tuple[Side, Side] = ("users", "items")
-"""Who moves in each step, in the order in which everything lists them. A platform, if there is one, fills the slates
+"""The sides that move in each step, in the order of all listings. A platform, if there is one, fills the slates
 in between."""
 
 
@@ -162,9 +162,9 @@ class Observation(TensorRecord):
         state: int64 ``[B, N]``, the exact state of a small game, or None.
         history: float32 ``[B, N, H, F_history]``, what the user took in the last H steps and how it responded, the
             latest last; all 0 for skips and for steps before the first. None where the market keeps no history.
-        history_ids: int64 ``[B, N, H]``, 1 + the item taken, 0 for none; None likewise.
+        history_ids: int64 ``[B, N, H]``, 1 + the item taken, 0 for none; None as above.
         expected: float32 ``[B, N, 1 + M * L]``, the expected reward of each action at its next pay-day. Only
-            oracle baselines ask for it (``Agent.sees_expected_reward``); None for everybody else.
+            oracle baselines ask for it (``Agent.sees_expected_reward``); None for all other agents.
     """
 
     own: Tensor
@@ -197,13 +197,13 @@ class Transition(TensorRecord):
         reward: float32 ``[B, N]``.
         next_observation: what they saw next. After the last step of an episode it is still the one that
             followed, never the first of another episode, so that a truncated value can be bootstrapped.
-        response: float32 ``[B, N]``, the user's own response, or all that the item got, whatever ``reward`` blends.
+        response: float32 ``[B, N]``, the user's own response, or all that the item got, before ``reward`` blends.
         terminated: bool ``[B, N]``, the agent is gone for good: nothing follows.
         truncated: bool ``[B, N]``, the episode was cut off here: what comes next is another episode's.
-        valid: bool ``[B, N]``, False for agents that had already gone for good; who is away but may return is valid.
+        valid: bool ``[B, N]``, False for agents that had already gone for good, not for those that may return.
             False too where there is no target of learning, because a log does not say what the action was worth.
         slate: int64 ``[B, N, K]``, for a platform alone: the candidate in each slot, from 1; 0 = the slot was empty.
-        weight: float32 ``[B, N]``, at least 0: how much the step counts among others, in the loss of whoever heeds it.
+        weight: float32 ``[B, N]``, at least 0: how much the step counts among others in an agent's loss.
             About 1 on average, and 1 everywhere unless a log's selection is to be undone.
     """
 
@@ -232,5 +232,5 @@ class Transition(TensorRecord):
         return self.next_observation
 
     def mean(self, values: Tensor) -> Tensor:
-        """Mean of ``values [B, N]``, by ``weight``, over agents that are there; 0 where nobody is."""
+        """Mean of ``values [B, N]``, by ``weight``, over agents that are there; 0 where there is none."""
         return (values * self.weight * self.valid).sum() / self.valid.sum().clamp(min=1)

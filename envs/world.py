@@ -1,4 +1,4 @@
-"""What a market holds: who lives there, what they are offered, how they are, and what happened in a step.
+"""What a market holds: its population, their slates and states, and what happened in a step.
 
 ``B``, ``U``, ``I``, ``K``, ``D``, ``G`` and ``C`` are sizes as in ``types``.
 """
@@ -38,10 +38,10 @@ class kept(Generic[T]):  # noqa: N801  # used as a decorator
 
 
 class Segments(NamedTuple):
-    """Who belongs to which segment of users.
+    """Membership of users in segments.
 
     Attributes:
-        member: float32 ``[B, C, U]``, 1 for who does, 0 for others.
+        member: float32 ``[B, C, U]``, 1 for members, 0 for others.
         size: float32 ``[B, C]``, how many users do.
         divisor: float32 ``[B, C]``, the size, but 1 for an empty one.
         share: float32 ``[B, C]``, the size as a part of all users.
@@ -64,7 +64,7 @@ class Items(NamedTuple):
 
 @dataclass(frozen=True)
 class Population(WorldRecord):
-    """Who lives in each world: what a behaviour decides before the first step.
+    """The users and items of each world: what a behaviour decides before the first step.
 
     Attributes:
         user_vector: float32 ``[B, U, D]``, tastes at the start, of length 1.
@@ -136,7 +136,7 @@ class Population(WorldRecord):
         super().derive_as(other)
 
     def segments(self, count: int) -> Segments:
-        """Who belongs to each of so many segments."""
+        """The members of each of so many segments."""
         known: dict[int, Segments] = getattr(self, "_segments", {})  # which torch.compile can trace
         if count not in known:
             member = (self.segment.unsqueeze(2) == torch.arange(count, device=self.segment.device)).to(torch.float32)
@@ -253,7 +253,7 @@ class State(WorldRecord):
         wearout: float32 ``[B, I, C]``, f_i.
         energy: float32 ``[B, I]``, the budget e_i in [0, E].
         alive: bool ``[B, I]``.
-        boost_segment: int64 ``[B, I]``, whom the item's last action courts.
+        boost_segment: int64 ``[B, I]``, the segment that the item's last action targets.
         boost_level: int64 ``[B, I]``, how hard: 0 = rest, l = the l-th level.
         popularity: float32 ``[B, I]``, responses so far.
         taken: int64 ``[B, U, H]``, 1 + the item taken in each of the last H steps, 0 for none, the latest last.
@@ -352,14 +352,14 @@ class State(WorldRecord):
         new.__dict__.update(self.__dict__, slate=slate)
         return new
 
-    def of_users(self, who: Tensor | slice) -> State:
-        """The state with the users ``who``, int64 ``[N']``, alone; items know nothing of it."""
-        some = {name: getattr(self, name)[:, who] for name in
+    def of_users(self, users: Tensor | slice) -> State:
+        """The state with the users ``users``, int64 ``[N']``, alone; items know nothing of it."""
+        some = {name: getattr(self, name)[:, users] for name in
                 ("user_vector", "satiation", "mood", "active", "taken", "responses")}
-        own = {name: getattr(self.population, name)[:, who] for name in ("user_vector", "segment", "user_features")}
-        slate = Slate(*(table[:, who] for table in self.slate.tensors()))
+        own = {name: getattr(self.population, name)[:, users] for name in ("user_vector", "segment", "user_features")}
+        slate = Slate(*(table[:, users] for table in self.slate.tensors()))
         return replace(self, population=replace(self.population, **own), slate=slate,
-                       user_tables=self.user_tables.map(lambda table: table[:, who]), **some)
+                       user_tables=self.user_tables.map(lambda table: table[:, users]), **some)
 
     def of_one(self, world: int, user: int | None = None) -> State:
         """One world of the batch, with all its users or one."""
@@ -392,7 +392,7 @@ class ItemOutcome(WorldRecord):
         clicks: float32 ``[B, I]``, the responses that each got.
         cost: float32 ``[B, I]``, what the boosts cost that were served.
         own: float32 ``[B, I]``, the profit: margin times clicks, less the cost.
-        terminated: bool ``[B, I]``, who has died.
+        terminated: bool ``[B, I]``, items that have died.
         illegal: int64 ``[B]``, actions that the mask forbade and that became rest.
     """
 

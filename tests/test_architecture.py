@@ -218,8 +218,8 @@ def test_the_rule_above_sees_what_is_too_large(text, found, tmp_path):
 
 PLAIN = ["experiments/common", "experiments/fidelity", "experiments/offpolicy", "experiments/recommend",
          "experiments/representation", "experiments/studies", "experiments/loop", "experiments/evaluate",
-         "experiments/benchmark", "experiments/cli", "experiments/api", "experiments/exact"]
-"""Folders in plain English. Others follow."""
+         "experiments/benchmark", "experiments/cli", "experiments/api", "experiments/exact", "agents", "envs"]
+"""Folders in plain English."""
 UNPLAIN = re.compile(r"(?<![a-z])(told|tells?|whoever|whomever|whom|whatever|mends?|lest|heeds?|courts?|nobody"
                      r"|everybody|anybody|anew|likewise|parted|riddles?|(?<!user )(?<!users )(?<!people )who)(?![a-z])",
                      re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""Ids of actions, by which bandits tell their arms apart: one for each level of each option id, and 0 for nothing."""
+"""Ids of actions, by which bandits distinguish their arms: one for each level of each option id, and 0 for nothing."""
 
 from __future__ import annotations
 

@@ -120,8 +120,8 @@ class LinearBandit(Agent):
         """See ``Player.build``."""
         self.ridge = Ridge(self.spec, self.options.ridge, self.device)
 
-    def scores(self, observation: Observation, who: Tensor | None = None) -> Tensor:
-        """Expected rewards; see ``Agent.scores``. The regression does not ask who it is."""
+    def scores(self, observation: Observation, agent_ids: Tensor | None = None) -> Tensor:
+        """Expected rewards; see ``Agent.scores``. The regression is the same for all agents."""
         return self.ridge.by_action(self.ridge.rows(observation) @ self.ridge.weights().T)
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:

@@ -17,11 +17,11 @@ from interplay.envs.types import InterplayError, Observation, SideSpec
 
 Sharing = Literal["shared", "embedding", "independent"]
 Network = TypeVar("Network", bound=nn.Module)
-_EMBEDDING = 8  # numbers that tell agents of a side apart, where they share the rest
+_EMBEDDING = 8  # numbers that distinguish agents of a side, where they share the rest
 
 
 class OptionScorer(nn.Module):
-    """Values of all actions: each option is scored with the same weights, whatever its place.
+    """Values of all actions: each option is scored with the same weights in every place.
 
     An option's hidden vector sums one layer of the agent's own features, one of the option's, and one of the mean
     option, so that an option is judged against what else is there. Doing nothing is scored from the rest alone.
@@ -44,8 +44,8 @@ class OptionScorer(nn.Module):
         own, option, levels = len(spec.own_features), len(spec.option_features), spec.num_levels
         copies = spec.num_agents if sharing == "independent" else 0
         self._num_outputs, self._copies = num_outputs, copies
-        self._who = (undrawn(nn.Embedding, spec.num_agents, _EMBEDDING, device=device) if sharing == "embedding"
-                     else None)
+        self._agent_embedding = (undrawn(nn.Embedding, spec.num_agents, _EMBEDDING, device=device)
+                                 if sharing == "embedding" else None)
         self._own = linear_layer(own + _EMBEDDING * (sharing == "embedding"), hidden, device, copies)
         self._option = linear_layer(option, hidden, device, copies)
         self._around = linear_layer(option, hidden, device, copies)
@@ -60,14 +60,14 @@ class OptionScorer(nn.Module):
         self._nothing_head = head(1)
         self._value_head = head(1) if dueling else None
 
-    def of(self, who: Tensor) -> OptionScorer:
+    def of(self, agent_ids: Tensor) -> OptionScorer:
         """The network of the agents int64 ``[N']``: itself, unless each has one of its own and some are left out."""
-        if self._copies in (0, len(who)):
+        if self._copies in (0, len(agent_ids)):
             return self
         chosen = copy.deepcopy(self)
         for layer in chosen.modules():
             if isinstance(layer, StackedLinear | StackedNorm):
-                layer.weight, layer.bias = nn.Parameter(layer.weight[who]), nn.Parameter(layer.bias[who])
+                layer.weight, layer.bias = nn.Parameter(layer.weight[agent_ids]), nn.Parameter(layer.bias[agent_ids])
         return chosen
 
     def forward(self, own: Tensor, options: Tensor, agent: Tensor | None = None) -> Tensor:
@@ -76,14 +76,14 @@ class OptionScorer(nn.Module):
         Args:
             own: ``[..., F_own]``, where independent networks need ``[..., N, F_own]``.
             options: ``[..., M, F_option]``.
-            agent: int64 ``[...]``, who is asking; needed by ``"embedding"`` alone.
+            agent: int64 ``[...]``, the agent's id; needed by ``"embedding"`` alone.
 
         Returns:
             ``[..., 1 + M * L, Z]``.
         """
-        if self._who is not None:
-            own = torch.cat([own, self._who(agent)], dim=-1)
-        # Everybody as if it were one option, so that the agents' axis is always the third last.
+        if self._agent_embedding is not None:
+            own = torch.cat([own, self._agent_embedding(agent)], dim=-1)
+        # All agents as if they were one option, so that the agents' axis is always the third last.
         context = self._own(own.unsqueeze(-2)) + self._around(options.mean(-2, keepdim=True))
         scores: Tensor = self._nothing_head(context)
         if self._option_head is not None:

@@ -22,7 +22,7 @@ from interplay.envs.types import Observation, Side, SideSpec, Transition
 
 
 class Setting(NamedTuple):
-    """What the training loop tells an agent about the run.
+    """What an agent needs to know about the run.
 
     Attributes:
         seed: of all the agent's randomness.
@@ -197,7 +197,7 @@ class Player(Counting, ABC):
         """Actions for all agents of one side, int64 ``[B, N]``."""
 
     @abstractmethod
-    def scores_as(self, side: Side, seen: Observation, who: Tensor | None = None) -> Tensor:
+    def scores_as(self, side: Side, seen: Observation, agent_ids: Tensor | None = None) -> Tensor:
         """Scores of one side's actions; see ``Agent.scores``."""
 
     @abstractmethod

@@ -1,6 +1,6 @@
 """What players keep, as tensors and as all the rest: what a graph needs to know to write it in place.
 
-Parameters of modules and what optimisers keep are written in place by everybody, so that they stay where they are.
+Parameters of modules and what optimisers keep are written in place by all code, so that they stay where they are.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def leaves(tree: Any, constant: bool = False) -> Iterator[Leaf | Hashable]:
     elif tree is None or isinstance(tree, int | float | str):
         yield tree
     elif hasattr(tree, "state_dict") and not isinstance(tree, Stateful | TensorRecord):
-        yield object()  # nobody can see whether it has changed: no layout is like another
+        yield object()  # whether it has changed cannot be seen: no layout is like another
     else:
         constant = constant or (isinstance(tree, TensorRecord) and tree.constant)
         for name, part in _parts(tree).items():

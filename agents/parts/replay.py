@@ -67,7 +67,7 @@ class Replay(Counting, Generic[Record]):
     def add(self, rows: Record) -> None:
         """Append rows, always as many as the first time."""
         self._at_once = count = _num_rows(rows)
-        # A multiple of what comes at once, so that no batch is cut and a row's place tells whose it is.
+        # A multiple of what comes at once, so that no batch is cut and a row's place shows whose it is.
         store = self._store or self._allocate(rows, max(1, self._capacity // count) * count)
         places = self._next_places()
         _write(store, places, rows)

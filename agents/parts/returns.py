@@ -73,7 +73,7 @@ class NStep(Stateful):
         reward, discount = first.reward, torch.where(first.terminated, 0.0, self._discount)
         after = first.next_observation
         for step in others:
-            # Nobody looks at the host to see whether an episode ended: what lies beyond its end is masked out.
+            # The host does not check whether an episode ended: what lies beyond its end is masked out.
             going = going & step.valid
             reward = reward + torch.where(going, discount * step.reward, 0.0)
             after = _where(going, step.next_observation, after)

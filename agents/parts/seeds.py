@@ -83,9 +83,9 @@ class Seeds(Player):
         action: Tensor = self._do(lambda own: self._one.act_as(side, own, explore), seen)
         return action.flatten(0, 1)
 
-    def scores_as(self, side: Side, seen: Observation, who: Tensor | None = None) -> Tensor:
+    def scores_as(self, side: Side, seen: Observation, agent_ids: Tensor | None = None) -> Tensor:
         """See ``Player``."""
-        scores: Tensor = self._do(lambda own: self._one.scores_as(side, own, who), seen)
+        scores: Tensor = self._do(lambda own: self._one.scores_as(side, own, agent_ids), seen)
         return scores.flatten(0, 1)
 
     def log_propensity_as(self, side: Side, seen: Observation, action: Tensor, explore: bool) -> Tensor | None:

@@ -31,8 +31,8 @@ class Embedded(NamedTuple):
 class Towers(nn.Module):
     """Embeds what either side sees, and scores its actions.
 
-    A user is ``f1`` of its own features and its encoded history; an item is ``f2`` of whatever columns it is seen by,
-    which users and items name alike; a segment, which an item courts as it would a user, has a tower of its own.
+    A user is ``f1`` of its own features and its encoded history; an item is ``f2`` of the columns it is seen by,
+    which users and items name alike; a segment, which an item targets as if it were a user, has a tower of its own.
 
     Args:
         specs: the sides to serve.
@@ -78,7 +78,7 @@ class Towers(nn.Module):
         being liked was.
 
         Returns:
-            What was taken and what was not, with the mend.
+            What was taken and what was not, with the fix.
         """
         missing = {"item vectors": self._no_vectors(pretrained), "history encoder": self._no_encoder(pretrained)}
         if not missing["item vectors"]:
@@ -111,7 +111,7 @@ class Towers(nn.Module):
         return ""
 
     def embed(self, side: Side, observation: Observation) -> Embedded:
-        """Who acts and what it may choose from."""
+        """The acting agents and what each may choose from."""
         if side == "items":
             return Embedded(self._items("items", observation.own), self._segment(observation.options))
         own = observation.own

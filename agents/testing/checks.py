@@ -1,6 +1,6 @@
 """Does an agent keep the contract of ``agents/base.py``?
 
-``check_agent`` tells, in one line of a test of one's own:
+``check_agent`` reports it, in one line of your own test:
 
     def test_my_agent_keeps_the_contract():
         check_agent(MyAgent, MyOptions(warm_up=20))
@@ -38,7 +38,7 @@ _MORE = 20  # steps after that, and steps for what needs fewer
 
 def check_agent(kind: type[Player], options: Any = None, *, device_steps: int = DEVICE_STEPS,
                 device: torch.device | str = CPU) -> None:
-    """Raise unless ``kind`` keeps the contract, whatever side it plays.
+    """Raise unless ``kind`` keeps the contract on every side that it plays.
 
     Args:
         kind: the agent's class.
@@ -74,20 +74,20 @@ def _check_class(kind: type[Player], options: Any) -> None:
     """What is known before there is an agent."""
     if not (isinstance(kind, type) and issubclass(kind, Agent | JointAgent)):
         raise AgentError(f"{kind!r} must be a class derived from interplay.agents.Agent or JointAgent")
-    who, name = kind.__name__, getattr(kind, "name", None)
+    kind_name, name = kind.__name__, getattr(kind, "name", None)
     if not (isinstance(name, str) and name):
-        raise AgentError(f"{who}.name={name!r} must be a string: write name = \"my-agent\"")
+        raise AgentError(f"{kind_name}.name={name!r} must be a string: write name = \"my-agent\"")
     if not _overrides(kind, "scores") and not _overrides(kind, "act"):
-        raise AgentError(f"{who} must override scores or act")
+        raise AgentError(f"{kind_name} must override scores or act")
     if inspect.isabstract(kind):
-        raise AgentError(f"{who} must override {' and '.join(sorted(kind.__abstractmethods__))}")
+        raise AgentError(f"{kind_name} must override {' and '.join(sorted(kind.__abstractmethods__))}")
     if not (isinstance(kind.Options, type) and dataclasses.is_dataclass(kind.Options)):
-        raise AgentError(f"{who}.Options={kind.Options!r} must be a dataclass: decorate it with @dataclass")
+        raise AgentError(f"{kind_name}.Options={kind.Options!r} must be a dataclass: decorate it with @dataclass")
     for field in dataclasses.fields(kind.Options):
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise AgentError(f"{who}.Options.{field.name} has no default: give it one")
+            raise AgentError(f"{kind_name}.Options.{field.name} has no default: give it one")
     if options is not None and not isinstance(options, kind.Options):
-        raise AgentError(f"options={options!r} must be an instance of {who}.Options, {kind.Options.__name__}")
+        raise AgentError(f"options={options!r} must be an instance of {kind_name}.Options, {kind.Options.__name__}")
 
 
 def _overrides(kind: type[Player], method: str) -> bool:
@@ -119,7 +119,7 @@ def _check_best(harness: AgentHarness, player: Player, side: Side, seen: Observa
 
 
 def _check_scores(harness: AgentHarness, player: Player) -> None:
-    """Scores, where there are any, are what it acts by, and an agent's own depend on nobody else's row."""
+    """Scores, where there are any, are what it acts by, and an agent's own depend on no other agent's row."""
     if not _overrides(type(player), "scores"):
         return
     for side, spec in harness.specs.items():
@@ -129,12 +129,13 @@ def _check_scores(harness: AgentHarness, player: Player) -> None:
             taken = scores.masked_fill(~seen.mask, -torch.inf).argmax(-1)
             harness.require(torch.equal(taken, harness.act(player, side, seen, False)), "act(explore=False) did not "
                             "take the action of the highest score: use parts.choosing.best on self.scores")
-        if "who" not in inspect.signature(type(player).scores).parameters:  # type: ignore[attr-defined]
+        if "agent_ids" not in inspect.signature(type(player).scores).parameters:  # type: ignore[attr-defined]
             continue
-        who = torch.tensor([spec.num_agents - 1], device=harness.device)
-        alone = harness.scores(player, side, seen.map(itemgetter((slice(None), who))), who)
-        harness.require(torch.allclose(scores[:, who], alone, rtol=1e-4, atol=1e-4), "scores gave the last agent other "
-                      "values when it was asked alone: who says whose rows are there")
+        agent_ids = torch.tensor([spec.num_agents - 1], device=harness.device)
+        alone = harness.scores(player, side, seen.map(itemgetter((slice(None), agent_ids))), agent_ids)
+        same = torch.allclose(scores[:, agent_ids], alone, rtol=1e-4, atol=1e-4)
+        harness.require(same, "scores gave the last agent other values when it was asked alone: agent_ids says whose "
+                              "rows are there")
 
 
 def _check_idle(harness: AgentHarness, lived: Trajectory) -> None:
@@ -191,7 +192,7 @@ def _check_copies(harness: AgentHarness, trained: Player, lived: Trajectory) -> 
 
 
 def _check_gone(harness: AgentHarness) -> None:
-    """Whatever they do and earn who have gone, others go on as if they had not; at first nobody is there."""
+    """What agents that have left do and earn changes nothing for others; at first no agent is there."""
     lived = harness.trajectory(_MORE, empty=True)
     one, other = harness.make(), harness.make()
     found = difference(harness.play(one, lived).actions, harness.play(other, lived, _made_up).actions)
@@ -204,7 +205,7 @@ def _check_gone(harness: AgentHarness) -> None:
 
 
 def _made_up(step: Transition) -> Transition:
-    """The same step, but that they who have gone did nothing and earned much."""
+    """The same step, but agents that have left did nothing and earned much."""
     return replace(step, action=torch.where(step.valid, step.action, 0),
                    reward=torch.where(step.valid, step.reward, 10.0),
                    response=torch.where(step.valid, step.response, 1.0))

@@ -1,4 +1,4 @@
-"""An agent under observation: whatever it gives is looked at, and what is wrong is said in one line."""
+"""Runs an agent and checks all that it returns. What is wrong is reported in one line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from interplay.envs.graphs import NotCapturable
 from interplay.envs.types import Observation, Side, SideSpec, TensorRecord, Transition
 
 CPU, META = torch.device("cpu"), torch.device("meta")
-"""The device of most checks, and one whose tensors have no values, so that whatever reads one raises."""
+"""The device of most checks, and one whose tensors have no values: code that reads one raises."""
 
 SLATE_SIZE = 2
 """Slots that a platform fills."""
@@ -34,7 +34,7 @@ _TOUCHED = ("on the meta device, whose tensors have no values: make tensors in b
 
 
 class AgentError(AssertionError):
-    """An agent that breaks the contract, said in one line: the thing, the value and the mend."""
+    """An agent that breaks the contract, said in one line: the thing, the value and the fix."""
 
 
 class Played(NamedTuple):
@@ -58,7 +58,7 @@ class AgentHarness:
         case: what the sides are like, in words.
         specs: the sides; an ``Agent`` plays the only one.
         total_steps: of training, for schedules.
-        device: where the agents live. Nobody can look at values on the meta device.
+        device: where the agents live. The meta device has no values.
     """
 
     kind: type[Player]
@@ -98,11 +98,11 @@ class AgentHarness:
         self._check_action(call, action, seen.mask)
         return action
 
-    def scores(self, player: Player, side: Side, seen: Observation, who: Tensor | None = None) -> Tensor:
+    def scores(self, player: Player, side: Side, seen: Observation, agent_ids: Tensor | None = None) -> Tensor:
         """Its scores, ``[B, N, A]``."""
         call = f"scores on {len(seen.mask)} worlds"
         with self._watching(call, seen):
-            scores = player.scores_as(side, seen, who)
+            scores = player.scores_as(side, seen, agent_ids)
         self.require(scores.shape == seen.mask.shape, f"{call} gave shape {list(scores.shape)}, must give [B, N, A] = "
                                                       f"{list(seen.mask.shape)}")
         return scores
@@ -159,15 +159,15 @@ class AgentHarness:
 
     def play(self, player: Player, trajectory: Trajectory,
              change: Callable[[Transition], Transition] | None = None) -> Played:
-        """Act and learn through ``trajectory``, of which the agent is told what ``change`` makes of it."""
+        """Act and learn through ``trajectory``, and the agent learns from what ``change`` makes of it."""
         played = Played({}, {})
         for number, moment in enumerate(trajectory):
             done = {side: self.act(player, side, step.observation, True) for side, step in moment.items()}
-            told = {side: _told(side, step, done[side]) for side, step in moment.items()}
+            transitions = {side: _transition_of(side, step, done[side]) for side, step in moment.items()}
             if change is not None:
-                told = {side: change(step) for side, step in told.items()}
+                transitions = {side: change(step) for side, step in transitions.items()}
             played.actions[f"act in step {number}"] = done
-            played.metrics[f"learn in step {number}"] = self.learn(player, told)
+            played.metrics[f"learn in step {number}"] = self.learn(player, transitions)
         played.actions.update(self._acted_in_the_end(player, trajectory))
         return played
 
@@ -187,7 +187,7 @@ class AgentHarness:
             moment = worlds[0]
             done = {side: self._acted(player, side, step.observation) for side, step in moment.items()}
             put((moment, done))
-            return player.learn_from({side: _told(side, step, done[side]) for side, step in moment.items()})
+            return player.learn_from({side: _transition_of(side, step, done[side]) for side, step in moment.items()})
 
         captured, actions = Captured([player], self.device, lambda: worlds, put), {}
         for number, moment in enumerate(trajectory):
@@ -247,7 +247,7 @@ def moved(lived: Trajectory, device: torch.device) -> Trajectory:
     return [{side: step.map(lambda x: x.to(device)) for side, step in moment.items()} for moment in lived]
 
 
-def _told(side: Side, step: Transition, done: Tensor) -> Transition:
+def _transition_of(side: Side, step: Transition, done: Tensor) -> Transition:
     """The step with what was done in it; users take what a platform put into the first slot."""
     return replace(step, slate=done, action=done[..., 0]) if side == "platform" else replace(step, action=done)
 
@@ -269,8 +269,8 @@ def difference(one: Any, other: Any, path: str = "") -> str:
 
 
 def _generators() -> dict[str, Any]:
-    """State of the generators that nobody may touch."""
-    numpys = np.random.get_state(legacy=False)["state"]  # noqa: NPY002  # looked at, so that nobody uses it
+    """State of the generators that no code may touch."""
+    numpys = np.random.get_state(legacy=False)["state"]  # noqa: NPY002  # read to see that no code uses it
     return {"torch": torch.get_rng_state().numpy().tobytes(), "numpy": (numpys["key"].tobytes(), numpys["pos"]),
             "random": random.getstate()}
 

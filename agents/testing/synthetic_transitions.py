@@ -60,7 +60,7 @@ def trajectory(specs: Mapping[Side, SideSpec], num_steps: int, expected: bool, e
         specs: the sides.
         num_steps: how many.
         expected: whether ``expected`` is seen.
-        empty: whether nobody is there in the first episode.
+        empty: whether no agent is there in the first episode.
     """
     sides = {side: _steps(spec, num_steps, torch.Generator().manual_seed(number), expected, empty)
              for number, (side, spec) in enumerate(specs.items())}
@@ -92,7 +92,7 @@ def _steps(spec: SideSpec, num_steps: int, generator: torch.Generator, expected:
     for t in range(num_steps):
         after = _observation(spec, _NUM_WORLDS, generator, expected)
         ends, cut = there & (torch.rand(shape, generator=generator) < _ENDS), t % _EPISODE == _EPISODE - 1
-        # A response lies in [0, 1] for users, whatever a reward blends or charges.
+        # A response lies in [0, 1] for users, before a reward blends or charges.
         reward, response = 2.0 * torch.rand(shape, generator=generator) - 1.0, torch.rand(shape, generator=generator)
         steps.append(Transition(seen, torch.zeros(shape, dtype=torch.int64), reward, after, response, ends,
                                 torch.full(shape, cut), there))

@@ -30,7 +30,7 @@ def implements(formula: Formula) -> Callable[[Response], Response]:
 
 
 class Behaviour(ABC):
-    """Decides who lives in a world, and how likely a user is to respond to an item.
+    """Decides which users and items a world has, and how likely a user is to respond to an item.
 
     Must be overridden: ``populate`` and ``response``. May be overridden: ``candidates``, and ``has_targets`` with
     ``targets``. The market owns all the rest: state, noise, slates, rewards.
@@ -82,7 +82,8 @@ class Behaviour(ABC):
                 bias: Tensor) -> Targets[Tensor]:
         """What users' choices were worth, as targets of learning; asked only of a behaviour that ``has_targets``.
 
-        Nobody plays by them: states, metrics and evaluations go by responses. No check may read a value here.
+        The market is not played by them: states, metrics and evaluations go by responses. No check may read a value
+        here.
 
         Args:
             items: int64 ``[B, U]``, the item that each user took.

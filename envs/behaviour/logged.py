@@ -46,7 +46,7 @@ class Tables(NamedTuple):
         user_factor, item_factor: float32 ``[F, U, D + 1]`` and ``[F, I, D + 1]``; a pair's product is the model's
             guess, that of fold ``(user + item) % F`` where there are several models.
         weight: float32 ``[P]``, of the pairs in targets of learning; ones where those do not ask for weights.
-        certain: float32 ``[]``, the weight of what is known whatever the log says: a skip.
+        certain: float32 ``[]``, the weight of what is always known: a skip.
     """
 
     population: Population
@@ -83,7 +83,7 @@ class LoggedBehaviour(Behaviour):
         missing: what a pair without an answer is worth. ``"mask"`` = nothing, and it is never offered: users
             choose among what the log has of them. ``"zero"`` = nothing, though it may be offered. ``"impute"``
             = what a low-rank model of ``train`` predicts.
-        targets: what learners are told that choices were worth (``envs/targets.py``); the market itself is played
+        targets: what learners learn that choices were worth (``envs/targets.py``); the market itself is played
             by responses. ``"actual"`` = the response. ``"replay"`` = the response, and nothing at all of pairs without
             an answer. ``"ips"`` = the same, weighted by inverse propensities of having one; their mean over the log's
             pairs is made 1, for a common scale would only change the step. ``"imputed"`` = what the model predicts
@@ -123,7 +123,7 @@ class LoggedBehaviour(Behaviour):
         self._set_answers(answers, population, *_guess_tables(guesses))
 
     def answering(self, answers: InteractionLog) -> LoggedBehaviour:
-        """The same people, known the same way, who now answer from another part of the log, and teach nobody."""
+        """The same population, which now answers from another part of the log; learners get no targets from them."""
         other = copy.copy(self)
         other.targets_of, other.weights = "actual", None
         old = self._tables
@@ -161,7 +161,7 @@ class LoggedBehaviour(Behaviour):
 
     @property
     def has_targets(self) -> bool:
-        """Whether learners are told anything but responses."""
+        """Whether learners get other targets than responses."""
         return self.targets_of != "actual"
 
     def targets(self, items: Tensor, took: Tensor, response: Tensor, shift: Tensor, bias: Tensor) -> Targets[Tensor]:
@@ -197,7 +197,7 @@ class LoggedBehaviour(Behaviour):
     def _folds(self, size: int, clip: float, seed: int) -> list[Factors]:
         """Models of which each has not seen the pairs of its fold.
 
-        A guess that knows whether its pair was logged is corrected by too little, whatever the propensities. And what
+        A guess that knows whether its pair was logged is corrected by too little, for any propensities. And what
         is fitted with weights has less to be corrected.
         """
         log = self._train

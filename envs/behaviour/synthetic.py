@@ -47,7 +47,7 @@ class SyntheticBehaviour(Behaviour):
         self._population = population
 
     def populate(self, key: Tensor) -> Population:
-        """Whoever ``population`` gives for these worlds."""
+        """The population of these worlds."""
         return self._population(key)
 
     @property
@@ -94,7 +94,7 @@ class GivenPopulation:
 
 
 class TownPopulation:
-    """People drawn anew in each world: every topic has a centre, users and items gather round the centres.
+    """People drawn for each world: every topic has a centre, users and items gather round the centres.
 
     A user's segment is the topic that drew it (modulo C). An item's topic mix leans to its own topic. Sweet
     items (mood_effect below 0) have more appeal, so that what pleases now is what spoils the mood.

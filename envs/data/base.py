@@ -22,7 +22,7 @@ class DataSet(ABC):
     name: ClassVar[str]
 
     source: ClassVar[str] = ""
-    """Who published it and where, with the paper to cite."""
+    """The publisher, the place and the paper to cite."""
 
     licence: ClassVar[str] = ""
     """What its terms allow, in a few words; read them before you pass it on or use it for money."""

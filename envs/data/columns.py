@@ -123,7 +123,7 @@ def read_split(column: pl.Series, source: str) -> NDArray[np.bool_]:
     is_text = isinstance(column.dtype, (pl.String, pl.Categorical, pl.Enum))
     word = column.cast(pl.String) if is_text else pl.repeat(None, len(column), dtype=pl.String, eager=True)
     known = word.is_in(["train", "test"]).fill_null(value=False)
-    refuse(~known, column, "where the split is told: write train or test", source)
+    refuse(~known, column, "where the split is given: write train or test", source)
     return (word == "test").to_numpy()
 
 

@@ -30,9 +30,9 @@ class Download:
     url: str | None = None
     """Of the archive; None = there is none to get automatically."""
     known_hash: str | None = None
-    """``"sha256:..."`` or ``"md5:..."`` of the archive; None = nobody who could be trusted states one."""
+    """``"sha256:..."`` or ``"md5:..."`` of the archive; None = no trusted source states one."""
     files: str = ""
-    """What has to be in the folder, for those who put it there by hand."""
+    """What has to be in the folder, for users that put it there by hand."""
 
     @property
     def archive(self) -> str:
@@ -51,7 +51,7 @@ def obtain(name: str, download: Download, data_dir: Path | None = None, *, fetch
         download: what to get.
         data_dir: folder that already holds data sets; None = the cache alone.
         fetcher: does the download; None = pooch.
-        say: is told what was downloaded.
+        say: gets a line on what was downloaded.
 
     Raises:
         InterplayError: it is nowhere and cannot be downloaded (which file to put where is said), or is damaged.
@@ -96,7 +96,7 @@ def _pooch(url: str, known_hash: str | None, path: Path) -> None:
         import pooch
     except ImportError as error:
         raise InterplayError("downloads need the package pooch: install it, or get the file by hand") from error
-    pooch.get_logger().setLevel("WARNING")  # what was downloaded is told by obtain
+    pooch.get_logger().setLevel("WARNING")  # obtain says what was downloaded
     pooch.retrieve(url, known_hash, fname=path.name, path=path.parent, progressbar=True)
 
 
@@ -141,7 +141,7 @@ def _unpack(archive: Path, into: Path, folder: str) -> Path:
 
 
 def _extract(archive: Path, into: Path) -> None:
-    """Neither kind writes outside ``into``, whatever the archive says."""
+    """Neither kind writes outside ``into``, even if the archive asks for it."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as packed:
             packed.extractall(into)

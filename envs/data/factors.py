@@ -23,8 +23,8 @@ class Factors(NamedTuple):
 
     Attributes:
         mean: of the training rewards, weighted as the fit was.
-        user_bias, item_bias: float64 ``[U]`` and ``[I]``; 0 for who was never seen.
-        user_vector, item_vector: float64 ``[U, D]`` and ``[I, D]``; 0 for who was never seen.
+        user_bias, item_bias: float64 ``[U]`` and ``[I]``; 0 for users or items that were never seen.
+        user_vector, item_vector: float64 ``[U, D]`` and ``[I, D]``; 0 for users or items that were never seen.
     """
 
     mean: float
@@ -82,7 +82,7 @@ def fit_factors(log: InteractionLog, size: int = 16, ridge: float = 0.33, iterat
 
 
 def _self_normalised(weight: Floats, count: int) -> Floats:
-    """Weights whose mean is 1, so that a ridge means the same whatever their scale."""
+    """Weights whose mean is 1, so that a ridge means the same on every scale."""
     if weight.shape != (count,):
         raise InterplayError(f"weight has shape {weight.shape} where the log has {count} rows: give one for each row")
     wrong = weight[~(np.isfinite(weight) & (weight >= 0.0))]

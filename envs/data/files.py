@@ -104,7 +104,7 @@ def unreadable(path: Path, error: Exception) -> InterplayError:
 
 def category_features(path: Path, id_column: str, columns: Sequence[str], ids: Sequence[int | str]) -> \
         NDArray[np.float32]:
-    """Those of ``columns`` that a CSV has, as categories whatever they hold: float32 ``[N, F]``.
+    """Those of ``columns`` that a CSV has, as categories, numbers too: float32 ``[N, F]``.
 
     Codes are categories, even if they are written as numbers, and so is a code for what is not known.
     """

@@ -54,6 +54,6 @@ def _names(path: Path, log: InteractionLog) -> tuple[str, ...]:
     names = {row[0]: row[1] for row in fields if len(row) > 1}
     for number in log.item_ids:
         if str(number) not in names:
-            raise InterplayError(f"{path}: has no artist {number}, whom user_artists.dat has: get both files from one "
+            raise InterplayError(f"{path}: has no artist {number}, that user_artists.dat has: get both files from one "
                                  "place")
     return tuple(names[str(number)] for number in log.item_ids)

@@ -1,4 +1,4 @@
-"""Logs of interactions: who responded how to what. Checked when they are made, never changed afterwards."""
+"""Logs of interactions: users, items and responses. Checked when they are made, never changed afterwards."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class LogSummary:
         ids: how the ids were numbered.
         time_range: first and last time in unix seconds, None without times.
         untimed: rows whose time is not known, where others' are.
-        features: how many there are of users and items, and who has none.
+        features: how many there are of users and items, and how many have none.
     """
 
     rows_read: int

@@ -23,7 +23,7 @@ _URL = "https://files.grouplens.org/datasets/movielens/"
 class MovieLens1M(DataSet):
     """The folder with ``ratings.dat``, or that file: 1M (latin-1, with ``users.dat``) or 10M (UTF-8, without).
 
-    Of the films in ``movies.dat``, those that nobody rated are left out; film numbers have gaps.
+    Of the films in ``movies.dat``, those without a rating are left out; film numbers have gaps.
     """
 
     name: ClassVar[str] = "movielens-1m"

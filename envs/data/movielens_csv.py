@@ -24,7 +24,7 @@ _URL = "https://files.grouplens.org/datasets/movielens/"
 class MovieLensCSV(DataSet):
     """The folder with ``ratings.csv``, or that file, if its columns are those of MovieLens.
 
-    Films that nobody rated are left out.
+    Films without a rating are left out.
     """
 
     name: ClassVar[str] = "movielens-csv"

@@ -35,7 +35,7 @@ class OpenBanditLog:
 
     Attributes:
         campaign: all, men or women.
-        policy: who wrote the log: random (uniform) or bts (Bernoulli Thompson sampling).
+        policy: the policy that wrote the log: random (uniform) or bts (Bernoulli Thompson sampling).
         context: float64 ``[N, F]``: a column of 0 and 1 for each value of each (hashed) user feature, and the user's
             past clicks on each of the ``A`` items.
         context_names: their ``F`` names.
@@ -65,7 +65,7 @@ class OpenBanditLog:
 
 
 class OpenBandit(DataSet):
-    """Recognised, so that whoever gives it as a market's log is told what it is for."""
+    """Recognised, so that a market's log of this kind gets an error that says what it is for."""
 
     name: ClassVar[str] = "open-bandit"
     source: ClassVar[str] = "ZOZO, Inc.; Saito et al., 'Open Bandit Dataset and Pipeline', arXiv:2008.07146; zr-obp"

@@ -85,7 +85,7 @@ def _market_vectors(vectors: Vectors) -> tuple[NDArray[np.float64], NDArray[np.f
     """Tastes of length 1 and item vectors whose product ranks items, for each user, exactly as the model does.
 
     An item's bias is its last coordinate and meets a constant on the users' side, as large as a typical taste;
-    a user's bias moves no ranking and is left out. So who was never seen ranks by bias alone, and an item that
+    a user's bias moves no ranking and is left out. So a user that was never seen ranks by bias alone, and an item that
     was never seen is the zero vector, where the model knows nothing else of them. Item vectors have one common scale,
     at which 99% of their numbers lie in [-1, 1].
 

@@ -51,7 +51,7 @@ class Preparation:
             if value not in get_args(known):
                 raise InterplayError(f"{name}={value!r} is not known: choose from {', '.join(get_args(known))}")
         if self.k_core < 0:
-            raise InterplayError(f"k_core={self.k_core} must be at least 0; 0 keeps everybody")
+            raise InterplayError(f"k_core={self.k_core} must be at least 0; 0 keeps all")
         if self.clip is not None and not -np.inf < self.clip[0] < self.clip[1] < np.inf:
             raise InterplayError(f"clip={self.clip} must be a lowest reward and a higher one, both finite")
         if self.implicit_above is not None and not np.isfinite(self.implicit_above):
@@ -185,7 +185,7 @@ def _distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _only(log: InteractionLog, users: NDArray[np.bool_], items: NDArray[np.bool_]) -> InteractionLog:
-    """The log without the users and items where these bools ``[U]`` and ``[I]`` are False, who have no rows."""
+    """The log without the users and items where these bools ``[U]`` and ``[I]`` are False. They have no rows."""
     def rows_of(table: NDArray[np.float32] | None, kept: NDArray[np.bool_]) -> NDArray[np.float32] | None:
         return None if table is None else table[kept]
 

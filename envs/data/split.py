@@ -52,9 +52,9 @@ def split_log(log: InteractionLog, held_out: float = 0.2, how: How = "random",
     train, test = ~held, _own_rows(log) if how == "own" else held
     if not train.any() or not test.any():
         empty = "held-out" if train.any() else "training"
-        mend = "take another split" if how == "own" else "change held_out or give a longer log"
+        fix = "take another split" if how == "own" else "change held_out or give a longer log"
         raise InterplayError(f"held_out={held_out} of {len(log)} rows, how={how!r}, leaves the {empty} part "
-                             f"empty: {mend}")
+                             f"empty: {fix}")
     part = log.take(train, "in held-out pairs")
     return _before(part, log, test) if how == "global-time" else part, log.take(test, "for training")
 

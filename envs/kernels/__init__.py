@@ -38,7 +38,7 @@ _SMALL = 1 << 12  # numbers below which a second thread costs more than it bring
 
 @cache
 def available() -> bool:
-    """Whether numba is installed, and nobody has switched kernels off."""
+    """Whether numba is installed, and kernels are not switched off."""
     return os.environ.get("INTERPLAY_KERNELS", "1") != "0" and importlib.util.find_spec("numba") is not None
 
 
@@ -170,5 +170,5 @@ def numbers(config: Any, **more: float | bool) -> NDArray[np.void]:
 
 
 def _steps(step: Tensor | int) -> NDArray[Any]:
-    """The low 32 bits of steps' numbers, always as an array, for each kind that a loop gets is compiled anew."""
+    """The low 32 bits of steps' numbers, always as an array: a loop is compiled once for each kind of argument."""
     return np.array([step]).astype(np.int32) if isinstance(step, int) else step.contiguous().numpy()

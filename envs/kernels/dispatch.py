@@ -63,7 +63,7 @@ def respond(constants: MarketConstants, state: State, action: Tensor,
 
     Returns:
         What they did, with responses by the preference formula; these are not filled in where a market has another.
-        And world and number of each user of whom one rounding or another decides; about one of 100,000.
+        And world and number of each user whose response depends on rounding; about one of 100,000.
     """
     wanted = _array(action)
     position, item, response = np.empty_like(wanted), np.empty_like(wanted), np.empty(wanted.shape, np.float32)
@@ -78,7 +78,7 @@ def respond(constants: MarketConstants, state: State, action: Tensor,
 
 
 def update_users(constants: MarketConstants, state: State, choice: UserOutcome) -> State:
-    """Satiation, mood, taste, who leaves and returns, and what users remember."""
+    """Satiation, mood, taste, users that leave and return, and what users remember."""
     c = constants.config
     old = state.arrays("mood", "satiation", "active", "taken", "responses")
     new = dict(zip(("mood", "satiation", "active", "taken", "responses"), map(np.empty_like, old), strict=True))
@@ -98,7 +98,7 @@ def update_users(constants: MarketConstants, state: State, choice: UserOutcome) 
 
 def update_items(constants: MarketConstants, state: State, after: State, choice: UserOutcome, action: Tensor,
                  heard: Tensor | None) -> tuple[State, ItemOutcome]:
-    """Responses reach the items: budgets, deaths, wear-out, popularity; and whom items court users with next.
+    """Responses reach the items: budgets, deaths, wear-out, popularity; and the segments that items target next.
 
     Args:
         constants: the market's.
@@ -140,7 +140,7 @@ def _scale(taste: NDArray[np.float32], squares: NDArray[np.float32]) -> None:
 def _shaking(constants: MarketConstants, state: State) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The noise of drifts, as ``noise.polar`` gives it.
 
-    One small world gets that of many steps at once, which takes hardly longer than that of one. Whatever follows from
+    One small world gets that of many steps at once, which takes hardly longer than that of one. What follows from
     the state, by any actions, has the same noise.
     """
     c, (time,) = constants.config, state.arrays("time")
@@ -285,7 +285,7 @@ def _read(constants: MarketConstants, state: State, count: int, module: str, loo
 
 
 def _array(table: Tensor | NDArray[Any]) -> NDArray[Any]:
-    """Always in the same layout, for each that a loop gets is compiled anew."""
+    """Always in the same layout: a loop is compiled once for each layout."""
     return np.ascontiguousarray(table) if isinstance(table, np.ndarray) else table.contiguous().numpy()
 
 

@@ -1,6 +1,6 @@
-"""Who comes first to each of many users side by side: scores, noise and order, as numba compiles them.
+"""The first arrivals at many users side by side: scores, noise and order, as numba compiles them.
 
-A pass over a row is a function of its own: so few arrays meet in it that the compiler can tell that none is another.
+A pass over a row is a function of its own: it has so few arrays that the compiler can see that they are distinct.
 It gets tables and the row's number: to make an array of a row takes longer than a pass over a hundred users.
 """
 
@@ -121,7 +121,7 @@ def _let_in_four(arrival: NDArray[np.int32], earliest: NDArray[np.int32], k: int
 @routine
 def race(first: Any, second: Any, start: Any, low: Any, level: Any, weight: Any, total: Any, arrival: Any,
          earliest: Any) -> None:
-    """Who comes first to each user, if the time each takes is exponential: those ``earliest [W, N]``, ascending.
+    """The candidates that arrive first at each user, if times are exponential: those ``earliest [W, N]``, ascending.
 
     That is the order of score + Gumbel noise, which is minus the logarithm of the time, but takes one logarithm in
     place of two. Scores become weights, which are summed up in ``total``.

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import threading
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
@@ -21,7 +24,7 @@ from interplay.envs.kernels import leave_behind
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 USERS = 64
-"""Users whom a thread serves at a time."""
+"""Users that a thread serves at a time."""
 
 _set = threading.local()
 _MOST_THREADS: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # it is made when numba starts
@@ -43,17 +46,32 @@ def _start_threads() -> None:
 _start_threads()
 
 
+@cache
+def version(folder: Path = Path(__file__).parent) -> str:
+    """A hash of all sources of a folder."""
+    sources = sorted(folder.glob("*.py"))
+    return hashlib.sha256(b"".join(map(Path.read_bytes, sources))).hexdigest()[:8]
+
+
+def _kept(function: Function, **options: Any) -> Function:
+    """Compiled, and kept on disk under a name that changes with any source here.
+
+    Numba itself compares only the file of the function, not those of the functions that it calls.
+    """
+    function.__qualname__ += f"_{version()}"
+    compiled: Function = numba.njit(function, cache=True, error_model="numpy", **options)
+    return compiled
+
+
 def loop(function: Function) -> Function:
     """For what Python calls: on all threads, and kept on disk once it is compiled."""
     # Without checks for a division by zero, so that loops that divide become vector instructions.
-    compiled: Function = numba.njit(function, parallel=True, cache=True, error_model="numpy")
-    return compiled
+    return _kept(function, parallel=True)
 
 
 def whole(function: Function) -> Function:
     """For what Python calls, on one thread: several loops in one call. It is kept on disk, too."""
-    compiled: Function = numba.njit(function, cache=True, error_model="numpy")
-    return compiled
+    return _kept(function)
 
 
 def serial(function: Function) -> Function:
@@ -64,7 +82,7 @@ def serial(function: Function) -> Function:
 
 
 def inlined(function: Function) -> Function:
-    """For formulas: their lines become lines of whoever calls them."""
+    """For formulas: their lines become lines of the caller."""
     compiled: Function = numba.njit(function, inline="always", error_model="numpy")
     return compiled
 

@@ -28,7 +28,7 @@ _MULTIPLIER_2 = tl.constexpr(hashing.MULTIPLIER_2 + (1 << 32))
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """For what a GPU runs. No kernel is compiled anew for the values that vary from step to step."""
+    """For what a GPU runs. No kernel is compiled again for values that vary from step to step."""
     return triton.jit(function, do_not_specialize=("counter", "stream", "offset"))
 
 

@@ -37,7 +37,7 @@ def _first_place(values: NDArray[np.float32], wanted: Any) -> Any:
 def _take_highest(values: NDArray[np.float32], top: NDArray[np.float32], place: NDArray[np.int64]) -> None:
     """The highest, descending, and where they are, the first of equals first; they become -inf in ``values``.
 
-    Looking for each anew takes less time than inserting into the highest so far, whose every branch is a surprise.
+    Searching again for each takes less time than inserting into the highest so far, whose branches are unpredictable.
     """
     for k in range(len(top)):
         top[k] = highest_of(values)

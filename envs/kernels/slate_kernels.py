@@ -1,6 +1,6 @@
 """The loops that draw slates, as numba compiles them: many users side by side, as vector instructions would have it.
 
-A pass over a row is a function of its own: so few arrays meet in it that the compiler can tell that none is another.
+A pass over a row is a function of its own: it has so few arrays that the compiler can see that they are distinct.
 """
 
 from __future__ import annotations
@@ -148,10 +148,10 @@ def _offer(ids: NDArray[np.int64], alive: NDArray[np.bool_], log_factor: NDArray
 
 
 @finite
-def _column(who: NDArray[np.int64], taste: NDArray[np.float32], d: int, scale: np.float32, column: NDArray[np.float32],
-            squares: NDArray[np.float32]) -> None:
-    for n in range(np.uint64(len(who))):
-        column[n] = taste[np.uint64(who[n]), np.uint64(d)] * scale
+def _column(users: NDArray[np.int64], taste: NDArray[np.float32], d: int, scale: np.float32,
+            column: NDArray[np.float32], squares: NDArray[np.float32]) -> None:
+    for n in range(np.uint64(len(users))):
+        column[n] = taste[np.uint64(users[n]), np.uint64(d)] * scale
         squares[n] += column[n] * column[n]
 
 
@@ -162,19 +162,19 @@ def _reach(longest: np.float32, largest: np.float32, reach: NDArray[np.float32])
 
 
 @routine
-def _ready(who: NDArray[np.int64], taste: NDArray[np.float32], temperature: np.float32, longest: Any, largest: Any,
+def _ready(users: NDArray[np.int64], taste: NDArray[np.float32], temperature: np.float32, longest: Any, largest: Any,
            columns: NDArray[np.float32], reach: NDArray[np.float32]) -> None:
     """Tastes of the chunk's users, by temperature, as columns; how far from 0 their scores can be."""
     reach[:] = np.float32(0.0)
     for d in range(taste.shape[1]):
-        _column(who, taste, d, np.float32(1.0) / temperature, columns[d], reach)
+        _column(users, taste, d, np.float32(1.0) / temperature, columns[d], reach)
     _reach(longest, largest, reach)
 
 
 @routine
 def _mark_near(earlier: NDArray[np.int32], later: NDArray[np.int32], low: Any, margin: NDArray[np.float32],
                near: NDArray[np.bool_]) -> None:
-    """Mark users of whom two candidates come at times too near to tell by their bits."""
+    """Mark users with two candidates whose times are too near to order by their bits."""
     for n in range(np.int32(len(near))):
         near[n] |= np.float32(np.int32(later[n] - earlier[n]) - low) * np.float32(2.0**-24) < margin[n]
 
@@ -190,22 +190,22 @@ def _take_out(weight: NDArray[np.float32], place: NDArray[np.int32], chosen: NDA
 
 
 @routine
-def _count_anew(weight: NDArray[np.float32], place: NDArray[np.int32], slots: int, total: NDArray[np.float64],
+def _recount(weight: NDArray[np.float32], place: NDArray[np.int32], slots: int, total: NDArray[np.float64],
                 left: NDArray[np.float64]) -> None:
-    """What is left, where next to nothing is, so that the difference of two sums does not tell how little."""
+    """What is left, where next to nothing is, where the difference of two sums would lose precision."""
     for n in range(len(left)):
         if left[n] <= total[n] * 1e-8:
             left[n] = _rest(weight, n, place[:, n], slots)
 
 
 @routine
-def _hand_over(who: NDArray[np.int64], place: NDArray[np.int32], ids: NDArray[np.int64], shown: int,
+def _hand_over(users: NDArray[np.int64], place: NDArray[np.int32], ids: NDArray[np.int64], shown: int,
                unsure: NDArray[np.bool_], items: NDArray[np.int64], valid: NDArray[np.bool_],
                close: NDArray[np.bool_]) -> int:
     """Slates, from columns to the rows of their users; how many are close calls."""
     calls = 0
-    for n in range(np.uint64(len(who))):
-        user = np.uint64(who[n])
+    for n in range(np.uint64(len(users))):
+        user = np.uint64(users[n])
         for k in range(np.uint64(items.shape[1])):
             items[user, k], valid[user, k] = ids[np.uint64(place[k, n])], k < shown
         close[user] = unsure[n]
@@ -214,18 +214,18 @@ def _hand_over(who: NDArray[np.int64], place: NDArray[np.int32], ids: NDArray[np
 
 
 @routine
-def _scatter(values: NDArray[np.float32], who: NDArray[np.int64], out: NDArray[np.float32]) -> None:
-    for n in range(np.uint64(len(who))):
-        out[np.uint64(who[n])] = values[n]
+def _scatter(values: NDArray[np.float32], users: NDArray[np.int64], out: NDArray[np.float32]) -> None:
+    for n in range(np.uint64(len(users))):
+        out[np.uint64(users[n])] = values[n]
 
 
 @routine
-def _serve(first: Any, second: Any, who: NDArray[np.int64], taste: NDArray[np.float32], some: NDArray[np.float32],
+def _serve(first: Any, second: Any, users: NDArray[np.int64], taste: NDArray[np.float32], some: NDArray[np.float32],
            ids: NDArray[np.int64], offset: NDArray[np.float32], shown: int, low: Any, temperature: np.float32,
            items: NDArray[np.int64], valid: NDArray[np.bool_], log_propensity: NDArray[np.float32],
            close: NDArray[np.bool_]) -> int:
-    """Slates of the users ``who``, who all have the same candidates, side by side; how many are close calls."""
-    count, size, lanes, slots = some.shape[1], len(some), len(who), items.shape[1]
+    """Slates of ``users``, which have the same candidates, side by side; how many are close calls."""
+    count, size, lanes, slots = some.shape[1], len(some), len(users), items.shape[1]
     wanted = min(slots + 1, count)  # one more than is shown, to see how narrowly it was left out
     table = np.zeros((_padded(size, TOGETHER), len(offset)), np.float32)
     table[:size, :count] = some
@@ -237,10 +237,10 @@ def _serve(first: Any, second: Any, who: NDArray[np.int64], taste: NDArray[np.fl
     work, earliest = np.empty(lanes, np.int32), np.zeros((wanted, lanes), np.int32)
     chosen, log_chance = np.zeros((slots, lanes), np.float32), np.zeros(lanes, np.float32)
     value, error = np.empty(wanted, np.float64), np.empty(wanted, np.float64)
-    start = (who * count).astype(np.uint32)
+    start = (users * count).astype(np.uint32)
     if shown > 0:
         longest, largest = _furthest(some, offset[:count])
-        _ready(who, taste, temperature, longest, largest, columns, reach)
+        _ready(users, taste, temperature, longest, largest, columns, reach)
         score_all(columns, table, offset, scores)
         level_off(weight, reach, work, highest)
         race(first, second, start, low, highest, weight, total, work, earliest)
@@ -251,16 +251,16 @@ def _serve(first: Any, second: Any, who: NDArray[np.int64], taste: NDArray[np.fl
         _mark_near(earliest[k], earliest[k + 1], low, margin, unsure)
     for n in range(lanes):
         if unsure[n]:
-            unsure[n] = _settle(first, second, start[n], taste[who[n]], temperature, some, offset[:count], shown,
+            unsure[n] = _settle(first, second, start[n], taste[users[n]], temperature, some, offset[:count], shown,
                                 place[:, n], value, error)
     left[:] = total
     for k in range(shown):
         _take_out(weight, place[k], chosen[k], left, unsure)
-    _count_anew(weight, place, slots, total, left)
-    calls = _hand_over(who, place, ids, shown, unsure, items, valid, close)
+    _recount(weight, place, slots, total, left)
+    calls = _hand_over(users, place, ids, shown, unsure, items, valid, close)
     for k in range(shown - 1, -1, -1):
         _add_log_chances(chosen[k], left, log_chance)
-    _scatter(log_chance, who, log_propensity)
+    _scatter(log_chance, users, log_propensity)
     return calls
 
 

@@ -91,7 +91,7 @@ def _count(illegal: NDArray[np.bool_], total: int, counts: NDArray[np.int64]) ->
 
 @routine
 def _end(c: Any, step: Any, old: StateTables, new: StateTables, out: StepTables) -> None:
-    """Who is gone for good, and whether the horizon is reached."""
+    """Which agents are gone for good, and whether the horizon is reached."""
     for world in range(len(step)):
         out.truncated[world] = step[world] + 1 >= c.horizon
         for user in range(old.active.shape[1]):

@@ -51,7 +51,7 @@ def _sum_by_halves(values: NDArray[np.float32]) -> Any:
 def _choose(where: Any, action: NDArray[np.int64], items: NDArray[np.int64], valid: NDArray[np.bool_],
             active: NDArray[np.bool_], position: NDArray[np.int64], item: NDArray[np.int64],
             illegal: NDArray[np.bool_]) -> int:
-    """Actions that the mask forbids become a skip: how many. Without branches, for who does what is a surprise."""
+    """Actions that the mask forbids become a skip: how many. Without branches, since actions are unpredictable."""
     first_world, last_world, begin, end = where
     slots, forbidden = items.shape[2], 0
     for world in range(first_world, last_world):
@@ -185,7 +185,7 @@ def _feel(where: Any, numbers: Any, key: NDArray[np.int32], step: NDArray[np.int
           rows: NDArray[np.float32], item: NDArray[np.int64], response: NDArray[np.float32], mood: NDArray[np.float32],
           satiation: NDArray[np.float32], active: NDArray[np.bool_], new_mood: NDArray[np.float32],
           new_satiation: NDArray[np.float32], new_active: NDArray[np.bool_]) -> None:
-    """Satiation and mood; who leaves and who returns."""
+    """Satiation and mood; users that leave and return."""
     first_world, last_world, begin, end = where
     c, topics, three, zero = numbers[0], np.uint64(satiation.shape[2]), np.uint64(3), np.float32(0.0)
     for world in range(first_world, last_world):
@@ -231,7 +231,7 @@ def update_users(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], 
                  new_squares: NDArray[np.float32], new_mood: NDArray[np.float32], new_satiation: NDArray[np.float32],
                  new_active: NDArray[np.bool_], new_taken: NDArray[np.int64],
                  new_responses: NDArray[np.float32]) -> None:
-    """Satiation, mood, taste with its sum of squares, who leaves and returns, and what users remember."""
+    """Satiation, mood, taste with its sum of squares, users that leave and return, and what users remember."""
     worlds, users, topics = satiation.shape
     for part in prange(parts_of(worlds, users)):
         where = where_of(part, worlds, users)
@@ -284,11 +284,11 @@ def _pay(first_world: int, last_world: int, numbers: Any, rows: NDArray[np.float
 
 
 @exact
-def _court(first_world: int, last_world: int, numbers: Any, segments: int, costs: NDArray[np.float32],
+def _target(first_world: int, last_world: int, numbers: Any, segments: int, costs: NDArray[np.float32],
            cost: NDArray[np.float32], energy: NDArray[np.float32], alive: NDArray[np.bool_], action: NDArray[np.int64],
            new_alive: NDArray[np.bool_], illegal: NDArray[np.bool_], boost_segment: NDArray[np.int64],
            boost_level: NDArray[np.int64]) -> int:
-    """Whom items court next; how many actions were forbidden."""
+    """The segments that items target next; how many actions were forbidden."""
     c, levels, forbidden = numbers[0], len(costs) - 1, 0
     for world in range(first_world, last_world):
         for i in range(np.uint64(action.shape[1])):
@@ -298,7 +298,7 @@ def _court(first_world: int, last_world: int, numbers: Any, segments: int, costs
                 targeted = (wanted - 1) // levels
                 now = wanted - targeted * levels
                 allowed = alive[world, i] and costs[np.uint64(now)] <= spare(c, energy[world, i], cost[world, i])
-            boosts = allowed and now > 0 and new_alive[world, i]  # who has just died courts nobody
+            boosts = allowed and now > 0 and new_alive[world, i]  # an item that has just died targets no segment
             illegal[world, i] = not allowed
             forbidden += not allowed
             boost_segment[world, i], boost_level[world, i] = targeted if boosts else 0, now if boosts else 0
@@ -317,7 +317,7 @@ def _boost(first_world: int, last_world: int, log_factor: NDArray[np.float32], l
 @loop
 def log_boosts(log_factor: NDArray[np.float32], level: NDArray[np.int64], segment: NDArray[np.int64],
                boosts: NDArray[np.float32]) -> None:
-    """The logarithm of each item's boost in the segment that it courts, 0 in others: ``boosts [B, C, I]``."""
+    """The logarithm of each item's boost in the segment that it targets, 0 in others: ``boosts [B, C, I]``."""
     worlds, items = level.shape
     each = max(1, USERS // items)
     for part in prange((worlds + each - 1) // each):
@@ -333,7 +333,7 @@ def update_items(numbers: Any, item: NDArray[np.int64], response: NDArray[np.flo
                  terminated: NDArray[np.bool_], illegal: NDArray[np.bool_], new_energy: NDArray[np.float32],
                  new_alive: NDArray[np.bool_], new_wearout: NDArray[np.float32], new_popularity: NDArray[np.float32],
                  boost_segment: NDArray[np.int64], boost_level: NDArray[np.int64]) -> int:
-    """What responses do to items: clicks, profits, budgets, deaths, wear-out; and whom they court next.
+    """What responses do to items: clicks, profits, budgets, deaths, wear-out; and the segments that they target next.
 
     Unless the formula is known, ``clicks`` and, in ``new_wearout``, clicks by segment are given.
 
@@ -348,6 +348,6 @@ def update_items(numbers: Any, item: NDArray[np.int64], response: NDArray[np.flo
             _hear(begin, end, item, response, segment, new_wearout, clicks)
         _pay(begin, end, numbers, rows, sizes, costs, level, energy, alive, wearout, popularity, clicks, cost, own,
              terminated, new_energy, new_alive, new_wearout, new_popularity)
-        forbidden += _court(begin, end, numbers, segments, costs, cost, energy, alive, action, new_alive, illegal,
+        forbidden += _target(begin, end, numbers, segments, costs, cost, energy, alive, action, new_alive, illegal,
                             boost_segment, boost_level)
     return forbidden

@@ -34,7 +34,7 @@ class ItemMoves(NamedTuple):
 
 
 class ActiveMechanisms:
-    """Calls the hooks that mechanisms override and joins what they give. Where nobody overrides one, it gives None.
+    """Calls the hooks that mechanisms override and joins what they give; None where no mechanism overrides one.
 
     Args:
         config: of the market.

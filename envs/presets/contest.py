@@ -8,7 +8,7 @@ _SURE = 40.0  # an appeal whose sigmoid is 1 in float32
 
 
 def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
-    """Everybody is alike and always responds."""
+    """All users are alike and always respond."""
     items = config.num_items
     return SyntheticBehaviour(GivenPopulation(
         user_vector=[[1.0]] * config.num_users, segment=[0] * config.num_users, preference_weight=[0.0],
@@ -24,9 +24,9 @@ CONTEST = Preset(
     _behaviour,
     Training(num_worlds=16, episodes=200, eval_worlds=64, discount=0.9, side="items", others="first",
              measure="mean_boost",
-             # Rewards of a step are noisy beside what tells one boost from the next, so that a cell has to average over
-             # much of what it saw: with a power of 0.6 agents chase each other round in cycles. But not over all, since
-             # the boosts of those who explore invite more than is best in the end.
+             # The noise of a step's rewards is large beside the difference of two boosts, so a cell averages over much
+             # of what it saw: with a power of 0.6 agents move in cycles. But not over all: while items explore, higher
+             # boosts pay than pay in the end.
              options={"q-learning": {"learning_rate": 0.0003, "rate_power": 0.8}}).sized_for_gpu(256),
     "four equal items buy attention: each alone gains by it, together they burn most of it",
     ("q-learning", "dqn,sharing=independent", "pqn,sharing=independent", "dqn"), seeds=10)

@@ -1,4 +1,4 @@
-"""`feed`: the town from the side of the platform, which decides what everybody is shown."""
+"""`feed`: the town from the side of the platform, which decides what each user is shown."""
 
 from interplay.envs.presets.base import Preset, Training
 from interplay.envs.presets.town import TOWN

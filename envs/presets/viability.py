@@ -35,6 +35,6 @@ VIABILITY = Preset(
         user_state="budgets", item_state="single"),
     _behaviour,
     Training(num_worlds=64, episodes=100, eval_worlds=16, discount=0.97, options=_OPTIONS).sized_for_gpu(512),
-    "four users, two items with upkeep: whoever is selfish lets an item die that they will miss",
+    "four users, two items with upkeep: selfish users let an item die that they need later",
     ("q-learning", *(f"shared-critic,mixing={mixing}" for mixing in ("none", "vdn", "qmix")), "mappo"),
     seeds=10)

@@ -183,13 +183,13 @@ class _Check:
     def some_users(self) -> None:
         """Hooks that may be asked about some users give their rows."""
         _, state, _ = self.later()
-        who = torch.tensor([3, 1])
+        users = torch.tensor([3, 1])
         for hook, arguments in (("see_users", ()), ("slate_score", (state.slate.items,)),
                                 ("allowed_slots", (state.slate.items,))):
             if _overrides(self.mechanism, hook):
                 call = getattr(self.mechanism, hook)
-                some = call(state.of_users(who), *(table[:, who] for table in arguments))
-                self.require(alike(some, call(state, *arguments)[:, who]), f"{hook} gave users 3 and 1 other rows "
+                some = call(state.of_users(users), *(table[:, users] for table in arguments))
+                self.require(alike(some, call(state, *arguments)[:, users]), f"{hook} gave users 3 and 1 other rows "
                              "when asked about them alone: keep what it needs of others in a table, by update")
 
     def writes_nothing(self) -> None:

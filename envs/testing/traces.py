@@ -106,5 +106,5 @@ def alike(one: Tensor, other: Tensor) -> bool:
 
 def global_state() -> tuple[Any, ...]:
     """State of the generators of Python, NumPy and torch."""
-    name, keys, *rest = np.random.get_state()  # noqa: NPY002  # to see that nobody uses it
+    name, keys, *rest = np.random.get_state()  # noqa: NPY002  # to see that no code uses it
     return random.getstate(), name, np.asarray(keys).tolist(), rest, torch.get_rng_state().tolist()

@@ -100,7 +100,7 @@ def test_the_loss_of_prioritised_replay_is_the_mean_over_the_batch(spec, moved, 
     agent = DQNAgent(spec, Setting(total_steps=10), options)
     weight = torch.tensor([1.0, 0.5, 0.25, 0.25])
     monkeypatch.setattr(agent, "_correction", lambda index, error, valid: weight)
-    monkeypatch.setattr(agent, "_targets", lambda sample, who: torch.full((4, 1), 2.0))
+    monkeypatch.setattr(agent, "_targets", lambda sample, agent_ids: torch.full((4, 1), 2.0))
     fixed(agent, [0.0, 0.0, 0.0], [0.0, 0.0, 0.0])
     monkeypatch.setattr(agent._optimiser, "step", lambda loss, progress: None)
     monkeypatch.setattr("interplay.agents.dqn.follow", lambda target, online, rate: None)

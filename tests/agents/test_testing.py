@@ -155,19 +155,21 @@ def test_acting_changes_nothing(change, words):
 
 
 def rated(change):
-    """An agent with scores that are changed: ``change(scores, who)``."""
-    def scores(self, seen, who=None):
-        table = self.table if who is None else self.table[who]
-        return change(table.expand(seen.mask.shape), who)
+    """An agent with scores that are changed: ``change(scores, agent_ids)``."""
+    def scores(self, seen, agent_ids=None):
+        table = self.table if agent_ids is None else self.table[agent_ids]
+        return change(table.expand(seen.mask.shape), agent_ids)
     return but(scores=scores)
 
 
 @pytest.mark.parametrize(("change", "words"), [
-    (lambda scores, who: -scores, r"act\(explore=False\) did not take the action of the highest score"),
-    (lambda scores, who: scores if who is None else scores + 1.0, "scores gave the last agent other values when"),
-    (lambda scores, who: scores[..., 1:], r"scores on 5 worlds gave shape \[5, 3, 2\], must give .* \[5, 3, 3\]")])
+    (lambda scores, agent_ids: -scores, r"act\(explore=False\) did not take the action of the highest score"),
+    (lambda scores, agent_ids: scores if agent_ids is None else scores + 1.0,
+     "scores gave the last agent other values when"),
+    (lambda scores, agent_ids: scores[..., 1:],
+     r"scores on 5 worlds gave shape \[5, 3, 2\], must give .* \[5, 3, 3\]")])
 def test_scores_are_what_an_agent_acts_by(change, words):
-    check_agent(rated(lambda scores, who: scores))
+    check_agent(rated(lambda scores, agent_ids: scores))
     fails(rated(change), words)
 
 

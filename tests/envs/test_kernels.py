@@ -388,3 +388,18 @@ def test_any_of_is_the_same(shape: tuple[int, ...], offset: int, monkeypatch: py
     place = any_of(*draw)
     assert torch.equal(place, without(monkeypatch, any_of, *draw))
     assert mask.gather(-1, place.unsqueeze(-1)).all()
+
+
+def test_compiled_loops_are_kept_by_a_hash_of_all_sources(tmp_path):
+    """Numba compares only the file of a loop: what it calls in other files would stay as it was compiled."""
+    jit = compiled("jit")
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text("x = 1\n", encoding="utf-8")
+    before = jit.version(tmp_path)
+    jit.version.cache_clear()
+    assert jit.version(tmp_path) == before
+    (tmp_path / "b.py").write_text("x = 2\n", encoding="utf-8")
+    jit.version.cache_clear()
+    assert jit.version(tmp_path) != before
+    for loop in (compiled("noise_kernels").uniform, compiled("step_kernels").play):
+        assert loop.py_func.__qualname__.endswith(f"_{jit.version()}")

@@ -203,7 +203,7 @@ def test_what_is_no_integer_is_named(action: Any) -> None:
     env.reset(seed=0)
     with pytest.raises(InterplayError, match=r"action of item_3 is .*1.*: give one integer"):
         env.step({"item_3": action})
-    with pytest.raises(InterplayError, match=r"'user_99', who does not exist"):
+    with pytest.raises(InterplayError, match=r"'user_99', which does not exist"):
         env.step({"user_99": 0})
 
 
