@@ -22,6 +22,7 @@ from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.checking import as_integer, check_arguments, check_value
 from interplay.envs.config import MarketConfig
 from interplay.envs.constants import TOLERANCE, MarketConstants
+from interplay.envs.indexing import cell_of
 from interplay.envs.kernels import dispatch
 from interplay.envs.mechanisms.base import Outcome, Start
 from interplay.envs.noise import Stream, check_draws, normal, uniform, world_key
@@ -36,12 +37,14 @@ from interplay.envs.observing import (
     side_specs,
     user_mask,
 )
+from interplay.envs.population import Population
 from interplay.envs.responding import responses, state_shift
 from interplay.envs.slates import build_slates, candidates_of, draws_of_slates, filled
 from interplay.envs.targets import Targets
 from interplay.envs.threads import on_own_threads
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec
-from interplay.envs.world import ItemOutcome, Population, Slate, State, Step, UserOutcome, cell_of, normalise
+from interplay.envs.vectors import normalise
+from interplay.envs.world import ItemOutcome, Slate, State, Step, UserOutcome
 
 Actions = Tensor | NDArray[np.int64]
 

@@ -11,12 +11,13 @@ from interplay.envs import kernels
 from interplay.envs.config import MarketConfig
 from interplay.envs.constants import TOLERANCE, MarketConstants
 from interplay.envs.exact_states import exact_state, num_states, state_of
+from interplay.envs.indexing import gather_rows
 from interplay.envs.kernels import dispatch
 from interplay.envs.mechanisms.active import num_levels
 from interplay.envs.responding import response_rate, wearout_of
 from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means
 from interplay.envs.types import FEATURE_BOUND, Observation, Side, SideSpec
-from interplay.envs.world import Slate, State, View, gather_rows
+from interplay.envs.world import Slate, State, View
 
 
 def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from interplay.envs.constants import MarketConstants
+from interplay.envs.indexing import cell_of, gather_rows
 from interplay.envs.noise import Stream, uniform
-from interplay.envs.world import State, cell_of, gather_rows
+from interplay.envs.world import State
 
 
 def response_rate(constants: MarketConstants, state: State, items: Tensor, position: Tensor,

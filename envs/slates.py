@@ -10,11 +10,12 @@ from torch import Tensor
 
 from interplay.envs import kernels
 from interplay.envs.constants import MarketConstants
+from interplay.envs.indexing import gather_rows
 from interplay.envs.kernels import dispatch, top_k
 from interplay.envs.kernels.operators import operator
 from interplay.envs.lists import Lists
 from interplay.envs.noise import Stream, as_gumbel, gumbel, uniform_rows
-from interplay.envs.world import Slate, State, gather_rows
+from interplay.envs.world import Slate, State
 
 _CHUNK = 1 << 22  # scores held at once while users are ranked: 16 MiB of float32, about a CPU's cache
 _CHUNK_ON_GPU = 1 << 27  # where only memory limits them: 512 MiB

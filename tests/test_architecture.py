@@ -183,7 +183,7 @@ TOO_LARGE = {
     # The split of these into mechanisms and kernels is under way.
     "envs/behaviour/logged.py", "envs/behaviour/logged.py:__init__", "envs/kernels/transition_kernels.py",
     "envs/kernels/slate_kernels.py", "envs/kernels/slate_kernels.py:_serve", "envs/market.py", "envs/market_v0.py",
-    "envs/world.py", "experiments/exact/oracles.py"}
+    "experiments/exact/oracles.py"}
 
 
 def _too_large(file, name):

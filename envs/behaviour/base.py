@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Literal, TypeVar, final
 
 from torch import Tensor
 
+from interplay.envs.population import Population
 from interplay.envs.targets import Targets
-from interplay.envs.world import Population, State
+from interplay.envs.world import State
 
 Formula = Literal["preference", "log"]
 """preference = the sigmoid of the article's preference formula plus ``shift``; log = a log's rewards, moved by

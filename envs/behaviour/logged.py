@@ -18,9 +18,10 @@ from interplay.envs.data.features import num_features
 from interplay.envs.data.log import Ids, InteractionLog
 from interplay.envs.data.population import CERTAIN, Vectors, float32, population_of
 from interplay.envs.data.propensity import pair_weights, row_propensity
+from interplay.envs.population import Population
 from interplay.envs.targets import Targets, inverse_propensity
 from interplay.envs.types import InterplayError
-from interplay.envs.world import Population, State
+from interplay.envs.world import State
 
 Missing = Literal["mask", "impute", "zero"]
 TargetsOf = Literal["actual", "replay", "imputed", "ips", "doubly-robust"]

@@ -11,9 +11,11 @@ from torch import Tensor
 from interplay.envs import kernels
 from interplay.envs.behaviour.base import Behaviour, implements
 from interplay.envs.config import MarketConfig
-from interplay.envs.indexing import one_hot
+from interplay.envs.indexing import gather_rows, one_hot
 from interplay.envs.noise import Stream, check_draws, normal, uniform
-from interplay.envs.world import Population, State, gather_rows, normalise
+from interplay.envs.population import Population
+from interplay.envs.vectors import normalise
+from interplay.envs.world import State
 
 
 def preference(weight: Tensor, user: Tensor, item: Tensor, bias: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ from torch import Tensor
 from interplay.envs.config import MarketConfig
 from interplay.envs.data.features import standardised
 from interplay.envs.data.log import InteractionLog
+from interplay.envs.population import Population
 from interplay.envs.types import InterplayError
-from interplay.envs.world import Population
 
 _PRIOR_ROWS = 5.0  # rows at the mean reward that every item's own mean starts from
 CERTAIN = 0.01

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from interplay.envs.constants import MarketConstants
+from interplay.envs.indexing import gather_rows
 from interplay.envs.kernels import compiled, deserved, loops_of
 from interplay.envs.noise import Stream, polar
 from interplay.envs.types import FEATURE_BOUND
-from interplay.envs.world import ItemOutcome, Slate, State, Step, UserOutcome, View, gather_rows
+from interplay.envs.world import ItemOutcome, Slate, State, Step, UserOutcome, View
 
 _NOTHING = np.empty((1, 0, 0), np.float32)
 _STREAMS = int(Stream.RESPONSE), int(Stream.RETURN)

@@ -16,8 +16,10 @@ from torch import Tensor
 
 from interplay.envs import noise
 from interplay.envs.checking import Checked
+from interplay.envs.indexing import gather_rows
+from interplay.envs.population import Population
 from interplay.envs.sizes import MarketSizes
-from interplay.envs.world import Population, State, gather_rows
+from interplay.envs.world import State
 
 _FIRST_STREAM = 1 << 30  # above every ``noise.Stream``
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from interplay.envs.behaviour.synthetic import SyntheticBehaviour
 from interplay.envs.market import Market
-from interplay.envs.world import Population
+from interplay.envs.population import Population
 
 Array = NDArray[np.float64]
 BUDGET_UNIT = 0.05  # of which all budgets in `viability` are multiples

@@ -14,9 +14,10 @@ from scipy.special import logsumexp
 from torch import Tensor
 
 from interplay.envs.constants import MarketConstants
+from interplay.envs.indexing import gather_rows
 from interplay.envs.slates import candidates_of, log_boosts
 from interplay.envs.types import InterplayError
-from interplay.envs.world import Slate, State, gather_rows
+from interplay.envs.world import Slate, State
 from interplay.experiments.offpolicy.estimators import Case
 from interplay.experiments.offpolicy.feedback import Floats, Integers
 

@@ -19,8 +19,8 @@ from interplay.envs.config import MarketConfig
 from interplay.envs.data import InteractionLog, make_log, read_features, read_log, split_log
 from interplay.envs.data.features import MAX_CATEGORIES, make_features, standardised
 from interplay.envs.market import Market
+from interplay.envs.population import Population
 from interplay.envs.types import FEATURE_BOUND, InterplayError
-from interplay.envs.world import Population
 
 MOVIELENS = Path(__file__).parents[2].parent / "shared/data/ml-100k"
 

@@ -15,8 +15,9 @@ from interplay.envs.behaviour.logged import LoggedBehaviour, Missing, logged_mar
 from interplay.envs.config import MarketConfig
 from interplay.envs.data import InteractionLog, fit_factors, make_log, read_log, split_log
 from interplay.envs.market import Market
+from interplay.envs.population import Population
 from interplay.envs.types import InterplayError
-from interplay.envs.world import Population, State
+from interplay.envs.world import State
 
 MOVIELENS = Path(__file__).parents[2].parent / "shared/data/ml-100k"
 
