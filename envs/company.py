@@ -11,8 +11,8 @@ from torch import Tensor
 
 from interplay.envs.checking import check_arguments
 from interplay.envs.market import Market
+from interplay.envs.masks import item_mask
 from interplay.envs.noise import Stream, any_of
-from interplay.envs.observing import item_mask
 from interplay.envs.world import State, Step
 
 Others = Literal["random", "first"]

@@ -21,30 +21,28 @@ from interplay.envs.arguments import as_device, as_worlds, check_tensor
 from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.checking import as_integer, check_arguments, check_value
 from interplay.envs.config import MarketConfig
-from interplay.envs.constants import TOLERANCE, MarketConstants
-from interplay.envs.indexing import cell_of
+from interplay.envs.constants import MarketConstants
+from interplay.envs.item_transition import move_items
 from interplay.envs.kernels import dispatch
-from interplay.envs.mechanisms.base import Outcome, Start
-from interplay.envs.noise import Stream, check_draws, normal, uniform, world_key
+from interplay.envs.mechanisms.base import Start
+from interplay.envs.noise import check_draws, world_key
 from interplay.envs.observing import (
-    boost_mask,
-    item_mask,
     observe_all,
     observe_items,
     observe_platform,
     observe_users,
     platform_spec,
     side_specs,
-    user_mask,
 )
 from interplay.envs.population import Population
-from interplay.envs.responding import responses, state_shift
+from interplay.envs.responding import state_shift
+from interplay.envs.rewards import account, rewarded
 from interplay.envs.slates import build_slates, candidates_of, draws_of_slates, filled
 from interplay.envs.targets import Targets
 from interplay.envs.threads import on_own_threads
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec
-from interplay.envs.vectors import normalise
-from interplay.envs.world import ItemOutcome, Slate, State, Step, UserOutcome
+from interplay.envs.user_transition import respond, update_users
+from interplay.envs.world import Slate, State, Step
 
 Actions = Tensor | NDArray[np.int64]
 
@@ -140,13 +138,13 @@ class Market:
         played = dispatch.play(self.constants, state, user_action, item_action) if self._plays_at_once(state) else None
         if played is not None:
             after, step = self._update_slates(played[0]), played[1]
-            return after, self._rewarded(state, after, step, None)
+            return after, rewarded(self.constants, state, after, step, None)
         user_action, item_action = (torch.as_tensor(each, device=self.device) for each in (user_action, item_action))
-        choice = self._respond(state, user_action)
-        after = self._update_users(state, choice)
-        after, item_outcome, outcome = self._move_items(state, after, choice, item_action)
+        choice = respond(self.constants, state, user_action)
+        after = update_users(self.constants, state, choice)
+        after, item_outcome, outcome = move_items(self.constants, state, after, choice, item_action)
         after = self._update_slates(after)
-        return after, self._account(state, after, choice, item_outcome, outcome)
+        return after, account(self.constants, state, after, choice, item_outcome, outcome)
 
     @on_own_threads
     def observe(self, state: State, side: Side, expected: bool = False) -> Observation:
@@ -215,153 +213,8 @@ class Market:
         return (self.constants.formula and not self.constants.mechanisms and kernels.usable(state.key)
                 and kernels.deserved(state.key.shape[0] * c.num_users * (c.num_topics + c.embedding_size)) == 1)
 
-    def _respond(self, state: State, action: Tensor) -> UserOutcome:
-        """What users take, and how they respond. Forbidden actions become a skip."""
-        with_kernels = kernels.usable(state.key)
-        if not with_kernels or self.constants.mechanisms:
-            position, item, illegal = _chosen(self.constants, state, action)
-            shift = self.constants.mechanisms.shift(state, item.unsqueeze(2))
-            extra = None if shift is None else shift.squeeze(2)
-            if not with_kernels:
-                return UserOutcome(position, item, illegal, responses(self.constants, state, item, position, extra))
-            return replace(self._fused_responses(state, position, extra), illegal=illegal)
-        return self._fused_responses(state, action, None)
-
-    def _fused_responses(self, state: State, action: Tensor, extra: Tensor | None) -> UserOutcome:
-        """The same by kernels; ``extra`` float32 ``[B, U]`` is what mechanisms add to logits."""
-        choice, close = dispatch.respond(self.constants, state, action, extra)
-        if not self.constants.formula:
-            return replace(choice, response=responses(self.constants, state, choice.item, choice.position, extra))
-        for world, user in close:
-            one = state.of_one(world, user)
-            here = (slice(world, world + 1), slice(user, user + 1))
-            choice.response[here] = responses(self.constants, one, choice.item[here], choice.position[here],
-                                              None if extra is None else extra[here], first=user)
-        return choice
-
-    def _update_users(self, state: State, choice: UserOutcome) -> State:
-        """The next time; satiation, mood, taste; users that leave and return."""
-        if kernels.usable(state.key):
-            return dispatch.update_users(self.constants, state, choice)
-        c, y, taken = self.config, choice.response.unsqueeze(2), state.population.of_items(choice.item)
-        satiation = c.satiation_decay * state.satiation + c.satiation_gain * y * taken.topics
-        satiation = (satiation - c.satiation_recovery).clamp(0.0, c.satiation_max)
-        mood = c.mood_decay * state.mood + choice.response * taken.mood_effect
-        mood = mood.clamp(-c.mood_max, c.mood_max)
-        taste = state.user_vector
-        if c.drift_rate > 0.0 or c.drift_noise > 0.0:
-            taste = self._drift(state, taken.vector, y)
-        active = state.active
-        if c.leaving:
-            returns = uniform(state.key, state.time, Stream.RETURN, (c.num_users,)) < c.return_rate
-            mood = mood.masked_fill(returns & ~active, 0.0)
-            active = torch.where(active, mood > TOLERANCE - c.mood_max, returns)
-        return replace(_remember(state, choice), time=state.time + 1, satiation=satiation, mood=mood,
-                       user_vector=taste, active=active)
-
-    def _drift(self, state: State, towards: Tensor, y: Tensor) -> Tensor:
-        c, shape = self.config, state.user_vector.shape[1:]
-        pull = c.drift_rate * y
-        taste = (1.0 - pull) * state.user_vector + pull * towards
-        if c.drift_noise > 0.0:
-            taste = taste + c.drift_noise * normal(state.key, state.time, Stream.DRIFT, shape)
-        return normalise(taste)
-
-    def _update_items(self, state: State, after: State, choice: UserOutcome,
-                      action: Tensor) -> tuple[State, ItemOutcome]:
-        """What responses do to items: costs, budgets, deaths, wear-out, and the segments that they target next."""
-        if kernels.usable(state.key):
-            heard = None if self.constants.formula else self._heard(state, choice)
-            return dispatch.update_items(self.constants, state, after, choice, action, heard)
-        c, by_segment = self.config, self._heard(state, choice)
-        clicks = by_segment.sum(2)
-        cost = self.constants.cost[state.boost_level]
-        energy, alive = state.energy, state.alive
-        if c.budgets:
-            energy = (energy - c.upkeep - cost + clicks).clamp(0.0, c.energy_max)
-            alive = alive & (energy > TOLERANCE)
-            energy = energy * alive
-        size = state.population.segments(c.num_segments).divisor.unsqueeze(1)
-        wearout = c.wearout_decay * state.wearout + by_segment / size
-        after = replace(after, energy=energy, alive=alive, wearout=wearout, popularity=state.popularity + clicks)
-        after, illegal = self._place_boosts(state, after, action)
-        own = state.population.margin * clicks - cost
-        return after, ItemOutcome(clicks, cost, own, state.alive != after.alive, illegal)
-
-    def _move_items(self, state: State, after: State, choice: UserOutcome,
-                    action: Tensor) -> tuple[State, ItemOutcome, Outcome | None]:
-        """Everything of items, then the tables of mechanisms, which may have given items levels to choose."""
-        mechanisms, illegal = self.constants.mechanisms, None
-        if not mechanisms:
-            return *self._update_items(state, after, choice, action), None
-        if mechanisms.num_levels:
-            action, illegal = _legal(action, item_mask(self.constants, state))
-        moves = mechanisms.moves(action)
-        after, item_outcome = self._update_items(state, after, choice, moves.boost)
-        item_outcome = item_outcome if illegal is None else replace(item_outcome, illegal=illegal)
-        outcome = mechanisms.outcome(state, choice, item_outcome.clicks, moves, after.alive)
-        return mechanisms.update(state, after, outcome), item_outcome, outcome
-
-    def _heard(self, state: State, choice: UserOutcome) -> Tensor:
-        """Responses to each item from each segment, float32 ``[B, I, C]``."""
-        cell = cell_of(choice.item, state.population.segment, self.config.num_segments)
-        return torch.zeros_like(state.wearout).flatten(1).scatter_add_(
-            1, cell, choice.response).view_as(state.wearout)
-
-    def _place_boosts(self, state: State, after: State, action: Tensor) -> tuple[State, Tensor]:
-        """What items do now targets users in the next step; an item that has just died targets none."""
-        if not self.config.boost_levels:
-            return after, (action != 0).sum(1)
-        action, illegal = _legal(action, boost_mask(self.constants, state))
-        action = action * after.alive
-        return replace(after, boost_segment=self.constants.segment_of[action],
-                       boost_level=self.constants.level_of[action]), illegal
-
     def _update_slates(self, state: State) -> State:
         return state.with_slate(build_slates(self.constants, state))
-
-    def _account(self, state: State, after: State, choice: UserOutcome, item_outcome: ItemOutcome,
-                 outcome: Outcome | None) -> Step:
-        """Rewards of both sides, and the agents that are gone for good."""
-        gone = state.active != after.active if self.config.return_rate == 0.0 else torch.zeros_like(after.active)
-        step = Step(
-            user_reward=choice.response,
-            item_reward=item_outcome.own,
-            user_own=choice.response,
-            item_own=item_outcome.own,
-            chosen=choice.item,
-            position=choice.position,
-            response=choice.response,
-            item_response=item_outcome.clicks,
-            cost=item_outcome.cost,
-            user_terminated=gone,
-            item_terminated=item_outcome.terminated,
-            truncated=after.time >= self.config.horizon,
-            illegal_users=choice.illegal,
-            illegal_items=item_outcome.illegal,
-        )
-        return self._rewarded(state, after, step, outcome)
-
-    def _rewarded(self, state: State, after: State, step: Step, outcome: Outcome | None) -> Step:
-        """The step with what mechanisms pay, and with welfare in the rewards of learners.
-
-        Welfare is the mean own reward of all ``U + I`` agents, present or not: a smaller world is not a richer one.
-        It is paid to the agents that were present when the step began.
-        """
-        c = self.config
-        if outcome is None and c.team == 0.0:
-            return step
-        user_own, item_own = step.user_own, step.item_own
-        if outcome is not None:
-            user_own = self.constants.mechanisms.user_reward(state, after, outcome)
-            item_own = self.constants.mechanisms.item_reward(state, after, outcome, item_own)
-        user_reward, item_reward = user_own, item_own
-        if c.team > 0.0:
-            welfare = ((user_own.sum(1) + item_own.sum(1)) / (c.num_users + c.num_items)).unsqueeze(1)
-            user_reward, item_reward = (
-                ((1.0 - c.team) * own + c.team * welfare).masked_fill(~present, 0.0)
-                for own, present in ((user_own, state.active), (item_own, state.alive)))
-        return replace(step, user_reward=user_reward, item_reward=item_reward, user_own=user_own, item_own=item_own)
 
     def _check_noise(self) -> None:
         """Check that no step asks for more draws than differ; a platform's own, which few markets have, come later."""
@@ -395,24 +248,3 @@ def _keys(numbers: Tensor, seed: int | Sequence[int]) -> Tensor:
     return torch.cat([world_key(as_integer("seed", each), numbers) for each in seeds])
 
 
-def _chosen(constants: MarketConstants, state: State, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """``UserOutcome.position``, ``item`` and ``illegal``. Forbidden actions become a skip and are counted."""
-    position, illegal = _legal(action, user_mask(constants, state))
-    item = state.slate.items.gather(2, (position - 1).clamp(min=0).unsqueeze(2)).squeeze(2)
-    return position, item, illegal
-
-
-def _remember(state: State, choice: UserOutcome) -> State:
-    """The newest step enters users' histories, the oldest drops out."""
-    if state.taken.shape[2] == 0:
-        return state
-    taken = torch.where(choice.position > 0, choice.item + 1, 0).unsqueeze(2)
-    return replace(state, taken=torch.cat([state.taken, taken], dim=2)[:, :, 1:],
-                   responses=torch.cat([state.responses, choice.response.unsqueeze(2)], dim=2)[:, :, 1:])
-
-
-def _legal(action: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Actions with the forbidden ones turned into 0, and how many those were: ``[B, N]`` and ``[B]``."""
-    inside = action.clamp(0, mask.shape[2] - 1)
-    allowed = mask.gather(2, inside.unsqueeze(2)).squeeze(2) & (action == inside)
-    return action * allowed, (~allowed).sum(1)

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from interplay.envs import kernels
 from interplay.envs.config import MarketConfig
-from interplay.envs.constants import TOLERANCE, MarketConstants
+from interplay.envs.constants import MarketConstants
 from interplay.envs.exact_states import exact_state, num_states, state_of
 from interplay.envs.indexing import gather_rows
 from interplay.envs.kernels import dispatch
+from interplay.envs.masks import boost_mask, slot_mask
 from interplay.envs.mechanisms.active import num_levels
 from interplay.envs.responding import response_rate, wearout_of
 from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means
@@ -47,38 +48,6 @@ def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
         option_features=("segment_share", "affinity", "wearout", "boost", "rival_boost"),
         num_states=num_states(config, state_of(config, config.item_state)), num_ids=config.num_segments, delayed=True)
     return {"users": users, "items": items}
-
-
-def user_mask(constants: MarketConstants, state: State) -> Tensor:
-    """Bool ``[B, U, 1 + K]``: filled slots, for users who are there; skipping is always allowed."""
-    return constants.mechanisms.user_mask(state, _slot_mask(constants, state))
-
-
-def _slot_mask(constants: MarketConstants, state: State) -> Tensor:
-    """The same as if there were no mechanisms."""
-    slots = state.slate.valid & state.active.unsqueeze(2)
-    return torch.cat([constants.always.expand(*state.active.shape, 1), slots], dim=2)
-
-
-def item_mask(constants: MarketConstants, state: State) -> Tensor:
-    """Bool ``[B, I, 1 + C * L]``: boosts that a living item can pay for, and levels that mechanisms allow."""
-    return constants.mechanisms.item_mask(state, boost_mask(constants, state))
-
-
-def boost_mask(constants: MarketConstants, state: State) -> Tensor:
-    """Bool ``[B, I, 1 + C * L]``, of boost levels alone; resting is always allowed.
-
-    A boost that is chosen now is charged in the next step. Until then the budget pays for the boost that is being
-    served and for the upkeep of both steps. Responses may add to it, but no item can count on them.
-    """
-    config, cost = constants.config, constants.cost[1:]
-    if not config.boost_levels:
-        return torch.ones_like(state.alive).unsqueeze(2)
-    can = state.alive.unsqueeze(2).expand(-1, -1, cost.shape[0])
-    if config.budgets:
-        spare = (state.energy - constants.cost[state.boost_level] - 2.0 * config.upkeep).clamp(min=0.0) + TOLERANCE
-        can = can & (cost <= spare.unsqueeze(2))
-    return torch.cat([constants.always.expand(*state.alive.shape, 1), *[can] * config.num_segments], dim=2)
 
 
 def platform_spec(constants: MarketConstants, users: SideSpec) -> SideSpec:
@@ -164,7 +133,7 @@ def _user_view(constants: MarketConstants, state: State, examination: Tensor) ->
     options = torch.cat([rows[..., 1:3], *(column.unsqueeze(3) for column in varying), topics, matched,
                          *[features] * (config.num_item_features > 0)], dim=3)
     options *= valid.unsqueeze(3)  # an empty slot has no features
-    return _bounded(own), _bounded(options), _slot_mask(constants, state)
+    return _bounded(own), _bounded(options), slot_mask(constants, state)
 
 
 def observe_items(constants: MarketConstants, state: State, expected: bool) -> Observation:

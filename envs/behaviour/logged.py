@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from interplay.envs.behaviour.base import Behaviour, implements
 from interplay.envs.config import MarketConfig
+from interplay.envs.data.answers import AnswerTables, factor_tables
 from interplay.envs.data.factors import Factors, fit_factors
 from interplay.envs.data.features import num_features
 from interplay.envs.data.log import Ids, InteractionLog
@@ -35,33 +35,6 @@ _SENSIBLE: dict[Missing, tuple[TargetsOf, ...]] = {
 _EMBEDDING_SIZE = 16  # of markets whose vectors come from the low-rank model
 _SLATE_SIZE = 5  # where the catalogue has as many items
 _FOLDS = 4  # of cross-fitted guesses; each model has seen three quarters of the pairs
-
-
-class Tables(NamedTuple):
-    """Everything that a market reads, on one device.
-
-    Attributes:
-        population: one world's population, a leading axis of 1.
-        key: int64 ``[P]``, ``user * I + item`` of the pairs that have an answer, ascending.
-        answer: float32 ``[P]``, their mean rewards in [0, 1].
-        user_factor, item_factor: float32 ``[F, U, D + 1]`` and ``[F, I, D + 1]``; a pair's product is the model's
-            guess, that of fold ``(user + item) % F`` where there are several models.
-        weight: float32 ``[P]``, of the pairs in targets of learning; ones where those do not ask for weights.
-        certain: float32 ``[]``, the weight of what is always known: a skip.
-    """
-
-    population: Population
-    key: Tensor
-    answer: Tensor
-    user_factor: Tensor
-    item_factor: Tensor
-    weight: Tensor
-    certain: Tensor
-
-    def to(self, device: torch.device) -> Tables:
-        """The same on ``device``."""
-        population = self.population.map(lambda table: table.to(device))
-        return Tables(population, *(table.to(device) for table in self[1:]))
 
 
 class LoggedBehaviour(Behaviour):
@@ -121,7 +94,7 @@ class LoggedBehaviour(Behaviour):
         own = Vectors(factors.user_vector, factors.item_vector, factors.item_bias) if vectors is None else vectors
         population = population_of(self._train, own, factors.mean, config, np.random.default_rng(seed))
         guesses = self._folds(size, clip, seed) if targets == "doubly-robust" else [factors]
-        self._set_answers(answers, population, *_guess_tables(guesses))
+        self._set_answers(answers, population, *factor_tables(guesses))
 
     def answering(self, answers: InteractionLog) -> LoggedBehaviour:
         """The same population, which now answers from another part of the log; learners get no targets from them."""
@@ -153,10 +126,10 @@ class LoggedBehaviour(Behaviour):
     def response(self, state: State, items: Tensor, shift: Tensor) -> Tensor:
         """The log's reward of each pair, moved by ``shift``."""
         tables = self._on(items.device)
-        known, place = _look_up(tables, items)
+        known, place = tables.look_up(items)
         rate = torch.where(known, tables.answer[place], 0.0)
         if self.missing == "impute":
-            rate = torch.where(known, rate, _guess(tables, items))
+            rate = torch.where(known, rate, tables.guess(items))
             known = torch.ones_like(known)
         return torch.where(known, _moved(rate, shift), rate)
 
@@ -168,14 +141,14 @@ class LoggedBehaviour(Behaviour):
     def targets(self, items: Tensor, took: Tensor, response: Tensor, shift: Tensor, bias: Tensor) -> Targets[Tensor]:
         """As the constructor's ``targets`` says."""
         tables = self._on(items.device)
-        logged, place = (table.squeeze(2) for table in _look_up(tables, items.unsqueeze(2)))
+        logged, place = (table.squeeze(2) for table in tables.look_up(items.unsqueeze(2)))
         known = Targets.known(response, logged | ~took)
         if self.targets_of == "replay":
             return known
-        weight = torch.where(took, tables.weight[place], tables.certain)
+        weight = torch.where(took, tables.weight[place], tables.skip_weight)
         if self.targets_of == "ips":
             return known.weighted(weight)
-        guess = _moved(_guess(tables, items.unsqueeze(2)).squeeze(2), shift) * bias
+        guess = _moved(tables.guess(items.unsqueeze(2)).squeeze(2), shift) * bias
         return known.filled(guess) if self.targets_of == "imputed" else known.corrected(guess * took, weight)
 
     def candidates(self) -> tuple[Tensor, Tensor] | None:
@@ -191,7 +164,7 @@ class LoggedBehaviour(Behaviour):
             raise InterplayError("train and answers number other users or items: make both with one split_log")
         pairs = replace(answers, reward_range=self._train.reward_range).pairs()
         answer = torch.from_numpy(self._train.scaled(pairs.reward))
-        self._tables = Tables(population, torch.from_numpy(pairs.key), answer, user_factor, item_factor,
+        self._tables = AnswerTables(population, torch.from_numpy(pairs.key), answer, user_factor, item_factor,
                               *self._pair_weights(len(answer)))
         self._moved = {answer.device: self._tables}
 
@@ -207,14 +180,14 @@ class LoggedBehaviour(Behaviour):
         return [fit_factors(log.take(part, "of a fold"), size, seed=seed, weight=weight[part]) for part in parts]
 
     def _pair_weights(self, num_pairs: int) -> tuple[Tensor, Tensor]:
-        """Weights of the pairs in targets, and of what is certain."""
+        """Weights of the pairs in targets, and of a skip."""
         if self.weights is None:
             return torch.ones(num_pairs), torch.ones(())
         # Doubly robust targets hold the weight in their value, where its scale matters.
         scale = self.weights.weight.mean() if self.targets_of == "ips" else 1.0
         return float32(self.weights.weight / scale), torch.tensor(1.0 / scale, dtype=torch.float32)
 
-    def _on(self, device: torch.device) -> Tables:
+    def _on(self, device: torch.device) -> AnswerTables:
         """The tables on a device; copied there the first time that they are needed."""
         tables = self._moved.get(device)
         if tables is None:
@@ -267,35 +240,6 @@ def _check_sizes(log: InteractionLog, config: MarketConfig) -> None:
                                  "logged_market_config(log)")
 
 
-def _look_up(tables: Tables, items: Tensor) -> tuple[Tensor, Tensor]:
-    """Which pairs have an answer, and their places in the tables (any, where not): bool and int64 ``[B, U, K]``."""
-    num_users, num_items = tables.user_factor.shape[1], tables.item_factor.shape[1]
-    user = torch.arange(num_users, device=items.device).unsqueeze(1)
-    wanted = (user * num_items + items).contiguous()
-    place = torch.searchsorted(tables.key, wanted).clamp(max=tables.key.shape[0] - 1)
-    return tables.key[place] == wanted, place
-
-
 def _moved(rate: Tensor, shift: Tensor) -> Tensor:
     """Rates in [0, 1] moved on the logit scale; exactly as they were where ``shift`` is 0."""
     return torch.where(shift != 0.0, torch.sigmoid(torch.logit(rate, CERTAIN) + shift), rate)
-
-
-def _guess(tables: Tables, items: Tensor) -> Tensor:
-    """The model's rewards, float32 ``[B, U, K]`` in [0, 1]."""
-    user = torch.arange(tables.user_factor.shape[1], device=items.device).unsqueeze(1)
-    fold = (user + items) % len(tables.user_factor)
-    return (tables.user_factor[fold, user] * tables.item_factor[fold, items]).sum(-1).clamp(0.0, 1.0)
-
-
-def _guess_tables(models: Sequence[Factors]) -> tuple[Tensor, Tensor]:
-    """The models as one product each: biases become coordinates that meet a 1 on the other side."""
-    users, items = zip(*map(_as_product, models), strict=True)
-    return torch.stack(users), torch.stack(items)
-
-
-def _as_product(factors: Factors) -> tuple[Tensor, Tensor]:
-    user_bias, item_bias = factors.mean + factors.user_bias, factors.item_bias
-    user = np.column_stack([factors.user_vector, user_bias, np.ones_like(user_bias)])
-    item = np.column_stack([factors.item_vector, np.ones_like(item_bias), item_bias])
-    return float32(user), float32(item)

@@ -210,7 +210,7 @@ def where_of(part: int, worlds: int, users: int) -> tuple[int, int, int, int]:
 
 @inlined
 def spare(c: Any, energy: Any, served: Any) -> Any:
-    """What an item's budget can pay for a boost, in the order of ``observing.item_mask``.
+    """What an item's budget can pay for a boost, in the order of ``masks.item_mask``.
 
     ``c`` are the market's numbers, ``served`` is the cost of the boost that is being served.
     """

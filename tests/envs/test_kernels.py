@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from interplay.envs import kernels, world
+from interplay.envs import kernels, population
 from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPopulation
 from interplay.envs.facade import flat_shape, flat_sides, flatten
 from interplay.envs.kernels import compiled, dispatch
@@ -104,7 +104,7 @@ def two_threads() -> Iterator[None]:
 def test_slates_are_the_same_however_users_are_dealt_out(worlds: int, block: int, two_threads: None,
                                                          monkeypatch: pytest.MonkeyPatch) -> None:
     """To two threads, and in blocks of neighbours, of which the last is smaller and lacks segments."""
-    monkeypatch.setattr(world, "_BLOCK", block)
+    monkeypatch.setattr(population, "_BLOCK", block)
     market = town(num_users=821, num_items=40, num_segments=5)
     state = market.reset(range(worlds))
     order, starts = state.population.by_segment(5)
