@@ -113,7 +113,7 @@ class DQNAgent(Agent):
         """The online network's values; see ``Agent.scores``."""
         agent_ids = self._all_agents if agent_ids is None else agent_ids
         values: Tensor = self.online.of(agent_ids)(observation.own, observation.options,
-                                             agent_ids.expand(observation.own.shape[:2])).mean(-1)
+                                                   agent_ids.expand(observation.own.shape[:2])).mean(-1)
         return values
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:

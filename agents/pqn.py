@@ -82,7 +82,7 @@ class PQNAgent(Agent):
         """The network's values; see ``Agent.scores``."""
         agent_ids = self._all_agents if agent_ids is None else agent_ids
         values: Tensor = self.network.of(agent_ids)(observation.own, observation.options,
-                                              agent_ids.expand(observation.own.shape[:2])).squeeze(-1)
+                                                    agent_ids.expand(observation.own.shape[:2])).squeeze(-1)
         return values
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:

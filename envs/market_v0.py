@@ -1,7 +1,7 @@
 """The market as a PettingZoo environment: ``parallel_env()``, ``env()`` (agent by agent) and ``raw_env()``.
 
 The only place in which agents have names and meet in dicts. To train on many worlds at once, or on a GPU,
-should use ``interplay.envs.market.Market`` itself.
+use ``interplay.envs.market.Market`` itself.
 """
 
 from __future__ import annotations
