@@ -78,8 +78,9 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         action_mask: ``"info"`` = int8 vector ``infos[agent]["action_mask"]``, 1 = allowed; ``"obs"`` =
             observations are ``{"observation", "action_mask"}``; ``"none"`` = no mask.
         deaths: whether agents can terminate. Users then cannot return: ``return_rate`` is taken as 0.
-        render_mode: ``"rgb_array"`` = ``render()`` returns a picture of the world, uint8 ``[480, 640, 3]``; ``"human"`` =
-            a window shows it after each step, which needs pygame; ``"ansi"`` = ``render()`` returns a short text.
+        render_mode: ``"rgb_array"`` = ``render()`` returns a picture of the world, uint8 ``[480, 640, 3]``;
+            ``"human"`` = a window shows it after each step, which needs pygame; ``"ansi"`` = ``render()`` returns a
+            short text.
         max_cycles: steps of an episode.
 
     Attributes:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -64,8 +64,9 @@ class RecommendEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         market: a ready market instead, which takes no options.
         others: what the other users do: ``"random"`` = any allowed action, ``"first"`` = take the first slot.
         items: what items do: ``"rest"``, or ``"random"`` = any allowed action.
-        render_mode: ``"rgb_array"`` = ``render()`` returns a picture of the world, uint8 ``[480, 640, 3]``; ``"human"`` =
-            a window shows it after each step, which needs pygame; ``"ansi"`` = ``render()`` returns a short text.
+        render_mode: ``"rgb_array"`` = ``render()`` returns a picture of the world, uint8 ``[480, 640, 3]``;
+            ``"human"`` = a window shows it after each step, which needs pygame; ``"ansi"`` = ``render()`` returns a
+            short text.
         **market_options: fields of ``MarketConfig`` that should differ from the preset's, as ``horizon=20``.
 
     Attributes:

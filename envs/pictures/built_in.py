@@ -39,10 +39,10 @@ def _label(picture: Picture, state: State, config: MarketConfig) -> None:
     """Names of agents, and what each item does to those that take it."""
     if config.num_users <= _FEW:
         picture.label("users", [f"user {number}" for number in range(config.num_users)])
-    if config.num_items > _FEW:
-        return
-    names = [f"item {number}" for number in range(config.num_items)]
-    if config.mood_weight > 0.0 or config.leaving:
-        effects = state.population.nutrition[0].tolist()
-        names = [f"{name}: mood {effect:+.2g}" for name, effect in zip(names, effects, strict=True)]
-    picture.label("items", names)
+    if config.num_items <= _FEW:
+        appeals, effects = (table[0].tolist() for table in (state.population.appeal, state.population.nutrition))
+        words = [f"item {number}" for number in range(config.num_items)]
+        if config.mood_weight > 0.0 or config.leaving:
+            words = [f"{name}\nappeal {appeal:.2g}, mood {effect:+.2g}"
+                     for name, appeal, effect in zip(words, appeals, effects, strict=True)]
+        picture.label("items", words)

@@ -1,5 +1,4 @@
-"""What pictures are drawn on: lines, marks and text at pixels, drawn twice as large and scaled down, so that edges are
-smooth."""
+"""What pictures are drawn on: lines, marks and text. All is drawn twice as large and scaled down: edges are smooth."""
 
 from __future__ import annotations
 

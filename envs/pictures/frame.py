@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from interplay.envs.config import MarketConfig
 from interplay.envs.pictures.built_in import draw_built_in
 from interplay.envs.pictures.canvas import Canvas
-from interplay.envs.pictures.colours import GREY
+from interplay.envs.pictures.colours import GREY, INK
 from interplay.envs.pictures.layout import Box, place
 from interplay.envs.pictures.marks import draw_agents, draw_links
 from interplay.envs.pictures.panel import Panel
@@ -32,7 +32,7 @@ def paint(scene: Scene, config: MarketConfig) -> NDArray[np.uint8]:
     draw_agents(canvas, picture, places, _MAP, state, scene.step)
     canvas.text((12, 15), scene.title, 16)
     canvas.text((WIDTH - 8, 15), f"step {int(state.time[0])} of {scene.horizon}", 13, GREY, "rm")
-    canvas.text((240, 15), scene.players, 13, GREY, "mm")
+    canvas.text((270, 15), scene.players, 14, INK, "mm")
     Panel(canvas, _PANEL).draw(picture, state)
     draw_strip(canvas, _STRIP, scene)
     return canvas.array()

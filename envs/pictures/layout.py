@@ -60,8 +60,8 @@ def place(state: State, box: Box) -> Places:
     """Where the agents of one world stand.
 
     Vectors of two numbers are the places themselves, in one scale. Of longer ones these are the two principal
-    components, moved a little apart where marks would cover each other; users and items are first brought to one length,
-    since a response depends on directions. A few agents, or agents with vectors of one number, stand in columns.
+    components, moved a little apart where marks would cover each other; users and items are first brought to one
+    length, since a response depends on directions. Few agents, and those with vectors of one number, stand in columns.
     """
     people = state.population
     start, now, items = (table[0].double().cpu().numpy() for table in
@@ -76,8 +76,10 @@ def place(state: State, box: Box) -> Places:
     fit = _Fit(np.concatenate([start, items]), box)
     both = np.concatenate([fit(start), fit(items)])
     space = float(np.sqrt(box.width * box.height / min(len(both), MOST_POINTS)))
-    moved = _moved_apart(both.tobytes(), 0.55 * space, box) - both if size > 2 and len(both) <= MOST_POINTS else 0.0 * both
-    return Places(fit(now) + moved[:len(now)], fit(items) + moved[len(now):], False, space, space)
+    if size == 2 or len(both) > MOST_POINTS:
+        return Places(fit(now), fit(items), False, space, space)
+    moved = _moved_apart(both.tobytes(), 0.55 * space, box)
+    return Places(moved[:len(now)] + fit(now) - fit(start), moved[len(now):], False, space, space)
 
 
 @lru_cache(maxsize=64)

@@ -38,7 +38,8 @@ def draw_strip(canvas: Canvas, box: Box, scene: Scene) -> None:
         return points[-1][1]
 
     canvas.box(box.left, top, right, bottom, FAINT)
-    canvas.text((box.left, box.top + 5), "earned so far", 10, GREY)
+    beside = "    grey: the users beside" if scene.beside else ""
+    canvas.text((box.left, box.top + 5), f"earned so far{beside}", 10, GREY)
     canvas.text((right, box.bottom - 4), f"step {scene.horizon}", 9, GREY, "rm")
     canvas.line([(box.left, _height(0.0, low, high, bottom, top)), (right, _height(0.0, low, high, bottom, top))], PALE)
     if scene.beside:

@@ -38,7 +38,7 @@ def show(picture: NDArray[np.uint8], title: str, fps: float) -> None:
         if window is None or window.get_size() != size:
             window = pygame.display.set_mode(size)
     except pygame.error as error:
-        raise InterplayError(f"render_mode='human' finds no screen ({error}): choose render_mode='rgb_array'") from error
+        raise InterplayError(f"render_mode='human' finds no screen ({error}): choose 'rgb_array' or 'ansi'") from error
     pygame.display.set_caption(title)
     window.blit(pygame.surfarray.make_surface(picture.swapaxes(0, 1)), (0, 0))
     pygame.event.pump()  # else the system takes the program for hung

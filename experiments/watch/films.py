@@ -12,7 +12,7 @@ from PIL import Image
 
 from interplay.envs.types import InterplayError
 
-_COLOURS = 64
+_COLOURS = 96
 _LAST = 8  # how many times as long as others the last frame of a GIF is seen, before it starts again
 
 Frame = NDArray[np.uint8]

@@ -18,8 +18,7 @@ from interplay.experiments.loop.task import Task
 
 
 def beside(task: Task, players: Players, against: str | None) -> list[Players]:
-    """The agents, and to the left of them the same with ``against`` on the side that the market compares, if it is
-    given.
+    """The agents; to their left, if it is given, the same with ``against`` on the side that the market compares.
 
     Raises:
         InterplayError: there is no such agent, it would have to learn first, or it does not play that side.
