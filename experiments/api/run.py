@@ -185,7 +185,7 @@ class Run:
         Args:
             path: film to write; its ending says in which format: .gif or .mp4.
             against: an agent that does not learn, such as greedy, which plays the same world with the same noise on the
-                left, in the place of the side that the market compares; None = nobody.
+                left, in the place of the side that the market compares; None = none.
             world: number of the held-out world.
             fps: steps of the world in a second of the film.
 

@@ -270,8 +270,8 @@ def test_gymnasium_shows_pictures_in_its_own_window(screen):
 
 def test_gymnasium_records_videos(tmp_path):
     pytest.importorskip("moviepy")
-    env = gymnasium.wrappers.RecordVideo(gymnasium.make("interplay/Recommend-v0", preset="kale", horizon=4,
-                                                        render_mode="rgb_array"), str(tmp_path / "videos"), disable_logger=True)
+    inner = gymnasium.make("interplay/Recommend-v0", preset="kale", horizon=4, render_mode="rgb_array")
+    env = gymnasium.wrappers.RecordVideo(inner, str(tmp_path / "videos"), disable_logger=True)
     env.reset(seed=0)
     for _ in range(4):
         env.step(1)
