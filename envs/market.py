@@ -54,13 +54,16 @@ class Market:
         config: sizes and mechanisms.
         behaviour: the population and how users respond.
         device: where all tensors live.
+        name: what pictures call it.
 
     Attributes:
         constants: what the parts of a step read, for callers of one part alone.
     """
 
-    def __init__(self, config: MarketConfig, behaviour: Behaviour, device: torch.device | str = "cpu") -> None:
-        check_arguments(Market.__init__, config=config, behaviour=behaviour)
+    def __init__(self, config: MarketConfig, behaviour: Behaviour, device: torch.device | str = "cpu",
+                 name: str = "market") -> None:
+        check_arguments(Market.__init__, config=config, behaviour=behaviour, name=name)
+        self.name = name
         self.config = config
         self.behaviour = behaviour
         self.device = as_device(device)

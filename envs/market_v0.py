@@ -32,13 +32,13 @@ from interplay.envs.facade import (
     num_features,
 )
 from interplay.envs.market import Market
+from interplay.envs.pictures.show import RenderMode, Show
 from interplay.envs.presets import Preset
 from interplay.envs.threads import on_own_threads
 from interplay.envs.types import SIDES, InterplayError, SideSpec
 from interplay.envs.world import State, Step
 
 ActionMask = Literal["info", "obs", "none"]
-RenderMode = Literal["human", "ansi"]
 Value = TypeVar("Value")
 
 _AGENT = {"users": "user", "items": "item"}
@@ -78,7 +78,9 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         action_mask: ``"info"`` = int8 vector ``infos[agent]["action_mask"]``, 1 = allowed; ``"obs"`` =
             observations are ``{"observation", "action_mask"}``; ``"none"`` = no mask.
         deaths: whether agents can terminate. Users then cannot return: ``return_rate`` is taken as 0.
-        render_mode: ``"ansi"`` = ``render()`` returns a short text of the world; ``"human"`` = it prints it.
+        render_mode: ``"rgb_array"`` = ``render()`` returns a picture of the world, uint8 ``[480, 640, 3]``;
+            ``"human"`` = a window shows it after each step, which needs pygame; ``"ansi"`` = ``render()`` returns a
+            short text.
         max_cycles: steps of an episode.
 
     Attributes:
@@ -90,7 +92,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
     Versions: v0, the first.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"name": "market_v0", "render_modes": ["human", "ansi"],
+    metadata: ClassVar[dict[str, Any]] = {"name": "market_v0", "render_modes": ["human", "rgb_array", "ansi"],
                                           "render_fps": 4, "is_parallelizable": True}
 
     def __init__(self, market: Market, *, action_mask: ActionMask = "info", deaths: bool = False,
@@ -108,6 +110,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         self._place = {agent: k for k, agent in enumerate(self.possible_agents)}
         self._flags = {flag: dict.fromkeys(self.possible_agents, flag) for flag in (False, True)}
         self._make_spaces()
+        self._show = Show(self.market, render_mode, self.metadata["render_fps"])
         self._seed: int | None = None
         self._world = 0
         self._state: State | None = None
@@ -130,6 +133,8 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         self.agents = self.possible_agents[:]
         state = self.market.reset([self._world], self._seed)
         self._state, self._happened = state, None
+        self._show.begin()
+        self._show.update(state, None, self.max_cycles)
         return self._observations_and_infos(self.agents)
 
     @on_own_threads
@@ -151,6 +156,8 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         row, users = self._row(actions)[None], self.market.config.num_users
         state, happened = self.market.advance(before, row[:, :users], row[:, users:])
         self._state, self._happened = state, happened
+        self._show.add(happened)
+        self._show.update(state, happened, self.max_cycles)
         self.illegal_actions["forbidden"] += sum(_joined(happened, "illegal_users", "illegal_items"))
         acted, over = self.agents, int(state.arrays("time")[0][0]) >= self.max_cycles
         reward = self._keep(_joined(happened, "user_reward", "item_reward"), acted)
@@ -177,15 +184,16 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         """The whole world: the observations of all possible agents in their order, one flat float32 vector."""
         return np.concatenate([seen.features.ravel() for seen in self._seen(self._begun("state"))])
 
-    def render(self) -> str | None:
-        """The world as a short text: returned with ``render_mode="ansi"``, printed with ``"human"``."""
-        text = describe(self._begun("render"), self._happened, self.max_cycles)
-        if self.render_mode == "human":
-            print(text)
-        return text if self.render_mode == "ansi" else None
+    def render(self) -> NDArray[np.uint8] | str | None:
+        """The world as a picture or a text; see ``render_mode`` above. None if a window shows it."""
+        now = self._begun("render"), self._happened, self.max_cycles
+        if self.render_mode == "ansi":
+            return describe(*now)
+        return self._show.frame(*now) if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Close the window, if there is one."""
+        self._show.close()
 
     def _make_spaces(self) -> None:
         specs = [self.market.specs[side] for side in SIDES]
@@ -275,7 +283,7 @@ def _without_return(market: Market) -> Market:
     config = market.config
     if config.return_rate == 0.0:
         return market
-    return Market(replace(config, return_rate=0.0), market.behaviour, market.device)
+    return Market(replace(config, return_rate=0.0), market.behaviour, market.device, market.name)
 
 
 def parallel_env(preset: str | Preset = "town", *, market: Market | None = None,

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -26,6 +26,7 @@ from interplay.envs.facade import (
 )
 from interplay.envs.market import Market
 from interplay.envs.observing import user_view
+from interplay.envs.pictures.show import RenderMode, Show
 from interplay.envs.presets import Preset
 from interplay.envs.recommend_vector import (
     FIRST,
@@ -63,7 +64,9 @@ class RecommendEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         market: a ready market instead, which takes no options.
         others: what the other users do: ``"random"`` = any allowed action, ``"first"`` = take the first slot.
         items: what items do: ``"rest"``, or ``"random"`` = any allowed action.
-        render_mode: ``"ansi"`` = ``render()`` returns a short text of the world.
+        render_mode: ``"rgb_array"`` = ``render()`` returns a picture of the world, uint8 ``[480, 640, 3]``;
+            ``"human"`` = a window shows it after each step, which needs pygame; ``"ansi"`` = ``render()`` returns a
+            short text.
         **market_options: fields of ``MarketConfig`` that should differ from the preset's, as ``horizon=20``.
 
     Attributes:
@@ -73,15 +76,16 @@ class RecommendEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     Versions: v0, the first.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012  # Gymnasium's too
+    metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array", "ansi"], "render_fps": 4}  # noqa: RUF012  # Gymnasium's too
     spec = HorizonSpec()
 
     def __init__(self, preset: str | Preset = "town", *, market: Market | None = None, others: Others = "random",
-                 items: Items = "rest", render_mode: Literal["ansi"] | None = None, **market_options: Any) -> None:
+                 items: Items = "rest", render_mode: RenderMode | None = None, **market_options: Any) -> None:
         check_render_mode("RecommendEnv.__init__", render_mode, self.metadata["render_modes"])
         self.market = make_market("RecommendEnv.__init__", preset, market, market_options)
         self._company = Company(self.market, 1, others, items)
         self.render_mode = render_mode
+        self._show = Show(self.market, render_mode, self.metadata["render_fps"])
         spec = self.market.specs["users"]
         self.observation_space: gymnasium.spaces.Box = feature_box(num_features(spec))  # type: ignore[assignment]
         self.action_space = Discrete(spec.num_actions)
@@ -104,7 +108,8 @@ class RecommendEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
             self._world += 1
         else:
             self._stream, self._world = stream_seed(self), 0
-        self._running = True
+        self._running, self._happened = True, None
+        self._show.begin()
         return self._look(self.market.reset([self._world], self._stream))
 
     @on_own_threads
@@ -123,6 +128,7 @@ class RecommendEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         state, self._happened = self._company.play(self._state, self._mask, given)
         illegal, own, gone, over = self._happened.arrays("illegal_users", "user_own", "user_terminated", "truncated")
         self.illegal_actions += int(illegal[0])
+        self._show.add(self._happened)
         terminated = bool(gone[0, 0])
         truncated = bool(over[0]) and not terminated
         self._running = not (terminated or truncated)
@@ -136,17 +142,23 @@ class RecommendEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         masks: NDArray[np.bool_] = self._mask[0, 0].copy()
         return masks
 
-    def render(self) -> str | None:
-        """With ``render_mode="ansi"`` a short text of the world."""
+    def render(self) -> NDArray[np.uint8] | str | None:  # type: ignore[override]  # Gymnasium's is narrower
+        """The world as a picture or a text; see ``render_mode`` above. None if a window shows it."""
         if self._state is None:
             raise InterplayError("render() before the first reset(): call reset() first")
-        if self.render_mode is None:
-            return None
-        return describe(self._state, self._happened, self.market.config.horizon)
+        now = self._state, self._happened, self.market.config.horizon
+        if self.render_mode == "ansi":
+            return describe(*now)
+        return self._show.frame(*now) if self.render_mode == "rgb_array" else None
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        self._show.close()
 
     def _look(self, state: State) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Keep the state, and give what the user sees."""
         view = user_view(self.market.constants, state)
         self._state, (self._mask,) = state, view.arrays("mask")
+        self._show.update(state, self._happened, self.market.config.horizon)
         features, mask = flatten(view, FIRST)
         return features[0, 0], {"action_mask": mask[0, 0]}

@@ -21,6 +21,7 @@ from interplay.envs.company import Company, Items, Others
 from interplay.envs.facade import check_render_mode, describe, feature_box, flatten, make_market, num_features
 from interplay.envs.market import Market
 from interplay.envs.observing import user_view
+from interplay.envs.pictures.show import Show
 from interplay.envs.presets import Preset
 from interplay.envs.threads import on_own_threads
 from interplay.envs.types import InterplayError, TensorRecord
@@ -71,7 +72,7 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
         market: as there.
         others: as there.
         items: as there.
-        render_mode: ``"ansi"`` = ``render()`` returns a text for each world.
+        render_mode: ``"rgb_array"`` = ``render()`` returns a picture of each world; ``"ansi"`` = a text.
         autoreset_mode: an ``AutoresetMode`` of Gymnasium, or its value, such as ``"SameStep"``.
         **market_options: as there.
 
@@ -83,17 +84,19 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012  # Gymnasium declares it as an instance's
-        "render_modes": ["ansi"], "render_fps": 4, "autoreset_mode": AutoresetMode.NEXT_STEP}
+        "render_modes": ["rgb_array", "ansi"], "render_fps": 4, "autoreset_mode": AutoresetMode.NEXT_STEP}
     spec = HorizonSpec()
 
     def __init__(self, num_envs: int = 1, preset: str | Preset = "town", *, market: Market | None = None,
-                 others: Others = "random", items: Items = "rest", render_mode: Literal["ansi"] | None = None,
+                 others: Others = "random", items: Items = "rest",
+                 render_mode: Literal["rgb_array", "ansi"] | None = None,
                  autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP, **market_options: Any) -> None:
         check_render_mode("RecommendVectorEnv.__init__", render_mode, self.metadata["render_modes"])
         self.num_envs = as_integer("num_envs", num_envs, least=1)
         self.render_mode = render_mode
         self.metadata = self.metadata | {"autoreset_mode": _as_mode(autoreset_mode)}
         self.market = make_market("RecommendVectorEnv.__init__", preset, market, market_options)
+        self._show = Show(self.market, render_mode, self.metadata["render_fps"], self.num_envs)
         self._company = Company(self.market, self.num_envs, others, items)
         self.illegal_actions = 0
         spec = self.market.specs["users"]
@@ -157,6 +160,7 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
                                  "have ended: call reset(options={'reset_mask': terminated | truncated}) first")
         state, happened = self._company.play(before, self._mask, self._checked(actions))
         self._happened = happened
+        self._show.add(happened)
         illegal, truncated = happened.arrays("illegal_users", "truncated")
         own, gone = (table[:, 0] for table in happened.arrays("user_own", "user_terminated"))
         self.illegal_actions += int(illegal[goes_on].sum())
@@ -174,13 +178,13 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
         observation, info = self._look(self._restarted(state, ended))
         return observation, reward, terminated, truncated, self._with_last(info, ended, *last)
 
-    def render(self) -> tuple[str, ...] | None:
-        """With ``render_mode="ansi"`` a short text of each world."""
+    def render(self) -> tuple[NDArray[np.uint8] | str, ...] | None:  # type: ignore[override]  # Gymnasium's is narrower
+        """A picture or a text of each world; see ``render_mode`` above."""
         state = self._begun("render")
         if self.render_mode is None:
             return None
-        horizon = self.market.config.horizon
-        return tuple(describe(state, self._happened, horizon, world) for world in range(self.num_envs))
+        draw = describe if self.render_mode == "ansi" else self._show.frame
+        return tuple(draw(state, self._happened, self.market.config.horizon, world) for world in range(self.num_envs))
 
     def _begun(self, call: str) -> State:
         if self._state is None:
@@ -218,6 +222,8 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
         """The state with the first moment of the worlds of these places; those of one seed are made together."""
         for seed in dict.fromkeys(self._seeds[places]):
             rows = np.flatnonzero(places & (self._seeds == seed))
+            for world in rows.tolist():
+                self._show.begin(world)
             fresh = self.market.reset(self._numbers[rows].tolist(), seed)
             state = fresh if len(rows) == self.num_envs or state is None else _with_rows(
                 state, torch.from_numpy(rows).to(self.market.device), fresh)

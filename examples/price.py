@@ -32,3 +32,6 @@ class Price(Mechanism):
 
     def see_items(self, state):                               # [worlds, items, 1], within [0, 1]
         return state["price"][..., None] / max(self.prices)
+
+    def draw(self, picture, state):                           # in pictures and films of the market
+        picture.bar("items", "price", state["price"], high=max(self.prices))

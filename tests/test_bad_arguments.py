@@ -108,7 +108,7 @@ def facades() -> Calls:
     kinds: dict[str, Any] = {"parallel_env": market_v0.parallel_env, "env": market_v0.env, "RecommendEnv": RecommendEnv,
                              "RecommendVectorEnv": lambda *given, **named: RecommendVectorEnv(2, *given, **named)}
     shared: list[tuple[str, Any]] = [("preset", None), ("preset", 3), ("preset", "nowhere"), ("market", "kale"),
-                                     ("render_mode", "rgb_array"), ("render_mode", 3), ("horizon", 2.5), ("team", NAN)]
+                                     ("render_mode", "pictures"), ("render_mode", 3), ("horizon", 2.5), ("team", NAN)]
     own: dict[str, list[tuple[str, Any]]] = {
         "parallel_env": [("deaths", "no"), ("deaths", 1), ("deaths", None), ("action_mask", True),
                          ("action_mask", None), ("action_mask", ["obs"]), *(("max_cycles", n) for n in COUNTS)],

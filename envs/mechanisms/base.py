@@ -9,7 +9,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +20,9 @@ from interplay.envs.indexing import gather_rows
 from interplay.envs.population import Population
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.world import State
+
+if TYPE_CHECKING:
+    from interplay.envs.pictures.picture import Picture
 
 _FIRST_STREAM = 1 << 30  # above every ``noise.Stream``
 
@@ -188,3 +191,9 @@ class Mechanism(Checked):
     def allowed_levels(self, state: State) -> Tensor:
         """Which of its own levels items may choose, bool ``[B, I, L]``; resting is always allowed."""
         raise NotImplementedError
+
+    def draw(self, picture: Picture, state: State) -> None:
+        """Add its part to a picture of one world, ``B`` = 1: bars and labels of agents, or anything on the canvas.
+
+        For example ``picture.bar("items", "price", state["price"], high=2.0)``.
+        """

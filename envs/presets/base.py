@@ -103,4 +103,4 @@ class Preset(Checked):
 
     def market_of(self, config: MarketConfig, device: torch.device | str = "cpu") -> Market:
         """The market of another config."""
-        return Market(config, self.behaviour(config), device)
+        return Market(config, self.behaviour(config), device, self.name)

@@ -43,7 +43,7 @@ class PresetMarket(Market):
         found = preset if isinstance(preset, Preset) else find_preset(preset)
         objects = [each() if isinstance(each, type) else each for each in mechanisms]
         made = found.market(device, **{**changes, "mechanisms": (*found.config.mechanisms, *objects)})
-        super().__init__(made.config, made.behaviour, device)
+        super().__init__(made.config, made.behaviour, device, made.name)
         self._preset, self._changes, self._mechanisms = preset, changes, mechanisms
 
     def random_actions(self, state: State) -> tuple[Tensor, Tensor]:

@@ -10,8 +10,7 @@ from typing import Any, Literal, Self, TypedDict, Unpack
 import polars as pl
 import torch
 
-from interplay.agents import find_agent
-from interplay.envs.checking import Count, check_names, check_value, shown
+from interplay.envs.checking import Count, Index, Positive, check_arguments, check_names, check_value, shown
 from interplay.envs.presets import Preset
 from interplay.envs.types import InterplayError, Side
 from interplay.experiments.api.learning import learning_picture
@@ -26,7 +25,7 @@ from interplay.experiments.common.threads import working_threads
 from interplay.experiments.evaluate.evaluation import Report, Score, evaluate, report, stand_in
 from interplay.experiments.evaluate.finishing import train_and_evaluate
 from interplay.experiments.loop.callbacks import Callback
-from interplay.experiments.loop.players import PLACKETT_LUCE, check_plays
+from interplay.experiments.loop.players import check_ready
 from interplay.experiments.loop.progress import Progress
 from interplay.experiments.loop.run import BEST, CHECKPOINT
 from interplay.experiments.loop.run import Run as Training
@@ -159,7 +158,7 @@ class Run:
         others: dict[Side, str | None] = {"users": users, "items": items, "platform": platform}
         for side, name in others.items():
             if name is not None:
-                _check_ready(side, name)
+                check_ready(side, name)
                 players = players.replaced(side, stand_in(run.task.market, side, name, run.settings.seed))
         with working_threads(run.settings.threads):
             return evaluate(run.task.held_out, players, worlds or run.task.training.eval_worlds)
@@ -178,6 +177,30 @@ class Run:
             path: picture to write; its ending says in which format. None = none; a notebook shows what is returned.
         """
         return learning_picture(self._training, self.score, None if path is None else Path(path))
+
+    def watch(self, path: str | Path = "film.gif", *, against: str | None = None, world: Index = 0,
+              fps: Positive = 4.0) -> Path:
+        """Film the run's agents in one held-out world.
+
+        Args:
+            path: film to write; its ending says in which format: .gif or .mp4.
+            against: an agent that does not learn, such as greedy, which plays the same world with the same noise on the
+                left, in the place of the side that the market compares; None = none.
+            world: number of the held-out world.
+            fps: steps of the world in a second of the film.
+
+        Raises:
+            InterplayError: there is no such agent, it would have to learn first, or the film cannot be written.
+        """
+        from interplay.experiments.watch.films import check_film, write_film
+        from interplay.experiments.watch.watching import beside, frames
+
+        check_arguments(Run.watch, against=against, world=world, fps=fps)
+        check_film(Path(path))
+        run = self._training
+        with working_threads(run.settings.threads):
+            write_film(Path(path), frames(run.task.held_out, beside(run.task, run.players, against), world), fps)
+        return Path(path)
 
     def resume(self, episodes: int = 0, *, callbacks: Sequence[Callback] = (), progress: bool | None = None) -> Self:
         """Play what is left of an interrupted run, and ``episodes`` more; then evaluate it again.
@@ -274,13 +297,3 @@ def bar_is_shown(progress: bool | None) -> bool:
 def bar(progress: bool | None) -> list[Callback]:
     """A progress bar, if it is shown."""
     return [Progress()] if bar_is_shown(progress) else []
-
-
-def _check_ready(side: Side, name: str) -> None:
-    """Check that an agent can play a side without having learnt."""
-    if name == PLACKETT_LUCE and side == "platform":
-        return
-    kind = find_agent(name)
-    check_plays(kind, side, name)
-    if kind.learns:
-        raise InterplayError(f"{side}={name!r} has to learn first: name one that does not, such as greedy or random")

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from interplay.agents import Agent, JointAgent, Offer, Player
+from interplay.agents import Agent, JointAgent, Offer, Player, find_agent
 from interplay.agents.encoders import Pretrained
 from interplay.agents.parts.seeds import Seeds
 from interplay.envs.types import SIDES, InterplayError, Observation, Side, Transition
@@ -116,6 +116,20 @@ def check_plays(kind: type[Player], side: Side, name: str) -> None:
     """Refuse an agent on a side that it does not play."""
     if side not in kind.plays:
         raise InterplayError(f"{side}={name!r}: this agent plays {' or '.join(kind.plays)} alone")
+
+
+def check_ready(side: Side, name: str) -> None:
+    """Check that an agent can play a side without having learnt.
+
+    Raises:
+        InterplayError: there is no such agent, it would have to learn first, or it does not play that side.
+    """
+    if name == PLACKETT_LUCE and side == "platform":
+        return
+    kind = find_agent(name)
+    check_plays(kind, side, name)
+    if kind.learns:
+        raise InterplayError(f"{side}={name!r} has to learn first: name one that does not, such as greedy or random")
 
 
 def check_options(users: type[Player], items: type[Player], item_options: tuple[str, ...]) -> None:

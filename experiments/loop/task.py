@@ -135,7 +135,8 @@ def _logged_game(settings: TrainSettings, device: torch.device, changes: dict[st
     behaviour = LoggedBehaviour(train, train, config, settings.missing, targets=settings.targets, clip=clip,
                                 vectors=vectors, seed=settings.seed)
     held_out = behaviour.answering(test)
-    return Task(name_of(settings), Market(config, behaviour, device), Market(config, held_out, device),
+    name = name_of(settings)
+    return Task(name, Market(config, behaviour, device, name), Market(config, held_out, device, name),
                 training_of(settings, device), f"{summary}{note}\n{behaviour.description()}", behaviour.description(),
                 parts, fitted)
 

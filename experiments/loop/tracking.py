@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
@@ -151,6 +153,12 @@ def log_evaluation(run: Run, players: Mapping[str, str], figures: Mapping[str, f
             writer._get_file_writer().add_summary(summary, run.env_steps)
         for name, value in found.items():
             writer.add_scalar(name, value, run.env_steps)
+
+
+def log_picture(run: Run, picture: NDArray[np.uint8]) -> None:
+    """Log a picture ``[H, W, 3]`` of a held-out world at its end, beside the figures of the final evaluation."""
+    with SummaryWriter(str(run.folder / _EVALUATION)) as writer:
+        writer.add_image("held-out world at its end", picture, run.env_steps, dataformats="HWC")
 
 
 def _code(values: Mapping[str, Any]) -> str:
