@@ -20,6 +20,7 @@ from interplay.envs.checking import as_integer, check_arguments, shown
 from interplay.envs.company import Company, Items, Others
 from interplay.envs.facade import check_render_mode, describe, feature_box, flatten, make_market, num_features
 from interplay.envs.market import Market
+from interplay.envs.messages import choice
 from interplay.envs.observing import user_view
 from interplay.envs.presets import Preset
 from interplay.envs.threads import on_own_threads
@@ -251,8 +252,8 @@ def _as_mode(mode: object) -> AutoresetMode:
     try:
         return AutoresetMode(mode)
     except ValueError as error:
-        known = ", ".join(each.value for each in AutoresetMode)
-        raise InterplayError(f"autoreset_mode={shown(mode)} is unknown: choose from {known}") from error
+        known = choice([each.value for each in AutoresetMode], str(mode))
+        raise InterplayError(f"autoreset_mode={shown(mode)} is unknown: {known}") from error
 
 
 def _with_rows(record: Record, places: Tensor, rows: Record) -> Record:
