@@ -12,7 +12,7 @@ from interplay.envs.testing import MechanismError, check_mechanism
 from interplay.envs.types import InterplayError
 from interplay.experiments.cli.catalogue import named
 from interplay.experiments.cli.console import say
-from interplay.experiments.common.options import make_options, parse_pairs, split_entrant
+from interplay.experiments.common.options import make_options, parse_pairs, split_agent
 
 
 def command(name: Annotated[str, tyro.conf.Positional]) -> int:
@@ -22,7 +22,7 @@ def command(name: Annotated[str, tyro.conf.Positional]) -> int:
         name: module:Name, or a name of this package; behind an agent ,OPTION=VALUE, such as a short warm-up, so that it
             learns within the few steps of the check.
     """
-    found, pairs = split_entrant(name)
+    found, pairs = split_agent(name)
     thing = next((thing for thing in named(found) if thing.kind in ("agent", "mechanism")), None)
     if thing is None:
         raise InterplayError(f"{found!r} is neither an agent nor a mechanism: only those have a contract to check")

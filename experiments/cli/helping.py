@@ -97,10 +97,10 @@ def _lines(flag: Flag, width: int, everything: bool) -> Iterator[str]:
         text = f"{text.rstrip('.')} [{flag.default}]"
     right = textwrap.wrap(text, width - _LEFT) or [""]
     if len(left) > _LEFT - 2:
-        yield left
+        yield from textwrap.wrap(left, width, initial_indent="  ", subsequent_indent="    ")
         left = ""
     for line in right:
-        yield left.ljust(_LEFT) + line
+        yield (left.ljust(_LEFT) + line).rstrip()
         left = ""
 
 

@@ -8,6 +8,7 @@ from interplay.envs.presets import find_preset
 from interplay.envs.types import SIDES, Side
 from interplay.experiments.cli.commands import COMMANDS
 from interplay.experiments.cli.console import console, counted, either, say, say_table, say_whole
+from interplay.experiments.common.statistics import Estimate
 from interplay.experiments.evaluate.evaluation import Report, Score
 from interplay.experiments.evaluate.learnt import learnt, warnings_of
 from interplay.experiments.loop.callbacks import Callback
@@ -62,15 +63,25 @@ def say_log(run: Run) -> None:
 
 def say_report(run: Run, report: Report) -> None:
     """Print at the end what came of it, beside others in the place of the agents, and what to do next."""
-    rows = list(_rows(run, report))
-    header = ["", "user return [95 %]", *(["item return [95 %]"] if _items_count(run) else []), *_scale(report)]
-    print()
-    say_table(header, [row for _, row in rows], right=range(1, len(header)),
-              bold=[number for number, (score, _) in enumerate(rows) if score is report.score])
-    print()
+    say(f"\n{run.folder.name}, in {counted(run.task.training.eval_worlds, 'held-out world')}:\n")
+    _say_rows(run, report)
+    say("")
     _say_score(report)
     _say_learning(run, report)
     _say_next(run)
+
+
+def _say_rows(run: Run, report: Report) -> None:
+    """The table: with intervals, if there is room for them."""
+    for interval in (True, False):
+        returns = [f"{side} return{' [95 %]' * interval}" for side in ("user", "item")][:1 + _items_count(run)]
+        header = ["", *returns, *_scale(report)]
+        rows = list(_rows(run, report, interval))
+        widths = [max(len(row[place]) for row in [header, *(row for _, row in rows)]) for place in range(len(header))]
+        if sum(widths) + 2 * len(widths) <= console().width:
+            break
+    say_table(header, [row for _, row in rows], right=range(1, len(header)),
+              bold=[number for number, (score, _) in enumerate(rows) if score is report.score])
 
 
 def _items_count(run: Run) -> bool:
@@ -83,14 +94,15 @@ def _scale(report: Report) -> list[str]:
     return [] if report.normalised_score is None else [f"0 random, 1 {name}"]
 
 
-def _rows(run: Run, report: Report) -> Iterator[tuple[Score | None, list[str]]]:
+def _rows(run: Run, report: Report, interval: bool) -> Iterator[tuple[Score | None, list[str]]]:
     """A row for each score, the run's own after those of others on its side, and the exact answer last."""
     own = report.score.names()
     sides = {side for score in report.baselines for side in own if score.names()[side] != own[side]}
     for score in (*report.baselines, report.score):
         scaled = report.scaled(score)
-        yield score, [_label(run, score, report, len(sides) > 1), str(score.user_return),
-                      *([str(score.item_return)] if _items_count(run) else []),
+        returns = [score.user_return, score.item_return][:1 + _items_count(run)]
+        yield score, [_label(run, score, report, len(sides) > 1),
+                      *(str(found if interval else Estimate(found.mean)) for found in returns),
                       *([] if scaled is None else [f"{scaled:.2f}"])]
     if report.oracle is not None:
         items = "" if report.oracle.item_return is None else f"{report.oracle.item_return:.1f}"
@@ -109,7 +121,7 @@ def _label(run: Run, score: Score, report: Report, several: bool) -> str:
 
 
 def _learners(run: Run) -> list[str]:
-    return [type(player).name for player in run.players.players() if player.learns]
+    return [type(player).name for player in run.players.each() if player.learns]
 
 
 def _say_score(report: Report) -> None:

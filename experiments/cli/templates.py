@@ -73,9 +73,9 @@ $constant = Preset(
         horizon=50, boost_levels=(), mood_weight=0.6, satiation_weight=0.4, satiation_gain=2.0, satiation_recovery=1.0,
         user_state="own", item_state="single"),
     behaviour=lambda config: SyntheticBehaviour(GivenPopulation(
-        user_vector=[[1.0]], segment=[0], item_vector=[[0.0]] * 4, weight=[0.0],
+        user_vector=[[1.0]], segment=[0], item_vector=[[0.0]] * 4, preference_weight=[0.0],
         appeal=[1.0, 0.6, 0.2, 0.0],
-        nutrition=[-1.0, -1.0, 1.0, 1.0],
+        mood_effect=[-1.0, -1.0, 1.0, 1.0],
         topics=[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])),
     training=Training(num_worlds=64, episodes=100, eval_worlds=512))
 ''', '''import interplay as ip

@@ -19,7 +19,7 @@ _WORTH = 0.05  # of the distance from random to the best that is known
 
 def learnt(run: Run) -> Iterator[tuple[str, int, str]]:
     """For each learner its name, and how often it has learnt: of what, updates of a network or steps."""
-    for player in run.players.players():
+    for player in run.players.each():
         if player.learns:
             updates = num_updates(player.state_dict())
             name = type(player).name
