@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +30,10 @@ from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Replay, fine_draw
 from interplay.agents.parts.returns import lean
 from interplay.agents.parts.schedules import Exploring, check_above_zero, check_at_least_one
+from interplay.envs.messages import choice
 from interplay.envs.types import InterplayError, Observation, Side, Transition
+
+SlateOptimiser = Literal["greedy", "top-k"]
 
 _MOST = 20.0  # bound of a logit, so that its exponential is finite
 
@@ -51,15 +54,16 @@ class SlateQOptions(Exploring):
     """Slates in memory before the first update."""
     target_rate: float = 0.01
     """How far the target network moves to the online one at each update."""
-    optimiser: Literal["greedy", "top-k"] = "greedy"
+    optimiser: SlateOptimiser = "greedy"
     """How the best slate is found."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least_one(self, "hidden", "batch_size", "capacity")
         check_above_zero(self, "learning_rate")
-        if self.optimiser not in ("greedy", "top-k"):
-            raise InterplayError(f"optimiser={self.optimiser!r} is unknown: choose from greedy, top-k")
+        if self.optimiser not in get_args(SlateOptimiser):
+            known = choice(get_args(SlateOptimiser), self.optimiser)
+            raise InterplayError(f"optimiser={self.optimiser!r} is unknown: {known}")
 
 
 class SlateQAgent(Agent):

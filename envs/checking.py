@@ -7,7 +7,6 @@ numbers, and every number is finite: tensors are float32, and what exceeds that 
 
 from __future__ import annotations
 
-import difflib
 import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
@@ -17,6 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 import torch
 
+from interplay.envs.messages import choice
 from interplay.envs.types import InterplayError, UnexpectedArgumentError
 
 FLOAT_MAX = 3.4028234663852886e38
@@ -104,7 +104,7 @@ def check_value(name: str, value: object, hint: Any) -> None:
         return
     words = [choice for choice in get_args(_plain(hint)) if isinstance(choice, str)]
     if isinstance(value, str) and words:
-        raise InterplayError(f"{name}={shown(value)} is unknown: choose from {', '.join(words)}")
+        raise InterplayError(f"{name}={shown(value)} is unknown: {choice(words, value)}")
     raise InterplayError(f"{name}={shown(value)} must be {_wanted(value, hint)}")
 
 
@@ -116,9 +116,8 @@ def check_names(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
     """
     known = list(known)
     for name in sorted(set(given) - set(known)):
-        close = difflib.get_close_matches(name, known) or known[:3]
-        raise UnexpectedArgumentError(f"{owner}() got an unexpected keyword argument {name[:_SHOWN]!r}: use "
-                                      f"another name, such as {', '.join(close)}")
+        raise UnexpectedArgumentError(f"{owner}() got an unexpected keyword argument {name[:_SHOWN]!r}: "
+                                      f"{choice(known, name)}")
 
 
 def as_integer(name: str, value: object, least: int = 0) -> int:

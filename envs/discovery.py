@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from interplay.envs.messages import listed
+from interplay.envs.messages import choice
 from interplay.envs.types import InterplayError
 
 _trusting: ContextVar[bool] = ContextVar("trusting", default=True)
@@ -42,7 +42,8 @@ def discover(package: ModuleType, kind: type) -> dict[str, Any]:
 
 def _is_plugin(value: object, kind: type, module: ModuleType) -> bool:
     if isinstance(value, type):
-        return issubclass(value, kind) and value.__module__ == module.__name__ and "name" in vars(value)
+        return (issubclass(value, kind) and value is not kind and value.__module__ == module.__name__
+                and "name" in vars(value))
     return isinstance(value, kind)
 
 
@@ -68,7 +69,7 @@ def resolve(name: str, known: dict[str, Any], what: str) -> Any:
     if name in known:
         return known[name]
     if not _NAMED.fullmatch(name):
-        raise InterplayError(f"unknown {what} {name!r}: choose from {listed(known, name)}, or give module:name")
+        raise InterplayError(f"unknown {what} {name!r}: {choice(known, name)}, or give module:name")
     module_name, attribute = name.split(":", 1)
     if not _trusting.get():
         raise InterplayError(f"{what} {name!r} is code that the run's folder names: allow it with --allow-code if you "

@@ -20,6 +20,13 @@ def shortened(text: str, longest: int = LONGEST) -> str:
     return f"{line[:longest - 5 - end]} ... {line[len(line) - end:]}"
 
 
+def choice(names: Iterable[str], wanted: str = "") -> str:
+    """How to fix an unknown name: the one that was perhaps meant, and all that there are."""
+    known = list(names)
+    near = difflib.get_close_matches(wanted.lower(), known, n=1, cutoff=0.6)
+    return (f"did you mean {near[0]}? " if near else "") + f"choose from {listed(known, wanted)}"
+
+
 def listed(names: Iterable[str], wanted: str = "") -> str:
     """The names, as many as a message has room for, those most like ``wanted`` first."""
     known = list(names)

@@ -142,7 +142,7 @@ class RecommendEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         masks: NDArray[np.bool_] = self._mask[0, 0].copy()
         return masks
 
-    def render(self) -> NDArray[np.uint8] | str | None:  # type: ignore[override]  # Gymnasium's is narrower
+    def render(self) -> NDArray[np.uint8] | str | None:
         """The world as a picture or a text; see ``render_mode`` above. None if a window shows it."""
         if self._state is None:
             raise InterplayError("render() before the first reset(): call reset() first")

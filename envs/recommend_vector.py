@@ -20,6 +20,7 @@ from interplay.envs.checking import as_integer, check_arguments, shown
 from interplay.envs.company import Company, Items, Others
 from interplay.envs.facade import check_render_mode, describe, feature_box, flatten, make_market, num_features
 from interplay.envs.market import Market
+from interplay.envs.messages import choice
 from interplay.envs.observing import user_view
 from interplay.envs.pictures.show import Show
 from interplay.envs.presets import Preset
@@ -178,7 +179,7 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
         observation, info = self._look(self._restarted(state, ended))
         return observation, reward, terminated, truncated, self._with_last(info, ended, *last)
 
-    def render(self) -> tuple[NDArray[np.uint8] | str, ...] | None:  # type: ignore[override]  # Gymnasium's is narrower
+    def render(self) -> tuple[NDArray[np.uint8] | str, ...] | None:
         """A picture or a text of each world; see ``render_mode`` above."""
         state = self._begun("render")
         if self.render_mode is None:
@@ -257,8 +258,8 @@ def _as_mode(mode: object) -> AutoresetMode:
     try:
         return AutoresetMode(mode)
     except ValueError as error:
-        known = ", ".join(each.value for each in AutoresetMode)
-        raise InterplayError(f"autoreset_mode={shown(mode)} is unknown: choose from {known}") from error
+        known = choice([each.value for each in AutoresetMode], str(mode))
+        raise InterplayError(f"autoreset_mode={shown(mode)} is unknown: {known}") from error
 
 
 def _with_rows(record: Record, places: Tensor, rows: Record) -> Record:

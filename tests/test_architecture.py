@@ -17,7 +17,7 @@ from interplay.envs.presets import presets
 ROOT = Path(__file__).resolve().parents[1]
 LEAVES = ("interplay.envs.types", "interplay.envs.noise", "interplay.envs.kernels", "interplay.envs.discovery",
           "interplay.envs.checking", "interplay.envs.graphs", "interplay.envs.indexing", "interplay.envs.stacking",
-          "interplay.envs.trees")
+          "interplay.envs.trees", "interplay.envs.messages")
 
 
 def imports(file):

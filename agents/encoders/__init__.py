@@ -8,6 +8,7 @@ from inspect import isabstract
 
 from interplay.agents.encoders.base import HistoryEncoder, Pretrained
 from interplay.envs.discovery import discover, resolve
+from interplay.envs.messages import choice
 from interplay.envs.types import InterplayError
 
 NONE = "none"
@@ -38,7 +39,7 @@ def check_encoder(name: str, size: int) -> None:
     if name == NONE:
         return
     if name not in encoders() and ":" not in name:
-        raise InterplayError(f"encoder={name!r} is unknown: choose from {', '.join([NONE, *encoders()])}, or give "
+        raise InterplayError(f"encoder={name!r} is unknown: {choice([NONE, *encoders()], name)}, or give "
                              "module:name")
     find_encoder(name).check_size(size)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from interplay.agents.parts.networks import linear_layer
+from interplay.envs.messages import choice
 from interplay.envs.types import InterplayError
 
 Mixing = Literal["none", "vdn", "qmix"]
@@ -68,4 +69,4 @@ def make_mixer(mixing: Mixing, size: int, device: torch.device) -> VDN | QMIX | 
         return VDN()
     if mixing == "qmix":
         return QMIX(size, device)
-    raise InterplayError(f"mixing={mixing!r} is unknown: choose from none, vdn, qmix")
+    raise InterplayError(f"mixing={mixing!r} is unknown: {choice(get_args(Mixing), mixing)}")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 from zlib import crc32
 
 import torch
 from torch import Tensor, nn
 
+from interplay.envs.messages import choice
 from interplay.envs.noise import Stream, uniform, world_key
 from interplay.envs.stacking import is_stacked
 from interplay.envs.types import InterplayError, Observation, SideSpec
@@ -231,5 +232,5 @@ def follow(target: nn.Module, online: nn.Module, rate: float) -> None:
 
 def check_sharing(sharing: str) -> None:
     """Raise InterplayError unless it is one of ``Sharing``."""
-    if sharing not in ("shared", "embedding", "independent"):
-        raise InterplayError(f"sharing={sharing!r} is unknown: choose from shared, embedding, independent")
+    if sharing not in get_args(Sharing):
+        raise InterplayError(f"sharing={sharing!r} is unknown: {choice(get_args(Sharing), sharing)}")

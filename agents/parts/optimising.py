@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -92,6 +93,17 @@ class _OfAllCopies(torch.autograd.Function):
         """The gradient of the sum is that of each copy's loss for its own weights."""
         optimiser._follow(loss.sum(), progress, 1 + optimiser._stacked)
         return loss.detach(), 0
+
+
+def num_updates(state: Any) -> int | None:
+    """Updates that an agent has learnt in, from what its ``state_dict`` gives; None if it has no optimiser.
+
+    Of several optimisers it is the one with most updates.
+    """
+    if isinstance(state, Mapping) and {"state", "param_groups"} <= state.keys():
+        return max((int(of_one["step"]) for of_one in state["state"].values() if "step" in of_one), default=0)
+    parts = state.values() if isinstance(state, Mapping) else state if isinstance(state, list | tuple) else ()
+    return max((found for part in parts if (found := num_updates(part)) is not None), default=None)
 
 
 def valid_mean(values: Tensor, valid: Tensor, dim: int | None = None) -> Tensor:

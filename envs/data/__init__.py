@@ -21,7 +21,7 @@ from interplay.envs.data.log import InteractionLog, LogSummary, make_log
 from interplay.envs.data.prepare import Preparation, centre_users, prepare
 from interplay.envs.data.split import split_log
 from interplay.envs.discovery import discover
-from interplay.envs.messages import listed
+from interplay.envs.messages import choice
 from interplay.envs.types import InterplayError
 
 
@@ -51,8 +51,8 @@ def find_log(name: Path | str, data_dir: Path | None = None) -> Path:
         return Path(name)
     known = downloads()
     if str(name) not in known:
-        raise InterplayError(f"{name}: there is no such file or folder: check the path, or name a public data set "
-                             f"({listed(known, str(name))})")
+        raise InterplayError(f"{name}: there is no such file or folder: check the path, or name a public data set: "
+                             f"{choice(known, str(name))}")
     return obtain(str(name), known[str(name)], data_dir)
 
 

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from interplay.envs.checking import shown
-from interplay.envs.messages import listed
+from interplay.envs.messages import choice
 from interplay.envs.types import InterplayError
 
 LARGEST = 1e15
@@ -63,7 +63,7 @@ def check_columns(existing: Sequence[str], columns: Named, source: str) -> None:
     used = columns.used()
     for name in used:
         if name not in existing:
-            raise InterplayError(f"{source}: no column {shown(name)}; name one of {listed(map(repr, existing), name)}")
+            raise InterplayError(f"{source}: no column {shown(name)}: {choice(map(repr, existing), repr(name))}")
         if used.count(name) > 1:
             raise InterplayError(f"{source}: column {shown(name)} is named for two purposes: name two columns")
 

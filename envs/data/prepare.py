@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interplay.envs.data.log import Ids, InteractionLog
+from interplay.envs.messages import choice
 from interplay.envs.types import InterplayError
 
 Duplicates = Literal["keep", "mean", "sum", "first", "last"]
@@ -49,7 +50,7 @@ class Preparation:
     def __post_init__(self) -> None:
         for name, value, known in (("duplicates", self.duplicates, Duplicates), ("scale", self.scale, Scale)):
             if value not in get_args(known):
-                raise InterplayError(f"{name}={value!r} is not known: choose from {', '.join(get_args(known))}")
+                raise InterplayError(f"{name}={value!r} is not known: {choice(get_args(known), value)}")
         if self.k_core < 0:
             raise InterplayError(f"k_core={self.k_core} must be at least 0; 0 keeps all")
         if self.clip is not None and not -np.inf < self.clip[0] < self.clip[1] < np.inf:

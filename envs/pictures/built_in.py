@@ -40,7 +40,7 @@ def _label(picture: Picture, state: State, config: MarketConfig) -> None:
     if config.num_users <= _FEW:
         picture.label("users", [f"user {number}" for number in range(config.num_users)])
     if config.num_items <= _FEW:
-        appeals, effects = (table[0].tolist() for table in (state.population.appeal, state.population.nutrition))
+        appeals, effects = (table[0].tolist() for table in (state.population.appeal, state.population.mood_effect))
         words = [f"item {number}" for number in range(config.num_items)]
         if config.mood_weight > 0.0 or config.leaving:
             words = [f"{name}\nappeal {appeal:.2g}, mood {effect:+.2g}"

@@ -112,7 +112,7 @@ def _shade(canvas: Canvas, points: NDArray[np.float64], colours: NDArray[np.floa
     shape = (-(-box.height // _CELL), -(-box.width // _CELL))
     column, row = ((points - (box.left, box.top)) // _CELL).astype(int).T
     flat = np.clip(row, 0, shape[0] - 1) * shape[1] + np.clip(column, 0, shape[1] - 1)
-    count, *sums = (_blurred(np.bincount(flat, weights, shape[0] * shape[1]).reshape(shape))
+    count, *sums = (_blurred(np.bincount(flat, weights, shape[0] * shape[1]).astype(np.float64).reshape(shape))
                     for weights in (None, *colours.T))
     mean = np.stack(sums, 2) / np.maximum(count, 1e-9)[:, :, None]
     opacity = most * (count / max(1e-9, float(count.max()))) ** 0.6

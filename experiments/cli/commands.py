@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-COMMANDS = {
-    "train": "train agents against each other and evaluate them",
-    "evaluate": "repeat the evaluation of a run, and export what happened",
-    "benchmark": "train many agents on many markets with many seeds",
-    "watch": "film agents at play, two side by side",
-    "plot": "draw what benchmarks found",
-    "pretrain": "train two towers on a log",
-    "recommend": "lists of items for users of a log",
-    "ope": "off-policy evaluation",
-    "fidelity": "how like a log a market is",
+GROUPS: dict[str, dict[str, str]] = {
+    "Train and compare": {
+        "train": "train agents against each other and evaluate them",
+        "evaluate": "repeat the evaluation of a run, and export what happened",
+        "benchmark": "train many agents on many markets with many seeds",
+        "watch": "film agents at play, two groups side by side",
+        "plot": "draw what benchmarks found"},
+    "Logs": {
+        "pretrain": "train two towers on a log",
+        "recommend": "list items for users of a log",
+        "ope": "estimate what a policy would have earned on a log",
+        "fidelity": "measure how like a log a market is"},
+    "What there is": {
+        "agents": "list the agents",
+        "presets": "list the markets that are ready to play",
+        "mechanisms": "list the mechanisms",
+        "datasets": "list the public data sets",
+        "show": "explain an agent, preset, mechanism or data set, with its options"},
+    "Your own": {
+        "new": "write a working agent, preset, mechanism or data set with its test",
+        "check": "check that an agent or mechanism keeps its contract"},
 }
+
+COMMANDS = {name: what for group in GROUPS.values() for name, what in group.items()}
 """Commands, each a file beside this one, which is imported only if it is typed."""
-
-
-def asks_for_overview(words: list[str]) -> bool:
-    """Whether these words, behind ``interplay``, ask what commands there are."""
-    return words[:1] in (["-h"], ["--help"])
 
 
 def overview() -> str:
     """All commands."""
     width = max(map(len, COMMANDS))
-    lines = [f"  {name.ljust(width)}  {what}" for name, what in COMMANDS.items()]
-    return "\n".join(["usage: interplay COMMAND ...", "", "commands:", *lines, "",
-                      "interplay COMMAND --help shows its settings."])
+    lines = ["usage: interplay COMMAND [OPTIONS]", ""]
+    for title, group in GROUPS.items():
+        lines += [title, *(f"  {name.ljust(width)}  {what}" for name, what in group.items()), ""]
+    return "\n".join([*lines, "interplay COMMAND --help       the command's most used options",
+                      "interplay COMMAND --help-all   all of them",
+                      "interplay --version            the version", "",
+                      "First run: interplay train --preset kale"])

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from interplay.experiments.cli.commands import asks_for_overview, overview
+from interplay.experiments.cli.helping import quick_answer
+from interplay.experiments.common.terminal import print_anything
 
 
 def main(arguments: Sequence[str] | None = None, command: str | None = None) -> int:
@@ -16,8 +17,10 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if command is None and asks_for_overview(words):
-        print(overview())  # at once, without torch
+    answer = quick_answer(words, command)
+    if answer is not None:  # at once, without torch
+        print_anything()
+        print(answer)
         return 0
     from interplay.experiments.cli.main import main as run
 

@@ -12,9 +12,10 @@ from typing import Any
 import tyro
 
 from interplay.envs.checking import shown
-from interplay.envs.messages import listed
+from interplay.envs.messages import choice
 from interplay.envs.types import InterplayError
-from interplay.experiments.cli.commands import COMMANDS, asks_for_overview, overview
+from interplay.experiments.cli.commands import COMMANDS
+from interplay.experiments.cli.helping import module_of, quick_answer, wrong_words
 from interplay.experiments.common.guarding import guarded
 from interplay.experiments.common.notes import printed_notes
 from interplay.experiments.common.stopping import Stopped, quiet_threads, stoppable
@@ -35,15 +36,15 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
     with stoppable(), quiet_threads(), current_folder_last(), printed_notes():
         print_anything()
         try:
+            answer = quick_answer(words, command)
+            if answer is not None:
+                print(answer)
+                return 0
             if command is not None:
                 return _run(command, words, "interplay")
-            if asks_for_overview(words):
-                print(overview())
-                return 0
-            if not words or words[0] not in COMMANDS:
-                named = f"unknown command {shown(words[0])}" if words else "no command"
-                raise InterplayError(f"{named}: choose from {listed(COMMANDS, ''.join(words[:1]))}")
-            return _run(f"interplay.experiments.cli.{words[0]}:command", words[1:], f"interplay {words[0]}")
+            if words[0] not in COMMANDS:
+                raise InterplayError(f"unknown command {shown(words[0])}: {choice(COMMANDS, words[0])}")
+            return _run(module_of(words[0]), words[1:], f"interplay {words[0]}")
         except InterplayError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
@@ -70,6 +71,9 @@ def current_folder_last() -> Iterator[None]:
 
 
 def _run(command: str, words: list[str], prog: str) -> int:
+    problem = wrong_words(command, words)
+    if problem is not None:
+        raise InterplayError(problem)
     module, name = command.split(":")
     function: Command = guarded(getattr(import_module(module), name), words)
     status = tyro.cli(function, args=words, prog=prog, config=(tyro.conf.OmitArgPrefixes,))

@@ -15,7 +15,7 @@ def command(folders: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Pat
     """Draw summary.png and curves.png from what benchmarks found, one panel for each market.
 
     Args:
-        folders: that benchmark wrote.
+        folders: one or more that benchmark wrote.
         out: folder of the pictures.
     """
     if not folders:

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from interplay.envs.checking import check_value, hints_of, shown
-from interplay.envs.messages import listed
+from interplay.envs.messages import choice
 from interplay.envs.types import InterplayError
 
 _COMMA = re.compile(r",(?![^(\[]*[)\]])")  # none within brackets
@@ -53,8 +53,8 @@ def make_options(kind: type, values: dict[str, Any], owner: str) -> Any:
     known = {f.name: f for f in fields(kind)}
     for name, value in values.items():
         if name not in known:
-            choices = listed(known, name) or "it has none"
-            raise InterplayError(f"unknown option {shown(name)} of {owner}: choose from {choices}")
+            fix = choice(known, name) if known else "it has none"
+            raise InterplayError(f"unknown option {shown(name)} of {owner}: {fix}")
         default = known[name].default
         if isinstance(default, float) and type(value) is int:
             values[name] = value = float(value)

@@ -116,7 +116,7 @@ class Report:
         """
         if self.oracle is not None:
             return self.oracle.name, self.oracle.user_return
-        name = "greedy" if self._side == "users" else PLACKETT_LUCE
+        name = "greedy" if self.side == "users" else PLACKETT_LUCE
         return "optimum (greedy)" if self.greedy_is_optimal else name, self._of(name)
 
     @property
@@ -157,18 +157,22 @@ class Report:
 
         Both ends are the exact values where the oracle knows them, so that luck in their worlds does not enter.
         """
+        return self.scaled(self.score)
+
+    def scaled(self, score: Score) -> float | None:
+        """The same of another score."""
         random, (_, best) = self.random, self.reference
         equilibrium = self.oracle is not None and self.oracle.name != "optimum"
         if equilibrium or not self.greedy_knows_rewards or abs(best - random) < 1e-6:
             return None
-        return (self.score.user_return.mean - random) / (best - random)
+        return (score.user_return.mean - random) / (best - random)
 
     def _of(self, name: str) -> float:
         """User return of the baseline called so in the place of the users, or of the platform if there is one."""
-        return next(b.user_return.mean for b in self.baselines if b.names() == self.score.names() | {self._side: name})
+        return next(b.user_return.mean for b in self.baselines if b.names() == self.score.names() | {self.side: name})
 
     @property
-    def _side(self) -> Side:
+    def side(self) -> Side:
         """The side whose baselines show what users could get."""
         return "users" if self.score.platform == PLACKETT_LUCE else "platform"
 

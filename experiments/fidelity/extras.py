@@ -12,7 +12,7 @@ from interplay.envs.data.columns import read_numbers, refuse
 from interplay.envs.data.log import InteractionLog
 from interplay.envs.data.market_log import SUFFIX
 from interplay.envs.data.reading import column_names, read_frame
-from interplay.envs.messages import listed
+from interplay.envs.messages import choice
 from interplay.envs.types import InterplayError
 from interplay.experiments.fidelity.trace import Extras
 
@@ -43,8 +43,8 @@ def read_extras(path: Path, log: InteractionLog, position_column: str | None) ->
         return Extras()
     names = column_names(path)
     if position_column not in names:
-        raise InterplayError(f"position_column={position_column!r} is no column of {path.name}: choose from "
-                             f"{listed(names, position_column)}")
+        raise InterplayError(f"position_column={position_column!r} is no column of {path.name}: "
+                             f"{choice(names, position_column)}")
     column = read_frame(path, [position_column])[position_column]
     _same_rows(path, column.len(), log)
     number = column.cast(pl.Float64, strict=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from tqdm.auto import tqdm
 
 from interplay.experiments.loop.callbacks import Callback
@@ -23,11 +25,18 @@ class Progress(Callback):
         self._run = run
         per_step = run.task.training.num_worlds
         total = run.episodes * run.task.market.config.horizon * per_step
-        self._bar = tqdm(total=total, initial=run.env_steps, unit="step", mininterval=0.5)
+        often = 0.5 if sys.stderr.isatty() or "ipykernel" in sys.modules else 10.0  # not to fill a file
+        self._bar = tqdm(total=total, initial=run.env_steps, unit="step", mininterval=often, smoothing=0.0)
+        self._bar.set_postfix_str("the first step may compile kernels, once")
+        self._started = False
 
     def stepped(self, run: Run) -> None:
         """Move it."""
         if run is self._run:
+            if not self._started:  # what is done once says nothing of the time that is left
+                self._started = True
+                self._bar.unpause()
+                self._bar.set_postfix_str("")
             self._bar.update(run.task.training.num_worlds)
 
     def episode_ended(self, run: Run, figures: dict[str, float]) -> None:

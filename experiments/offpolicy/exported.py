@@ -20,7 +20,7 @@ from interplay.agents.parts.choosing import any_slate_log_propensity
 from interplay.envs.checking import shown
 from interplay.envs.data.columns import read_ids, read_numbers, refuse
 from interplay.envs.data.reading import read_frame
-from interplay.envs.messages import listed
+from interplay.envs.messages import choice
 from interplay.envs.types import InterplayError
 from interplay.experiments.offpolicy.estimators import WEIGHTING, Case
 from interplay.experiments.offpolicy.evaluation import Evaluation, evaluate_case
@@ -133,8 +133,8 @@ def _check_types(found: pl.Schema, source: str, unit_column: str | None) -> None
             raise InterplayError(f"{source}: column {name!r} has type {found[name]}, but {kind} is what is exported: "
                                  "give the file as it was written")
     if unit_column is not None and unit_column not in found:
-        raise InterplayError(f"{source}: no column {shown(unit_column)}; name one of "
-                             f"{listed(map(repr, found), unit_column)}")
+        raise InterplayError(f"{source}: no column {shown(unit_column)}: "
+                             f"{choice(map(repr, found), repr(unit_column))}")
 
 
 def _check_values(frame: pl.DataFrame, source: str) -> None:

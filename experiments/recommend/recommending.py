@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -76,8 +75,11 @@ class Recommendation(NamedTuple):
     source: str
 
 
-def recommend(settings: RecommendSettings) -> list[Recommendation]:
-    """Make the lists, and print or write them.
+def recommend(settings: RecommendSettings) -> tuple[str, str]:
+    """Make the lists, and write them if a file is named.
+
+    Returns:
+        What is left to print, and notes that programs which read it should not see.
 
     Raises:
         InterplayError: there is no such run, it no longer fits its log, or the list has no place.
@@ -88,18 +90,15 @@ def recommend(settings: RecommendSettings) -> list[Recommendation]:
     text = _written(lists, settings.format, settings.spreadsheet_safe)
     notes = _notes(lists, catalogue.names(settings.user), settings.k)
     if settings.format == "table":
-        text += notes
-    else:  # programs read it: keep notes out
-        print(notes, end="", file=sys.stderr)
+        text, notes = text + notes, ""
     if settings.out is None:
-        print(text, end="")
-        return lists
+        return text, notes
     try:
         settings.out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InterplayError(f"out={str(settings.out)!r} cannot be written ({error.strerror or error}): choose "
                              "another") from error
-    return lists
+    return "", notes
 
 
 def catalogue_of(run: Path, allow_code: bool) -> Catalogue:

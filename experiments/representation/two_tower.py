@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from interplay.agents.encoders import HistoryEncoder, find_encoder
 from interplay.agents.parts.networks import draw_weights, linear_layer, undrawn, undrawn_parameter
+from interplay.envs.messages import choice
 from interplay.envs.types import InterplayError
 
 Encoder = Literal["mlp", "cnn", "gru", "transformer"]
@@ -172,7 +173,7 @@ def _make_small(model: TwoTower) -> None:
 def check_shape(encoder: str, scorer: str, size: int) -> None:
     """Raise InterplayError unless there are such an encoder and scorer, and the size suits them."""
     if encoder not in ENCODERS:
-        raise InterplayError(f"encoder={encoder!r} is unknown: choose from {', '.join(ENCODERS)}")
+        raise InterplayError(f"encoder={encoder!r} is unknown: {choice(ENCODERS, encoder)}")
     if scorer not in ("hadamard", "concatenation"):
         raise InterplayError(f"scorer={scorer!r} is unknown: choose hadamard or concatenation")
     if size < 1 or (encoder == "transformer" and size % 4):

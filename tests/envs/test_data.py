@@ -121,7 +121,7 @@ class TestMakeLog:
         assert "\n" not in str(caught.value)
 
     def test_an_unknown_column_lists_those_that_exist(self) -> None:
-        with pytest.raises(InterplayError, match="no column 'rating'; name one of 'user', 'item', 'reward'"):
+        with pytest.raises(InterplayError, match="no column 'rating': choose from 'user', 'item', 'reward'"):
             make_log(frame(), ColumnNames(reward="rating"))
 
     def test_a_column_has_one_purpose(self) -> None:
@@ -266,7 +266,7 @@ class TestTable:
     def test_columns_can_be_named(self, tmp_path: Path) -> None:
         frame().rename({"reward": "stars"}).write_csv(tmp_path / "log.csv")
         assert read_log(tmp_path / "log.csv", ColumnNames(reward="stars")).reward.tolist() == [1.0, 2.0, 4.0]
-        with pytest.raises(InterplayError, match=r"csv: no column 'reward'; name one of 'user', 'item', 'stars'"):
+        with pytest.raises(InterplayError, match=r"csv: no column 'reward': choose from 'user', 'item', 'stars'"):
             read_log(tmp_path / "log.csv")
 
     def test_ids_that_only_look_like_numbers_stay_apart(self, tmp_path: Path) -> None:

@@ -241,7 +241,7 @@ def test_the_config_follows_the_log() -> None:
     config = logged_market_config(log, horizon=3)
     assert (config.num_users, config.num_items, config.num_topics, config.horizon) == (12, 15, 1, 3)
     assert (config.slate_size, logged_market_config(replace(log, item_ids=(1, 2))).slate_size) == (5, 2)
-    with pytest.raises(InterplayError, match="argument 'horizons': use another name, such as horizon"):
+    with pytest.raises(InterplayError, match="argument 'horizons': did you mean horizon"):
         logged_market_config(log, horizons=3)
     with pytest.raises(InterplayError, match="slate_size=16 is larger than the catalogue of num_items=15"):
         logged_market_config(log, slate_size=16)

@@ -268,7 +268,7 @@ def test_numbers_of_the_config_have_dotted_names_too() -> None:
 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"price.sensitivity": "x"}, "sensitivity='x' must be a number"),
-    ({"price.cost": 1.0}, "price() got an unexpected keyword argument 'cost': use another name, such as"),
+    ({"price.cost": 1.0}, "price() got an unexpected keyword argument 'cost': choose from"),
     ({"wine.cost": 1.0}, "market() got an unexpected keyword argument 'wine_cost'"),
     ({"mechanisms": (Price(), Price())}, "mechanism 'price' is there 2 times"),
     ({"mechanisms": ("no-such",)}, "unknown mechanism 'no-such'"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from interplay.envs.messages import LONGEST, listed, shortened
+from interplay.envs.messages import LONGEST, choice, listed, shortened
 from interplay.envs.types import InterplayError
 
 
@@ -28,3 +28,10 @@ def test_long_lists_begin_with_what_was_perhaps_meant(wanted: str) -> None:
     assert found.endswith(", ... (100 in all)")
     assert len(found) < 220
     assert listed(names[:3], wanted) == "name-0, name-1, name-2"
+
+
+@pytest.mark.parametrize(("wanted", "said"), [
+    ("dqm", "did you mean dqn? choose from dqn, greedy"), ("GREEDY", "did you mean greedy? choose from dqn, greedy"),
+    ("nothing like it", "choose from dqn, greedy"), ("", "choose from dqn, greedy")])
+def test_the_name_that_was_perhaps_meant_is_said(wanted: str, said: str) -> None:
+    assert choice(["dqn", "greedy"], wanted) == said

@@ -231,7 +231,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize(("flags", "said"), [
         (["--policy", "most-clicked"], "policy='most-clicked' is one of single items"),
-        (["--policy", "no-run"], "'no-run' is not a run"), (["--unit-column", "unit"], "no column 'unit'; name one of"),
+        (["--policy", "no-run"], "'no-run' is not a run"), (["--unit-column", "unit"], "no column 'unit': "),
         (["--reward-column", "response"], "--reward-column response has no effect")])
     def test_flags_that_do_not_fit(self, tmp_path: Path, flags: list[str], said: str,
                                    capsys: pytest.CaptureFixture[str]) -> None:

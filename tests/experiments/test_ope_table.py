@@ -91,7 +91,7 @@ def test_context_is_standardised_and_categories_are_columns(table: Path) -> None
     ({"item": None}, [], "mine.csv: column 'item' has nothing in row 1, but every row needs an id"),
     ({"new": 1.5}, ["--target-column", "new"], "column 'new' has '1.5' in row 1, which is no probability: give one"),
     ({}, ["--target-column", "new", "--policy", "most-clicked"], "--policy most-clicked has no effect"),
-    ({}, ["--propensity-column", "chance"], "no column 'chance'; name one of 'person', 'item', 'reward', 'propensity'"),
+    ({}, ["--propensity-column", "chance"], "no column 'chance': choose from 'person', 'item', 'reward', 'propensity'"),
     ({}, ["--unit-column", "item", "--context-columns", "item"], "column 'item' is named for two purposes"),
     ({}, ["--context-columns", "person", "--folds", "9999"], "folds=9999 must be an integer between 2 and 1000"),
 ])

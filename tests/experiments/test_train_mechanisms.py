@@ -100,7 +100,7 @@ def test_the_command_line_adds_mechanisms_and_sets_their_parameters(tmp_path):
 def test_an_unknown_parameter_is_one_line(capsys):
     assert main(["train", "--preset", "town", "--mechanism", "price:Price", "--market", "price.sense=1"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "price() got an unexpected keyword argument 'sense': use another name, such as" in line
+    assert "price() got an unexpected keyword argument 'sense': did you mean" in line
 
 
 @pytest.mark.parametrize("preset", ["kale", "viability", "contest"])

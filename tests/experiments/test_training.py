@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -113,8 +114,8 @@ def test_a_run_writes_what_it_promises(tmp_path, capsys):
     expected = (found["evaluation"]["user_return"]["mean"] - random) / (found["oracle"]["user_return"] - random)
     assert found["normalised_score"] == pytest.approx(expected)
     printed = capsys.readouterr().out
-    for word in ("random", "popularity", "greedy", "dqn", "optimum"):
-        assert f"| {word}" in printed
+    for row in ("  random ", "  popularity ", "  greedy (myopic) ", "▸ dqn ", "  optimum (exact) "):
+        assert f"\n{row}" in printed
 
 
 def test_tensorboard_holds_scalars_histograms_and_the_config(tmp_path):
@@ -156,10 +157,10 @@ def test_ctrl_c_then_resume_is_bit_for_bit_the_uninterrupted_run(tmp_path, monke
 
 def test_evaluate_repeats_the_runs_own_evaluation(tmp_path, capsys):
     assert main(["train", *SMALL, *DQN, "--log-dir", str(tmp_path)]) == 0
-    trained = capsys.readouterr().out.split("held-out worlds")[1]
+    (trained,) = re.findall(r"▸ dqn +(\S+ \[\S+ \S+\])", capsys.readouterr().out)
     (folder,) = tmp_path.iterdir()
     assert main(["evaluate", str(folder)]) == 0
-    assert capsys.readouterr().out.split("held-out worlds")[1] == trained
+    assert f"| dqn        | rest  | {trained} |" in capsys.readouterr().out
 
 
 def test_a_resumed_run_refuses_other_settings(tmp_path, capsys):

@@ -97,8 +97,8 @@ def test_an_mp4(tmp_path):
 
 
 def test_a_run_is_watched_from_python_and_the_command_line(tmp_path, capsys):
-    run = ip.train(ip.market("kale", horizon=5), users="q-learning", items="rest", episodes=1, num_worlds=2, eval_worlds=2,
-                   log_dir=tmp_path, name="run")
+    run = ip.train(ip.market("kale", horizon=5), users="q-learning", items="rest", episodes=1, num_worlds=2,
+                   eval_worlds=2, log_dir=tmp_path, name="run")
     before = run.evaluate(8).user_return
     assert run.watch(tmp_path / "a.gif", against="greedy") == tmp_path / "a.gif"
     assert run.evaluate(8).user_return == before
@@ -111,7 +111,8 @@ def test_a_run_is_watched_from_python_and_the_command_line(tmp_path, capsys):
 def test_tensorboard_has_the_market_at_its_end(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    run = ip.train(ip.market("kale", horizon=5), users="random", items="rest", episodes=1, num_worlds=2, eval_worlds=2, log_dir=tmp_path)
+    run = ip.train(ip.market("kale", horizon=5), users="random", items="rest", episodes=1, num_worlds=2,
+                   eval_worlds=2, log_dir=tmp_path)
     events = EventAccumulator(str(run.folder / "hparams")).Reload()
     assert events.Tags()["images"] == ["held-out world at its end"]
     picture = events.Images("held-out world at its end")[0]
