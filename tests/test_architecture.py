@@ -50,7 +50,8 @@ def test_nobody_imports_under_a_second_name(folder):
 
 
 LAYERS = ({"common", "exact"}, {"representation"}, {"loop"}, {"evaluate", "recommend"},
-          {"benchmark", "fidelity", "offpolicy"}, {"api", "cli"}, {"studies"})
+          {"benchmark", "fidelity", "offpolicy"}, {"suite"},
+          {"api", "cli"}, {"studies"})
 """Packages of experiments: each imports only packages that come before it."""
 
 
@@ -218,7 +219,7 @@ def test_the_rule_above_sees_what_is_too_large(text, found, tmp_path):
 
 PLAIN = ["experiments/common", "experiments/fidelity", "experiments/offpolicy", "experiments/recommend",
          "experiments/representation", "experiments/studies", "experiments/loop", "experiments/evaluate",
-         "experiments/benchmark", "experiments/cli", "experiments/api", "experiments/exact"]
+         "experiments/benchmark", "experiments/suite", "experiments/cli", "experiments/api", "experiments/exact"]
 """Folders in plain English. Others follow."""
 UNPLAIN = re.compile(r"(?<![a-z])(told|tells?|whoever|whomever|whom|whatever|mends?|lest|heeds?|courts?|nobody"
                      r"|everybody|anybody|anew|likewise|parted|riddles?|(?<!user )(?<!users )(?<!people )who)(?![a-z])",

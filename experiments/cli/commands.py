@@ -6,6 +6,7 @@ COMMANDS = {
     "train": "train agents against each other and evaluate them",
     "evaluate": "repeat the evaluation of a run, and export what happened",
     "benchmark": "train many agents on many markets with many seeds",
+    "suite": "one number for an agent, over a frozen list of markets",
     "plot": "draw what benchmarks found",
     "pretrain": "train two towers on a log",
     "recommend": "lists of items for users of a log",
