@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from interplay.agents.parts.ranks import ALONE, Ranks
 from interplay.agents.parts.schedules import Scalar, linear
 from interplay.agents.parts.stateful import Stateful
 from interplay.envs.stacking import is_stacked
@@ -22,7 +23,12 @@ class Optimiser(Stateful):
         max_norm: gradients are scaled down to this length; 0 = they are not.
         stacked: whether the first axis of all parameters counts independent networks. Then the gradient of each has a
             length of its own.
+
+    Attributes:
+        ranks: the processes over which gradients are averaged.
     """
+
+    ranks: Ranks = ALONE
 
     def __init__(self, module: nn.Module, learning_rate: float, max_norm: float = 0.0, stacked: bool = False) -> None:
         parameters = list(module.parameters())
@@ -52,6 +58,8 @@ class Optimiser(Stateful):
             group["lr"] = self._as_rate(linear(self._learning_rate, 0.1 * self._learning_rate, progress))
         self._adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        if self.ranks.size > 1:
+            self.ranks.average([p.grad for p in self._adam.param_groups[0]["params"] if p.grad is not None])
         if self._max_norm > 0.0:
             self._clip(axes)
         self._adam.step()

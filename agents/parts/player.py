@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -14,11 +15,14 @@ from torch import Tensor
 from interplay.agents.encoders.base import Pretrained
 from interplay.agents.parts.counting import Counting
 from interplay.agents.parts.networks import Network, draw_weights, seeded
+from interplay.agents.parts.optimising import Optimiser
+from interplay.agents.parts.ranks import ALONE, Ranks
+from interplay.agents.parts.remembered import stateful
 from interplay.agents.parts.schedules import Scalar
 from interplay.envs.checking import check_fields, check_value
 from interplay.envs.graphs import NotCapturable, recording
 from interplay.envs.noise import Stream, any_of, uniform, world_key
-from interplay.envs.types import Observation, Side, SideSpec, Transition
+from interplay.envs.types import InterplayError, Observation, Side, SideSpec, Transition
 
 
 class Setting(NamedTuple):
@@ -67,6 +71,8 @@ class Player(Counting, ABC):
     """Whether its steps may be recorded as graphs, which a GPU replays without Python: see ``parts.captured``. False
     for an agent that reads values on the host, or whose steps follow from numbers that Python keeps."""
     _counters: ClassVar[tuple[str, ...]] = ("_draws", "learned")
+    ranks: Ranks = ALONE
+    """Which of several processes this one is, if several train it; see ``join``."""
     Options: ClassVar[type] = NoOptions
     """Dataclass of the agent's hyper-parameters; the command line sets them by name."""
     options: Any
@@ -151,11 +157,25 @@ class Player(Counting, ABC):
 
     def draw(self, *shape: int, stream: Stream = Stream.EXPLORE) -> Tensor:
         """The player's own noise: uniform in (0, 1), float32 of this shape, new at each call."""
-        return uniform(self._key, self._next_draw(), stream, shape)[0]
+        return uniform(self._key, self._next_draw(), stream, shape, self.ranks.offset(math.prod(shape)))[0]
 
     def draw_allowed(self, mask: Tensor) -> Tensor:
         """An action that ``mask`` allows, each as likely, by its own noise: bool ``[..., A]`` to int64 ``[...]``."""
-        return any_of(self._key, self._next_draw(), Stream.EXPLORE, mask)
+        return any_of(self._key, self._next_draw(), Stream.EXPLORE, mask, self.ranks.offset(mask.numel()))
+
+    def join(self, ranks: Ranks) -> None:
+        """Learn as one of several processes, which average the gradients of ``Optimiser``.
+
+        Raises:
+            InterplayError: it learns without one, so that each process would learn something else.
+        """
+        optimisers = [part for part in stateful(self) if isinstance(part, Optimiser)]
+        if self.learns and not optimisers and ranks.size > 1:
+            raise InterplayError(f"{self.name!r} learns without gradients, which {ranks.size} processes could average: "
+                                 "train it in one process, or take an agent with interplay.agents.Optimiser, such as "
+                                 "dqn, pqn or ippo")
+        for part in (self, *optimisers):
+            part.ranks = ranks
 
     def _next_draw(self) -> int | Tensor:
         """The number of the draw, which noise takes in place of a step's: an integer or int32 ``[1]``."""

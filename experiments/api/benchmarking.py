@@ -17,10 +17,11 @@ from interplay.envs.types import InterplayError
 from interplay.experiments.api.markets import Log, market_settings, setting
 from interplay.experiments.api.names import agent_name
 from interplay.experiments.api.run import MarketLike, bar_is_shown
-from interplay.experiments.benchmark.command import BenchmarkSettings, News
+from interplay.experiments.benchmark.command import BenchmarkSettings
 from interplay.experiments.benchmark.command import benchmark as run_benchmark
 from interplay.experiments.benchmark.curves import CURVES, exploring
 from interplay.experiments.benchmark.plots import curves_picture, gathered, scores_picture
+from interplay.experiments.benchmark.running import News
 from interplay.experiments.benchmark.scores import SCORES
 from interplay.experiments.common.pictures import Picture
 from interplay.experiments.loop.task import LOGGED_TRAINING

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -15,14 +13,13 @@ from interplay.agents import agents, find_agent
 from interplay.envs.checking import Bounds, Index
 from interplay.envs.presets import find_preset
 from interplay.envs.types import SIDES, InterplayError, Side
-from interplay.experiments.benchmark.jobs import RUNS, finished, folder_of, played
+from interplay.experiments.benchmark.jobs import RUNS, folder_of
 from interplay.experiments.benchmark.report import write_report
+from interplay.experiments.benchmark.running import Notify, continuable, own_folder, run_missing
 from interplay.experiments.common.command_lines import command_line
 from interplay.experiments.common.flags import Many, Threads, check_flags, when
-from interplay.experiments.common.folders import owned
 from interplay.experiments.common.options import make_options, parse_pairs, split_agent
 from interplay.experiments.common.settings import NO_LOG, LoggedMarketSettings, Pairs, TrainSettings
-from interplay.experiments.common.stopping import Stopped
 from interplay.experiments.common.workers import usable_cores
 from interplay.experiments.loop.players import PLACKETT_LUCE, check_plays
 from interplay.experiments.loop.task import make_task, name_of, recommended, with_agents
@@ -78,13 +75,13 @@ class BenchmarkSettings(LoggedMarketSettings):
         chosen = replace(self, **quick) if self.quick else self
         workers = chosen.workers if chosen.workers is not None else usable_cores()
         if chosen.others is not None:
-            _called(chosen.others)
-        return replace(chosen, agents=_distinct(chosen.agents, "agents", _called),
+            called(chosen.others)
+        return replace(chosen, agents=_distinct(chosen.agents, "agents", called),
                        presets=_distinct(chosen.presets, "presets", lambda name: find_preset(name).name),
                        workers=workers)
 
 
-def _called(agent: str) -> str:
+def called(agent: str) -> str:
     """How a report names the agent, whose options are checked on the way."""
     name, pairs = split_agent(agent)
     kind = find_agent(name)
@@ -114,25 +111,6 @@ class Found(NamedTuple):
     problems: dict[str, str]
 
 
-class News(NamedTuple):
-    """How far a benchmark is.
-
-    Attributes:
-        line: says it.
-        done: runs that have ended, of those that were missing.
-        total: runs that were missing.
-        failed: whether the last one failed.
-    """
-
-    line: str
-    done: int
-    total: int
-    failed: bool = False
-
-
-Notify = Callable[[News], None]
-
-
 def benchmark(settings: BenchmarkSettings, notify: Notify = lambda news: None) -> Found:
     """Run what is missing, then write the report.
 
@@ -144,22 +122,14 @@ def benchmark(settings: BenchmarkSettings, notify: Notify = lambda news: None) -
         InterplayError: wrong settings, or a folder that cannot be used.
         Stopped: by a signal; what is under way is saved.
     """
-    try:
+    with continuable(settings.out):
         command, settings = command_line("benchmark", settings), settings.checked()
         jobs = planned(settings)
-        _make_usable(settings.out)
-        with owned(settings.out):
-            return _benchmark(settings, jobs, command, notify)
-    except Stopped as stop:
-        raise Stopped(stop.number, f"stopped; the same command continues the runs in {settings.out / RUNS}") from stop
-
-
-def _benchmark(settings: BenchmarkSettings, jobs: Sequence[TrainSettings], command: str, notify: Notify) -> Found:
-    missing = [job for job in jobs if not finished(job)]
-    notify(News(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them finished before", 0, len(missing)))
-    problems = _problems(missing, settings, notify)
-    names = [folder_of(job).name for job in jobs]
-    return Found(write_report(settings.out, names, problems, command, settings.scale), problems)
+        with own_folder(settings.out):
+            assert settings.workers is not None, "checked"
+            problems = run_missing(jobs, settings.workers, settings.keep_checkpoints, notify)
+            names = [folder_of(job).name for job in jobs]
+            return Found(write_report(settings.out, names, problems, command, settings.scale), problems)
 
 
 def planned(settings: BenchmarkSettings) -> list[TrainSettings]:
@@ -192,18 +162,6 @@ def _markets(settings: BenchmarkSettings) -> Iterator[TrainSettings]:
         yield market
 
 
-def _make_usable(out: Path) -> None:
-    """Make the folder of the runs, before anything is played."""
-    runs = out / RUNS
-    try:
-        runs.mkdir(parents=True, exist_ok=True)
-        (runs / ".writable").touch()
-        (runs / ".writable").unlink()
-    except OSError as error:
-        raise InterplayError(f"out={str(out)!r} cannot be written ({error.strerror or error}): choose another with "
-                             "--out") from error
-
-
 def _jobs(settings: BenchmarkSettings, base: TrainSettings) -> Iterator[TrainSettings]:
     """A training for each agent and seed."""
     training = recommended(base)
@@ -219,19 +177,3 @@ def _jobs(settings: BenchmarkSettings, base: TrainSettings) -> Iterator[TrainSet
                 named = named.played_by("items" if training.side == "users" else "users", settings.others)
             yield with_agents(replace(named, seed=seed, name=f"{label}-{agent}-s{seed}".replace(":", "."),
                                       episodes=max(1, round(settings.scale * training.episodes))))
-
-
-def _problems(jobs: Sequence[TrainSettings], settings: BenchmarkSettings, notify: Notify) -> dict[str, str]:
-    """Play the jobs, a line for each; why some failed, by name."""
-    assert settings.workers is not None, "checked"
-    problems = {}
-    started = time.monotonic()
-    with closing(played(jobs, settings.workers, settings.keep_checkpoints)) as outcomes:
-        for done, outcome in enumerate(outcomes, start=1):
-            left = (time.monotonic() - started) / done * (len(jobs) - done) / 60.0
-            line = f"[{done}/{len(jobs)}] {outcome.name}: {outcome.problem or outcome.score}; about {left:.0f} min left"
-            notify(News(line, done, len(jobs), outcome.problem is not None))
-            if outcome.problem is not None:
-                problems[outcome.name] = outcome.problem
-    return problems
-

@@ -8,10 +8,12 @@ import shutil
 import signal
 import traceback
 from collections.abc import Generator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import torch
 
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.saving import read_sealed
@@ -20,7 +22,7 @@ from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.workers import Ended, worked
 from interplay.experiments.evaluate.finishing import train_and_evaluate
 from interplay.experiments.loop.run import CHECKPOINT, CONFIG, RESULTS
-from interplay.experiments.loop.task import recommended
+from interplay.experiments.loop.task import training_of
 
 RUNS = "runs"
 ERROR = "error.txt"
@@ -61,7 +63,7 @@ def finished(job: TrainSettings) -> bool:
     made = as_values(TrainSettings.read(folder))
     wanted = as_values(job)
     if done:  # the market may recommend something else by now
-        now = json.loads(json.dumps(asdict(replace(recommended(job), episodes=wanted["episodes"]))))
+        now = json.loads(json.dumps(asdict(training_of(job, torch.device("cpu")))))
         made |= _of_players(job, read_sealed(folder / RESULTS)["training"])
         wanted |= _of_players(job, now)
     for name, value in wanted.items():

@@ -7,23 +7,25 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from interplay.experiments.benchmark.command import BenchmarkSettings, News, benchmark
+from interplay.experiments.benchmark.command import BenchmarkSettings, benchmark
+from interplay.experiments.benchmark.running import News
 
 
 def command(settings: BenchmarkSettings) -> int:
     """Train agents on markets with many seeds; write a report, scores, learning curves and a picture."""
-    with _safe_path_in_processes():
-        found = benchmark(settings, _notify)
+    with safe_path_in_processes():
+        found = benchmark(settings, print_news)
     print(found.report)
     return 1 if found.problems else 0
 
 
-def _notify(news: News) -> None:
+def print_news(news: News) -> None:
+    """Print how far the runs are."""
     print(news.line, file=sys.stderr if news.failed else sys.stdout, flush=True)
 
 
 @contextmanager
-def _safe_path_in_processes() -> Iterator[None]:
+def safe_path_in_processes() -> Iterator[None]:
     """Python processes that start in here do not look for libraries in the current folder first."""
     before = os.environ.get("PYTHONSAFEPATH")
     os.environ["PYTHONSAFEPATH"] = "1"

@@ -75,6 +75,14 @@ def mean_estimate(values: ArrayLike) -> Estimate:
     return _trimmed(_rows([values]), 0.0)
 
 
+def mean_over_tasks(*strata: ArrayLike) -> Estimate:
+    """The mean of all runs of several tasks, ``[n]`` for each, all of one size: only the spread within tasks counts.
+
+    The interval is Student's with Welch and Satterthwaite's degrees of freedom, so that tasks may differ in spread.
+    """
+    return _trimmed(_rows(strata), 0.0)
+
+
 def interquartile_mean(*strata: ArrayLike) -> Estimate:
     """The mean of the middle half of all runs (Agarwal et al., "Deep RL at the statistical precipice", 2021).
 

@@ -102,14 +102,19 @@ def quiet_threads() -> Iterator[None]:
 
 
 @contextmanager
-def resumable(command: str, *folders: Path) -> Iterator[None]:
+def resumable(command: str, *folders: Path, launcher: str = "") -> Iterator[None]:
     """Runs in ``folders``. If a signal or a write error ends them, the message says how to resume them.
+
+    Args:
+        command: of ``interplay``.
+        folders: of the runs.
+        launcher: what stands before the command.
 
     Raises:
         Stopped: by a signal.
         InterplayError: a file cannot be written.
     """
-    resume = f"interplay {command} --resume {folders[0]}"
+    resume = f"{launcher}interplay {command} --resume {folders[0]}"
     if len(folders) > 1:
         resume += f", and the same for {', '.join(folder.name for folder in folders[1:])}"
     try:

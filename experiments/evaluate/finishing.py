@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from interplay.agents.parts.ranks import ALONE, Ranks
 from interplay.envs.pictures.frame import paint
 from interplay.experiments.common.saving import RESULTS, write_sealed
 from interplay.experiments.common.settings import OPTION_OF, TrainSettings
@@ -24,11 +25,12 @@ def train_and_evaluate(settings: TrainSettings, callbacks: Sequence[Callback] = 
 
 
 def train_and_evaluate_all(several: Sequence[TrainSettings],
-                           callbacks: Sequence[Sequence[Callback]]) -> list[tuple[Run, Report]]:
-    """The same of runs that differ in their seeds alone; see ``train_all``."""
+                           callbacks: Sequence[Sequence[Callback]],
+                           ranks: Ranks = ALONE) -> list[tuple[Run, Report]]:
+    """The same of runs that differ in their seeds alone; see ``train_all``. Of several processes, the first does it."""
     finals = [FinalEvaluation() for _ in several]
     runs = train_all(several, [[Evaluate(every=None), *own, final]
-                               for own, final in zip(callbacks, finals, strict=True)])
+                               for own, final in zip(callbacks, finals, strict=True)], ranks)
     return [(run, final.found) for run, final in zip(runs, finals, strict=True)]
 
 

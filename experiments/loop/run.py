@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from interplay.agents.parts.captured import Captured
+from interplay.agents.parts.ranks import ALONE, Ranks
 from interplay.envs.discovery import code_digest, trusting
 from interplay.envs.messages import shortened
 from interplay.envs.types import InterplayError
@@ -63,6 +64,8 @@ class Run:
         refresh: is called before the run is saved, and brings up to date what it holds if it is played with others.
         episodes: episodes after which the run is finished. More or fewer than planned, it changes no schedule: rates of
             learning and exploring are a function of the planned episodes, and stay at their last value after those.
+        ranks: which of several processes this one is, if several train the run: each plays a part of the worlds.
+        processes: how many processes wrote the checkpoint that it started from.
     """
 
     settings: TrainSettings
@@ -80,6 +83,8 @@ class Run:
     captured: Captured | None = None
     seeds: tuple[int, ...] = ()
     refresh: Callable[[], None] = lambda: None
+    ranks: Ranks = ALONE
+    processes: int = 1
     _numbers: Tensor | None = None
     _warned: str = ""
 
@@ -87,7 +92,7 @@ class Run:
         self.episodes = self.episodes or self.task.training.episodes
 
     @classmethod
-    def start(cls, settings: TrainSettings, folder: Path) -> Self:
+    def start(cls, settings: TrainSettings, folder: Path, ranks: Ranks = ALONE) -> Self:
         """A run at its beginning."""
         device = find_device(settings.device)
         settings = with_agents(replace(settings, sizes_of=settings.sizes_of or _kind_of(device)))
@@ -97,8 +102,11 @@ class Run:
                  *settings.mechanism)
         settings = replace(settings, code=tuple(code_digest(name) for name in named if name and ":" in name))
         notes = () if task.pretrained is None else tuple(players.warm_start(task.pretrained.pretrained()))
-        now = _first_snapshot(settings.seed, task, players, 0)
-        run = cls(settings, folder, task, players, now, EpisodeStats.empty(now.state), notes=notes)
+        for player in players.each():
+            player.join(ranks)
+        now = _first_snapshot(settings.seed, task, players, _worlds(task, 0, ranks))
+        run = cls(settings, folder, task, players, now, EpisodeStats.empty(now.state), notes=notes, ranks=ranks,
+                  processes=ranks.size)
         run.capture()
         return run
 
@@ -125,13 +133,13 @@ class Run:
 
     @classmethod
     def resumed(cls, folder: Path, device: Device | None = None, allow_code: bool = False,
-                checkpoint: str = CHECKPOINT) -> Self:
-        """The same, but at its beginning where it has no checkpoint yet."""
+                checkpoint: str = CHECKPOINT, ranks: Ranks = ALONE) -> Self:
+        """The same, but at its beginning where it has no checkpoint yet. Several processes begin the episode again."""
         if not (folder / CONFIG).is_file():
             raise InterplayError(f"{str(folder)!r} is not a run: it has no {CONFIG}; give a folder that train wrote")
         made = TrainSettings.read(folder)
         with trusting(allow_code):
-            run = cls.start(made if device is None else replace(made, device=device), folder)
+            run = cls.start(made if device is None else replace(made, device=device), folder, ranks)
         if run.settings.code != made.code:
             warnings.warn(f"code has changed since {str(folder)!r} was made: {', '.join(run.settings.code)}, was "
                           f"{', '.join(made.code)}", InterplayWarning, stacklevel=3)
@@ -172,7 +180,7 @@ class Run:
     def capture(self) -> None:
         """Do iterations by graphs from now on, if the settings ask for it."""
         device, wanted = self.task.market.device, self.settings.capture
-        if wanted == "off" or (wanted == "auto" and device.type != "cuda"):
+        if wanted == "off" or (wanted == "auto" and device.type != "cuda") or self.ranks.size > 1:
             return
 
         def put(worlds: tuple[Snapshot, EpisodeStats]) -> None:
@@ -212,8 +220,8 @@ class Run:
     def _begin(self) -> dict[str, Tensor]:
         """The first snapshot of the episode."""
         population = self.now.state.population
-        self.now = _first_snapshot(self.seeds or self.settings.seed, self.task, self.players, self.episode,
-                                   self._numbers)
+        worlds = _worlds(self.task, self.episode, self.ranks) if self._numbers is None else self._numbers
+        self.now = _first_snapshot(self.seeds or self.settings.seed, self.task, self.players, worlds)
         self.stats = EpisodeStats.empty(self.now.state)
         if self.captured is not None:  # in memory there is room for what follows from it
             self.now.state.population.derive_as(population)
@@ -226,17 +234,21 @@ class Run:
     def save(self, name: str = CHECKPOINT) -> None:
         """Write the checkpoint, to a file of this name; the old one stays until the new one is whole.
 
+        Of several processes, which have all learnt the same, the first writes it.
+
         Raises:
             InterplayError: what the agents have learnt is not finite; the old checkpoint stays.
             OSError: it cannot be written.
         """
+        if not self.ranks.first:
+            return
         self.refresh()
         agents = self.players.state_dict()
         check_state(agents, f"after {self.env_steps} steps")
         save_checkpoint(self.folder / name, {
             "episode": self.episode, "time": self.time, "episodes": self.episodes, "wall_seconds": self.wall_seconds,
             "state": self.now.state.state_dict(), "slots": self.now.slots, "stats": self.stats.state_dict(),
-            "agents": agents, "curve": self.curve}, self._made_by())
+            "agents": agents, "curve": self.curve, "processes": self.ranks.size}, self._made_by())
 
     def _made_by(self) -> dict[str, str]:
         return {CONFIG: digest_of_file(self.folder / CONFIG), "market": self.task.fingerprint}
@@ -250,6 +262,10 @@ class Run:
             self.stats = self.stats.loaded(saved["stats"])
             self.episode, self.time, self.wall_seconds = saved["episode"], saved["time"], saved["wall_seconds"]
             self.curve, self.episodes = [dict(row) for row in saved["curve"]], saved["episodes"]
+            self.processes = saved["processes"]
+            if self.ranks.size > 1:  # only the first process's worlds are in the checkpoint
+                self.time = 0
+                self._begin()
             self.capture()
         except Exception as error:  # agents may be code from outside
             reason = f"{type(error).__name__}: {error}".splitlines()[0][:100]
@@ -269,9 +285,13 @@ def _kind_of(device: torch.device) -> Literal["cpu", "cuda"]:
     return "cuda" if device.type == "cuda" else "cpu"
 
 
-def _first_snapshot(seed: int | tuple[int, ...], task: Task, players: Players, episode: int,
-                  numbers: Tensor | None = None) -> Snapshot:
-    """The worlds of an episode at its start; ``numbers`` are theirs, if they are on the device already."""
+def _worlds(task: Task, episode: int, ranks: Ranks) -> range:
+    """Numbers of the worlds that this process plays in an episode."""
     count = task.training.num_worlds
-    worlds = range(episode * count, (episode + 1) * count) if numbers is None else numbers
+    part = ranks.part(count)
+    return range(episode * count + part.start, episode * count + part.stop)
+
+
+def _first_snapshot(seed: int | tuple[int, ...], task: Task, players: Players, worlds: range | Tensor) -> Snapshot:
+    """These worlds at the start of an episode."""
     return look(task.market, players, task.market.reset(worlds, seed), explore=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 
 from torch import Tensor
 
+from interplay.agents.parts.ranks import ALONE, LostProcessError, Ranks
 from interplay.envs.checking import check_fields
+from interplay.envs.types import InterplayError
 from interplay.experiments.common.folders import check_name, new_folder, owned
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.stopping import Pace, interruption, resumable
@@ -24,13 +27,16 @@ def train(settings: TrainSettings, callbacks: Sequence[Callback] = ()) -> Run:
     return train_all([settings], [callbacks])[0]
 
 
-def train_all(several: Sequence[TrainSettings], callbacks: Sequence[Sequence[Callback]]) -> list[Run]:
+def train_all(several: Sequence[TrainSettings], callbacks: Sequence[Sequence[Callback]],
+              ranks: Ranks = ALONE) -> list[Run]:
     """Train runs to the end that differ in their seeds alone: as one, where their agents can be stacked.
 
     Args:
         several: settings of each new run, or of each run to resume.
         callbacks: of each run, which are called in this order, before those that write TensorBoard's events and
             curve.csv.
+        ranks: which of several processes this one is, if several train the run. The first one writes files and has
+            callbacks.
 
     Returns:
         The finished runs.
@@ -41,15 +47,20 @@ def train_all(several: Sequence[TrainSettings], callbacks: Sequence[Sequence[Cal
     """
     for settings in several:
         check_fields(settings)
+    if ranks.size > 1 and len(several) > 1:
+        raise InterplayError(f"{len(several)} seeds in {ranks.size} processes: train one seed at a time")
     with ExitStack() as opened:
         opened.enter_context(working_threads(several[0].threads))
-        runs = [opened.enter_context(_opened(settings)) for settings in several]
-        opened.enter_context(resumable("train", *(run.folder for run in runs)))
+        runs = [opened.enter_context(_opened(settings, ranks)) for settings in several]
+        ranks.wait()  # so that all have read what the first one writes from now on
+        opened.enter_context(resumable("train", *(run.folder for run in runs), launcher=ranks.launcher))
         for run, settings in zip(runs, several, strict=True):
             _extend(run, settings.more_episodes)
-        watching = {id(run): [*own, TensorBoard(), Curve()] for run, own in zip(runs, callbacks, strict=True)}
+        watching = {id(run): [*own, TensorBoard(), Curve()] if ranks.first else []
+                    for run, own in zip(runs, callbacks, strict=True)}
         for group in groups(runs):
-            _train(group, [watching[id(run)] for run in group])
+            with _reporting_losses(group):
+                _train(group, [watching[id(run)] for run in group])
     return runs
 
 
@@ -110,18 +121,37 @@ def _extend(run: Run, episodes: int) -> None:
 
 
 @contextmanager
-def _opened(settings: TrainSettings) -> Iterator[Run]:
+def _reporting_losses(runs: Sequence[Run]) -> Iterator[None]:
+    """Say how to go on where one of several processes was lost."""
+    try:
+        yield
+    except LostProcessError as lost:
+        # torchrun now stops those that are left, which would add a line.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        raise InterplayError(f"{lost}; go on from the last checkpoint with: {runs[0].ranks.launcher}interplay train "
+                             f"--resume {runs[0].folder}") from lost
+
+
+@contextmanager
+def _opened(settings: TrainSettings, ranks: Ranks) -> Iterator[Run]:
     """A new run, or the one to resume, which no other process writes to meanwhile."""
     if settings.resume is not None:
-        with owned(settings.resume) if settings.resume.is_dir() else nullcontext():
+        with owned(settings.resume) if settings.resume.is_dir() and ranks.first else nullcontext():
             device = None if settings.device == "auto" else settings.device
-            run = Run.resumed(settings.resume, device, settings.allow_code)
+            run = Run.resumed(settings.resume, device, settings.allow_code, ranks=ranks)
             settings.check_resumes(run.settings, settings.resume)
+            if run.processes != ranks.size:
+                raise InterplayError(f"{run.processes} processes have trained {str(settings.resume)!r}, not "
+                                     f"{ranks.size}: go on with: {Ranks(0, run.processes).launcher}interplay train "
+                                     f"--resume {settings.resume}")
             yield run
         return
     if settings.name is not None:
         check_name(settings.name)
-    run = Run.start(settings, settings.log_dir)  # first, so that wrong settings leave no folder behind
+    run = Run.start(settings, settings.log_dir, ranks)  # first, so that wrong settings leave no folder behind
+    if not ranks.first:
+        yield run
+        return
     with new_folder(settings.log_dir, settings.name, _default_name(run), CHECKPOINT) as run.folder, owned(run.folder):
         run.write_config()
         run.save()  # what cannot be written fails now, and what diverges later leaves something finite

@@ -94,6 +94,14 @@ budgets() {
     one feed,episodes=10 feed,num_worlds=16,episodes=10 --agents slateq --num-seeds 1
 }
 
+suite() {  # a row each for experiments/results/suite, and the page that is made of them; minutes for each agent
+    for agent in random greedy popularity linucb linear-thompson beta-bernoulli matrix-factorisation q-learning dqn pqn ippo \
+        mappo shared-critic shared-critic,mixing=vdn shared-critic,mixing=qmix shared-critic,encoder=gru slateq; do
+        python -m interplay suite --agent $agent --ml-100k "$DATA/ml-100k" --out $R/suite
+    done
+    python -m interplay.experiments.suite.leaderboard
+}
+
 faults() { python scripts/faults.py --out $R/faults; }
 
 speed() {
@@ -110,7 +118,7 @@ speed() {
 # On a machine with a GPU; no part of all studies.
 gpu() { bash scripts/gpu.sh --out $R/gpu; }
 
-for study in "${@:-presets jester congress pretrained representations unbiased ope fidelity intervals viability budgets faults speed}"; do
+for study in "${@:-presets jester congress pretrained representations unbiased ope fidelity intervals viability budgets suite faults speed}"; do
     for name in $study; do "$name"; done
 done
 python scripts/plot.py $R/presets --out $R

@@ -23,6 +23,7 @@ from interplay.experiments.common.statistics import (
     Floats,
     interquartile_mean,
     mean_estimate,
+    mean_over_tasks,
     probability_of_improvement,
 )
 from interplay.experiments.common.tables import table
@@ -73,7 +74,8 @@ class Figure(NamedTuple):
 
 FIGURES = {"mean": Figure(1, lambda rows: mean_estimate(rows[0]), 0.0),
            "IQM": Figure(1, lambda rows: interquartile_mean(rows[0]), 0.25),
-           "IQM over three tasks": Figure(3, lambda rows: interquartile_mean(*rows), 0.25)}
+           "IQM over three tasks": Figure(3, lambda rows: interquartile_mean(*rows), 0.25),
+           "mean over seven tasks": Figure(7, lambda rows: mean_over_tasks(*rows), 0.0)}
 
 
 def study(settings: CoverageSettings) -> str:

@@ -136,13 +136,13 @@ def test_a_run_that_was_made_otherwise_is_not_taken_for_this_one(finished, tmp_p
 
 
 def test_what_a_market_recommends_to_agents_who_do_not_play_is_nothing_to_a_run(finished, tmp_path, monkeypatch):
-    recommended = jobs.recommended
+    training_of = jobs.training_of
     settings = BenchmarkSettings(presets=("contest",), agents=("linucb",), seeds=1, scale=0.005,
                                  out=copied(finished, tmp_path)).checked()
     (job,) = planned(settings)
 
     def now_recommends(**options):
-        monkeypatch.setattr(jobs, "recommended", lambda job: replace(recommended(job), options=options))
+        monkeypatch.setattr(jobs, "training_of", lambda *given: replace(training_of(*given), options=options))
 
     now_recommends(pqn={"hidden": 8})
     assert jobs.finished(job)

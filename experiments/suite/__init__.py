@@ -1,0 +1,1 @@
+"""One number for an agent over a frozen list of markets, budgets and seeds."""
