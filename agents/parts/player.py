@@ -174,8 +174,9 @@ class Player(Counting, ABC):
             raise InterplayError(f"{self.name!r} learns without gradients, which {ranks.size} processes could average: "
                                  "train it in one process, or take an agent with interplay.agents.Optimiser, such as "
                                  "dqn, pqn or ippo")
-        for part in (self, *optimisers):
-            part.ranks = ranks
+        self.ranks = ranks
+        for optimiser in optimisers:
+            optimiser.ranks = ranks
 
     def _next_draw(self) -> int | Tensor:
         """The number of the draw, which noise takes in place of a step's: an integer or int32 ``[1]``."""

@@ -69,7 +69,7 @@ class Ranks(NamedTuple):
             torch.distributed.all_reduce(flat)
         except RuntimeError as error:  # gloo and NCCL have no more special one
             raise LostProcessError(f"another of the {self.size} processes has ended") from error
-        parts = (flat / self.size).split([gradient.numel() for gradient in gradients])
+        parts = torch.split(flat / self.size, [gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
 

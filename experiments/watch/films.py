@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,8 @@ def _write_mp4(path: Path, frames: Iterable[Frame], fps: float) -> int:
     import imageio.v2 as imageio
 
     count = 0
-    with imageio.get_writer(path, fps=fps, macro_block_size=None) as writer:
+    writer: Any = imageio.get_writer(path, fps=fps, macro_block_size=None)
+    with writer:
         for frame in frames:
             writer.append_data(frame)
             count += 1
