@@ -44,7 +44,7 @@ def test_agents_know_the_contract_alone(file):
 
 
 @pytest.mark.parametrize("folder", ["envs", "agents", "experiments", "scripts", "tests"])
-def test_nobody_imports_under_a_second_name(folder):
+def test_no_module_imports_under_a_second_name(folder):
     for file in files(folder):
         assert not [n for n in imports(file) if n.split(".")[0] in ("envs", "agents", "experiments")], file
 

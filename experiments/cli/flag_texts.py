@@ -24,6 +24,7 @@ class Flag(NamedTuple):
         text: what it means.
         owner: class that defines it; empty for an argument.
         positional: whether its value is typed without its name.
+        required: whether it has no default.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Flag(NamedTuple):
     text: str
     owner: str = ""
     positional: bool = False
+    required: bool = False
 
     @property
     def typed(self) -> str:
@@ -56,7 +58,7 @@ def texts_of(command: str) -> Texts:
     module, name = command.split(":")
     home, function = _found(module, name)
     assert isinstance(function, ast.FunctionDef)
-    summary, meanings = _parted(ast.get_docstring(function) or "")
+    summary, meanings = _summary_and_meanings(ast.get_docstring(function) or "")
     first = function.args.args[0].annotation if function.args.args else None
     if isinstance(first, ast.Name) and first.id.endswith("Settings"):
         return Texts(summary, tuple(_fields(*_found(home, first.id))))
@@ -69,7 +71,7 @@ def _arguments(module: str, function: ast.FunctionDef, meanings: dict[str, str])
     for argument, default in zip(arguments, [*defaults, *function.args.defaults], strict=True):
         assert argument.annotation is not None
         yield Flag(argument.arg, _value(module, argument.annotation), _default(default), meanings.get(argument.arg, ""),
-                   positional="Positional" in ast.unparse(argument.annotation))
+                   positional="Positional" in ast.unparse(argument.annotation), required=default is None)
 
 
 def _fields(module: str, node: ast.AST) -> Iterator[Flag]:
@@ -83,7 +85,7 @@ def _fields(module: str, node: ast.AST) -> Iterator[Flag]:
             hint = ast.unparse(field.annotation)
             if "Suppress" not in hint and "ClassVar" not in hint:
                 yield Flag(field.target.id, _value(module, field.annotation), _default(field.value), _string(after),
-                           node.name, "Positional" in hint)
+                           node.name, "Positional" in hint, field.value is None)
 
 
 def _string(node: ast.AST) -> str:
@@ -134,7 +136,7 @@ def _default(node: ast.expr | None) -> str:
     return ""
 
 
-def _parted(docstring: str) -> tuple[str, dict[str, str]]:
+def _summary_and_meanings(docstring: str) -> tuple[str, dict[str, str]]:
     """The first paragraph of a docstring, and the meaning of each argument."""
     summary, _, arguments = docstring.partition("\nArgs:\n")
     entries = re.findall(r"^    (\w+): (.*(?:\n     .*)*)", arguments, re.MULTILINE)

@@ -67,7 +67,7 @@ def help_of(command: str, prog: str, everything: bool = False) -> str:
     texts = texts_of(command)
     width = min(100, shutil.get_terminal_size().columns)
     everything = everything or len(texts.flags) <= _MANY
-    places = " ".join(f"[{f.typed} ...]" if f.value.endswith("...") else f.typed for f in texts.flags if f.positional)
+    places = " ".join(_place(flag) for flag in texts.flags if flag.positional)
     lines = [" ".join(filter(None, [f"usage: {prog}", places, "[OPTIONS]"])), "",
              *textwrap.wrap(texts.summary, width)]
     for title, flags in _grouped(texts, everything):
@@ -104,6 +104,13 @@ def _lines(flag: Flag, width: int, everything: bool) -> Iterator[str]:
         left = ""
 
 
+def _place(flag: Flag) -> str:
+    """A value without a flag, as usage lines show it."""
+    if flag.value.endswith("..."):
+        return f"[{flag.typed} ...]"
+    return flag.typed if flag.required else f"[{flag.typed}]"
+
+
 def wrong_words(command: str, words: Sequence[str]) -> str | None:
     """What is wrong with the words that were typed, in one line; None where nothing is seen to be wrong."""
     texts = texts_of(command)
@@ -128,7 +135,7 @@ def wrong_words(command: str, words: Sequence[str]) -> str | None:
             several |= flag.value.endswith("...")
         if flag and problem:
             return shortened(f"{' '.join(filter(None, (flag.typed, word)))}: {problem}")
-    missing = next((flag for flag in expected if not several and not flag.default), None)
+    missing = next((flag for flag in expected if not several and flag.required), None)
     return None if missing is None else f"{missing.typed} is missing: {missing.text or missing.value}"
 
 

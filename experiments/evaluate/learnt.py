@@ -11,7 +11,7 @@ from interplay.experiments.evaluate.evaluation import Report
 from interplay.experiments.loop.run import Run
 
 FEWEST_UPDATES = 500
-"""Updates of a network below which nobody should judge it."""
+"""Fewer updates of a network than this say nothing about it."""
 _SHORTEST = 8  # episodes of the last quarter, to see a trend in
 _SURE = 3.0  # standard errors of a slope
 _WORTH = 0.05  # of the distance from random to the best that is known

@@ -54,11 +54,12 @@ def test_variants_of_dqn_keep_the_contract(flags):
 def test_each_learner_would_be_found_out_if_the_gone_taught_it(name):
     kind = find_agent(name)
 
-    def learn(self, told):
+    def learn(self, transitions):
         """Whatever it is told of seems to be there."""
-        if isinstance(told, Transition):
-            return kind.learn(self, replace(told, valid=torch.ones_like(told.valid)))
-        return kind.learn(self, {s: replace(step, valid=torch.ones_like(step.valid)) for s, step in told.items()})
+        if isinstance(transitions, Transition):
+            return kind.learn(self, replace(transitions, valid=torch.ones_like(transitions.valid)))
+        return kind.learn(self, {side: replace(step, valid=torch.ones_like(step.valid))
+                                 for side, step in transitions.items()})
 
     broken = type("Broken", (kind,), {"name": "broken", "learn": learn})
     specs = ONE_SIDE["users with a history" if "users" in kind.plays else "a platform"]

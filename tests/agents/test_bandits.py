@@ -60,7 +60,7 @@ def learn_arms(agent, step, rewards, steps=300, seed=0):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_bandit_finds_the_slot_that_pays_and_heeds_the_mask(name, spec, moved):
+def test_every_bandit_finds_the_slot_that_pays_and_obeys_the_mask(name, spec, moved):
     """Item 3, in slot 2, pays in 8 of 10 steps, item 1 in 3, skipping never."""
     agent = make(name, spec)
     step = looking(moved([[0, 1]] * 8, [[0, 0]] * 8, [[0.0, 0.0]] * 8, [[0, 1]] * 8))
@@ -203,10 +203,10 @@ def test_thompson_weights_have_the_posteriors_moments():
     drawn = agent.drawn(20_000, 2)
     assert drawn.shape == (20_000, 2, 2, 3)
     mean, covariance = torch.linalg.solve(precision, moment), 0.36 * torch.linalg.inv(precision)
-    for who in range(2):
-        assert torch.allclose(drawn[:, who, 1].mean(0), mean, atol=0.02)
-        assert torch.allclose(torch.cov(drawn[:, who, 1].T), covariance, atol=0.02)
-        assert torch.allclose(drawn[:, who, 0].mean(0), torch.zeros(3, dtype=torch.float64), atol=0.02)
+    for agent in range(2):
+        assert torch.allclose(drawn[:, agent, 1].mean(0), mean, atol=0.02)
+        assert torch.allclose(torch.cov(drawn[:, agent, 1].T), covariance, atol=0.02)
+        assert torch.allclose(drawn[:, agent, 0].mean(0), torch.zeros(3, dtype=torch.float64), atol=0.02)
     both = torch.corrcoef(drawn[:, :, 1, 0].T)[0, 1]
     assert abs(both) < 0.03  # each agent draws its own
     assert torch.equal(agent.act(_one_user(), False), agent.act(_one_user(), False))
@@ -311,14 +311,14 @@ def test_matrix_factorisation_learns_who_likes_what(spec, moved):
     assert agent.act(step.observation, explore=False).tolist() == [[1, 2]] * 8
 
 
-@pytest.mark.parametrize(("name", "option", "value", "mend"), [
+@pytest.mark.parametrize(("name", "option", "value", "fix"), [
     ("linucb", "alpha", -1.0, "at least 0"), ("linucb", "ridge", 0.0, "above 0"),
     ("linear-thompson", "scale", -0.5, "at least 0"), ("linear-thompson", "ridge", -1.0, "above 0"),
     ("matrix-factorisation", "size", 0, "at least 1"), ("matrix-factorisation", "learning_rate", 0.0, "above 0"),
     ("matrix-factorisation", "penalty", -0.1, "at least 0"),
     ("matrix-factorisation", "epsilon_end", 2.0, "between 0 and 1")])
-def test_wrong_options_are_named_with_value_and_mend(name, option, value, mend):
-    with pytest.raises(InterplayError, match=f"^{option}={value} must .*{mend}"):
+def test_wrong_options_are_named_with_value_and_fix(name, option, value, fix):
+    with pytest.raises(InterplayError, match=f"^{option}={value} must .*{fix}"):
         find_agent(name).Options(**{option: value})
 
 

@@ -23,16 +23,16 @@ def sample(moved, discount=0.5, **changes):
     return NStep(1, discount).add(step).map(lambda x: x.flatten(0, 1)[:1])
 
 
-WHO = torch.tensor([0])
+AGENTS = torch.tensor([0])
 
 
 def test_targets_are_double_masked_and_stop_at_the_end(spec, moved):
     agent = fixed(DQNAgent(spec, Setting()), [1.0, 5.0, 9.0], [30.0, 20.0, 40.0])
-    assert agent._targets(sample(moved), WHO).tolist() == [[1.0 + 0.5 * 20.0]]  # 9 is forbidden; 5 picks, 20 judges
-    assert agent._targets(sample(moved, truncated=True), WHO).tolist() == [[1.0 + 0.5 * 20.0]]
-    assert agent._targets(sample(moved, terminated=True), WHO).tolist() == [[1.0]]
+    assert agent._targets(sample(moved), AGENTS).tolist() == [[1.0 + 0.5 * 20.0]]  # 9 is forbidden; 5 picks, 20 judges
+    assert agent._targets(sample(moved, truncated=True), AGENTS).tolist() == [[1.0 + 0.5 * 20.0]]
+    assert agent._targets(sample(moved, terminated=True), AGENTS).tolist() == [[1.0]]
     single = fixed(DQNAgent(spec, Setting(), DQNOptions(double=False)), [1.0, 5.0, 9.0], [30.0, 20.0, 40.0])
-    assert single._targets(sample(moved), WHO).tolist() == [[1.0 + 0.5 * 30.0]]
+    assert single._targets(sample(moved), AGENTS).tolist() == [[1.0 + 0.5 * 30.0]]
 
 
 def test_munchausen_targets_are_those_of_the_paper(spec, moved):
@@ -42,7 +42,7 @@ def test_munchausen_targets_are_those_of_the_paper(spec, moved):
     policy = torch.tensor([1.0, 2.0]).softmax(0)
     soft = (policy * (torch.tensor([1.0, 2.0]) - policy.log())).sum()
     expected = 1.0 + 0.5 * policy[1].log().clamp(min=-1.0) + 0.5 * soft
-    assert agent._targets(before, WHO).item() == pytest.approx(expected.item(), abs=1e-5)
+    assert agent._targets(before, AGENTS).item() == pytest.approx(expected.item(), abs=1e-5)
 
 
 def test_quantile_loss_is_least_at_the_quantiles(spec):
@@ -123,11 +123,11 @@ def test_independent_networks_are_those_of_each_agent_alone(spec, flags):
         assert torch.allclose(one(own[:, agent], options[:, agent]), found[:, agent], atol=1e-6)
 
 
-@pytest.mark.parametrize(("wrong", "mend"), [
+@pytest.mark.parametrize(("wrong", "fix"), [
     ({"hidden": 0}, "at least 1"), ({"learning_rate": 0.0}, "above 0"), ({"sharing": "some"}, "independent"),
     ({"munchausen": 0.9, "num_steps": 3}, "num_steps=1"), ({"epsilon_end": 2.0}, "between 0 and 1"),
     ({"exploration_fraction": 0.0}, "above 0")])
-def test_wrong_options_are_named(wrong, mend):
-    with pytest.raises(InterplayError, match=mend) as error:
+def test_wrong_options_are_named(wrong, fix):
+    with pytest.raises(InterplayError, match=fix) as error:
         DQNOptions(**wrong)
     assert next(iter(wrong)) in str(error.value)

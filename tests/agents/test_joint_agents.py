@@ -70,7 +70,7 @@ def test_teams_give_up_what_others_gain_more_by_and_the_selfish_do_not(make, giv
 
 
 @pytest.mark.parametrize("encoder", ["mlp", "cnn", "gru", "transformer"])
-def test_what_is_right_may_only_be_told_from_the_history(encoder):
+def test_what_is_right_only_follows_from_the_history(encoder):
     """Slot 1 pays where the first of three remembered responses was 1, slot 2 where it was 0."""
     agent = critic(500, encoder=encoder)
     generator = torch.Generator().manual_seed(2)
@@ -198,7 +198,7 @@ def test_the_teams_return_counts_both_sides(monkeypatch):
     assert returns["users"][0].tolist() == returns["items"][0].tolist() == [[6.0 + 0.5 * 2.0] * 2]
 
 
-def test_the_teams_critic_sees_what_anybody_may_choose_from():
+def test_the_teams_critic_sees_what_an_agent_may_choose_from():
     agent, before = actor(MAPPOAgent, 10), seen()
     options = before.options.clone()
     options[:, 1, 0] = 0.5  # the first option of agent 1 alone
@@ -228,14 +228,14 @@ def test_the_team_does_not_split_its_rollouts(kind, steps_of_the_optimiser):
     assert taken == {steps_of_the_optimiser}
 
 
-@pytest.mark.parametrize(("kind", "wrong", "mend"), [
+@pytest.mark.parametrize(("kind", "wrong", "fix"), [
     (SharedCriticOptions, {"encoder": "lstm"}, "gru"), (SharedCriticOptions, {"scorer": "dot"}, "hadamard"),
     (SharedCriticOptions, {"encoder": "transformer", "hidden": 6}, "multiple of 4"),
     (SharedCriticOptions, {"num_steps": 0}, "at least 1"), (SharedCriticOptions, {"learning_rate": 0.0}, "above 0"),
     (IPPOOptions, {"clip": 0.0}, "above 0"), (IPPOOptions, {"trace_decay": 1.5}, "between 0 and 1"),
     (IPPOOptions, {"num_epochs": 0}, "at least 1")])
-def test_wrong_options_are_named(kind, wrong, mend):
-    with pytest.raises(InterplayError, match=mend) as error:
+def test_wrong_options_are_named(kind, wrong, fix):
+    with pytest.raises(InterplayError, match=fix) as error:
         kind(**wrong)
     assert next(iter(wrong)) in str(error.value)
 

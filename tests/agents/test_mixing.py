@@ -32,7 +32,7 @@ def test_qmix_values_a_state_whose_agents_are_worth_nothing(seed):
     assert total.std() > 0.1
 
 
-def test_qmix_rises_with_every_value_whoever_and_however_many():
+def test_qmix_rises_with_every_value_for_any_number_of_agents():
     mixer = qmix(3)
     for count in (1, 5):
         values, agents = normal(2, 50, count).requires_grad_(), normal(3, 50, count, 4)

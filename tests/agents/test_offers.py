@@ -76,7 +76,7 @@ def test_slates_of_one_who_leaves_nothing_to_chance_are_certain(name: str, explo
 
 
 @pytest.mark.parametrize("name", ["linear-thompson", "beta-bernoulli"])
-def test_who_draws_what_it_believes_does_not_know(name: str) -> None:
+def test_an_agent_that_draws_what_it_believes_does_not_know(name: str) -> None:
     assert made(name).offer(seen(1, 2), 2, explore=True).log_propensity is None
 
 

@@ -31,7 +31,7 @@ def test_replay_overwrites_the_oldest_and_keeps_a_row_together(moved):
     assert (found.next_observation.state - 1).tolist() == found.reward.tolist()
 
 
-def test_a_place_in_the_replay_tells_whose_row_it_is(moved):
+def test_a_place_in_the_replay_shows_whose_row_it_is(moved):
     replay = Replay(7)
     for first in range(0, 30, 2):
         replay.add(rows(moved, first))

@@ -64,7 +64,7 @@ def test_it_gives_up_a_little_now_for_more_later(spec, moved):
     assert values[1, 1].item() == pytest.approx(1.0, abs=0.1)
 
 
-def test_each_pass_takes_every_row_once_and_shuffles_anew(spec, moved):
+def test_each_pass_takes_every_row_once_and_shuffles_again(spec, moved):
     agent = PQNAgent(spec, Setting(), PQNOptions(rollout_length=3, num_epochs=2, num_minibatches=4))
     fit, parts = agent._fit, []
     agent._fit = lambda rows, returns: parts.append(rows.observation.own[:, 0, 0]) or fit(rows, returns)
@@ -90,7 +90,7 @@ def test_what_the_gone_would_have_earned_changes_nothing(spec, moved):
     assert {name: value.item() for name, value in metrics.items()} == {k: v.item() for k, v in others.items()}
 
 
-def test_it_only_learns_from_full_rollouts_and_from_nobody_who_has_gone(spec, moved):
+def test_it_only_learns_from_full_rollouts_and_not_from_agents_that_have_left(spec, moved):
     agent = PQNAgent(spec, Setting(), PQNOptions(rollout_length=3))
     before = [p.clone() for p in agent.network.parameters()]
 
@@ -107,12 +107,12 @@ def test_it_only_learns_from_full_rollouts_and_from_nobody_who_has_gone(spec, mo
     assert not same()
 
 
-@pytest.mark.parametrize(("wrong", "mend"), [
+@pytest.mark.parametrize(("wrong", "fix"), [
     ({"rollout_length": 0}, "at least 1"), ({"num_epochs": 0}, "at least 1"), ({"num_minibatches": 0}, "at least 1"),
     ({"trace_decay": -0.1}, "between 0 and 1"), ({"trace_decay": 1.1}, "between 0 and 1"),
     ({"learning_rate": 0.0}, "above 0"), ({"max_norm": 0.0}, "above 0"), ({"sharing": "all"}, "embedding"),
     ({"epsilon_start": 1.5}, "between 0 and 1")])
-def test_wrong_options_are_named(wrong, mend):
-    with pytest.raises(InterplayError, match=mend) as error:
+def test_wrong_options_are_named(wrong, fix):
+    with pytest.raises(InterplayError, match=fix) as error:
         PQNOptions(**wrong)
     assert next(iter(wrong)) in str(error.value)

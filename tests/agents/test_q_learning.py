@@ -53,7 +53,7 @@ def test_worlds_that_hit_one_cell_move_it_by_their_mean(make, moved):
     assert agent.table[0, 1, 0].tolist() == [0.0, 5.0, 5.0]
 
 
-def test_a_shared_table_learns_from_everybody(make, moved):
+def test_a_shared_table_learns_from_all_agents(make, moved):
     agent = make(shared=True)
     agent.learn_from({"users": moved([[0, 0]], [[1, 1]], [[2.0, 4.0]], [[2, 2]])})
     assert agent.table.shape == (1, 1, 3, 3)

@@ -62,7 +62,7 @@ def learns(change):
     return but(learn=lambda self, step: change(self, Fair.learn(self, step), step))
 
 
-def tells(change):
+def reports(change):
     """An agent whose metrics are changed, whatever it learns: ``change(loss)``."""
     return learns(lambda self, metrics, step: change(metrics["loss"]))
 
@@ -184,10 +184,10 @@ def forgetful(self, metrics, step):
 
 
 @pytest.mark.parametrize(("kind", "words"), [
-    (tells(lambda loss: {"loss": 0.5}), r"learn\(\)\['loss'\] is a float, must be a tensor left on its device"),
-    (tells(lambda loss: {3: loss}), r"learn\(\)\[3\] has a int for its name, must have a str"),
-    (tells(lambda loss: {"loss": loss.expand(2)}), r"\['loss'\] has shape \[2\], must be a scalar: take the mean"),
-    (tells(lambda loss: {"loss": loss / 0.0}), r"\['loss'\] is (inf|nan), must be finite"),
+    (reports(lambda loss: {"loss": 0.5}), r"learn\(\)\['loss'\] is a float, must be a tensor left on its device"),
+    (reports(lambda loss: {3: loss}), r"learn\(\)\[3\] has a int for its name, must have a str"),
+    (reports(lambda loss: {"loss": loss.expand(2)}), r"\['loss'\] has shape \[2\], must be a scalar: take the mean"),
+    (reports(lambda loss: {"loss": loss / 0.0}), r"\['loss'\] is (inf|nan), must be finite"),
     (learns(forgetful), "learn changed self.learned, which counts by itself: leave it out"),
     (learns(untidy), "learn wrote into the tensors that it was given: change a copy"),
     (but(learn=lambda self, step: {}), "learn gave no .loss. and changed no tensor or module in 41 steps: give opt")],
@@ -201,7 +201,7 @@ def test_an_agent_may_give_no_metrics():
 
 
 def test_metrics_need_not_be_detached():
-    check_agent(tells(lambda loss: {"loss": loss.clone().requires_grad_() * 2.0}))
+    check_agent(reports(lambda loss: {"loss": loss.clone().requires_grad_() * 2.0}))
 
 
 def test_an_agent_that_learns_says_so():
@@ -294,12 +294,12 @@ def branches(self, metrics, step):
 
 
 @pytest.mark.parametrize(("kind", "line"), [
-    (tells(lambda loss: {"loss": torch.tensor(loss.item())}), "torch.tensor(loss.item())"),
-    (tells(lambda loss: {"loss": loss.cpu()}), "loss.cpu()"),
-    (tells(lambda loss: {"loss": loss[loss > 0.5].sum()}), "loss[loss > 0.5]"),
-    (tells(lambda loss: {"loss": (loss * torch.ones(2)).mean()}), "loss * torch.ones(2)"),
+    (reports(lambda loss: {"loss": torch.tensor(loss.item())}), "torch.tensor(loss.item())"),
+    (reports(lambda loss: {"loss": loss.cpu()}), "loss.cpu()"),
+    (reports(lambda loss: {"loss": loss[loss > 0.5].sum()}), "loss[loss > 0.5]"),
+    (reports(lambda loss: {"loss": (loss * torch.ones(2)).mean()}), "loss * torch.ones(2)"),
     (learns(branches), "if step.terminated.any():")], ids=["item", "cpu", "index", "host", "branch"])
-def test_whatever_touches_the_host_is_named(kind, line):
+def test_what_touches_the_host_is_named(kind, line):
     fails(kind, r"on the meta device, .* make tensors in build, .* learn raised \w+ at "
                 rf"test_testing.py:\d+ `.*{re.escape(line)}")
 

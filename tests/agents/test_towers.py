@@ -50,7 +50,7 @@ def test_an_option_is_scored_alike_in_every_place(market, scorer):
 
 
 @pytest.mark.parametrize("side", ["users", "items"])
-def test_an_option_is_valued_in_view_of_the_others_whatever_their_order(market, towers, side):
+def test_an_option_is_valued_in_view_of_the_others_in_any_order(market, towers, side):
     situation = draw_weights(Situation(market.specs, 16, CPU), 1, "situation")
     embedded = towers.embed(side, market.observe(market.reset([0]), side))
 

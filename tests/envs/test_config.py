@@ -20,11 +20,11 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "mend"), WRONG, ids=str)
-def test_a_wrong_number_is_named_with_its_mend(name, value, mend):
+@pytest.mark.parametrize(("name", "value", "fix"), WRONG, ids=str)
+def test_a_wrong_number_is_named_with_its_fix(name, value, fix):
     with pytest.raises(InterplayError) as error:
         MarketConfig(**{name: value})
-    for words in (f"{name}={value!r}", mend):
+    for words in (f"{name}={value!r}", fix):
         assert words in str(error.value)
 
 

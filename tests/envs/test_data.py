@@ -113,7 +113,7 @@ class TestMakeLog:
         ({"split": ["train", "test", None]}, "'split' has nothing in row 3.*write train or test"),
         ({"split": [0, 1, 1]}, "'split' has 0 in row 1.*write train or test"),
     ])
-    def test_bad_values_are_named_with_row_and_mend(self, columns: dict[str, object], message: str) -> None:
+    def test_bad_values_are_named_with_row_and_fix(self, columns: dict[str, object], message: str) -> None:
         optional = {name: name for name in ("time", "propensity", "split") if name in columns}
         with pytest.raises(InterplayError, match=message) as caught:
             make_log(frame(**columns), ColumnNames(**optional), "clicks.csv")
@@ -386,7 +386,7 @@ class TestFactors:
         assert np.array_equal(one, same)
         assert not np.array_equal(one, other)
 
-    def test_who_was_never_seen_gets_the_mean(self) -> None:
+    def test_a_user_that_was_never_seen_gets_the_mean(self) -> None:
         log = many()
         part = log.take((log.user > 0) & (log.item > 0), "left out")
         factors = fit_factors(part, 3)

@@ -64,7 +64,7 @@ class TestCoat:
         assert log.summary().dropped == {"cells that hold 0, not rated": 4}
         assert log.summary().rows_read == 8
 
-    def test_who_rated_nothing_keeps_a_number(self, tmp_path: Path) -> None:
+    def test_a_user_that_rated_nothing_keeps_a_number(self, tmp_path: Path) -> None:
         log = read_log(self.write(tmp_path, "0 0 0\n0 0 4\n", "0 0 0\n0 0 2\n"))
         assert (log.user_ids, log.item_ids) == ((0, 1), (0, 1, 2))
         assert rows(log) == [(1, 2, 4.0), (1, 2, 2.0)]
@@ -146,7 +146,7 @@ class TestJester:
         assert rows(read_log(tmp_path)) == [(1, 1, 1.0), (2, 1, 2.0), (3, 2, 4.0)]
         assert rows(read_log(tmp_path / "jester-data-2.csv")) == [(1, 2, 4.0)]
 
-    def test_who_rated_nothing_does_not_shift_the_others(self, tmp_path: Path) -> None:
+    def test_a_user_that_rated_nothing_does_not_shift_the_others(self, tmp_path: Path) -> None:
         (tmp_path / "jester-data-1.csv").write_text("0,99,99\n1,99,4\n")
         assert rows(read_log(tmp_path)) == [(2, 2, 4.0)]
 
@@ -161,7 +161,7 @@ class TestJester:
             read_log(tmp_path)
         assert "\n" not in str(caught.value)
 
-    def test_the_publishers_spreadsheet_is_told_from_a_csv(self, tmp_path: Path) -> None:
+    def test_the_publishers_spreadsheet_differs_from_a_csv(self, tmp_path: Path) -> None:
         with zipfile.ZipFile(tmp_path / "jester-data-1.zip", "w") as packed:
             packed.writestr("jester-data-1.xls", "")
         with pytest.raises(InterplayError, match=r"holds jester-data-1.xls where one .csv is needed: save the spread"):
@@ -302,7 +302,7 @@ class TestLastFM:
         assert rows(log) == [(2, 51, 13883.0), (2, 52, 11690.0), (4, 51, 1.0)]
         assert log.titles == ('Duran "Duran', "Sigur R\xf3s")
         (tmp_path / "artists.dat").write_text("id\tname\turl\tpictureURL\n51\tA\n")
-        with pytest.raises(InterplayError, match=r"artists.dat: has no artist 52, whom user_artists.dat has: get both"):
+        with pytest.raises(InterplayError, match=r"artists.dat: has no artist 52, that user_artists.dat has: get both"):
             read_log(tmp_path)
 
     def test_the_header_is_checked(self, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def no_fetcher(url: str, known_hash: str | None, path: Path) -> None:
 
 
 class TestObtain:
-    def test_downloads_once_and_tells_the_hash(self, archive: Path, cache: Path) -> None:
+    def test_downloads_once_and_says_the_hash(self, archive: Path, cache: Path) -> None:
         asked, said = [], []
 
         def fetcher(url: str, known_hash: str | None, path: Path) -> None:

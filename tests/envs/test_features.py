@@ -76,7 +76,7 @@ class TestReading:
         table = pl.DataFrame({"user": [7, 8], "age": [1, 2]})
         assert make_features(table, "user", ("8", "7")).values.tolist() == [[2.0], [1.0]]
 
-    def test_who_has_no_row_is_not_known(self, tmp_path: Path) -> None:
+    def test_a_user_that_has_no_row_is_not_known(self, tmp_path: Path) -> None:
         values = self.read(tmp_path, "user,age,job\na,3,x\n", ("a", "b"))
         assert values[0].tolist() == [3.0, 1.0]
         assert np.isnan(values[1]).all()
@@ -111,7 +111,7 @@ class TestReading:
         ("user,age\n", r"none of the 0 ids in column 'user' is one of the log's"),
         ("", r"cannot be read as csv .*check that the file is whole"),
     ])
-    def test_bad_tables_are_refused_with_the_mend(self, tmp_path: Path, content: str, message: str) -> None:
+    def test_bad_tables_are_refused_with_the_fix(self, tmp_path: Path, content: str, message: str) -> None:
         with pytest.raises(InterplayError, match=rf"people.csv: {message}") as caught:
             self.read(tmp_path, content, (1, 2, 3))
         assert "\n" not in str(caught.value)

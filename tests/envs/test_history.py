@@ -38,7 +38,7 @@ def test_the_latest_step_enters_at_the_end_and_the_oldest_drops_out():
     assert responses[1] == 0.0
 
 
-def test_a_history_tells_what_each_item_was():
+def test_a_history_shows_what_each_item_was():
     market = find_preset("kale").market(history_length=3)
     spec, (states, responses) = market.specs["users"], played(market, [1, 0, 4])
     seen = market.observe(states[-1], "users")

@@ -118,15 +118,15 @@ def test_slates_are_the_same_however_users_are_dealt_out(worlds: int, block: int
 def test_two_threads_go_the_same_way_as_one(two_threads: None) -> None:
     def played() -> list[Tensor]:
         market = town(num_users=1500, num_items=40)
-        state, told = market.reset(range(1)), []
+        state, found = market.reset(range(1)), []
         for step in range(5):
             state, happened = market.step(state, *random_actions(market, state, step))
-            told += [*state.tensors(), *happened.tensors()]
-        return told
+            found += [*state.tensors(), *happened.tensors()]
+        return found
 
-    told = played()
+    found = played()
     set_num_threads(1)
-    assert all(torch.equal(a, b) for a, b in zip(told, played(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(found, played(), strict=True))
 
 
 def test_slates_that_rounding_could_change_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +148,7 @@ def test_slates_whose_values_tie_are_marked() -> None:
     key, time = world_key(0, torch.arange(1)), torch.zeros(1, dtype=torch.int32)
     noise = -(-uniform(key, time, 1, (1, 3)).log()).log()[0, 0].numpy()
     scores = np.array([0.0, noise[0] - noise[1], -9.0], np.float32)
-    nobody, users = np.zeros((1, 3), np.int64), (np.array([[0]]), np.array([[0, 1]]))
+    untargeted, users = np.zeros((1, 3), np.int64), (np.array([[0]]), np.array([[0, 1]]))
     numbers = town(num_segments=1, temperature=1.0).constants.kernel.numbers
 
     def close(shift: float) -> bool:
@@ -156,7 +156,7 @@ def test_slates_whose_values_tie_are_marked() -> None:
         slate = np.empty((1, 1, 2), np.int64), np.empty((1, 1, 2), np.bool_), np.empty((1, 1), np.float32)
         marked = np.empty((1, 1), np.bool_)
         count = compiled("slate_kernels").slates(
-            numbers, np.ones((1, 1, 1), np.float32), np.ones((1, 3), np.bool_), nobody, nobody, 1, key.numpy(),
+            numbers, np.ones((1, 1, 1), np.float32), np.ones((1, 3), np.bool_), untargeted, untargeted, 1, key.numpy(),
             time.numpy(), 1, *users, vectors, np.arange(3).reshape(1, 1, 3), np.zeros(1, np.float32), *slate, marked)
         assert count == marked.sum()
         return bool(marked[0, 0])
@@ -172,14 +172,14 @@ def test_slates_read_nothing_behind_an_odd_number_of_candidates() -> None:
     random = np.random.default_rng(0)
     table, taste = (random.normal(size=shape).astype(np.float32) for shape in ((size * count,), (1, lanes, size)))
     key, time = world_key(0, torch.arange(1)).numpy(), np.zeros(1, np.int32)
-    nobody, users = np.zeros((1, count), np.int64), (np.arange(lanes)[None], np.array([[0, lanes]]))
+    untargeted, users = np.zeros((1, count), np.int64), (np.arange(lanes)[None], np.array([[0, lanes]]))
     numbers = town(num_segments=1, temperature=1.0).constants.kernel.numbers
 
     def log_propensity(behind: float) -> Any:
         memory = np.concatenate([table, np.full(count, behind, np.float32)])
         slate = np.empty((1, lanes, 3), np.int64), np.empty((1, lanes, 3), np.bool_), np.empty((1, lanes), np.float32)
         compiled("slate_kernels").slates(
-            numbers, taste, np.ones((1, count), np.bool_), nobody, nobody, 1, key, time, 1, *users,
+            numbers, taste, np.ones((1, count), np.bool_), untargeted, untargeted, 1, key, time, 1, *users,
             memory[:size * count].reshape(1, 1, size, count), np.arange(count).reshape(1, 1, -1),
             np.zeros(1, np.float32), *slate, np.empty((1, lanes), np.bool_))
         return slate[2]
@@ -201,35 +201,36 @@ def test_worlds_go_the_same_way(preset: str, changes: dict[str, Any], monkeypatc
     def played() -> list[Tensor]:
         market = find_preset(preset).market(**changes)
         state = market.reset(range(3), seed=4)
-        told = []
+        found = []
         for step in range(40):
             state, happened = market.step(state, *random_actions(market, state, step))
             slate = replace(state.slate, items=state.slate.items * state.slate.valid,
                             log_propensity=torch.zeros(()))  # an empty slot's item means nothing
             seen = [replace(market.observe(state, side), ids=torch.zeros(())) for side in SIDES]
-            told += [tensor for record in (replace(state, slate=slate), happened, *seen) for tensor in record.tensors()]
-        return told
+            records = replace(state, slate=slate), happened, *seen
+            found += [tensor for record in records for tensor in record.tensors()]
+        return found
 
-    told, expected = played(), without(monkeypatch, played)
-    assert all(torch.equal(a, b) for a, b in zip(told, expected, strict=True))
+    found, expected = played(), without(monkeypatch, played)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 def test_forbidden_actions_become_nothing_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
     def played() -> list[Tensor]:
         market = town(energy_start=1.0, mood_max=1.0)
         state = market.reset(range(3))
-        told = []
+        found = []
         for step in range(20):
             generator = torch.Generator().manual_seed(step)
             actions = [torch.randint(-2, market.specs[side].num_actions + 3, (3, market.specs[side].num_agents),
                                      generator=generator) for side in SIDES]
             state, happened = market.step(state, *actions)
-            told += [happened.illegal_users, happened.illegal_items, happened.position, happened.cost]
-        return told
+            found += [happened.illegal_users, happened.illegal_items, happened.position, happened.cost]
+        return found
 
-    told, expected = played(), without(monkeypatch, played)
-    assert sum(tensor.sum() for tensor in told[::4]) > 0
-    assert all(torch.equal(a, b) for a, b in zip(told, expected, strict=True))
+    found, expected = played(), without(monkeypatch, played)
+    assert sum(tensor.sum() for tensor in found[::4]) > 0
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 def test_responses_that_rounding_could_change_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,11 +253,11 @@ def test_responses_that_rounding_could_change_are_left_to_torch(monkeypatch: pyt
 def played(market: Market, worlds: list[int], steps: int) -> list[Tensor]:
     """All tables of states and steps."""
     state = market.reset(worlds, seed=4)
-    told = []
+    found = []
     for step in range(steps):
         state, happened = market.step(state, *random_actions(market, state, step))
-        told += [tensor for record in (state, happened) for tensor in record.tensors()]
-    return told
+        found += [tensor for record in (state, happened) for tensor in record.tensors()]
+    return found
 
 
 @pytest.mark.parametrize(("preset", "changes"), [
@@ -348,7 +349,7 @@ def test_kernels_can_be_switched_off_and_need_numba(monkeypatch: pytest.MonkeyPa
 
 def test_torch_keeps_its_threads() -> None:
     """In a process of its own, for numba starts its threads once."""
-    told = subprocess.run([sys.executable, "-c", """
+    found = subprocess.run([sys.executable, "-c", """
 import torch
 from interplay.envs.presets import find_preset
 torch.set_num_threads(1)
@@ -356,12 +357,12 @@ market = find_preset("town").market()
 market.observe(market.reset([0]), "users")
 print(torch.get_num_threads())
 """], capture_output=True, text=True, check=True, env={**os.environ, "NUMBA_NUM_THREADS": "2"})
-    assert told.stdout.strip() == "1"
+    assert found.stdout.strip() == "1"
 
 
 def test_a_forked_process_does_without_kernels() -> None:
     """As vector environments of Gymnasium fork them; OpenMP ends a child that uses the threads of its parent."""
-    told = subprocess.run([sys.executable, "-c", """
+    found = subprocess.run([sys.executable, "-c", """
 import os
 import torch
 from interplay.envs.presets import find_preset
@@ -375,7 +376,7 @@ if child == 0:
     os._exit(int(earned))
 print(int(earned), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """], capture_output=True, text=True, check=True, timeout=100)
-    parent, forked = told.stdout.split()
+    parent, forked = found.stdout.split()
     assert parent == forked != "0"
 
 

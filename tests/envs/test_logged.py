@@ -179,7 +179,7 @@ def test_rankings_are_those_of_the_model() -> None:
     assert population.item_vector.abs().quantile(0.98) <= 1.0
 
 
-def test_who_was_never_seen_has_no_taste_and_no_vector() -> None:
+def test_a_user_that_was_never_seen_has_no_taste_and_no_vector() -> None:
     log = some_log()
     train = log.take((log.user > 0) & (log.item > 0), "left out")
     config = small_config(train)

@@ -132,26 +132,27 @@ def test_worlds_go_on_by_responses_whatever_is_learnt():
     found = {}
     for targets in ("actual", "replay", "imputed", "ips", "doubly-robust"):
         made = market(targets, satiation_weight=0.5, satiation_gain=1.0)
-        told = []
+        transitions = []
         setting = Setting(total_steps=4)
         users, items = (find_agent(name)(made.specs[side], setting) for name, side in (("first", "users"),
                                                                                       ("rest", "items")))
         users.learns = True
-        users.learn = lambda transition, told=told: told.append(transition) or {}
+        users.learn = lambda transition, transitions=transitions: transitions.append(transition) or {}
         now = look(made, Players({"users": users, "items": items}), made.reset([0, 1]), explore=True)
         for _ in range(4):
             now, step, _ = iterate(made, Players({"users": users, "items": items}), now)
-        found[targets] = now.state, step, told
-    state, step, told = found.pop("actual")
+        found[targets] = now.state, step, transitions
+    state, step, transitions = found.pop("actual")
     for name, (other, last, learnt) in found.items():
         assert all(map(torch.equal, state.tensors(), other.tensors())), name
         assert all(map(torch.equal, step.tensors(), last.tensors())), name
-        assert torch.equal(learnt[0].response, told[0].response)
-        assert not (torch.equal(learnt[0].reward, told[0].reward) and torch.equal(learnt[0].valid, told[0].valid)
-                    and torch.equal(learnt[0].weight, told[0].weight)), name
+        own, actual = learnt[0], transitions[0]
+        assert torch.equal(own.response, actual.response)
+        assert not all(torch.equal(getattr(own, column), getattr(actual, column))
+                       for column in ("reward", "valid", "weight")), name
 
 
-def test_a_held_out_market_teaches_nobody():
+def test_a_held_out_market_gives_no_targets():
     made = market("ips")
     held_out = made.behaviour.answering(some_log())
     assert held_out.weights is None

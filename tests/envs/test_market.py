@@ -149,11 +149,11 @@ def test_no_item_is_charged_more_than_it_has(with_kernels, monkeypatch):
         pytest.importorskip("numba")
     monkeypatch.setattr(kernels, "available", lambda: with_kernels)
     market = find_preset("town").market(energy_start=6.0)
-    state, nobody, charged = market.reset(range(4)), torch.zeros(4, 64, dtype=torch.int64), 0
+    state, skips, charged = market.reset(range(4)), torch.zeros(4, 64, dtype=torch.int64), 0
     for number in range(20):
         mask = market.observe(state, "items").mask
         draws = torch.rand(mask.shape, generator=torch.Generator().manual_seed(number))
-        before, (state, step) = state, market.step(state, nobody, draws.masked_fill(~mask, -1.0).argmax(2))
+        before, (state, step) = state, market.step(state, skips, draws.masked_fill(~mask, -1.0).argmax(2))
         boosting = step.cost > 0.0
         assert not (boosting & (before.energy - market.config.upkeep - step.cost < -2e-4)).any()
         assert not step.illegal_items.any()
@@ -214,7 +214,7 @@ def test_actions_that_do_not_exist_count_as_illegal_skips(action):
     assert step.position[0].tolist() == [0, 1]
 
 
-def test_the_horizon_truncates_everybody_at_once():
+def test_the_horizon_truncates_all_agents_at_once():
     market = pair(horizon=2)
     state, first = play(market, ((0, 0), (0, 0)))
     assert not first.truncated.any()

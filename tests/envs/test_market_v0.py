@@ -46,10 +46,11 @@ def assert_same(one: Any, other: Any) -> None:
     np.testing.assert_equal(one, other)
 
 
-def assert_shows(observation: Observation, names: list[str], told: dict[str, Any], infos: dict[str, Any]) -> None:
+def assert_shows(observation: Observation, names: list[str], observations: dict[str, Any],
+                 infos: dict[str, Any]) -> None:
     flat = torch.cat([observation.own, observation.options.flatten(2)], dim=2)[0]
     for k, name in enumerate(names):
-        assert_same(told[name], flat[k].numpy())
+        assert_same(observations[name], flat[k].numpy())
         assert_same(infos[name]["action_mask"].astype(bool), observation.mask[0, k].numpy())
 
 
@@ -59,13 +60,13 @@ def test_facade_is_the_core_step_by_step(options: dict[str, Any]) -> None:
     market = find_preset(options["preset"]).market(**{k: v for k, v in options.items() if k != "preset"})
     users = [f"user_{k}" for k in range(market.config.num_users)]
     items = [f"item_{k}" for k in range(market.config.num_items)]
-    told, infos = env.reset(seed=7)
+    observations, infos = env.reset(seed=7)
     state = market.reset([0], 7)
     while env.agents:
-        assert_shows(market.observe(state, "users"), users, told, infos)
-        assert_shows(market.observe(state, "items"), items, told, infos)
+        assert_shows(market.observe(state, "users"), users, observations, infos)
+        assert_shows(market.observe(state, "items"), items, observations, infos)
         actions = any_allowed(env, infos, rng)
-        told, rewards, terminated, truncated, infos = env.step(actions)
+        observations, rewards, terminated, truncated, infos = env.step(actions)
         state, step = market.step(state, torch.tensor([[actions[name] for name in users]]),
                                   torch.tensor([[actions[name] for name in items]]))
         assert_same([rewards[name] for name in users], step.user_reward[0].tolist())
@@ -95,19 +96,19 @@ def test_names_spaces_and_metadata() -> None:
 @pytest.mark.parametrize("name", list(presets()))
 def test_observations_stay_inside_their_spaces(name: str) -> None:
     env = market_v0.parallel_env(name)
-    told, infos = env.reset(seed=3)
-    assert all(env.observation_space(agent).contains(row) for agent, row in told.items())
+    observations, infos = env.reset(seed=3)
+    assert all(env.observation_space(agent).contains(row) for agent, row in observations.items())
     for later, *_ in play(env, infos):  # all agents' bounds are one, so that one look at all is enough
         assert env.state_space.contains(np.concatenate(list(later.values())))
 
 
-def test_where_the_mask_is_told() -> None:
-    told, infos = market_v0.parallel_env(**SMALL_TOWN, action_mask="none").reset(seed=0)
-    assert infos == {agent: {} for agent in told}
+def test_where_the_mask_is_given() -> None:
+    observations, infos = market_v0.parallel_env(**SMALL_TOWN, action_mask="none").reset(seed=0)
+    assert infos == {agent: {} for agent in observations}
     env = market_v0.parallel_env(**SMALL_TOWN, action_mask="obs")
     both, infos = env.reset(seed=0)
-    assert infos == {agent: {} for agent in told}
-    for agent, row in told.items():
+    assert infos == {agent: {} for agent in observations}
+    for agent, row in observations.items():
         space = env.observation_space(agent)
         assert isinstance(space, Dict)
         assert space.contains(both[agent])
@@ -117,18 +118,18 @@ def test_where_the_mask_is_told() -> None:
 
 def test_everything_is_the_callers_own() -> None:
     clean, spoilt = market_v0.parallel_env(**SMALL_TOWN), market_v0.parallel_env(**SMALL_TOWN)
-    (_, infos), (told, dirty) = clean.reset(seed=2), spoilt.reset(seed=2)
+    (_, infos), (observations, dirty) = clean.reset(seed=2), spoilt.reset(seed=2)
     rng = np.random.default_rng(0)
     while clean.agents:
         actions = any_allowed(clean, infos, rng)
-        for agent, row in told.items():
+        for agent, row in observations.items():
             row.fill(99.0)
             dirty[agent]["action_mask"].fill(9)
             dirty[agent]["mine"] = 1
-        told.clear()
-        expected, (told, *rest, dirty) = clean.step(actions), spoilt.step(actions)
+        observations.clear()
+        expected, (observations, *rest, dirty) = clean.step(actions), spoilt.step(actions)
         infos = expected[4]
-        assert_same((told, *rest, dirty), expected)
+        assert_same((observations, *rest, dirty), expected)
         for values in rest:
             values.clear()
         assert_same(spoilt.state(), clean.state())
@@ -136,9 +137,9 @@ def test_everything_is_the_callers_own() -> None:
 
 def test_no_two_arrays_overlap() -> None:
     env = market_v0.parallel_env(**SMALL_TOWN)
-    told, infos = env.reset(seed=0)
+    observations, infos = env.reset(seed=0)
     later, *_, more = env.step({})
-    rows = [*told.values(), *later.values()]
+    rows = [*observations.values(), *later.values()]
     masks = [info["action_mask"] for infos in (infos, more) for info in infos.values()]
     for arrays in (rows, masks):
         assert not any(np.shares_memory(a, b) for k, a in enumerate(arrays) for b in arrays[:k])
@@ -161,9 +162,9 @@ def test_a_copy_has_the_same_future(options: dict[str, Any], copied: Any) -> Non
 def test_seeds_name_a_stream_of_episodes() -> None:
     env, market = market_v0.parallel_env(**SMALL_TOWN), market_v0.parallel_env(**SMALL_TOWN).market
     for world in range(3):
-        told, _ = env.reset(seed=11) if world == 0 else env.reset()
+        observations, _ = env.reset(seed=11) if world == 0 else env.reset()
         own = market.observe(market.reset([world], 11), "users").own[0]
-        assert_same(told["user_2"][:own.shape[1]], own[2].numpy())
+        assert_same(observations["user_2"][:own.shape[1]], own[2].numpy())
     fresh = [market_v0.parallel_env(**SMALL_TOWN).reset()[0]["user_0"] for _ in range(2)]
     assert not np.array_equal(*fresh)
 
@@ -213,8 +214,8 @@ def play_with_deaths(env: MarketParallelEnv, seed: int) -> tuple[set[str], bool]
     rng, gone, truncated = np.random.default_rng(seed), set(), {"nobody": False}
     while env.agents:
         acting = env.agents
-        told, *rest, infos = env.step(any_allowed(env, infos, rng) | dict.fromkeys(gone, 1))
-        assert all(list(values) == acting for values in (told, *rest, infos))
+        observations, *rest, infos = env.step(any_allowed(env, infos, rng) | dict.fromkeys(gone, 1))
+        assert all(list(values) == acting for values in (observations, *rest, infos))
         _, terminated, truncated = rest
         gone |= {agent for agent in acting if terminated[agent]}
         left = [agent for agent in env.possible_agents if agent not in gone]
@@ -234,7 +235,7 @@ def test_deaths_are_for_good() -> None:
     assert env.illegal_actions["forbidden"] == env.illegal_actions["missing"] == 0
 
 
-def test_by_default_nobody_dies_and_users_return() -> None:
+def test_by_default_no_agent_dies_and_users_return() -> None:
     env = market_v0.parallel_env(**HARSH_TOWN, return_rate=0.3)
     _, infos = env.reset(seed=1)
     here: list[dict[str, bool]] = []
@@ -251,7 +252,7 @@ def test_by_default_nobody_dies_and_users_return() -> None:
 
 
 @pytest.mark.parametrize("deaths", [False, True])
-def test_max_cycles_truncates_everybody_at_once(deaths: bool) -> None:
+def test_max_cycles_truncates_all_agents_at_once(deaths: bool) -> None:
     env = market_v0.parallel_env(**SMALL_TOWN, max_cycles=3, deaths=deaths)
     _, infos = env.reset(seed=0)
     steps = play(env, infos)
@@ -275,12 +276,12 @@ def test_a_step_after_the_end_gives_empty_dicts(deaths: bool) -> None:
 
 def test_state_is_all_observations() -> None:
     env = market_v0.parallel_env(**SMALL_TOWN)
-    told, _ = env.reset(seed=0)
+    observations, _ = env.reset(seed=0)
     assert isinstance(env.state_space, Box)
     assert env.state_space.contains(env.state())
-    assert_same(env.state(), np.concatenate(list(told.values())))
+    assert_same(env.state(), np.concatenate(list(observations.values())))
     env.state().fill(99.0)
-    assert_same(env.state(), np.concatenate(list(told.values())))
+    assert_same(env.state(), np.concatenate(list(observations.values())))
 
 
 def test_calls_before_reset_are_explained() -> None:
@@ -343,10 +344,10 @@ def test_agent_by_agent_gives_the_same_game() -> None:
     env.reset(seed=4)
     aec.reset(seed=4)
     for _ in range(5):
-        told, rewards, *_ = env.step(dict.fromkeys(env.agents, 1))
+        observations, rewards, *_ = env.step(dict.fromkeys(env.agents, 1))
         for _ in env.possible_agents:
             aec.step(1)
-        assert_same({agent: aec.observe(agent) for agent in aec.agents}, told)
+        assert_same({agent: aec.observe(agent) for agent in aec.agents}, observations)
         assert_same(aec.rewards, rewards)
 
 

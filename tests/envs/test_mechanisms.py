@@ -287,7 +287,7 @@ def test_two_mechanisms_do_not_share_a_table() -> None:
         town(Price(), Rent()).reset([0])
 
 
-def test_a_table_that_nobody_made_is_an_error() -> None:
+def test_a_table_that_no_mechanism_made_is_an_error() -> None:
     with pytest.raises(InterplayError, match="no mechanism of this market has a table 'prize': there are price"):
         town(Price()).reset([0])["prize"]
 

@@ -51,8 +51,8 @@ def test_a_slate_holds_what_it_was_filled_with_and_nothing_twice_or_dead():
                                        [False] * 3]
     assert slate.items[0, 0, [0, 2]].tolist() == [living[0], living[1]]
     assert slate.log_propensity.isnan().all()
-    told = torch.full((3, 5), -2.0)
-    assert torch.equal(market.offer(state, slots, told).slate.log_propensity, told)
+    given = torch.full((3, 5), -2.0)
+    assert torch.equal(market.offer(state, slots, given).slate.log_propensity, given)
 
 
 def test_what_was_offered_is_what_users_choose_from():

@@ -246,7 +246,7 @@ class TestSplits:
         with pytest.raises(InterplayError, match=r"a split by time needs times, .* name its time column or use"):
             split_log(log_of((1, 1, 1), (1, 2, 1)), how=how)
 
-    def test_nobody_with_two_pairs_leaves_nothing_to_hold_out(self) -> None:
+    def test_no_user_with_two_pairs_leaves_nothing_to_hold_out(self) -> None:
         with pytest.raises(InterplayError, match="how='last', leaves the held-out part empty: change"):
             split_log(log_of((1, 1, 1, 1), (2, 1, 1, 2)), how="last")
 
@@ -287,7 +287,7 @@ class TestSettings:
         assert f"left       {game.summary.split('left')[1].split()[0]} rows, {game.market.config.num_users} users" \
             in game.summary
 
-    def test_rows_that_a_split_leaves_out_are_told_of(self, tmp_path: Path) -> None:
+    def test_rows_that_a_split_leaves_out_are_reported(self, tmp_path: Path) -> None:
         """Coat's own parts share a pair, whose training row would give its answer away; and nothing is learnt late."""
         (tmp_path / "train.ascii").write_text("1 3\n5 0\n")
         (tmp_path / "test.ascii").write_text("4 0\n0 2\n")

@@ -47,14 +47,14 @@ def test_gymnasium_makes_both() -> None:
 
 def test_a_user_of_kale_is_the_core() -> None:
     env, market, rng = RecommendEnv("kale"), find_preset("kale").market(), np.random.default_rng(0)
-    told, info = env.reset(seed=3)
+    observation, info = env.reset(seed=3)
     state, truncated = market.reset([0], 3), False
     while not truncated:
         seen = market.observe(state, "users")
-        assert_same(told, torch.cat([seen.own, seen.options.flatten(2)], dim=2)[0, 0].numpy())
+        assert_same(observation, torch.cat([seen.own, seen.options.flatten(2)], dim=2)[0, 0].numpy())
         assert_same(info["action_mask"], seen.mask[0, 0].numpy().astype(np.int8))
         action = int(rng.integers(5))
-        told, reward, terminated, truncated, info = env.step(action)
+        observation, reward, terminated, truncated, info = env.step(action)
         state, step = market.step(state, torch.tensor([[action]]), torch.zeros(1, 4, dtype=torch.int64))
         assert reward == float(step.response[0, 0])
         assert truncated == bool(step.truncated[0])
@@ -68,14 +68,14 @@ def test_the_batch_is_its_worlds(options: dict[str, Any]) -> None:
     """Each place of the batch plays what a single environment plays in the same worlds, autoresets included."""
     size, rng = 3, np.random.default_rng(0)
     batch, singles = RecommendVectorEnv(size, **options), [RecommendEnv(**options) for _ in range(size)]
-    told, info = batch.reset(seed=6)
+    observation, info = batch.reset(seed=6)
     alone = [_skip_to(single, place) for place, single in enumerate(singles)]
     new, ends = [False] * size, 0
     for _ in range(40):
-        assert_same(told, np.stack([a[0] for a in alone]))
+        assert_same(observation, np.stack([a[0] for a in alone]))
         assert_same(info["action_mask"], np.stack([a[-1]["action_mask"] for a in alone]))
         actions = rng.integers(batch.single_action_space.n, size=size)
-        told, reward, terminated, truncated, info = batch.step(actions)
+        observation, reward, terminated, truncated, info = batch.step(actions)
         for k, single in enumerate(singles):
             alone[k] = _next_world(single, size) if new[k] else single.step(actions[k])
             _, *rest = alone[k]
@@ -107,7 +107,7 @@ def test_worlds_of_a_batch_end_at_different_times() -> None:
     assert len(set(left.argmax(0))) > 2
 
 
-def test_who_leaves_for_good_terminates() -> None:
+def test_an_agent_that_leaves_for_good_terminates() -> None:
     env = RecommendEnv(**HARSH_TOWN)
     env.reset(seed=0)
     ends = []
@@ -122,7 +122,7 @@ def test_who_leaves_for_good_terminates() -> None:
     assert set(ends) == {(True, False), (False, True)}
 
 
-def test_who_may_return_does_not_terminate() -> None:
+def test_an_agent_that_may_return_does_not_terminate() -> None:
     env = RecommendEnv(**HARSH_TOWN | dict(return_rate=0.4, horizon=300))
     env.reset(seed=0)
     here, truncated = [], False

@@ -71,15 +71,15 @@ class TestByHand:
         reward, known = make([1.0, np.nan, 0.25]), make([True, False, True])
         guess, propensity = make([0.5, 0.75, 0.5]), make([0.5, np.nan, 0.1])
         seen = masked(reward, known)
-        assert told(seen) == ([1.0, 0.0, 0.25], [True, False, True], [1.0, 0.0, 1.0])
-        assert told(imputed(seen, guess)) == ([1.0, 0.75, 0.25], [True] * 3, [1.0] * 3)
-        assert told(ips(seen, propensity)) == ([1.0, 0.0, 0.25], [True, False, True], [2.0, 0.0, 10.0])
-        assert told(ips(seen, propensity, clip=4.0))[2] == [2.0, 0.0, 4.0]
-        assert told(doubly_robust(seen, guess, propensity)) == ([1.5, 0.75, -2.0], [True] * 3, [1.0] * 3)
-        assert told(doubly_robust(seen, guess, propensity, clip=4.0))[0] == [1.5, 0.75, -0.5]
-        assert told(observed(guess)) == ([0.5, 0.75, 0.5], [True] * 3, [1.0] * 3)
+        assert values_of(seen) == ([1.0, 0.0, 0.25], [True, False, True], [1.0, 0.0, 1.0])
+        assert values_of(imputed(seen, guess)) == ([1.0, 0.75, 0.25], [True] * 3, [1.0] * 3)
+        assert values_of(ips(seen, propensity)) == ([1.0, 0.0, 0.25], [True, False, True], [2.0, 0.0, 10.0])
+        assert values_of(ips(seen, propensity, clip=4.0))[2] == [2.0, 0.0, 4.0]
+        assert values_of(doubly_robust(seen, guess, propensity)) == ([1.5, 0.75, -2.0], [True] * 3, [1.0] * 3)
+        assert values_of(doubly_robust(seen, guess, propensity, clip=4.0))[0] == [1.5, 0.75, -0.5]
+        assert values_of(observed(guess)) == ([0.5, 0.75, 0.5], [True] * 3, [1.0] * 3)
         matched = replay(guess, make([2, 0, 1]), make([2, 1, 1]))
-        assert told(matched) == ([0.5, 0.0, 0.5], [True, False, True], [1.0, 0.0, 1.0])
+        assert values_of(matched) == ([0.5, 0.0, 0.5], [True, False, True], [1.0, 0.0, 1.0])
 
     def test_means(self) -> None:
         weighted = ips(masked(np.array([1.0, 9.0, 0.5]), np.array([True, False, True])), np.array([0.5, 1.0, 0.25]))
@@ -102,7 +102,7 @@ class TestOverAllLogs:
     def test_ips_is_unbiased(self) -> None:
         assert over_logs(lambda known: ips(masked(hidden(known), known), CHANCE).mean()) == pytest.approx(TRUTH.mean())
 
-    def test_dr_is_unbiased_whatever_the_guess(self) -> None:
+    def test_dr_is_unbiased_for_any_guess(self) -> None:
         for guess in (GUESS, np.full((3, 3), -7.0)):
             mean = over_logs(lambda known, g=guess: doubly_robust(masked(hidden(known), known), g, CHANCE).mean())
             assert mean == pytest.approx(TRUTH.mean())
@@ -155,7 +155,7 @@ class TestReplayOverAllChoices:
         mean = over_choices(lambda taken: self.matched(taken).normalised_mean(), uniform)
         assert mean / (1.0 - (2.0 / 3.0) ** 3) == pytest.approx(self.worth)
 
-    def test_of_other_logs_it_is_biased_and_its_propensities_mend_it(self) -> None:
+    def test_of_other_logs_it_is_biased_and_its_propensities_correct_it(self) -> None:
         none = over_choices(lambda taken: float(not self.matched(taken).valid.any()), POLICY)
         plain = over_choices(lambda taken: self.matched(taken).normalised_mean(), POLICY) / (1.0 - none)
         assert abs(plain - self.worth) > 0.1
@@ -191,5 +191,5 @@ def test_what_is_wrong_is_named(call: Callable[[], object], message: str) -> Non
         call()
 
 
-def told(targets: Targets[Any]) -> tuple[list[float], list[bool], list[float]]:
+def values_of(targets: Targets[Any]) -> tuple[list[float], list[bool], list[float]]:
     return targets.reward.tolist(), targets.valid.tolist(), targets.weight.tolist()

@@ -33,7 +33,7 @@ def test_arrays_of_a_population_that_worlds_share_hold_it_once(state: State) -> 
     assert (appeal == population.appeal[:1].numpy()).all()
 
 
-def test_what_is_changed_is_known_anew_and_the_rest_as_it_was(state: State) -> None:
+def test_what_is_changed_is_known_again_and_the_rest_as_it_was(state: State) -> None:
     mood, energy = state.arrays("mood", "energy")
     later = state.evolve(mood=state.mood + 1.0)
     assert later.arrays("energy")[0] is energy

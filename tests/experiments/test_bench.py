@@ -57,7 +57,7 @@ def test_a_report_has_rates_targets_and_a_picture(tmp_path, capsys):
     assert "[2/2] core-2000" in capsys.readouterr().out
 
 
-def test_what_fails_is_told_and_not_tried_again(tmp_path):
+def test_what_fails_is_reported_and_not_tried_again(tmp_path):
     found, problems = {}, {}
     said = _tried(Entry("broken", 1, (sys.executable, "-c", "raise SystemExit('no such luck')")), found, problems)
     assert "no such luck" in said
@@ -65,7 +65,7 @@ def test_what_fails_is_told_and_not_tried_again(tmp_path):
     assert not found
 
 
-def test_the_exit_status_tells_of_our_own_cases_and_of_named_peers(tmp_path, monkeypatch):
+def test_the_exit_status_counts_our_own_cases_and_named_peers(tmp_path, monkeypatch):
     command = "interplay.experiments.studies.speed.command"
     broken = (sys.executable, "-c", "raise SystemExit(3)")
     for name, named, status in (("vmas", (), 0), ("vmas", (f"vmas={sys.executable}",), 1), ("core-2000", (), 1)):
@@ -96,7 +96,7 @@ def test_wrong_settings_are_refused(settings, said, tmp_path):
         bench(BenchSettings(out=tmp_path, **settings))
 
 
-def test_reports_do_not_tell_where_other_pythons_are():
+def test_reports_do_not_say_where_other_pythons_are():
     typed = "python scripts/bench.py --peer-python vmas=/a/b/python --peer-python recsim_ng=/c/python --out here"
     assert _shown(typed) == "python scripts/bench.py --peer-python vmas=PATH --peer-python recsim_ng=PATH --out here"
 

@@ -152,7 +152,7 @@ def test_what_a_market_recommends_to_agents_who_do_not_play_is_nothing_to_a_run(
 
 
 @pytest.mark.usefixtures("broken")
-def test_an_agent_that_fails_is_told_of_and_the_others_go_on(tmp_path, capsys):
+def test_an_agent_that_fails_is_reported_and_the_others_go_on(tmp_path, capsys):
     arguments = ["--presets", "contest", "--agents", "my_broken:Broken", "q-learning", "--seeds", "1",
                  "--scale", "0.005"]
     assert run(tmp_path / "out", *arguments) == 1
@@ -324,7 +324,7 @@ def names_of(**settings):
     return [job.name for job in planned(BenchmarkSettings(**settings).checked())]
 
 
-def test_each_market_says_whom_to_compare_and_how_often():
+def test_each_market_says_which_agents_to_compare_and_how_often():
     names = names_of()
     assert len(names) == len(set(names))
     for preset in presets().values():
@@ -334,7 +334,7 @@ def test_each_market_says_whom_to_compare_and_how_often():
     assert {job.split("-")[-1] for job in names_of(quick=True)} == {"s0", "s1", "s2"}
 
 
-def test_every_learner_of_the_package_is_compared_where_nobody_says_whom(tmp_path):
+def test_every_learner_of_the_package_is_compared_where_no_agents_are_named(tmp_path):
     (tmp_path / "small.csv").write_text("user,item,reward\n" + "".join(f"{u},{i},{(u + i) % 2}\n" for u in range(6)
                                                                       for i in range(6)))
     names = names_of(log=tmp_path / "small.csv", seeds=1)
@@ -364,7 +364,7 @@ def test_pictures_are_drawn_again_from_several_folders(finished, tmp_path, capsy
     assert "scores.csv" in capsys.readouterr().err
 
 
-def test_an_agent_whom_several_folders_have_is_taken_from_the_first(finished, tmp_path):
+def test_an_agent_that_several_folders_have_is_taken_from_the_first(finished, tmp_path):
     first = copied(finished, tmp_path)
     rows = [row for row in read_rows(first / "scores.csv") if (row.market, row.agent) == ("kale", "linucb")]
     write_rows([replace(row, figures={"score": -1.0}) for row in rows], first / "scores.csv")

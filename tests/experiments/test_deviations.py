@@ -43,13 +43,13 @@ def test_on_kale_the_gap_is_what_the_optimum_earns_more():
     assert best_response_gap(market, players(market, "rest", "rest")) == pytest.approx(oracle.user_return)
 
 
-def test_nobody_gains_by_leaving_the_equilibrium_of_the_contest():
+def test_no_agent_gains_by_leaving_the_equilibrium_of_the_contest():
     market = find_preset("contest").market()
     at_12 = 1 + market.config.boost_levels.index(12.0)
     assert best_response_gap(market, players(market, "first", Always, at_12)) == pytest.approx(0.0, abs=1e-9)
 
 
-def test_everybody_gains_by_boosting_alone():
+def test_each_item_gains_by_boosting_alone():
     """From 16 to the best of 64 x / (x + 3) - (x - 1), in the T - 1 steps in which a boost can be served."""
     market = find_preset("contest").market()
     alone = max(64.0 * x / (x + 3.0) - (x - 1.0) for x in market.config.boost_levels)
@@ -59,13 +59,13 @@ def test_everybody_gains_by_boosting_alone():
 def test_in_viability_the_selfish_have_no_better_reply_and_the_generous_do():
     market = find_preset("viability").market()
     assert best_response_gap(market, players(market, "greedy", "rest")) == pytest.approx(0.0, abs=1e-6)
-    everybody_takes_b = players(market, Always, "rest", 2)
+    all_take_b = players(market, Always, "rest", 2)
     # User 0 earns 0.1 a step from B, and 0.9 from A until A, which nobody else feeds, is dead: 3.05 + 11 * (0.9 - 1.2)
     # is below 0, so 11 steps.
-    assert best_response_gap(market, everybody_takes_b) == pytest.approx(11 * 0.8, abs=1e-4)
+    assert best_response_gap(market, all_take_b) == pytest.approx(11 * 0.8, abs=1e-4)
 
 
-def test_who_acts_on_more_than_the_state_gets_no_figure():
+def test_an_agent_that_acts_on_more_than_the_state_gets_no_figure():
     market = find_preset("kale").market()
     assert best_response_gap(market, players(market, Follower, "rest")) is None
     assert best_response_gap(market, players(market, "random", "rest")) is None

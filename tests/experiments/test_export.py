@@ -82,7 +82,7 @@ class TestRecorder:
         assert late["slate"].explode(empty_as_null=True, keep_nulls=True).null_count() > 0
         assert frame.filter(step=0)["slate"].list.eval(pl.element().is_null()).list.any().sum() == 0
 
-    def test_who_watches_changes_nothing(self) -> None:
+    def test_an_agent_that_watches_changes_nothing(self) -> None:
         market = town()
         assert played(market, 2)[0] == evaluate(market, players(market), 2)
 
@@ -176,15 +176,15 @@ class TestCommand:
         run = ["--preset", "feed", "--platform", "q-learning", "--platform-option", "epsilon_end=0.5", "--episodes",
                "1", "--num-worlds", "1", "--eval-worlds", "1", "--log-dir", str(tmp_path), "--name", "run"]
         assert main(["train", *run]) == 0
-        told = []
+        printed = []
         for flags in ([], ["--explore"]):
             path = tmp_path / f"feed{len(flags)}.market.parquet"
             capsys.readouterr()
             assert main(["evaluate", str(tmp_path / "run"), "--export", str(path), *flags]) == 0
-            told.append((capsys.readouterr().out.replace(str(path), ""), pl.read_parquet(path)["log_propensity"]))
-        assert told[0][0] == told[1][0]
-        assert (told[0][1] == 0.0).all()
-        assert (told[1][1] < 0.0).all()
+            printed.append((capsys.readouterr().out.replace(str(path), ""), pl.read_parquet(path)["log_propensity"]))
+        assert printed[0][0] == printed[1][0]
+        assert (printed[0][1] == 0.0).all()
+        assert (printed[1][1] < 0.0).all()
 
     def test_exploring_is_for_what_is_written(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["evaluate", str(tmp_path), "--explore"]) == 2
@@ -240,7 +240,7 @@ class TestTrajectory:
         assert np.allclose(frame["log_action_propensity"].to_numpy(), -np.log(allowed.to_numpy()))
         assert (played(town(), 1, users="first")[1].frame()["log_action_propensity"] == 0.0).all()
 
-    def test_who_does_not_know_has_null(self) -> None:
+    def test_an_agent_that_does_not_know_has_null(self) -> None:
         market = town()
         recorder = Recorder(market)
         evaluate(market, players(market, users="linear-thompson"), 1, recorder, explore=True)

@@ -76,7 +76,7 @@ def test_no_name_in_a_config_runs_code(side, name, tmp_path, monkeypatch, capsys
     assert not (tmp_path / "ran").exists()
 
 
-def test_changed_code_is_told(run, tmp_path, capsys):
+def test_changed_code_is_reported(run, tmp_path, capsys):
     assert main(["evaluate", str(run), "--allow-code"]) == 0
     assert "note: code has changed" not in capsys.readouterr().err
     forget(tmp_path)
@@ -102,7 +102,7 @@ def test_permission_without_a_folder_is_refused(capsys):
     assert "code that the command itself names needs no permission" in capsys.readouterr().err
 
 
-def test_what_fails_while_it_is_imported_is_told_in_one_line(tmp_path, monkeypatch, capsys):
+def test_what_fails_while_it_is_imported_is_reported_in_one_line(tmp_path, monkeypatch, capsys):
     (tmp_path / "a_broken_agent.py").write_text("1 / 0\n")
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--preset", "kale", "--users", "a_broken_agent:X"]) == 2

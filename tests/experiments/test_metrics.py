@@ -46,7 +46,7 @@ def test_coming_back_in_the_last_step_counts(market):
     assert (score.users_stay.mean, score.users_return.mean) == (pytest.approx(2 / 3), 1.0)
 
 
-def test_nobody_leaves_and_nobody_can_return():
+def test_no_user_leaves_and_none_can_return():
     score = evaluate(find_preset("kale").market(horizon=5), players(find_preset("kale").market()), 8)
     assert score.users_return is None
     assert (score.users_stay.mean, score.session_length.mean) == (1.0, 5.0)

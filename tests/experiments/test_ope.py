@@ -156,11 +156,11 @@ class TestExpectation:
         return total
 
     @pytest.mark.parametrize("estimator", [ips, doubly_robust, more_robust_dr])
-    def test_unbiased_whatever_the_model(self, estimator: object) -> None:
+    def test_unbiased_for_any_model(self, estimator: object) -> None:
         wrong = np.array([[0.1, 0.8], [0.3, 0.3]])
         assert self.expectation(estimator, wrong) == pytest.approx(self.TRUTH, abs=1e-12)
 
-    def test_dr_is_unbiased_with_the_true_model_whatever_the_propensities(self) -> None:
+    def test_dr_is_unbiased_with_the_true_model_for_any_propensities(self) -> None:
         logged = np.array([[0.5, 0.5], [0.9, 0.1]])
         assert self.expectation(doubly_robust, self.RATE, logged) == pytest.approx(self.TRUTH, abs=1e-12)
         assert abs(self.expectation(ips, self.RATE, logged) - self.TRUTH) > 0.01

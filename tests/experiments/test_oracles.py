@@ -49,11 +49,11 @@ def test_contest():
     market = find_preset("contest").market(horizon=2)
     oracle = solve(market)
     assert oracle.mean_boost == pytest.approx(12.0)
-    nobody_boosts = 64.0 / 4  # in the first step; in the second the boosts of the first are served
-    assert oracle.item_return / 4 == pytest.approx(nobody_boosts + 5.0)
+    without_boosts = 64.0 / 4  # in the first step; in the second the boosts of the first are served
+    assert oracle.item_return / 4 == pytest.approx(without_boosts + 5.0)
 
 
-def test_in_equilibrium_nobody_gains_by_another_level():
+def test_in_equilibrium_no_agent_gains_by_another_level():
     """The core's own payoffs: against three items at 12, no level earns more than 12 does."""
     market = find_preset("contest").market(num_users=64)
     levels, worlds = market.config.boost_levels, 4_000

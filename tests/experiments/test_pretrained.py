@@ -185,7 +185,7 @@ def test_an_agents_lists_are_what_it_scores_highest_of_what_is_new(home, capsys)
         assert [line["score"] for line in mine] == pytest.approx(best.values.tolist(), rel=1e-4)
 
 
-def test_everybody_gets_an_agents_list_and_strangers_what_is_popular(home, capsys):
+def test_each_user_gets_an_agents_list_and_strangers_what_is_popular(home, capsys):
     lines = recommended(home / "run", capsys, "-k", "2")
     assert len(lines) == USERS * 2
     assert {line["source"] for line in lines} == {"agent"}
@@ -194,7 +194,7 @@ def test_everybody_gets_an_agents_list_and_strangers_what_is_popular(home, capsy
     assert (stranger["source"], stranger["item"]) == ("popularity", str(int(count.argmax())))
 
 
-def test_whoever_has_held_out_rows_alone_gets_what_is_popular_and_new(tmp_path, capsys):
+def test_a_user_that_has_held_out_rows_alone_gets_what_is_popular_and_new(tmp_path, capsys):
     """By time, the newest row of all is held out: that of a user who has no other."""
     rows = tastes().with_row_index("time")
     count = np.bincount(rows["item"].to_numpy())

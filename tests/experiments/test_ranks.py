@@ -72,7 +72,7 @@ def test_two_processes_learn_what_one_learns(tmp_path):
     assert main(["train", *words_of(KALE, log_dir=tmp_path), *options, "one"]) == 0
     found = torchrun(tmp_path, *words_of(KALE, log_dir=tmp_path), *options, "two")
     assert found.returncode == 0, found.stderr
-    assert found.stdout.count("run: ") == 1
+    assert found.stdout.count("folder   ") == 1
     assert {path.name for path in (tmp_path / "two").iterdir()} >= {CHECKPOINT, "curve.csv", "results.json"}
     one, two = (Run.load(tmp_path / name, "cpu") for name in ("one", "two"))
     assert (two.processes, two.env_steps, one.env_steps) == (2, 400, 400)

@@ -464,7 +464,7 @@ def test_lists_hold_the_best_that_a_user_has_not_met(pretrained, capsys):
         assert not met & {line["item"] for line in found if line["user"] == str(user)}
 
 
-def test_everybody_gets_a_list_and_strangers_get_what_is_popular(pretrained, capsys, tmp_path):
+def test_each_user_gets_a_list_and_strangers_get_what_is_popular(pretrained, capsys, tmp_path):
     rows = recommended(pretrained, capsys, "--format", "csv", "--k", "4").splitlines()
     assert rows[0] == "user,rank,item,score,title,source"
     assert len(rows) == 1 + 80 * 4

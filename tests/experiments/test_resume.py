@@ -174,7 +174,7 @@ def test_what_the_power_ends_goes_on_from_its_last_checkpoint(every, log, whole,
     assert_same(folder, tmp_path / "part")
 
 
-def test_a_run_that_was_never_kept_begins_anew(log, whole, tmp_path):
+def test_a_run_that_was_never_kept_starts_again(log, whole, tmp_path):
     stopped(arguments(log, tmp_path / "part"), 2)
     (tmp_path / "part" / "training.pt").unlink()
     assert main(["pretrain", "--resume", str(tmp_path / "part")]) == 0

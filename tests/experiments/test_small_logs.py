@@ -85,4 +85,4 @@ def test_the_logs_own_split_is_taken_by_name(tmp_path: Path, capsys: pytest.Capt
     assert "--split-column part has no effect: take it with --split own" in capsys.readouterr().err
     own.with_columns(part=pl.lit("valid")).write_csv(path)
     assert main([*arguments, "--split", "own"]) == 2
-    assert "log.csv: column 'part' has 'valid' in row 1, where the split is told: write" in capsys.readouterr().err
+    assert "log.csv: column 'part' has 'valid' in row 1, where the split is given: write" in capsys.readouterr().err

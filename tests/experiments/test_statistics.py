@@ -114,7 +114,7 @@ def test_probability_of_improvement_counts_pairs_and_half_the_ties():
     assert 0.0 <= low < probability_of_improvement([(np.arange(10.0), np.arange(10.0) + 2)]).mean < high < 0.6
 
 
-def test_who_wins_all_of_few_comparisons_is_not_certain_to_win():
+def test_an_agent_that_wins_all_of_few_comparisons_is_not_certain_to_win():
     found = probability_of_improvement([(np.arange(5.0) + 9.0, np.arange(5.0))])
     assert found.mean == found.ci95[1] == 1.0
     assert 0.5 < found.ci95[0] < 0.8

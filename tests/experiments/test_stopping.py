@@ -97,7 +97,7 @@ def test_a_stopped_run_is_resumed_bit_for_bit(place, number, whole, tmp_path, ca
     assert curve(tmp_path / "run") == curve(whole)
 
 
-def test_a_run_without_a_checkpoint_begins_anew(whole, tmp_path, capsys):
+def test_a_run_without_a_checkpoint_starts_again(whole, tmp_path, capsys):
     with pytest.MonkeyPatch.context() as patch:
         at_call(1, lambda: os.kill(os.getpid(), signal.SIGTERM), Run, "save", patch)
         assert main([*TRAIN, "--log-dir", str(tmp_path), "--name", "run"]) == 143

@@ -91,7 +91,7 @@ def test_platforms_play_beside_learners_of_both_sides(tmp_path):
     (["--items", "conditional-logit"], "items='conditional-logit': this agent plays users alone"),
     (["--platform-option", "hidden=3"], "--platform-option 'hidden=3': the market itself draws the slates"),
     (["--platform", "slateq,hiden=3"], "unknown option 'hiden' of agent 'slateq'")])
-def test_who_cannot_play_there_is_told(arguments, message, tmp_path, capsys):
+def test_an_agent_that_cannot_play_there_is_named(arguments, message, tmp_path, capsys):
     assert main(["train", *SMALL, *arguments, "--log-dir", str(tmp_path)]) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

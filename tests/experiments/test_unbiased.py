@@ -116,7 +116,7 @@ def write(path, propensity=True):
 
 
 @pytest.mark.parametrize("propensity", [True, False])
-def test_the_command_tells_and_writes(propensity, tmp_path, capsys):
+def test_the_command_prints_and_writes(propensity, tmp_path, capsys):
     write(tmp_path / "log.csv", propensity)
     arguments = ["unbiased", "--log", str(tmp_path / "log.csv"), "--split", "random", "--sizes", "0", "2", "--ridges",
                  "0.5", "1", "--seeds", "2", "--clip", "5", "--out", str(tmp_path / "out")]
