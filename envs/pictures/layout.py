@@ -63,9 +63,9 @@ def place(state: State, box: Box) -> Places:
     components, moved a little apart where marks would cover each other; users and items are first brought to one
     length, since a response depends on directions. Few agents, and those with vectors of one number, stand in columns.
     """
-    people = state.population
+    population = state.population
     start, now, items = (table[0].double().cpu().numpy() for table in
-                         (people.user_vector, state.user_vector, people.item_vector))
+                         (population.user_vector, state.user_vector, population.item_vector))
     size = start.shape[1]
     if size < 2 or (size > 2 and len(start) + len(items) <= _FEW) or len(np.unique(items, axis=0)) == 1:
         return _in_columns(len(start), len(items), box)

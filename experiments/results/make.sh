@@ -104,6 +104,11 @@ suite() {  # a row each for experiments/results/suite, and the page that is made
 
 faults() { python scripts/faults.py --out $R/faults; }
 
+film() {
+    python scripts/train.py --preset kale --users dqn --name kale-dqn
+    interplay watch runs/kale-dqn --against greedy --out docs/kale.gif
+}
+
 speed() {
     python scripts/bench.py --peers --repeats 2 --seconds 2 --out $R/speed/core
     python scripts/bench.py --only gymnasium-kale gymnasium-cartpole pettingzoo-21 --repeats 5 --seconds 2 \
@@ -118,7 +123,7 @@ speed() {
 # On a machine with a GPU; no part of all studies.
 gpu() { bash scripts/gpu.sh --out $R/gpu; }
 
-for study in "${@:-presets jester congress pretrained representations unbiased ope fidelity intervals viability budgets suite faults speed}"; do
+for study in "${@:-presets jester congress pretrained representations unbiased ope fidelity intervals viability budgets suite faults film speed}"; do
     for name in $study; do "$name"; done
 done
 python scripts/plot.py $R/presets --out $R
