@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from interplay.envs.checking import check_value
 from interplay.envs.pictures.colours import LOW, OTHER, Colour
+from interplay.envs.types import InterplayError
 
 if TYPE_CHECKING:
     from interplay.envs.pictures.canvas import Canvas
@@ -76,13 +78,21 @@ class Picture:
             colour: red, green and blue, 0 to 255.
         """
         numbers = values.detach().reshape(-1).double().cpu().numpy()
+        self._check(side, f"bar {name!r}", len(numbers))
         self.bars[side].append(Bars(name, numbers, low, max(high, low + 1e-9), colour))
 
     def label(self, side: Side, texts: Sequence[str]) -> None:
         """Write a short text at each agent; labels of two mechanisms stand behind each other."""
+        self._check(side, "label", len(texts))
         before = self.labels[side] or [""] * len(texts)
         self.labels[side] = [f"{old} {new}".strip() for old, new in zip(before, texts, strict=True)]
 
     def note(self, line: str) -> None:
         """Write a line below the legend."""
         self.notes.append(line)
+
+    def _check(self, side: Side, what: str, count: int) -> None:
+        check_value("side", side, Side)
+        agents = len(getattr(self, side))
+        if count != agents:
+            raise InterplayError(f"{what} has {count} values for {agents} {side}: give one each, of one world")

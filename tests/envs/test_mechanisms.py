@@ -17,6 +17,7 @@ from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_confi
 from interplay.envs.data import InteractionLog, make_log
 from interplay.envs.market import Market
 from interplay.envs.mechanisms import Levels, Mechanism, Outcome, Start, find_mechanism
+from interplay.envs.pictures.picture import Picture
 from interplay.envs.presets import find_preset
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.testing import MechanismError, check_mechanism
@@ -392,6 +393,11 @@ class Unpaid(Friends):
     replaces_user_reward = True
 
 
+class Scribbles(Friends):
+    def draw(self, picture: Picture, state: State) -> None:
+        state.mood.add_(1.0)
+
+
 class Undecorated(Mechanism):
     gain: float = 1.0
 
@@ -404,7 +410,7 @@ class Undecorated(Mechanism):
     (Settled, "but carries_over is False"), (Forgets, "keep all that changes in tables"),
     (Switches, "another way with kernels"), (Widens, "table 'known' is torch.float64 [3, 5, 3], must be"),
     (Unpaid, "there is no user_reward: add it"), (Undecorated, "Undecorated.gain is no parameter: decorate"),
-    (Draws, "a hook drew from a global generator")])
+    (Draws, "a hook drew from a global generator"), (Scribbles, "draw wrote into the state")])
 def test_every_fault_is_found(kind: type[Mechanism], message: str) -> None:
     with pytest.raises(MechanismError, match=re.escape(message)):
         check_mechanism(kind)

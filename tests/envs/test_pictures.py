@@ -159,6 +159,20 @@ def test_a_mechanism_draws_its_part():
     assert not np.array_equal(plain[:, 462:], painted[:, 462:])
 
 
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda picture: picture.bar("items", "price", torch.ones(2, 4)), "bar 'price' has 8 values for 4 items: give one"),
+    (lambda picture: picture.label("users", ["ann"]), "label has 1 values for 64 users"),
+    (lambda picture: picture.bar("item", "price", torch.ones(1, 4)), "side='item' is unknown")])
+def test_wrong_parts_of_a_picture_are_explained(call, message):
+    @dataclass(frozen=True)
+    class Wrong(Mechanism):
+        def draw(self, picture, state):
+            call(picture)
+
+    with pytest.raises(InterplayError, match=message):
+        picture_of("contest", mechanisms=(Wrong(),))
+
+
 def test_the_example_shows_its_prices(monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "examples"))
     from price import Price

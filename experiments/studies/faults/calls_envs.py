@@ -45,7 +45,7 @@ def market_env_calls() -> Iterator[Call]:
 def recommend_env_calls() -> Iterator[Call]:
     """Of ``recommend_v0``."""
     bad: dict[str, tuple[Any, ...]] = {"others": (None, "all", 1), "items": (None, "all", True),
-                                       "render_mode": ("human", 1, True), "num_items": (None, 1.5), "nope": (1,),
+                                       "render_mode": ("rgb", 1, True), "num_items": (None, 1.5), "nope": (1,),
                                        "market": ("kale",)}
     for name, values in bad.items():
         for value in values:
