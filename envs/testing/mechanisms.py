@@ -16,8 +16,6 @@ from torch import Tensor
 from interplay.envs import kernels
 from interplay.envs.market import Market
 from interplay.envs.mechanisms import Mechanism, Start
-from interplay.envs.pictures.frame import paint
-from interplay.envs.pictures.scene import Scene
 from interplay.envs.presets import find_preset
 from interplay.envs.testing.traces import (
     STEPS,
@@ -26,6 +24,7 @@ from interplay.envs.testing.traces import (
     any_actions,
     every_side,
     global_state,
+    look_at,
     named,
     replayed,
     second_world,
@@ -77,7 +76,6 @@ def _check_all(made: Mechanism, off: Mechanism | None) -> None:
         check.rewards()
         check.generators()
         check.writes_nothing()
-        check.draws()
         check.resumes()
         check.some_users()
         check.alone_as_in_a_batch()
@@ -197,20 +195,11 @@ class _Check:
 
     def writes_nothing(self) -> None:
         """States stay as they were."""
-        market, state, _ = self.later()
+        market, state, step = self.later()
         before = state.map(Tensor.clone)
         market.step(state, *any_actions(market, state, 9))
-        for side in every_side(market):
-            market.observe(state, side, expected=True)
+        look_at(market, state, step)
         self._same(named(before), named(state), "a hook wrote into the state: make new tensors")
-
-    def draws(self) -> None:
-        """A picture can be drawn, and changes nothing."""
-        if _overrides(self.mechanism, "draw"):
-            market, state, step = self.later()
-            before = state.map(Tensor.clone)
-            paint(Scene.of_world(1, state, step, (), market.config.horizon, market.name), market.config)
-            self._same(named(before), named(state), "draw wrote into the state: make new tensors")
 
     def alone_as_in_a_batch(self) -> None:
         """Worlds do not mix."""

@@ -15,6 +15,8 @@ from interplay.envs import kernels
 from interplay.envs.graphs import Graph
 from interplay.envs.market import Market
 from interplay.envs.noise import Stream, uniform
+from interplay.envs.pictures.frame import paint
+from interplay.envs.pictures.scene import Scene
 from interplay.envs.types import SIDES, Observation, Side, TensorRecord
 from interplay.envs.world import State, Step
 
@@ -30,6 +32,13 @@ def every_side(market: Market) -> Iterator[Side]:
     yield from SIDES
     if market.config.slate_order == "ranked":
         yield "platform"
+
+
+def look_at(market: Market, state: State, step: Step) -> None:
+    """All that shows a state: what agents see of it, and its picture after ``step``."""
+    for side in every_side(market):
+        market.observe(state, side, expected=True)
+    paint(Scene.of_world(1, state, step, (), market.config.horizon, market.name), market.config)
 
 
 def any_actions(market: Market, state: State, number: int | Tensor) -> list[Tensor]:

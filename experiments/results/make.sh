@@ -104,6 +104,8 @@ suite() {  # a row each for experiments/results/suite, and the page that is made
 
 faults() { python scripts/faults.py --out $R/faults; }
 
+frames() { python -m interplay.experiments.studies.frames --out $R/frames; }
+
 film() {
     python scripts/train.py --preset kale --users dqn --name kale-dqn
     interplay watch runs/kale-dqn --against greedy --out docs/kale.gif
@@ -123,7 +125,7 @@ speed() {
 # On a machine with a GPU; no part of all studies.
 gpu() { bash scripts/gpu.sh --out $R/gpu; }
 
-for study in "${@:-presets jester congress pretrained representations unbiased ope fidelity intervals viability budgets suite faults film speed}"; do
+for study in "${@:-presets jester congress pretrained representations unbiased ope fidelity intervals viability budgets suite faults frames film speed}"; do
     for name in $study; do "$name"; done
 done
 python scripts/plot.py $R/presets --out $R

@@ -410,7 +410,7 @@ class Undecorated(Mechanism):
     (Settled, "but carries_over is False"), (Forgets, "keep all that changes in tables"),
     (Switches, "another way with kernels"), (Widens, "table 'known' is torch.float64 [3, 5, 3], must be"),
     (Unpaid, "there is no user_reward: add it"), (Undecorated, "Undecorated.gain is no parameter: decorate"),
-    (Draws, "a hook drew from a global generator"), (Scribbles, "draw wrote into the state")])
+    (Draws, "a hook drew from a global generator"), (Scribbles, "a hook wrote into the state")])
 def test_every_fault_is_found(kind: type[Mechanism], message: str) -> None:
     with pytest.raises(MechanismError, match=re.escape(message)):
         check_mechanism(kind)
