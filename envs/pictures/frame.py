@@ -18,6 +18,7 @@ from interplay.envs.pictures.strip import draw_strip
 
 WIDTH, HEIGHT = 640, 480
 _MAP, _PANEL, _STRIP = Box(8, 30, 446, 384), Box(462, 30, 634, 384), Box(12, 390, 632, 476)
+_TITLE, _LONG = 20, 45  # letters
 
 
 def paint(scene: Scene, config: MarketConfig) -> NDArray[np.uint8]:
@@ -30,9 +31,9 @@ def paint(scene: Scene, config: MarketConfig) -> NDArray[np.uint8]:
     for mechanism in config.mechanisms:
         mechanism.draw(picture, state)
     draw_agents(canvas, picture, places, _MAP, state, scene.step)
-    canvas.text((12, 15), scene.title, 16)
+    canvas.text((12, 15), scene.title[:_TITLE], 16)
     canvas.text((WIDTH - 8, 15), f"step {int(state.time[0])} of {scene.horizon}", 13, GREY, "rm")
-    canvas.text((270, 15), scene.players, 14, INK, "mm")
+    canvas.text((270, 15), scene.players, 14 if len(scene.players) < _LONG else 11, INK, "mm")
     Panel(canvas, _PANEL).draw(picture, state)
     draw_strip(canvas, _STRIP, scene)
     return canvas.array()

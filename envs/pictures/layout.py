@@ -79,7 +79,8 @@ def place(state: State, box: Box) -> Places:
     if size == 2 or len(both) > MOST_POINTS:
         return Places(fit(now), fit(items), False, space, space)
     moved = _moved_apart(both.tobytes(), 0.55 * space, box)
-    return Places(moved[:len(now)] + fit(now) - fit(start), moved[len(now):], False, space, space)
+    users = np.clip(moved[:len(now)] + fit(now) - fit(start), box[:2], box[2:])
+    return Places(users, moved[len(now):], False, space, space)
 
 
 @lru_cache(maxsize=64)

@@ -29,7 +29,7 @@ class Panel:
         """All rows."""
         here, alive = state.active[0], state.alive[0]
         many_users, many_items = len(here) > MOST_POINTS, len(alive) > MOST_POINTS
-        self._heading(f"users  {int(here.sum())} of {len(here)} here")
+        self._heading(f"users  {int(here.sum())} of {len(here)} present")
         self._response("response")
         self._mark("darker: more users" if many_users else "took nothing", user=True)
         if not many_users and not bool(here.all()):

@@ -61,6 +61,6 @@ def _height(value: float, low: float, high: float, bottom: float, top: float) ->
 
 def _apart(ends: list[tuple[float, str, Colour]]) -> list[tuple[float, str, Colour]]:
     """The labels of lines, moved so far that they can be read."""
-    (upper, *first), (lower, *second) = sorted(ends)
-    short = max(0.0, 13.0 - (lower - upper)) / 2.0
-    return [(upper - short, *first), (lower + short, *second)]  # type: ignore[list-item]
+    upper, lower = sorted(ends)
+    short = max(0.0, 13.0 - (lower[0] - upper[0])) / 2.0
+    return [(upper[0] - short, *upper[1:]), (lower[0] + short, *lower[1:])]

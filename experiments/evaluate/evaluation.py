@@ -12,7 +12,7 @@ from torch import Tensor
 
 from interplay.agents import Player, Setting, find_agent
 from interplay.envs.market import Market
-from interplay.envs.types import SIDES, Side
+from interplay.envs.types import Side
 from interplay.envs.world import State
 from interplay.experiments.common.finite import check_market
 from interplay.experiments.common.statistics import Estimate, check_finite, gini, mean_estimate
@@ -218,8 +218,7 @@ def evaluate(market: Market, players: Players, num_worlds: int, watch: Watch | N
         after, step, action = advance(market, players, now, explore)
         stats = stats.add(market, now.state, step)
         if watch is not None:
-            chances = {side: players.log_propensity(side, now.seen[side], action[side], explore) for side in SIDES}
-            watch(Played(now, action, chances, step, after))
+            watch(Played(now, action, step, after, players, explore))
         now = after
     check_market(market, now.state)
     return _score(players, stats, now.state)

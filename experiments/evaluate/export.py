@@ -113,7 +113,7 @@ def context_of(seen: Observation) -> Tensor:
 
 def _trajectory(played: Played, gone_for_good: Tensor | None) -> dict[str, pl.Series | pl.Expr]:
     """The columns that make steps a whole trajectory of the users' agent."""
-    step, chance = played.step, played.log_propensity["users"]
+    step, chance = played.step, played.log_propensity("users")
     terminated = step.user_terminated
     truncated = step.truncated.unsqueeze(1) & ~terminated
     truncated = truncated if gone_for_good is None else truncated & ~gone_for_good

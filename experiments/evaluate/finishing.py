@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from interplay.agents.parts.ranks import ALONE, Ranks
+from interplay.envs.messages import shortened
 from interplay.envs.pictures.frame import paint
+from interplay.experiments.common.notes import InterplayWarning
 from interplay.experiments.common.saving import RESULTS, write_sealed
 from interplay.experiments.common.settings import OPTION_OF, TrainSettings
 from interplay.experiments.evaluate.during import Evaluate
@@ -60,8 +63,17 @@ class FinalEvaluation(Callback):
         if found.normalised_score is not None:
             figures["normalised_score"] = found.normalised_score
         log_evaluation(run, {str(side): name for side, name in score.names().items()}, figures)
-        log_picture(run, paint(recording.scenes[-1], market.config))
         write_sealed(run.folder / RESULTS, results(run, found))  # since benchmarks take it for the end of the run
+        _log_picture(run, recording)
+
+
+def _log_picture(run: Run, recording: Recording) -> None:
+    """Log a picture of the market at its end, unless a mechanism from outside cannot draw."""
+    try:
+        log_picture(run, paint(recording.scenes[-1], run.task.held_out.config))
+    except Exception as error:
+        warnings.warn(shortened(f"no picture of the market: {type(error).__name__}: {error}"), InterplayWarning,
+                      stacklevel=2)
 
 
 def results(run: Run, found: Report) -> dict[str, Any]:

@@ -36,16 +36,22 @@ class Played(NamedTuple):
     Attributes:
         before: the snapshot that it started from.
         action: what each side did, int64 ``[B, N]``.
-        log_propensity: log-probability of each action, float32 ``[B, N]``; None where a player does not know.
         step: what happened.
         after: the snapshot that followed; after the last step of an episode, the last that was seen of it.
+        players: the agents.
+        explore: whether they explored.
     """
 
     before: Snapshot
     action: dict[Side, Tensor]
-    log_propensity: dict[Side, Tensor | None]
     step: Step
     after: Snapshot
+    players: Players
+    explore: bool
+
+    def log_propensity(self, side: Side) -> Tensor | None:
+        """Log-probability of each action, float32 ``[B, N]``; None where a player does not know."""
+        return self.players.log_propensity(side, self.before.seen[side], self.action[side], self.explore)
 
 
 def look(market: Market, players: Players, state: State, explore: bool = False,

@@ -25,11 +25,11 @@ def check_film(path: Path) -> None:
     Raises:
         InterplayError: it cannot.
     """
-    if path.suffix not in (".gif", ".mp4"):
+    if path.suffix.lower() not in (".gif", ".mp4"):
         raise InterplayError(f"a film called {str(path)!r} cannot be written: name it .gif or .mp4")
     if not path.parent.is_dir():
         raise InterplayError(f"the folder of {str(path)!r} does not exist: make it first, or name another")
-    if path.suffix == ".mp4" and not (find_spec("imageio") and find_spec("imageio_ffmpeg")):
+    if path.suffix.lower() == ".mp4" and not (find_spec("imageio") and find_spec("imageio_ffmpeg")):
         raise InterplayError(f"{str(path)!r} needs imageio and ffmpeg, which are missing: pip install "
                              "'interplay[film]', or write a .gif")
 
@@ -41,7 +41,7 @@ def write_film(path: Path, frames: Iterable[Frame], fps: float) -> int:
         InterplayError: the format is unknown, a library is missing, or there is no such folder.
     """
     check_film(path)
-    return _write_gif(path, frames, fps) if path.suffix == ".gif" else _write_mp4(path, frames, fps)
+    return _write_gif(path, frames, fps) if path.suffix.lower() == ".gif" else _write_mp4(path, frames, fps)
 
 
 def _write_gif(path: Path, frames: Iterable[Frame], fps: float) -> int:

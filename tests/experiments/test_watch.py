@@ -10,7 +10,9 @@ import interplay as ip
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
 from interplay.experiments.cli.main import main
+from interplay.experiments.common.notes import InterplayWarning
 from interplay.experiments.common.settings import TrainSettings
+from interplay.experiments.evaluate import finishing
 from interplay.experiments.loop.make_players import make_players
 from interplay.experiments.loop.task import make_task, with_agents
 from interplay.experiments.watch import films
@@ -117,3 +119,14 @@ def test_tensorboard_has_the_market_at_its_end(tmp_path):
     assert events.Tags()["images"] == ["held-out world at its end"]
     picture = events.Images("held-out world at its end")[0]
     assert (picture.width, picture.height, picture.step) == (640, 480, 10)
+
+
+def test_a_market_that_cannot_be_drawn_does_not_end_a_run(tmp_path, monkeypatch):
+    def paint(scene, config):
+        raise KeyError("ink")
+
+    monkeypatch.setattr(finishing, "paint", paint)
+    with pytest.warns(InterplayWarning, match="no picture of the market: KeyError: 'ink'"):
+        run = ip.train(ip.market("kale", horizon=5), users="random", items="rest", episodes=1, num_worlds=2,
+                       eval_worlds=2, log_dir=tmp_path)
+    assert (run.folder / "results.json").is_file()
