@@ -64,6 +64,8 @@ class TrainOptions(TypedDict, total=False):
     """Whether iterations are recorded as graphs and replayed; by default on a GPU."""
     log_dir: str | Path
     """Folder in which the run's own folder is made; ``runs`` by default."""
+    keep_replay: bool
+    """Keep the agents' replay in the last checkpoint, so that ``resume`` trains longer as if the run had not ended."""
     name: str
     """Name of the run's own folder; by default the market, the agents, the seed and the time."""
 
@@ -206,8 +208,9 @@ class Run:
         """Play what is left of an interrupted run, and ``episodes`` more; then evaluate it again.
 
         A finished run trains longer at its last rates of exploring and learning: schedules are a function of the
-        planned episodes. So training 100 episodes and then 50 is not the same as training 150, but 50 and 50 more is
-        the same as 100 more.
+        planned episodes. So training 100 episodes and then 50 is not the same as training 150. A finished run is saved
+        without the replay of its agents, whose memory then fills again, unless ``keep_replay`` was set: then 50 and 50
+        more is the same as 100 more.
 
         Args:
             episodes: how many more than planned.

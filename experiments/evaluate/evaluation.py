@@ -15,6 +15,8 @@ from interplay.envs.market import Market
 from interplay.envs.types import SIDES, Side
 from interplay.envs.world import State
 from interplay.experiments.common.finite import check_market
+from interplay.experiments.common.progress import advance as advance_bar
+from interplay.experiments.common.progress import progress
 from interplay.experiments.common.statistics import Estimate, check_finite, gini, mean_estimate
 from interplay.experiments.evaluate.deviations import best_response_gap
 from interplay.experiments.exact.oracles import Oracle, greedy_is_optimal, solve
@@ -182,12 +184,15 @@ def report(market: Market, players: Players, num_worlds: int, seed: int, watch: 
 
     ``watch`` sees each step of ``players`` itself, and none of a baseline.
     """
-    baselines = [evaluate(market, players.replaced(side, stand_in(market, side, name, seed)), num_worlds)
-                 for side in _compared(players) for name in BASELINES[side]]
+    others = [(side, name) for side in _compared(players) for name in BASELINES[side]]
+    with progress("evaluation beside baselines", (len(others) + 1) * market.config.horizon):
+        baselines = [evaluate(market, players.replaced(side, stand_in(market, side, name, seed)), num_worlds)
+                     for side, name in others]
+        own = evaluate(market, players, num_worlds, watch)
     # What is exact is so for slates that the market draws.
     exact = (None, None) if players.has_platform else (solve(market), best_response_gap(market, players))
     unnoticed = not players.has_platform and players.names()["items"] == "rest"
-    return Report(evaluate(market, players, num_worlds, watch), tuple(baselines), *exact,
+    return Report(own, tuple(baselines), *exact,
                   unnoticed and greedy_is_optimal(market), not market.constants.mechanisms.have("user_reward"))
 
 
@@ -221,6 +226,7 @@ def evaluate(market: Market, players: Players, num_worlds: int, watch: Watch | N
             chances = {side: players.log_propensity(side, now.seen[side], action[side], explore) for side in SIDES}
             watch(Played(now, action, chances, step, after))
         now = after
+        advance_bar()
     check_market(market, now.state)
     return _score(players, stats, now.state)
 

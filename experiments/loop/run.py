@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from interplay.agents.parts.captured import Captured
 from interplay.agents.parts.ranks import ALONE, Ranks
+from interplay.agents.parts.replay import memories_left_out
 from interplay.envs.discovery import code_digest, trusting
 from interplay.envs.messages import shortened
 from interplay.envs.types import InterplayError
@@ -66,6 +68,7 @@ class Run:
             learning and exploring are a function of the planned episodes, and stay at their last value after those.
         ranks: which of several processes this one is, if several train the run: each plays a part of the worlds.
         processes: how many processes wrote the checkpoint that it started from.
+        forgot: whether it goes on from a checkpoint without the replay of its agents.
     """
 
     settings: TrainSettings
@@ -85,6 +88,7 @@ class Run:
     refresh: Callable[[], None] = lambda: None
     ranks: Ranks = ALONE
     processes: int = 1
+    forgot: bool = False
     _numbers: Tensor | None = None
     _warned: str = ""
 
@@ -234,7 +238,7 @@ class Run:
     def save(self, name: str = CHECKPOINT) -> None:
         """Write the checkpoint, to a file of this name; the old one stays until the new one is whole.
 
-        Of several processes, which have all learnt the same, the first writes it.
+        Of several processes, which have all learnt the same, the first writes it. A finished run, which seldom goes on, is saved without the replay, by far the largest part of it.
 
         Raises:
             InterplayError: what the agents have learnt is not finite; the old checkpoint stays.
@@ -243,12 +247,15 @@ class Run:
         if not self.ranks.first:
             return
         self.refresh()
-        agents = self.players.state_dict()
+        whole = name == CHECKPOINT and (self.settings.keep_replay or not self.finished)
+        with nullcontext([]) if whole else memories_left_out() as left_out:
+            agents = self.players.state_dict()
         check_state(agents, f"after {self.env_steps} steps")
         save_checkpoint(self.folder / name, {
             "episode": self.episode, "time": self.time, "episodes": self.episodes, "wall_seconds": self.wall_seconds,
             "state": self.now.state.state_dict(), "slots": self.now.slots, "stats": self.stats.state_dict(),
-            "agents": agents, "curve": self.curve, "processes": self.ranks.size}, self._made_by())
+            "agents": agents, "curve": self.curve, "forgot": bool(left_out), "processes": self.ranks.size},
+            self._made_by())
 
     def _made_by(self) -> dict[str, str]:
         return {CONFIG: digest_of_file(self.folder / CONFIG), "market": self.task.fingerprint}
@@ -261,6 +268,7 @@ class Run:
             self.now = look(self.task.market, self.players, state, slots=saved["slots"])
             self.stats = self.stats.loaded(saved["stats"])
             self.episode, self.time, self.wall_seconds = saved["episode"], saved["time"], saved["wall_seconds"]
+            self.forgot = saved["forgot"]
             self.curve, self.episodes = [dict(row) for row in saved["curve"]], saved["episodes"]
             self.processes = saved["processes"]
             if self.ranks.size > 1:  # only the first process's worlds are in the checkpoint
