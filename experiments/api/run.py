@@ -13,7 +13,7 @@ import torch
 from interplay.envs.checking import Count, Index, Positive, check_arguments, check_names, check_value, shown
 from interplay.envs.presets import Preset
 from interplay.envs.types import InterplayError, Side
-from interplay.experiments.api.learning import learning_picture
+from interplay.experiments.evaluate.learning import learning_picture
 from interplay.experiments.api.lists import catalogue_of_agent, frame_of
 from interplay.experiments.api.markets import Log, PresetMarket, market_settings, setting
 from interplay.experiments.api.names import agent_name, pairs

@@ -99,7 +99,7 @@ def _rows(run: Run, report: Report, interval: bool) -> Iterator[tuple[Score | No
     own = report.score.names()
     sides = {side for score in report.baselines for side in own if score.names()[side] != own[side]}
     for score in (*report.baselines, report.score):
-        scaled = report.scaled(score)
+        scaled = report.normalised(score.user_return.mean)
         returns = [score.user_return, score.item_return][:1 + _items_count(run)]
         yield score, [_label(run, score, report, len(sides) > 1),
                       *(str(found if interval else Estimate(found.mean)) for found in returns),

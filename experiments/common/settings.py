@@ -74,7 +74,8 @@ class RunSettings:
     discount: float | None = None
     """Discount of learners; by default what the preset recommends."""
     eval_every: Index = 0
-    """Episodes between evaluations during training, on held-out worlds without exploration; 0 = none."""
+    """Episodes between evaluations during training, on held-out worlds without exploration; 0 = none, but
+    for ten glances at few worlds that the command line takes."""
     device: Device = "auto"
     """Where everything runs."""
     capture: Literal["auto", "on", "off"] = "auto"

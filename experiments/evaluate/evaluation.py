@@ -159,15 +159,15 @@ class Report:
 
         Both ends are the exact values where the oracle knows them, so that luck in their worlds does not enter.
         """
-        return self.scaled(self.score)
+        return self.normalised(self.score.user_return.mean)
 
-    def scaled(self, score: Score) -> float | None:
-        """The same of another score."""
+    def normalised(self, user_return: float) -> float | None:
+        """The same of another user return."""
         random, (_, best) = self.random, self.reference
         equilibrium = self.oracle is not None and self.oracle.name != "optimum"
         if equilibrium or not self.greedy_knows_rewards or abs(best - random) < 1e-6:
             return None
-        return (score.user_return.mean - random) / (best - random)
+        return (user_return - random) / (best - random)
 
     def _of(self, name: str) -> float:
         """User return of the baseline called so in the place of the users, or of the platform if there is one."""

@@ -12,10 +12,10 @@ from interplay.experiments.common.saving import RESULTS, write_sealed
 from interplay.experiments.common.settings import OPTION_OF, TrainSettings
 from interplay.experiments.evaluate.during import Evaluate
 from interplay.experiments.evaluate.evaluation import Report, report
+from interplay.experiments.evaluate.events import log_final
 from interplay.experiments.evaluate.recording import Recording
 from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.run import Run
-from interplay.experiments.loop.tracking import log_evaluation, log_picture
 from interplay.experiments.loop.training import train_all
 
 
@@ -54,13 +54,7 @@ class FinalEvaluation(Callback):
         market = run.task.held_out
         recording = Recording(market, run.players, most=1)
         self.report = found = report(market, run.players, run.task.training.eval_worlds, run.settings.seed, recording)
-        score = found.score
-        figures = {"user_return": score.user_return.mean, "item_return": score.item_return.mean,
-                   "welfare": score.welfare.mean}
-        if found.normalised_score is not None:
-            figures["normalised_score"] = found.normalised_score
-        log_evaluation(run, {str(side): name for side, name in score.names().items()}, figures)
-        log_picture(run, paint(recording.scenes[-1], market.config))
+        log_final(run, found, paint(recording.scenes[-1], market.config))
         write_sealed(run.folder / RESULTS, results(run, found))  # since benchmarks take it for the end of the run
 
 

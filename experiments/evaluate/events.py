@@ -1,0 +1,120 @@
+"""What a finished run adds to its TensorBoard events: lines to compare with, hyper-parameters, a summary, pictures."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from interplay.experiments.common.tables import table
+from interplay.experiments.evaluate.evaluation import Report
+from interplay.experiments.evaluate.learning import learning_picture
+from interplay.experiments.evaluate.learnt import learnt
+from interplay.experiments.evaluate.tables import report_table
+from interplay.experiments.loop.run import Run
+from interplay.experiments.loop.tracking import HELD_OUT, REFERENCE
+
+FINAL = ".final"
+"""Ends the name of the file of these events, which is written again when the run is evaluated again."""
+_RETURNS = ("user_return", "item_return")
+_SCORE = f"{HELD_OUT}normalised_score"
+
+
+def log_final(run: Run, report: Report, scene: NDArray[np.uint8]) -> None:
+    """Write the events of the final evaluation.
+
+    Args:
+        run: that was evaluated.
+        report: what was found.
+        scene: picture ``[H, W, 3]`` of a held-out world at its end.
+    """
+    with _writer(run) as writer:
+        for name in _RETURNS:
+            if f"{HELD_OUT}{name}" not in run.curve[-1]:  # else the training has logged it
+                writer.add_scalar(f"{HELD_OUT}{name}", getattr(report.score, name).mean, run.env_steps)
+        for step, score in _scores(run, report):
+            writer.add_scalar(_SCORE, score, step)
+        for name, value in report.levels().items():
+            for step in (0, run.env_steps):  # a line
+                writer.add_scalar(f"{REFERENCE}{name}", value, step)
+        _add_hparams(writer, run, report)
+        writer.add_text("summary", _summary(run, report), run.env_steps)
+        writer.add_image("learning curve", _pixels(run, report), run.env_steps, dataformats="HWC")
+        writer.add_image("held-out world at its end", scene, run.env_steps, dataformats="HWC")
+
+
+@contextmanager
+def _writer(run: Run) -> Iterator[SummaryWriter]:
+    """A file of its own in the run's folder, in the place of an earlier one: TensorBoard joins the files of a folder."""
+    for old in run.folder.glob(f"events.out.tfevents.*{FINAL}"):
+        old.unlink()
+    with SummaryWriter(str(run.folder), filename_suffix=FINAL) as writer:
+        yield writer
+
+
+def _scores(run: Run, report: Report) -> Iterator[tuple[int, float]]:
+    """The normalised score after each evaluation during training, and the final one."""
+    if report.normalised_score is None:
+        return
+    name = f"{HELD_OUT}user_return"
+    for row in run.curve:
+        score = report.normalised(row[name]) if name in row else None
+        if score is not None and row["env_steps"] < run.env_steps:
+            yield int(row["env_steps"]), score
+    yield run.env_steps, report.normalised_score
+
+
+def _add_hparams(writer: SummaryWriter, run: Run, report: Report) -> None:
+    """Hyper-parameters, what was chosen before what is the default; they are compared by the last held-out returns."""
+    found = {f"{HELD_OUT}{name}": 0.0 for name in _RETURNS}
+    if report.normalised_score is not None:
+        found[_SCORE] = 0.0
+    for summary in hparams(chosen(run, report), found):  # type: ignore[no-untyped-call]
+        writer._get_file_writer().add_summary(summary, run.env_steps)
+
+
+def chosen(run: Run, report: Report) -> dict[str, Any]:
+    """Hyper-parameters by name: market, agents and seed, then those that are not the defaults, then all others."""
+    first: dict[str, Any] = {"market": run.task.name, **report.score.names(), "seed": run.settings.seed}
+    differing: dict[str, Any] = {}
+    same = asdict(replace(run.task.training, options={}))
+    same.pop("options")
+    for label, options in run.players.options().items():
+        for field in fields(options):
+            value = getattr(options, field.name)
+            (same if value == field.default else differing)[f"{label}/{field.name}"] = value
+    return {str(name): value for name, value in (first | differing | same).items()}
+
+
+def _summary(run: Run, report: Report) -> str:
+    """The run in a table, and its evaluation in another, as Markdown."""
+    config, training = run.task.market.config, run.task.training
+    rows = [("market", f"{run.task.name}: {config.num_users:,} users, {config.num_items:,} items, {config.horizon:,} "
+                       "steps"),
+            ("agents", ", ".join(f"{side} {name}" for side, name in report.score.names().items())),
+            ("training", f"{run.episode:,} episodes of {training.num_worlds:,} worlds, {run.env_steps:,} steps, "
+                         f"{run.wall_seconds:.0f} s"),
+            ("learnt", ", ".join(f"{name} in {number:,} {what}" for name, number, what in learnt(run)) or "nothing"),
+            ("result", str(report))]
+    return f"{table(('', ''), rows)}\n\n{_spaced(report_table(run, report))}"
+
+
+def _spaced(text: str) -> str:
+    """Empty lines around the table, which Markdown needs."""
+    lines = text.splitlines()
+    return "\n".join(line if line.startswith("|") else f"\n{line}\n" for line in lines)
+
+
+def _pixels(run: Run, report: Report) -> NDArray[np.uint8]:
+    file = io.BytesIO()
+    learning_picture(run, report, None).savefig(file, format="png", dpi=120)
+    return np.asarray(Image.open(file).convert("RGB"))
+
