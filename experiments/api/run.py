@@ -13,7 +13,6 @@ import torch
 from interplay.envs.checking import Count, Index, Positive, check_arguments, check_names, check_value, shown
 from interplay.envs.presets import Preset
 from interplay.envs.types import InterplayError, Side
-from interplay.experiments.evaluate.learning import learning_picture
 from interplay.experiments.api.lists import catalogue_of_agent, frame_of
 from interplay.experiments.api.markets import Log, PresetMarket, market_settings, setting
 from interplay.experiments.api.names import agent_name, pairs
@@ -24,6 +23,7 @@ from interplay.experiments.common.settings import OPTION_OF, Device, TrainSettin
 from interplay.experiments.common.threads import working_threads
 from interplay.experiments.evaluate.evaluation import Report, Score, evaluate, report, stand_in
 from interplay.experiments.evaluate.finishing import train_and_evaluate
+from interplay.experiments.evaluate.learning import learning_picture
 from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.players import check_ready
 from interplay.experiments.loop.progress import Progress

@@ -53,7 +53,7 @@ def log_final(run: Run, report: Report, scene: NDArray[np.uint8]) -> None:
 
 @contextmanager
 def _writer(run: Run) -> Iterator[SummaryWriter]:
-    """A file of its own in the run's folder, in the place of an earlier one: TensorBoard joins the files of a folder."""
+    """A file of its own in the run's folder, in the place of an earlier one: TensorBoard joins files of a folder."""
     for old in run.folder.glob(f"events.out.tfevents.*{FINAL}"):
         old.unlink()
     with SummaryWriter(str(run.folder), filename_suffix=FINAL) as writer:
@@ -78,12 +78,13 @@ def _add_hparams(writer: SummaryWriter, run: Run, report: Report) -> None:
     if report.normalised_score is not None:
         found[_SCORE] = 0.0
     for summary in hparams(chosen(run, report), found):  # type: ignore[no-untyped-call]
-        writer._get_file_writer().add_summary(summary, run.env_steps)
+        writer._get_file_writer().add_summary(summary, run.env_steps)  # type: ignore[no-untyped-call]
 
 
 def chosen(run: Run, report: Report) -> dict[str, Any]:
     """Hyper-parameters by name: market, agents and seed, then those that are not the defaults, then all others."""
-    first: dict[str, Any] = {"market": run.task.name, **report.score.names(), "seed": run.settings.seed}
+    names = {str(side): name for side, name in report.score.names().items()}
+    first: dict[str, Any] = {"market": run.task.name, **names, "seed": run.settings.seed}
     differing: dict[str, Any] = {}
     same = asdict(replace(run.task.training, options={}))
     same.pop("options")
@@ -91,7 +92,7 @@ def chosen(run: Run, report: Report) -> dict[str, Any]:
         for field in fields(options):
             value = getattr(options, field.name)
             (same if value == field.default else differing)[f"{label}/{field.name}"] = value
-    return {str(name): value for name, value in (first | differing | same).items()}
+    return first | differing | same
 
 
 def _summary(run: Run, report: Report) -> str:

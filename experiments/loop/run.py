@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -248,7 +248,8 @@ class Run:
             return
         self.refresh()
         whole = name == CHECKPOINT and (self.settings.keep_replay or not self.finished)
-        with nullcontext([]) if whole else memories_left_out() as left_out:
+        kept: AbstractContextManager[list[int]] = nullcontext([]) if whole else memories_left_out()
+        with kept as left_out:
             agents = self.players.state_dict()
         check_state(agents, f"after {self.env_steps} steps")
         save_checkpoint(self.folder / name, {

@@ -11,6 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from interplay.agents import agents
 from interplay.envs.types import InterplayError
 from interplay.experiments.cli.main import main
+from interplay.experiments.common.notes import InterplayWarning
 from interplay.experiments.common.saving import read_sealed
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.stopping import Stopped
@@ -178,8 +179,8 @@ def test_threads_are_what_they_were_after_a_training(tmp_path):
 
 
 def test_a_finished_run_is_saved_without_its_replay_and_says_so_when_it_trains_longer(tmp_path, capsys):
-    flags = ["--preset", "kale", "--users", DQN, "--episodes", "4", "--num-worlds", "2", "--eval-worlds", "4", "--market",
-             "horizon=10", "--log-dir", str(tmp_path)]
+    flags = ["--preset", "kale", "--users", DQN, "--episodes", "4", "--num-worlds", "2", "--eval-worlds", "4",
+             "--market", "horizon=10", "--log-dir", str(tmp_path)]
     for name, more in (("lean", []), ("whole", ["--keep-replay"])):
         assert main(["train", *flags, "--name", name, *more]) == 0
     lean, whole = (Run.load(tmp_path / name).players["users"].state_dict() for name in ("lean", "whole"))
@@ -207,5 +208,6 @@ def test_prioritised_memories_are_left_out_too(tmp_path):
     run = train(settings(tmp_path, users=f"{DQN},priority=0.6"))
     replay = Run.load(run.folder).players["users"].state_dict()["_replay"]
     assert (replay["added"], replay["_weight"].numel()) == (0, 0)
-    more = train(TrainSettings(resume=run.folder, more_episodes=2))
+    with pytest.warns(InterplayWarning, match="saved without the agents' replay"):
+        more = train(TrainSettings(resume=run.folder, more_episodes=2))
     assert more.players["users"].state_dict()["_replay"]["added"] == 40
