@@ -36,9 +36,10 @@ def log_final(run: Run, report: Report, scene: NDArray[np.uint8]) -> None:
         report: what was found.
         scene: picture ``[H, W, 3]`` of a held-out world at its end.
     """
+    last = run.curve[-1] if run.curve else {}
     with _writer(run) as writer:
         for name in _RETURNS:
-            if f"{HELD_OUT}{name}" not in run.curve[-1]:  # else the training has logged it
+            if f"{HELD_OUT}{name}" not in last:  # else the training has logged it
                 writer.add_scalar(f"{HELD_OUT}{name}", getattr(report.score, name).mean, run.env_steps)
         for step, score in _scores(run, report):
             writer.add_scalar(_SCORE, score, step)

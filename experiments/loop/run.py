@@ -238,7 +238,8 @@ class Run:
     def save(self, name: str = CHECKPOINT) -> None:
         """Write the checkpoint, to a file of this name; the old one stays until the new one is whole.
 
-        Of several processes, which have all learnt the same, the first writes it. A finished run, which seldom goes on, is saved without the replay, by far the largest part of it.
+        Of several processes, which have all learnt the same, the first writes it. A finished run, which seldom goes on,
+        is saved without the replay, by far the largest part of it.
 
         Raises:
             InterplayError: what the agents have learnt is not finite; the old checkpoint stays.
