@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TypeVar
 
 from tqdm.auto import tqdm
+
+T = TypeVar("T")
 
 _PATIENCE = 2.0
 """Seconds before a bar appears: what is done sooner needs none."""
@@ -47,3 +50,11 @@ def advance() -> None:
     update = _advance.get()
     if update is not None:
         update()
+
+
+def each(items: Sequence[T], what: str) -> Iterator[T]:
+    """The items, which count as parts of ``what`` as they are done."""
+    with progress(what, len(items)):
+        for item in items:
+            yield item
+            advance()
