@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from interplay.experiments.loop.tracking import HELD_OUT, REFERENCE
 FINAL = ".final"
 """Ends the name of the file of these events, which is written again when the run is evaluated again."""
 _RETURNS = ("user_return", "item_return")
+_POINTS = 50
 _SCORE = f"{HELD_OUT}normalised_score"
 
 
@@ -44,10 +45,10 @@ def log_final(run: Run, report: Report, scene: NDArray[np.uint8]) -> None:
         for step, score in _scores(run, report):
             writer.add_scalar(_SCORE, score, step)
         for name, value in report.levels().items():
-            for step in (0, run.env_steps):  # a line
+            for step in _steps(run):
                 writer.add_scalar(f"{REFERENCE}{name}", value, step)
         _add_hparams(writer, run, report)
-        writer.add_text("summary", _summary(run, report), run.env_steps)
+        writer.add_text("about this run", _summary(run, report), run.env_steps)
         writer.add_image("learning curve", _pixels(run, report), run.env_steps, dataformats="HWC")
         writer.add_image("held-out world at its end", scene, run.env_steps, dataformats="HWC")
 
@@ -59,6 +60,12 @@ def _writer(run: Run) -> Iterator[SummaryWriter]:
         old.unlink()
     with SummaryWriter(str(run.folder), filename_suffix=FINAL) as writer:
         yield writer
+
+
+def _steps(run: Run) -> list[int]:
+    """Where a line has points: so many that TensorBoard, which scales charts to most of the points, shows it."""
+    rows = run.curve[::max(1, len(run.curve) // _POINTS)]
+    return sorted({0, run.env_steps, *(int(row["env_steps"]) for row in rows)})
 
 
 def _scores(run: Run, report: Report) -> Iterator[tuple[int, float]]:
@@ -74,26 +81,23 @@ def _scores(run: Run, report: Report) -> Iterator[tuple[int, float]]:
 
 
 def _add_hparams(writer: SummaryWriter, run: Run, report: Report) -> None:
-    """Hyper-parameters, what was chosen before what is the default; they are compared by the last held-out returns."""
-    found = {f"{HELD_OUT}{name}": 0.0 for name in _RETURNS}
-    if report.normalised_score is not None:
-        found[_SCORE] = 0.0
-    for summary in hparams(chosen(run, report), found):  # type: ignore[no-untyped-call]
+    """Hyper-parameters. TensorBoard finds by itself which differ between runs, and shows those first.
+
+    It does so only where no run lists them, as the first of the three summaries would.
+    """
+    _, start, end = hparams(_chosen(run, report), {})  # type: ignore[no-untyped-call]
+    for summary in (start, end):
         writer._get_file_writer().add_summary(summary, run.env_steps)  # type: ignore[no-untyped-call]
 
 
-def chosen(run: Run, report: Report) -> dict[str, Any]:
-    """Hyper-parameters by name: market, agents and seed, then those that are not the defaults, then all others."""
+def _chosen(run: Run, report: Report) -> dict[str, Any]:
+    """Hyper-parameters by name."""
+    training = asdict(replace(run.task.training, options={}))
+    training.pop("options")
     names = {str(side): name for side, name in report.score.names().items()}
-    first: dict[str, Any] = {"market": run.task.name, **names, "seed": run.settings.seed}
-    differing: dict[str, Any] = {}
-    same = asdict(replace(run.task.training, options={}))
-    same.pop("options")
-    for label, options in run.players.options().items():
-        for field in fields(options):
-            value = getattr(options, field.name)
-            (same if value == field.default else differing)[f"{label}/{field.name}"] = value
-    return first | differing | same
+    options = {f"{label}/{name}": value for label, of_one in run.players.options().items()
+               for name, value in asdict(of_one).items()}
+    return {"market": run.task.name, **names, "seed": run.settings.seed, **training, **options}
 
 
 def _summary(run: Run, report: Report) -> str:

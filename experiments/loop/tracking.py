@@ -88,7 +88,8 @@ class TensorBoard(Callback):
             self._writer.add_text("config", _table(as_values(run.settings)), 0)
             self._writer.add_text("market", _table(asdict(run.task.market.config)), 0)
             for label, options in run.players.options().items():
-                self._writer.add_text(f"agents/{label}", _table(asdict(options)), 0)
+                if asdict(options):
+                    self._writer.add_text(f"agents/{label}", _table(asdict(options)), 0)
 
     def episode_ended(self, run: Run, figures: dict[str, float]) -> None:
         """Log the figures, and now and then histograms."""
