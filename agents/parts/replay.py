@@ -28,10 +28,14 @@ _left_out: ContextVar[list[int] | None] = ContextVar("left_out", default=None)
 
 
 @contextmanager
-def memories_left_out() -> Iterator[list[int]]:
-    """What agents save in this block holds no rows of a ``Replay``; the list receives how many were added to each."""
+def memories_left_out(wanted: bool = True) -> Iterator[list[int]]:
+    """What agents save in this block holds no rows of a ``Replay``, if that is ``wanted``.
+
+    Returns:
+        A list that receives how many rows had been added to each memory that was left out.
+    """
     left_out: list[int] = []
-    token = _left_out.set(left_out)
+    token = _left_out.set(left_out if wanted else None)
     try:
         yield left_out
     finally:

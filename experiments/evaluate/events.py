@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import NDArray
-from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -120,7 +119,7 @@ def _spaced(text: str) -> str:
 
 
 def _pixels(run: Run, report: Report) -> NDArray[np.uint8]:
-    file = io.BytesIO()
-    learning_picture(run, report, None).savefig(file, format="png", dpi=120)
-    return np.asarray(Image.open(file).convert("RGB"))
-
+    """The learning curve as ``[H, W, 3]``."""
+    canvas = FigureCanvasAgg(learning_picture(run, report, None))
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba(), np.uint8)[..., :3]

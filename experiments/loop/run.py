@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
@@ -26,16 +25,15 @@ from interplay.experiments.common.saving import (
     RESULTS,
     digest_of_file,
     load_checkpoint,
-    read_sealed,
     save_checkpoint,
     write_text,
 )
-from interplay.experiments.common.serialising import RESOLVED, to_json
+from interplay.experiments.common.serialising import to_json
 from interplay.experiments.common.settings import Device, TrainSettings, find_device
 from interplay.experiments.loop.make_players import make_players
 from interplay.experiments.loop.play import EpisodeStats, Snapshot, iterate, look
 from interplay.experiments.loop.players import Players
-from interplay.experiments.loop.resolved import differences, resolved
+from interplay.experiments.loop.resolved import note_changes, resolved
 from interplay.experiments.loop.task import Task, make_task, with_agents
 
 CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
@@ -147,7 +145,7 @@ class Run:
         if run.settings.code != made.code:
             warnings.warn(f"code has changed since {str(folder)!r} was made: {', '.join(run.settings.code)}, was "
                           f"{', '.join(made.code)}", InterplayWarning, stacklevel=3)
-        _note_changes(folder, resolved(run.task, run.players))
+        note_changes(folder, resolved(run.task, run.players))
         if (folder / checkpoint).is_file():
             run._restore(folder / checkpoint)
         return run
@@ -248,9 +246,8 @@ class Run:
         if not self.ranks.first:
             return
         self.refresh()
-        whole = name == CHECKPOINT and (self.settings.keep_replay or not self.finished)
-        kept: AbstractContextManager[list[int]] = nullcontext([]) if whole else memories_left_out()
-        with kept as left_out:
+        lean = name != CHECKPOINT or (self.finished and not self.settings.keep_replay)
+        with memories_left_out(lean) as left_out:
             agents = self.players.state_dict()
         check_state(agents, f"after {self.env_steps} steps")
         save_checkpoint(self.folder / name, {
@@ -281,14 +278,6 @@ class Run:
             reason = f"{type(error).__name__}: {error}".splitlines()[0][:100]
             raise InterplayError(f"{str(path)!r} does not fit the agents as they are now ({reason}): restore the "
                                  "version that wrote it, or start a new run") from error
-
-
-def _note_changes(folder: Path, now: Mapping[str, Any]) -> None:
-    """Warn where the same settings no longer mean what they meant when the run was made."""
-    changes = differences(read_sealed(folder / CONFIG).get(RESOLVED), now)
-    if changes:
-        warnings.warn(shortened(f"since {str(folder)!r} was made, these have changed: {'; '.join(changes)}"),
-                      InterplayWarning, stacklevel=4)
 
 
 def _kind_of(device: torch.device) -> Literal["cpu", "cuda"]:

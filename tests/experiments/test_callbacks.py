@@ -146,7 +146,7 @@ def test_a_finished_run_trains_longer_and_its_schedules_stay_at_their_end(tmp_pa
 
 
 def test_a_longer_training_that_is_killed_is_played_to_its_end(tmp_path, monkeypatch):
-    folder = train(settings(tmp_path)).folder
+    folder = train(settings(tmp_path, keep_replay=True)).folder
     step = Run.step
 
     def killed(run):
