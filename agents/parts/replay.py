@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,6 +22,24 @@ MOST_ROWS = 1 << 26
 """Rows of the largest replay. A draw has 46 bits, so that chances of rows differ by less than a millionth."""
 
 Record = TypeVar("Record", bound=TensorRecord)
+
+
+_left_out: ContextVar[list[int] | None] = ContextVar("left_out", default=None)
+
+
+@contextmanager
+def memories_left_out(wanted: bool = True) -> Iterator[list[int]]:
+    """What agents save in this block holds no rows of a ``Replay``, if that is ``wanted``.
+
+    Returns:
+        A list that receives how many rows had been added to each memory that was left out.
+    """
+    left_out: list[int] = []
+    token = _left_out.set(left_out if wanted else None)
+    try:
+        yield left_out
+    finally:
+        _left_out.reset(token)
 
 
 class Replay(Counting, Generic[Record]):
@@ -95,6 +115,21 @@ class Replay(Counting, Generic[Record]):
         assert self._store is not None
         return self._store.rows(index.flatten()).map(lambda x: x.view(*index.shape, *x.shape[1:])), index
 
+    def state_dict(self) -> dict[str, Any]:
+        """See ``Stateful``; that of an empty memory within ``memories_left_out``."""
+        left_out = _left_out.get()
+        if left_out is None:
+            return super().state_dict()
+        if self.added:
+            left_out.append(self.added)
+        return super(Replay, self._emptied()).state_dict()
+
+    def _emptied(self) -> Self:
+        """A copy without any rows."""
+        new = self.counting_apart()
+        new._store, new._at_once, new.added = None, 0, 0
+        return new
+
     def _allocate(self, rows: Record, capacity: int) -> Record:
         """An empty store for rows like these."""
         self._capacity = capacity
@@ -153,6 +188,11 @@ class PrioritisedReplay(Replay[Record]):
         """Of each agent's rows, ``[N]``."""
         weight = self._weight.view(-1, len(self._largest))  # all, so that the sum has the same bits in a graph
         return weight.sum(0) / (self.size // weight.shape[1])
+
+    def _emptied(self) -> Self:
+        new = super()._emptied()
+        new._weight, new._largest = self._weight[:0], torch.ones_like(self._largest)
+        return new
 
     def _allocate(self, rows: Record, capacity: int) -> Record:
         self._weight = self._weight.new_zeros(capacity)

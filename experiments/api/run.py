@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, TypedDict, Unpack
+from typing import Any, Self, Unpack
 
 import polars as pl
 import torch
@@ -13,10 +13,10 @@ import torch
 from interplay.envs.checking import Count, Index, Positive, check_arguments, check_names, check_value, shown
 from interplay.envs.presets import Preset
 from interplay.envs.types import InterplayError, Side
-from interplay.experiments.api.learning import learning_picture
 from interplay.experiments.api.lists import catalogue_of_agent, frame_of
 from interplay.experiments.api.markets import Log, PresetMarket, market_settings, setting
 from interplay.experiments.api.names import agent_name, pairs
+from interplay.experiments.api.options import TrainOptions
 from interplay.experiments.common.command_lines import command_line
 from interplay.experiments.common.flags import Many
 from interplay.experiments.common.pictures import Picture
@@ -24,6 +24,7 @@ from interplay.experiments.common.settings import OPTION_OF, Device, TrainSettin
 from interplay.experiments.common.threads import working_threads
 from interplay.experiments.evaluate.evaluation import Report, Score, evaluate, report, stand_in
 from interplay.experiments.evaluate.finishing import train_and_evaluate
+from interplay.experiments.evaluate.learning import learning_picture
 from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.players import check_ready
 from interplay.experiments.loop.progress import Progress
@@ -33,39 +34,6 @@ from interplay.experiments.loop.task import recommended
 from interplay.experiments.recommend.recommending import catalogue_of
 
 MarketLike = str | Preset | PresetMarket | Log
-
-
-class TrainOptions(TypedDict, total=False):
-    """How ``train`` trains; what is left out is what the market recommends, or the default."""
-
-    user_options: Mapping[str, Any]
-    """Hyper-parameters of the users' agent, by name."""
-    item_options: Mapping[str, Any]
-    """The same of the items' agent."""
-    platform_options: Mapping[str, Any]
-    """The same of the platform's agent."""
-    seed: int
-    """Of the training worlds, of the agents and of the split of a log."""
-    episodes: int
-    """Episodes of training."""
-    num_worlds: int
-    """Worlds side by side."""
-    eval_worlds: int
-    """Held-out worlds of the final evaluation."""
-    eval_every: int
-    """Episodes between evaluations during training; the same as ``callbacks=[Evaluate(every=...)]``."""
-    discount: float
-    """Of learners."""
-    device: Device
-    """``"auto"``, ``"cpu"`` or ``"cuda"``."""
-    threads: int
-    """On the CPU, while it trains; 1 by default."""
-    capture: Literal["auto", "on", "off"]
-    """Whether iterations are recorded as graphs and replayed; by default on a GPU."""
-    log_dir: str | Path
-    """Folder in which the run's own folder is made; ``runs`` by default."""
-    name: str
-    """Name of the run's own folder; by default the market, the agents, the seed and the time."""
 
 
 def train(market: MarketLike = "town", *, users: object = None, items: object = None, platform: object = None,
@@ -206,8 +174,9 @@ class Run:
         """Play what is left of an interrupted run, and ``episodes`` more; then evaluate it again.
 
         A finished run trains longer at its last rates of exploring and learning: schedules are a function of the
-        planned episodes. So training 100 episodes and then 50 is not the same as training 150, but 50 and 50 more is
-        the same as 100 more.
+        planned episodes. So training 100 episodes and then 50 is not the same as training 150. A finished run is saved
+        without the replay of its agents, whose memory then fills again, unless ``keep_replay`` was set: then 50 and 50
+        more is the same as 100 more.
 
         Args:
             episodes: how many more than planned.

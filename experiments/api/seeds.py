@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Unpack
 
 from interplay.envs.checking import check_value
-from interplay.experiments.api.run import MarketLike, Run, TrainOptions, bar, checked, train_settings
+from interplay.experiments.api.options import TrainOptions
+from interplay.experiments.api.run import MarketLike, Run, bar, checked, train_settings
 from interplay.experiments.common.flags import Many
 from interplay.experiments.evaluate.finishing import train_and_evaluate_all
 from interplay.experiments.loop.callbacks import Callback

@@ -27,7 +27,8 @@ from interplay.experiments.loop.task import training_of
 RUNS = "runs"
 ERROR = "error.txt"
 
-_MACHINE = ("log_dir", "device", "threads", "capture", "code", "sizes_of")  # what does not change a run's figures
+_MACHINE = ("log_dir", "device", "threads", "capture", "code", "sizes_of", "keep_replay")
+"""What does not change a run's figures."""
 
 
 class Outcome(NamedTuple):

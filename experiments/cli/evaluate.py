@@ -11,6 +11,7 @@ import tyro
 from interplay.envs.checking import check_value
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.flags import Many
+from interplay.experiments.common.progress import progress
 from interplay.experiments.common.settings import Device
 from interplay.experiments.common.threads import working_threads
 from interplay.experiments.evaluate.evaluation import evaluate, report
@@ -50,6 +51,7 @@ def command(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | None 
     print(report_table(loaded, found))
     if recorder is not None and export is not None:
         if explore:
-            evaluate(market, loaded.players, worlds, recorder, explore=True)
+            with progress("export", market.config.horizon):
+                evaluate(market, loaded.players, worlds, recorder, explore=True)
         recorder.write(export)
         print(f"wrote {export}")

@@ -18,6 +18,7 @@ from interplay.experiments.cli.commands import COMMANDS
 from interplay.experiments.cli.helping import module_of, quick_answer, wrong_words
 from interplay.experiments.common.guarding import guarded
 from interplay.experiments.common.notes import printed_notes
+from interplay.experiments.common.progress import shown_progress
 from interplay.experiments.common.stopping import Stopped, quiet_threads, stoppable
 from interplay.experiments.common.terminal import print_anything
 
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
             argument names a command.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    with stoppable(), quiet_threads(), current_folder_last(), printed_notes():
+    with stoppable(), quiet_threads(), current_folder_last(), printed_notes(), shown_progress():
         print_anything()
         try:
             answer = quick_answer(words, command)

@@ -99,7 +99,7 @@ def _rows(run: Run, report: Report, interval: bool) -> Iterator[tuple[Score | No
     own = report.score.names()
     sides = {side for score in report.baselines for side in own if score.names()[side] != own[side]}
     for score in (*report.baselines, report.score):
-        scaled = report.scaled(score)
+        scaled = report.normalised(score.user_return.mean)
         returns = [score.user_return, score.item_return][:1 + _items_count(run)]
         yield score, [_label(run, score, report, len(sides) > 1),
                       *(str(found if interval else Estimate(found.mean)) for found in returns),
@@ -141,7 +141,7 @@ def _say_learning(run: Run, report: Report) -> None:
 
 def _say_next(run: Run) -> None:
     lines = [(f"interplay {command} {run.folder}", what) for command, what in _NEXT.items() if command in COMMANDS]
-    lines.append((f"tensorboard --logdir {run.folder.parent}", "its curves"))
+    lines.append((f"tensorboard --logdir {run.folder.parent}", "its curves, under Custom Scalars"))
     width = max(len(line) for line, _ in lines)
     explained = width + max(len(what) for _, what in lines) + 4 <= console().width
     say("next:")

@@ -10,6 +10,7 @@ from interplay.agents.parts.ranks import Ranks, joined
 from interplay.envs.types import InterplayError
 from interplay.experiments.cli.screen import Announce, say_report
 from interplay.experiments.common.settings import TrainSettings
+from interplay.experiments.evaluate.during import Glances
 from interplay.experiments.evaluate.finishing import train_and_evaluate_all
 from interplay.experiments.loop.progress import Progress
 from interplay.experiments.loop.training import train_all
@@ -21,7 +22,7 @@ def command(settings: TrainSettings) -> int:
     with joined() as ranks:
         if not ranks.first:
             return _silently(several, ranks)
-        callbacks = [[Announce(brief=number > 0), Progress()] for number in range(len(several))]
+        callbacks = [[Announce(brief=number > 0), Glances(), Progress()] for number in range(len(several))]
         for run, report in train_and_evaluate_all(several, callbacks, ranks):
             say_report(run, report)
     return 0

@@ -14,7 +14,8 @@ from interplay.experiments.common.flags import Need, changed, when
 from interplay.experiments.common.saving import CONFIG, read_text
 from interplay.experiments.common.serialising import from_json, to_json
 
-_FREE = ("resume", "device", "threads", "allow_code", "more_episodes")  # may differ when a run is resumed
+_FREE = ("resume", "device", "threads", "allow_code", "more_episodes", "keep_replay")
+"""What may differ when a run is resumed."""
 
 LOGGED = Need(lambda s: s.log is not None, "it is about a log: give one with --log, or leave it out")
 _DOWNLOADED = Need(lambda s: s.log is not None and not s.log.exists(),

@@ -74,7 +74,8 @@ class RunSettings:
     discount: float | None = None
     """Discount of learners; by default what the preset recommends."""
     eval_every: Index = 0
-    """Episodes between evaluations during training, on held-out worlds without exploration; 0 = none."""
+    """Episodes between evaluations during training, on held-out worlds without exploration; 0 = none, but
+    for ten glances at few worlds that the command line takes."""
     device: Device = "auto"
     """Where everything runs."""
     capture: Literal["auto", "on", "off"] = "auto"
@@ -91,6 +92,9 @@ class RunSettings:
     """Folder of an interrupted run to resume. All other settings come from there."""
     allow_code: bool = when(_RESUMED, False)
     """Allow --resume to import the code that the run's folder names as module:Name. Allow it only if you trust both."""
+    keep_replay: bool = False
+    """Keep the agents' replay, tens of megabytes, in the last checkpoint, so that a finished run can train longer as if
+    it had not ended. Without it the run keeps what it has learnt, and its memory fills again."""
     more_episodes: Index = when(_EXTENDED, 0)
     """Episodes to train in addition, at the last rates of learning and exploring, also where the run is finished."""
     code: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()

@@ -9,6 +9,7 @@ from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.run import BEST, Run
 from interplay.experiments.loop.tracking import HELD_OUT
 
+_GLANCES, _FEW_WORLDS = 10, 64
 _RETURNS = {"users": "user_return", "items": "item_return", "platform": "user_return"}
 
 
@@ -47,6 +48,20 @@ class Evaluate(Callback):
         returns = [*before, now]
         if self.patience is not None and len(before) - returns.index(max(returns)) >= self.patience:
             run.episodes = run.episode + 1
+
+
+class Glances(Evaluate):
+    """Evaluates ten times on few worlds where a run asks for no evaluations, so that there is a curve to look at."""
+
+    def __init__(self) -> None:
+        super().__init__(every=None)
+
+    def episode_ended(self, run: Run, figures: dict[str, float]) -> None:
+        """Evaluate, if it is time to; the final evaluation comes anyway."""
+        self.every = max(1, run.task.training.episodes // _GLANCES)
+        self.worlds = min(_FEW_WORLDS, run.task.training.eval_worlds)
+        if run.settings.eval_every == 0 and run.episode + 1 < run.episodes:
+            super().episode_ended(run, figures)
 
 
 def _figures(run: Run, score: Score) -> dict[str, float]:

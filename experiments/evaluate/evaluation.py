@@ -15,6 +15,8 @@ from interplay.envs.market import Market
 from interplay.envs.types import Side
 from interplay.envs.world import State
 from interplay.experiments.common.finite import check_market
+from interplay.experiments.common.progress import advance as advance_bar
+from interplay.experiments.common.progress import progress
 from interplay.experiments.common.statistics import Estimate, check_finite, gini, mean_estimate
 from interplay.experiments.evaluate.deviations import best_response_gap
 from interplay.experiments.exact.oracles import Oracle, greedy_is_optimal, solve
@@ -157,15 +159,15 @@ class Report:
 
         Both ends are the exact values where the oracle knows them, so that luck in their worlds does not enter.
         """
-        return self.scaled(self.score)
+        return self.normalised(self.score.user_return.mean)
 
-    def scaled(self, score: Score) -> float | None:
-        """The same of another score."""
+    def normalised(self, user_return: float) -> float | None:
+        """The same of another user return."""
         random, (_, best) = self.random, self.reference
         equilibrium = self.oracle is not None and self.oracle.name != "optimum"
         if equilibrium or not self.greedy_knows_rewards or abs(best - random) < 1e-6:
             return None
-        return (score.user_return.mean - random) / (best - random)
+        return (user_return - random) / (best - random)
 
     def _of(self, name: str) -> float:
         """User return of the baseline called so in the place of the users, or of the platform if there is one."""
@@ -182,12 +184,15 @@ def report(market: Market, players: Players, num_worlds: int, seed: int, watch: 
 
     ``watch`` sees each step of ``players`` itself, and none of a baseline.
     """
-    baselines = [evaluate(market, players.replaced(side, stand_in(market, side, name, seed)), num_worlds)
-                 for side in _compared(players) for name in BASELINES[side]]
+    others = [(side, name) for side in _compared(players) for name in BASELINES[side]]
+    with progress("evaluation beside baselines", (len(others) + 1) * market.config.horizon):
+        baselines = [evaluate(market, players.replaced(side, stand_in(market, side, name, seed)), num_worlds)
+                     for side, name in others]
+        own = evaluate(market, players, num_worlds, watch)
     # What is exact is so for slates that the market draws.
     exact = (None, None) if players.has_platform else (solve(market), best_response_gap(market, players))
     unnoticed = not players.has_platform and players.names()["items"] == "rest"
-    return Report(evaluate(market, players, num_worlds, watch), tuple(baselines), *exact,
+    return Report(own, tuple(baselines), *exact,
                   unnoticed and greedy_is_optimal(market), not market.constants.mechanisms.have("user_reward"))
 
 
@@ -220,6 +225,7 @@ def evaluate(market: Market, players: Players, num_worlds: int, watch: Watch | N
         if watch is not None:
             watch(Played(now, action, step, after, players, explore))
         now = after
+        advance_bar()
     check_market(market, now.state)
     return _score(players, stats, now.state)
 

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from interplay.agents.parts.ranks import ALONE, Ranks
 from interplay.envs.messages import shortened
 from interplay.envs.pictures.frame import paint
@@ -15,10 +18,10 @@ from interplay.experiments.common.saving import RESULTS, write_sealed
 from interplay.experiments.common.settings import OPTION_OF, TrainSettings
 from interplay.experiments.evaluate.during import Evaluate
 from interplay.experiments.evaluate.evaluation import Report, report
+from interplay.experiments.evaluate.events import log_final
 from interplay.experiments.evaluate.recording import Recording
 from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.run import Run
-from interplay.experiments.loop.tracking import log_evaluation, log_picture
 from interplay.experiments.loop.training import train_all
 
 
@@ -57,23 +60,18 @@ class FinalEvaluation(Callback):
         market = run.task.held_out
         recording = Recording(market, run.players, most=1)
         self.report = found = report(market, run.players, run.task.training.eval_worlds, run.settings.seed, recording)
-        score = found.score
-        figures = {"user_return": score.user_return.mean, "item_return": score.item_return.mean,
-                   "welfare": score.welfare.mean}
-        if found.normalised_score is not None:
-            figures["normalised_score"] = found.normalised_score
-        log_evaluation(run, {str(side): name for side, name in score.names().items()}, figures)
+        log_final(run, found, _picture(run, recording))
         write_sealed(run.folder / RESULTS, results(run, found))  # since benchmarks take it for the end of the run
-        _log_picture(run, recording)
 
 
-def _log_picture(run: Run, recording: Recording) -> None:
-    """Log a picture of the market at its end, unless a mechanism from outside cannot draw."""
+def _picture(run: Run, recording: Recording) -> NDArray[np.uint8] | None:
+    """The market at its end; None if a mechanism from outside cannot draw."""
     try:
-        log_picture(run, paint(recording.scenes[-1], run.task.held_out.config))
+        return paint(recording.scenes[-1], run.task.held_out.config)
     except Exception as error:
         warnings.warn(shortened(f"no picture of the market: {type(error).__name__}: {error}"), InterplayWarning,
                       stacklevel=2)
+        return None
 
 
 def results(run: Run, found: Report) -> dict[str, Any]:

@@ -30,9 +30,9 @@ def warnings_of(run: Run, report: Report) -> list[str]:
     """Signs that the run was too short, in a sentence each."""
     found = [f"{name} learnt in {number:,} updates, which is very few" for name, number, what in learnt(run)
              if what == "updates" and number < FEWEST_UPDATES]
-    rise = late_rise([row[_measure(run)] for row in run.curve])
-    _, best = report.reference
-    if any(learnt(run)) and rise > _WORTH * abs(best - report.random):
+    returns = [row[_measure(run)] for row in run.curve]
+    rise = late_rise(returns)
+    if any(learnt(run)) and rise > _WORTH * _distance(run, report, returns):
         found.append(f"the {_measure(run).replace('_', ' ')} still rose by {rise:.3g} in the last quarter of the "
                      "training")
     return found
@@ -48,6 +48,12 @@ def late_rise(returns: list[float]) -> float:
     left = late - late.mean() - slope * time
     error = float(np.sqrt(left @ left / (late.size - 2) / (time @ time)))
     return slope * late.size if slope > _SURE * error else 0.0
+
+
+def _distance(run: Run, report: Report, returns: list[float]) -> float:
+    """From random to the best that is known; where that is about users and the run about items, of its own returns."""
+    _, best = report.reference
+    return abs(best - report.random) if _measure(run) == "user_return" else max(returns) - min(returns)
 
 
 def _measure(run: Run) -> str:

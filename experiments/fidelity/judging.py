@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from interplay.envs.types import InterplayError
+from interplay.experiments.common.progress import each
 from interplay.experiments.common.statistics import check_finite
 from interplay.experiments.fidelity.aspects import Aspect, Distribution
 from interplay.experiments.fidelity.trace import Ints, Trace
@@ -66,7 +67,7 @@ def judge(aspects: Sequence[Aspect], log: Trace, market: Trace, resamples: int, 
     rng = np.random.default_rng(seed)
     share = market.num_users / log.num_users
     pairs = [(_drawn(log, 1.0, rng), _drawn(log, share, rng)) for _ in range(resamples)]
-    return [_finding(aspect, log, market, pairs) for aspect in aspects]
+    return [_finding(aspect, log, market, pairs) for aspect in each(aspects, "resamples of the log")]
 
 
 def _drawn(log: Trace, share: float, rng: np.random.Generator) -> Ints:

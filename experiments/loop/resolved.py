@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,10 @@ import torch
 
 import interplay
 from interplay.envs.config import by_dotted_name
-from interplay.experiments.common.saving import plain
+from interplay.envs.messages import shortened
+from interplay.experiments.common.notes import InterplayWarning
+from interplay.experiments.common.saving import CONFIG, plain, read_sealed
+from interplay.experiments.common.serialising import RESOLVED
 from interplay.experiments.loop.players import Players
 from interplay.experiments.loop.task import Task
 
@@ -25,6 +30,14 @@ def resolved(task: Task, players: Players) -> dict[str, Any]:
                                    "options": {label: asdict(options) for label, options in players.options().items()},
                                    "versions": versions})
     return found
+
+
+def note_changes(folder: Path, now: Mapping[str, Any]) -> None:
+    """Warn where the same settings no longer mean what they meant when the run in ``folder`` was made."""
+    changes = differences(read_sealed(folder / CONFIG).get(RESOLVED), now)
+    if changes:
+        warnings.warn(shortened(f"since {str(folder)!r} was made, these have changed: {'; '.join(changes)}"),
+                      InterplayWarning, stacklevel=4)
 
 
 def differences(made: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str]:

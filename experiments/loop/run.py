@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
 
 from interplay.agents.parts.captured import Captured
 from interplay.agents.parts.ranks import ALONE, Ranks
+from interplay.agents.parts.replay import memories_left_out
 from interplay.envs.discovery import code_digest, trusting
 from interplay.envs.messages import shortened
 from interplay.envs.types import InterplayError
@@ -24,16 +25,15 @@ from interplay.experiments.common.saving import (
     RESULTS,
     digest_of_file,
     load_checkpoint,
-    read_sealed,
     save_checkpoint,
     write_text,
 )
-from interplay.experiments.common.serialising import RESOLVED, to_json
+from interplay.experiments.common.serialising import to_json
 from interplay.experiments.common.settings import Device, TrainSettings, find_device
 from interplay.experiments.loop.make_players import make_players
 from interplay.experiments.loop.play import EpisodeStats, Snapshot, iterate, look
 from interplay.experiments.loop.players import Players
-from interplay.experiments.loop.resolved import differences, resolved
+from interplay.experiments.loop.resolved import note_changes, resolved
 from interplay.experiments.loop.task import Task, make_task, with_agents
 
 CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
@@ -66,6 +66,7 @@ class Run:
             learning and exploring are a function of the planned episodes, and stay at their last value after those.
         ranks: which of several processes this one is, if several train the run: each plays a part of the worlds.
         processes: how many processes wrote the checkpoint that it started from.
+        forgot: whether it goes on from a checkpoint without the replay of its agents.
     """
 
     settings: TrainSettings
@@ -85,6 +86,7 @@ class Run:
     refresh: Callable[[], None] = lambda: None
     ranks: Ranks = ALONE
     processes: int = 1
+    forgot: bool = False
     _numbers: Tensor | None = None
     _warned: str = ""
 
@@ -143,7 +145,7 @@ class Run:
         if run.settings.code != made.code:
             warnings.warn(f"code has changed since {str(folder)!r} was made: {', '.join(run.settings.code)}, was "
                           f"{', '.join(made.code)}", InterplayWarning, stacklevel=3)
-        _note_changes(folder, resolved(run.task, run.players))
+        note_changes(folder, resolved(run.task, run.players))
         if (folder / checkpoint).is_file():
             run._restore(folder / checkpoint)
         return run
@@ -234,7 +236,8 @@ class Run:
     def save(self, name: str = CHECKPOINT) -> None:
         """Write the checkpoint, to a file of this name; the old one stays until the new one is whole.
 
-        Of several processes, which have all learnt the same, the first writes it.
+        Of several processes, which have all learnt the same, the first writes it. A finished run, which seldom goes on,
+        is saved without the replay, by far the largest part of it.
 
         Raises:
             InterplayError: what the agents have learnt is not finite; the old checkpoint stays.
@@ -243,12 +246,15 @@ class Run:
         if not self.ranks.first:
             return
         self.refresh()
-        agents = self.players.state_dict()
+        lean = name != CHECKPOINT or (self.finished and not self.settings.keep_replay)
+        with memories_left_out(lean) as left_out:
+            agents = self.players.state_dict()
         check_state(agents, f"after {self.env_steps} steps")
         save_checkpoint(self.folder / name, {
             "episode": self.episode, "time": self.time, "episodes": self.episodes, "wall_seconds": self.wall_seconds,
             "state": self.now.state.state_dict(), "slots": self.now.slots, "stats": self.stats.state_dict(),
-            "agents": agents, "curve": self.curve, "processes": self.ranks.size}, self._made_by())
+            "agents": agents, "curve": self.curve, "forgot": bool(left_out), "processes": self.ranks.size},
+            self._made_by())
 
     def _made_by(self) -> dict[str, str]:
         return {CONFIG: digest_of_file(self.folder / CONFIG), "market": self.task.fingerprint}
@@ -261,6 +267,7 @@ class Run:
             self.now = look(self.task.market, self.players, state, slots=saved["slots"])
             self.stats = self.stats.loaded(saved["stats"])
             self.episode, self.time, self.wall_seconds = saved["episode"], saved["time"], saved["wall_seconds"]
+            self.forgot = saved["forgot"]
             self.curve, self.episodes = [dict(row) for row in saved["curve"]], saved["episodes"]
             self.processes = saved["processes"]
             if self.ranks.size > 1:  # only the first process's worlds are in the checkpoint
@@ -271,14 +278,6 @@ class Run:
             reason = f"{type(error).__name__}: {error}".splitlines()[0][:100]
             raise InterplayError(f"{str(path)!r} does not fit the agents as they are now ({reason}): restore the "
                                  "version that wrote it, or start a new run") from error
-
-
-def _note_changes(folder: Path, now: Mapping[str, Any]) -> None:
-    """Warn where the same settings no longer mean what they meant when the run was made."""
-    changes = differences(read_sealed(folder / CONFIG).get(RESOLVED), now)
-    if changes:
-        warnings.warn(shortened(f"since {str(folder)!r} was made, these have changed: {'; '.join(changes)}"),
-                      InterplayWarning, stacklevel=4)
 
 
 def _kind_of(device: torch.device) -> Literal["cpu", "cuda"]:

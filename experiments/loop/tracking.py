@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import csv
-import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
 
 from interplay.experiments.common.finite import check_figures, check_market
 from interplay.experiments.common.saving import whole
 from interplay.experiments.common.serialising import as_values
 from interplay.experiments.common.statistics import gini
+from interplay.experiments.common.tables import table
 from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.run import Run
 
@@ -25,7 +22,25 @@ CURVE = "curve.csv"
 HELD_OUT = "held_out/"
 """Begins the names of figures of held-out worlds, without exploration."""
 
-_EVALUATION = "hparams"  # folder of the final evaluation's events
+REFERENCE = "reference/"
+"""Begins the names of levels that held-out returns are compared with."""
+
+_LAYOUT = {
+    "Learning": {
+        "held-out return of users": ("Multiline", [f"{HELD_OUT}user_return", f"{REFERENCE}.+"]),
+        "held-out return of items": ("Multiline", [f"{HELD_OUT}item_return"]),
+        "return in training": ("Multiline", ["returns/users"]),
+        "loss": ("Multiline", [".+/loss"]),
+        "share of random actions": ("Multiline", [".+/epsilon"]),
+        "agent steps per second": ("Multiline", ["speed/agent_steps_per_second"])},
+    "Users and items": {
+        "returns of users and items": ("Multiline", ["returns/users", "returns/items"]),
+        "share of users and items that are there": ("Multiline", ["market/users_active", "market/items_alive"]),
+        "Gini of exposure": ("Multiline", ["market/exposure_gini"]),
+        "clicks for each item taken": ("Multiline", ["market/click_through"]),
+        "mean boost": ("Multiline", ["market/mean_boost"])}}
+"""Charts of TensorBoard's Custom Scalars, by group; each shows the figures whose names match."""
+
 _HISTOGRAMS = 20  # of a whole run; each is far larger than a scalar
 _RETURNS = {"user_return": "returns/users", "item_return": "returns/items", "mean_boost": "market/mean_boost"}
 
@@ -49,6 +64,8 @@ def episode_figures(run: Run, metrics: Mapping[str, Tensor]) -> dict[str, float]
         "market/exposure_gini": sum(gini(row) for row in exposure) / len(exposure),
         "market/live_items": float(state.alive.float().sum(1).mean()),
         "market/active_users": float(state.active.float().sum(1).mean()),
+        "market/items_alive": float(state.alive.float().mean()),
+        "market/users_active": float(state.active.float().mean()),
         "market/mean_boost": float(stats.boost.mean() / max(1, run.time - 1)),
         "speed/agent_steps_per_second": run.agent_steps / max(1e-9, run.wall_seconds),
     }
@@ -67,10 +84,12 @@ class TensorBoard(Callback):
         self._writer = SummaryWriter(str(run.folder), purge_step=run.env_steps + 1 if run.env_steps else 0)
         self._every = max(1, run.episodes // _HISTOGRAMS)
         if run.env_steps == 0:
-            self._writer.add_text("config", _code(as_values(run.settings)), 0)
-            self._writer.add_text("market", _code(asdict(run.task.market.config)), 0)
+            self._writer.add_custom_scalars(_LAYOUT)
+            self._writer.add_text("config", _table(as_values(run.settings)), 0)
+            self._writer.add_text("market", _table(asdict(run.task.market.config)), 0)
             for label, options in run.players.options().items():
-                self._writer.add_text(f"agents/{label}", _code(asdict(options)), 0)
+                if asdict(options):
+                    self._writer.add_text(f"agents/{label}", _table(asdict(options)), 0)
 
     def episode_ended(self, run: Run, figures: dict[str, float]) -> None:
         """Log the figures, and now and then histograms."""
@@ -133,34 +152,6 @@ def _cells(row: Mapping[str, float], columns: list[str]) -> list[str]:
     return ["" if value is None else str(value) if isinstance(value, int) else f"{value:.6g}" for value in values]
 
 
-def log_evaluation(run: Run, players: Mapping[str, str], figures: Mapping[str, float]) -> None:
-    """Log figures of the final evaluation, and the hyper-parameters beside them, for TensorBoard.
-
-    Args:
-        run: that was evaluated.
-        players: names of the agents by side.
-        figures: by name.
-    """
-    found = {f"evaluation/{name}": value for name, value in figures.items()}
-    chosen: dict[str, Any] = {"market": run.task.name, **players,
-                              "seed": run.settings.seed, **asdict(replace(run.task.training, options={}))}
-    chosen.pop("options")
-    for label, options in run.players.options().items():
-        chosen |= {f"{label}/{name}": value for name, value in asdict(options).items()}
-    shutil.rmtree(run.folder / _EVALUATION, ignore_errors=True)  # an earlier one of this run
-    with SummaryWriter(str(run.folder / _EVALUATION)) as writer:
-        for summary in hparams(chosen, found):  # type: ignore[no-untyped-call]
-            writer._get_file_writer().add_summary(summary, run.env_steps)
-        for name, value in found.items():
-            writer.add_scalar(name, value, run.env_steps)
-
-
-def log_picture(run: Run, picture: NDArray[np.uint8]) -> None:
-    """Log a picture ``[H, W, 3]`` of a held-out world at its end, beside the figures of the final evaluation."""
-    with SummaryWriter(str(run.folder / _EVALUATION)) as writer:
-        writer.add_image("held-out world at its end", picture, run.env_steps, dataformats="HWC")
-
-
-def _code(values: Mapping[str, Any]) -> str:
-    """As an indented block, which TensorBoard shows as it is."""
-    return "\n".join(f"    {name}: {value}" for name, value in values.items())
+def _table(values: Mapping[str, Any]) -> str:
+    """As a table in Markdown, which TensorBoard shows as such."""
+    return table(("name", "value"), [(name, str(value)) for name, value in values.items()])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -13,6 +15,7 @@ from interplay.agents.parts.ranks import ALONE, LostProcessError, Ranks
 from interplay.envs.checking import check_fields
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.folders import check_name, new_folder, owned
+from interplay.experiments.common.notes import InterplayWarning
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.stopping import Pace, interruption, resumable
 from interplay.experiments.common.threads import working_threads
@@ -116,6 +119,10 @@ def _play(group: Together, watching: Sequence[tuple[Run, Sequence[Callback]]]) -
 def _extend(run: Run, episodes: int) -> None:
     """Let the run play more episodes. It is saved at once, so that a resume after a crash plays them too."""
     if episodes > 0:
+        if run.forgot:
+            warnings.warn(f"{str(run.folder)!r} was finished and saved without the agents' replay: they keep what they "
+                          "have learnt, and learn on once their memory has filled up to the warm-up again; "
+                          "--keep-replay at the start keeps it", InterplayWarning, stacklevel=2)
         run.episodes += episodes
         run.save()
 
@@ -144,6 +151,7 @@ def _opened(settings: TrainSettings, ranks: Ranks) -> Iterator[Run]:
                 raise InterplayError(f"{run.processes} processes have trained {str(settings.resume)!r}, not "
                                      f"{ranks.size}: go on with: {Ranks(0, run.processes).launcher}interplay train "
                                      f"--resume {settings.resume}")
+            run.settings = replace(run.settings, keep_replay=run.settings.keep_replay or settings.keep_replay)
             yield run
         return
     if settings.name is not None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from interplay.experiments.common.progress import advance, progress
 from interplay.experiments.common.statistics import Estimate, check_finite
 from interplay.experiments.common.tables import table
 from interplay.experiments.offpolicy.estimators import (
@@ -127,12 +128,20 @@ def bootstrap(all_terms: list[Terms], seed: int, unit: Integers | None = None) -
     columns.append(np.ones_like(columns[0]))
     totals = np.column_stack(columns if unit is None else [np.bincount(number, column) for column in columns])
     rng = np.random.default_rng(seed)
-    sums = np.stack([np.bincount(rng.integers(size, size=size), minlength=size) @ totals for _ in range(_RESAMPLES)])
+    with progress("intervals", _RESAMPLES):
+        sums = np.stack([_resampled(rng, size, totals) for _ in range(_RESAMPLES)])
     direct, correction, total = np.moveaxis(sums[:, :-1].reshape(_RESAMPLES, len(all_terms), 3), 2, 0)
     # A resample without any weight corrects nothing, as in Terms.value.
     values = direct / sums[:, -1:] + np.divide(correction, total, out=np.zeros_like(total), where=total > 0.0)
     low, high = np.quantile(values, [0.025, 0.975], axis=0)
     return list(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def _resampled(rng: np.random.Generator, size: int, totals: Floats) -> Floats:
+    """Sums over one resample of the units."""
+    sums: Floats = np.bincount(rng.integers(size, size=size), minlength=size) @ totals
+    advance()
+    return sums
 
 
 def effective_size(weight: Floats) -> float:

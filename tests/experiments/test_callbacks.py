@@ -11,6 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from interplay.agents import agents
 from interplay.envs.types import InterplayError
 from interplay.experiments.cli.main import main
+from interplay.experiments.common.notes import InterplayWarning
 from interplay.experiments.common.saving import read_sealed
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.stopping import Stopped
@@ -132,12 +133,12 @@ def test_evaluate_checks_its_arguments(wrong):
 
 
 def test_a_finished_run_trains_longer_and_its_schedules_stay_at_their_end(tmp_path):
-    run = train(settings(tmp_path, name="parts"))
+    run = train(settings(tmp_path, name="parts", keep_replay=True))
     assert run.finished
     first = train(TrainSettings(resume=run.folder, more_episodes=2))
     second = train(TrainSettings(resume=run.folder, more_episodes=1))
     assert (first.episode, second.episode) == (6, 7)
-    once = train(TrainSettings(resume=train(settings(tmp_path, name="once")).folder, more_episodes=3))
+    once = train(TrainSettings(resume=train(settings(tmp_path, name="once", keep_replay=True)).folder, more_episodes=3))
     assert learnt(second) == learnt(once)
     assert [row["episode"] for row in rows(run.folder)] == list("1234567")
     agent = second.players["users"]
@@ -145,7 +146,7 @@ def test_a_finished_run_trains_longer_and_its_schedules_stay_at_their_end(tmp_pa
 
 
 def test_a_longer_training_that_is_killed_is_played_to_its_end(tmp_path, monkeypatch):
-    folder = train(settings(tmp_path)).folder
+    folder = train(settings(tmp_path, keep_replay=True)).folder
     step = Run.step
 
     def killed(run):
@@ -175,3 +176,38 @@ def test_threads_are_what_they_were_after_a_training(tmp_path):
     before = torch.get_num_threads()
     train(settings(tmp_path, episodes=1, threads=before + 1))
     assert torch.get_num_threads() == before
+
+
+def test_a_finished_run_is_saved_without_its_replay_and_says_so_when_it_trains_longer(tmp_path, capsys):
+    flags = ["--preset", "kale", "--users", DQN, "--episodes", "4", "--num-worlds", "2", "--eval-worlds", "4",
+             "--market", "horizon=10", "--log-dir", str(tmp_path)]
+    for name, more in (("lean", []), ("whole", ["--keep-replay"])):
+        assert main(["train", *flags, "--name", name, *more]) == 0
+    lean, whole = (Run.load(tmp_path / name).players["users"].state_dict() for name in ("lean", "whole"))
+    assert (lean["_replay"]["_store"], lean["_replay"]["added"]) == (None, 0)
+    assert whole["_replay"]["added"] == 80
+    assert as_bytes(lean["online"]) == as_bytes(whole["online"])
+    sizes = [(tmp_path / name / CHECKPOINT).stat().st_size for name in ("lean", "whole")]
+    assert sizes[0] < sizes[1] / 10
+    capsys.readouterr()
+    for name, said in (("lean", True), ("whole", False)):
+        assert main(["train", "--resume", str(tmp_path / name), "--more-episodes", "2"]) == 0
+        assert ("saved without the agents' replay" in capsys.readouterr().err) == said
+        assert Run.load(tmp_path / name).episode == 6
+
+
+def test_an_interrupted_run_keeps_its_replay(tmp_path):
+    run = Run.start(settings(tmp_path), tmp_path)
+    run.write_config()
+    run.step()
+    run.save()
+    assert Run.load(tmp_path).players["users"].state_dict()["_replay"]["added"] == 2
+
+
+def test_prioritised_memories_are_left_out_too(tmp_path):
+    run = train(settings(tmp_path, users=f"{DQN},priority=0.6"))
+    replay = Run.load(run.folder).players["users"].state_dict()["_replay"]
+    assert (replay["added"], replay["_weight"].numel()) == (0, 0)
+    with pytest.warns(InterplayWarning, match="saved without the agents' replay"):
+        more = train(TrainSettings(resume=run.folder, more_episodes=2))
+    assert more.players["users"].state_dict()["_replay"]["added"] == 40

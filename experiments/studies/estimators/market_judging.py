@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from interplay.envs.types import InterplayError
+from interplay.experiments.common.progress import each
 from interplay.experiments.offpolicy.episodes import evaluate_episodes
 from interplay.experiments.offpolicy.estimators import WEIGHTING
 from interplay.experiments.offpolicy.evaluation import Evaluation, evaluate_case, evaluate_policy
@@ -66,7 +67,7 @@ def judge_market(market: LoggedMarket, num_worlds: int, repeats: int = 100, fold
         raise InterplayError(f"repeats={repeats} and worlds={num_worlds} must be at least 1")
     truths = find_truths(market, fresh)
     found: dict[str, list[list[Evaluation]]] = {question: [] for question in truths}
-    for repeat in range(repeats):
+    for repeat in each(range(repeats), "logs"):
         for question, evaluations in ask_log(market.log(num_worlds, repeat), folds, repeat).items():
             found[question].append(evaluations)
     return {question: Answer(truth, accuracies(found[question], truth.value)) for question, truth in truths.items()}

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from interplay.envs.types import InterplayError
+from interplay.experiments.common.progress import each
 from interplay.experiments.offpolicy.evaluation import Evaluation, evaluate_policy
 from interplay.experiments.offpolicy.feedback import BanditFeedback, Floats
 from interplay.experiments.studies.estimators.accuracy import Accuracy, accuracies
@@ -101,6 +102,6 @@ def judge(bandit: SyntheticBandit, rounds: int = 10_000, repeats: int = 100, fol
 
 
 def _evaluations(bandit: SyntheticBandit, rounds: int, repeats: int, folds: int) -> Iterator[list[Evaluation]]:
-    for repeat in range(repeats):
+    for repeat in each(range(repeats), "logs"):
         log = bandit.log(rounds, repeat)
         yield evaluate_policy(log, bandit.target(log.context), folds, seed=repeat)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -97,12 +98,15 @@ def bench(settings: BenchSettings) -> int:
                                  f"with --{name}") from error
     found: dict[tuple[str, int], Measured] = {}
     problems: dict[str, str] = {}
+    started = time.monotonic()
     for turn in range(settings.repeats):
-        for entry in entries:
+        for done, entry in enumerate(entries, start=turn * len(entries) + 1):
             if entry.name not in problems:
                 print(f"[{turn + 1}/{settings.repeats}] {entry.name}, {entry.threads} threads: ", end="", flush=True)
                 with busy_processes(settings.busy):
-                    print(_tried(entry, found, problems), flush=True)
+                    said = _tried(entry, found, problems)
+                left = (time.monotonic() - started) / done * (settings.repeats * len(entries) - done) / 60.0
+                print(f"{said}; about {left:.0f} min left", flush=True)
         write_bench(settings.out, list(found.values()), problems, _shown(typed("bench")), settings.busy)
     print(f"report: {settings.out / 'report.md'}")
     named = {pair.partition("=")[0] for pair in settings.peer_python}

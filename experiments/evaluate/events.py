@@ -1,0 +1,126 @@
+"""What a finished run adds to its TensorBoard events: lines to compare with, hyper-parameters, a summary, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from numpy.typing import NDArray
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from interplay.experiments.common.tables import table
+from interplay.experiments.evaluate.evaluation import Report
+from interplay.experiments.evaluate.learning import learning_picture
+from interplay.experiments.evaluate.learnt import learnt
+from interplay.experiments.evaluate.tables import report_table
+from interplay.experiments.loop.run import Run
+from interplay.experiments.loop.tracking import HELD_OUT, REFERENCE
+
+FINAL = ".final"
+"""Ends the name of the file of these events, which is written again when the run is evaluated again."""
+_RETURNS = ("user_return", "item_return")
+_POINTS = 50
+_SCORE = f"{HELD_OUT}normalised_score"
+
+
+def log_final(run: Run, report: Report, scene: NDArray[np.uint8] | None) -> None:
+    """Write the events of the final evaluation.
+
+    Args:
+        run: that was evaluated.
+        report: what was found.
+        scene: picture ``[H, W, 3]`` of a held-out world at its end, if there is one.
+    """
+    last = run.curve[-1] if run.curve else {}
+    with _writer(run) as writer:
+        for name in _RETURNS:
+            if f"{HELD_OUT}{name}" not in last:  # else the training has logged it
+                writer.add_scalar(f"{HELD_OUT}{name}", getattr(report.score, name).mean, run.env_steps)
+        for step, score in _scores(run, report):
+            writer.add_scalar(_SCORE, score, step)
+        for name, value in report.levels().items():
+            for step in _steps(run):
+                writer.add_scalar(f"{REFERENCE}{name}", value, step)
+        _add_hparams(writer, run, report)
+        writer.add_text("about this run", _summary(run, report), run.env_steps)
+        writer.add_image("learning curve", _pixels(run, report), run.env_steps, dataformats="HWC")
+        if scene is not None:
+            writer.add_image("held-out world at its end", scene, run.env_steps, dataformats="HWC")
+
+
+@contextmanager
+def _writer(run: Run) -> Iterator[SummaryWriter]:
+    """A file of its own in the run's folder, in the place of an earlier one: TensorBoard joins files of a folder."""
+    for old in run.folder.glob(f"events.out.tfevents.*{FINAL}"):
+        old.unlink()
+    with SummaryWriter(str(run.folder), filename_suffix=FINAL) as writer:
+        yield writer
+
+
+def _steps(run: Run) -> list[int]:
+    """Where a line has points: so many that TensorBoard, which scales charts to most of the points, shows it."""
+    rows = run.curve[::max(1, len(run.curve) // _POINTS)]
+    return sorted({0, run.env_steps, *(int(row["env_steps"]) for row in rows)})
+
+
+def _scores(run: Run, report: Report) -> Iterator[tuple[int, float]]:
+    """The normalised score after each evaluation during training, and the final one."""
+    if report.normalised_score is None:
+        return
+    name = f"{HELD_OUT}user_return"
+    for row in run.curve:
+        score = report.normalised(row[name]) if name in row else None
+        if score is not None and row["env_steps"] < run.env_steps:
+            yield int(row["env_steps"]), score
+    yield run.env_steps, report.normalised_score
+
+
+def _add_hparams(writer: SummaryWriter, run: Run, report: Report) -> None:
+    """Hyper-parameters. TensorBoard finds by itself which differ between runs, and shows those first.
+
+    It does so only where no run lists them, as the first of the three summaries would.
+    """
+    _, start, end = hparams(_chosen(run, report), {})  # type: ignore[no-untyped-call]
+    for summary in (start, end):
+        writer._get_file_writer().add_summary(summary, run.env_steps)  # type: ignore[no-untyped-call]
+
+
+def _chosen(run: Run, report: Report) -> dict[str, Any]:
+    """Hyper-parameters by name."""
+    training = asdict(replace(run.task.training, options={}))
+    training.pop("options")
+    names = {str(side): name for side, name in report.score.names().items()}
+    options = {f"{label}/{name}": value for label, of_one in run.players.options().items()
+               for name, value in asdict(of_one).items()}
+    return {"market": run.task.name, **names, "seed": run.settings.seed, **training, **options}
+
+
+def _summary(run: Run, report: Report) -> str:
+    """The run in a table, and its evaluation in another, as Markdown."""
+    config, training = run.task.market.config, run.task.training
+    rows = [("market", f"{run.task.name}: {config.num_users:,} users, {config.num_items:,} items, {config.horizon:,} "
+                       "steps"),
+            ("agents", ", ".join(f"{side} {name}" for side, name in report.score.names().items())),
+            ("training", f"{run.episode:,} episodes of {training.num_worlds:,} worlds, {run.env_steps:,} steps, "
+                         f"{run.wall_seconds:.0f} s"),
+            ("learnt", ", ".join(f"{name} in {number:,} {what}" for name, number, what in learnt(run)) or "nothing"),
+            ("result", str(report))]
+    return f"{table(('', ''), rows)}\n\n{_spaced(report_table(run, report))}"
+
+
+def _spaced(text: str) -> str:
+    """Empty lines around the table, which Markdown needs."""
+    lines = text.splitlines()
+    return "\n".join(line if line.startswith("|") else f"\n{line}\n" for line in lines)
+
+
+def _pixels(run: Run, report: Report) -> NDArray[np.uint8]:
+    """The learning curve as ``[H, W, 3]``."""
+    canvas = FigureCanvasAgg(learning_picture(run, report, None))
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba(), np.uint8)[..., :3]
