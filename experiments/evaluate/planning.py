@@ -2,9 +2,9 @@
 
 In each step one agent after the other looks at what its side would earn in all if it took another action now, given
 what those before it have chosen, and all went on by the base policy. The copies go on with fresh noise, so that
-nothing is known of what will happen by chance. This is one step of policy improvement (Tesauro and Galperin, "On-line policy
-improvement using Monte-Carlo search", 1996), agent by agent (Bertsekas, "Multiagent reinforcement learning: rollout and
-policy iteration", 2021). What is earned is a lower bound of the best that the side could earn.
+nothing is known of what will happen by chance. This is one step of policy improvement (Tesauro and Galperin, "On-line
+policy improvement using Monte-Carlo search", 1996), agent by agent (Bertsekas, "Multiagent reinforcement learning:
+rollout and policy iteration", 2021). What is earned is a lower bound of the best that the side could earn.
 
 It needs the market itself, to step copies of the worlds, so it is no agent of ``interplay.agents``.
 """
