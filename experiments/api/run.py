@@ -24,7 +24,6 @@ from interplay.experiments.common.settings import OPTION_OF, Device, TrainSettin
 from interplay.experiments.common.threads import working_threads
 from interplay.experiments.evaluate.evaluation import Report, Score, evaluate, report, stand_in
 from interplay.experiments.evaluate.finishing import train_and_evaluate
-from interplay.experiments.evaluate.planning import Planned
 from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.players import check_ready
 from interplay.experiments.loop.progress import Progress
@@ -142,7 +141,7 @@ class Run:
         return self._score
 
     def evaluate(self, worlds: int | None = None, *, users: str | None = None, items: str | None = None,
-                 platform: str | None = None, plan: Side | None = None, rollouts: Count = 16) -> Score:
+                 platform: str | None = None) -> Score:
         """Play held-out worlds without exploration.
 
         Args:
@@ -150,22 +149,17 @@ class Run:
             users: an agent that does not learn, such as greedy, in the place of the run's; None = the run's own.
             items: the same of the items.
             platform: the same of the platform.
-            plan: side, users or items, whose agents improve on their policy by rollouts in copies of the world. What
-                they earn is a lower bound of the best that the side could earn.
-            rollouts: copies of each world in which they try each action.
 
         Raises:
             InterplayError: there is no such agent, it would have to learn first, or it does not play that side.
         """
         check_value("worlds", worlds, Many | None)
-        check_value("rollouts", rollouts, Count)
         run, players = self._training, self._training.players.copied()
         others: dict[Side, str | None] = {"users": users, "items": items, "platform": platform}
         for side, name in others.items():
             if name is not None:
                 check_ready(side, name)
                 players = players.replaced(side, stand_in(run.task.market, side, name, run.settings.seed))
-        players = players if plan is None else Planned(players, plan, rollouts)
         with working_threads(run.settings.threads):
             return evaluate(run.task.held_out, players, worlds or run.task.training.eval_worlds)
 

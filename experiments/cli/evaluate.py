@@ -42,11 +42,7 @@ def command(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | None 
     """
     check_value("eval_worlds", eval_worlds, Many | None)
     check_value("rollouts", rollouts, Count)
-    if export is not None:
-        check_export(export)
-    elif explore:
-        raise InterplayError("--explore says which steps --export writes: name a file with it, as in --export "
-                             "run.market.parquet")
+    _check_export(export, explore)
     loaded = Run.load(run, device, allow_code)
     if eval_worlds is not None:
         loaded.task = loaded.task._replace(training=replace(loaded.task.training, eval_worlds=eval_worlds))
@@ -55,10 +51,17 @@ def command(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | None 
     found = report(market, loaded.players, worlds, loaded.settings.seed, None if explore else recorder)
     print(report_table(loaded, found))
     if plan is not None:
-        planned = evaluate(market, Planned(loaded.players, plan, rollouts), worlds)
-        print(f"lower bound by planning: {planned}")
+        print(f"lower bound by planning: {evaluate(market, Planned(loaded.players, plan, rollouts), worlds)}")
     if recorder is not None and export is not None:
         if explore:
             evaluate(market, loaded.players, worlds, recorder, explore=True)
         recorder.write(export)
         print(f"wrote {export}")
+
+
+def _check_export(export: Path | None, explore: bool) -> None:
+    if export is not None:
+        check_export(export)
+    elif explore:
+        raise InterplayError("--explore says which steps --export writes: name a file with it, as in --export "
+                             "run.market.parquet")
