@@ -86,7 +86,8 @@ ALONE = Ranks()
 @contextmanager
 def joined() -> Iterator[Ranks]:
     """Join the processes that torchrun has started, for as long as the block runs; ``ALONE`` without torchrun."""
-    size = int(os.environ.get("WORLD_SIZE", "1")) if torch.distributed.is_torchelastic_launched() else 1
+    launched = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
+    size = int(os.environ.get("WORLD_SIZE", "1")) if launched else 1
     if size == 1:
         yield ALONE
         return

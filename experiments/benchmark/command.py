@@ -17,7 +17,7 @@ from interplay.experiments.benchmark.jobs import RUNS, folder_of
 from interplay.experiments.benchmark.report import write_report
 from interplay.experiments.benchmark.running import Notify, continuable, own_folder, run_missing
 from interplay.experiments.common.command_lines import command_line
-from interplay.experiments.common.flags import Many, Threads, check_flags, when
+from interplay.experiments.common.flags import Many, Need, Threads, check_flags, when
 from interplay.experiments.common.options import make_options, parse_pairs, split_agent
 from interplay.experiments.common.settings import NO_LOG, LoggedMarketSettings, Pairs, TrainSettings
 from interplay.experiments.common.workers import usable_cores
@@ -25,6 +25,7 @@ from interplay.experiments.loop.players import PLACKETT_LUCE, check_plays
 from interplay.experiments.loop.task import make_task, name_of, recommended, with_agents
 from interplay.experiments.representation.pretrained import run_for
 
+_LOCAL = Need(lambda s: s.cluster is None, "a cluster decides how much runs at a time: leave it out")
 _SEEDS = 5  # where no preset recommends a number
 
 _QUICK: dict[str, Any] = {"presets": ("kale", "viability", "contest"), "agents": ("q-learning", "dqn"), "seeds": 3,
@@ -51,8 +52,10 @@ class BenchmarkSettings(LoggedMarketSettings):
     """NAME=VALUE, changes a number of every market (see interplay.envs.config). May be repeated."""
     mechanism: Pairs = field(default_factory=tuple)
     """Mechanism to add to every market: a name, or module:Class for one of your own. May be repeated."""
-    workers: Threads | None = None
+    workers: Threads | None = when(_LOCAL, None)
     """Processes at a time, each with one thread; by default one for each core that may be used."""
+    cluster: str | None = None
+    """Address of a Ray cluster that trains all runs, one on each core: ray://HOST:10001, HOST:6379 or auto."""
     quick: bool = False
     """A small version for a first look: few markets, agents and seeds, a fifth of the episodes, where not given."""
     keep_checkpoints: bool = False
@@ -127,7 +130,7 @@ def benchmark(settings: BenchmarkSettings, notify: Notify = lambda news: None) -
         jobs = planned(settings)
         with own_folder(settings.out):
             assert settings.workers is not None, "checked"
-            problems = run_missing(jobs, settings.workers, settings.keep_checkpoints, notify)
+            problems = run_missing(jobs, settings.workers, settings.keep_checkpoints, notify, settings.cluster)
             names = [folder_of(job).name for job in jobs]
             return Found(write_report(settings.out, names, problems, command, settings.scale), problems)
 

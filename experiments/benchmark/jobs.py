@@ -88,7 +88,7 @@ def played(jobs: Sequence[TrainSettings], workers: int, keep: bool) -> Generator
         workers: processes at a time.
         keep: whether finished runs keep their checkpoints.
     """
-    ends = worked(partial(_play, keep=keep), jobs, workers, _output_of, any(map(_needs_main, jobs)))
+    ends = worked(partial(play, keep=keep), jobs, workers, _output_of, any(map(_needs_main, jobs)))
     try:
         for end in ends:
             yield _outcome(end)
@@ -112,17 +112,25 @@ def _output_of(job: TrainSettings) -> Path:
 
 def _outcome(end: Ended[TrainSettings, Outcome]) -> Outcome:
     """The outcome; what a failed job wrote, with the traceback, is kept in the run's folder."""
-    folder = folder_of(end.job)
-    outcome = end.result or Outcome(folder.name, f"its process died ({_death(end.status)})")
+    outcome = end.result or Outcome("", f"its process died ({_death(end.status)})")
     if outcome.problem is None:
         return outcome
     try:
+        output = end.output.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # there was no room for it
+        output = ""
+    return failed(end.job, outcome.problem, output)
+
+
+def failed(job: TrainSettings, problem: str, output: str) -> Outcome:
+    """The outcome of a job that failed; what it printed is kept in the run's folder."""
+    folder = folder_of(job)
+    try:
         folder.mkdir(exist_ok=True)
-        output = _without_progress(end.output.read_text(encoding="utf-8", errors="replace"))
-        (folder / ERROR).write_text(f"{output}{outcome.problem}\n", encoding="utf-8")
+        (folder / ERROR).write_text(f"{_without_progress(output)}{problem}\n", encoding="utf-8")
     except OSError:  # a full disk must not stop the other jobs
-        return outcome
-    return outcome._replace(problem=f"{outcome.problem} (see {RUNS}/{folder.name}/{ERROR})")
+        return Outcome(folder.name, problem)
+    return Outcome(folder.name, f"{problem} (see {RUNS}/{folder.name}/{ERROR})")
 
 
 def _death(status: int) -> str:
@@ -137,7 +145,7 @@ def _without_progress(output: str) -> str:
     return re.sub(r"[^\n]*\r", "", output)
 
 
-def _play(job: TrainSettings, keep: bool) -> Outcome:
+def play(job: TrainSettings, keep: bool) -> Outcome:
     """One training; continues from a checkpoint if there is one, and keeps its own on request."""
     folder = folder_of(job)
     if folder.is_dir() and not (folder / CHECKPOINT).is_file():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from interplay.envs.types import InterplayError
+from interplay.experiments.benchmark.cluster import played_on
 from interplay.experiments.benchmark.jobs import RUNS, finished, played
 from interplay.experiments.common.folders import owned
 from interplay.experiments.common.settings import TrainSettings
@@ -66,7 +67,8 @@ def own_folder(out: Path) -> Iterator[None]:
         yield
 
 
-def run_missing(jobs: Sequence[TrainSettings], workers: int, keep: bool, notify: Notify) -> dict[str, str]:
+def run_missing(jobs: Sequence[TrainSettings], workers: int, keep: bool, notify: Notify,
+                cluster: str | None = None) -> dict[str, str]:
     """Play the jobs that are not finished, a line for each; why some failed, by name.
 
     Args:
@@ -74,12 +76,14 @@ def run_missing(jobs: Sequence[TrainSettings], workers: int, keep: bool, notify:
         workers: processes at a time.
         keep: whether finished runs keep their checkpoints.
         notify: is called as runs end.
+        cluster: address of a Ray cluster that plays them; None = processes of this machine.
     """
     missing = [job for job in jobs if not finished(job)]
     notify(News(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them finished before", 0, len(missing)))
     problems = {}
     started = time.monotonic()
-    with closing(played(missing, workers, keep)) as outcomes:
+    playing = played(missing, workers, keep) if cluster is None else played_on(cluster, missing, keep)
+    with closing(playing) as outcomes:
         for done, outcome in enumerate(outcomes, start=1):
             left = (time.monotonic() - started) / done * (len(missing) - done) / 60.0
             line = (f"[{done}/{len(missing)}] {outcome.name}: {outcome.problem or outcome.score}; about {left:.0f} min "

@@ -80,7 +80,7 @@ def look(market: Market, players: Players, state: State, explore: bool = False,
 def advance(market: Market, players: Players, now: Snapshot,
             explore: bool) -> tuple[Snapshot, Step, dict[Side, Tensor]]:
     """Both sides act on what they see and the worlds go on: the next snapshot, what happened, and the actions."""
-    action = players.act(now.seen, explore)
+    action = players.decide(market, now.state, now.seen, explore)
     state, step = market.step(now.state, action["users"], action["items"])
     return look(market, players, state, explore), step, action
 

@@ -10,7 +10,9 @@ from torch import Tensor
 from interplay.agents import Agent, JointAgent, Offer, Player, find_agent
 from interplay.agents.encoders import Pretrained
 from interplay.agents.parts.seeds import Seeds
+from interplay.envs.market import Market
 from interplay.envs.types import SIDES, InterplayError, Observation, Side, Transition
+from interplay.envs.world import State
 
 PLACKETT_LUCE = "plackett-luce"
 """How the market draws slates where no platform fills them."""
@@ -55,6 +57,11 @@ class Players:
     def act(self, seen: Mapping[Side, Observation], explore: bool) -> dict[Side, Tensor]:
         """Actions of both sides, each decided from what that side sees."""
         return {side: self._players[side].act_as(side, seen[side], explore) for side in SIDES}
+
+    def decide(self, market: Market, state: State, seen: Mapping[Side, Observation],
+               explore: bool) -> dict[Side, Tensor]:
+        """The same; may be overridden by players that look ahead in copies of the worlds."""
+        return self.act(seen, explore)
 
     def log_propensity(self, side: Side, seen: Observation, action: Tensor, explore: bool) -> Tensor | None:
         """Log-probability of the actions of one side, float32 ``[B, N]``; None where its player does not know."""

@@ -151,6 +151,15 @@ def test_what_a_market_recommends_to_agents_who_do_not_play_is_nothing_to_a_run(
         jobs.finished(job)
 
 
+def test_a_run_that_train_made_is_not_repeated(tmp_path):
+    """So that the elements of a Slurm array can be the runs of a benchmark (docs/guides/cluster.md)."""
+    assert main(["train", "--preset", "contest", "--items", "linucb", "--episodes", "1", "--device", "cpu", "--log-dir",
+                 str(tmp_path / "runs"), "--name", "contest-linucb-s0"]) == 0
+    (job,) = planned(BenchmarkSettings(presets=("contest",), agents=("linucb",), seeds=1, scale=0.005,
+                                       out=tmp_path).checked())
+    assert jobs.finished(job)
+
+
 @pytest.mark.usefixtures("broken")
 def test_an_agent_that_fails_is_reported_and_the_others_go_on(tmp_path, capsys):
     arguments = ["--presets", "contest", "--agents", "my_broken:Broken", "q-learning", "--seeds", "1",

@@ -1,0 +1,112 @@
+"""Rollout planning: the agents of one side improve on a policy by trying each action in copies of the world.
+
+In each step one agent after the other looks at what its side would earn in all if it took another action now, given
+what those before it have chosen, and all went on by the base policy. The copies go on with fresh noise, so that
+nothing is known of what will happen by chance. This is one step of policy improvement (Tesauro and Galperin, "On-line
+policy improvement using Monte-Carlo search", 1996), agent by agent (Bertsekas, "Multiagent reinforcement learning:
+rollout and policy iteration", 2021). What is earned is a lower bound of the best that the side could earn.
+
+It needs the market itself, to step copies of the worlds, so it is no agent of ``interplay.agents``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from interplay.envs.market import Market
+from interplay.envs.noise import world_key
+from interplay.envs.types import SIDES, InterplayError, Observation, Side
+from interplay.envs.world import State, Step
+from interplay.experiments.loop.play import advance, look
+from interplay.experiments.loop.players import Players
+
+_SEED = (1 << 62) + 54_321  # of all copies; neither training nor evaluation uses it
+
+
+class Planned(Players):
+    """Players of which one side plans.
+
+    Args:
+        players: of all sides; those of the side are the base policy.
+        side: that plans, users or items.
+        rollouts: copies of each world for each action.
+
+    Raises:
+        InterplayError: the side is the platform.
+    """
+
+    def __init__(self, players: Players, side: Side, rollouts: int = 16) -> None:
+        if side not in SIDES:
+            raise InterplayError(f"side={side!r} cannot plan: choose users or items")
+        self._base, self._side, self._rollouts = players.copied(), side, rollouts
+        sides: tuple[Side, ...] = (*SIDES, "platform") if players.has_platform else SIDES
+        super().__init__({each: self._base[each] for each in sides})
+
+    def names(self) -> dict[Side, str]:
+        """See ``Players.names``."""
+        names = super().names()
+        return names | {self._side: f"planner({names[self._side]})"}
+
+    def decide(self, market: Market, state: State, seen: Mapping[Side, Observation],
+               explore: bool) -> dict[Side, Tensor]:
+        """Actions of both sides, where the side that plans moves agent by agent to what is better than its base."""
+        action = self._base.act(seen, explore)
+        mask = seen[self._side].mask
+        for agent in range(mask.shape[1]):
+            gain = self._gains(market, state, action, agent, mask.shape[2])
+            own = action[self._side].clone()
+            own[:, agent] = _better(gain, mask[:, agent], own[:, agent])
+            action = {**action, self._side: own}
+        return action
+
+    def _gains(self, market: Market, state: State, action: dict[Side, Tensor], agent: int, count: int) -> Tensor:
+        """What each action of one agent is worth to its side until the horizon, less that of its own action.
+
+        Returns:
+            float32 ``[B, A, R]``: the noise of a rollout is the same for all actions.
+        """
+        shape = (len(state.key), count, self._rollouts)
+        rows = torch.arange(shape[0], device=market.device).repeat_interleave(count * self._rollouts)
+        tried = {side: own.index_select(0, rows) for side, own in action.items()}
+        tried[self._side][:, agent] = torch.arange(count, device=market.device).repeat_interleave(
+            self._rollouts).repeat(shape[0])
+        worth = self._rolled_out(market, state.rows(rows).evolve(key=self._fresh_keys(state, count)), tried).view(shape)
+        own = action[self._side][:, agent].view(-1, 1, 1).expand(-1, 1, self._rollouts)
+        return worth - worth.gather(1, own)
+
+    def _fresh_keys(self, state: State, count: int) -> Tensor:
+        """Noise keys of the copies, int32 ``[B * A * R, 2]``: new in each step."""
+        numbers = torch.arange(len(state.key) * self._rollouts, device=state.key.device)
+        keys = world_key(_SEED, numbers + int(state.time[0]) * len(numbers))
+        return keys.view(-1, 1, self._rollouts, 2).expand(-1, count, -1, -1).reshape(-1, 2)
+
+    def _rolled_out(self, market: Market, state: State, action: dict[Side, Tensor]) -> Tensor:
+        """What the side earns from these actions on, if all follow the base policy afterwards: float32 ``[worlds]``."""
+        left = market.config.horizon - int(state.time[0])
+        state, step = market.step(state, action["users"], action["items"])
+        earned = self._earned(step)
+        now = look(market, self._base, state)
+        for _ in range(left - 1):
+            now, step, _ = advance(market, self._base, now, explore=False)
+            earned = earned + self._earned(step)
+        return earned
+
+    def _earned(self, step: Step) -> Tensor:
+        return (step.user_own if self._side == "users" else step.item_own).sum(1)
+
+
+def _better(gain: Tensor, mask: Tensor, own: Tensor) -> Tensor:
+    """The action of the highest mean gain, or its own where no gain is more than its standard error.
+
+    Args:
+        gain: float32 ``[B, A, R]``.
+        mask: bool ``[B, A]``.
+        own: int64 ``[B]``.
+    """
+    mean = gain.mean(2).masked_fill(~mask, 0.0)
+    error = gain.std(2) / gain.shape[2] ** 0.5 if gain.shape[2] > 1 else torch.zeros_like(mean)
+    sure = torch.where(mean > error + 1e-6, mean, 0.0)
+    return torch.where(sure.amax(1) > 0.0, sure.argmax(1), own)

@@ -1,0 +1,67 @@
+"""Planning by rollouts: better than its base policy, and never better than the optimum."""
+
+import pytest
+import torch
+
+from interplay.envs.presets import find_preset
+from interplay.envs.types import InterplayError
+from interplay.experiments.evaluate.evaluation import evaluate, stand_in
+from interplay.experiments.evaluate.planning import Planned, _better
+from interplay.experiments.exact.oracles import solve
+from interplay.experiments.loop.players import Players
+
+
+def players_in(market, users="greedy", items="rest"):
+    return Players({"users": stand_in(market, "users", users, 0), "items": stand_in(market, "items", items, 0)})
+
+
+@pytest.mark.parametrize(("preset", "horizon", "worlds", "rollouts"), [("kale", 16, 48, 8), ("viability", 32, 1, 1)])
+def test_a_planner_lies_between_its_base_policy_and_the_optimum(preset, horizon, worlds, rollouts):
+    market = find_preset(preset).market(horizon=horizon)
+    exact, players = solve(market), players_in(market)
+    base = evaluate(market, players, worlds).user_return.mean
+    planned = evaluate(market, Planned(players, "users", rollouts), worlds)
+    low, high = planned.user_return.ci95 or (planned.user_return.mean,) * 2
+    assert planned.users == "planner(greedy)"
+    assert base == pytest.approx(exact.greedy, rel=0.1)
+    assert low > base + 0.25 * (exact.user_return - base)
+    assert high - (high - low) <= exact.user_return + 1e-3
+
+
+def test_where_being_myopic_is_optimal_a_planner_changes_nothing():
+    market = find_preset("kale-null").market(horizon=4, satiation_weight=0.0)
+    players = players_in(market)
+    scores = [evaluate(market, each, 16).of_worlds for each in (players, Planned(players, "users", 4))]
+    assert scores[0] == scores[1]
+
+
+def test_items_plan_too():
+    """Together they would not boost at all, which each alone does."""
+    market = find_preset("contest").market(horizon=4)
+    players = players_in(market, "first", "greedy")
+    alone, together = (evaluate(market, each, 2) for each in (players, Planned(players, "items", 1)))
+    assert together.items == "planner(greedy)"
+    assert together.item_return.mean > alone.item_return.mean
+
+
+def test_planning_changes_no_world_and_no_agent():
+    """Its copies have noise of their own, and others act as they would without it."""
+    market = find_preset("kale").market(horizon=4)
+    players = players_in(market, "random")
+    before = [player.state_dict() for player in players.each()]
+    planned = Planned(players, "users", 2)
+    first = evaluate(market, planned, 3).of_worlds
+    assert str(before) == str([player.state_dict() for player in players.each()])
+    assert evaluate(market, Planned(players, "users", 2), 3).of_worlds == first
+
+
+def test_luck_alone_changes_no_action():
+    gain = torch.tensor([[[0.0, 0.0], [9.0, -8.0], [5.0, 5.0]], [[0.0, 0.0], [9.0, -8.0], [1.0, 1.2]]])
+    mask = torch.tensor([[True, True, False], [True, True, True]])
+    assert _better(gain, mask, torch.tensor([0, 0])).tolist() == [0, 2]
+
+
+def test_a_platform_cannot_plan():
+    market = find_preset("feed").market(num_users=2)
+    with pytest.raises(InterplayError, match="side='platform' cannot plan"):
+        Planned(players_in(market), "platform")
