@@ -144,6 +144,14 @@ class Mechanism(Checked):
         """Names of the columns of ``see_items``."""
         return ()
 
+    def num_user_states(self, sizes: MarketSizes) -> int | None:
+        """How many values ``user_state`` has, where a market has ``user_state="mechanism"``; None = it has none."""
+        return None
+
+    def num_item_states(self, sizes: MarketSizes) -> int | None:
+        """The same of ``item_state``."""
+        return None
+
     def user_tables(self, start: Start) -> Mapping[str, Tensor]:
         """Tables with a row for each user at time 0, ``[B, U, ...]``; a hook reads one as ``state["name"]``."""
         return {}
@@ -183,6 +191,18 @@ class Mechanism(Checked):
     def see_items(self, state: State) -> Tensor:
         """What items see of themselves, and users of the items in their slots, float32 ``[B, I, F]`` in [-4, 4]."""
         raise NotImplementedError
+
+    def user_state(self, state: State) -> Tensor:
+        """The number of the state that tabular users see, int64 ``[B, U]``."""
+        raise NotImplementedError
+
+    def item_state(self, state: State) -> Tensor:
+        """The number of the state that tabular items see, int64 ``[B, I]``."""
+        raise NotImplementedError
+
+    def measures(self, state: State) -> Mapping[str, Tensor]:
+        """Figures of its field by name, float32 ``[B]``, which evaluations report beside returns."""
+        return {}
 
     def allowed_slots(self, state: State, items: Tensor) -> Tensor:
         """Which of ``items`` int64 ``[B, U', K]`` users may take, bool ``[B, U', K]``; skipping is always allowed."""

@@ -1,0 +1,40 @@
+"""`pigou`: eight investors choose between a safe fund and one that pays less to each, the more of them it has.
+
+Pigou's example (1920; Roughgarden and Tardos, "How bad is selfish routing?", Journal of the ACM 2002) as funds.
+
+- Users: 8 investors. In each step each takes fund A (item 0), fund B (item 1), or keeps its money (skips).
+- Rewards: A returns 0.25; B returns 1 - (share of all investors in B); kept money returns 0. Funds earn nothing.
+- Observation: an investor sees its own number, as its taste. Nothing that it sees changes; tabular
+  agents have one state.
+- Start and end: each of 20 steps is the same game.
+- Known: in equilibrium 5 or 6 are in B (mean return 0.328125 or 0.25); best for all is 3 (0.390625).
+"""
+
+from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
+from interplay.envs.config import MarketConfig
+from interplay.envs.mechanisms.crowding import Crowding
+from interplay.envs.presets.base import Preset, Training
+
+_NO_RESPONSE = -40.0
+"""An appeal whose sigmoid is 0 but for 4e-18: all that users earn is what funds return."""
+
+
+def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
+    """Investors who differ in nothing but their number."""
+    users, items = range(config.num_users), config.num_items
+    return SyntheticBehaviour(GivenPopulation(
+        user_vector=[[float(u == d) for d in users] for u in users], segment=[0] * config.num_users,
+        item_vector=[[0.0] * config.num_users] * items, preference_weight=[0.0] * config.num_users,
+        appeal=[_NO_RESPONSE] * items, topics=[[1.0]] * items, mood_effect=[0.0] * items))
+
+
+PIGOU = Preset(
+    "pigou",
+    MarketConfig(
+        num_users=8, num_items=2, slate_size=2, embedding_size=8, num_topics=1, num_segments=1, horizon=20,
+        boost_levels=(), slate_order="fixed", response_mode="mean", user_state="single", item_state="single",
+        mechanisms=(Crowding(gross=(0.25, 1.0), crowding=(0.0, 1.0)),)),
+    _behaviour,
+    Training(num_worlds=16, episodes=100, eval_worlds=16, discount=0.0),
+    "eight investors crowd a fund that pays less the more it holds: selfish ones burn what a team would earn",
+    ("q-learning", *(f"shared-critic,mixing={mixing}" for mixing in ("none", "vdn", "qmix")), "mappo"), seeds=10)

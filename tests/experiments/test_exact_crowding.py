@@ -1,0 +1,87 @@
+"""Funds that pay less the more they hold: exact values to the digits, and the market against them."""
+
+import pytest
+import torch
+from interplay.experiments.loop.players import Players
+
+from interplay.agents import Agent, Setting, find_agent
+from interplay.envs.mechanisms.crowding import Crowding
+from interplay.envs.presets import find_preset
+from interplay.envs.testing import check_mechanism
+from interplay.envs.types import InterplayError
+from interplay.experiments.evaluate.deviations import best_response_gap
+from interplay.experiments.evaluate.evaluation import evaluate, report
+from interplay.experiments.exact.oracles import game_of_mechanisms, solve
+
+
+class InB(Agent):
+    """The first ``setting.seed`` users take fund B, the others fund A."""
+
+    name = "in-b"
+
+    def act(self, observation, explore):
+        return torch.where(torch.arange(self.num_agents) < self.setting.seed, 2, 1).expand(observation.mask.shape[:2])
+
+
+def players(market, number, users=InB):
+    return Players({"users": users(market.specs["users"], Setting(seed=number)),
+                 "items": find_agent("rest")(market.specs["items"], Setting())})
+
+
+def each(oracle):
+    return oracle.user_return / (8 * 20)
+
+
+def test_equilibria_and_optimum():
+    oracle = solve(find_preset("pigou").market())
+    assert [o.name for o in (oracle, *oracle.others)] == ["optimum", "equilibrium, best", "equilibrium, worst"]
+    assert [each(o) for o in (oracle, *oracle.others)] == [0.390625, 0.328125, 0.25]
+    game = game_of_mechanisms(find_preset("pigou").market())
+    assert [n for n in game.profiles() if game.is_equilibrium(n)] == [(2, 6), (3, 5)]
+    assert max(game.profiles(), key=game.welfare) == (5, 3)
+
+
+@pytest.mark.parametrize("number", range(9))
+def test_the_market_pays_what_is_computed(number):
+    market = find_preset("pigou").market()
+    game = game_of_mechanisms(market)
+    score = evaluate(market, players(market, number), 2)
+    assert score.user_return.mean == pytest.approx(20 * game.welfare((8 - number, number)), abs=1e-4)
+    assert score.measures["net return of a user"].mean == pytest.approx(score.user_return.mean / 160, abs=1e-6)
+
+
+def test_random_investors_earn_what_is_expected():
+    market = find_preset("pigou").market()
+    score = evaluate(market, players(market, 3, find_agent("random")), 2_000)
+    low, high = score.user_return.ci95
+    assert abs(score.user_return.mean - solve(market).random) < (high - low)
+
+
+@pytest.mark.parametrize(("number", "gain"), [(5, 0.0), (6, 0.0), (3, 0.25), (0, 0.625), (8, 0.25)])
+def test_gaps(number, gain):
+    """With 3 in B, one more gets 1/2 there instead of 1/4; with none, 7/8; with all, one gets 1/4 instead of 0."""
+    market = find_preset("pigou").market()
+    assert best_response_gap(market, players(market, number)) == pytest.approx(20 * gain, abs=1e-6)
+
+
+def test_scores_count_from_random_to_the_optimum():
+    market = find_preset("pigou").market()
+    found = report(market, players(market, 3), 2, 0)
+    assert found.reference == ("optimum", 62.5)
+    assert found.normalised_score == pytest.approx(1.0, abs=1e-5)
+
+
+def test_markets_with_anything_else_have_no_answer():
+    assert solve(find_preset("pigou").market(**{"crowding.fees": (0.0, 0.1)})) is None
+    assert solve(find_preset("pigou").market(num_users=8, team=0.5)) is None
+    assert solve(find_preset("town").market(mechanisms=("crowding",))) is None
+
+
+@pytest.mark.parametrize("mechanism", [Crowding(), Crowding(fees=(0.0, 0.1, 0.2))])
+def test_the_contract(mechanism):
+    check_mechanism(mechanism)
+
+
+def test_every_fund_has_its_numbers():
+    with pytest.raises(InterplayError, match=r"crowding.gross has 2 numbers, but there are 3 items"):
+        find_preset("pigou").market(num_items=3, slate_size=3).reset([0])
