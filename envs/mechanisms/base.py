@@ -111,21 +111,19 @@ class Mechanism(Checked):
         name: what users type; by default the class's name in lower case, ``LearningCurve`` as ``learning_curve``.
         carries_over: whether what agents do now changes what they can earn later. Exact solvers ask this.
         replaces_user_reward: whether ``user_reward`` stands in place of the response; else it is added to it.
+        stream: of its noise, from a hash of the name, so that other mechanisms' draws stay as they are.
     """
 
     name: ClassVar[str] = ""
     carries_over: ClassVar[bool] = True
     replaces_user_reward: ClassVar[bool] = False
+    stream: ClassVar[int]
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "name" not in vars(cls):
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
-
-    @property
-    def stream(self) -> int:
-        """The stream of its noise, from a hash of the name, so that other mechanisms' draws stay as they are."""
-        return _FIRST_STREAM + zlib.crc32(self.name.encode()) % _FIRST_STREAM
+        cls.stream = _FIRST_STREAM + zlib.crc32(cls.name.encode()) % _FIRST_STREAM
 
     def uniform(self, at: State | Start, *shape: int, offset: int = 0) -> Tensor:
         """Draws in (0, 1) of its own, float32 ``[B, *shape]``; a second call in a step needs an ``offset``."""

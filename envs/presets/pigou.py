@@ -35,6 +35,6 @@ PIGOU = Preset(
         boost_levels=(), slate_order="fixed", response_mode="mean", user_state="single", item_state="single",
         mechanisms=(Crowding(gross=(0.25, 1.0), crowding=(0.0, 1.0)),)),
     _behaviour,
-    Training(num_worlds=16, episodes=100, eval_worlds=16, discount=0.0),
+    Training(num_worlds=16, episodes=100, eval_worlds=16, discount=0.0).sized_for_gpu(256),
     "eight investors crowd a fund that pays less the more it holds: selfish ones burn what a team would earn",
     ("q-learning", *(f"shared-critic,mixing={mixing}" for mixing in ("none", "vdn", "qmix")), "mappo"), seeds=10)

@@ -8,7 +8,6 @@ is found out by changing that, and gets no figure.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 
@@ -19,7 +18,7 @@ from interplay.envs.market import Market
 from interplay.envs.noise import Stream, uniform
 from interplay.envs.types import Side
 from interplay.envs.world import State
-from interplay.experiments.exact.base import Actions, Array
+from interplay.experiments.exact.base import Actions, Array, gains
 from interplay.experiments.exact.oracles import (
     BUDGET_UNIT,
     BudgetGame,
@@ -129,15 +128,7 @@ def _of_items(market: Market, players: Players, game: ContestGame) -> float | No
 
 def _gap(reward: Array, following: Actions, action: Actions, start: int, horizon: int) -> float:
     """What the best response earns more than ``action [states]``; ``reward`` and ``following`` are ``[A, states]``."""
-    place = np.arange(len(action))
-
-    def value(choose: Callable[[Array], Array]) -> float:
-        ahead = np.zeros(len(action))
-        for _ in range(horizon):
-            ahead = choose(reward + ahead[following])
-        return float(ahead[start])
-
-    return value(best_response) - value(lambda values: values[action, place])
+    return float(gains(reward, following, action, horizon)[start])
 
 
 @torch.no_grad()

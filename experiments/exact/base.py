@@ -73,3 +73,20 @@ class ExactGame(ABC):
             None where it is not known.
         """
         return None
+
+
+def gains(reward: Array, following: Actions, action: Actions, horizon: int) -> Array:
+    """What the best response earns more than a policy until the horizon, ``[states]`` by where it starts.
+
+    Args:
+        reward: ``[A, states]``; -inf where an action is not allowed.
+        following: ``[A, states]``, the next state.
+        action: ``[states]``, the policy.
+        horizon: steps.
+    """
+    best, own, place = np.zeros(len(action)), np.zeros(len(action)), np.arange(len(action))
+    for _ in range(horizon):
+        best = (reward + best[following]).max(0)
+        own = (reward + own[following])[action, place]
+    more: Array = best - own
+    return more
