@@ -18,7 +18,7 @@ alone (Johnson, Rhodes and Wildenbeest, "Platform design when sellers use pricin
 import math
 from typing import Any
 
-from interplay.envs.behaviour.synthetic import GivenPeople, SyntheticBehaviour
+from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
 from interplay.envs.config import MarketConfig
 from interplay.envs.mechanisms.logit_prices import LogitPrices
 from interplay.envs.presets.base import Preset, Training
@@ -31,9 +31,9 @@ _NO_RESPONSE = -40.0
 def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
     """Firms that differ in nothing."""
     items = config.num_items
-    return SyntheticBehaviour(GivenPeople(
+    return SyntheticBehaviour(GivenPopulation(
         user_vector=[[1.0]] * config.num_users, segment=[0] * config.num_users, item_vector=[[0.0]] * items,
-        weight=[0.0], appeal=[_NO_RESPONSE] * items, topics=[[1.0]] * items, nutrition=[0.0] * items))
+        preference_weight=[0.0], appeal=[_NO_RESPONSE] * items, topics=[[1.0]] * items, mood_effect=[0.0] * items))
 
 
 def _price(num_items: int, together: int) -> float:

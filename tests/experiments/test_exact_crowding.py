@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from interplay.experiments.loop.players import Players
 
 from interplay.agents import Agent, Setting, find_agent
 from interplay.envs.mechanisms.crowding import Crowding
@@ -12,6 +11,7 @@ from interplay.envs.types import InterplayError
 from interplay.experiments.evaluate.deviations import best_response_gap
 from interplay.experiments.evaluate.evaluation import evaluate, report
 from interplay.experiments.exact.oracles import game_of_mechanisms, solve
+from interplay.experiments.loop.players import Players
 
 
 class InB(Agent):

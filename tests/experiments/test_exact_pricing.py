@@ -13,7 +13,7 @@ from interplay.experiments.evaluate.deviations import best_response_gap
 from interplay.experiments.evaluate.evaluation import evaluate
 from interplay.experiments.exact.oracles import game_of_mechanisms, solve
 from interplay.experiments.exact.pricing import PricingGame
-from interplay.experiments.loop.cast import Cast
+from interplay.experiments.loop.players import Players
 
 PRESETS = {"pricing": 2, "pricing-three": 3, "pricing-cheapest": 2}
 
@@ -28,8 +28,8 @@ class Level(Agent):
         return (1 + digit).expand(observation.mask.shape[:2])
 
 
-def cast(market, items, seed=0):
-    return Cast({"users": find_agent("rest")(market.specs["users"], Setting()),
+def players(market, items, seed=0):
+    return Players({"users": find_agent("rest")(market.specs["users"], Setting()),
                  "items": items(market.specs["items"], Setting(seed=seed))})
 
 
@@ -86,7 +86,7 @@ def test_the_market_pays_what_is_computed(preset, number):
     market, count = find_preset(preset).market(), PRESETS[preset]
     game = game_of_mechanisms(market)
     price = np.array([game.model.prices[number // 15**item % 15] for item in range(count)])
-    score = evaluate(market, cast(market, Level, number), 2)
+    score = evaluate(market, players(market, Level, number), 2)
     assert score.item_return.mean == pytest.approx(100 * game.profits(price).sum(), rel=1e-5)
     assert score.user_return.mean == pytest.approx(100 * game.surplus(price), rel=1e-5)
     assert score.measures["price at the end"].mean == pytest.approx(price.mean(), rel=1e-6)
@@ -115,7 +115,7 @@ def test_gaps_are_those_of_the_stage_game_for_policies_that_ignore_rivals():
     profit = game_of_mechanisms(market).table()
     for number, (one, two) in ((1 + 15, (1, 1)), (2 + 30, (2, 2)), (13 + 15 * 13, (13, 13)), (0 + 15 * 9, (0, 9))):
         gain = max(profit[0][:, two].max() - profit[0][one, two], profit[1][one].max() - profit[1][one, two])
-        assert best_response_gap(market, cast(market, Level, number)) == pytest.approx(100 * gain, abs=1e-9)
+        assert best_response_gap(market, players(market, Level, number)) == pytest.approx(100 * gain, abs=1e-9)
 
 
 def test_no_answer_is_given_to_another_question():
