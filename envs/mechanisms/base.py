@@ -19,6 +19,7 @@ from interplay.envs.checking import Checked
 from interplay.envs.indexing import gather_rows
 from interplay.envs.population import Population
 from interplay.envs.sizes import MarketSizes
+from interplay.envs.types import InterplayError
 from interplay.envs.world import State
 
 if TYPE_CHECKING:
@@ -65,6 +66,19 @@ class Start(NamedTuple):
     def full_items(self, value: float, *shape: int) -> Tensor:
         """A table of items that holds ``value``, float32 ``[B, I, *shape]``."""
         return torch.full((len(self.key), self.sizes.num_items, *shape), float(value), device=self.key.device)
+
+    def of_items(self, parameter: str, values: Sequence[float]) -> Tensor:
+        """A table of a parameter, float32 ``[B, I]``: one value for all items, or one for each.
+
+        It is made without copying from the host, so that a GPU can replay it.
+        """
+        count = self.sizes.num_items
+        if len(values) not in (1, count):
+            raise InterplayError(f"{parameter} has {len(values)} values, but there are {count} items: give one, or one "
+                                 "for each")
+        if len(values) == 1:
+            return self.full_items(values[0])
+        return torch.stack([self.full_items(value)[:, 0] for value in values], dim=1)
 
 
 class Outcome(NamedTuple):

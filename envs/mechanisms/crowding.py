@@ -17,7 +17,6 @@ from interplay.envs.checking import NotNegative
 from interplay.envs.indexing import one_hot
 from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
 from interplay.envs.sizes import MarketSizes
-from interplay.envs.types import InterplayError
 from interplay.envs.world import State
 
 
@@ -59,7 +58,8 @@ class Crowding(Mechanism):
     def item_tables(self, start: Start) -> Mapping[str, Tensor]:
         """Returns of each fund, the fee of the next step, and the share and the net return of the last step."""
         none = start.full_items(0.0)
-        return {"gross": _by_fund(start, "gross", self.gross), "crowding": _by_fund(start, "crowding", self.crowding),
+        return {"gross": start.of_items("crowding.gross", self.gross),
+                "crowding": start.of_items("crowding.crowding", self.crowding),
                 "fee_level": none, "fee": start.full_items(self.fees[0]), "invested": none, "net_return": none}
 
     def update(self, state: State, outcome: Outcome) -> Mapping[str, Tensor]:
@@ -104,14 +104,3 @@ class Crowding(Mechanism):
         for level in reversed(state["fee_level"].long().unbind(1)):
             number = number * len(self.fees) + level
         return number.unsqueeze(1)
-
-
-def _by_fund(start: Start, name: str, values: Sequence[float]) -> Tensor:
-    """A number for each fund, float32 ``[B, I]``, made without copying from the host."""
-    num_items = start.sizes.num_items
-    if len(values) not in (1, num_items):
-        raise InterplayError(f"crowding.{name} has {len(values)} numbers, but there are {num_items} items: give one, "
-                             "or one for each")
-    if len(values) == 1:
-        return start.full_items(values[0])
-    return torch.stack([start.full_items(value)[:, 0] for value in values], dim=1)

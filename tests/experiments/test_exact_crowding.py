@@ -83,5 +83,5 @@ def test_the_contract(mechanism):
 
 
 def test_every_fund_has_its_numbers():
-    with pytest.raises(InterplayError, match=r"crowding.gross has 2 numbers, but there are 3 items"):
+    with pytest.raises(InterplayError, match=r"crowding.gross has 2 values, but there are 3 items"):
         find_preset("pigou").market(num_items=3, slate_size=3).reset([0])
