@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from interplay.envs.checking import Bounds, Fraction, NotNegative
+from interplay.envs.indexing import gather_rows
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import InterplayError
-from interplay.envs.world import State, gather_rows
+from interplay.envs.world import State
 
 
 @dataclass(frozen=True)

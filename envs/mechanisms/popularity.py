@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from interplay.envs.checking import NotNegative, Positive
+from interplay.envs.indexing import gather_rows
 from interplay.envs.mechanisms.base import Mechanism, Start
-from interplay.envs.world import State, gather_rows
+from interplay.envs.world import State
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ price is the fixed point. For n firms that act as one, B is ``exp(a_0 / mu) / n`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import exp, log
 from typing import ClassVar, Self
@@ -114,9 +114,15 @@ class PricingGame(ExactGame):
                                        + float(weight.sum() if m.shown == "all" else weight.max()))
 
     def gain(self, profit: float) -> float:
-        """Where a profit lies between that of the equilibrium, 0, and that of joint monopoly, 1."""
-        low, high = (float(self.profits(np.full(self.num_items, price))[0]) for price in (self.nash(), self.monopoly()))
+        """Where a profit lies between that of the equilibrium, 0, and that of joint monopoly, 1, with all shown."""
+        game = self.all_shown
+        low, high = (float(game.profits(np.full(self.num_items, price))[0]) for price in (game.nash(), game.monopoly()))
         return (profit - low) / (high - low)
+
+    @property
+    def all_shown(self) -> PricingGame:
+        """The same firms where consumers see all products."""
+        return replace(self, model=replace(self.model, shown="all"))
 
     def table(self) -> Array:
         """Profit of each firm at each combination of prices, ``[I, prices, ..., prices]``; a firm's own axis is its."""

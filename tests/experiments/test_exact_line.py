@@ -1,6 +1,6 @@
 """Creators on a line: equilibria in fractions, and the market against them."""
 
-from fractions import Fraction as F
+from fractions import Fraction
 
 import pytest
 import torch
@@ -36,8 +36,8 @@ def players(market, places):
 
 
 @pytest.mark.parametrize(("count", "expected"), [
-    (2, [(F(1, 2),) * 2]), (3, []), (4, [(F(1, 4), F(1, 4), F(3, 4), F(3, 4))]),
-    (5, [(F(1, 6), F(1, 6), F(1, 2), F(5, 6), F(5, 6))])])
+    (2, [(Fraction(1, 2),) * 2]), (3, []), (4, [(Fraction(1, 4), Fraction(1, 4), Fraction(3, 4), Fraction(3, 4))]),
+    (5, [(Fraction(1, 6), Fraction(1, 6), Fraction(1, 2), Fraction(5, 6), Fraction(5, 6))])])
 def test_equilibria(count, expected):
     assert LineGame(count, 13).equilibria() == expected
 
@@ -50,7 +50,7 @@ def test_three_have_no_equilibrium_on_other_grids_either():
 def test_the_market_pays_what_is_computed(preset):
     market, places = find_preset(preset).market(), PLACES[preset]
     score = evaluate(market, players(market, places), 2)
-    positions = [F(place, 12) for place in places]
+    positions = [Fraction(place, 12) for place in places]
     distance = float(distance_of_users(positions))
     assert score.user_return.mean == pytest.approx(20 * (1 - distance), rel=1e-5)
     assert score.item_return.mean == pytest.approx(20.0, rel=1e-5)

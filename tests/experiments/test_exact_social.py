@@ -100,7 +100,7 @@ def test_polarisation_is_the_variance_of_opinions():
 
 
 def test_susceptibilities_are_in_order():
-    with pytest.raises(InterplayError, match="least_susceptible=0.8 is above most_susceptible=0.2"):
+    with pytest.raises(InterplayError, match=r"least_susceptible=0.8 is above most_susceptible=0.2"):
         Opinions(least_susceptible=0.8, most_susceptible=0.2)
 
 

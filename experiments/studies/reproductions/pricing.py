@@ -79,7 +79,8 @@ def _case(name: str, settings: PricingSettings) -> dict[str, Any]:
     return {"profit gain": [game.gain(value) for value in earned], "price": prices[settled].mean((0, 2)).tolist(),
             "converged": int((sessions.converged < settings.most).sum()), "periods": sessions.converged.tolist(),
             "seconds": round(seconds, 1), "before": prices[settled[-1]].mean(0).tolist(),
-            "after": path.mean(1).tolist(), "nash": game.nash(), "monopoly": game.monopoly()}
+            "after": path.mean(1).tolist(), "nash": game.all_shown.nash(),
+            "monopoly": game.all_shown.monopoly()}
 
 
 def _profits(profit: Array, actions: Actions) -> Array:
@@ -105,9 +106,9 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
     return "\n\n".join([
         made_line(source["made"]),
         f"{data['sessions']} sessions of each market, by the protocol of Calvano et al. (AER 2020): tabular "
-        "Q-learning with a memory of one period until strategies no longer change, then without exploration. A profit gain is 0 at "
-        "the equilibrium and 1 at joint monopoly, both with all products shown. Expected: what other code found over "
-        f"200 sessions. {INTERVALS}",
+        "Q-learning with a memory of one period until strategies no longer change, then without exploration. A profit "
+        "gain is 0 at the equilibrium and 1 at joint monopoly, both with all products shown. Expected: what other code "
+        f"found over 200 sessions. {INTERVALS}",
         table(["market", "figure", "expected", "found [95 %]", "verdict"], rows),
         *(_described(name, case) for name, case in data["cases"].items()),
         "![prices around a forced deviation](prices.png)"]) + "\n"
