@@ -17,6 +17,7 @@ from interplay.envs.checking import NotNegative
 from interplay.envs.indexing import one_hot
 from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
 from interplay.envs.sizes import MarketSizes
+from interplay.envs.types import FEATURE_BOUND
 from interplay.envs.world import State
 
 
@@ -44,7 +45,7 @@ class Crowding(Mechanism):
 
     def item_columns(self, sizes: MarketSizes) -> Sequence[str]:
         """See ``Mechanism.item_columns``."""
-        return ("fee",)
+        return ("fee", "share of users in the last step", "net return in the last step")
 
     def num_user_states(self, sizes: MarketSizes) -> int:
         """All combinations of fees."""
@@ -56,11 +57,17 @@ class Crowding(Mechanism):
         return self.num_user_states(sizes)
 
     def item_tables(self, start: Start) -> Mapping[str, Tensor]:
-        """Returns of each fund, the fee of the next step, and the share and the net return of the last step."""
-        none = start.full_items(0.0)
-        return {"gross": start.of_items("crowding.gross", self.gross),
-                "crowding": start.of_items("crowding.crowding", self.crowding),
-                "fee_level": none, "fee": start.full_items(self.fees[0]), "invested": none, "net_return": none}
+        """Returns of each fund, the fee of the next step, and the share and the net return of the last step.
+
+        Before the first step users do anything: each is in any fund or in none, as likely.
+        """
+        gross = start.of_items("crowding.gross", self.gross)
+        crowding = start.of_items("crowding.crowding", self.crowding)
+        fee, count = start.full_items(self.fees[0]), start.sizes.num_items
+        choice = (self.uniform(start, start.sizes.num_users) * (count + 1)).long().clamp(max=count)
+        share = one_hot(choice, count + 1).mean(1)[:, 1:]
+        return {"gross": gross, "crowding": crowding, "fee_level": torch.zeros_like(fee), "fee": fee,
+                "invested": share, "net_return": gross - crowding * share - fee}
 
     def update(self, state: State, outcome: Outcome) -> Mapping[str, Tensor]:
         """See ``Mechanism.update``."""
@@ -82,8 +89,9 @@ class Crowding(Mechanism):
         return before["fee"] * after["invested"]
 
     def see_items(self, state: State) -> Tensor:
-        """The fee, which all investors of the next step will be charged."""
-        return state["fee"].unsqueeze(2)
+        """The fee that investors of the next step are charged, and how the fund did in the last."""
+        seen = torch.stack([state["fee"], state["invested"], state["net_return"]], dim=2)
+        return seen.clamp(-FEATURE_BOUND, FEATURE_BOUND)
 
     def user_state(self, state: State) -> Tensor:
         """The combination of fees."""

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from math import comb
+from math import comb, factorial, prod
 from typing import ClassVar, Self
 
 import numpy as np
+import torch
 
 from interplay.envs.market import Market
 from interplay.envs.mechanisms.crowding import Crowding
-from interplay.experiments.exact.base import Array, ExactGame, Oracle, Tabulate
+from interplay.experiments.exact.base import Actions, Array, ExactGame, Oracle, Tabulate, gains
 
 _MOST_PROFILES = 100_000
 _ROUNDING = 1e-9
@@ -84,7 +85,7 @@ class CrowdingGame(ExactGame):
         beside = (1.0 + chance * (self.num_users - 1)) / self.num_users  # the share that an investor of a fund expects
         return float(self.num_users * chance * (self.gross - self.crowding * beside).sum())
 
-    def gains(self, n: Profile) -> Array:
+    def moves(self, n: Profile) -> Array:
         """What an investor gains by its best move, ``[I + 1]`` by where it is; -inf where there is none."""
         joined = np.append(self.gross - self.crowding * (np.array(n) + 1) / self.num_users, 0.0)
         best = np.array([max(np.delete(joined, place), default=-np.inf) for place in range(len(joined))])
@@ -93,13 +94,36 @@ class CrowdingGame(ExactGame):
 
     def is_equilibrium(self, n: Profile) -> bool:
         """Whether no investor gains by a move of its own."""
-        return bool(self.gains(n).max() <= _ROUNDING)
+        return bool(self.moves(n).max() <= _ROUNDING)
 
     def gap(self, market: Market, actions: Tabulate) -> float | None:
-        """See ``ExactGame.gap``; known for investors that do the same in each step."""
-        action = actions(market.reset([0]), "users")[0]
-        n = tuple(int((action == 1 + item).sum()) for item in range(len(self.gross)))
-        return max(0.0, float(self.gains(n).max())) * self.horizon
+        """See ``ExactGame.gap``; a mean over first profiles. Policies are those that act on the last profile."""
+        profiles = np.array(list(self.profiles()))
+        share = torch.tensor(profiles / self.num_users, dtype=torch.float32, device=market.device)
+        state = market.reset(range(len(profiles)))
+        tables = {"invested": share, "net_return": state["gross"] - state["crowding"] * share}
+        action = actions(state.with_tables(tables), "users")
+        return max(self._gap(profiles, action, user) for user in range(self.num_users))
+
+    def _gap(self, profiles: Actions, action: Actions, user: int) -> float:
+        """The gain of one investor, of any last profile."""
+        number = {tuple(n): place for place, n in enumerate(profiles.tolist())}
+        items, reward, following = range(len(self.gross)), [], []
+        for own in range(1 + len(items)):
+            joint = action.copy()
+            joint[:, user] = own
+            after = np.stack([(joint == 1 + item).sum(1) for item in items], axis=1)
+            paid = self.gross - self.crowding * after / self.num_users
+            reward.append(paid[:, own - 1] if own else np.zeros(len(profiles)))
+            following.append([number[tuple(n)] for n in after.tolist()])
+        more = gains(np.stack(reward), np.array(following), action[:, user], self.horizon)
+        return float(self.chances(profiles) @ more)
+
+    def chances(self, profiles: Actions) -> Array:
+        """How likely each profile is where investors do anything."""
+        ways = [factorial(self.num_users) / prod(factorial(k) for k in (*n, self.num_users - sum(n)))
+                for n in profiles.tolist()]
+        return np.array(ways) / (len(self.gross) + 1.0) ** self.num_users
 
 
 def plain(market: Market) -> bool:

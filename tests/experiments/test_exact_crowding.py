@@ -1,5 +1,6 @@
 """Funds that pay less the more they hold: exact values to the digits, and the market against them."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -62,6 +63,34 @@ def test_gaps(number, gain):
     """With 3 in B, one more gets 1/2 there instead of 1/4; with none, 7/8; with all, one gets 1/4 instead of 0."""
     market = find_preset("pigou").market()
     assert best_response_gap(market, players(market, number)) == pytest.approx(20 * gain, abs=1e-6)
+
+
+def test_first_profiles_are_of_users_who_do_anything():
+    market = find_preset("pigou").market()
+    game = game_of_mechanisms(market)
+    profiles = np.array(list(game.profiles()))
+    assert game.chances(profiles).sum() == pytest.approx(1.0)
+    assert game.chances(profiles) @ profiles == pytest.approx([8 / 3, 8 / 3])
+    seen = market.reset(range(2_000))["invested"]
+    assert seen.mean(0) == pytest.approx([1 / 3, 1 / 3], abs=0.02)
+
+
+class Follows(Agent):
+    """All take fund A after a step in which B paid less than 1/4, and fund B otherwise."""
+
+    name = "follows"
+
+    def act(self, observation, explore):
+        paid = observation.options[..., self.spec.option_features.index("net return in the last step")]
+        return torch.where(paid[..., 1] < 0.25, 1, 2)
+
+
+def test_an_investor_gains_against_those_who_follow_the_last_return():
+    """The others are in B, then in A, and so on: it is worth being where they are not."""
+    market = find_preset("pigou").market()
+    crowd, alone = 0.25, 1.0 - 1 / 8
+    gap = best_response_gap(market, players(market, 0, Follows))
+    assert gap == pytest.approx(10 * (alone - crowd) + 10 * (0.25 - 0.0), abs=0.02)
 
 
 def test_scores_count_from_random_to_the_optimum():
