@@ -114,3 +114,51 @@ def test_the_contract(mechanism):
 def test_every_fund_has_its_numbers():
     with pytest.raises(InterplayError, match=r"crowding.gross has 2 values, but there are 3 items"):
         find_preset("pigou").market(num_items=3, slate_size=3).reset([0])
+
+
+class Charges(Agent):
+    """The fund always sets the fee of this number; investors with numbers below it invest."""
+
+    name = "charges"
+
+    def act(self, observation, explore):
+        first = torch.arange(self.num_agents) < self.setting.seed
+        chosen = first.long() if self.spec.side == "users" else torch.full((self.num_agents,), self.setting.seed)
+        return chosen.expand(observation.mask.shape[:2])
+
+
+def test_a_fund_earns_most_at_half_of_what_it_returns():
+    game = game_of_mechanisms(find_preset("funds").market())
+    assert (game.best_fee, game.best_revenue, game.flow(0.5)) == (0.5, 0.25, 0.5)
+    assert max(game.fees, key=game.revenue) == 0.5
+    assert [game.invested(fee) for fee in game.fees] == [18, 16, 14, 12, 10, 8, 6, 4, 2]
+    assert [game.kept(fee) for fee in game.fees] == pytest.approx([0.0] * 9, abs=1e-9)
+    oracle = solve(find_preset("funds").market())
+    assert (oracle.item_return, oracle.user_return) == (pytest.approx(0.09 + 49 * 0.25), pytest.approx(0.0, abs=1e-9))
+
+
+def test_other_funds_have_other_best_fees():
+    market = find_preset("funds").market(**{"crowding.gross": (0.8,), "crowding.crowding": (2.0,)})
+    game = game_of_mechanisms(market)
+    assert (game.best_fee, game.best_revenue) == (0.4, pytest.approx(0.08))
+    assert solve(market).measures["mean fee"] == 0.4
+
+
+def test_the_market_of_a_fund_pays_what_is_computed():
+    """Ten of twenty invest: 1/2 before fees, of which 0.1 is charged in the first step, and 0.5 after it."""
+    market = find_preset("funds").market()
+    setting = {"users": 10, "items": 5}
+    score = evaluate(market, Players({side: Charges(market.specs[side], Setting(seed=seed))
+                                      for side, seed in setting.items()}), 2)
+    assert score.item_return.mean == pytest.approx(0.05 + 49 * 0.25, rel=1e-5)
+    assert score.user_return.mean == pytest.approx(10 * 0.4, rel=1e-5)
+    assert score.measures["mean fee at the end"].mean == pytest.approx(0.5)
+
+
+def test_tabular_agents_see_the_fee():
+    market = find_preset("funds").market()
+    state = market.reset([0])
+    state, _ = market.step(state, torch.zeros(1, 20, dtype=torch.int64), torch.tensor([[7]]))
+    assert market.specs["users"].num_states == market.specs["items"].num_states == 9
+    assert (market.observe(state, "users").state == 6).all()
+    assert market.observe(state, "items").state.item() == 6
