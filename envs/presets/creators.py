@@ -13,21 +13,12 @@ differentiation reconsidered", Review of Economic Studies 1975. `creators` has t
   have none.
 """
 
-from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
+from functools import partial
+
+from interplay.envs.behaviour.synthetic import CERTAIN, all_alike
 from interplay.envs.config import MarketConfig
 from interplay.envs.mechanisms.line import Line
 from interplay.envs.presets.base import Preset, Training
-
-_NO_RESPONSE = -40.0
-"""An appeal whose sigmoid is 0 but for 4e-18: all that anyone earns is by positions."""
-
-
-def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
-    """Creators that differ in nothing."""
-    items = config.num_items
-    return SyntheticBehaviour(GivenPopulation(
-        user_vector=[[1.0]] * config.num_users, segment=[0] * config.num_users, item_vector=[[0.0]] * items,
-        preference_weight=[0.0], appeal=[_NO_RESPONSE] * items, topics=[[1.0]] * items, mood_effect=[0.0] * items))
 
 
 def _preset(name: str, num_items: int, summary: str) -> Preset:
@@ -37,7 +28,8 @@ def _preset(name: str, num_items: int, summary: str) -> Preset:
         item_state="single", mechanisms=(Line(),))
     training = Training(num_worlds=16, episodes=100, eval_worlds=16, discount=0.0, side="items", others="rest",
                         measure="item_return").sized_for_gpu(256)
-    return Preset(name, config, _behaviour, training, summary, ("q-learning", "dqn,sharing=independent"))
+    return Preset(name, config, partial(all_alike, appeal=-CERTAIN), training, summary,
+                  ("q-learning", "dqn,sharing=independent"))
 
 
 CREATORS = _preset("creators", 2, "two creators seek the middle of users who take the nearest")

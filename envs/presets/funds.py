@@ -12,23 +12,12 @@ rent of the fund, and not of its investors.
 - Known: at a fee f the fund's share is 1 - f, which leaves investors nothing. The best fee is 1/2, which earns 1/4.
 """
 
-from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
+from functools import partial
+
+from interplay.envs.behaviour.synthetic import CERTAIN, all_alike
 from interplay.envs.config import MarketConfig
 from interplay.envs.mechanisms.crowding import Crowding
 from interplay.envs.presets.base import Preset, Training
-
-_NO_RESPONSE = -40.0
-"""An appeal whose sigmoid is 0 but for 4e-18: all that users earn is what the fund returns."""
-
-
-def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
-    """Investors who differ in nothing but their number."""
-    users, items = range(config.num_users), config.num_items
-    return SyntheticBehaviour(GivenPopulation(
-        user_vector=[[float(u == d) for d in users] for u in users], segment=[0] * config.num_users,
-        item_vector=[[0.0] * config.num_users] * items, preference_weight=[0.0] * config.num_users,
-        appeal=[_NO_RESPONSE] * items, topics=[[1.0]] * items, mood_effect=[0.0] * items))
-
 
 FUNDS = Preset(
     "funds",
@@ -36,7 +25,7 @@ FUNDS = Preset(
         num_users=20, num_items=1, slate_size=1, embedding_size=20, num_topics=1, num_segments=1, horizon=50,
         boost_levels=(), slate_order="fixed", response_mode="mean", user_state="mechanism", item_state="mechanism",
         mechanisms=(Crowding(fees=tuple(fee / 10 for fee in range(1, 10))),)),
-    _behaviour,
+    partial(all_alike, appeal=-CERTAIN),
     Training(num_worlds=16, episodes=100, eval_worlds=16, discount=0.9, side="items", others="q-learning",
              measure="item_return").sized_for_gpu(256),
     "a fund and twenty investors: they crowd it until its fee leaves them nothing",

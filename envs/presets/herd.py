@@ -10,29 +10,19 @@ Eggenberger and Polya (1923) as a market; Salganik, Dodds and Watts (Science 200
 - Known: the share of item 0 tends to another limit in each world, which is distributed as Beta(1, 2).
 """
 
-from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
+from functools import partial
+
+from interplay.envs.behaviour.synthetic import CERTAIN, all_alike
 from interplay.envs.config import MarketConfig
 from interplay.envs.mechanisms.popularity import Popularity
 from interplay.envs.presets.base import Preset, Training
-
-_SURE = 40.0
-"""An appeal whose sigmoid is 1 in float32."""
-
-
-def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
-    """All items are liked, and as much."""
-    users, items = config.num_users, config.num_items
-    return SyntheticBehaviour(GivenPopulation(
-        user_vector=[[1.0]] * users, segment=[0] * users, item_vector=[[0.0]] * items, preference_weight=[0.0],
-        appeal=[_SURE] * items, topics=[[1.0]] * items, mood_effect=[0.0] * items))
-
 
 HERD = Preset(
     "herd",
     MarketConfig(
         num_users=1, num_items=2, slate_size=1, embedding_size=1, num_topics=1, num_segments=1, horizon=300,
         boost_levels=(), user_state="single", item_state="single", mechanisms=(Popularity(prior=(1.0, 2.0)),)),
-    _behaviour,
+    partial(all_alike, appeal=CERTAIN),
     Training(num_worlds=16, episodes=10, eval_worlds=1_000, discount=0.0).sized_for_gpu(256),
     "a user who is shown what was popular before: each world makes another item popular, by luck",
     ("q-learning",))

@@ -15,7 +15,9 @@ Network Systems 2022.
 - Known: where nothing is taken, opinions come to rest at ``(I - A W)^-1 (I - A) x0``.
 """
 
-from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
+from functools import partial
+
+from interplay.envs.behaviour.synthetic import all_alike
 from interplay.envs.config import MarketConfig
 from interplay.envs.mechanisms.opinions import Opinions
 from interplay.envs.presets.base import Preset, Training
@@ -23,20 +25,12 @@ from interplay.envs.presets.base import Preset, Training
 _APPEAL = 1.0
 
 
-def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
-    """Users and items that differ in opinions and stances alone."""
-    users, items = config.num_users, config.num_items
-    return SyntheticBehaviour(GivenPopulation(
-        user_vector=[[1.0]] * users, segment=[0] * users, item_vector=[[0.0]] * items, preference_weight=[0.0],
-        appeal=[_APPEAL] * items, topics=[[1.0]] * items, mood_effect=[0.0] * items))
-
-
 OPINIONS = Preset(
     "opinions",
     MarketConfig(
         num_users=32, num_items=9, slate_size=4, embedding_size=1, num_topics=1, num_segments=1, horizon=50,
         boost_levels=(), mechanisms=(Opinions(),)),
-    _behaviour,
+    partial(all_alike, appeal=_APPEAL),
     Training(num_worlds=4, episodes=20, eval_worlds=32, discount=0.97).sized_for_gpu(64),
     "32 users whose opinions friends and content move, and who like what they agree with",
     ("q-learning", "dqn", "pqn"))

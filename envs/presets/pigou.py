@@ -10,23 +10,12 @@ Pigou's example (1920; Roughgarden and Tardos, "How bad is selfish routing?", Jo
 - Known: in equilibrium 5 or 6 are in B (mean return 0.328125 or 0.25); best for all is 3 (0.390625).
 """
 
-from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
+from functools import partial
+
+from interplay.envs.behaviour.synthetic import CERTAIN, all_alike
 from interplay.envs.config import MarketConfig
 from interplay.envs.mechanisms.crowding import Crowding
 from interplay.envs.presets.base import Preset, Training
-
-_NO_RESPONSE = -40.0
-"""An appeal whose sigmoid is 0 but for 4e-18: all that users earn is what funds return."""
-
-
-def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
-    """Investors who differ in nothing but their number."""
-    users, items = range(config.num_users), config.num_items
-    return SyntheticBehaviour(GivenPopulation(
-        user_vector=[[float(u == d) for d in users] for u in users], segment=[0] * config.num_users,
-        item_vector=[[0.0] * config.num_users] * items, preference_weight=[0.0] * config.num_users,
-        appeal=[_NO_RESPONSE] * items, topics=[[1.0]] * items, mood_effect=[0.0] * items))
-
 
 PIGOU = Preset(
     "pigou",
@@ -34,7 +23,7 @@ PIGOU = Preset(
         num_users=8, num_items=2, slate_size=2, embedding_size=8, num_topics=1, num_segments=1, horizon=20,
         boost_levels=(), slate_order="fixed", response_mode="mean", user_state="single", item_state="single",
         mechanisms=(Crowding(gross=(0.25, 1.0), crowding=(0.0, 1.0)),)),
-    _behaviour,
+    partial(all_alike, appeal=-CERTAIN),
     Training(num_worlds=16, episodes=100, eval_worlds=16, discount=0.0).sized_for_gpu(256),
     "eight investors crowd a fund that pays less the more it holds: selfish ones burn what a team would earn",
     ("q-learning", *(f"shared-critic,mixing={mixing}" for mixing in ("none", "vdn", "qmix")), "mappo"), seeds=10)

@@ -16,24 +16,16 @@ alone (Johnson, Rhodes and Wildenbeest, "Platform design when sellers use pricin
 """
 
 import math
+from functools import partial
 from typing import Any
 
-from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
+from interplay.envs.behaviour.synthetic import CERTAIN, all_alike
 from interplay.envs.config import MarketConfig
 from interplay.envs.mechanisms.logit_prices import LogitPrices
 from interplay.envs.presets.base import Preset, Training
 
 _DEMAND = LogitPrices()
-_NO_RESPONSE = -40.0
-"""An appeal whose sigmoid is 0 but for 4e-18: all that anyone earns is by prices."""
-
-
-def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
-    """Firms that differ in nothing."""
-    items = config.num_items
-    return SyntheticBehaviour(GivenPopulation(
-        user_vector=[[1.0]] * config.num_users, segment=[0] * config.num_users, item_vector=[[0.0]] * items,
-        preference_weight=[0.0], appeal=[_NO_RESPONSE] * items, topics=[[1.0]] * items, mood_effect=[0.0] * items))
+_BEHAVIOUR = partial(all_alike, appeal=-CERTAIN)
 
 
 def _price(num_items: int, together: int) -> float:
@@ -65,8 +57,8 @@ _TRAINING = Training(num_worlds=16, episodes=100, eval_worlds=64, discount=0.95,
                      measure="item_return").sized_for_gpu(256)
 _ENTRANTS = ("q-learning", "dqn,sharing=independent", "pqn,sharing=independent")
 
-PRICING = Preset("pricing", _config(2), _behaviour, _TRAINING,
+PRICING = Preset("pricing", _config(2), _BEHAVIOUR, _TRAINING,
                  "two firms set prices: each alone undercuts, learners come to keep prices up", _ENTRANTS)
-PRICING_THREE = Preset("pricing-three", _config(3), _behaviour, _TRAINING, "pricing with three firms", _ENTRANTS)
-PRICING_CHEAPEST = Preset("pricing-cheapest", _config(2, shown="cheapest"), _behaviour, _TRAINING,
+PRICING_THREE = Preset("pricing-three", _config(3), _BEHAVIOUR, _TRAINING, "pricing with three firms", _ENTRANTS)
+PRICING_CHEAPEST = Preset("pricing-cheapest", _config(2, shown="cheapest"), _BEHAVIOUR, _TRAINING,
                           "pricing on a platform that shows the cheaper product alone", _ENTRANTS)

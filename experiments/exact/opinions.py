@@ -18,5 +18,5 @@ def resting_opinions(innate: Array, susceptible: Array, friends: Actions) -> Arr
     count, size = friends.shape
     influence = np.zeros((count, count))
     np.add.at(influence, (np.arange(count)[:, None], friends), 1.0 / size)
-    resting: Array = np.linalg.solve(np.eye(count) - susceptible[:, None] * influence, (1.0 - susceptible) * innate)
-    return resting
+    resting = np.linalg.solve(np.eye(count) - susceptible[:, None] * influence, (1.0 - susceptible) * innate)
+    return np.asarray(resting, dtype=np.float64)
