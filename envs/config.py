@@ -80,14 +80,15 @@ class MarketConfig(MarketSizes):
     """H, steps that users remember: what they took and how they responded."""
     user_sees: Literal["state", "history"] = "state"
     """state = users know their own mood, satiation and taste; history = they infer it from what they remember."""
-    user_state: Literal["none", "own", "budgets", "single"] = "none"
-    """Exact state that tabular users see: own satiation and mood, or budgets in steps of 0.5, or just one."""
-    item_state: Literal["none", "boost", "budgets", "single"] = "none"
+    user_state: Literal["none", "own", "budgets", "single", "mechanism"] = "none"
+    """Exact state that tabular users see: own satiation and mood, budgets in steps of 0.5, just one, or what a
+    mechanism gives as ``user_state``."""
+    item_state: Literal["none", "boost", "budgets", "single", "mechanism"] = "none"
     """The same for items; boost = the action that is being served, which is what the item is about to pay for."""
 
     mechanisms: tuple[Mechanism, ...] = ()
     """Further mechanisms, beside those that the numbers above switch on; see ``interplay.envs.mechanisms``. Where what
-    one of them does carries over, agents see no exact state."""
+    one of them does carries over, agents see no exact state but that which a mechanism gives."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

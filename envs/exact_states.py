@@ -7,18 +7,22 @@ from torch import Tensor
 
 from interplay.envs.config import MarketConfig
 from interplay.envs.constants import BUDGET_STEP, MarketConstants
-from interplay.envs.types import InterplayError
+from interplay.envs.mechanisms.active import states_of_mechanism
+from interplay.envs.types import InterplayError, Side
 from interplay.envs.world import State
 
 
-def state_of(config: MarketConfig, kind: str) -> str:
+def state_of(config: MarketConfig, side: Side) -> str:
     """The kind of exact state that tabular agents see; one that leaves out what mechanisms carry over is not exact."""
-    return "none" if kind != "single" and any(m.carries_over for m in config.mechanisms) else kind
+    kind = config.user_state if side == "users" else config.item_state
+    leaves_out = kind not in ("single", "mechanism") and any(m.carries_over for m in config.mechanisms)
+    return "none" if leaves_out else kind
 
 
-def num_states(config: MarketConfig, kind: str) -> int | None:
+def num_states(config: MarketConfig, side: Side) -> int | None:
     """How many exact states there are; they are numbered by 64-bit integers."""
-    count = _count_states(config, kind)
+    kind = state_of(config, side)
+    count = states_of_mechanism(config, side) if kind == "mechanism" else _count_states(config, kind)
     if count is not None and count >= 1 << 63:
         raise InterplayError(f"state {kind!r} has {count:.3g} values, more than 2^63: choose 'none', or lower "
                              "num_topics, num_items or the largest satiation, mood or budget")
@@ -37,12 +41,14 @@ def _count_states(config: MarketConfig, kind: str) -> int | None:
     return 1 if kind == "single" else None
 
 
-def exact_state(constants: MarketConstants, state: State, kind: str, num_agents: int) -> Tensor | None:
-    """The number of the state that tabular agents see, int64 ``[B, num_agents]``."""
-    config = constants.config
+def exact_state(constants: MarketConstants, state: State, side: Side) -> Tensor | None:
+    """The number of the state that tabular agents of a side see, int64 ``[B, N]``."""
+    config, kind = constants.config, state_of(constants.config, side)
     if kind == "none":
         return None
-    shape = (state.key.shape[0], num_agents)
+    if kind == "mechanism":
+        return constants.mechanisms.exact_state(side, state)
+    shape = state.active.shape if side == "users" else state.alive.shape
     if kind == "single":
         return torch.zeros(shape, dtype=torch.int64, device=state.key.device)
     if kind == "boost":

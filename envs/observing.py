@@ -10,7 +10,7 @@ from torch import Tensor
 from interplay.envs import kernels
 from interplay.envs.config import MarketConfig
 from interplay.envs.constants import MarketConstants
-from interplay.envs.exact_states import exact_state, num_states, state_of
+from interplay.envs.exact_states import exact_state, num_states
 from interplay.envs.indexing import gather_rows
 from interplay.envs.kernels import dispatch
 from interplay.envs.masks import boost_mask, slot_mask
@@ -38,7 +38,7 @@ def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
         own_features=(*self_knowledge, *user_features, *(c for m in more for c in m.user_columns(config))),
         option_features=("appeal", "mood_effect", "wearout", "energy", "popularity", "examination", *topics,
                          *((f"match_{d}" for d in dims) if knows else vector), *item_features, *item_columns),
-        num_states=num_states(config, state_of(config, config.user_state)), num_ids=config.num_items,
+        num_states=num_states(config, "users"), num_ids=config.num_items,
         history_length=config.history_length,
         history_features=remembered if config.history_length > 0 else ())
     items = SideSpec(
@@ -46,7 +46,7 @@ def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
         num_levels=num_levels(config),
         own_features=("energy", "margin", "appeal", "mood_effect", *topics, *vector, *item_features, *item_columns),
         option_features=("segment_share", "affinity", "wearout", "boost", "rival_boost"),
-        num_states=num_states(config, state_of(config, config.item_state)), num_ids=config.num_segments, delayed=True)
+        num_states=num_states(config, "items"), num_ids=config.num_segments, delayed=True)
     return {"users": users, "items": items}
 
 
@@ -77,7 +77,7 @@ def observe_users(constants: MarketConstants, state: State, expected: bool, rank
 
     Unless ``ranked``, every option counts as standing in the first slot.
     """
-    config, items = constants.config, state.slate.items
+    items = state.slate.items
     slots = items.shape[2]
     rewards = None
     if expected:
@@ -85,7 +85,7 @@ def observe_users(constants: MarketConstants, state: State, expected: bool, rank
         rate = response_rate(constants, state, items, position, constants.mechanisms.shift(state, items))
         rewards = torch.cat([torch.zeros_like(rate[..., :1]), rate], dim=2)
     seen = user_view(constants, state, ranked)
-    exact = exact_state(constants, state, state_of(config, config.user_state), items.shape[1])
+    exact = exact_state(constants, state, "users")
     history_ids = None if seen.history is None else state.taken
     return Observation(seen.own, seen.options, seen.mask, items, exact, seen.history, history_ids, rewards)
 
@@ -141,7 +141,7 @@ def observe_items(constants: MarketConstants, state: State, expected: bool) -> O
     config = constants.config
     match = affinity(constants, state)
     seen = _seen_by_items(constants, state, match)
-    exact = exact_state(constants, state, state_of(config, config.item_state), config.num_items)
+    exact = exact_state(constants, state, "items")
     rewards = None
     if expected:
         rewards = constants.mechanisms.expected_profit(

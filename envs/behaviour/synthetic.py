@@ -145,3 +145,19 @@ class TownPopulation:
     def _around(self, key: Tensor, step: int, centre: Tensor) -> Tensor:
         noise = normal(key, step, Stream.POPULATION, tuple(centre.shape[1:]))
         return normalise(centre + self._spread * noise / self._config.embedding_size**0.5)
+
+
+CERTAIN = 40.0
+"""An appeal whose sigmoid is 1 in float32; that of its negative is 4e-18."""
+
+
+def all_alike(config: MarketConfig, appeal: float) -> SyntheticBehaviour:
+    """Users and items that differ in nothing; where vectors have a place for each user, users are numbered by them.
+
+    For markets in which mechanisms decide what is earned. With an appeal of ``-CERTAIN`` nobody responds.
+    """
+    users, items, size = config.num_users, config.num_items, config.embedding_size
+    return SyntheticBehaviour(GivenPopulation(
+        user_vector=[[float(d == user % size) for d in range(size)] for user in range(users)], segment=[0] * users,
+        item_vector=[[0.0] * size] * items, preference_weight=[0.0] * size, appeal=[appeal] * items,
+        topics=[[1.0]] * items, mood_effect=[0.0] * items))

@@ -12,7 +12,7 @@ from torch import Tensor
 from interplay.envs.checking import shown
 from interplay.envs.config import MarketConfig
 from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
-from interplay.envs.types import FEATURE_BOUND, InterplayError
+from interplay.envs.types import FEATURE_BOUND, InterplayError, Side
 from interplay.envs.world import State, Tables, UserOutcome
 
 _HOOKS = ("shift", "slate_score", "user_reward", "item_reward", "see_users", "see_items", "allowed_slots",
@@ -112,6 +112,19 @@ class ActiveMechanisms:
         """Their columns of items, float32 ``[B, I, F]``, within bounds."""
         return self._columns("see_items", state)
 
+    def exact_state(self, side: Side, state: State) -> Tensor:
+        """The number of the state that tabular agents of a side see, int64 ``[B, N]``."""
+        mechanism = _with_states(self._config, side)
+        users = side == "users"
+        number = mechanism.user_state(state) if users else mechanism.item_state(state)
+        return _checked(mechanism, f"state of {side}", number, (state.active if users else state.alive).shape,
+                        torch.int64)
+
+    def measures(self, state: State) -> dict[str, Tensor]:
+        """Their figures by name, float32 ``[B]``."""
+        return {name: _checked(m, f"measure {name!r}", value, state.time.shape)
+                for m in self._all for name, value in m.measures(state).items()}
+
     def user_mask(self, state: State, mask: Tensor) -> Tensor:
         """``mask`` bool ``[B, U', 1 + K]`` without slots that a mechanism forbids."""
         items = state.slate.items
@@ -198,6 +211,26 @@ def num_levels(config: MarketConfig) -> int:
     """Levels of item actions for each segment: boosts and those of mechanisms."""
     more = (m.item_actions for m in config.mechanisms)
     return len(config.boost_levels) + sum(len(levels.values) for levels in more if levels is not None)
+
+
+def states_of_mechanism(config: MarketConfig, side: Side) -> int:
+    """How many states of tabular agents of a side a mechanism has."""
+    count = _states(_with_states(config, side), config, side)
+    assert count is not None  # since it was chosen for that
+    return count
+
+
+def _states(mechanism: Mechanism, config: MarketConfig, side: Side) -> int | None:
+    return mechanism.num_user_states(config) if side == "users" else mechanism.num_item_states(config)
+
+
+def _with_states(config: MarketConfig, side: Side) -> Mechanism:
+    """The mechanism that numbers the states of tabular agents of a side."""
+    found = [m for m in config.mechanisms if _states(m, config, side) is not None]
+    if len(found) != 1:
+        raise InterplayError(f"{side[:-1]}_state='mechanism' needs one mechanism with num_{side[:-1]}_states, but "
+                             f"{[m.name for m in found]} have them: choose another state, or leave mechanisms out")
+    return found[0]
 
 
 def _overrides(mechanism: Mechanism, hook: str) -> bool:

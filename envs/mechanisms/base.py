@@ -19,6 +19,7 @@ from interplay.envs.checking import Checked
 from interplay.envs.indexing import gather_rows
 from interplay.envs.population import Population
 from interplay.envs.sizes import MarketSizes
+from interplay.envs.types import InterplayError
 from interplay.envs.world import State
 
 if TYPE_CHECKING:
@@ -66,6 +67,19 @@ class Start(NamedTuple):
         """A table of items that holds ``value``, float32 ``[B, I, *shape]``."""
         return torch.full((len(self.key), self.sizes.num_items, *shape), float(value), device=self.key.device)
 
+    def of_items(self, parameter: str, values: Sequence[float]) -> Tensor:
+        """A table of a parameter, float32 ``[B, I]``: one value for all items, or one for each.
+
+        It is made without copying from the host, so that a GPU can replay it.
+        """
+        count = self.sizes.num_items
+        if len(values) not in (1, count):
+            raise InterplayError(f"{parameter} has {len(values)} values, but there are {count} items: give one, or one "
+                                 "for each")
+        if len(values) == 1:
+            return self.full_items(values[0])
+        return torch.stack([self.full_items(value)[:, 0] for value in values], dim=1)
+
 
 class Outcome(NamedTuple):
     """What happened in a step, as mechanisms see it.
@@ -111,21 +125,19 @@ class Mechanism(Checked):
         name: what users type; by default the class's name in lower case, ``LearningCurve`` as ``learning_curve``.
         carries_over: whether what agents do now changes what they can earn later. Exact solvers ask this.
         replaces_user_reward: whether ``user_reward`` stands in place of the response; else it is added to it.
+        stream: of its noise, from a hash of the name, so that other mechanisms' draws stay as they are.
     """
 
     name: ClassVar[str] = ""
     carries_over: ClassVar[bool] = True
     replaces_user_reward: ClassVar[bool] = False
+    stream: ClassVar[int]
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "name" not in vars(cls):
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
-
-    @property
-    def stream(self) -> int:
-        """The stream of its noise, from a hash of the name, so that other mechanisms' draws stay as they are."""
-        return _FIRST_STREAM + zlib.crc32(self.name.encode()) % _FIRST_STREAM
+        cls.stream = _FIRST_STREAM + zlib.crc32(cls.name.encode()) % _FIRST_STREAM
 
     def uniform(self, at: State | Start, *shape: int, offset: int = 0) -> Tensor:
         """Draws in (0, 1) of its own, float32 ``[B, *shape]``; a second call in a step needs an ``offset``."""
@@ -143,6 +155,14 @@ class Mechanism(Checked):
     def item_columns(self, sizes: MarketSizes) -> Sequence[str]:
         """Names of the columns of ``see_items``."""
         return ()
+
+    def num_user_states(self, sizes: MarketSizes) -> int | None:
+        """How many values ``user_state`` has, where a market has ``user_state="mechanism"``; None = it has none."""
+        return None
+
+    def num_item_states(self, sizes: MarketSizes) -> int | None:
+        """The same of ``item_state``."""
+        return None
 
     def user_tables(self, start: Start) -> Mapping[str, Tensor]:
         """Tables with a row for each user at time 0, ``[B, U, ...]``; a hook reads one as ``state["name"]``."""
@@ -183,6 +203,18 @@ class Mechanism(Checked):
     def see_items(self, state: State) -> Tensor:
         """What items see of themselves, and users of the items in their slots, float32 ``[B, I, F]`` in [-4, 4]."""
         raise NotImplementedError
+
+    def user_state(self, state: State) -> Tensor:
+        """The number of the state that tabular users see, int64 ``[B, U]``."""
+        raise NotImplementedError
+
+    def item_state(self, state: State) -> Tensor:
+        """The number of the state that tabular items see, int64 ``[B, I]``."""
+        raise NotImplementedError
+
+    def measures(self, state: State) -> Mapping[str, Tensor]:
+        """Figures of its field by name, float32 ``[B]``, which evaluations report beside returns."""
+        return {}
 
     def allowed_slots(self, state: State, items: Tensor) -> Tensor:
         """Which of ``items`` int64 ``[B, U', K]`` users may take, bool ``[B, U', K]``; skipping is always allowed."""

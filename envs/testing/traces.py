@@ -58,6 +58,7 @@ def trace(market: Market, state: State) -> Trace:
         state, step = market.step(state, *any_actions(market, state, number))
         for record in (state, step, *(market.observe(state, side, expected=True) for side in every_side(market))):
             trace += named(record)
+        trace += list(market.constants.mechanisms.measures(state).items())
     return trace
 
 

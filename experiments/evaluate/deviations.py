@@ -8,18 +8,17 @@ is found out by changing that, and gets no figure.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from interplay.envs.market import Market
 from interplay.envs.noise import Stream, uniform
 from interplay.envs.types import Side
 from interplay.envs.world import State
+from interplay.experiments.exact.base import Actions, Array, gains
 from interplay.experiments.exact.oracles import (
     BUDGET_UNIT,
     BudgetGame,
@@ -28,13 +27,11 @@ from interplay.experiments.exact.oracles import (
     best_response,
     budget_game,
     contest_game,
+    game_of_mechanisms,
     single_user_game,
 )
 from interplay.experiments.loop.play import look
 from interplay.experiments.loop.players import Players
-
-Array = NDArray[np.float64]
-Actions = NDArray[np.int64]
 
 
 def best_response_gap(market: Market, players: Players) -> float | None:
@@ -52,7 +49,10 @@ def best_response_gap(market: Market, players: Players) -> float | None:
         return _of_user(market, players, single)
     if budgets is not None:
         return _of_users(market, players, budgets)
-    return None if contest is None else _of_items(market, players, contest)
+    if contest is not None:
+        return _of_items(market, players, contest)
+    other = game_of_mechanisms(market)
+    return None if other is None else other.gap(market, lambda state, side: _actions(market, players, state, side))
 
 
 def _of_user(market: Market, players: Players, game: SingleUserGame) -> float | None:
@@ -128,15 +128,7 @@ def _of_items(market: Market, players: Players, game: ContestGame) -> float | No
 
 def _gap(reward: Array, following: Actions, action: Actions, start: int, horizon: int) -> float:
     """What the best response earns more than ``action [states]``; ``reward`` and ``following`` are ``[A, states]``."""
-    place = np.arange(len(action))
-
-    def value(choose: Callable[[Array], Array]) -> float:
-        ahead = np.zeros(len(action))
-        for _ in range(horizon):
-            ahead = choose(reward + ahead[following])
-        return float(ahead[start])
-
-    return value(best_response) - value(lambda values: values[action, place])
+    return float(gains(reward, following, action, horizon)[start])
 
 
 @torch.no_grad()
@@ -148,8 +140,14 @@ def _tabulated(market: Market, players: Players, state: State, side: Side) -> Ac
         popularity = past * uniform(state.key, 0, Stream.ACTION, tuple(state.popularity.shape[1:]))
         wearout = past * uniform(state.key, 1, Stream.ACTION, tuple(state.wearout.shape[1:]))
         other = replace(state, popularity=state.popularity + popularity, wearout=state.wearout + wearout)
-        found.append(players.act(look(market, players, other).seen, explore=False)[side].cpu().numpy())
+        found.append(_actions(market, players, other, side))
     return found[0] if (found[0] == found[1]).all() else None
+
+
+@torch.no_grad()
+def _actions(market: Market, players: Players, state: State, side: Side) -> Actions:
+    """What agents of one side do without exploration, ``[states, N]``."""
+    return players.act(look(market, players, state).seen, explore=False)[side].cpu().numpy()
 
 
 def _column(values: Array, market: Market) -> torch.Tensor:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,9 @@ from interplay.experiments.common.progress import advance as advance_bar
 from interplay.experiments.common.progress import progress
 from interplay.experiments.common.statistics import Estimate, check_finite, gini, mean_estimate
 from interplay.experiments.evaluate.deviations import best_response_gap
-from interplay.experiments.exact.oracles import Oracle, greedy_is_optimal, solve
+from interplay.experiments.evaluate.measuring import Measures
+from interplay.experiments.exact.base import Oracle
+from interplay.experiments.exact.oracles import greedy_is_optimal, solve
 from interplay.experiments.loop.play import EpisodeStats, Played, advance, look
 from interplay.experiments.loop.players import PLACKETT_LUCE, Players
 
@@ -52,6 +54,7 @@ class Score:
         mean_boost: boost factor, mean over items and the steps in which a boost could be served.
         rent_dissipation: boost costs for each unit of items' income before costs.
         of_worlds: user return in each world, for paired comparisons.
+        measures: what mechanisms measure, by name: means over steps, and values at the end.
     """
 
     users: str
@@ -70,6 +73,7 @@ class Score:
     mean_boost: Estimate
     rent_dissipation: Estimate
     of_worlds: tuple[float, ...] = field(repr=False)
+    measures: Mapping[str, Estimate] = field(default_factory=dict)
 
     def names(self) -> dict[Side, str]:
         """Names of the agents by side."""
@@ -77,8 +81,9 @@ class Score:
 
     def as_dict(self) -> dict[str, Any]:
         """Nested, ready for JSON."""
-        return {name: value._asdict() if isinstance(value, Estimate) else value for name, value in vars(self).items()
-                if name != "of_worlds"}
+        found = {name: value._asdict() if isinstance(value, Estimate) else value for name, value in vars(self).items()
+                 if name != "of_worlds"}
+        return found | {"measures": {name: value._asdict() for name, value in self.measures.items()}}
 
     def __str__(self) -> str:
         names = ", ".join(f"{side} {name}" for side, name in self.names().items())
@@ -155,7 +160,8 @@ class Report:
     def normalised_score(self) -> float | None:
         """(R - random) / (reference - random) of user return; None where users' choices earn nothing more.
 
-        None also where a mechanism changes users' rewards, since the reference knows responses alone.
+        None also where a mechanism changes users' rewards and no optimum is known, since greedy users know responses
+        alone.
 
         Both ends are the exact values where the oracle knows them, so that luck in their worlds does not enter.
         """
@@ -165,7 +171,8 @@ class Report:
         """The same of another user return."""
         random, (_, best) = self.random, self.reference
         equilibrium = self.oracle is not None and self.oracle.name != "optimum"
-        if equilibrium or not self.greedy_knows_rewards or abs(best - random) < 1e-6:
+        knows_rewards = self.greedy_knows_rewards or self.oracle is not None
+        if equilibrium or not knows_rewards or abs(best - random) < 1e-6:
             return None
         return (user_return - random) / (best - random)
 
@@ -219,6 +226,7 @@ def evaluate(market: Market, players: Players, num_worlds: int, watch: Watch | N
     _check_population(now.state)
     check_market(market, now.state)
     stats = EpisodeStats.empty(now.state)
+    measures = Measures(market)
     for _ in range(market.config.horizon):
         after, step, action = advance(market, players, now, explore)
         stats = stats.add(market, now.state, step)
@@ -226,8 +234,9 @@ def evaluate(market: Market, players: Players, num_worlds: int, watch: Watch | N
             watch(Played(now, action, step, after, players, explore))
         now = after
         advance_bar()
+        measures.add(now.state)
     check_market(market, now.state)
-    return _score(players, stats, now.state)
+    return replace(_score(players, stats, now.state), measures=measures.estimates())
 
 
 def _check_population(state: State) -> None:
@@ -247,12 +256,13 @@ def _score(players: Players, stats: EpisodeStats, end: State) -> Score:
     users, items = (x.double().sum(1) for x in (stats.user_return, stats.item_return))
     check_finite(torch.stack([users, items]).cpu().numpy(), "returns in the held-out worlds",
                  "correct the market's numbers or behaviour")
+    names = players.names()
     left, cost = stats.left | ~end.active, stats.cost.double().sum(1)
     returned = stats.returned | (stats.left & end.active)
     leavers = left.sum(1)
     some = leavers > 0
     return Score(
-        **{str(side): name for side, name in players.names().items()},
+        users=names["users"], items=names["items"], platform=names["platform"],
         user_return=_mean(users), item_return=_mean(items), welfare=_mean(users + items),
         click_through=_mean(stats.responses / stats.taken.clamp(min=1.0)),
         session_length=_mean(stats.session.mean(1)),

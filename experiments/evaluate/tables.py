@@ -8,6 +8,8 @@ from interplay.envs.types import SIDES, Side
 from interplay.experiments.common.statistics import INTERVALS
 from interplay.experiments.common.tables import table
 from interplay.experiments.evaluate.evaluation import Report, Score
+from interplay.experiments.evaluate.measuring import AT_END
+from interplay.experiments.exact.base import Oracle
 from interplay.experiments.loop.run import Run
 
 
@@ -17,11 +19,8 @@ def report_table(run: Run, report: Report) -> str:
     sides: tuple[Side, ...] = (*SIDES, "platform") if run.players.has_platform else SIDES
     rows = [[*_row(score, sides), "" if score is report.score else str(report.score.less(score))]
             for score in (*report.baselines, report.score)]
-    oracle = report.oracle
-    if oracle is not None:
-        items = "" if oracle.item_return is None else f"{oracle.item_return:.1f}"
-        boost = "" if oracle.mean_boost is None else f"{oracle.mean_boost:.2f}"
-        rows.append([oracle.name, "", f"{oracle.user_return:.3f}", items, "", "", "", boost, ""])
+    known = () if report.oracle is None else (report.oracle, *report.oracle.others)
+    rows += [_exact_row(oracle) for oracle in known]
     header = [*sides, "user return [95 %]", "item return [95 %]", "clicks", "stay", "alive", "boost",
               "run less it [95 %]"]
     score = report.normalised_score
@@ -30,11 +29,28 @@ def report_table(run: Run, report: Report) -> str:
             f"{score:.3f}")
     if report.best_response_gap is not None:
         last += f"\nbest-response gap (what one agent could gain by deviating): {report.best_response_gap:.3f}"
+    if report.score.measures:
+        last += f"\n{_measures(report.score, known)}"
     worlds = (f"{run.task.training.eval_worlds} held-out worlds, exploration off; the last agents are the run's; "
               "clicks = responses for each item taken, stay = users who never left, alive = items at the end; "
               "run less it = user return of the run less that of the row, paired by world")
     notes = [worlds, INTERVALS, *([run.task.rewards] if run.task.rewards else [])]
     return "\n".join([*notes, table(header, rows)]) + last
+
+
+def _exact_row(oracle: Oracle) -> list[str]:
+    items = "" if oracle.item_return is None else f"{oracle.item_return:.1f}"
+    boost = "" if oracle.mean_boost is None else f"{oracle.mean_boost:.2f}"
+    return [oracle.name, "", f"{oracle.user_return:.3f}", items, "", "", "", boost, ""]
+
+
+def _measures(score: Score, known: Sequence[Oracle]) -> str:
+    """What mechanisms measure, as a mean over steps and at the end, beside what is known exactly."""
+    names = [name for name in score.measures if not name.endswith(AT_END)]
+    rows = [[name, str(score.measures[name]), str(score.measures[name + AT_END]),
+             *(f"{oracle.measures[name]:.4f}" if name in oracle.measures else "" for oracle in known)]
+            for name in names]
+    return table(["measure", "mean over steps [95 %]", "at the end [95 %]", *(oracle.name for oracle in known)], rows)
 
 
 def _row(score: Score, sides: Sequence[Side]) -> list[str]:

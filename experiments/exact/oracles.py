@@ -7,6 +7,7 @@ structure has its optimum at once. A behaviour with a response or with people of
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
@@ -16,40 +17,29 @@ import torch
 from numpy.typing import NDArray
 
 from interplay.envs.behaviour.synthetic import SyntheticBehaviour
+from interplay.envs.discovery import discover
 from interplay.envs.market import Market
 from interplay.envs.population import Population
+from interplay.experiments.exact.base import Array, ExactGame, Oracle
 
-Array = NDArray[np.float64]
 BUDGET_UNIT = 0.05  # of which all budgets in `viability` are multiples
 _LARGEST_BUDGET = 20.0  # larger ones would take minutes
 _MOST_CELLS = 1_000_000  # states times actions, for the same reason
 
 
-@dataclass(frozen=True)
-class Oracle:
-    """What is known exactly about a game.
-
-    Attributes:
-        name: ``optimum`` or ``equilibrium``.
-        user_return: total return of a world's users, per episode.
-        greedy: the same of users who take the best response now.
-        random: the same of users who take any allowed action; None where it was not computed.
-        item_return: total return of a world's items, per episode; None where no agent plays them.
-        mean_boost: mean boost factor of the equilibrium; None but in a contest.
-    """
-
-    name: str
-    user_return: float
-    greedy: float | None = None
-    random: float | None = None
-    item_return: float | None = None
-    mean_boost: float | None = None
-
-
 def solve(market: Market) -> Oracle | None:
     """The exact answer for ``market``, or None where no method here knows one."""
-    game = single_user_game(market) or budget_game(market) or contest_game(market)
+    game = single_user_game(market) or budget_game(market) or contest_game(market) or game_of_mechanisms(market)
     return None if game is None else game.oracle()
+
+
+def game_of_mechanisms(market: Market) -> ExactGame | None:
+    """The game that the market is by its mechanisms; see ``ExactGame``."""
+    if not market.config.mechanisms:
+        return None
+    kinds: dict[str, type[ExactGame]] = discover(sys.modules[__package__], ExactGame)
+    found = (kind.of(market) for kind in kinds.values())
+    return next((game for game in found if game is not None), None)
 
 
 def greedy_is_optimal(market: Market) -> bool:

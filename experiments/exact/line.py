@@ -1,0 +1,116 @@
+"""Equilibria of creators on a line whose users take the nearest, in exact fractions.
+
+Candidates are all combinations of a grid of positions. Each is checked on the whole line, too: the best that a creator
+can get elsewhere lies at another creator, or as near beside it as it likes (Eaton and Lipsey 1975).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import combinations_with_replacement, pairwise
+from math import comb
+from typing import ClassVar, Self
+
+import numpy as np
+
+from interplay.envs.market import Market
+from interplay.envs.mechanisms.line import Line
+from interplay.experiments.exact.base import ExactGame, Oracle, Tabulate
+
+_MOST_PROFILES = 20_000
+
+Profile = tuple[Fraction, ...]
+"""Positions in rising order."""
+
+
+@dataclass(frozen=True)
+class LineGame(ExactGame):
+    """Creators who all choose at once.
+
+    Attributes:
+        num_items: creators.
+        num_positions: of the grid.
+        num_users, horizon: of the market.
+    """
+
+    name: ClassVar[str] = "line"
+    num_items: int
+    num_positions: int
+    num_users: int = 1
+    horizon: int = 1
+
+    @classmethod
+    def of(cls, market: Market) -> Self | None:
+        """See ``ExactGame.of``."""
+        c = market.config
+        own = [m for m in c.mechanisms if type(m) is Line]
+        if len(c.mechanisms) != 1 or not own or c.leaving or c.budgets or c.boost_levels:
+            return None
+        if comb(own[0].num_positions + c.num_items - 1, c.num_items) > _MOST_PROFILES:
+            return None
+        return cls(c.num_items, own[0].num_positions, c.num_users, c.horizon)
+
+    def oracle(self) -> Oracle | None:
+        """The first equilibrium, and the others; None where there is none."""
+        found = [self._known(profile) for profile in self.equilibria()]
+        if not found:
+            return None
+        first, *others = found
+        return Oracle(first.name, first.user_return, item_return=first.item_return, measures=first.measures,
+                      others=tuple(others))
+
+    def _known(self, profile: Profile) -> Oracle:
+        distance = float(distance_of_users(profile))
+        return Oracle(f"equilibrium {' '.join(map(str, profile))}", (1.0 - distance) * self.num_users * self.horizon,
+                      item_return=float(self.horizon), measures={"distance of users": distance})
+
+    @property
+    def positions(self) -> list[Fraction]:
+        """The grid."""
+        return [Fraction(place, self.num_positions - 1) for place in range(self.num_positions)]
+
+    def equilibria(self) -> list[Profile]:
+        """Those of the line whose positions are on the grid."""
+        return [profile for profile in combinations_with_replacement(self.positions, self.num_items)
+                if is_equilibrium(profile)]
+
+    def gap(self, market: Market, actions: Tabulate) -> float | None:
+        """See ``ExactGame.gap``; known for creators that do the same from all of some first positions."""
+        action = actions(market.reset(range(16)), "items")
+        if (action != action[0]).any() or (action == 0).any():
+            return None
+        place = [self.positions[a - 1] for a in action[0]]
+        gains = [max(share((*others, p), -1) for p in self.positions) - share(place, item)
+                 for item in range(len(place)) for others in [np.delete(np.array(place, dtype=object), item).tolist()]]
+        return float(max(gains)) * self.horizon
+
+
+def share(positions: Sequence[Fraction], item: int) -> Fraction:
+    """Share of users that a creator has."""
+    own = positions[item]
+    low = max((p for p in positions if p < own), default=-own)
+    high = min((p for p in positions if p > own), default=2 - own)
+    return (high - low) / 2 / sum(p == own for p in positions)
+
+
+def distance_of_users(positions: Sequence[Fraction]) -> Fraction:
+    """Mean distance of users to the nearest creator."""
+    first, last = min(positions), max(positions)
+    between = sum(((b - a) ** 2 / 4 for a, b in pairwise(sorted(positions))), Fraction(0))
+    return first**2 / 2 + (1 - last) ** 2 / 2 + between
+
+
+def is_equilibrium(positions: Profile) -> bool:
+    """Whether no creator gains by any move on the line."""
+    return all(share(positions, item) >= best_elsewhere(positions[:item] + positions[item + 1:])
+               for item in range(len(positions)))
+
+
+def best_elsewhere(others: Profile) -> Fraction:
+    """The most that a creator can get, or come as near to as it likes, where these are the others."""
+    ends = [min(others), 1 - max(others)] if others else [Fraction(1)]
+    beside = [(b - a) / 2 for a, b in pairwise(sorted(others))]
+    at = [share((*others, p), -1) for p in set(others)]
+    return max(ends + beside + at)

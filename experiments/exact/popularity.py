@@ -1,0 +1,55 @@
+"""The urn of Polya: how the share of an item is distributed after any number of draws, and in the limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from scipy import stats
+
+from interplay.envs.market import Market
+from interplay.envs.mechanisms.popularity import Popularity
+from interplay.experiments.exact.base import ExactGame, Oracle
+
+
+@dataclass(frozen=True)
+class PolyaUrn(ExactGame):
+    """One user who takes what it is shown, one slot, and responses that are certain.
+
+    Attributes:
+        prior: weight of each item before the first draw.
+        horizon: draws.
+    """
+
+    name: ClassVar[str] = "polya-urn"
+    prior: tuple[float, ...]
+    horizon: int
+
+    @classmethod
+    def of(cls, market: Market) -> Self | None:
+        """See ``ExactGame.of``."""
+        c = market.config
+        own = [m for m in c.mechanisms if type(m) is Popularity]
+        still = c.satiation_weight == c.mood_weight == c.wearout_weight == c.drift_rate == c.drift_noise == 0.0
+        if len(c.mechanisms) != 1 or not own or own[0].strength != 1.0 or not still:
+            return None
+        if not (c.num_users == c.slate_size == 1 < c.num_items and c.slate_order == "ranked" and not c.boost_levels
+                and c.num_candidates in (0, c.num_items) and not (c.leaving or c.budgets)):
+            return None
+        people = market.reset([0]).population
+        certain = bool((people.appeal > 17.0).all()) and not people.item_vector.any() and not people.popularity.any()
+        prior = own[0].prior * (c.num_items if len(own[0].prior) == 1 else 1)
+        return cls(prior, c.horizon) if certain else None
+
+    def oracle(self) -> Oracle:
+        """All responses are certain; the share of item 0 is a martingale."""
+        return Oracle("optimum", float(self.horizon), greedy=float(self.horizon), random=self.horizon / 2.0,
+                      measures={"share of item 0": self.prior[0] / sum(self.prior)})
+
+    def limit(self, item: int = 0) -> stats.rv_continuous:
+        """The distribution of an item's share in the limit: a Beta distribution."""
+        return stats.beta(self.prior[item], sum(self.prior) - self.prior[item])
+
+    def taken(self, item: int = 0) -> stats.rv_discrete:
+        """The distribution of how often an item is taken by the horizon."""
+        return stats.betabinom(self.horizon, self.prior[item], sum(self.prior) - self.prior[item])

@@ -1,0 +1,1 @@
+"""Published results on markets of this package: one script each, with what was published and what is found."""

@@ -1,0 +1,152 @@
+"""Firms that learn prices (Calvano, Calzolari, Denicolo and Pastorello, AER 2020); a platform that shows one product.
+
+Run as ``python -m interplay.experiments.studies.reproductions.pricing --out experiments/results/pricing``. Firms learn
+by the published protocol until they converge, on the prices and profits of the presets ``pricing`` and
+``pricing-cheapest``. Then they are followed without exploration; in a second play one firm is forced for one period to
+the best reply to its rival's price.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from interplay.envs.presets import find_preset
+from interplay.experiments.cli.main import main
+from interplay.experiments.common.pictures import Picture
+from interplay.experiments.common.reports import made_by, made_line, publish
+from interplay.experiments.common.statistics import INTERVALS, mean_estimate
+from interplay.experiments.common.tables import table
+from interplay.experiments.exact.base import Actions, Array
+from interplay.experiments.exact.pricing import PricingGame
+from interplay.experiments.studies.command_lines import typed
+from interplay.experiments.studies.reproductions.price_sessions import Protocol, Sessions, followed
+
+CASES = ("pricing", "pricing-cheapest")
+TARGETS = {("pricing", "profit gain"): (0.861, 0.03), ("pricing", "price"): (1.80, 0.02),
+           ("pricing-cheapest", "price"): (1.55, 0.03)}
+"""What other code found by this protocol over 200 sessions, and how far from it still counts as the same."""
+_SETTLE, _CYCLE, _AFTER = 500, 2_520, 25  # periods; 2,520 is a multiple of all cycles of up to 10
+
+
+@dataclass(frozen=True)
+class PricingSettings:
+    """Let firms learn prices, and compare where they end with what was published."""
+
+    out: Path | None = None
+    """Folder of the report and the picture."""
+    sessions: int = 64
+    """Sessions of each market."""
+    seed: int = 0
+    """Of all chance."""
+    decay: float = Protocol.decay
+    """Of exploration; the published protocol has the default."""
+    patience: int = Protocol.patience
+    """Periods without a change of strategy after which a session has converged."""
+    most: int = Protocol.most
+    """Periods after which a session ends all the same."""
+
+
+def study(settings: PricingSettings) -> str:
+    """Learn, and write ``report.md``, ``report.json`` and ``prices.png``; gives the report's text."""
+    cases = {name: _case(name, settings) for name in CASES}
+    report = publish(settings.out, text, made_by(typed(__name__)), {"sessions": settings.sessions, "cases": cases})
+    if settings.out is not None:
+        draw(cases, settings.out / "prices.png")
+    print(report)
+    return report
+
+
+def _case(name: str, settings: PricingSettings) -> dict[str, Any]:
+    """What sessions on one market come to."""
+    game = PricingGame.of(find_preset(name).market())
+    assert game is not None  # the preset is made for it
+    protocol = Protocol(decay=settings.decay, patience=settings.patience, most=settings.most)
+    started, profit = time.perf_counter(), game.table()
+    sessions = Sessions(profit, protocol, settings.sessions, settings.seed)
+    sessions.run()
+    seconds, prices = time.perf_counter() - started, np.array(game.model.prices)
+    settled = followed(sessions.strategy, sessions.place, _SETTLE + _CYCLE)[_SETTLE:]
+    earned = _profits(profit, settled).mean((0, 2))
+    last = np.ravel_multi_index(tuple(settled[-1].T), profit.shape[1:])
+    path = prices[_after_deviation(profit, sessions.strategy, last)]
+    return {"profit gain": [game.gain(value) for value in earned], "price": prices[settled].mean((0, 2)).tolist(),
+            "converged": int((sessions.converged < settings.most).sum()), "periods": sessions.converged.tolist(),
+            "seconds": round(seconds, 1), "before": prices[settled[-1]].mean(0).tolist(),
+            "after": path.mean(1).tolist(), "nash": game.all_shown.nash(),
+            "monopoly": game.all_shown.monopoly()}
+
+
+def _profits(profit: Array, actions: Actions) -> Array:
+    """Profits of all firms, ``[..., n]``, at prices ``[..., n]``."""
+    place = tuple(np.moveaxis(actions, -1, 0))
+    return np.stack([own[place] for own in profit], axis=-1)
+
+
+def _after_deviation(profit: Array, strategy: Actions, state: Actions) -> Actions:
+    """Prices from the period on in which firm 0 gives the best reply to what the others are about to set."""
+    planned = strategy[np.arange(len(state)), :, state]
+    others = tuple(planned[:, 1:].T)
+    reply = profit[0][(slice(None), *others)].argmax(0)
+    forced = np.full_like(planned, -1)
+    forced[:, 0] = reply
+    return followed(strategy, state, _AFTER, forced)
+
+
+def text(folder: Path, source: Mapping[str, Any]) -> str:
+    """The report, from its rows."""
+    data = source["data"]
+    rows = [_line(name, figure, case) for name, case in data["cases"].items() for figure in ("profit gain", "price")]
+    return "\n\n".join([
+        made_line(source["made"]),
+        f"{data['sessions']} sessions of each market, by the protocol of Calvano et al. (AER 2020): tabular "
+        "Q-learning with a memory of one period until strategies no longer change, then without exploration. A profit "
+        "gain is 0 at the equilibrium and 1 at joint monopoly, both with all products shown. Expected: what other code "
+        f"found over 200 sessions. {INTERVALS}",
+        table(["market", "figure", "expected", "found [95 %]", "verdict"], rows),
+        *(_described(name, case) for name, case in data["cases"].items()),
+        "![prices around a forced deviation](prices.png)"]) + "\n"
+
+
+def _line(name: str, figure: str, case: Mapping[str, Any]) -> list[str]:
+    found, target = mean_estimate(case[figure]), TARGETS.get((name, figure))
+    if target is None:
+        return [name, figure, "", found.text(3), ""]
+    close = abs(found.mean - target[0]) <= target[1]
+    return [name, figure, f"{target[0]} +- {target[1]}", found.text(3), "reached" if close else "not reached"]
+
+
+def _described(name: str, case: Mapping[str, Any]) -> str:
+    before, after = case["before"], case["after"]
+    return (f"`{name}`: {case['converged']} of {len(case['periods'])} sessions converged, after "
+            f"{np.mean(case['periods']):,.0f} periods on average, in {case['seconds']} s. Mean prices are "
+            f"{before[0]:.3f} and {before[1]:.3f}. Firm 0 is forced to {after[0][0]:.3f}; its rival then sets "
+            f"{after[1][1]:.3f}, and after {len(after) - 1} periods prices are {after[-1][0]:.3f} and "
+            f"{after[-1][1]:.3f}.")
+
+
+def draw(cases: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Mean prices of both firms around the deviation, market by market."""
+    figure = Picture(figsize=(4.2 * len(cases), 3.4), layout="constrained")
+    for axis, (name, case) in zip(np.ravel(figure.subplots(1, len(cases))), cases.items(), strict=True):
+        prices: Sequence[Sequence[float]] = [case["before"], *case["after"]]
+        for firm, colour in enumerate(("#0072b2", "#d55e00")):
+            axis.plot(range(len(prices)), [row[firm] for row in prices], color=colour, marker=".",
+                      label="deviates" if firm == 0 else "rival")
+        for price in (case["nash"], case["monopoly"]):
+            axis.axhline(price, color="#8a8f98", linewidth=0.8, linestyle="--")
+        axis.set_title(name)
+        axis.set_xlabel("period, deviation in 1")
+    figure.axes[0].set_ylabel("mean price (dashed: equilibrium, monopoly)")
+    figure.axes[0].legend()
+    figure.savefig(path, dpi=150)
+
+
+if __name__ == "__main__":
+    sys.exit(main(command="interplay.experiments.studies.reproductions.pricing:study"))

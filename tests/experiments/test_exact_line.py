@@ -1,0 +1,86 @@
+"""Creators on a line: equilibria in fractions, and the market against them."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+
+from interplay.agents import Agent, Setting, find_agent
+from interplay.envs.mechanisms.line import Line
+from interplay.envs.presets import find_preset
+from interplay.envs.testing import check_mechanism
+from interplay.experiments.evaluate.deviations import best_response_gap
+from interplay.experiments.evaluate.evaluation import evaluate
+from interplay.experiments.exact.line import LineGame, distance_of_users, share
+from interplay.experiments.exact.oracles import solve
+from interplay.experiments.loop.players import Players
+
+PLACES = {"creators": (6, 6), "creators-three": (2, 6, 11), "creators-four": (3, 3, 9, 9),
+          "creators-five": (2, 2, 6, 10, 10)}
+
+
+class AtPlaces(Agent):
+    """Item j always stands at the j-th of these places."""
+
+    name = "at-places"
+    places: tuple[int, ...] = ()
+
+    def act(self, observation, explore):
+        return torch.tensor([1 + place for place in self.places]).expand(observation.mask.shape[:2])
+
+
+def players(market, places):
+    kind = type("AtThese", (AtPlaces,), {"name": "at-these", "places": places})
+    return Players({"users": find_agent("rest")(market.specs["users"], Setting()),
+                    "items": kind(market.specs["items"], Setting())})
+
+
+@pytest.mark.parametrize(("count", "expected"), [
+    (2, [(Fraction(1, 2),) * 2]), (3, []), (4, [(Fraction(1, 4), Fraction(1, 4), Fraction(3, 4), Fraction(3, 4))]),
+    (5, [(Fraction(1, 6), Fraction(1, 6), Fraction(1, 2), Fraction(5, 6), Fraction(5, 6))])])
+def test_equilibria(count, expected):
+    assert LineGame(count, 13).equilibria() == expected
+
+
+def test_three_have_no_equilibrium_on_other_grids_either():
+    assert LineGame(3, 11).equilibria() == LineGame(3, 25).equilibria() == []
+
+
+@pytest.mark.parametrize("preset", PLACES)
+def test_the_market_pays_what_is_computed(preset):
+    market, places = find_preset(preset).market(), PLACES[preset]
+    score = evaluate(market, players(market, places), 2)
+    positions = [Fraction(place, 12) for place in places]
+    distance = float(distance_of_users(positions))
+    assert score.user_return.mean == pytest.approx(20 * (1 - distance), rel=1e-5)
+    assert score.item_return.mean == pytest.approx(20.0, rel=1e-5)
+    state = market.reset([0]).with_tables({"place": torch.tensor([places])})
+    line = market.config.mechanisms[0]
+    found = line.shares(line.position(state))[0]
+    assert found.tolist() == pytest.approx([float(share(positions, item)) for item in range(len(places))], abs=1e-6)
+    oracle = solve(market)
+    assert (oracle is None) == (preset == "creators-three")
+    if oracle is not None:
+        assert oracle.measures["distance of users"] == pytest.approx(score.measures["distance of users"].mean, rel=1e-5)
+        assert oracle.user_return == pytest.approx(score.user_return.mean, rel=1e-5)
+
+
+@pytest.mark.parametrize(("preset", "places", "gain"), [
+    ("creators", (6, 6), 0.0), ("creators", (0, 12), 11.5 / 12 - 0.5), ("creators-four", (3, 3, 9, 9), 0.0),
+    ("creators-five", (2, 2, 6, 10, 10), 0.0)])
+def test_gaps(preset, places, gain):
+    market = find_preset(preset).market()
+    assert best_response_gap(market, players(market, places)) == pytest.approx(20 * gain, abs=1e-9)
+
+
+def test_measures_of_two_who_stand_apart():
+    market = find_preset("creators").market()
+    state = market.reset([0]).with_tables({"place": torch.tensor([[0, 6]])})
+    measures = {name: float(value) for name, value in market.config.mechanisms[0].measures(state).items()}
+    assert measures["distance between creators"] == 0.5
+    assert measures["exposure inequality"] == pytest.approx(0.25)  # shares 1/4 and 3/4
+    assert measures["distance of users"] == pytest.approx(2 * 0.25**2 / 2 + 0.5**2 / 2)
+
+
+def test_the_contract():
+    check_mechanism(Line)

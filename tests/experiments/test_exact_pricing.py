@@ -1,0 +1,130 @@
+"""Firms that set prices: exact values to the digits, and the market against them."""
+
+import numpy as np
+import pytest
+import torch
+
+from interplay.agents import Agent, Setting, find_agent
+from interplay.envs.mechanisms.logit_prices import LogitPrices
+from interplay.envs.presets import find_preset
+from interplay.envs.testing import check_mechanism
+from interplay.envs.types import InterplayError
+from interplay.experiments.evaluate.deviations import best_response_gap
+from interplay.experiments.evaluate.evaluation import evaluate
+from interplay.experiments.exact.oracles import game_of_mechanisms, solve
+from interplay.experiments.exact.pricing import PricingGame
+from interplay.experiments.loop.players import Players
+
+PRESETS = {"pricing": 2, "pricing-three": 3, "pricing-cheapest": 2}
+
+
+class Level(Agent):
+    """Item j always sets the price of number ``setting.seed`` in base 15, digit j."""
+
+    name = "level"
+
+    def act(self, observation, explore):
+        digit = self.setting.seed // 15 ** torch.arange(self.num_agents) % 15
+        return (1 + digit).expand(observation.mask.shape[:2])
+
+
+def players(market, items, seed=0):
+    return Players({"users": find_agent("rest")(market.specs["users"], Setting()),
+                 "items": items(market.specs["items"], Setting(seed=seed))})
+
+
+def digits(value, places=6):
+    return pytest.approx(value, abs=0.5001 * 10.0**-places)
+
+
+@pytest.mark.parametrize(("preset", "nash", "its_profit", "monopoly", "joint_profit"), [
+    ("pricing", 1.472927, 0.222927, 1.924980, 0.337490), ("pricing-three", 1.370163, 0.120163, 2.0, 0.25)])
+def test_equilibrium_and_monopoly(preset, nash, its_profit, monopoly, joint_profit):
+    market = find_preset(preset).market()
+    game, oracle = game_of_mechanisms(market), solve(market)
+    assert game.nash() == digits(nash)
+    assert game.monopoly() == pytest.approx(monopoly, abs=1e-6)
+    assert oracle.measures["profit of an item"] == digits(its_profit)
+    assert oracle.others[0].measures["profit of an item"] == pytest.approx(joint_profit, abs=1e-6)
+    assert oracle.item_return == pytest.approx(100 * PRESETS[preset] * its_profit, abs=2e-4)
+    assert (game.gain(game.profits(np.full(game.num_items, game.nash()))[0]), game.gain(joint_profit)) == (
+        0.0, pytest.approx(1.0, abs=1e-5))
+
+
+def test_consumer_surplus():
+    oracle = solve(find_preset("pricing").market())
+    assert oracle.measures["consumer surplus"] == digits(0.71510, 5)
+    assert oracle.others[0].measures["consumer surplus"] == digits(0.32708, 5)
+
+
+def test_static_equilibria_of_the_grid():
+    game = game_of_mechanisms(find_preset("pricing").market())
+    assert game.grid_equilibria() == [(digits(1.466469),) * 2, (digits(1.505216),) * 2]
+    cheapest = game_of_mechanisms(find_preset("pricing-cheapest").market())
+    assert cheapest.grid_equilibria() == [(cheapest.model.lowest,) * 2]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_prices_lie_evenly_around_equilibrium_and_monopoly(preset):
+    """The preset finds both by bisection, the exact answer by Lambert's function."""
+    prices = find_preset(preset).config.mechanisms[0].prices
+    game = PricingGame(LogitPrices(), PRESETS[preset])
+    beyond = 0.1 * (game.monopoly() - game.nash())
+    assert prices == pytest.approx(np.linspace(game.nash() - beyond, game.monopoly() + beyond, 15), abs=1e-12)
+
+
+def test_no_firm_gains_by_leaving_the_equilibrium():
+    game = PricingGame(LogitPrices(), 2)
+    nash, mine = game.nash(), game.profits(np.full(2, game.nash()))[0]
+    others = [game.profits(np.array([price, nash]))[0] for price in np.linspace(1.0, 2.5, 301)]
+    assert max(others) <= mine
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("number", [0, 1 + 15 * 1, 3 + 15 * 9, 12 + 15 * 12 + 225 * 4])
+def test_the_market_pays_what_is_computed(preset, number):
+    market, count = find_preset(preset).market(), PRESETS[preset]
+    game = game_of_mechanisms(market)
+    price = np.array([game.model.prices[number // 15**item % 15] for item in range(count)])
+    score = evaluate(market, players(market, Level, number), 2)
+    assert score.item_return.mean == pytest.approx(100 * game.profits(price).sum(), rel=1e-5)
+    assert score.user_return.mean == pytest.approx(100 * game.surplus(price), rel=1e-5)
+    assert score.measures["price at the end"].mean == pytest.approx(price.mean(), rel=1e-6)
+    assert score.measures["consumer surplus"].mean == pytest.approx(game.surplus(price), rel=1e-5)
+
+
+def test_tabular_items_see_all_prices():
+    market = find_preset("pricing-three").market()
+    state = market.reset(range(40))
+    level = state["price_level"]
+    assert len(level.unique()) == 15
+    assert market.specs["items"].num_states == 15**3
+    number = (level * torch.tensor([1, 15, 225])).sum(1)
+    assert torch.equal(market.observe(state, "items").state, number.unsqueeze(1).expand(-1, 3))
+
+
+def test_networks_see_own_price_and_rivals():
+    market = find_preset("pricing-three").market()
+    state = market.reset([0]).with_tables({"price_level": torch.tensor([[14, 0, 7]])})
+    own = market.observe(state, "items").own[0, :, -3:]
+    assert own == pytest.approx(torch.tensor([[1.0, -1.0, -0.5], [-1.0, 0.0, 0.5], [0.0, -1.0, 0.0]]), abs=1e-6)
+
+
+def test_gaps_are_those_of_the_stage_game_for_policies_that_ignore_rivals():
+    market = find_preset("pricing").market()
+    profit = game_of_mechanisms(market).table()
+    for number, (one, two) in ((1 + 15, (1, 1)), (2 + 30, (2, 2)), (13 + 15 * 13, (13, 13)), (0 + 15 * 9, (0, 9))):
+        gain = max(profit[0][:, two].max() - profit[0][one, two], profit[1][one].max() - profit[1][one, two])
+        assert best_response_gap(market, players(market, Level, number)) == pytest.approx(100 * gain, abs=1e-9)
+
+
+def test_no_answer_is_given_to_another_question():
+    assert solve(find_preset("pricing").market(boost_levels=(2.0,))) is None
+    assert solve(find_preset("town").market(mechanisms=("logit_prices",), boost_levels=())) is None  # has budgets
+    with pytest.raises(InterplayError, match=r"lowest=2.0 must be below highest=2.0"):
+        LogitPrices(lowest=2.0)
+
+
+@pytest.mark.parametrize("shown", ["all", "cheapest"])
+def test_the_contract(shown):
+    check_mechanism(LogitPrices(shown=shown))
