@@ -121,6 +121,6 @@ def _spaced(text: str) -> str:
 
 def _pixels(run: Run, report: Report) -> NDArray[np.uint8]:
     """The learning curve as ``[H, W, 3]``."""
-    canvas = FigureCanvasAgg(learning_picture(run, report, None))
+    canvas: Any = FigureCanvasAgg(learning_picture(run, report, None))
     canvas.draw()
     return np.asarray(canvas.buffer_rgba(), np.uint8)[..., :3]

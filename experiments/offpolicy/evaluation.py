@@ -126,7 +126,7 @@ def bootstrap(all_terms: list[Terms], seed: int, unit: Integers | None = None) -
     columns = [column for t in all_terms for column in (t.direct, t.correction, t.normaliser)]
     number, size = units_of(unit, len(columns[0]))
     columns.append(np.ones_like(columns[0]))
-    totals = np.column_stack(columns if unit is None else [np.bincount(number, column) for column in columns])
+    totals: Floats = np.column_stack(columns if unit is None else [np.bincount(number, column) for column in columns])
     rng = np.random.default_rng(seed)
     with progress("intervals", _RESAMPLES):
         sums = np.stack([_resampled(rng, size, totals) for _ in range(_RESAMPLES)])

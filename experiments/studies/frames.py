@@ -17,6 +17,7 @@ import numpy as np
 
 from interplay.envs.pictures.frame import HEIGHT, WIDTH, paint
 from interplay.envs.presets import find_preset
+from interplay.envs.types import Side
 from interplay.experiments.cli.entry import main
 from interplay.experiments.common.flags import Many, check_flags
 from interplay.experiments.common.reports import made_by, made_line, publish
@@ -54,8 +55,10 @@ def study(settings: FrameSettings) -> str:
 def _rates(name: str, repeats: int) -> Iterator[float]:
     """Frames for each second of the processor."""
     preset, *changes = name.split(",")
-    market = find_preset(preset).market(**{key: int(value) for key, value in (each.split("=") for each in changes)})
-    players = {side: stand_in(market, side, agent, 0) for side, agent in (("users", "random"), ("items", "rest"))}
+    sizes: dict[str, Any] = {key: int(value) for key, value in (each.split("=") for each in changes)}
+    market = find_preset(preset).market(**sizes)
+    plan: dict[Side, str] = {"users": "random", "items": "rest"}
+    players = {side: stand_in(market, side, agent, 0) for side, agent in plan.items()}
     group = Players({side: player for side, player in players.items() if player is not None})
     recording = Recording(market, group)
     evaluate(market, group, 1, recording)
