@@ -90,7 +90,7 @@ def find_folds(path: Path | str) -> tuple[Path, ...]:
 
 
 def find_reader(path: Path, columns: ColumnNames | None = None, form: TableForm | None = None) -> DataSet:
-    """The first data set that knows ``path`` and can do with the columns and the form that are given.
+    """The first data set that knows ``path``; of a file, one that can do with the columns and the form that are given.
 
     Raises:
         InterplayError: there is no such path, or none does.
@@ -100,10 +100,8 @@ def find_reader(path: Path, columns: ColumnNames | None = None, form: TableForm 
     readers = sorted((kind() for kind in data_sets().values()), key=lambda reader: reader.fallback)
     known = [reader for reader in readers if reader.matches(path)]
     for reader in known:
-        if reader.fallback or (reader.takes(columns) and form in (None, TableForm())):
+        if reader.fallback or path.is_dir() or (reader.takes(columns) and form in (None, TableForm())):
             return reader
-    if known:
-        return known[0]  # which says what of it is not a choice
     names = ", ".join(reader.name for reader in readers)
     raise InterplayError(f"{path}: no data set knows this (asked: {names}): give its folder, or a table")
 

@@ -51,8 +51,8 @@ class TableForm:
     """Whether double quotes around a cell have a meaning."""
     comment: str | None = None
     """What lines begin with that are no rows; by default # if the first line begins with it. Empty = there are none."""
-    decimal_comma: bool | None = None
-    """Whether rewards have decimal commas."""
+    decimal_comma: bool = False
+    """Whether commas in rewards are decimal even where they could be for thousands."""
     time_format: str | None = None
     """Of times: s, ms, us, ns or days since 1970, or a form such as %d/%m/%Y."""
     reward_map: Mapping[str, float] | None = None
@@ -185,9 +185,10 @@ def _names(rows: list[list[str]], form: TableForm, source: str) -> tuple[list[st
     """The columns' names, and whether rows begin with a cell without one."""
     first = rows[0]
     if not form.header:
-        names = list(form.columns) if form.columns is not None else [f"column_{n + 1}" for n in range(len(first))]
-        if len(names) != len(first):
-            raise InterplayError(f"{source}: rows have {len(first)} cells, but {len(names)} columns are named: name "
+        width = Counter(map(len, rows)).most_common(1)[0][0]
+        names = list(form.columns) if form.columns is not None else [f"column_{n + 1}" for n in range(width)]
+        if len(names) != width:
+            raise InterplayError(f"{source}: rows have {width} cells, but {len(names)} columns are named: name "
                                  "all in their order")
         return names, False
     names = _distinct([name.strip() for name in first])

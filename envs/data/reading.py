@@ -24,6 +24,7 @@ from interplay.envs.data.lines import read_lines_of
 from interplay.envs.data.sources import Bytes, Part, as_utf8, parts_of
 from interplay.envs.types import InterplayError
 
+_OTHERS = "\0others"  # no column has this name
 _SAMPLE = 1 << 16  # bytes from which the layout is detected
 
 
@@ -149,8 +150,11 @@ class _Text:
         raw = dict(zip(self.columns, existing, strict=True))
         how["schema_overrides"] = {raw[name]: kind for name, kind in how["schema_overrides"].items()}
         try:
-            table = pl.scan_csv(source, **how)
-            return table.select(pl.col(raw[name]).alias(name) for name in names).collect(engine="streaming")
+            # All columns are parsed, since in those that are not the parser overlooks that a row is too long.
+            others = [pl.col(raw[name]).is_null() for name in self.columns if name not in names]
+            rest = [pl.any_horizontal(others).alias(_OTHERS)] if others else []
+            table = pl.scan_csv(source, **how).select(*(pl.col(raw[name]).alias(name) for name in names), *rest)
+            return table.collect(engine="streaming").select(names)
         except pl.exceptions.PolarsError:
             if how["schema_overrides"]:
                 raise

@@ -33,14 +33,14 @@ class Rewards(NamedTuple):
 
 
 def read_rewards(column: pl.Series, source: str, words: Mapping[str, float] | None = None,
-                 decimal_comma: bool | None = None) -> Rewards:
+                 decimal_comma: bool = False) -> Rewards:
     """Rewards from numbers, booleans or text.
 
     Args:
         column: the rewards.
         source: what the table is called in errors.
         words: what words are worth; every value has to be one of them.
-        decimal_comma: whether commas are decimal; None = they are where no value may have them for thousands.
+        decimal_comma: whether commas are decimal even where all of them could be for thousands.
 
     Raises:
         InterplayError: one is missing or no reward.
@@ -57,7 +57,7 @@ def read_rewards(column: pl.Series, source: str, words: Mapping[str, float] | No
     truths = odd.str.to_lowercase().is_in(list(_TRUTHS))
     if truths.all():
         return Rewards(read_numbers(column.str.to_lowercase().replace(_TRUTHS), source), "true is 1 and false is 0")
-    if decimal_comma or (decimal_comma is None and _decimal(odd)):
+    if decimal_comma or _decimal(odd):
         return Rewards(read_numbers(column.str.replace(",", ".", literal=True), source), "decimal commas")
     refuse(number.is_null(), column, f"which is not a number: {_cause(odd)}", source)
     raise AssertionError("refused")
