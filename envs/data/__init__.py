@@ -17,9 +17,11 @@ from interplay.envs.data.columns import ColumnNames
 from interplay.envs.data.download import Download, obtain
 from interplay.envs.data.factors import Factors, fit_factors
 from interplay.envs.data.features import Features, read_features
+from interplay.envs.data.form import TableForm
 from interplay.envs.data.log import InteractionLog, LogSummary, make_log
 from interplay.envs.data.prepare import Preparation, centre_users, prepare
 from interplay.envs.data.split import split_log
+from interplay.envs.data.table import TableData
 from interplay.envs.discovery import discover
 from interplay.envs.messages import choice
 from interplay.envs.types import InterplayError
@@ -56,19 +58,21 @@ def find_log(name: Path | str, data_dir: Path | None = None) -> Path:
     return obtain(str(name), known[str(name)], data_dir)
 
 
-def read_log(path: Path | str, columns: ColumnNames | None = None) -> InteractionLog:
+def read_log(path: Path | str, columns: ColumnNames | None = None, form: TableForm | None = None) -> InteractionLog:
     """The log in a file or folder, read by the first data set (by name, fallbacks last) that knows it.
 
     Args:
         path: a public data set, or a table of yours.
         columns: which column of a table holds what; None = user, item, reward and, where they exist, time and
-            propensity.
+            propensity. A file whose columns are named is read as a table, whatever its name.
+        form: how a table is written; None = detected.
 
     Raises:
         InterplayError: there is no such path, no data set knows it, or what is inside cannot be used.
     """
     path = Path(path)
-    return find_reader(path).read(path, columns)
+    reader = find_reader(path, columns, form)
+    return reader.read(path, columns, form) if isinstance(reader, TableData) else reader.read(path, columns)
 
 
 def find_folds(path: Path | str) -> tuple[Path, ...]:
@@ -85,8 +89,8 @@ def find_folds(path: Path | str) -> tuple[Path, ...]:
     return folds
 
 
-def find_reader(path: Path) -> DataSet:
-    """The first data set that knows ``path``.
+def find_reader(path: Path, columns: ColumnNames | None = None, form: TableForm | None = None) -> DataSet:
+    """The first data set that knows ``path``; of a file, one that can do with the columns and the form that are given.
 
     Raises:
         InterplayError: there is no such path, or none does.
@@ -94,14 +98,14 @@ def find_reader(path: Path) -> DataSet:
     if not path.exists():
         raise InterplayError(f"{path}: there is no such file or folder: check the path")
     readers = sorted((kind() for kind in data_sets().values()), key=lambda reader: reader.fallback)
-    for reader in readers:
-        if reader.matches(path):
+    known = [reader for reader in readers if reader.matches(path)]
+    for reader in known:
+        if reader.fallback or path.is_dir() or (reader.takes(columns) and form in (None, TableForm())):
             return reader
-    known = ", ".join(reader.name for reader in readers)
-    raise InterplayError(f"{path}: no data set knows this (asked: {known}): give its folder, or a table as "
-                         ".csv, .tsv or .parquet")
+    names = ", ".join(reader.name for reader in readers)
+    raise InterplayError(f"{path}: no data set knows this (asked: {names}): give its folder, or a table")
 
 
 __all__ = ["ColumnNames", "DataSet", "Factors", "Features", "InteractionLog", "LogSummary", "Preparation",
-           "centre_users", "data_sets", "downloads", "find_folds", "find_log", "find_reader", "fit_factors", "make_log",
-           "prepare", "read_features", "read_log", "split_log"]
+           "TableForm", "centre_users", "data_sets", "downloads", "find_folds", "find_log", "find_reader",
+           "fit_factors", "make_log", "prepare", "read_features", "read_log", "split_log"]

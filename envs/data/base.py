@@ -60,6 +60,10 @@ class DataSet(ABC):
         """
         return ()
 
+    def takes(self, columns: ColumnNames | None) -> bool:
+        """Whether ``read`` can do with the columns that were named. Where it can't, the path is read as a table."""
+        return columns is None
+
     @abstractmethod
     def read(self, path: Path, columns: ColumnNames | None) -> InteractionLog:
         """The log, all of it.

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from typing import Protocol
 
 import numpy as np
@@ -19,22 +17,19 @@ from interplay.envs.types import InterplayError
 LARGEST = 1e15
 """The largest reward or feature: means and squares of such numbers stay finite in float32."""
 
-# Seconds of the years 1 to 9999: what lies outside is not in seconds.
-_FIRST_SECOND, _LAST_SECOND = -62_135_596_800.0, 253_402_300_799.0
-
 
 @dataclass(frozen=True)
 class ColumnNames:
-    """Which column of a table holds what. ``time``, ``propensity`` and ``split`` are None where there is none."""
+    """Which column of a table holds what. All but ``user`` and ``item`` are None where there is none."""
 
     user: str = "user"
     """Ids of users: integers or strings."""
     item: str = "item"
     """Ids of items: integers or strings."""
-    reward: str = "reward"
-    """What the response was worth: a rating, a click (0 or 1), seconds watched ..."""
+    reward: str | None = "reward"
+    """What the response was worth: a rating, a click (0 or 1), seconds watched ... None = each row is worth 1."""
     time: str | None = None
-    """When it happened: unix seconds, ISO-8601 text or a date; UTC where no zone is given."""
+    """When it happened, in one of the forms that ``read_times`` knows; UTC where no zone is given."""
     propensity: str | None = None
     """Probability in (0, 1] with which the policy that wrote the log showed the item."""
     split: str | None = None
@@ -104,7 +99,7 @@ def check_ids(column: pl.Series, source: str) -> pl.Series:
 
 def read_numbers(column: pl.Series, source: str) -> NDArray[np.float32]:
     """Finite numbers, float32 ``[N]``; False and True count as 0 and 1. Their squares are finite, too."""
-    values = _floats(column, source)
+    values = floats(column, source)
     refuse(~values.is_finite(), column, "which is not a finite number: correct or remove the row", source)
     refuse(values.abs() > LARGEST, column, f"which is more than {LARGEST:g}: take another unit", source)
     return values.cast(pl.Float32).to_numpy()
@@ -112,7 +107,7 @@ def read_numbers(column: pl.Series, source: str) -> NDArray[np.float32]:
 
 def read_propensities(column: pl.Series, source: str) -> NDArray[np.float64]:
     """Probabilities in (0, 1], float64 ``[N]``."""
-    values = _floats(column, source)
+    values = floats(column, source)
     inside = (values > 0.0) & (values <= 1.0)
     refuse(~inside, column, "which is no propensity: give a probability above 0 and at most 1", source)
     return values.to_numpy()
@@ -127,31 +122,7 @@ def read_split(column: pl.Series, source: str) -> NDArray[np.bool_]:
     return (word == "test").to_numpy()
 
 
-def read_times(column: pl.Series, source: str) -> NDArray[np.float64]:
-    """Unix seconds, float64 ``[N]``, from numbers, dates or ISO-8601 text."""
-    refuse(column.is_null(), column, "but every row needs a time: fill it in or name no time column", source)
-    if column.dtype == pl.String:
-        seconds = pl.Series([_seconds(text) for text in column], dtype=pl.Float64)
-        refuse(seconds.is_null(), column, "which is no time: write unix seconds or ISO-8601 (2024-01-31T12:00:00)",
-               source)
-        return seconds.to_numpy()
-    if column.dtype in (pl.Date, pl.Datetime):
-        return column.dt.timestamp("us").to_numpy() / 1e6
-    values = _floats(column, source)
-    inside = (values >= _FIRST_SECOND) & (values <= _LAST_SECOND)  # False for NaN, too
-    refuse(~inside, column, "which is not in unix seconds: divide milliseconds by 1000", source)
-    return values.to_numpy()
-
-
-def _seconds(text: str) -> float | None:
-    """Unix seconds of ISO-8601 text; None if it is none."""
-    with suppress(ValueError):
-        time = datetime.fromisoformat(text)
-        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
-    return None
-
-
-def _floats(column: pl.Series, source: str) -> pl.Series:
+def floats(column: pl.Series, source: str) -> pl.Series:
     """The column as Float64; refuses what is missing or not a number."""
     refuse(column.is_null(), column, "but every row needs a number: fill it in or remove the row", source)
     if not (column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.String)):
@@ -173,13 +144,28 @@ def _numbers(text: pl.Series) -> pl.Series:
     return number if number.null_count() == text.null_count() else text
 
 
+class BadRowsError(InterplayError):
+    """Rows with a value that cannot be used.
+
+    Attributes:
+        bad: which, bool ``[N]``.
+        reason: why, as their count is called.
+    """
+
+    def __init__(self, message: str, bad: pl.Series, reason: str) -> None:
+        super().__init__(message)
+        self.bad, self.reason = bad, reason
+
+
 def refuse(bad: pl.Series, column: pl.Series, problem: str, source: str) -> None:
-    """Raise InterplayError for the first row where ``bad`` is true, naming column, value, row and how many there are.
+    """Raise BadRowsError for the first row where ``bad`` is true, naming column, value, row and how many there are.
 
     Rows are counted from 1 for people; a header is not a row.
     """
     if bad.any():
         row = int(bad.arg_true()[0])
-        value = "nothing" if column[row] is None else shown(column[row])
-        raise InterplayError(f"{source}: column {shown(column.name)} has {value} in row {row + 1}, {problem} "
-                             f"({bad.sum():,} of {len(bad):,} rows)")
+        empty = column[row] is None
+        value = "nothing" if empty else shown(column[row])
+        what = "is empty" if empty else problem.removeprefix("which ").partition(":")[0]
+        raise BadRowsError(f"{source}: column {shown(column.name)} has {value} in row {row + 1}, {problem} "
+                           f"({bad.sum():,} of {len(bad):,} rows)", bad, f"whose {column.name} {what}")

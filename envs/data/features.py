@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from interplay.envs.checking import shown
 from interplay.envs.data.columns import check_ids, read_numbers, refuse
-from interplay.envs.data.reading import read_frame
+from interplay.envs.data.reading import TableFile
 from interplay.envs.messages import listed
 from interplay.envs.types import InterplayError
 
@@ -49,9 +49,8 @@ def read_features(path: Path | str, id_column: str, ids: Sequence[int | str]) ->
         InterplayError: the file is missing or unreadable, or ``make_features`` refuses it.
     """
     path = Path(path)
-    frame = read_frame(path)
-    if path.suffix.lower() != ".parquet":
-        frame = typed(frame, id_column)
+    table = TableFile(path).read()
+    frame = table.frame if table.typed else typed(table.frame, id_column)
     return make_features(frame, id_column, ids, path.name)
 
 

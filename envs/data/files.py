@@ -11,10 +11,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from interplay.envs.data.columns import ColumnNames, refuse
+from interplay.envs.data.counting import check_rows, count_rows
 from interplay.envs.data.features import make_features
-from interplay.envs.data.reading import check_rows, column_names, count_rows, read_frame
+from interplay.envs.data.reading import column_names, read_frame
 from interplay.envs.messages import listed
 from interplay.envs.types import InterplayError
+
+_LINE = 10_000  # bytes of a header
 
 
 def refuse_columns(columns: ColumnNames | None, name: str, path: Path) -> None:
@@ -29,6 +32,17 @@ def folder_with(path: Path, file: str) -> Path | None:
         return None
     return next((folder for folder in (path, path / "data", *sorted(path.glob("*/data"))) if any(folder.glob(file))),
                 None)
+
+
+def first_cells(path: Path, separator: str) -> list[str]:
+    """The cells of a file's first line, without quotes."""
+    with path.open("rb") as file:
+        return [cell.strip('"') for cell in file.readline(_LINE).decode("latin-1").strip().split(separator)]
+
+
+def has_columns(path: Path, names: Iterable[str], separator: str = ",") -> bool:
+    """Whether a file's first line has all of these names."""
+    return set(names) <= set(first_cells(path, separator))
 
 
 def read_lines(path: Path) -> list[str]:

@@ -12,7 +12,7 @@ import polars as pl
 from interplay.envs.data.base import DataSet
 from interplay.envs.data.columns import ColumnNames
 from interplay.envs.data.download import Download
-from interplay.envs.data.files import category_features, folder_with, read_typed, topic_shares
+from interplay.envs.data.files import category_features, folder_with, has_columns, read_typed, topic_shares
 from interplay.envs.data.kuairec import USER_CATEGORIES
 from interplay.envs.data.log import InteractionLog, make_log
 from interplay.envs.types import InterplayError
@@ -49,7 +49,11 @@ class KuaiRand(DataSet):
         """A log, or a folder with one, or with a ``data`` that has one."""
         if path.is_dir():
             return folder_with(path, _LOGS) is not None
-        return path.match(_LOGS) and path.is_file()
+        return path.match(_LOGS) and path.is_file() and has_columns(path, ("user_id", "video_id", "time_ms", "is_rand"))
+
+    def takes(self, columns: ColumnNames | None) -> bool:
+        """Where only the reward is named, and is one of ``FEEDBACK``."""
+        return columns is None or (replace(columns, reward="reward") == ColumnNames() and columns.reward in FEEDBACK)
 
     def read(self, path: Path, columns: ColumnNames | None) -> InteractionLog:
         """All logs of the folder, users' features and videos' tags."""
@@ -67,7 +71,7 @@ class KuaiRand(DataSet):
 
 def _reward(columns: ColumnNames | None, path: Path) -> str:
     columns = columns or ColumnNames(reward=FEEDBACK[0])
-    if replace(columns, reward="reward") != ColumnNames() or columns.reward not in FEEDBACK:
+    if not KuaiRand().takes(columns) or columns.reward is None:
         raise InterplayError(f"{path}: of KuaiRand's columns only the reward is a choice: "
                              f"name one of {', '.join(FEEDBACK)}")
     return columns.reward

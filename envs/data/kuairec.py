@@ -12,7 +12,14 @@ import polars as pl
 from interplay.envs.data.base import DataSet
 from interplay.envs.data.columns import ColumnNames
 from interplay.envs.data.download import Download
-from interplay.envs.data.files import category_features, folder_with, read_typed, refuse_columns, topic_shares
+from interplay.envs.data.files import (
+    category_features,
+    folder_with,
+    has_columns,
+    read_typed,
+    refuse_columns,
+    topic_shares,
+)
 from interplay.envs.data.log import InteractionLog, make_log
 from interplay.envs.types import InterplayError
 
@@ -50,7 +57,7 @@ class KuaiRec(DataSet):
         """Either matrix, or a folder with one, or with a ``data`` that has one."""
         if path.is_dir():
             return _folder(path) is not None
-        return path.name in (BIG, SMALL) and path.is_file()
+        return path.name in (BIG, SMALL) and path.is_file() and has_columns(path, _COLUMNS.used())
 
     def read(self, path: Path, columns: ColumnNames | None) -> InteractionLog:
         """The matrices, users' features and videos' tags."""

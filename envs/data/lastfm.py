@@ -9,7 +9,7 @@ from typing import ClassVar
 from interplay.envs.data.base import DataSet
 from interplay.envs.data.columns import ColumnNames, parse_text
 from interplay.envs.data.download import Download
-from interplay.envs.data.files import read_lines, read_plain, refuse_columns
+from interplay.envs.data.files import has_columns, read_lines, read_plain, refuse_columns
 from interplay.envs.data.log import InteractionLog, make_log
 from interplay.envs.types import InterplayError
 
@@ -35,8 +35,9 @@ class LastFM(DataSet):
 
     def matches(self, path: Path) -> bool:
         """``user_artists.dat``, or a folder with one."""
-        file = path / "user_artists.dat" if path.is_dir() else path
-        return file.name == "user_artists.dat" and file.is_file()
+        if path.is_dir():
+            return (path / "user_artists.dat").is_file()
+        return path.name == "user_artists.dat" and path.is_file() and has_columns(path, _COLUMNS.used(), "\t")
 
     def read(self, path: Path, columns: ColumnNames | None) -> InteractionLog:
         """Plays; names too where ``artists.dat`` lies beside them."""

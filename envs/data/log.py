@@ -12,15 +12,17 @@ import polars as pl
 from numpy.typing import NDArray
 
 from interplay.envs.data.columns import (
+    BadRowsError,
     ColumnNames,
     check_columns,
     read_ids,
-    read_numbers,
     read_propensities,
     read_split,
-    read_times,
 )
 from interplay.envs.data.features import check_features, count_features
+from interplay.envs.data.form import TableForm
+from interplay.envs.data.rewards import Rewards, read_rewards
+from interplay.envs.data.times import read_times
 from interplay.envs.types import InterplayError
 
 Ids = tuple[int, ...] | tuple[str, ...]
@@ -57,6 +59,7 @@ class LogSummary:
         time_range: first and last time in unix seconds, None without times.
         untimed: rows whose time is not known, where others' are.
         features: how many there are of users and items, and how many have none.
+        notes: lines on how the source was written.
     """
 
     rows_read: int
@@ -71,12 +74,13 @@ class LogSummary:
     time_range: tuple[float, float] | None
     features: str
     untimed: int = 0
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         dropped = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items()) or "none"
         repeats = f"{self.repeated_pairs:,} pairs in {self.repeated_rows:,} rows, averaged unless prepared otherwise"
         low, high = self.reward_range
-        lines = [f"rows     {self.rows_read:,} read; dropped: {dropped}",
+        lines = [*self.notes, f"rows     {self.rows_read:,} read; dropped: {dropped}",
                  f"size     {self.num_users:,} users x {self.num_items:,} items, density {self.density:.3%}",
                  f"repeats  {repeats if self.repeated_pairs else 'none'}",
                  f"rewards  {low:g} to {high:g}",
@@ -106,6 +110,7 @@ class InteractionLog:
         user_features, item_features: float32 ``[U, F]`` and ``[I, F]`` in the source's own units, NaN for what is not
             known. No reward may go into them. ``read_features`` reads them from a table.
         dropped: rows of the source that are not in this log, counted by reason.
+        notes: lines on how the source was written, for the summary.
     """
 
     user: NDArray[np.int64]
@@ -123,6 +128,7 @@ class InteractionLog:
     user_features: NDArray[np.float32] | None = None
     item_features: NDArray[np.float32] | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         sizes = {**dict.fromkeys(_ROW_FIELDS, len(self.user)), "user_features": self.num_users,
@@ -198,13 +204,13 @@ class InteractionLog:
             repeated_pairs=len(repeated), repeated_rows=int(repeated.sum()), reward_range=self.reward_range,
             ids=f"users {_span(self.user_ids)}; items {_span(self.item_ids)}; numbered from 0 in this order",
             time_range=None if self.time is None else (float(np.nanmin(self.time)), float(np.nanmax(self.time))),
-            untimed=0 if self.time is None else int(np.isnan(self.time).sum()),
+            notes=self.notes, untimed=0 if self.time is None else int(np.isnan(self.time).sum()),
             features="; ".join(count_features(values, name) for values, name in (
                 (self.user_features, "users"), (self.item_features, "items")) if values is not None))
 
 
 def make_log(frame: pl.DataFrame, columns: ColumnNames | None = None, source: str = "table",
-             dropped: Mapping[str, int] | None = None) -> InteractionLog:
+             dropped: Mapping[str, int] | None = None, form: TableForm | None = None) -> InteractionLog:
     """A log from a table with one response in each row. A pair may occur in many rows.
 
     Args:
@@ -212,23 +218,52 @@ def make_log(frame: pl.DataFrame, columns: ColumnNames | None = None, source: st
         columns: which of its columns holds what; others are not read.
         source: what the table is called in errors.
         dropped: rows that were left out before, counted by reason, for the summary.
+        form: how rewards and times are written, and whether bad rows are dropped.
 
     Raises:
-        InterplayError: a column is unknown, there is no row, or a value cannot be used; nothing is skipped.
+        InterplayError: a column is unknown, there is no row, or a value cannot be used; nothing is skipped, unless the
+            form asks for it, and then it is counted.
     """
-    columns = columns or ColumnNames()
+    columns, form, counts = columns or ColumnNames(), form or TableForm(), dict(dropped or {})
     check_columns(frame.columns, columns, source)
-    if frame.is_empty():
-        raise InterplayError(f"{source}: there are 0 rows: give a log with at least one")
+    while True:
+        if frame.is_empty():
+            lost = "; ".join(f"{count:,} {reason}" for reason, count in counts.items())
+            raise InterplayError(f"{source}: there are 0 rows{f' left ({lost})' if lost else ''}: give a log with at "
+                                 "least one")
+        try:
+            return _checked_log(frame, columns, source, counts, form)
+        except BadRowsError as error:
+            if not form.drop_bad_rows:
+                raise InterplayError(str(error) + ("" if error.bad.all() else
+                                                   "; --drop-bad-rows leaves such rows out")) from error
+            counts[error.reason] = counts.get(error.reason, 0) + int(error.bad.sum())
+            frame = frame.filter(~error.bad)
+
+
+def _checked_log(frame: pl.DataFrame, columns: ColumnNames, source: str, dropped: Mapping[str, int],
+                 form: TableForm) -> InteractionLog:
+    """The log of a table; raises BadRowsError for the first kind of bad row."""
     user, user_ids = read_ids(frame[columns.user], source)
     item, item_ids = read_ids(frame[columns.item], source)
-    reward = read_numbers(frame[columns.reward], source)
+    reward = _rewards(frame, columns, source, form)
+    time = None if columns.time is None else read_times(frame[columns.time], source, form.time_format)
+    forms = {"rewards": reward.form, "times": time.form if time is not None else ""}
+    notes = tuple(f"form     {name}: {text}" for name, text in forms.items() if text)
+    low, high = float(reward.values.min()), float(reward.values.max())
     return InteractionLog(
-        user, item, reward, user_ids, item_ids, (float(reward.min()), float(reward.max())),
-        time=None if columns.time is None else read_times(frame[columns.time], source),
+        user, item, reward.values, user_ids, item_ids, (0.0, 1.0) if columns.reward is None else (low, high),
+        time=None if time is None else time.seconds,
         propensity=None if columns.propensity is None else read_propensities(frame[columns.propensity], source),
         split=None if columns.split is None else read_split(frame[columns.split], source),
-        dropped=dropped or {})
+        dropped=dropped, notes=notes)
+
+
+def _rewards(frame: pl.DataFrame, columns: ColumnNames, source: str, form: TableForm) -> Rewards:
+    if columns.reward is None:
+        return Rewards(np.ones(frame.height, dtype=np.float32), "none in the table: the log is implicit, each row is "
+                                                               "worth 1")
+    return read_rewards(frame[columns.reward], source, form.reward_map, form.decimal_comma)
 
 
 def _span(ids: Ids) -> str:

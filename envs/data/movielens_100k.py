@@ -17,7 +17,7 @@ from interplay.envs.data.base import DataSet
 from interplay.envs.data.columns import ColumnNames, parse_text
 from interplay.envs.data.download import Download
 from interplay.envs.data.features import make_features, typed
-from interplay.envs.data.files import equal_shares, read_plain, refuse_columns
+from interplay.envs.data.files import equal_shares, first_cells, read_plain, refuse_columns
 from interplay.envs.data.log import InteractionLog, make_log
 from interplay.envs.types import InterplayError
 
@@ -51,8 +51,11 @@ class MovieLens100K(DataSet):
 
     def matches(self, path: Path) -> bool:
         """``u.data``, a folder with one, or a file of a fold."""
-        file = path / "u.data" if path.is_dir() else path
-        return (file.name == "u.data" or _FOLD.fullmatch(file.name) is not None) and file.is_file()
+        if path.is_dir():
+            return (path / "u.data").is_file()
+        known = (path.name == "u.data" or _FOLD.fullmatch(path.name) is not None) and path.is_file()
+        cells = first_cells(path, "\t") if known else []
+        return len(cells) == len(_COLUMNS.used()) and all(cell.isdecimal() for cell in cells)
 
     def folds(self, path: Path) -> tuple[Path, ...]:
         """u1 to u5, of which every row is held out in one."""

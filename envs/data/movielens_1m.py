@@ -12,7 +12,7 @@ from interplay.envs.data.base import DataSet
 from interplay.envs.data.columns import ColumnNames, parse_text
 from interplay.envs.data.download import Download
 from interplay.envs.data.features import make_features
-from interplay.envs.data.files import read_lines, read_plain, refuse_columns, topic_shares
+from interplay.envs.data.files import first_cells, read_lines, read_plain, refuse_columns, topic_shares
 from interplay.envs.data.log import InteractionLog, make_log
 from interplay.envs.types import InterplayError
 
@@ -39,8 +39,9 @@ class MovieLens1M(DataSet):
 
     def matches(self, path: Path) -> bool:
         """``ratings.dat``, or a folder with one."""
-        file = path / "ratings.dat" if path.is_dir() else path
-        return file.name == "ratings.dat" and file.is_file()
+        if path.is_dir():
+            return (path / "ratings.dat").is_file()
+        return path.name == "ratings.dat" and path.is_file() and len(first_cells(path, "::")) == len(_COLUMNS.used())
 
     def read(self, path: Path, columns: ColumnNames | None) -> InteractionLog:
         """Ratings; films and users' features too where their files lie beside them."""

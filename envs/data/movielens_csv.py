@@ -11,7 +11,7 @@ import polars as pl
 from interplay.envs.data.base import DataSet
 from interplay.envs.data.columns import ColumnNames
 from interplay.envs.data.download import Download
-from interplay.envs.data.files import read_typed, refuse_columns, topic_shares
+from interplay.envs.data.files import first_cells, read_typed, refuse_columns, topic_shares
 from interplay.envs.data.log import InteractionLog, make_log
 from interplay.envs.types import InterplayError
 
@@ -44,8 +44,7 @@ class MovieLensCSV(DataSet):
         file = path / "ratings.csv" if path.is_dir() else path
         if file.name != "ratings.csv" or not file.is_file():
             return False
-        with file.open("rb") as lines:
-            return lines.readline(200).decode("latin-1").strip() == ",".join(_TYPES)
+        return first_cells(file, ",") == list(_TYPES)
 
     def read(self, path: Path, columns: ColumnNames | None) -> InteractionLog:
         """Ratings; titles and topics too where ``movies.csv`` lies beside them."""

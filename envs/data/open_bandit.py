@@ -17,10 +17,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from interplay.envs.data.base import DataSet
-from interplay.envs.data.columns import ColumnNames, read_numbers, read_propensities, read_times, refuse
+from interplay.envs.data.columns import ColumnNames, read_numbers, read_propensities, refuse
 from interplay.envs.data.download import Download
 from interplay.envs.data.log import InteractionLog
 from interplay.envs.data.reading import read_frame
+from interplay.envs.data.times import read_times
 from interplay.envs.types import InterplayError
 
 _ITEMS = "item_context.csv"
@@ -104,7 +105,7 @@ def read_open_bandit(path: Path | str) -> OpenBanditLog:
     rows, items = _table(path / source, _NEEDED), _table(path / _ITEMS, ["item_id"])
     features = _item_features(items)
     context, names = _context(rows, len(features), source)
-    time = read_times(rows["timestamp"], source)
+    time = read_times(rows["timestamp"], source).seconds
     order = np.argsort(time, kind="stable")  # last, so that errors name the file's own rows
     return OpenBanditLog(
         path.name, path.parent.name, context[order], names,

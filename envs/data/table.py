@@ -1,33 +1,39 @@
-"""Any CSV, TSV or Parquet file with named columns."""
+"""Any table with named columns: text, JSON lines or Parquet, packed or not, or a folder of parts."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 from interplay.envs.data.base import DataSet
 from interplay.envs.data.columns import ColumnNames, check_columns, parse_text
+from interplay.envs.data.form import TableForm
 from interplay.envs.data.log import InteractionLog, make_log
-from interplay.envs.data.reading import EXTENSIONS, column_names, read_frame
+from interplay.envs.data.reading import TableFile
+from interplay.envs.data.sources import part_files
+from interplay.envs.types import InterplayError
 
 
-def read_table(path: Path | str, user: str = "user", item: str = "item", reward: str = "reward",
-               time: str | None = None, propensity: str | None = None, split: str | None = None) -> InteractionLog:
-    """A log from a CSV, TSV or Parquet file, one response in each row.
+def read_table(path: Path | str, user: str = "user", item: str = "item", reward: str | None = "reward",
+               time: str | None = None, propensity: str | None = None, split: str | None = None,
+               form: TableForm | None = None) -> InteractionLog:
+    """A log from a table with one response in each row.
 
     Args:
-        path: the file; its extension says what it is.
+        path: the file, or a folder of parts.
         user: the column of users' ids.
         item: the column of items' ids.
-        reward: the column of rewards.
+        reward: the column of rewards; None = there is none, and each row is worth 1.
         time: the column of times, if there is one.
         propensity: the column of propensities, if there is one.
         split: the column that says train or test, if there is one. ``ColumnNames`` says what each may hold.
+        form: how the table is written; None = detected.
 
     Raises:
         InterplayError: the file is missing or unreadable, or ``make_log`` refuses it.
     """
-    return _read(Path(path), ColumnNames(user, item, reward, time, propensity, split))
+    return _read(Path(path), ColumnNames(user, item, reward, time, propensity, split), form)
 
 
 class TableData(DataSet):
@@ -40,23 +46,46 @@ class TableData(DataSet):
     fallback: ClassVar[bool] = True
 
     def matches(self, path: Path) -> bool:
-        """By extension."""
-        return path.suffix.lower() in EXTENSIONS
+        """A file, or a folder with tables."""
+        return path.is_file() or (path.is_dir() and bool(part_files(path)))
 
-    def read(self, path: Path, columns: ColumnNames | None) -> InteractionLog:
+    def takes(self, columns: ColumnNames | None) -> bool:
+        """Any."""
+        return True
+
+    def read(self, path: Path, columns: ColumnNames | None, form: TableForm | None = None) -> InteractionLog:
         """The columns named, or the defaults."""
-        return _read(path, columns)
+        return _read(path, columns, form)
 
 
-def _read(path: Path, columns: ColumnNames | None) -> InteractionLog:
+def _read(path: Path, columns: ColumnNames | None, form: TableForm | None) -> InteractionLog:
     """The columns that are needed only."""
-    existing = column_names(path)
-    columns = columns or _defaults(existing)
-    check_columns(existing, columns, path.name)
-    frame = read_frame(path, columns.used())
-    return make_log(frame if path.suffix.lower() == ".parquet" else parse_text(frame, columns), columns, path.name)
+    table = TableFile(path, form)
+    columns = _resolved(columns or _defaults(table.columns), table, path.name)
+    rows = table.read(columns.used())
+    frame = rows.frame if rows.typed else parse_text(rows.frame, columns)
+    log = make_log(frame, columns, path.name, rows.dropped, form)
+    return replace(log, notes=(f"form     {'; '.join(rows.notes)}", *log.notes))
 
 
 def _defaults(existing: list[str]) -> ColumnNames:
     return ColumnNames(time="time" if "time" in existing else None,
                        propensity="propensity" if "propensity" in existing else None)
+
+
+def _resolved(columns: ColumnNames, table: TableFile, source: str) -> ColumnNames:
+    """The columns, of which the table has every one. A table of nothing but users and items has no rewards.
+
+    Raises:
+        InterplayError: one is not there.
+    """
+    others = [name for name in columns.used() if name != columns.reward]
+    if columns.reward is not None and columns.reward not in table.columns and (
+            columns.reward == "none" or not set(table.columns) - {*others, ""}):
+        columns = replace(columns, reward=None)
+    absent = next((name for name in columns.used() if name not in table.columns), None)
+    if absent is not None and table.looks_like_data:
+        raise InterplayError(f"{source}: no column {absent!r}, and the first row looks like data, not like names: if "
+                             "it is a row, give --no-header --columns user item reward ..., all columns in their order")
+    check_columns(table.columns, columns, source)
+    return columns

@@ -11,6 +11,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "watch": "film agents at play, two groups side by side",
         "plot": "draw what benchmarks found"},
     "Logs": {
+        "log": "show what would be read from a log",
         "pretrain": "train two towers on a log",
         "recommend": "list items for users of a log",
         "ope": "estimate what a policy would have earned on a log",

@@ -27,6 +27,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """Groups of flags: those that ``--help`` shows, and those that only ``--help-all`` shows."""
 
+_OF_LOGS = ("LogSettings", "TableSettings")
 _MANY = 14
 """Flags of a command that are all shown by ``--help``."""
 _LEFT = 28
@@ -83,8 +84,8 @@ def _grouped(texts: Texts, everything: bool) -> Iterator[tuple[str, list[Flag]]]
     rare = {name for _, rarely in GROUPS.values() for name in rarely}
     found: dict[str, list[Flag]] = {"options": [], **{title: [] for title in GROUPS}}
     for flag in texts.flags:
-        title = yours.get(flag.name, "log" if flag.owner == "LogSettings" else "options")
-        hidden = flag.name in rare or (flag.owner == "LogSettings" and flag.name not in yours)
+        title = yours.get(flag.name, "log" if flag.owner in _OF_LOGS else "options")
+        hidden = flag.name in rare or (flag.owner in _OF_LOGS and flag.name not in yours)
         if everything or not hidden:
             found[title].append(flag)
     yield from ((title, flags) for title, flags in found.items() if flags)

@@ -13,11 +13,11 @@ from interplay.envs.types import InterplayError
 from interplay.experiments.common.flags import Need, changed, when
 from interplay.experiments.common.saving import CONFIG, read_text
 from interplay.experiments.common.serialising import from_json, to_json
+from interplay.experiments.common.table_settings import LOGGED, TableSettings
 
 _FREE = ("resume", "device", "threads", "allow_code", "more_episodes", "keep_replay")
 """What may differ when a run is resumed."""
 
-LOGGED = Need(lambda s: s.log is not None, "it is about a log: give one with --log, or leave it out")
 _DOWNLOADED = Need(lambda s: s.log is not None and not s.log.exists(),
                    "only public data sets are looked for in it: name one with --log, or leave it out")
 _SHARED_OUT = Need(lambda s: s.log is not None and s.split not in ("last", "own"),
@@ -26,24 +26,15 @@ _OWN_SPLIT = Need(lambda s: s.log is not None and s.split == "own", "take it wit
 
 
 @dataclass(frozen=True)
-class LogSettings:
+class LogSettings(TableSettings):
     """Which log, what is done to it, and which part of it is held out."""
 
     log: Path | None = None
-    """Log to take users, items and rewards from: a CSV or Parquet file, a data set's folder, or the name of a public
-    data set such as movielens-1m, which is downloaded (a wrong name lists all)."""
+    """Log to take users, items and rewards from: a table (text, JSON lines or Parquet, packed or not), a folder of
+    such parts, a data set's folder, or the name of a public data set such as movielens-1m, which is downloaded (a wrong
+    name lists all)."""
     data_dir: Path | None = when(_DOWNLOADED, None)
     """Folder with public data sets, which are then not downloaded."""
-    user_column: str = when(LOGGED, "user")
-    """Column of the log with the user's id."""
-    item_column: str = when(LOGGED, "item")
-    """Column of the log with the item's id."""
-    reward_column: str = when(LOGGED, "reward")
-    """Column of the log with the reward (a rating, a click)."""
-    time_column: str | None = when(LOGGED, None)
-    """Column of the log with the time, if any. If no column is named, a column called time is used."""
-    propensity_column: str | None = when(LOGGED, None)
-    """Column of the log with the propensity, if any."""
     split_column: str | None = when(_OWN_SPLIT, None)
     """Column of the log that says train or test, if it comes with a split of its own: --split own takes it."""
     reward_range: tuple[float, float] | None = when(LOGGED, None)

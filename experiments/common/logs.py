@@ -105,11 +105,10 @@ def _range(low: float, high: float) -> tuple[float, float]:
 def _read(settings: LogSettings) -> tuple[InteractionLog, list[str]]:
     """The log with the features that the settings name, and a line for each table of those."""
     assert settings.log is not None, "checked"
-    columns = ColumnNames(settings.user_column, settings.item_column, settings.reward_column,
-                          settings.time_column, settings.propensity_column, settings.split_column)
-    default = columns == ColumnNames()
+    columns, form = settings.column_names(settings.split_column), settings.form()
+    given = None if columns == ColumnNames() else columns
     path = find_log(settings.log, settings.data_dir)
-    log, reader = read_log(path, None if default else columns), find_reader(path)
+    log, reader = read_log(path, given, form), find_reader(path, given, form)
     log = log if settings.reward_range is None else replace(log, reward_range=_range(*settings.reward_range))
     notes = [f"source   {reader.source}; terms: {reader.licence}"] if reader.licence else []
     if settings.user_features is not None:

@@ -104,7 +104,7 @@ class TestMakeLog:
         ({"item": [1.0, 2.0, 3.0]}, "ids of column 'item' have type Float64: make them integers or strings"),
         ({"time": [1, 2, None]}, "'time' has nothing in row 3.*needs a time: fill it in"),
         ({"time": ["2024-01-01", "soon", "2024"]}, "'time' has 'soon' in row 2.*write unix seconds or ISO-8601"),
-        ({"time": [1, 2, 1_700_000_000_000]}, "'time' has 1700000000000 in row 3.*divide milliseconds by 1000"),
+        ({"time": [1, 2, 1_700_000_000_000]}, "'time' has 1700000000000 in row 3.*give --time-format ms"),
         ({"time": [1.0, float("nan"), 2.0]}, "'time' has nan in row 2.*unix seconds"),
         ({"propensity": [0.5, 0.0, 0.5]}, "'propensity' has 0.0 in row 2.*above 0 and at most 1"),
         ({"propensity": [1.5, 0.1, 0.5]}, "'propensity' has 1.5 in row 1.*above 0 and at most 1"),
@@ -275,9 +275,9 @@ class TestTable:
         assert (log.user_ids, log.item_ids) == (("007", "7"), (1, 2))
 
     @pytest.mark.parametrize(("name", "content", "message"), [
-        ("log.txt", b"user,item,reward\n", r"log.txt: extension '.txt' is not known: save .* as .csv, .tsv"),
-        ("log.csv", b"", r"log.csv: cannot be read as csv .*check that the file is whole"),
-        ("log.csv", b"user,item,reward\n\xe9,1,1\n", r"log.csv: cannot be read as csv .*UTF-8"),
+        ("log.txt", b"user,item,reward\n", r"log.txt: there are 0 rows"),
+        ("log.csv", b"", r"log.csv: is empty: check that the file is whole"),
+        ("log.csv", b"\n\n", r"log.csv: there is no line with a row in it"),
         ("log.csv", b"user,item,reward\n1,'a,b',3\n1,2,3\n",
          r"log.csv: row 1 has 4 fields, \"1,'a,b',3\", where the header has 3: correct it"),
         ("log.tsv", b"user\titem\treward\n1\t2\t3\n1\t2\t3\t4\n", r"log.tsv: row 2 has 4 fields, '1,2,3,4', where"),

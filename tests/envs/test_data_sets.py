@@ -308,7 +308,7 @@ class TestLastFM:
     def test_the_header_is_checked(self, tmp_path: Path) -> None:
         (tmp_path / "user_artists.dat").write_text("2\t51\t13883\n2\t52\t11690\n")
         with pytest.raises(InterplayError, match=r"first line names 2, 51, 13883 where userID, artistID, weight are"):
-            read_log(tmp_path / "user_artists.dat")
+            read_log(tmp_path)
 
 
 class TestKuaiRec:

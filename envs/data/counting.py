@@ -1,0 +1,79 @@
+"""Counting the rows of a text on its bytes, whatever a parser makes of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from interplay.envs.data.sources import Bytes
+from interplay.envs.types import InterplayError
+
+_QUOTE, _NEWLINE, _RETURN = 34, 10, 13
+_BLOCK = 1 << 20
+_LINES_WITH_BLANKS = (b"\n\n", b"\n\r", b"\n ", b"\n\t")
+
+
+def check_rows(frame: pl.DataFrame, rows: int | None, source: Path | str) -> pl.DataFrame:
+    """The frame, if it has as many rows as ``count_rows`` counted.
+
+    Raises:
+        InterplayError: it has not.
+    """
+    if frame.height != rows:
+        counted = "quotes that are not clear" if rows is None else f"{rows:,} rows, of which {frame.height:,} were read"
+        raise InterplayError(f"{source}: has {counted}: look for cells with quotes or line ends in them")
+    return frame
+
+
+def is_plain(data: Bytes, separator: str = ",") -> bool:
+    """Whether no line is empty, begins with a blank or ends with a carriage return alone, and no separators are runs of
+    blanks.
+    """
+    unusual = (*_LINES_WITH_BLANKS, *([b"  ", b" \n", b" \r"] if separator == " " else []))
+    if data[:1].tobytes() in (b"\n", b"\r", b" ", b"\t"):
+        return False
+    for start in range(0, len(data), _BLOCK):
+        block = data[start:start + _BLOCK + 1].tobytes()  # with what the next block begins with
+        if block.count(b"\r", 0, _BLOCK) != block.count(b"\r\n") or any(mark in block for mark in unusual):
+            return False
+    return True
+
+
+def count_rows(data: NDArray[np.uint8], separator: str = ",", quotes: bool = True) -> int | None:
+    """Rows of a delimited text, its header included: line ends outside of quotes.
+
+    Args:
+        data: the bytes.
+        separator: of the fields.
+        quotes: whether quotes have a meaning.
+
+    Returns:
+        None where quotes are not clear: each must open a whole field, close one, or be doubled in a quoted field.
+    """
+    rows, inside = 0, 0
+    for start in range(0, len(data), _BLOCK):
+        block = data[start:start + _BLOCK]
+        raw = block.tobytes()
+        if not quotes or (not inside and b'"' not in raw):
+            rows += raw.count(b"\n")
+            continue
+        line_end, quote = block == _NEWLINE, block == _QUOTE
+        if not _clear(data, start + np.flatnonzero(quote), inside, ord(separator)):
+            return None
+        depth = (np.cumsum(quote, dtype=np.uint8) + inside) & 1  # may overflow: only its parity is used
+        rows += int(np.count_nonzero(line_end & (depth == 0)))
+        inside = int(depth[-1])
+    unfinished = len(data) > 0 and data[-1] != _NEWLINE
+    return None if inside else rows + unfinished
+
+
+def _clear(data: NDArray[np.uint8], places: NDArray[np.int64], inside: int, separator: int) -> bool:
+    """Whether the quotes at ``places`` stand where fields begin and end, or beside another quote."""
+    opening, closing = places[inside::2], places[1 - inside::2]
+    before = data[np.maximum(opening - 1, 0)]  # at the very start this is the quote itself, which is allowed
+    after = data[np.minimum(closing + 1, len(data) - 1)]
+    return bool(np.isin(before, (separator, _NEWLINE, _QUOTE)).all()
+                and np.isin(after, (separator, _NEWLINE, _RETURN, _QUOTE)).all())
