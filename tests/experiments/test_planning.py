@@ -5,6 +5,7 @@ import torch
 
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
+from interplay.experiments.cli.main import main
 from interplay.experiments.evaluate.evaluation import evaluate, stand_in
 from interplay.experiments.evaluate.planning import Planned, _better
 from interplay.experiments.exact.oracles import solve
@@ -65,3 +66,13 @@ def test_a_platform_cannot_plan():
     market = find_preset("feed").market(num_users=2)
     with pytest.raises(InterplayError, match="side='platform' cannot plan"):
         Planned(players_in(market), "platform")
+
+
+def test_the_command_line_plans_from_the_agents_of_a_run(tmp_path, capsys):
+    sizes = ["--episodes", "1", "--num-worlds", "1", "--eval-worlds", "2", "--market", "horizon=4"]
+    assert main(["train", "--preset", "kale", "--users", "greedy", "--items", "rest", *sizes, "--device", "cpu",
+                 "--log-dir", str(tmp_path), "--name", "run"]) == 0
+    assert main(["evaluate", str(tmp_path / "run"), "--plan", "users", "--rollouts", "2"]) == 0
+    assert "lower bound by planning: users planner(greedy), items rest" in capsys.readouterr().out
+    assert main(["evaluate", str(tmp_path / "run"), "--plan", "users", "--rollouts", "0"]) == 2
+    assert "rollouts=0" in capsys.readouterr().err
