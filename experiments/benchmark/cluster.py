@@ -52,8 +52,8 @@ def played_on(address: str, jobs: Sequence[TrainSettings], keep: bool) -> Genera
             job = running.pop(ended)
             try:
                 yield _received(job, ray.get(ended))
-            except ray.exceptions.RayError as error:  # the process or its machine died
-                yield failed(job, f"its process died ({type(error).__name__})", str(error))
+            except ray.exceptions.RayError as error:  # its process or its machine died, or it could not start
+                yield failed(job, f"its task failed ({type(error).__name__})", str(error))
     finally:
         for ended in running:
             ray.cancel(ended, force=True)

@@ -48,7 +48,7 @@ def test_a_dead_worker_costs_only_its_own_run(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     found = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True)
     assert found.returncode == 1, found.stderr
-    assert "contest-my_deadly.Deadly-s0: its process died" in found.stderr
+    assert "contest-my_deadly.Deadly-s0: its task failed (WorkerCrashedError)" in found.stderr
     assert (tmp_path / "out" / "runs" / "contest-my_deadly.Deadly-s0" / "error.txt").is_file()
     assert (tmp_path / "out" / "runs" / "contest-linucb-s0" / "results.json").is_file()
     assert "| linucb" in (tmp_path / "out" / "report.md").read_text()
