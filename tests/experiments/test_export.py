@@ -32,9 +32,9 @@ def players(market: Market, users: str = "random", platform: str | None = None) 
     return Players({side: player(side, name) for side, name in named.items()})  # type: ignore[misc]
 
 
-def played(market: Market, worlds: int, **players: str) -> tuple[Score, Recorder]:
+def played(market: Market, worlds: int, **named: str) -> tuple[Score, Recorder]:
     recorder = Recorder(market)
-    return evaluate(market, players(market, **players), worlds, recorder), recorder
+    return evaluate(market, players(market, **named), worlds, recorder), recorder
 
 
 def town(**changes: object) -> Market:
