@@ -15,6 +15,8 @@ from torch import Tensor
 
 from interplay.envs.checking import Bounds
 from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
+from interplay.envs.pictures.colours import BUDGET
+from interplay.envs.pictures.picture import Picture
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.world import State
 
@@ -112,6 +114,10 @@ class Line(Mechanism):
         apart = (position.unsqueeze(2) - position.unsqueeze(1)).abs().sum((1, 2)) / pairs
         return {"distance of users": self.distance(position), "distance between creators": apart,
                 "exposure inequality": unequal}
+
+    def draw(self, picture: Picture, state: State) -> None:
+        """See ``Mechanism.draw``."""
+        picture.bar("items", "position", self.position(state), colour=BUDGET)
 
 
 def _neighbours(position: Tensor) -> tuple[Tensor, Tensor]:

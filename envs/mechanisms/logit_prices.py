@@ -16,6 +16,7 @@ from torch import Tensor
 
 from interplay.envs.checking import Bounds, Positive
 from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
+from interplay.envs.pictures.picture import Picture
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import InterplayError
 from interplay.envs.world import State
@@ -146,3 +147,7 @@ class LogitPrices(Mechanism):
         paid = (price * share).sum(1) / share.sum(1)
         return {"price": price.mean(1), "price paid": paid, "profit of an item": profit.mean(1),
                 "consumer surplus": self.surplus(price)}
+
+    def draw(self, picture: Picture, state: State) -> None:
+        """See ``Mechanism.draw``."""
+        picture.bar("items", "price", self.price(state), low=self.lowest, high=self.highest)

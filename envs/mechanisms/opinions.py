@@ -18,6 +18,8 @@ from torch import Tensor
 from interplay.envs.checking import Bounds, Fraction, NotNegative
 from interplay.envs.indexing import gather_rows
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
+from interplay.envs.pictures.colours import HIGH
+from interplay.envs.pictures.picture import Picture
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import InterplayError
 from interplay.envs.world import State
@@ -104,3 +106,8 @@ class Opinions(Mechanism):
         opinion = state["opinion"]
         return {"polarisation": opinion.var(1, correction=0), "mean opinion": opinion.mean(1),
                 "disagreement of friends": (opinion - state["heard"]).abs().mean(1)}
+
+    def draw(self, picture: Picture, state: State) -> None:
+        """See ``Mechanism.draw``."""
+        picture.bar("users", "opinion", state["opinion"], low=-1.0, colour=HIGH)
+        picture.bar("items", "stance", state["stance"], low=-1.0, colour=HIGH)

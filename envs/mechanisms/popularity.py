@@ -14,6 +14,7 @@ from torch import Tensor
 from interplay.envs.checking import NotNegative, Positive
 from interplay.envs.indexing import gather_rows
 from interplay.envs.mechanisms.base import Mechanism, Start
+from interplay.envs.pictures.picture import Picture
 from interplay.envs.world import State
 
 
@@ -40,3 +41,8 @@ class Popularity(Mechanism):
         share = weight / weight.sum(1, keepdim=True)
         unequal = (share.unsqueeze(2) - share.unsqueeze(1)).abs().sum((1, 2)) / (2.0 * share.shape[1])
         return {"share of item 0": share[:, 0], "largest share": share.amax(1), "exposure inequality": unequal}
+
+    def draw(self, picture: Picture, state: State) -> None:
+        """See ``Mechanism.draw``."""
+        weight = state["prior"] + state.popularity
+        picture.bar("items", "popularity", weight / weight.sum(1, keepdim=True))

@@ -9,7 +9,7 @@ from interplay.envs.pictures.colours import BOOST, BUDGET, MOOD, SATIATION
 from interplay.envs.pictures.picture import Picture
 from interplay.envs.world import State
 
-_FEW = 12  # agents that have room for their names
+_FEW = 8  # agents that stand in one column, with room for their names
 _MOST_TOPICS = 2  # with a bar each
 
 

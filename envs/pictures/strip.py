@@ -52,7 +52,7 @@ def draw_strip(canvas: Canvas, box: Box, scene: Scene) -> None:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000.0 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1000.0 else f"{round(value, 6):.4g}"
 
 
 def _height(value: float, low: float, high: float, bottom: float, top: float) -> float:
