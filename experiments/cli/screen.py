@@ -68,7 +68,7 @@ def say_report(run: Run, report: Report) -> None:
     _say_rows(run, report)
     if report.score.measures:
         say("")
-        say_table(*measures(report), right=range(1, 3 + len(exact(report))))
+        say_table(*measures(report, interval=False), right=range(1, 3 + len(exact(report))))
     say("")
     _say_score(report)
     _say_learning(run, report)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from interplay.envs.types import SIDES, Side
-from interplay.experiments.common.statistics import INTERVALS
+from interplay.experiments.common.statistics import INTERVALS, Estimate
 from interplay.experiments.common.tables import table
 from interplay.experiments.evaluate.evaluation import Report, Score
 from interplay.experiments.evaluate.measuring import AT_END
@@ -49,14 +49,14 @@ def exact(report: Report) -> tuple[Oracle, ...]:
     return () if report.oracle is None else (report.oracle, *report.oracle.others)
 
 
-def measures(report: Report) -> tuple[list[str], list[list[str]]]:
+def measures(report: Report, interval: bool = True) -> tuple[list[str], list[list[str]]]:
     """Header and rows: what mechanisms measure, over steps and at the end, beside what is known exactly."""
-    score, known = report.score, exact(report)
-    names = [name for name in score.measures if not name.endswith(AT_END)]
-    rows = [[name, str(score.measures[name]), str(score.measures[name + AT_END]),
+    known, found = exact(report), report.score.measures
+    rows = [[name, *(str(one if interval else Estimate(one.mean)) for one in (found[name], found[name + AT_END])),
              *(f"{oracle.measures[name]:.4f}" if name in oracle.measures else "" for oracle in known)]
-            for name in names]
-    return ["measure", "mean over steps [95 %]", "at the end [95 %]", *(oracle.name for oracle in known)], rows
+            for name in found if not name.endswith(AT_END)]
+    means = [f"{name}{' [95 %]' * interval}" for name in ("mean over steps", "at the end")]
+    return ["measure", *means, *(oracle.name for oracle in known)], rows
 
 
 def _row(score: Score, sides: Sequence[Side]) -> list[str]:
