@@ -88,7 +88,10 @@ def _grouped(texts: Texts, everything: bool) -> Iterator[tuple[str, list[Flag]]]
         hidden = flag.name in rare or (flag.owner in _OF_LOGS and flag.name not in yours)
         if everything or not hidden:
             found[title].append(flag)
-    yield from ((title, flags) for title, flags in found.items() if flags)
+    order = [name for often, _ in GROUPS.values() for name in often]
+    for title, flags in found.items():
+        if flags:
+            yield title, sorted(flags, key=lambda flag: order.index(flag.name) if flag.name in order else len(order))
 
 
 def _lines(flag: Flag, width: int, everything: bool) -> Iterator[str]:

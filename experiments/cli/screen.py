@@ -11,6 +11,7 @@ from interplay.experiments.cli.console import console, counted, either, say, say
 from interplay.experiments.common.statistics import Estimate
 from interplay.experiments.evaluate.evaluation import Report, Score
 from interplay.experiments.evaluate.learnt import learnt, warnings_of
+from interplay.experiments.evaluate.tables import exact, measures
 from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.run import Run
 
@@ -65,6 +66,9 @@ def say_report(run: Run, report: Report) -> None:
     """Print at the end what came of it, beside others in the place of the agents, and what to do next."""
     say(f"\n{run.folder.name}, in {counted(run.task.training.eval_worlds, 'held-out world')}:\n")
     _say_rows(run, report)
+    if report.score.measures:
+        say("")
+        say_table(*measures(report, interval=False), right=range(1, 3 + len(exact(report))))
     say("")
     _say_score(report)
     _say_learning(run, report)
@@ -104,10 +108,11 @@ def _rows(run: Run, report: Report, interval: bool) -> Iterator[tuple[Score | No
         yield score, [_label(run, score, report, len(sides) > 1),
                       *(str(found if interval else Estimate(found.mean)) for found in returns),
                       *([] if scaled is None else [f"{scaled:.2f}"])]
-    if report.oracle is not None:
-        items = "" if report.oracle.item_return is None else f"{report.oracle.item_return:.1f}"
-        yield None, [f"  {report.oracle.name} (exact)", f"{report.oracle.user_return:.3f}",
-                     *([items] if _items_count(run) else []), *(["1.00"] if _scale(report) else [])]
+    for oracle in exact(report):
+        items = "" if oracle.item_return is None else f"{oracle.item_return:.1f}"
+        scaled = report.normalised(oracle.user_return)
+        yield None, [f"  {oracle.name} (exact)", f"{oracle.user_return:.3f}", *([items] if _items_count(run) else []),
+                     *([] if scaled is None else [f"{scaled:.2f}"])]
 
 
 def _label(run: Run, score: Score, report: Report, several: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from interplay.envs.types import SIDES, Side
-from interplay.experiments.common.statistics import INTERVALS
+from interplay.experiments.common.statistics import INTERVALS, Estimate
 from interplay.experiments.common.tables import table
 from interplay.experiments.evaluate.evaluation import Report, Score
 from interplay.experiments.evaluate.measuring import AT_END
@@ -19,7 +19,7 @@ def report_table(run: Run, report: Report) -> str:
     sides: tuple[Side, ...] = (*SIDES, "platform") if run.players.has_platform else SIDES
     rows = [[*_row(score, sides), "" if score is report.score else str(report.score.less(score))]
             for score in (*report.baselines, report.score)]
-    known = () if report.oracle is None else (report.oracle, *report.oracle.others)
+    known = exact(report)
     rows += [_exact_row(oracle) for oracle in known]
     header = [*sides, "user return [95 %]", "item return [95 %]", "clicks", "stay", "alive", "boost",
               "run less it [95 %]"]
@@ -30,7 +30,7 @@ def report_table(run: Run, report: Report) -> str:
     if report.best_response_gap is not None:
         last += f"\nbest-response gap (what one agent could gain by deviating): {report.best_response_gap:.3f}"
     if report.score.measures:
-        last += f"\n{_measures(report.score, known)}"
+        last += f"\n{table(*measures(report))}"
     worlds = (f"{run.task.training.eval_worlds} held-out worlds, exploration off; the last agents are the run's; "
               "clicks = responses for each item taken, stay = users who never left, alive = items at the end; "
               "run less it = user return of the run less that of the row, paired by world")
@@ -44,13 +44,19 @@ def _exact_row(oracle: Oracle) -> list[str]:
     return [oracle.name, "", f"{oracle.user_return:.3f}", items, "", "", "", boost, ""]
 
 
-def _measures(score: Score, known: Sequence[Oracle]) -> str:
-    """What mechanisms measure, as a mean over steps and at the end, beside what is known exactly."""
-    names = [name for name in score.measures if not name.endswith(AT_END)]
-    rows = [[name, str(score.measures[name]), str(score.measures[name + AT_END]),
+def exact(report: Report) -> tuple[Oracle, ...]:
+    """All that is known exactly, what counts as 1 first."""
+    return () if report.oracle is None else (report.oracle, *report.oracle.others)
+
+
+def measures(report: Report, interval: bool = True) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: what mechanisms measure, over steps and at the end, beside what is known exactly."""
+    known, found = exact(report), report.score.measures
+    rows = [[name, *(str(one if interval else Estimate(one.mean)) for one in (found[name], found[name + AT_END])),
              *(f"{oracle.measures[name]:.4f}" if name in oracle.measures else "" for oracle in known)]
-            for name in names]
-    return table(["measure", "mean over steps [95 %]", "at the end [95 %]", *(oracle.name for oracle in known)], rows)
+            for name in found if not name.endswith(AT_END)]
+    means = [f"{name}{' [95 %]' * interval}" for name in ("mean over steps", "at the end")]
+    return ["measure", *means, *(oracle.name for oracle in known)], rows
 
 
 def _row(score: Score, sides: Sequence[Side]) -> list[str]:

@@ -75,7 +75,7 @@ def test_wrong_names(capsys: pytest.CaptureFixture[str]) -> None:
     compare("wrong_names.txt", masked(screen(capsys, *lines, status=2)))
 
 
-@pytest.mark.parametrize("preset", ["kale", "contest", "feed"])
+@pytest.mark.parametrize("preset", ["kale", "contest", "feed", "pigou"])
 def test_start_and_end_of_a_training(preset: str, capsys: pytest.CaptureFixture[str]) -> None:
     compare(f"train_{preset}.txt", masked(screen(capsys, SMALL.format(preset))))
 
