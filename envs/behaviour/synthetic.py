@@ -154,7 +154,7 @@ CERTAIN = 40.0
 def all_alike(config: MarketConfig, appeal: float) -> SyntheticBehaviour:
     """Users and items that differ in nothing; where vectors have a place for each user, users are numbered by them.
 
-    For markets in which mechanisms decide what is earned. With an appeal of ``-CERTAIN`` nobody responds.
+    For markets in which mechanisms decide what is earned. With an appeal of ``-CERTAIN`` no user responds.
     """
     users, items, size = config.num_users, config.num_items, config.embedding_size
     return SyntheticBehaviour(GivenPopulation(

@@ -1,13 +1,14 @@
 """`creators`: creators move their content along a line to where users are, and users take the nearest.
 
 Hotelling, "Stability in competition", Economic Journal 1929; Eaton and Lipsey, "The principle of minimum
-differentiation reconsidered", Review of Economic Studies 1975. `creators` has two, `creators-three` and so on more.
+differentiation reconsidered", Review of Economic Studies 1975. `creators` has two, `creators-four` four; other numbers
+are given by `num_items` with as many slots.
 
 - Items: creators. In each step each chooses one of 13 positions 0, 1/12, .. 1, or stays where it is (rest).
 - Users: tastes lie evenly on the line. One user stands for all; what it does changes nothing.
 - Rewards: a creator earns its share of users in that step. Users earn 1 less their mean distance to what they take.
 - Observation: own position and distances to the next creators. Tabular agents have one state, so they learn where to be
-  whatever the others did last.
+  regardless of what the others did last.
 - Start: any positions. End: after 20 steps, as truncation.
 - Known: in equilibrium two creators are both at 1/2, four at 1/4, 1/4, 3/4, 3/4, five at 1/6, 1/6, 1/2, 5/6, 5/6; three
   have none.
@@ -33,6 +34,4 @@ def _preset(name: str, num_items: int, summary: str) -> Preset:
 
 
 CREATORS = _preset("creators", 2, "two creators seek the middle of users who take the nearest")
-CREATORS_THREE = _preset("creators-three", 3, "three creators, who never come to rest")
-CREATORS_FOUR = _preset("creators-four", 4, "four creators, who end in two pairs")
-CREATORS_FIVE = _preset("creators-five", 5, "five creators, who end in two pairs and one between")
+CREATORS_FOUR = _preset("creators-four", 4, "four creators, which end in two pairs")

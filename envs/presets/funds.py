@@ -8,7 +8,7 @@ rent of the fund, and not of its investors.
 - Users: 20 investors. In each step each takes the fund, or keeps its money (skips).
 - Rewards: an investor in the fund earns its return less the fee, another nothing. The fund earns fee times share.
 - Observation: the fee of the step, its share and net return in the last step. Tabular agents see the fee.
-- Start: the fee is 0.1; what is seen of the last step is of investors who did anything. End: after 50 steps.
+- Start: the fee is 0.1; what is seen of the last step is of investors that did anything. End: after 50 steps.
 - Known: at a fee f the fund's share is 1 - f, which leaves investors nothing. The best fee is 1/2, which earns 1/4.
 """
 

@@ -6,7 +6,7 @@ Pigou's example (1920; Roughgarden and Tardos, "How bad is selfish routing?", Jo
 - Rewards: A returns 0.25; B returns 1 - (share of all investors in B); kept money returns 0. Funds earn nothing.
 - Observation: an investor sees its own number, as its taste, and each fund's share and return in the last step. Tabular
   agents have one state.
-- Start and end: each of 20 steps is the same game. What is seen at first is of investors who did anything.
+- Start and end: each of 20 steps is the same game. What is seen at first is of investors that did anything.
 - Known: in equilibrium 5 or 6 are in B (mean return 0.328125 or 0.25); best for all is 3 (0.390625).
 """
 

@@ -1,4 +1,4 @@
-"""`pricing`: firms that learn to set prices, and consumers who choose between their products.
+"""`pricing`: firms that learn to set prices, and consumers that choose between their products.
 
 Calvano, Calzolari, Denicolo and Pastorello, "Artificial intelligence, algorithmic pricing, and collusion", American
 Economic Review 2020. `pricing-three` has three firms. In `pricing-cheapest` the platform shows the cheaper product

@@ -1,4 +1,4 @@
-"""A fund that sets its fee, and investors who come until nothing is left (Berk and Green 2004).
+"""A fund that sets its fee, and investors that come until nothing is left (Berk and Green 2004).
 
 With many investors the share q in a fund that returns ``phi - a q`` before a fee f is ``(phi - f) / a``. The fund earns
 ``f (phi - f) / a``, most at ``f = phi / 2``.
@@ -56,7 +56,7 @@ class CapacityGame(ExactGame):
                       item_return=self.revenue(first) + later * self.revenue(fee), measures=measures)
 
     def flow(self, fee: float) -> float:
-        """The share of many small investors who come at a fee."""
+        """The share of many small investors that come at a fee."""
         return min(1.0, max(0.0, (self.gross - fee) / self.crowding))
 
     @property
@@ -70,7 +70,7 @@ class CapacityGame(ExactGame):
         return self.gross**2 / (4.0 * self.crowding)
 
     def invested(self, fee: float) -> int:
-        """The most investors of whom none loses. One fewer is as stable where the last of them gains nothing."""
+        """The most investors of which none loses. One fewer is as stable where the last of them gains nothing."""
         return floor(self.flow(fee) * self.num_users + _ROUNDING)
 
     def revenue(self, fee: float) -> float:

@@ -27,7 +27,7 @@ Profile = tuple[Fraction, ...]
 
 @dataclass(frozen=True)
 class LineGame(ExactGame):
-    """Creators who all choose at once.
+    """Creators that all choose at once.
 
     Attributes:
         num_items: creators.
