@@ -13,7 +13,7 @@ from interplay.envs.types import InterplayError
 
 _QUOTE, _NEWLINE, _RETURN = 34, 10, 13
 _BLOCK = 1 << 20
-_LINES_WITH_BLANKS = (b"\n\n", b"\n\r", b"\n ", b"\n\t")
+_BLANKS = (_NEWLINE, _RETURN, 32, 9)  # none begins a line that is plain
 
 
 def check_rows(frame: pl.DataFrame, rows: int | None, source: Path | str) -> pl.DataFrame:
@@ -29,15 +29,16 @@ def check_rows(frame: pl.DataFrame, rows: int | None, source: Path | str) -> pl.
 
 
 def is_plain(data: Bytes, separator: str = ",") -> bool:
-    """Whether no line is empty, begins with a blank or ends with a carriage return alone, and no separators are runs of
-    blanks.
-    """
-    unusual = (*_LINES_WITH_BLANKS, *([b"  ", b" \n", b" \r"] if separator == " " else []))
-    if data[:1].tobytes() in (b"\n", b"\r", b" ", b"\t"):
+    """Whether no line is empty, begins with a blank or ends with a lone carriage return, and no blanks come in runs."""
+    if len(data) and data[0] in _BLANKS:
         return False
     for start in range(0, len(data), _BLOCK):
-        block = data[start:start + _BLOCK + 1].tobytes()  # with what the next block begins with
-        if block.count(b"\r", 0, _BLOCK) != block.count(b"\r\n") or any(mark in block for mark in unusual):
+        block = data[start:start + _BLOCK + 1]  # with what the next block begins with
+        raw = block.tobytes()
+        first = block[1:][block[:-1] == _NEWLINE]  # byte of each line
+        if sum(map(first.tobytes().count, _BLANKS)) or raw.count(b"\r", 0, _BLOCK) != raw.count(b"\r\n"):
+            return False
+        if separator == " " and any(run in raw for run in (b"  ", b" \n", b" \r")):
             return False
     return True
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from interplay.envs.data.base import DataSet
 from interplay.envs.data.columns import ColumnNames
+from interplay.envs.data.counting import check_rows, count_rows
 from interplay.envs.data.download import Download
 from interplay.envs.data.files import refuse_columns, unreadable
 from interplay.envs.data.log import InteractionLog, make_log
-from interplay.envs.data.counting import check_rows, count_rows
 from interplay.envs.types import InterplayError
 
 _PART = "jester-data-*"

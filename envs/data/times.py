@@ -91,11 +91,9 @@ def _unit(values: pl.Series) -> str:
 
 def _as_dates(values: pl.Series) -> Times | None:
     """Numbers such as 20200705, if all of them are such dates."""
-    if not values.is_finite().all() or not (values == values.floor()).all() or not (values > 0).all():
-        return None
-    digits = values.log10().floor().cast(pl.Int64) + 1
-    form = _DATES_AS_NUMBERS.get(int(digits[0])) if digits.n_unique() == 1 else None
-    if form is None:
+    digits = len(f"{values[0]:.0f}") if np.isfinite(values[0]) else 0
+    form = _DATES_AS_NUMBERS.get(digits)
+    if form is None or not values.is_between(10 ** (digits - 1), 10**digits).all() or not (values % 1 == 0).all():
         return None
     seconds = _parsed(values.cast(pl.Int64).cast(pl.String), form)
     likely = seconds.is_not_null() & (seconds.abs() < _LATE)

@@ -21,9 +21,10 @@ from interplay.envs.types import InterplayError
 from interplay.experiments.common.table_settings import TableSettings
 
 _WORDS = {
-    "user": ("user", "visitor", "customer", "reviewer", "member", "student", "session", "person", "who", "account", "representative", "fund"),
-    "item": ("item", "product", "movie", "book", "isbn", "asin", "article", "track", "song", "artist", "video", "ticker",
-             "joke", "what"),
+    "user": ("user", "visitor", "customer", "reviewer", "member", "student", "session", "person", "who", "account",
+             "representative", "fund"),
+    "item": ("item", "product", "movie", "book", "isbn", "asin", "article", "track", "song", "artist", "video",
+             "ticker", "joke", "what"),
     "reward": ("reward", "rating", "score", "star", "click", "event", "behavio", "weight", "amount", "value", "count"),
     "time": ("timestamp", "time", "date", "_at", "period_end"),
 }
@@ -74,7 +75,7 @@ def report_on(path: Path, settings: TableSettings) -> LogReport:
         report.problem = str(error)
         report.flags += [found.group().strip() for found in _FLAG.finditer(str(error))]
         return report
-    report.lines += str(log.summary()).splitlines() + [_shares(log)]
+    report.lines += [*str(log.summary()).splitlines(), _shares(log)]
     for warning, flag in _oddities(log):
         report.warnings.append(warning)
         report.flags += [flag] if flag else []
@@ -153,8 +154,8 @@ def _shares(log: InteractionLog) -> str:
     """Repeats and the bottom of the scale, as shares."""
     rows = log.pairs().rows
     bottom = float((log.reward <= np.float32(log.reward_range[0])).mean())
-    return f"shares   {1 - len(rows) / len(log):.1%} of rows repeat a pair; {bottom:.1%} of rewards are at the bottom " \
-           f"of the scale; mean reward {log.reward.mean(dtype=np.float64):.6g}"
+    return f"shares   {1 - len(rows) / len(log):.1%} of rows repeat a pair; {bottom:.1%} of rewards are at the " \
+           f"bottom of the scale; mean reward {log.reward.mean(dtype=np.float64):.6g}"
 
 
 def _oddities(log: InteractionLog) -> Iterator[tuple[str, str]]:

@@ -306,7 +306,7 @@ class TestRewards:
         assert set(explicit.reward) == {1.0}
 
     def test_a_reward_column_that_is_misspelt_is_not_taken_for_an_implicit_log(self, tmp_path: Path) -> None:
-        assert "no column 'reward'; name one of 'user', 'item', 'stars'" in refusal(
+        assert "no column 'reward': choose from 'user', 'item', 'stars'" in refusal(
             tmp_path, rows(names=("user", "item", "stars")))
 
 

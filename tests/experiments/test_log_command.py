@@ -32,7 +32,7 @@ def test_the_flags_that_it_suggests_read_the_log(tmp_path: Path, capsys: pytest.
     screen = shown(capsys, str(path))
     assert "rows     70 read; dropped: none" in screen
     assert "7 users x 11 items" in screen
-    suggested = [line for line in screen.splitlines() if line.startswith("suggested: ")][0].partition(": ")[2]
+    suggested = screen.partition("suggested: ")[2].rstrip()
     flags = suggested.partition(" --duplicates")[0].partition(" --reward-range")[0]
     again = shown(capsys, str(path), *shlex.split(flags))
     assert "rows     70 read; dropped: none" in again
@@ -43,7 +43,7 @@ def test_words_are_counted_and_given_a_worth(tmp_path: Path, capsys: pytest.Capt
     path.write_text(SHOP)
     screen = shown(capsys, str(path), status=2)
     assert "view 63, buy 7" in " ".join(screen.split())
-    flags = [line for line in screen.splitlines() if line.startswith("suggested: ")][0].partition(": ")[2]
+    flags = screen.partition("suggested: ")[2].rstrip()
     assert flags == "--no-header --columns user item other_3 reward time --reward-map view=1 buy=2"
     fixed = shown(capsys, str(path), *flags.split())
     assert "90.0% of rewards are 1, the bottom of the scale, and worth as much as a skip" in " ".join(fixed.split())
