@@ -45,7 +45,7 @@ _CONFIG = MarketConfig(
 # Learners count hundreds of steps, so that values are about as large as in other markets.
 _TRAINING = Training(num_worlds=64, episodes=64, eval_worlds=2048, discount=0.99, reward_scale=0.01,
                      options={"dqn": {"learning_rate": 0.003, "target_rate": 0.02}}).sized_for_gpu(1024)
-_BENCHMARK_AGENTS = ("dqn", "pqn", "ippo")
+_AGENTS = ("dqn", "pqn", "ippo")
 
 
 def _with(coaching: Coaching) -> MarketConfig:
@@ -54,13 +54,13 @@ def _with(coaching: Coaching) -> MarketConfig:
 
 COACH = Preset("coach", _CONFIG, _behaviour, _TRAINING,
                "a coach's messages to one person: those that come too often lose their effect, so planning pays",
-               _BENCHMARK_AGENTS, seeds=10)
+               _AGENTS, seeds=10)
 
 COACH_NULL = Preset("coach-null", _with(Coaching(habituation_start=0.0, habituation_gain=0.0)), _behaviour, _TRAINING,
-                    "coach without habituation: the control in which being myopic costs nothing", _BENCHMARK_AGENTS, seeds=10)
+                    "coach without habituation: the control in which being myopic costs nothing", _AGENTS, seeds=10)
 
 COACH_NOISY = Preset("coach-noisy", _with(Coaching(context_noise=0.4)), _behaviour, _TRAINING,
-                     "coach that is not sure of the context, so that a message may be wrong", _BENCHMARK_AGENTS, seeds=10)
+                     "coach that is not sure of the context, so that a message may be wrong", _AGENTS, seeds=10)
 
 COACH_HIDDEN = Preset("coach-hidden",
                       replace(_CONFIG, mechanisms=(Coaching(hidden=True),), user_sees="history", history_length=50),
