@@ -49,7 +49,7 @@ class FSRS:
 
     def recall(self, stability: Tensor, days: Tensor) -> Tensor:
         """Probability of recall so many days after the last review."""
-        return (1.0 + self._factor * days / stability) ** -self._w[20]
+        return torch.pow(1.0 + self._factor * days / stability, -self._w[20])
 
     def first(self, rating: Tensor) -> Memory:
         """After the first review, with this rating, int64."""

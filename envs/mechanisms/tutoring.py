@@ -21,7 +21,7 @@ from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import InterplayError
 from interplay.envs.world import State
 
-_MOST_DIGIT = 5  # of reviews, and of steps since the last: tabular agents see more as so many
+_MOST_STEPS = 3  # since an item was studied: tabular agents see more as so many
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Tutoring(Mechanism):
     In each step, first the delay passes. Then the student studies the item that it takes: its response is whether it
     still knew it. Then it earns the mean of the probabilities that it recalls each of the items.
 
-    - exponential: an item is recalled with probability exp(-theta t / S), where t is the time since it was studied last,
-      or since the start, and S is 1 plus the times that it was studied.
+    - exponential: an item is recalled with probability exp(-theta t / S), where t is the time since it was last
+      studied, or since the start, and S is 1 plus the times that it was studied.
     - fsrs: FSRS-6. An item is rated as good where it was recalled, and otherwise as forgotten. All have been studied
       once before the start, with a good rating. Time is in days.
     """
@@ -53,9 +53,10 @@ class Tutoring(Mechanism):
         items = range(sizes.num_items)
         return [*(f"recall_{i}" for i in items), *(f"stability_{i}" for i in items)]
 
-    def num_user_states(self, sizes: MarketSizes) -> int | None:
-        """Reviews of each item and steps since the last, each up to 5; FSRS has no such numbers."""
-        return (1 + _MOST_DIGIT) ** (2 * sizes.num_items) if self.model == "exponential" else None
+    def num_user_states(self, sizes: MarketSizes) -> int:
+        """The step, and for each item the steps since it was studied, up to 3."""
+        count: int = (1 + sizes.horizon) * (1 + _MOST_STEPS) ** sizes.num_items
+        return count
 
     def user_tables(self, start: Start) -> dict[str, Tensor]:
         """The time since each item was studied, its stability, and theta or its difficulty, float32 ``[B, U, I]``."""
@@ -99,10 +100,9 @@ class Tutoring(Mechanism):
 
     def user_state(self, state: State) -> Tensor:
         """See ``num_user_states``."""
-        number = torch.zeros_like(state.active, dtype=torch.int64)
-        for digits in (state["lag"] / self.delay, state["stability"] - 1.0):
-            for digit in digits.round().long().clamp(max=_MOST_DIGIT).unbind(2):
-                number = number * (1 + _MOST_DIGIT) + digit
+        number = state.time.long().unsqueeze(1)
+        for steps in (state["lag"] / self.delay).round().long().clamp(max=_MOST_STEPS).unbind(2):
+            number = number * (1 + _MOST_STEPS) + steps
         return number
 
     def measures(self, state: State) -> dict[str, Tensor]:

@@ -3,8 +3,8 @@
 Exponential forgetting (Reddy, Levine and Dragan 2017, see ``mechanisms.tutoring``, which has the equations), or FSRS-6.
 
 - Observation (user): how likely each item is recalled now, ln(1 + its stability) / 4, and the part of the episode that
-  is left; and the topics of each item, of which each has one of its own. Tabular agents see the reviews of each item and
-  the steps since the last one, each up to 5.
+  is left; and the topics of each item, of which each has one of its own. Tabular agents see the step, and the steps
+  since each item was studied, up to 3, in place of that.
 - Actions: 0 = study nothing, 1 + i = study item i. All are allowed.
 - Reward: the mean probability of recall over all items, after the step.
 - Start: all items have just been studied. End: ``truncated`` after the last step; learners see it come.

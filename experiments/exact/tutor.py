@@ -120,7 +120,8 @@ class TutorGame(ExactGame):
         for _ in range(self.horizon):
             reached = np.concatenate([self._after(state, item) for item in range(len(self.theta))])
             recall = np.exp(-np.array(self.theta) * self.delay * reached[:, 0] / (1 + reached[:, 1]))
-            number = np.ravel_multi_index(tuple(reached.reshape(len(reached), -1).T), (self.horizon + 1,) * state[0].size)
+            digits = tuple(reached.reshape(len(reached), -1).T)
+            number = np.ravel_multi_index(digits, (self.horizon + 1,) * len(digits))
             _, first, after = np.unique(number, return_index=True, return_inverse=True)
             layers.append(Layer(recall.mean(1).reshape(len(self.theta), -1), after.reshape(len(self.theta), -1)))
             state = reached[first]

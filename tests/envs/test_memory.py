@@ -43,8 +43,8 @@ def test_a_thousand_random_histories_are_those_of_the_package():
     for step in range(1, REVIEWS):
         found.append(torch.stack([FSRS().recall(memory.stability, days[step]), *memory]))
         memory = FSRS().review(memory, days[step], rating[step])
-    expected = torch.stack([_history(fsrs, days[:, n].tolist(), rating[:, n].tolist()) for n in range(HISTORIES)], dim=2)
-    torch.testing.assert_close(torch.stack(found), expected, rtol=1e-6, atol=1e-6)
+    expected = [_history(fsrs, days[:, n].tolist(), rating[:, n].tolist()) for n in range(HISTORIES)]
+    torch.testing.assert_close(torch.stack(found), torch.stack(expected, dim=2), rtol=1e-6, atol=1e-6)
 
 
 def _history(fsrs, days, ratings):

@@ -55,10 +55,13 @@ def test_in_fsrs_a_recalled_item_grows_stable_and_a_forgotten_one_does_not() -> 
     assert torch.equal(after["stability"][:, 0, 4], first["stability"][:, 0, 4])
 
 
-def test_tabular_users_see_reviews_and_steps_since_the_last() -> None:
+def test_tabular_users_see_the_step_and_how_long_ago_each_item_was_studied() -> None:
     market = find_preset("tutor").market()
     state, _ = study(market, market.reset([0]), 2)
-    assert market.observe(state, "users").state.item() == int("110001", 6)  # lags 1, 1, 0; studied 0, 0, 1 times
+    assert market.observe(state, "users").state.item() == int("1110", 4)  # step 1; 1, 1 and 0 steps ago
+    for _ in range(4):
+        state, _ = study(market, state, 1)
+    assert market.observe(state, "users").state.item() == 5 * 4**3 + int("303", 4)
 
 
 def test_learners_see_the_end_and_count_nothing_beyond_it() -> None:
@@ -78,5 +81,5 @@ def test_learners_see_the_end_and_count_nothing_beyond_it() -> None:
 
 def test_as_many_thetas_as_items() -> None:
     market = find_preset("tutor").market(tutoring={"forgetting": (0.1, 0.2)})
-    with pytest.raises(InterplayError, match="tutoring.forgetting has 2 numbers, but there are 3 items"):
+    with pytest.raises(InterplayError, match=r"tutoring\.forgetting has 2 numbers, but there are 3 items"):
         market.reset([0])
