@@ -110,6 +110,11 @@ class Coaching(Mechanism):
         own = [] if self.hidden else [state[name].unsqueeze(2) for name in ("habituation", "disengagement")]
         return torch.cat([state[self._known], *own], dim=2)
 
+    def measures(self, state: State) -> dict[str, Tensor]:
+        """See ``Mechanism``."""
+        return {"share of users disengaged": self.leaves(state).float().mean(1),
+                "habituation": state["habituation"].mean(1)}
+
     @property
     def _known(self) -> str:
         """The table of what users know of their context."""

@@ -43,8 +43,10 @@ _CONFIG = MarketConfig(
     boost_levels=(), slate_order="fixed", item_state="single", mechanisms=(Coaching(), Clock()))
 
 # Learners count hundreds of steps, so that values are about as large as in other markets.
-_TRAINING = Training(num_worlds=64, episodes=64, eval_worlds=2048, discount=0.99, reward_scale=0.01,
-                     options={"dqn": {"learning_rate": 0.003, "target_rate": 0.02}}).sized_for_gpu(1024)
+_TRAINING = Training(num_worlds=64, episodes=128, eval_worlds=2048, discount=0.99, reward_scale=0.01,
+                     options={"dqn": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3},
+                              "shared-critic": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3}}
+                     ).sized_for_gpu(1024)
 _AGENTS = ("dqn", "pqn", "ippo")
 
 

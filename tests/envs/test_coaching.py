@@ -30,6 +30,7 @@ def test_a_wrong_message_too_many_drives_the_user_away_for_good() -> None:
     assert step.user_terminated.all()
     assert not step.user_own.any()
     assert not fourth.active.any()
+    assert market.constants.mechanisms.measures(fourth)["share of users disengaged"].tolist() == [1.0] * 4
     assert market.observe(fourth, "users").mask[..., 1:].sum() == 0
     _, step = wrong_message(market, fourth)
     assert not step.user_terminated.any()

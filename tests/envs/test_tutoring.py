@@ -83,3 +83,16 @@ def test_as_many_thetas_as_items() -> None:
     market = find_preset("tutor").market(tutoring={"forgetting": (0.1, 0.2)})
     with pytest.raises(InterplayError, match=r"tutoring\.forgetting has 2 numbers, but there are 3 items"):
         market.reset([0])
+
+
+@pytest.mark.parametrize(("preset", "changes"), [("tutor", {}), ("tutor-fsrs", {}), ("coach", {}), ("coach", {
+    "coaching": {"context_noise": 1.0, "disengagement_start": 0.7}})], ids=str)
+def test_greedy_users_know_what_they_will_earn_on_average(preset, changes) -> None:
+    market, worlds = find_preset(preset).market(**changes), 20_000
+    state = market.reset(range(worlds))
+    expected = market.observe(state, "users", expected=True).expected[:, 0]
+    rest = torch.zeros(worlds, market.config.num_items, dtype=torch.int64)
+    for action in (0, 1, 3):
+        _, step = market.step(state, torch.full((worlds, 1), action), rest)
+        error = step.user_own[:, 0] - expected[:, action]
+        assert abs(error.mean()) < 4.0 * error.std() / worlds**0.5 + 1e-4
