@@ -113,7 +113,7 @@ class ActiveMechanisms:
         """
         expected = torch.cat([torch.zeros_like(rate[..., :1]), rate], dim=2)
         more = self._sum("expected_user_reward", expected.shape, state, items, rate)
-        if more is None:
+        if more is None or not self.expect_user_rewards:
             return expected
         return more if self._replace_responses else expected + more
 
