@@ -45,6 +45,8 @@ _CONFIG = MarketConfig(
 # Learners count hundreds of steps, so that values are about as large as in other markets.
 _TRAINING = Training(num_worlds=64, episodes=128, eval_worlds=2048, discount=0.99, reward_scale=0.01,
                      options={"dqn": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3},
+                              "pqn": {"learning_rate": 0.002, "rollout_length": 25, "trace_decay": 0.9,
+                                      "num_minibatches": 8, "epsilon_end": 0.02},
                               "shared-critic": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3}}
                      ).sized_for_gpu(1024)
 _AGENTS = ("dqn", "pqn", "ippo")
