@@ -108,6 +108,11 @@ class MarketConfig(MarketSizes):
             raise InterplayError(f"energy_start={self.energy_start} is above energy_max={self.energy_max}: "
                                  "raise energy_max")
 
+    @property
+    def users_return(self) -> bool:
+        """Whether users who have left may come back."""
+        return self.leaving and self.return_rate > 0.0
+
     def changed(self, owner: str, changes: Mapping[str, Any]) -> MarketConfig:
         """This config with other values.
 

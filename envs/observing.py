@@ -83,7 +83,7 @@ def observe_users(constants: MarketConstants, state: State, expected: bool, rank
     if expected:
         position = torch.arange(1, slots + 1, device=items.device) if ranked else torch.ones_like(items[0, 0])
         rate = response_rate(constants, state, items, position, constants.mechanisms.shift(state, items))
-        rewards = torch.cat([torch.zeros_like(rate[..., :1]), rate], dim=2)
+        rewards = constants.mechanisms.expected_user_reward(state, items, rate)
     seen = user_view(constants, state, ranked)
     exact = exact_state(constants, state, "users")
     history_ids = None if seen.history is None else state.taken

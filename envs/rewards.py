@@ -14,7 +14,7 @@ from interplay.envs.world import ItemOutcome, State, Step, UserOutcome
 def account(constants: MarketConstants, state: State, after: State, choice: UserOutcome, item_outcome: ItemOutcome,
             outcome: Outcome | None) -> Step:
     """Rewards of both sides, and the agents that are gone for good."""
-    gone = state.active != after.active if constants.config.return_rate == 0.0 else torch.zeros_like(after.active)
+    gone = torch.zeros_like(after.active) if constants.config.users_return else state.active != after.active
     step = Step(
         user_reward=choice.response,
         item_reward=item_outcome.own,

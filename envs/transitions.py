@@ -45,14 +45,17 @@ def _of_side(market: Market, side: Side, before: State, seen: Seen, action: Tens
              after: Seen) -> Transition:
     """One side's step. A platform earns what its users earn.
 
-    Users who are away count where they may return: somebody has to learn what that is worth.
+    Users who are away count where they may return: somebody has to learn what that is worth. What users see the end
+    of has ended for them when it is reached.
     """
     users = side != "items"
     terminated = step.user_terminated if users else step.item_terminated
-    present = before.active | (market.config.return_rate > 0.0) if users else before.alive
+    present = before.active | market.config.users_return if users else before.alive
     reward = step.user_reward if users else step.item_reward
     response = step.response if users else step.item_response
     truncated = step.truncated.unsqueeze(1).expand_as(terminated)
+    if users and any(m.shows_end for m in market.config.mechanisms):
+        terminated = terminated | truncated
     return Transition(seen[side], action, reward, after[side], response, terminated, truncated, present)
 
 

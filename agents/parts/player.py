@@ -6,7 +6,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
@@ -33,12 +33,14 @@ class Setting(NamedTuple):
         device: where the agent's tensors live.
         total_steps: how many times ``learn`` will be called, for schedules.
         discount: how much the next step's value counts.
+        reward_scale: factor of the rewards that it learns from.
     """
 
     seed: int = 0
     device: torch.device = torch.device("cpu")
     total_steps: int = 1
     discount: float = 0.97
+    reward_scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,10 @@ class Player(Counting, ABC):
     def learn_from(self, steps: Mapping[Side, Transition]) -> dict[str, Tensor]:
         """Count a step of training, learn from it, and give metrics without their graphs. Training calls this."""
         self._advance("learned")
-        found = self._learn(steps) or {}
+        scale = self.setting.reward_scale
+        scaled = steps if scale == 1.0 else {side: replace(step, reward=scale * step.reward)
+                                             for side, step in steps.items()}
+        found = self._learn(scaled) or {}
         epsilon = self.epsilon
         shown = {} if epsilon is None else {
             "epsilon": epsilon.float() if isinstance(epsilon, Tensor) else torch.full((), epsilon)}

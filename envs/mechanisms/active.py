@@ -15,8 +15,8 @@ from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
 from interplay.envs.types import FEATURE_BOUND, InterplayError, Side
 from interplay.envs.world import State, Tables, UserOutcome
 
-_HOOKS = ("shift", "slate_score", "user_reward", "item_reward", "see_users", "see_items", "allowed_slots",
-          "allowed_levels")
+_HOOKS = ("shift", "slate_score", "user_reward", "expected_user_reward", "item_reward", "leaves", "see_users",
+          "see_items", "allowed_slots", "allowed_levels")
 
 
 class ItemMoves(NamedTuple):
@@ -63,6 +63,11 @@ class ActiveMechanisms:
         return not (self.have("user_reward") or any(m.carries_over for m in self._all))
 
     @property
+    def expect_user_rewards(self) -> bool:
+        """Whether greedy users know what users earn."""
+        return self._having["user_reward"] == self._having["expected_user_reward"]
+
+    @property
     def num_levels(self) -> int:
         """Levels that items can choose, over all mechanisms."""
         return self._offered.shape[1]
@@ -96,8 +101,25 @@ class ActiveMechanisms:
         more = self._sum("user_reward", before.active.shape, before, after, outcome)
         if more is None:
             return outcome.response
-        more = more if any(m.replaces_user_reward for m in self._having["user_reward"]) else outcome.response + more
-        return more.masked_fill(~before.active, 0.0)
+        return (more if self._replace_responses else outcome.response + more).masked_fill(~before.active, 0.0)
+
+    def expected_user_reward(self, state: State, items: Tensor, rate: Tensor) -> Tensor:
+        """What users earn on average by a skip and by taking each of ``items``, float32 ``[B, U, 1 + K]``.
+
+        Args:
+            state: the worlds.
+            items: int64 ``[B, U, K]``.
+            rate: float32 ``[B, U, K]``, how likely users respond to them.
+        """
+        expected = torch.cat([torch.zeros_like(rate[..., :1]), rate], dim=2)
+        more = self._sum("expected_user_reward", expected.shape, state, items, rate)
+        if more is None or not self.expect_user_rewards:
+            return expected
+        return more if self._replace_responses else expected + more
+
+    @property
+    def _replace_responses(self) -> bool:
+        return any(m.replaces_user_reward for m in self._having["user_reward"])
 
     def item_reward(self, before: State, after: State, outcome: Outcome, profit: Tensor) -> Tensor:
         """What items earn themselves, float32 ``[B, I]``, of which ``profit`` is by their boosts and responses."""
@@ -167,14 +189,17 @@ class ActiveMechanisms:
         return Outcome(state.population, choice.item, choice.position, choice.response, demand, moves.segment, levels)
 
     def update(self, before: State, after: State, outcome: Outcome) -> State:
-        """The state with tables after the step."""
+        """The state with tables after the step, and without the users who leave."""
         changed: dict[str, Tensor] = {}
         for mechanism in self._all:
             own = mechanism.update(before, outcome)
             for name, table in own.items():
                 _checked(mechanism, f"table {name!r}", table, before[name].shape, before[name].dtype)
             changed |= own
-        return after.with_tables(changed) if changed else after
+        after = after.with_tables(changed) if changed else after
+        leaves = [_checked(m, "leaves", m.leaves(after), after.active.shape, torch.bool)
+                  for m in self._having["leaves"]]
+        return after.evolve(active=after.active & ~reduce(torch.logical_or, leaves)) if leaves else after
 
     def _sum(self, hook: str, shape: Sequence[int], *arguments: Any) -> Tensor | None:
         parts = [_checked(m, hook, getattr(m, hook)(*arguments), shape) for m in self._having[hook]]

@@ -126,12 +126,14 @@ class Mechanism(Checked):
         carries_over: whether what agents do now changes what they can earn later. Exact solvers ask this.
         replaces_user_reward: whether ``user_reward`` stands in place of the response; else it is added to it.
         stream: of its noise, from a hash of the name, so that other mechanisms' draws stay as they are.
+        shows_end: whether users can see when the episode will end; then it ends for learners, and is not just cut off.
     """
 
     name: ClassVar[str] = ""
     carries_over: ClassVar[bool] = True
     replaces_user_reward: ClassVar[bool] = False
     stream: ClassVar[int]
+    shows_end: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -190,6 +192,18 @@ class Mechanism(Checked):
 
     def user_reward(self, before: State, after: State, outcome: Outcome) -> Tensor:
         """Float32 ``[B, U]``, added to the response or in place of it; users who had left before get nothing."""
+        raise NotImplementedError
+
+    def expected_user_reward(self, state: State, items: Tensor, rate: Tensor) -> Tensor:
+        """What ``user_reward`` is on average now, float32 ``[B, U, 1 + K]``: of a skip, and of each of ``items``.
+
+        Greedy users ask for it; ``rate`` float32 ``[B, U, K]`` is how likely they respond to ``items`` int64 ``[B, U,
+        K]``. Without it, greedy users know responses alone.
+        """
+        raise NotImplementedError
+
+    def leaves(self, state: State) -> Tensor:
+        """Which users leave at the end of a step, bool ``[B, U]``; ``state`` holds the tables after it."""
         raise NotImplementedError
 
     def item_reward(self, before: State, after: State, outcome: Outcome) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import torch
 
 from interplay.envs.behaviour.base import Behaviour
-from interplay.envs.checking import Bounds, Checked, Count, check_names
+from interplay.envs.checking import Bounds, Checked, Count, Positive, check_names
 from interplay.envs.config import MarketConfig
 from interplay.envs.market import Market
 from interplay.envs.types import Side
@@ -37,6 +37,8 @@ class Training(Checked):
     """Held-out worlds of the final evaluation."""
     discount: Discount = 0.97
     """Discount of learners."""
+    reward_scale: Positive = 1.0
+    """Factor of the rewards that agents learn from, for rewards far from 1; evaluations report them without it."""
     side: Side = "users"
     """The side whose agents are compared."""
     others: str = "rest"

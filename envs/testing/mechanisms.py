@@ -143,15 +143,17 @@ class _Check:
 
     def shapes(self, state: State) -> None:
         """Shapes, types and values of what hooks give."""
-        m, c, (worlds, users, slots) = self.mechanism, self.market().config, state.slate.items.shape
+        m, c, items = self.mechanism, self.market().config, state.slate.items
+        (worlds, users, slots), levels = items.shape, 0 if m.item_actions is None else len(m.item_actions.values)
         every = torch.arange(c.num_items).expand(worlds, users, -1)
         columns = {"see_users": len(m.user_columns(c)), "see_items": len(m.item_columns(c))}
-        levels = 0 if m.item_actions is None else len(m.item_actions.values)
-        self._given("shift", (state, state.slate.items), (worlds, users, slots))
+        self._given("shift", (state, items), (worlds, users, slots))
         self._given("slate_score", (state, every), (worlds, users, c.num_items))
+        self._given("expected_user_reward", (state, items, 0.1 * items), (worlds, users, 1 + slots))
+        self._given("leaves", (state,), (worlds, users))
         self._given("see_users", (state,), (worlds, users, columns["see_users"]), FEATURE_BOUND)
         self._given("see_items", (state,), (worlds, c.num_items, columns["see_items"]), FEATURE_BOUND)
-        self._given("allowed_slots", (state, state.slate.items), (worlds, users, slots))
+        self._given("allowed_slots", (state, items), (worlds, users, slots))
         self._given("allowed_levels", (state,), (worlds, c.num_items, levels))
         for hook, count in columns.items():
             self.require(_overrides(m, hook) or count == 0, f"{count} columns have names, but there is no {hook}")
@@ -172,7 +174,7 @@ class _Check:
         if not _overrides(self.mechanism, hook):
             return
         given = getattr(self.mechanism, hook)(*arguments)
-        kind = torch.bool if hook.startswith("allowed") else torch.float32
+        kind = torch.bool if hook.startswith(("allowed", "leaves")) else torch.float32
         self.require(isinstance(given, Tensor) and given.dtype == kind, f"{hook} must give a tensor of {kind}")
         self.require(given.shape == shape, f"{hook} gave shape {list(given.shape)}, must give {list(shape)}")
         fine = given == given if hook == "slate_score" else given.isfinite()

@@ -104,7 +104,7 @@ class Report:
         oracle: the exact answer, where there is one.
         best_response_gap: what the agent that could gain most would gain by deviating, where it is known.
         greedy_is_optimal: whether no user can do better than greedy ones from the slates that they are shown.
-        greedy_knows_rewards: whether the rewards are the responses, which are all that greedy users know.
+        greedy_knows_rewards: whether greedy users know what users earn, and not their responses alone.
     """
 
     score: Score
@@ -200,7 +200,7 @@ def report(market: Market, players: Players, num_worlds: int, seed: int, watch: 
     exact = (None, None) if players.has_platform else (solve(market), best_response_gap(market, players))
     unnoticed = not players.has_platform and players.names()["items"] == "rest"
     return Report(own, tuple(baselines), *exact,
-                  unnoticed and greedy_is_optimal(market), not market.constants.mechanisms.have("user_reward"))
+                  unnoticed and greedy_is_optimal(market), market.constants.mechanisms.expect_user_rewards)
 
 
 def _compared(players: Players) -> list[Side]:

@@ -39,7 +39,7 @@ def _make_player(settings: TrainSettings, task: Task, sides: tuple[Side, ...]) -
     values = {**task.training.options.get(name, {}), **pairs}
     options = make_options(kind.Options, values, f"agent {name!r}")
     total = task.training.episodes * task.market.config.horizon
-    setting = Setting(settings.seed, task.market.device, total, task.training.discount)
+    setting = Setting(settings.seed, task.market.device, total, task.training.discount, task.training.reward_scale)
     return kind.of({side: task.market.spec_of(side) for side in sides}, setting, options)
 
 

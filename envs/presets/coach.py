@@ -1,0 +1,73 @@
+"""`coach`: a person, and a coach that may send a message in each step: too many tire, wrong ones drive away.
+
+StepCountJITAI (Karine and Marlin 2024, see ``mechanisms.coaching``, which has its equations) as a market: the user is
+the person with its coach, the items are the messages.
+
+- Observation (user): the context as a probability of each (0 or 1 where there is no noise), habituation h,
+  disengagement d and the part of the episode that is left; and the topics of each message: (.5, .5) of the generic one,
+  (1, 0) and (0, 1) of those for a context.
+- Actions: 0 = no message, 1 = the generic one, 2 and 3 = those for contexts 0 and 1. All are allowed.
+- Reward: steps walked, 0 in the step in which the person leaves.
+- Start: h = d = .1, and either context is as likely, as in every step.
+- End: ``terminated`` when d reaches .99, ``truncated`` after 50 steps.
+
+Exact values (``experiments.exact.coach``) of ``coach``: optimum 3397.8; always the message for the context 1535.0;
+greedy users, who send none where it would earn nothing, 1768.5; that message in every second step 3154.7, and wherever
+h is at most .4052 3237.9; that message by chance, with the best probability, 3005.6; always the generic one 387.5;
+random 516.
+
+- ``coach-null``: messages do not tire, so that the greedy policy is optimal.
+- ``coach-noisy``: what tells of the context is drawn from N(c, .4); see ``--market coaching.context_noise=1``.
+- ``coach-hidden``: h, d and the time are not seen, but the messages so far, which tell h, since it began at .1. Without
+  memory, an agent can only send at all times (1535.0) or by chance (3005.6); with memory, it can reach 3397.8.
+"""
+
+from dataclasses import replace
+
+from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
+from interplay.envs.config import MarketConfig
+from interplay.envs.mechanisms.clock import Clock
+from interplay.envs.mechanisms.coaching import Coaching
+from interplay.envs.presets.base import Preset, Training
+
+
+def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
+    """One person and three messages. Its responses mean that it reads them all, and pay nothing."""
+    return SyntheticBehaviour(GivenPopulation(
+        user_vector=[[1.0]], segment=[0], item_vector=[[0.0]] * 3, preference_weight=[0.0], appeal=[40.0] * 3,
+        topics=[[0.5, 0.5], [1.0, 0.0], [0.0, 1.0]], mood_effect=[0.0] * 3))
+
+
+_CONFIG = MarketConfig(
+    num_users=1, num_items=3, slate_size=3, embedding_size=1, num_topics=2, num_segments=1, horizon=50,
+    boost_levels=(), slate_order="fixed", item_state="single", mechanisms=(Coaching(), Clock()))
+
+# Learners count hundreds of steps, so that values are about as large as in other markets.
+_TRAINING = Training(num_worlds=64, episodes=128, eval_worlds=2048, discount=0.99, reward_scale=0.01,
+                     options={"dqn": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3},
+                              "pqn": {"learning_rate": 0.002, "rollout_length": 25, "trace_decay": 0.9,
+                                      "num_minibatches": 8, "epsilon_end": 0.02},
+                              "shared-critic": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3}}
+                     ).sized_for_gpu(1024)
+_AGENTS = ("dqn", "pqn", "ippo")
+
+
+def _with(coaching: Coaching) -> MarketConfig:
+    return replace(_CONFIG, mechanisms=(coaching, Clock()))
+
+
+COACH = Preset("coach", _CONFIG, _behaviour, _TRAINING,
+               "a coach's messages to one person: those that come too often lose their effect, so planning pays",
+               _AGENTS, seeds=10)
+
+COACH_NULL = Preset("coach-null", _with(Coaching(habituation_start=0.0, habituation_gain=0.0)), _behaviour, _TRAINING,
+                    "coach without habituation: the control in which being myopic costs nothing", _AGENTS, seeds=10)
+
+COACH_NOISY = Preset("coach-noisy", _with(Coaching(context_noise=0.4)), _behaviour, _TRAINING,
+                     "coach that is not sure of the context, so that a message may be wrong", _AGENTS, seeds=10)
+
+COACH_HIDDEN = Preset("coach-hidden",
+                      replace(_CONFIG, mechanisms=(Coaching(hidden=True),), user_sees="history", history_length=50),
+                      _behaviour, replace(_TRAINING, discount=0.98),
+                      "coach that does not see habituation, only the messages that it has sent",
+                      tuple(f"shared-critic,encoder={encoder}" for encoder in ("none", "gru", "transformer")), seeds=10)

@@ -1,0 +1,67 @@
+"""`tutor`: a student chooses what to study next, so that it recalls as much as it can of all.
+
+Exponential forgetting (Reddy, Levine and Dragan 2017, see ``mechanisms.tutoring``, which has the equations), or FSRS-6.
+
+- Observation (user): how likely each item is recalled now, ln(1 + its stability) / 4, and the part of the episode that
+  is left; and the topics of each item, of which each has one of its own. Tabular agents see the step, and the steps
+  since each item was studied, up to 3, in place of that.
+- Actions: 0 = study nothing, 1 + i = study item i. All are allowed.
+- Reward: the mean probability of recall over all items, after the step.
+- Start: all items have just been studied. End: ``truncated`` after the last step; learners see it come.
+
+Exact values (``experiments.exact.tutor``):
+
+- ``tutor`` (theta .05, .2, .8; 5 between steps): optimum 11.1100, items in turn 10.646, greedy 10.565;
+- ``tutor-fast`` (theta .1, .5, 2; 1 between steps): optimum 12.7323, greedy 12.5134, items in turn 11.9882;
+- ``tutor-null`` (theta .2 of all; 5 between steps): 11.1723 for all three, the control in which planning gains nothing.
+
+``tutor-fsrs``: 20 facts for 30 days in FSRS-6, of which the first stability differs. No exact value is known.
+"""
+
+from dataclasses import replace
+
+from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
+from interplay.envs.config import MarketConfig
+from interplay.envs.mechanisms.clock import Clock
+from interplay.envs.mechanisms.tutoring import Tutoring
+from interplay.envs.presets.base import Preset, Training
+
+
+def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
+    """One student, who responds as likely as the mechanism says, to items that differ in their topics alone."""
+    items = range(config.num_items)
+    return SyntheticBehaviour(GivenPopulation(
+        user_vector=[[1.0]], segment=[0], item_vector=[[0.0] for _ in items], preference_weight=[0.0],
+        appeal=[0.0 for _ in items], topics=[[float(i == g) for g in range(config.num_topics)] for i in items],
+        mood_effect=[0.0 for _ in items]))
+
+
+_CONFIG = MarketConfig(
+    num_users=1, num_items=3, slate_size=3, embedding_size=1, num_topics=3, num_segments=1, horizon=15,
+    boost_levels=(), slate_order="fixed", user_state="mechanism", item_state="single",
+    mechanisms=(Tutoring(forgetting=(0.05, 0.2, 0.8)), Clock()))
+
+_TRAINING = Training(num_worlds=64, episodes=200, eval_worlds=256, discount=0.99,
+                     options={"q-learning": {"rate_power": 0.4}, "dqn": {"learning_rate": 0.003, "target_rate": 0.02}}
+                     ).sized_for_gpu(1024)
+_AGENTS = ("q-learning", "dqn", "pqn", "ippo")
+
+
+def _with(tutoring: Tutoring) -> MarketConfig:
+    return replace(_CONFIG, mechanisms=(tutoring, Clock()))
+
+
+TUTOR = Preset("tutor", _CONFIG, _behaviour, _TRAINING,
+               "a student of three items that it forgets: studying what fades most is not best", _AGENTS, seeds=10)
+
+TUTOR_FAST = Preset("tutor-fast", _with(Tutoring(forgetting=(0.1, 0.5, 2.0), delay=1.0)), _behaviour, _TRAINING,
+                    "tutor with shorter delays and faster forgetting", _AGENTS, seeds=10)
+
+TUTOR_NULL = Preset("tutor-null", _with(Tutoring(forgetting=(0.2,))), _behaviour, _TRAINING,
+                    "tutor with items alike: the control in which planning gains nothing", _AGENTS, seeds=10)
+
+TUTOR_FSRS = Preset("tutor-fsrs",
+                    replace(_CONFIG, num_items=20, slate_size=20, num_topics=20, horizon=30, user_state="none",
+                            mechanisms=(Tutoring(model="fsrs", delay=1.0, spread=1.0), Clock())),
+                    _behaviour, _TRAINING, "tutor by FSRS-6, the model of the program Anki: 20 facts, 30 days",
+                    ("dqn", "pqn", "ippo"), seeds=5)
