@@ -98,9 +98,9 @@ def test_the_command_line_adds_mechanisms_and_sets_their_parameters(tmp_path):
 
 
 def test_an_unknown_parameter_is_one_line(capsys):
-    assert main(["train", "--preset", "town", "--mechanism", "price:Price", "--market", "price.sense=1"]) == 2
+    assert main(["train", "--preset", "town", "--mechanism", "price:Price", "--market", "price.sensitivty=1"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "price() got an unexpected keyword argument 'sense': did you mean" in line
+    assert "price() got an unexpected keyword argument 'sensitivty': did you mean sensitivity" in line
 
 
 @pytest.mark.parametrize("preset", ["kale", "viability", "contest"])
