@@ -13,7 +13,8 @@ from interplay.envs.behaviour.logged import WEIGHTED, TargetsOf
 from interplay.envs.checking import Count, Index
 from interplay.envs.types import InterplayError, Side
 from interplay.experiments.common.flags import Many, Need, Seed, Threads, check_flags, when
-from interplay.experiments.common.log_settings import LOGGED, LogSettings
+from interplay.experiments.common.log_settings import LogSettings
+from interplay.experiments.common.table_settings import LOGGED
 
 Device = Literal["auto", "cpu", "cuda"]
 Pairs = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]

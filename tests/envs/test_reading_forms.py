@@ -173,7 +173,7 @@ def test_a_folder_of_parts_is_one_log(tmp_path: Path, extension: str) -> None:
     whole = pl.read_csv(io.BytesIO(PLAIN.encode()))
     for number, part in enumerate((whole[:28], whole[28:])):
         file = folder / f"part-{number:05}{extension}"
-        {".parquet": part.write_parquet, ".csv": part.write_csv, ".jsonl": part.write_ndjson}[extension](file)
+        getattr(part, {".parquet": "write_parquet", ".csv": "write_csv", ".jsonl": "write_ndjson"}[extension])(file)
     log = read_log(folder)
     assert_base(log)
     assert "2 files" in log.notes[0]

@@ -15,9 +15,10 @@ from interplay.envs.checking import Count, Index, NotNegative, Positive
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.flags import Many, Need, Seed, check_flags, when
-from interplay.experiments.common.log_settings import LOGGED, LogSettings
+from interplay.experiments.common.log_settings import LogSettings
 from interplay.experiments.common.logs import Parts, logged_parts
 from interplay.experiments.common.reports import REPORT, Renderer, made_by, made_line, publish
+from interplay.experiments.common.table_settings import LOGGED
 from interplay.experiments.common.tables import table
 from interplay.experiments.studies.command_lines import typed
 from interplay.experiments.studies.unbiased.agents import World, agents_report, compare_agents
