@@ -1,0 +1,55 @@
+"""MkDocs hooks: files of the repository as pages, pages generated from code, equations without JavaScript."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import reference
+from latex2mathml.converter import convert
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ("CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE", "examples/*.py",
+          "experiments/results/**/*.md", "experiments/results/**/*.png", "experiments/results/make.sh")
+"""Files outside docs/ that pages link; the site holds them at the same paths."""
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Render fences called ``math`` as MathML, which browsers draw themselves."""
+    fence = {"name": "math", "class": "math", "format": _equation}
+    config.mdx_configs.setdefault("pymdownx.superfences", {})["custom_fences"] = [fence]
+    return config
+
+
+def _equation(source: str, *_: Any, **__: Any) -> str:
+    return f'<div class="equation">{convert(source, display="block")}</div>'
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the repository's own files and the generated pages."""
+    for pattern in SHARED:
+        for path in sorted(ROOT.glob(pattern)):
+            name = path.relative_to(ROOT).as_posix()
+            if files.get_file_from_path(name) is None:
+                files.append(File.generated(config, name, abs_src_path=str(path)))
+    for name, write in reference.PAGES.items():
+        files.append(File.generated(config, f"reference/{name}.md", content=write()))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Translate what GitHub shows into what the site needs: links out of docs/, and marks of fences for the tests."""
+    if page.file.generated_by is None:
+        depth = page.file.src_uri.count("/")
+        markdown = markdown.replace(f"]({'../' * (depth + 1)}", f"]({'../' * depth}")
+    else:
+        markdown = markdown.replace("](docs/", "](")
+    markdown = re.sub(r"^(```+\w+) \{[^}\n]*\}$", r"\1", markdown, flags=re.MULTILINE)
+    return re.sub(r"^```.*?^```|`[^`\n]+`|\$([^$\n]+)\$", _symbol, markdown, flags=re.MULTILINE | re.DOTALL)
+
+
+def _symbol(found: re.Match[str]) -> str:
+    return found[0] if found[1] is None else convert(found[1])
