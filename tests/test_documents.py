@@ -3,18 +3,16 @@
 A block that needs more than a moment names what it needs in its fence, as ```` ```bash {needs=data} ````.
 """
 
+import functools
 import importlib.util
-import os
 import re
 import runpy
 import subprocess
 import sys
-import threading
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib.pyplot as plt
 import pytest
 
 import interplay as ip
@@ -55,7 +53,7 @@ SMALL = {
     "train": {"--episodes": "2", "--num-worlds": "2", "--eval-worlds": "2"},
     "benchmark": {"--seeds": "1", "--scale": "0.01", "--workers": "2"},
     "pretrain": {"--epochs": "1"},
-    "fidelity": {"--resamples": "4", "--most-worlds": "2"}}
+    "fidelity": {"--resamples": "20", "--most-worlds": "2"}}
 """Sizes of commands, in place of those of the page."""
 
 
@@ -69,35 +67,100 @@ def smaller(words):
     return [command, *rest]
 
 
-def answer(folder, stop):
-    """Run what the shell passes on, command after command, until it stops."""
-    while not stop.is_set():
-        words = (folder / "ask").read_text(encoding="utf-8").split("\0")[:-1]
-        (folder / "status").write_text(f"{main(smaller(words)) if words else 0}\n", encoding="utf-8")
-
-
 SHELL = """set -euo pipefail
-interplay() { printf '%s\\0' "$@" > "$PIPES/ask"; local status; read -r status < "$PIPES/status"; return "$status"; }
-python() { case "$1" in scripts/*.py) interplay "$(basename "$1" .py)" "${@:2}";; *) command python "$@";; esac; }
+interplay() { printf '%s\\0' "$@" $'\\n' >> commands; }
+python() { interplay "$(basename "$1" .py)" "${@:2}"; }
 """
+"""The shell runs all of a block but the commands of Interplay, which it writes down: one process imports torch once."""
 
 
-def run_bash(code, pipes):
-    """Run a block in a shell whose ``interplay`` is this process, so that torch is imported once."""
-    for name in ("ask", "status"):
-        if not (pipes / name).exists():
-            os.mkfifo(pipes / name)
-    shell = subprocess.Popen(["bash", "-c", SHELL + code], env={**os.environ, "PIPES": str(pipes)},
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    stop = threading.Event()
+def run_bash(code, folder):
+    """Run a block of shell commands, then the commands of Interplay in it."""
+    (folder / "commands").write_text("", encoding="utf-8")
+    subprocess.run(["bash", "-c", SHELL + code], cwd=folder, check=True)
+    for line in (folder / "commands").read_text(encoding="utf-8").split("\0\n\0")[:-1]:
+        assert main(smaller(line.split("\0"))) == 0, line.replace("\0", " ")
 
-    def finish():
-        shell.wait()
-        stop.set()
-        (pipes / "ask").write_text("", encoding="utf-8")  # wakes up the reader
 
-    waiting = threading.Thread(target=finish)
-    waiting.start()
-    answer(pipes, stop)
-    waiting.join()
-    assert shell.returncode == 0, shell.stdout.read()
+def run_python(code, folder, names):
+    """Run a block; one that names its file in its first line is written into that file."""
+    file = re.match(r"# (\w+\.py)\n", code)
+    if file:
+        (folder / file[1]).write_text(code[file.end():], encoding="utf-8")
+    else:
+        exec(compile(code, "block", "exec"), names)
+
+
+@pytest.fixture
+def outside(tmp_path, monkeypatch):
+    """An empty folder, in which what Python trains is small."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+    sizes = {"episodes": 2, "num_worlds": 2, "eval_worlds": 2}
+    for name in ("train", "train_seeds"):
+        monkeypatch.setattr(ip, name, smaller_call(getattr(ip, name), sizes))
+    monkeypatch.setattr(ip, "benchmark", smaller_call(ip.benchmark, {"seeds": 1, "scale": 0.01, "workers": 2}))
+    yield tmp_path
+    for name in {"my_agent", "students", "my_behaviour", "my_preset"} & (set(sys.modules) - before):
+        del sys.modules[name]
+
+
+def smaller_call(function, sizes):
+    """The function with these sizes in place of those that it is given."""
+    return functools.wraps(function)(lambda *args, **named: function(*args, **{**named, **sizes}))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(not block.needs for block in blocks(page))])
+def test_the_blocks_of_a_page_run_in_their_order(page, outside, capsys):
+    names = {"__name__": "page"}
+    for block in blocks(page):
+        if not block.needs and block.language == "bash":
+            run_bash(block.code, outside)
+        elif not block.needs:
+            run_python(block.code, outside, names)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+GENERATED = ("agents", "presets", "mechanisms", "data-sets", "options", "metrics", "examples")
+"""Pages that the site makes from code."""
+
+
+def anchors(text):
+    """The anchors of headings, as GitHub and the site make them."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files_and_headings(page):
+    generated = {(ROOT / "docs" / "reference" / f"{name}.md") for name in GENERATED}
+    for link in LINK.findall((ROOT / page).read_text(encoding="utf-8")):
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        if link.startswith("http") or target.resolve() in generated:
+            continue  # the site's build checks generated pages
+        assert target.exists(), f"{page}: {link}"
+        if anchor and "." not in anchor:
+            assert anchor in anchors(target.read_text(encoding="utf-8")), f"{page}: {link}"
+
+
+def test_the_badges_say_what_the_project_says():
+    made = runpy.run_path(str(ROOT / "docs" / "tools" / "badges.py"))["badges"]()
+    assert made == {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "badges").glob("*.svg")}
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="the extra docs is not installed")
+def test_the_site_builds_without_a_warning(tmp_path):
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    made = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    options = (tmp_path / "site" / "reference" / "options.html").read_text(encoding="utf-8")
+    for word in ("satiation_weight", "--num-worlds", "--propensity-column"):
+        assert word in options
+    assert "<math" in (tmp_path / "site" / "guides" / "game.html").read_text(encoding="utf-8")

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED = ("CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE", "examples/*.py",
           "experiments/results/**/*.md", "experiments/results/**/*.png", "experiments/results/make.sh")
 """Files outside docs/ that pages link; the site holds them at the same paths."""
+_SHIM = "https://unpkg.com/iframe-worker/shim"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -25,7 +26,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def _equation(source: str, *_: Any, **__: Any) -> str:
-    return f'<div class="equation">{convert(source, display="block")}</div>'
+    known = source.replace("{aligned}", "{align}")  # GitHub knows the one, latex2mathml the other
+    return f'<div class="equation">{convert(known, display="block")}</div>'
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -52,4 +54,14 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def _symbol(found: re.Match[str]) -> str:
-    return found[0] if found[1] is None else convert(found[1])
+    return found[0] if found[1] is None else f"<span>{convert(found[1])}</span>"  # a paragraph may start with it
+
+
+def on_post_page(output: str, page: Any, **_: Any) -> str:
+    """Replace the theme's request to another host, without which the search of files is switched off."""
+    return output.replace(_SHIM, "../" * page.url.count("/") + "javascripts/offline-search.js")
+
+
+def on_post_template(output_content: str, **_: Any) -> str:
+    """Remove that request from pages that are no page of ours."""
+    return output_content.replace(f'<script src="{_SHIM}"></script>', "")

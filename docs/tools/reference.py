@@ -19,7 +19,7 @@ from interplay.envs.presets import Preset, presets
 from interplay.experiments.benchmark.command import BenchmarkSettings
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.evaluate.evaluation import Score
-from interplay.experiments.exact.oracles import solve
+from interplay.experiments.exact.oracles import Oracle, solve
 from interplay.experiments.fidelity.settings import FidelitySettings
 from interplay.experiments.offpolicy.command import OpeSettings
 from interplay.experiments.recommend.recommending import RecommendSettings
@@ -52,13 +52,20 @@ def preset_page() -> str:
 
 def _preset(preset: Preset) -> str:
     oracle = solve(preset.market())
-    exact = "No exact answer is known." if oracle is None else f"Exact: {oracle.name} {oracle.user_return:.3f}."
+    exact = "No exact answer is known." if oracle is None else _exact(oracle)
     training = preset.training
     plan = (f"Compares {training.side} by {training.measure.replace('_', ' ')}; others: `{training.others}`. On a CPU it "
             f"trains {training.num_worlds} worlds for {training.episodes} episodes.")
     rows = [(f"`{f.name}`", _code(getattr(preset.config, f.name))) for f in fields(preset.config)
             if getattr(preset.config, f.name) != f.default]
     return f"## {preset.name}\n\n{_sentence(preset.summary)} {exact} {plan}\n\n{_table(('number', 'value'), rows)}"
+
+
+def _exact(oracle: Oracle) -> str:
+    values = {"user return": oracle.user_return, "of greedy users": oracle.greedy, "of random users": oracle.random,
+              "item return": oracle.item_return, "mean boost": oracle.mean_boost}
+    shown = ", ".join(f"{name} {value:.3f}" for name, value in values.items() if value is not None)
+    return f"Exact {oracle.name}: {shown}."
 
 
 def mechanism_page() -> str:
