@@ -21,7 +21,7 @@ from interplay.experiments.cli.main import main
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(["README.md", "CONTRIBUTING.md", *(p.relative_to(ROOT).as_posix() for p in ROOT.glob("docs/**/*.md"))])
 FENCE = re.compile(r"^```(\w+)(?: \{needs=(\w+)\})?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-NOT_RUN = {"install": 2, "server": 1, "minutes": 5, "data": 5, "gpu": 1}
+NOT_RUN = {"install": 1, "server": 1, "minutes": 5, "data": 5, "gpu": 1}
 """How many blocks need what; README's two commands, whose fences GitHub shows as they are, count as none of them."""
 SET_UP = ("python3 -m venv .venv", "bash scripts/test.sh")
 
@@ -51,7 +51,7 @@ def test_blocks_that_do_not_run_are_counted():
 
 SMALL = {
     "train": {"--episodes": "2", "--num-worlds": "2", "--eval-worlds": "2"},
-    "benchmark": {"--seeds": "1", "--scale": "0.01", "--workers": "2"},
+    "benchmark": {"--seeds": "1", "--scale": "0.01", "--workers": "1"},
     "pretrain": {"--epochs": "1"},
     "fidelity": {"--resamples": "20", "--most-worlds": "2"}}
 """Sizes of commands, in place of those of the page."""
@@ -64,7 +64,8 @@ def smaller(words):
     for flag, value in sizes.items():
         rest = rest[:rest.index(flag)] + rest[rest.index(flag) + 2:] if flag in rest else rest
         rest = [*rest, flag, value]
-    return [command, *rest]
+    short = command in ("train", "benchmark") and "--resume" not in words and "horizon=" not in " ".join(words)
+    return [command, *rest, *(["--market", "horizon=10"] if short else [])]
 
 
 SHELL = """set -euo pipefail
@@ -100,7 +101,7 @@ def outside(tmp_path, monkeypatch):
     sizes = {"episodes": 2, "num_worlds": 2, "eval_worlds": 2}
     for name in ("train", "train_seeds"):
         monkeypatch.setattr(ip, name, smaller_call(getattr(ip, name), sizes))
-    monkeypatch.setattr(ip, "benchmark", smaller_call(ip.benchmark, {"seeds": 1, "scale": 0.01, "workers": 2}))
+    monkeypatch.setattr(ip, "benchmark", smaller_call(ip.benchmark, {"seeds": 1, "scale": 0.01, "workers": 1}))
     yield tmp_path
     for name in {"my_agent", "students", "my_behaviour", "my_preset"} & (set(sys.modules) - before):
         del sys.modules[name]
