@@ -26,7 +26,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def _equation(source: str, *_: Any, **__: Any) -> str:
-    known = source.replace("{aligned}", "{align}")  # GitHub knows the one, latex2mathml the other
+    known = source.replace("{aligned}", "{align*}")  # GitHub knows the one, latex2mathml the other
     return f'<div class="equation">{convert(known, display="block")}</div>'
 
 
