@@ -1,5 +1,6 @@
 """Q-learning in a plain PettingZoo loop: every agent has a table of its own, over what it sees."""
 from collections import defaultdict
+from functools import partial
 
 import matplotlib
 import numpy as np
@@ -13,7 +14,8 @@ import matplotlib.pyplot as plt
 EPISODES, DISCOUNT, RATE = 1500, 0.97, 0.2
 
 env = ip.pettingzoo("kale")                                    # user_0, and item_0 .. item_3, which can only rest
-tables = {agent: defaultdict(lambda n=env.action_space(agent).n: np.zeros(n)) for agent in env.possible_agents}
+sizes = {agent: env.action_space(agent).n for agent in env.possible_agents}
+tables = {agent: defaultdict(partial(np.zeros, size)) for agent, size in sizes.items()}
 generator = np.random.default_rng(0)
 
 

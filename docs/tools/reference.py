@@ -5,60 +5,53 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-import textwrap
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import MISSING, Field, fields
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-from interplay.agents import Player, agents
-from interplay.envs.config import MarketConfig
-from interplay.envs.data import data_sets
-from interplay.envs.mechanisms import mechanisms
-from interplay.envs.presets import Preset, presets
-from interplay.experiments.benchmark.command import BenchmarkSettings
-from interplay.experiments.common.settings import TrainSettings
+from interplay.envs.presets import Preset
+from interplay.experiments.cli.catalogue import MARKET, Option, Thing, description, named, options_of, things, typed
+from interplay.experiments.cli.commands import COMMANDS
+from interplay.experiments.cli.flag_texts import texts_of
+from interplay.experiments.cli.helping import module_of
 from interplay.experiments.evaluate.evaluation import Score
 from interplay.experiments.exact.oracles import Oracle, solve
-from interplay.experiments.fidelity.settings import FidelitySettings
-from interplay.experiments.offpolicy.command import OpeSettings
-from interplay.experiments.recommend.recommending import RecommendSettings
-from interplay.experiments.representation.settings import PretrainSettings
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = {"train": TrainSettings, "benchmark": BenchmarkSettings, "pretrain": PretrainSettings,
-            "recommend": RecommendSettings, "ope": OpeSettings, "fidelity": FidelitySettings}
 
 
 def agent_page() -> str:
     """Every agent, what it plays, and its options."""
     return _page("Agents", "Give a name to `--users`, `--items` or `--platform`, with options behind it: "
                  "`--users dqn,hidden=32`. [Your agent](../tutorial/your-agent.md) shows how to write one.",
-                 (_agent(name, kind) for name, kind in agents().items()))
+                 map(_agent, _all("agent")))
 
 
-def _agent(name: str, kind: type[Player]) -> str:
+def _agent(thing: Thing) -> str:
+    kind = thing.value
     learns = "learns" if kind.learns else "does not learn"
     facts = f"Plays {', '.join(kind.plays)}; {learns}. Class `{kind.__module__}.{kind.__qualname__}`."
-    return f"## {name}\n\n{_text(kind)}\n\n{facts}\n\n{_options(kind.Options)}"
+    return f"## {thing.name}\n\n{_described(thing)}\n\n{facts}\n\n{_options(options_of(thing))}"
 
 
 def preset_page() -> str:
     """Every preset: its numbers, how to train on it, and its exact answer."""
     return _page("Presets", "Markets for `--preset NAME`. Numbers that are not listed have the default of the "
-                 "[options](options.md#marketconfig). Exact values are computed while this page is built.",
-                 (_preset(preset) for preset in presets().values()))
+                 "[options](options.md#numbers-of-a-market). Exact values are computed while this page is built.",
+                 (_preset(thing.value) for thing in _all("preset")))
 
 
 def _preset(preset: Preset) -> str:
     oracle = solve(preset.market())
     exact = "No exact answer is known." if oracle is None else _exact(oracle)
     training = preset.training
-    plan = (f"Compares {training.side} by {training.measure.replace('_', ' ')}; others: `{training.others}`. On a CPU it "
-            f"trains {training.num_worlds} worlds for {training.episodes} episodes.")
-    rows = [(f"`{f.name}`", _code(getattr(preset.config, f.name))) for f in fields(preset.config)
+    plan = (f"Compares {training.side} by {training.measure.replace('_', ' ')}; others: `{training.others}`. "
+            f"On a CPU it trains {training.num_worlds} worlds for {training.episodes} episodes.")
+    rows = [(f"`{f.name}`", _code(typed(getattr(preset.config, f.name)))) for f in fields(preset.config)
             if getattr(preset.config, f.name) != f.default]
-    return f"## {preset.name}\n\n{_sentence(preset.summary)} {exact} {plan}\n\n{_table(('number', 'value'), rows)}"
+    summary = f"{preset.summary[0].upper()}{preset.summary[1:]}."
+    return f"## {preset.name}\n\n{summary} {exact} {plan}\n\n{_table(('number', 'value'), rows)}"
 
 
 def _exact(oracle: Oracle) -> str:
@@ -70,39 +63,50 @@ def _exact(oracle: Oracle) -> str:
 
 def mechanism_page() -> str:
     """Every mechanism and its parameters."""
-    return _page("Mechanisms", "Mechanisms for `--mechanism NAME`, each set by `--market NAME.PARAMETER=VALUE`. The "
-                 "mechanisms that [numbers of the market](options.md#marketconfig) switch on are explained in "
-                 "[the game](../guides/game.md); [your mechanism](../tutorial/your-mechanism.md) shows how to write one.",
-                 (f"## {name}\n\n{_text(kind)}\n\n{_options(kind)}" for name, kind in mechanisms().items()))
+    return _page("Mechanisms", "Mechanisms for `--mechanism NAME`, each set by `--market NAME.PARAMETER=VALUE`. Those "
+                 "that [numbers of the market](options.md#numbers-of-a-market) switch on are explained in "
+                 "[the game](../guides/game.md); [your mechanism](../tutorial/your-mechanism.md) is one of your own.",
+                 (f"## {thing.name}\n\n{_described(thing)}\n\n{_options(options_of(thing))}"
+                  for thing in _all("mechanism")))
 
 
 def data_page() -> str:
     """Every public data set."""
-    facts = ("source", "licence", "rows", "features", "own_split")
-    sections = []
-    for name, kind in data_sets().items():
-        rows = [(fact.replace("own_split", "split"), getattr(kind, fact)) for fact in facts if getattr(kind, fact)]
-        if kind.downloads:
-            rows.append(("names", ", ".join(f"`{each}`" for each in kind.downloads)))
-        table = f"\n\n{_table(('', ''), rows)}" if rows else ""
-        sections.append(f"## {name}\n\n{_text(kind)}{table}")
-    return _page("Data sets", "Data sets for `--log`: a folder, or one of the names. The project ships no data.", sections)
+    kinds = dict.fromkeys(thing.value for thing in _all("data set"))
+    return _page("Data sets", "For `--log`: a folder, or one of the names. The project ships no data.",
+                 map(_data_set, kinds))
+
+
+def _data_set(kind: Any) -> str:
+    facts = {"source": kind.source, "terms": kind.licence, "rows": kind.rows, "features": kind.features,
+             "split": kind.own_split, "names": ", ".join(f"`{name}`" for name in kind.downloads)}
+    rows = [fact for fact in facts.items() if fact[1]]
+    about = _described(Thing("data set", kind.name, kind))
+    return f"## {kind.name}\n\n{about}\n\n{_table(('', ''), rows) if rows else ''}"
 
 
 def option_page() -> str:
     """Numbers of a market, and flags of each command."""
-    config = f"## MarketConfig\n\nNumbers of a market: `--market NAME=VALUE`.\n\n{_options(MarketConfig)}"
-    commands = (f"## interplay {name}\n\n{_text(kind)}\n\n{_options(kind, flags=True)}"
-                for name, kind in COMMANDS.items())
-    return _page("Options", "Everything that can be set. `interplay COMMAND --help` shows the same.", [config, *commands])
+    (market,) = named(MARKET)
+    numbers = f"## Numbers of a market\n\n`--market NAME=VALUE` sets one.\n\n{_options(options_of(market))}"
+    return _page("Options", "Everything that can be set. `interplay COMMAND --help-all` shows the same.",
+                 [numbers, *map(_command, COMMANDS)])
+
+
+def _command(name: str) -> str:
+    texts = texts_of(module_of(name))
+    rows = [(_code(flag.typed), _code(flag.default), flag.text) for flag in texts.flags]
+    flags = _table(("flag", "default", "meaning"), rows) if rows else ""
+    return f"## interplay {name}\n\n{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.\n\n{flags}"
 
 
 def metric_page() -> str:
     """Figures of an evaluation."""
-    found = re.findall(r"^(\w+(?:, \w+)*): (.*?)(?=^\w+(?:, \w+)*: |\Z)",
-                       inspect.getdoc(Score).split("Attributes:\n")[1].replace("    ", ""), re.DOTALL | re.MULTILINE)
+    about, attributes = (inspect.getdoc(Score) or "").split("Attributes:\n")
+    found = re.findall(r"^    (\w[\w, ]*): (.*?)(?=^    \w|\Z)", attributes, re.DOTALL | re.MULTILINE)
     rows = [(", ".join(f"`{name}`" for name in names.split(", ")), _line(text)) for names, text in found]
-    return _page("Metrics", f"{_text(Score)} `results.json` and `scores.csv` hold them.", [_table(("figure", "meaning"), rows)])
+    return _page("Metrics", f"{_line(about)} `results.json` and `scores.csv` hold them.",
+                 [_table(("figure", "meaning"), rows)])
 
 
 def example_page() -> str:
@@ -124,49 +128,26 @@ def _page(title: str, about: str, sections: Iterable[str]) -> str:
     return "\n\n".join([f"# {title}", about, *sections]) + "\n"
 
 
-def _options(kind: type, flags: bool = False) -> str:
-    """A table of a dataclass's fields."""
-    docs = field_docs(kind)
-    rows = [(f"`--{f.name.replace('_', '-')}`" if flags else f"`{f.name}`", _default(f), docs.get(f.name, ""))
-            for f in fields(kind)]
+def _all(kind: str) -> Iterator[Thing]:
+    return (thing for thing in things() if thing.kind == kind)
+
+
+def _described(thing: Thing) -> str:
+    """Its description, whose lines are paragraphs or points of a list."""
+    return re.sub(r"\n+(?!- )", "\n\n", description(thing))
+
+
+def _options(options: Iterable[Option]) -> str:
+    rows = [(f"`{option.name}`", _code(option.default), option.text) for option in options]
     return _table(("option", "default", "meaning"), rows) if rows else "It has no options."
 
 
-def field_docs(kind: type) -> dict[str, str]:
-    """The text below each field of a dataclass and of those that it derives from."""
-    found: dict[str, str] = {}
-    for each in reversed(kind.__mro__[:-1]):
-        body = ast.parse(textwrap.dedent(inspect.getsource(each))).body[0]
-        assert isinstance(body, ast.ClassDef)
-        for line, after in zip(body.body, body.body[1:], strict=False):
-            if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
-                match after:
-                    case ast.Expr(ast.Constant(str(text))):
-                        found[line.target.id] = _line(text)
-    return found
-
-
-def _default(field: Field[Any]) -> str:
-    if field.default is not MISSING:
-        return _code(field.default)
-    return _code(field.default_factory()) if field.default_factory is not MISSING else "required"
-
-
-def _code(value: object) -> str:
-    return f"`{value}`" if str(value) != "" else "empty"
-
-
-def _text(kind: type) -> str:
-    """The first part of a docstring, without the sections."""
-    return re.split(r"\n(?:Args|Attributes|Raises|Must be overridden):?", inspect.getdoc(kind) or "")[0].replace("``", "`").strip()
+def _code(value: str) -> str:
+    return f"`{value}`" if value else ""
 
 
 def _line(text: str) -> str:
     return " ".join(text.split()).replace("``", "`")
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
