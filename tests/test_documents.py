@@ -152,6 +152,7 @@ def test_links_lead_to_files_and_headings(page):
 def test_the_badges_say_what_the_project_says():
     made = runpy.run_path(str(ROOT / "docs" / "tools" / "badges.py"))["badges"]()
     assert made == {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "badges").glob("*.svg")}
+    assert f"\nversion: {ip.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
 def test_the_readme_is_short():

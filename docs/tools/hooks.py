@@ -11,6 +11,8 @@ from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
+from interplay.envs.kernels import switched_off
+
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ("CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE", "examples/*.py",
           "experiments/results/**/*.md", "experiments/results/**/*.png", "experiments/results/make.sh")
@@ -37,8 +39,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             name = path.relative_to(ROOT).as_posix()
             if files.get_file_from_path(name) is None:
                 files.append(File.generated(config, name, abs_src_path=str(path)))
-    for name, write in reference.PAGES.items():
-        files.append(File.generated(config, f"reference/{name}.md", content=write()))
+    with switched_off():  # to compile kernels would take longer than to do without
+        for name, write in reference.PAGES.items():
+            files.append(File.generated(config, f"reference/{name}.md", content=write()))
     return files
 
 
