@@ -11,7 +11,7 @@ from interplay.experiments.exact.oracles import solve
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-EPISODES, DISCOUNT, RATE = 1500, 0.97, 0.2
+EPISODES, WORLDS, DISCOUNT, RATE = 1500, 100, 0.97, 0.2
 
 env = ip.pettingzoo("kale")                                    # user_0, and item_0 .. item_3, which can only rest
 sizes = {agent: env.action_space(agent).n for agent in env.possible_agents}
@@ -44,7 +44,7 @@ def choose(values, mask, epsilon):
 
 
 curve = [play(seed=episode, epsilon=max(0.05, 1 - episode / (0.7 * EPISODES))) for episode in range(EPISODES)]
-score = np.mean([play(seed=10**6 + k, epsilon=0) for k in range(100)])        # other worlds, no exploration
+score = np.mean([play(seed=10**6 + k, epsilon=0) for k in range(WORLDS)])     # other worlds, no exploration
 exact = solve(ip.market("kale"))
 print(f"user return {score:.2f}; random {exact.random:.2f}, greedy {exact.greedy:.2f}, optimum {exact.user_return:.2f}")
 

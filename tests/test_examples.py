@@ -114,7 +114,7 @@ def test_a_market_of_ones_own(outside):
 
 
 def test_a_loop_over_pettingzoo(outside, capsys):
-    found = run_smaller("pettingzoo_loop.py", EPISODES=3)
+    found = run_smaller("pettingzoo_loop.py", EPISODES=3, WORLDS=2)
     assert len(found["curve"]) == 3
     assert any(values.any() for values in found["tables"]["user_0"].values())
     assert "optimum 39.22" in capsys.readouterr().out
