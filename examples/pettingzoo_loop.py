@@ -1,4 +1,4 @@
-"""Q-learning in a plain PettingZoo loop: every agent has a table of its own, over what it sees."""
+"""Q-learning in a plain PettingZoo loop: every agent has a table of its own, over its own state."""
 from collections import defaultdict
 from functools import partial
 
@@ -11,12 +11,19 @@ from interplay.experiments.exact.oracles import solve
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-EPISODES, WORLDS, DISCOUNT, RATE = 1500, 100, 0.97, 0.2
+EPISODES, WORLDS, DISCOUNT, RATE = 1000, 50, 0.97, 0.2
 
 env = ip.pettingzoo("kale")                                    # user_0, and item_0 .. item_3, which can only rest
 sizes = {agent: env.action_space(agent).n for agent in env.possible_agents}
+sides = {agent: "users" if agent.startswith("user") else "items" for agent in sizes}
+own = {agent: len(env.market.specs[side].own_features) for agent, side in sides.items()}   # columns of its own state
 tables = {agent: defaultdict(partial(np.zeros, size)) for agent, size in sizes.items()}
 generator = np.random.default_rng(0)
+
+
+def state_of(agent, observation):
+    """Its mood and satiation as a key; what follows in the observation are features of the slots."""
+    return observation[:own[agent]].round(3).tobytes()
 
 
 def play(seed, epsilon):
@@ -24,13 +31,13 @@ def play(seed, epsilon):
     observations, infos = env.reset(seed=seed)
     total = 0.0
     while env.agents:
-        seen = {agent: observations[agent].round(3).tobytes() for agent in env.agents}
+        seen = {agent: state_of(agent, observations[agent]) for agent in env.agents}
         masks = {agent: infos[agent]["action_mask"] for agent in env.agents}
         actions = {agent: choose(tables[agent][seen[agent]], masks[agent], epsilon) for agent in env.agents}
         observations, rewards, terminations, _, infos = env.step(actions)
         total += rewards["user_0"]
         for agent, action in actions.items() if epsilon else ():
-            best = tables[agent][observations[agent].round(3).tobytes()].max()
+            best = tables[agent][state_of(agent, observations[agent])].max()
             target = rewards[agent] + DISCOUNT * best * (not terminations[agent])
             tables[agent][seen[agent]][action] += RATE * (target - tables[agent][seen[agent]][action])
     return total

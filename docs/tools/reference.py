@@ -66,8 +66,8 @@ def mechanism_page() -> str:
     return _page("Mechanisms", "Mechanisms for `--mechanism NAME`, each set by `--market NAME.PARAMETER=VALUE`. Those "
                  "that [numbers of the market](options.md#numbers-of-a-market) switch on are explained in "
                  "[the game](../guides/game.md); [your mechanism](../tutorial/your-mechanism.md) is one of your own.",
-                 (f"## {thing.name}\n\n{_described(thing)}\n\n{_options(options_of(thing))}"
-                  for thing in _all("mechanism")))
+                 [f"## {thing.name}\n\n{_described(thing)}\n\n{_options(options_of(thing))}"
+                  for thing in _all("mechanism")] or ["This version has no others."])
 
 
 def data_page() -> str:
