@@ -11,13 +11,13 @@ from interplay.experiments.exact.oracles import solve
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-EPISODES, WORLDS, DISCOUNT, RATE = 1000, 50, 0.97, 0.2
+EPISODES, WORLDS, DISCOUNT, RATE_POWER = 1000, 50, 0.9, 0.6
 
 env = ip.pettingzoo("kale")                                    # user_0, and item_0 .. item_3, which can only rest
 sizes = {agent: env.action_space(agent).n for agent in env.possible_agents}
 sides = {agent: "users" if agent.startswith("user") else "items" for agent in sizes}
 own = {agent: len(env.market.specs[side].own_features) for agent, side in sides.items()}   # columns of its own state
-tables = {agent: defaultdict(partial(np.zeros, size)) for agent, size in sizes.items()}
+tables, visits = ({agent: defaultdict(partial(np.zeros, size)) for agent, size in sizes.items()} for _ in range(2))
 generator = np.random.default_rng(0)
 
 
@@ -39,7 +39,9 @@ def play(seed, epsilon):
         for agent, action in actions.items() if epsilon else ():
             best = tables[agent][state_of(agent, observations[agent])].max()
             target = rewards[agent] + DISCOUNT * best * (not terminations[agent])
-            tables[agent][seen[agent]][action] += RATE * (target - tables[agent][seen[agent]][action])
+            values, counts = tables[agent][seen[agent]], visits[agent][seen[agent]]
+            counts[action] += 1
+            values[action] += (target - values[action]) / counts[action] ** RATE_POWER
     return total
 
 
