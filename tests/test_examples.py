@@ -34,7 +34,7 @@ def smaller(function, **sizes):
 def run_smaller(name, **sizes):
     """Run an example whose line of constants is followed by these; gives what it defines."""
     others = "".join(f"\n{constant} = {value}" for constant, value in sizes.items())
-    code, found = re.subn(r"^[A-Z, ]+ = .*$", lambda line: line[0] + others, (EXAMPLES / name).read_text(), count=1,
+    code, found = re.subn(r"^[A-Z_, ]+ = .*$", lambda line: line[0] + others, (EXAMPLES / name).read_text(), count=1,
                           flags=re.MULTILINE)
     assert found
     names = {"__name__": "example"}
