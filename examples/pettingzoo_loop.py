@@ -61,7 +61,7 @@ figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
 axes.plot(np.convolve(curve, np.ones(20) / 20, mode="valid"), label="in training, mean of 20 episodes")
 for name, level in (("random", exact.random), ("greedy", exact.greedy), ("optimum", exact.user_return)):
     axes.axhline(level, color="grey", linestyle="--")
-    axes.annotate(name, (0, level), va="bottom")
+    axes.annotate(name, (EPISODES, level), ha="right", va="bottom")
 axes.set(title="Q-learning on kale, one world", xlabel="episode", ylabel="user return")
 axes.legend()
 figure.savefig("pettingzoo_loop.png")
