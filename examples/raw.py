@@ -20,7 +20,7 @@ while env.agents:
     actions = {agent: env.action_space(agent).sample(info[agent]["action_mask"]) for agent in env.agents}
     seen, reward, terminated, truncated, info = env.step(actions)
 
-# 3. Gymnasium: one recommender, everybody else simulated; gymnasium.make_vec gives many
+# 3. Gymnasium: one recommender, all others simulated; gymnasium.make_vec gives many
 env = gymnasium.make("interplay/Recommend-v0", preset="town")
 seen, info = env.reset(seed=0)
 done = False

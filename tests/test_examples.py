@@ -1,6 +1,7 @@
 """The examples run as they stand, but for sizes and what they would write into the current folder."""
 
 import functools
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -28,6 +29,21 @@ def outside(tmp_path, monkeypatch):
 def smaller(function, **sizes):
     """The function with these arguments in place of those that it is given."""
     return functools.wraps(function)(lambda *args, **named: function(*args, **{**named, **sizes}))
+
+
+def run_smaller(name, **sizes):
+    """Run an example whose line of constants is followed by these; gives what it defines."""
+    others = "".join(f"\n{constant} = {value}" for constant, value in sizes.items())
+    code, found = re.subn(r"^[A-Z_, ]+ = .*$", lambda line: line[0] + others, (EXAMPLES / name).read_text(), count=1,
+                          flags=re.MULTILINE)
+    assert found
+    names = {"__name__": "example"}
+    exec(compile(code, name, "exec"), names)
+    return names
+
+
+def is_picture(path):
+    return path.read_bytes().startswith(b"\x89PNG")
 
 
 def code_lines(name):
@@ -95,3 +111,41 @@ def test_a_market_of_ones_own(outside):
     assert levels["optimum"] > levels["greedy"] + 1.0  # planning pays
     assert run.score.user_return.mean > levels["greedy"]
     assert ip.load(run.folder, allow_code=True).score == run.score
+
+
+def test_a_loop_over_pettingzoo(outside, capsys):
+    found = run_smaller("pettingzoo_loop.py", EPISODES=3, WORLDS=2)
+    assert len(found["curve"]) == 3
+    assert any(values.any() for values in found["tables"]["user_0"].values())
+    assert "optimum 39.22" in capsys.readouterr().out
+    assert is_picture(outside / "pettingzoo_loop.png")
+
+
+def test_a_policy_from_a_log_and_its_estimated_value(outside):
+    found = run_smaller("off_policy.py", ROUNDS=4000)
+    low, high = {each.name: each.estimate for each in found["found"]}["DR"].ci95
+    assert found["logged"] + 0.05 < low < found["truth"] < high
+    assert is_picture(outside / "off_policy.png")
+
+
+def test_a_log_of_ones_own(outside, monkeypatch, capsys):
+    monkeypatch.setattr(ip, "train", smaller(ip.train, episodes=2, num_worlds=2, eval_worlds=2))
+    found = run_smaller("own_log.py", ITEMS=12, RATINGS=200)
+    assert "200 read" in found["log"].summary
+    assert "film " in capsys.readouterr().out
+    assert is_picture(outside / "own_log.png")
+
+
+def test_dqn_of_torchrl(outside, capsys):
+    pytest.importorskip("torchrl")
+    found = run_smaller("torchrl_dqn.py", EPISODES=3, UPDATES=2, BATCH=16)
+    assert len(found["memory"]) == 150
+    assert "mean return" in capsys.readouterr().out
+    assert is_picture(outside / "torchrl_dqn.png")
+
+
+def test_every_example_is_run():
+    """By a test above, or, for the mechanisms, by those of mechanisms."""
+    here = Path(__file__).read_text(encoding="utf-8") + Path(__file__).with_name("test_contributing.py").read_text()
+    others = "".join(path.read_text() for path in (Path(__file__).parent / "envs").glob("test_mech*.py"))
+    assert not [path.stem for path in EXAMPLES.glob("*.py") if path.stem not in here + others]

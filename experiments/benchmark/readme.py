@@ -1,6 +1,6 @@
-"""The results table of README.md, from the committed scores.
+"""The results tables of README.md and docs/results.md, from the committed scores.
 
-``python -m interplay.experiments.benchmark.readme`` rewrites it.
+``python -m interplay.experiments.benchmark.readme`` rewrites both.
 """
 
 from __future__ import annotations
@@ -15,11 +15,19 @@ from interplay.experiments.common.tables import table
 ROOT = Path(__file__).resolve().parents[2]
 BEGIN, END = "<!-- results: python -m interplay.experiments.benchmark.readme -->", "<!-- end of results -->"
 
+PAGES: dict[str, tuple[str, ...]] = {
+    "README.md": ("kale", "kale-partial", "viability", "contest", "town", "ml-100k"), "docs/results.md": ()}
+"""Pages with such a table, and the markets that it shows; () = all."""
 _BASELINES = ("random", "greedy")
 
 
-def results_table(results: Path) -> str:
-    """One line for each market, and agent of the other side, in the ``scores.csv`` files below ``results``."""
+def results_table(results: Path, markets: Sequence[str] = ()) -> str:
+    """One line for each market, and agent of the other side, in the ``scores.csv`` files below ``results``.
+
+    Args:
+        results: folder of the committed scores.
+        markets: those to show, in this order; () = all that are there.
+    """
     games: dict[tuple[str, str], list[Row]] = {}
     for path in sorted(results.rglob(SCORES)):
         found = read_rows(path)
@@ -28,7 +36,8 @@ def results_table(results: Path) -> str:
             others = ", ".join(sorted({row.others for row in rows if row.kind == "learner"}))
             games.setdefault((market, others), []).extend(rows)
     header = ["market", "others", "measure", *_BASELINES, "best learner, IQM", "seeds", "exact"]
-    return table(header, [_line(rows, market, others) for (market, others), rows in games.items()])
+    shown = sorted(games, key=lambda game: markets.index(game[0]) if game[0] in markets else 0)
+    return table(header, [_line(games[game], *game) for game in shown if not markets or game[0] in markets])
 
 
 def _line(rows: Sequence[Row], market: str, others: str) -> list[str]:
@@ -55,16 +64,18 @@ def _mean(values: Sequence[float]) -> str:
     return f"{sum(values) / len(values):.1f}" if values else ""
 
 
-def replaced(text: str, results: Path) -> str:
-    """``text`` of README.md with the table between its marks made again."""
+def replaced(text: str, results: Path, markets: Sequence[str] = ()) -> str:
+    """``text`` of a page with the table between its marks made again."""
     start, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-    return f"{text[:start]}\n{results_table(results)}\n{text[end:]}"
+    return f"{text[:start]}\n\n{results_table(results, markets)}\n\n{text[end:]}"
 
 
 def main() -> None:
-    """Rewrite the table."""
-    readme = ROOT / "README.md"
-    readme.write_text(replaced(readme.read_text(encoding="utf-8"), ROOT / "experiments" / "results"), encoding="utf-8")
+    """Rewrite the tables."""
+    for name, markets in PAGES.items():
+        page = ROOT / name
+        text = replaced(page.read_text(encoding="utf-8"), ROOT / "experiments" / "results", markets)
+        page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

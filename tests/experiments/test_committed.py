@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from interplay.envs.types import InterplayError
-from interplay.experiments.benchmark.readme import replaced, results_table
+from interplay.experiments.benchmark.readme import PAGES, replaced, results_table
 from interplay.experiments.benchmark.scores import Row, write_rows
 from interplay.experiments.common.reports import REPORT, SOURCE, made_by, made_line, publish, rendered
 
@@ -32,11 +32,15 @@ def test_what_is_listed_as_stale_is_there_and_cannot_be_checked():
     assert not [folder for folder in STALE if (folder / SOURCE).is_file()], "it can be checked now: delete its line"
 
 
-def test_the_readme_shows_the_committed_scores_and_links_reports_that_exist():
-    text = (RESULTS.parents[1] / "README.md").read_text(encoding="utf-8")
-    assert replaced(text, RESULTS) == text
-    linked = re.findall(r"\]\((experiments/results/[^)#]+)\)", text)
-    assert not [path for path in linked if not (RESULTS.parents[1] / path).is_file()]
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_show_the_committed_scores(page):
+    text = (RESULTS.parents[1] / page).read_text(encoding="utf-8")
+    assert replaced(text, RESULTS, PAGES[page]) == text
+
+
+def test_a_page_shows_the_markets_that_it_names_in_their_order():
+    lines = results_table(RESULTS, ("viability", "kale")).splitlines()[2:]
+    assert [line.split()[1] for line in lines] == ["viability", "kale"]
 
 
 def test_only_functions_of_the_package_are_called(tmp_path):
