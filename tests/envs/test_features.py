@@ -14,7 +14,7 @@ import torch
 
 from interplay.envs import market_v0
 from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_config
-from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPeople
+from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPopulation
 from interplay.envs.config import MarketConfig
 from interplay.envs.data import InteractionLog, make_log, read_features, read_log, split_log
 from interplay.envs.data.features import MAX_CATEGORIES, make_features, standardised
@@ -109,7 +109,7 @@ class TestReading:
         ('user,job\n1,""\n2,x\n', r"column 'job' has nothing in row 1, but every row needs a value: fill it in"),
         ("user,age\n8,2\n9,2\n", r"none of the 2 ids in column 'user' is one of the log's, such as 1: write them as"),
         ("user,age\n", r"none of the 0 ids in column 'user' is one of the log's"),
-        ("", r"cannot be read as csv .*check that the file is whole"),
+        ("", r"is empty: check that the file is whole"),
     ])
     def test_bad_tables_are_refused_with_the_fix(self, tmp_path: Path, content: str, message: str) -> None:
         with pytest.raises(InterplayError, match=rf"people.csv: {message}") as caught:
@@ -161,7 +161,7 @@ class TestStandardised:
 class TestPopulation:
     def test_without_features_there_are_no_columns(self) -> None:
         config = MarketConfig(num_users=5, num_items=6)
-        people = Market(config, SyntheticBehaviour(TownPeople(config))).reset([0, 1]).population
+        people = Market(config, SyntheticBehaviour(TownPopulation(config))).reset([0, 1]).population
         assert (people.user_features.shape, people.item_features.shape) == ((2, 5, 0), (2, 6, 0))
 
     def test_saves_loads_moves_and_expands(self) -> None:
@@ -177,7 +177,7 @@ class TestPopulation:
     def test_a_config_that_disagrees_is_refused(self, name: str) -> None:
         config = replace(MarketConfig(), **{name: 3})
         with pytest.raises(InterplayError, match=rf"gave {name[4:]} of shape .* 0\), but the config asks for .* 3\)"):
-            Market(config, SyntheticBehaviour(TownPeople(config))).reset([0])
+            Market(config, SyntheticBehaviour(TownPopulation(config))).reset([0])
         with pytest.raises(InterplayError, match=f"{name}=7, but the log has"):
             market_of(some_log(), **{name: 7})
 
