@@ -110,8 +110,8 @@ def test_every_preset_is_found():
 
 
 def test_every_data_set_is_found():
-    helpers = ("answers", "columns", "download", "factors", "features", "files", "log", "population", "prepare",
-               "propensity", "reading", "split")
+    helpers = ("answers", "columns", "counting", "download", "factors", "features", "files", "form", "lines", "log",
+               "population", "prepare", "propensity", "reading", "rewards", "sources", "split", "times")
     assert modules("envs/data", *helpers) == {kind.__module__.rsplit(".", 1)[1] for kind in data_sets().values()}
 
 

@@ -102,6 +102,8 @@ suite() {  # a row each for experiments/results/suite, and the page that is made
     python -m interplay.experiments.suite.leaderboard
 }
 
+reproductions() { python -m interplay.experiments.studies.reproductions.pricing --out $R/pricing; }
+
 faults() { python scripts/faults.py --out $R/faults; }
 
 frames() { python -m interplay.experiments.studies.frames --out $R/frames; }

@@ -203,10 +203,10 @@ def test_thompson_weights_have_the_posteriors_moments():
     drawn = agent.drawn(20_000, 2)
     assert drawn.shape == (20_000, 2, 2, 3)
     mean, covariance = torch.linalg.solve(precision, moment), 0.36 * torch.linalg.inv(precision)
-    for agent in range(2):
-        assert torch.allclose(drawn[:, agent, 1].mean(0), mean, atol=0.02)
-        assert torch.allclose(torch.cov(drawn[:, agent, 1].T), covariance, atol=0.02)
-        assert torch.allclose(drawn[:, agent, 0].mean(0), torch.zeros(3, dtype=torch.float64), atol=0.02)
+    for number in range(2):
+        assert torch.allclose(drawn[:, number, 1].mean(0), mean, atol=0.02)
+        assert torch.allclose(torch.cov(drawn[:, number, 1].T), covariance, atol=0.02)
+        assert torch.allclose(drawn[:, number, 0].mean(0), torch.zeros(3, dtype=torch.float64), atol=0.02)
     both = torch.corrcoef(drawn[:, :, 1, 0].T)[0, 1]
     assert abs(both) < 0.03  # each agent draws its own
     assert torch.equal(agent.act(_one_user(), False), agent.act(_one_user(), False))

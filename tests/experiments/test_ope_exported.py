@@ -34,22 +34,22 @@ def town(**changes: object) -> Market:
     return find_preset("town").market(torch.device("cpu"), **{"horizon": 10, "num_users": 9, "num_items": 7} | changes)
 
 
-def players(market: Market, users: str = "first", items: str = "rest", platform: str | None = None) -> Players:
+def players_of(market: Market, users: str = "first", items: str = "rest", platform: str | None = None) -> Players:
     names = {"users": users, "items": items} | ({} if platform is None else {"platform": platform})
     return Players({side: find_agent(name)(market.spec_of(side), Setting(0, market.device))  # type: ignore
                  for side, name in names.items()})
 
 
-def exported(folder: Path, market: Market, worlds: int = 3, **players: str) -> SlateLog:
+def exported(folder: Path, market: Market, worlds: int = 3, **names: str) -> SlateLog:
     recorder, path = Recorder(market), folder / "a.market.parquet"
-    evaluate(market, players(market, **players), worlds, recorder)
+    evaluate(market, players_of(market, **names), worlds, recorder)
     recorder.write(path)
     return read_slates(path)
 
 
 def earned(market: Market, worlds: int, platform: str) -> float:
     """For each user and step, in play."""
-    total = evaluate(market, players(market, platform=platform), worlds).user_return.mean
+    total = evaluate(market, players_of(market, platform=platform), worlds).user_return.mean
     return total / (market.config.num_users * market.config.horizon)
 
 
@@ -93,7 +93,7 @@ class TestWhoMadeTheSlates:
         """Played again, with the boosts of items that boost at random."""
         market = town(**changes)
         log = exported(tmp_path, market, users="conditional-logit", items="random")
-        chances = replayed(log, market, players(market, items="random"), "run")
+        chances = replayed(log, market, players_of(market, items="random"), "run")
         assert chances == pytest.approx(log.log_propensity, abs=1e-4)
         assert log.log_propensity.std() > 0.1
         for found in evaluate_slates(log, chances):
@@ -103,13 +103,13 @@ class TestWhoMadeTheSlates:
         market = town()
         log = exported(tmp_path, market, platform="greedy")
         assert (log.log_propensity == 0.0).all()
-        found = evaluate_slates(log, replayed(log, market, players(market, platform="greedy"), "run"))
+        found = evaluate_slates(log, replayed(log, market, players_of(market, platform="greedy"), "run"))
         assert {f.estimate.mean for f in found} == {log.reward[log.active].mean()}
 
     def test_slates_in_a_fixed_order(self, tmp_path: Path) -> None:
         market = find_preset("kale").market(torch.device("cpu"), horizon=5)
         log = exported(tmp_path, market)
-        assert (replayed(log, market, players(market), "run") == 0.0).all()
+        assert (replayed(log, market, players_of(market), "run") == 0.0).all()
 
     def test_a_log_of_lists_of_unequal_length(self, tmp_path: Path) -> None:
         """User k was never offered what it has no rating of; ids are the same in all worlds, users are not."""
@@ -120,7 +120,7 @@ class TestWhoMadeTheSlates:
         market = Market(config, LoggedBehaviour(source, source, config))
         log = exported(tmp_path, market, worlds=2)
         assert sorted(set(log.frame["num_candidates"])) == [3, 4, 5, 6]
-        assert replayed(log, market, players(market), "run") == pytest.approx(log.log_propensity, abs=1e-4)
+        assert replayed(log, market, players_of(market), "run") == pytest.approx(log.log_propensity, abs=1e-4)
         assert len(set(log.unit.tolist())) == 2 * 4
         assert (log.unit.reshape(6, 8) == log.unit[:8]).all()
 
@@ -143,10 +143,10 @@ class TestAnother:
     def test_the_markets_slates_and_a_certain_platforms_from_random_ones(self, tmp_path: Path) -> None:
         market = town(**self.SIZES)
         log = exported(tmp_path, market, worlds=30, platform="random")
-        drawn = evaluate(market, players(market), 30).user_return.mean / (40 * 10)
+        drawn = evaluate(market, players_of(market), 30).user_return.mean / (40 * 10)
         for platform, truth in ((None, drawn), ("greedy", earned(market, 30, "greedy"))):
             assert truth - log.reward.mean() > 0.05
-            for found in evaluate_slates(log, replayed(log, market, players(market, platform=platform), "run")):
+            for found in evaluate_slates(log, replayed(log, market, players_of(market, platform=platform), "run")):
                 assert found.estimate.ci95[0] < truth < found.estimate.ci95[1], (platform, found, truth)
                 assert found.estimate.ci95[0] > log.reward.mean() + 0.02
 
@@ -203,13 +203,13 @@ class TestRefusals:
             self, tmp_path: Path, changes: dict[str, object], players: dict[str, str], said: str) -> None:
         log, market = exported(tmp_path, town(), users="conditional-logit"), town(**changes)
         with pytest.raises(InterplayError, match=said):
-            replayed(log, market, players(market, **players), "run")
+            replayed(log, market, players_of(market, **players), "run")
 
     def test_rows_in_another_order_cannot_be_played_again(self, tmp_path: Path) -> None:
         log, market = exported(tmp_path, town()), town()
         for frame in (log.frame.reverse(), log.frame.head(-1)):
             with pytest.raises(InterplayError, match="give the file as it was exported"):
-                replayed(SlateLog("a", frame, log.unit), market, players(market), "run")
+                replayed(SlateLog("a", frame, log.unit), market, players_of(market), "run")
 
     @pytest.mark.parametrize(("change", "said"), [
         (lambda f: f.drop("num_candidates"), "no column 'num_candidates', which `interplay evaluate RUN --export"),
