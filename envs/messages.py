@@ -23,8 +23,9 @@ def shortened(text: str, longest: int = LONGEST) -> str:
 def choice(names: Iterable[str], wanted: str = "") -> str:
     """How to fix an unknown name: the one that was perhaps meant, and all that there are."""
     known = list(names)
-    near = difflib.get_close_matches(wanted.lower(), known, n=1, cutoff=0.6)
-    return (f"did you mean {near[0]}? " if near else "") + f"choose from {listed(known, wanted)}"
+    by_word = {name.strip("'"): name for name in known}  # quotes would make short names alike
+    near = difflib.get_close_matches(wanted.lower().strip("'"), by_word, n=1, cutoff=0.6)
+    return (f"did you mean {by_word[near[0]]}? " if near else "") + f"choose from {listed(known, wanted)}"
 
 
 def listed(names: Iterable[str], wanted: str = "") -> str:

@@ -2,13 +2,13 @@
 
 import interplay as ip
 
-run = ip.train("kale", users="dqn", items="rest", seed=0, episodes=100)      # TensorBoard, checkpoints, a folder
+run = ip.train("kale", users="dqn", items="rest", seed=0, episodes=100, keep_replay=True)
 print(run.score)                       # user return 38.9 [...], optimum 39.221 (greedy 11.990, random 13.687)
 run.plot("learning.png")               # the learning curve, with random, greedy and optimum as lines
 print(run.curve)                       # a polars frame: steps, returns, losses, held-out returns
 
 run = ip.load(run.folder)              # also by another process, another day
-run.resume(episodes=50)                # train longer
+run.resume(episodes=50)                # train longer, from the same replay
 print(run.evaluate(worlds=4096, users="greedy"))                             # others in its place
 
 table = ip.benchmark(["kale", "contest"], agents=["pqn", ip.agents.DQN(double=False), "my_agent:SlotMeans"], seeds=5)

@@ -64,7 +64,7 @@ def read_log(path: Path | str, columns: ColumnNames | None = None, form: TableFo
     Args:
         path: a public data set, or a table of yours.
         columns: which column of a table holds what; None = user, item, reward and, where they exist, time and
-            propensity. A file whose columns are named is read as a table, whatever its name.
+            propensity. A file whose columns are named is read as a table; its name does not matter.
         form: how a table is written; None = detected.
 
     Raises:

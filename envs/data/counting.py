@@ -1,4 +1,4 @@
-"""Counting the rows of a text on its bytes, whatever a parser makes of them."""
+"""Counting the rows of a text on its bytes, as a check of any parser."""
 
 from __future__ import annotations
 

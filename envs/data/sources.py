@@ -28,7 +28,7 @@ _SAMPLE = 1 << 16
 _MARKS = ((b"\xff\xfe\x00\x00", "utf-32"), (b"\x00\x00\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"),
           (b"\xfe\xff", "utf-16"))
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# Bytes of these have the same meaning for the letters of Western languages, and short texts don't tell them apart.
+# Bytes of these have the same meaning for the letters of Western languages, and short texts do not show which it is.
 _WESTERN = ("cp125", "iso8859", "latin", "mac", "hp_roman", "cp4", "cp7", "cp8", "cp1006", "cp1125")
 _CYRILLIC = ("cp1251", "mac_cyrillic", "cp855", "cp866", "iso8859_5")
 

@@ -16,7 +16,7 @@ from interplay.envs.world import State
 class Clock(Mechanism):
     """Users see which part of the episode is left, and learners count nothing beyond it.
 
-    Without it the end of an episode is a cut that nobody can foresee, and what would have followed counts.
+    Without it the end of an episode is a cut that cannot be foreseen, and what would have followed counts.
     """
 
     carries_over: ClassVar[bool] = False

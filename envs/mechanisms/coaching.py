@@ -62,7 +62,7 @@ class Coaching(Mechanism):
     tailored_steps: NotNegative = 200.0
     """Steps more after a message for the user's context, for h' = 0."""
     context_noise: NotNegative = 0.0
-    """Standard deviation of the draw that tells of the context."""
+    """Standard deviation of the draw that shows the context."""
     hidden: bool = False
     """Whether users do not see h and d."""
 
@@ -131,7 +131,7 @@ class Coaching(Mechanism):
         return (1.0 - h) * (self.tailored_steps * right + self.generic_steps * (1.0 - right - wrong))
 
     def _contexts(self, at: State | Start, num_users: int, num_contexts: int) -> dict[str, Tensor]:
-        """The contexts of a step, and what a noisy draw tells of them."""
+        """The contexts of a step, and what a noisy draw shows of them."""
         number = (self.uniform(at, num_users, offset=2 * num_users) * num_contexts).clamp(max=num_contexts - 1).long()
         tables = {"context": one_hot(number, num_contexts)}
         if self.context_noise > 0.0:

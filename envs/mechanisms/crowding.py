@@ -25,7 +25,7 @@ from interplay.envs.world import State
 class Crowding(Mechanism):
     """Fund j returns ``phi_j - a_j q_j - f_j`` to each of its investors, where q_j is its share of all users.
 
-    A user who takes item j invests in fund j for one step; one who skips earns nothing. The fund earns ``f_j q_j``.
+    A user that takes item j invests in fund j for one step; a skip earns nothing. The fund earns ``f_j q_j``.
     Fees that items choose are charged from the next step on, so that investors see them before.
     """
 

@@ -1,4 +1,4 @@
-"""Students who forget: what they study is recalled, and the rest fades.
+"""Students that forget: what they study is recalled, and the rest fades.
 
 Reddy, Levine and Dragan, "Accelerating human learning with deep reinforcement learning" (NeurIPS 2017 workshop on
 teaching machines, robots, and humans), whose students forget exponentially; or memories as ``memory.FSRS`` has them.

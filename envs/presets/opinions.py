@@ -32,5 +32,5 @@ OPINIONS = Preset(
         boost_levels=(), mechanisms=(Opinions(),)),
     partial(all_alike, appeal=_APPEAL),
     Training(num_worlds=4, episodes=20, eval_worlds=32, discount=0.97).sized_for_gpu(64),
-    "32 users whose opinions friends and content move, and who like what they agree with",
+    "32 users whose opinions friends and content move; they like what they agree with",
     ("q-learning", "dqn", "pqn"))

@@ -28,7 +28,7 @@ from interplay.envs.presets.base import Preset, Training
 
 
 def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
-    """One student, who responds as likely as the mechanism says, to items that differ in their topics alone."""
+    """One student that responds as likely as the mechanism says. Items differ in their topics alone."""
     items = range(config.num_items)
     return SyntheticBehaviour(GivenPopulation(
         user_vector=[[1.0]], segment=[0], item_vector=[[0.0] for _ in items], preference_weight=[0.0],

@@ -59,10 +59,19 @@ def texts_of(command: str) -> Texts:
     home, function = _found(module, name)
     assert isinstance(function, ast.FunctionDef)
     summary, meanings = _summary_and_meanings(ast.get_docstring(function) or "")
-    first = function.args.args[0].annotation if function.args.args else None
-    if isinstance(first, ast.Name) and first.id.endswith("Settings"):
-        return Texts(summary, tuple(_fields(*_found(home, first.id))))
+    settings = _settings_class(home, function)
+    if settings is not None:
+        return Texts(summary, tuple(_fields(*settings)))
     return Texts(summary, tuple(_arguments(home, function, meanings)))
+
+
+def _settings_class(module: str, function: ast.FunctionDef) -> tuple[str, ast.ClassDef] | None:
+    """The class whose fields are the command's flags, and its module; None where flags are arguments."""
+    first = function.args.args[0].annotation if function.args.args else None
+    if not isinstance(first, ast.Name) or first.id in (*_WORDS, "bool"):
+        return None
+    home, node = _found(module, first.id)
+    return (home, node) if isinstance(node, ast.ClassDef) else None
 
 
 def _arguments(module: str, function: ast.FunctionDef, meanings: dict[str, str]) -> Iterator[Flag]:

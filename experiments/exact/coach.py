@@ -1,7 +1,7 @@
 """A coach's messages to one person: dynamic programming over habituation h and disengagement d.
 
 From the equations of ``mechanisms.coaching``. The value of a state is interpolated between the points of a grid, finely
-where d does not matter: a coach who sees the context never sends a wrong message. Where the context is seen through
+where d does not matter: a coach that sees the context never sends a wrong message. Where the context is seen through
 noise, values are off by less than .1 %.
 """
 
@@ -56,7 +56,7 @@ class CoachGame(ExactGame):
 
     @classmethod
     def of(cls, market: Market) -> Self | None:
-        """See ``ExactGame.of``. Where h is not seen, all messages so far must be: they tell h."""
+        """See ``ExactGame.of``. Where h is not seen, all messages so far must be: h follows from them."""
         c, behaviour = market.config, market.behaviour
         fixed = c.num_users == 1 and c.slate_order == "fixed" and not (c.leaving or c.budgets or c.team)
         others = [m for m in c.mechanisms if type(m) is not Clock]

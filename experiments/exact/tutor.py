@@ -58,7 +58,7 @@ class Layer(NamedTuple):
 
 @dataclass(frozen=True)
 class TutorGame(ExactGame):
-    """One student who sees all items.
+    """One student that sees all items.
 
     Attributes:
         theta: ``[I]``.
@@ -99,7 +99,7 @@ class TutorGame(ExactGame):
         return float(ahead[0])
 
     def random(self, chance: float) -> float:
-        """Expected return if each item is studied with this probability in each step, whatever happened before."""
+        """Expected return if each item is studied with this probability in each step, independently of the past."""
         steps = np.arange(self.horizon + 1)
         total = 0.0
         for theta in self.theta:

@@ -253,7 +253,8 @@ class Run:
         save_checkpoint(self.folder / name, {
             "episode": self.episode, "time": self.time, "episodes": self.episodes, "wall_seconds": self.wall_seconds,
             "state": self.now.state.state_dict(), "slots": self.now.slots, "stats": self.stats.state_dict(),
-            "agents": agents, "curve": self.curve, "forgot": bool(left_out), "processes": self.ranks.size},
+            "agents": agents, "curve": self.curve, "forgot": bool(left_out) or (lean and self.forgot),
+            "processes": self.ranks.size},
             self._made_by())
 
     def _made_by(self) -> dict[str, str]:

@@ -282,7 +282,7 @@ class TestSettings:
                                  split="global-time", market=("slate_size=2", "embedding_size=4", "num_segments=2"))
         game = make_task(settings, torch.device("cpu"))
         lines = [line.split()[0] for line in game.summary.splitlines()]
-        assert lines[:2] == ["form", "rows"]
+        assert lines[:3] == ["form", "form", "rows"]
         assert lines[-6:] == ["duplicates", "k-core", "scale", "left", "training", "missing"]
         assert f"left       {game.summary.split('left')[1].split()[0]} rows, {game.market.config.num_users} users" \
             in game.summary

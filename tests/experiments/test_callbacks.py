@@ -113,7 +113,7 @@ def test_the_best_checkpoint_is_that_of_the_highest_return(tmp_path):
         def episode_ended(self, run, figures):
             found[run.episode] = learnt(run)[0]
 
-    run = train(settings(tmp_path), [Note(), Scripted([1.0, 3.0, 2.0, 0.0], best=True)])
+    run = train(settings(tmp_path, keep_replay=True), [Note(), Scripted([1.0, 3.0, 2.0, 0.0], best=True)])
     best = Run.load(run.folder, checkpoint=BEST)
     assert as_bytes(best.players.state_dict()) == found[1] != found[3]
     last = Run.load(run.folder)

@@ -135,7 +135,7 @@ class TestRoundTrip:
     def test_no_other_columns_can_be_named(self, tmp_path: Path) -> None:
         path = tmp_path / "a.market.parquet"
         played(town(), 1)[1].write(path)
-        with pytest.raises(InterplayError, match="the columns of market-log are known"):
+        with pytest.raises(InterplayError, match="column 'item' has nothing in row"):
             read_log(path, ColumnNames(reward="response"))
 
 

@@ -285,7 +285,8 @@ def test_every_field_of_both_commands_is_kept_but_those_of_one_command_alone():
 def test_names_stay_inside_the_log_dir(name, command, home, tmp_path, capsys):
     given = TRAIN if command == "train" else [*PRETRAIN, "--log", str(home / "log.csv")]
     assert main([*given, "--log-dir", str(tmp_path / "in"), "--name", name]) == 2
-    assert f"name={name!r} is no name of a folder" in capsys.readouterr().err
+    said = f"name={name!r} is no name of a folder" if name else "--name: give it a value"
+    assert said in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

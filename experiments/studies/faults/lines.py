@@ -48,7 +48,7 @@ _OWN = {"name": _FOLDER_NAMES, "market": _MARKET, "user_option": _OPTION, "item_
 """Bad values of settings that their type does not give."""
 
 _FIXED: tuple[list[str], ...] = (
-          ["trian"], [], ["train", "--nope", "1"], ["train", "--seed"], ["train", "stray"], ["evaluate"],
+          ["trian"], ["train", "--nope", "1"], ["train", "--seed"], ["train", "stray"], ["evaluate"],
           ["evaluate", "/no/such"], ["evaluate", "RUN", "--explore"], ["plot"], ["plot", "/no/such"],
           ["train", "--encoder", "TOWERS"], ["train", "--split", "last"], ["train", "--reward-range", "0", "1"],
           ["train", "--resume", "RUN", "--preset", "town"], ["train", "--resume", "RUN", "--seed", "9"],
