@@ -11,10 +11,10 @@ the person with its coach, the items are the messages.
 - Start: h = d = .1, and either context is as likely, as in every step.
 - End: ``terminated`` when d reaches .99, ``truncated`` after 50 steps.
 
-Exact values (``experiments.exact.coach``) of ``coach``: optimum 3397.8; always the message for the context
-1535.0; greedy users, which send none where it would earn nothing, 1768.5; that message in every second step
-3154.7, and wherever h is at most .4052 3237.9; that message by chance, with the best probability, 3005.6; always the generic one 387.5;
-random 516.
+Exact values (``experiments.exact.coach``) of ``coach``: optimum 3397.8; always the message for the context 1535.0;
+greedy users, which send none where it would earn nothing, 1768.5; that message in every second step 3154.7, and
+wherever h is at most .4052 3237.9; that message by chance, with the best probability, 3005.6; always the generic one
+387.5; random 516.
 
 - ``coach-null``: messages do not tire, so that the greedy policy is optimal.
 - ``coach-noisy``: what shows the context is drawn from N(c, .4); see ``--market coaching.context_noise=1``.
