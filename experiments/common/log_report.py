@@ -21,7 +21,7 @@ from interplay.envs.types import InterplayError
 from interplay.experiments.common.table_settings import TableSettings
 
 _WORDS = {
-    "user": ("user", "visitor", "customer", "reviewer", "member", "student", "session", "person", "account",
+    "user": ("user", "visitor", "customer", "reviewer", "member", "student", "session", "person", "who", "account",
              "representative", "fund"),
     "item": ("item", "product", "movie", "book", "isbn", "asin", "article", "track", "song", "artist", "video",
              "ticker", "joke", "what"),
