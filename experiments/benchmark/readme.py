@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from interplay.experiments.benchmark.scores import SCORES, Row, agents_of, read_rows, scores
@@ -24,20 +24,37 @@ _BASELINES = ("random", "greedy")
 def results_table(results: Path, markets: Sequence[str] = ()) -> str:
     """One line for each market, and agent of the other side, in the ``scores.csv`` files below ``results``.
 
+    Reports that ``STALE.md`` lists count only where no other report has the market.
+
     Args:
         results: folder of the committed scores.
         markets: those to show, in this order; () = all that are there.
     """
+    paths, stale = sorted(results.rglob(SCORES)), _stale(results)
+    games = _games(path for path in paths if path.parent.relative_to(results).as_posix() not in stale)
+    games = _games(path for path in paths if path.parent.relative_to(results).as_posix() in stale) | games
+    header = ["market", "others", "measure", *_BASELINES, "best learner, IQM", "seeds", "exact"]
+    shown = sorted(games, key=lambda game: markets.index(game[0]) if game[0] in markets else 0)
+    return table(header, [_line(games[game], *game) for game in shown if not markets or game[0] in markets])
+
+
+def _games(paths: Iterable[Path]) -> dict[tuple[str, str], list[Row]]:
+    """Rows by market and agent of the other side."""
     games: dict[tuple[str, str], list[Row]] = {}
-    for path in sorted(results.rglob(SCORES)):
+    for path in paths:
         found = read_rows(path)
         for market in dict.fromkeys(row.market for row in found):
             rows = [row for row in found if row.market == market]
             others = ", ".join(sorted({row.others for row in rows if row.kind == "learner"}))
             games.setdefault((market, others), []).extend(rows)
-    header = ["market", "others", "measure", *_BASELINES, "best learner, IQM", "seeds", "exact"]
-    shown = sorted(games, key=lambda game: markets.index(game[0]) if game[0] in markets else 0)
-    return table(header, [_line(games[game], *game) for game in shown if not markets or game[0] in markets])
+    return games
+
+
+def _stale(results: Path) -> set[str]:
+    """Folders of reports that are to be made again."""
+    file = results / "STALE.md"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return {line.removeprefix("- ") for line in lines if line.startswith("- ")}
 
 
 def _line(rows: Sequence[Row], market: str, others: str) -> list[str]:
