@@ -11,7 +11,7 @@ fi
 python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 ruff check .
 mypy
-python -m pytest -n 2 "$@"
+python -m pytest -n 2 --dist worksteal "$@"
 if [ $# -eq 0 ]; then
     bash scripts/lowest.sh
 fi
