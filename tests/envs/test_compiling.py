@@ -38,7 +38,7 @@ def step_of(market: Market, with_platform: bool) -> Callable[[State], tuple[Stat
 
 def kinds() -> list[str]:
     """A preset of each kind: what others change of it are numbers, or the number of items."""
-    variants = ("-null", "-fast", "-three", "-four", "-cheapest")
+    variants = ("-null", "-fast", "-three", "-four", "-cheapest", "-noisy", "-hidden")
     return [name for name in presets() if not name.endswith(variants)]
 
 
