@@ -24,7 +24,11 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
         return 0
     from interplay.experiments.cli.main import main as run
 
-    return run(words, command)
+    try:
+        return run(words, command)
+    finally:  # the command has said how it ended: a signal while Python ends, such as torchrun's, adds nothing
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interplay.envs.market import Market
+from interplay.envs.mechanisms.base import Mechanism
 from interplay.envs.types import Side
 from interplay.envs.world import State
 
@@ -43,6 +44,15 @@ class Oracle:
     mean_boost: float | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
     others: tuple[Oracle, ...] = ()
+
+
+Rule = TypeVar("Rule", bound=Mechanism)
+
+
+def only_mechanism(market: Market, kind: type[Rule], beside: type[Mechanism] | None = None) -> Rule | None:
+    """The mechanism of a market that has one alone, but for one of the kind ``beside``; None if it is no ``kind``."""
+    found = [mechanism for mechanism in market.config.mechanisms if type(mechanism) is not beside]
+    return found[0] if len(found) == 1 and type(found[0]) is kind else None
 
 
 class ExactGame(ABC):

@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 
 from interplay.envs.market import Market
 from interplay.envs.mechanisms.crowding import Crowding
-from interplay.experiments.exact.base import ExactGame, Oracle
+from interplay.experiments.exact.base import ExactGame, Oracle, only_mechanism
 from interplay.experiments.exact.crowding import plain
 
 _ROUNDING = 1e-9
@@ -40,12 +40,12 @@ class CapacityGame(ExactGame):
     def of(cls, market: Market) -> Self | None:
         """See ``ExactGame.of``."""
         c = market.config
-        own = [m for m in c.mechanisms if type(m) is Crowding]
-        if len(c.mechanisms) != 1 or not own or len(own[0].fees) < 2 or c.num_items != 1 or not plain(market):
+        rule = only_mechanism(market, Crowding)
+        if rule is None or len(rule.fees) < 2 or c.num_items != 1 or not plain(market):
             return None
-        if c.boost_levels or own[0].crowding[0] <= 0.0:
+        if c.boost_levels or rule.crowding[0] <= 0.0:
             return None
-        return cls(own[0].gross[0], own[0].crowding[0], own[0].fees, c.num_users, c.horizon)
+        return cls(rule.gross[0], rule.crowding[0], rule.fees, c.num_users, c.horizon)
 
     def oracle(self) -> Oracle:
         """The best of the fees, at each of which as many invest as lose nothing by it."""

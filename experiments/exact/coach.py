@@ -19,7 +19,7 @@ from interplay.envs.behaviour.synthetic import SyntheticBehaviour
 from interplay.envs.market import Market
 from interplay.envs.mechanisms.clock import Clock
 from interplay.envs.mechanisms.coaching import Coaching
-from interplay.experiments.exact.base import Array, ExactGame, Oracle
+from interplay.experiments.exact.base import Array, ExactGame, Oracle, only_mechanism
 
 _MESSAGES = [[0.5, 0.5], [1.0, 0.0], [0.0, 1.0]]
 _BY_H, _BY_BOTH = (20_001, 2), (401, 401)
@@ -59,8 +59,8 @@ class CoachGame(ExactGame):
         """See ``ExactGame.of``. Where h is not seen, all messages so far must be: h follows from them."""
         c, behaviour = market.config, market.behaviour
         fixed = c.num_users == 1 and c.slate_order == "fixed" and not (c.leaving or c.budgets or c.team)
-        others = [m for m in c.mechanisms if type(m) is not Clock]
-        if not fixed or len(others) != 1 or type(rules := others[0]) is not Coaching:
+        rules = only_mechanism(market, Coaching, beside=Clock)
+        if rules is None or not fixed:
             return None
         unknown = rules.hidden and (c.history_length < c.horizon - 1 or rules.context_noise > 0.0)
         if unknown or not (isinstance(behaviour, SyntheticBehaviour) and behaviour.same_population):

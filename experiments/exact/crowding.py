@@ -16,7 +16,7 @@ import torch
 
 from interplay.envs.market import Market
 from interplay.envs.mechanisms.crowding import Crowding
-from interplay.experiments.exact.base import Actions, Array, ExactGame, Oracle, Tabulate, gains
+from interplay.experiments.exact.base import Actions, Array, ExactGame, Oracle, Tabulate, gains, only_mechanism
 
 _MOST_PROFILES = 100_000
 _ROUNDING = 1e-9
@@ -44,12 +44,12 @@ class CrowdingGame(ExactGame):
     def of(cls, market: Market) -> Self | None:
         """See ``ExactGame.of``."""
         c = market.config
-        own = [m for m in c.mechanisms if type(m) is Crowding]
-        if len(c.mechanisms) != 1 or not own or own[0].fees != (0.0,) or not plain(market):
+        rule = only_mechanism(market, Crowding)
+        if rule is None or rule.fees != (0.0,) or not plain(market):
             return None
         if comb(c.num_users + c.num_items, c.num_items) > _MOST_PROFILES:
             return None
-        gross, crowding = (np.resize(np.array(values), c.num_items) for values in (own[0].gross, own[0].crowding))
+        gross, crowding = (np.resize(np.array(values), c.num_items) for values in (rule.gross, rule.crowding))
         return cls(gross, crowding, c.num_users, c.horizon)
 
     def oracle(self) -> Oracle:

@@ -17,7 +17,7 @@ import numpy as np
 
 from interplay.envs.market import Market
 from interplay.envs.mechanisms.line import Line
-from interplay.experiments.exact.base import ExactGame, Oracle, Tabulate
+from interplay.experiments.exact.base import ExactGame, Oracle, Tabulate, only_mechanism
 
 _MOST_PROFILES = 20_000
 
@@ -45,12 +45,12 @@ class LineGame(ExactGame):
     def of(cls, market: Market) -> Self | None:
         """See ``ExactGame.of``."""
         c = market.config
-        own = [m for m in c.mechanisms if type(m) is Line]
-        if len(c.mechanisms) != 1 or not own or c.leaving or c.budgets or c.boost_levels:
+        rule = only_mechanism(market, Line)
+        if rule is None or c.leaving or c.budgets or c.boost_levels:
             return None
-        if comb(own[0].num_positions + c.num_items - 1, c.num_items) > _MOST_PROFILES:
+        if comb(rule.num_positions + c.num_items - 1, c.num_items) > _MOST_PROFILES:
             return None
-        return cls(c.num_items, own[0].num_positions, c.num_users, c.horizon)
+        return cls(c.num_items, rule.num_positions, c.num_users, c.horizon)
 
     def oracle(self) -> Oracle | None:
         """The first equilibrium, and the others; None where there is none."""

@@ -9,7 +9,7 @@ from scipy import stats
 
 from interplay.envs.market import Market
 from interplay.envs.mechanisms.popularity import Popularity
-from interplay.experiments.exact.base import ExactGame, Oracle
+from interplay.experiments.exact.base import ExactGame, Oracle, only_mechanism
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,16 @@ class PolyaUrn(ExactGame):
     def of(cls, market: Market) -> Self | None:
         """See ``ExactGame.of``."""
         c = market.config
-        own = [m for m in c.mechanisms if type(m) is Popularity]
+        rule = only_mechanism(market, Popularity)
         still = c.satiation_weight == c.mood_weight == c.wearout_weight == c.drift_rate == c.drift_noise == 0.0
-        if len(c.mechanisms) != 1 or not own or own[0].strength != 1.0 or not still:
+        if rule is None or rule.strength != 1.0 or not still:
             return None
         if not (c.num_users == c.slate_size == 1 < c.num_items and c.slate_order == "ranked" and not c.boost_levels
                 and c.num_candidates in (0, c.num_items) and not (c.leaving or c.budgets)):
             return None
         people = market.reset([0]).population
         certain = bool((people.appeal > 17.0).all()) and not people.item_vector.any() and not people.popularity.any()
-        prior = own[0].prior * (c.num_items if len(own[0].prior) == 1 else 1)
+        prior = rule.prior * (c.num_items if len(rule.prior) == 1 else 1)
         return cls(prior, c.horizon) if certain else None
 
     def oracle(self) -> Oracle:

@@ -18,7 +18,7 @@ from scipy.special import lambertw
 
 from interplay.envs.market import Market
 from interplay.envs.mechanisms.logit_prices import LogitPrices
-from interplay.experiments.exact.base import Actions, Array, ExactGame, Oracle, Tabulate, gains
+from interplay.experiments.exact.base import Actions, Array, ExactGame, Oracle, Tabulate, gains, only_mechanism
 
 _MOST_PROFILES = 100_000
 _MOST_STATES = 1_000  # more would take minutes
@@ -45,10 +45,10 @@ class PricingGame(ExactGame):
     def of(cls, market: Market) -> Self | None:
         """See ``ExactGame.of``."""
         c = market.config
-        own = [m for m in c.mechanisms if type(m) is LogitPrices]
-        if len(c.mechanisms) != 1 or not own or c.leaving or c.budgets or c.boost_levels:
+        model = only_mechanism(market, LogitPrices)
+        if model is None or c.leaving or c.budgets or c.boost_levels:
             return None
-        return cls(own[0], c.num_items, c.num_users, c.horizon)
+        return cls(model, c.num_items, c.num_users, c.horizon)
 
     def oracle(self) -> Oracle | None:
         """The equilibrium of any price, joint monopoly, and the equilibria of the grid at which all prices are equal.

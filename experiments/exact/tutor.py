@@ -17,7 +17,7 @@ from interplay.envs.behaviour.synthetic import SyntheticBehaviour
 from interplay.envs.market import Market
 from interplay.envs.mechanisms.clock import Clock
 from interplay.envs.mechanisms.tutoring import Tutoring
-from interplay.experiments.exact.base import Actions, Array, ExactGame, Oracle
+from interplay.experiments.exact.base import Actions, Array, ExactGame, Oracle, only_mechanism
 
 _MOST_SEQUENCES = 20_000_000  # of items studied, some millions of which end in different states
 
@@ -75,10 +75,10 @@ class TutorGame(ExactGame):
     def of(cls, market: Market) -> Self | None:
         """See ``ExactGame.of``."""
         c = market.config
-        found = [m for m in c.mechanisms if type(m) is not Clock]
+        rules = only_mechanism(market, Tutoring, beside=Clock)
         fixed = c.num_users == 1 and c.slate_order == "fixed" and not (c.leaving or c.budgets or c.team)
         known = isinstance(market.behaviour, SyntheticBehaviour)  # others may have people who see less
-        if not (fixed and known and len(found) == 1 and type(rules := found[0]) is Tutoring):
+        if rules is None or not (fixed and known):
             return None
         if rules.model != "exponential" or rules.spread > 0.0 or c.num_items**c.horizon > _MOST_SEQUENCES:
             return None
