@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from interplay.envs.behaviour.synthetic import SyntheticBehaviour
+from interplay.envs.config import MarketConfig
 from interplay.envs.market import Market
 from interplay.envs.mechanisms.base import Mechanism
+from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import Side
 from interplay.envs.world import State
 
@@ -49,10 +52,47 @@ class Oracle:
 Rule = TypeVar("Rule", bound=Mechanism)
 
 
-def only_mechanism(market: Market, kind: type[Rule], beside: type[Mechanism] | None = None) -> Rule | None:
-    """The mechanism of a market that has one alone, but for one of the kind ``beside``; None if it is no ``kind``."""
+# Fields that say what agents see, and nothing of what they earn.
+_SEEING = ("history_length", "user_sees", "user_state", "item_state", "response_mode")
+_SILENT = -17.0  # an appeal at which float32 responds once in 20 million times
+
+
+def only_mechanism(market: Market, kind: type[Rule], *, beside: type[Mechanism] | None = None, slates: str = "fixed",
+                   appeal: float | None = -np.inf) -> Rule | None:
+    """The mechanism of a market in which nothing else decides what is earned; None for any other market.
+
+    All other numbers of the market must have the values at which they do nothing, so that a number that is added to
+    ``MarketConfig`` later is looked at as well.
+
+    Args:
+        market: any.
+        kind: the mechanism; a subclass is another one.
+        beside: a kind of mechanism that may be there too.
+        slates: ``slate_order`` that it needs.
+        appeal: -inf = no user may respond, inf = all must; None = the mechanism decides what responses are worth.
+    """
     found = [mechanism for mechanism in market.config.mechanisms if type(mechanism) is not beside]
-    return found[0] if len(found) == 1 and type(found[0]) is kind else None
+    known = len(found) == 1 and type(found[0]) is kind and _is_neutral(market.config, slates)
+    return found[0] if known and (appeal is None or _responds(market) == appeal) else None  # type: ignore[return-value]
+
+
+def _is_neutral(config: MarketConfig, slates: str) -> bool:
+    """Whether all numbers but sizes, mechanisms and what is seen are those that do nothing."""
+    wanted = {"boost_levels": (), "slate_order": slates}
+    free = {*_SEEING, "mechanisms", *(f.name for f in fields(MarketSizes))}
+    return all(getattr(config, f.name) == wanted.get(f.name, f.default) for f in fields(config) if f.name not in free)
+
+
+def _responds(market: Market) -> float:
+    """-inf where no user ever responds, inf where each does to anything it takes, and 0 between."""
+    behaviour = market.behaviour
+    if not (isinstance(behaviour, SyntheticBehaviour) and behaviour.same_population
+            and behaviour.formula == "preference"):
+        return 0.0
+    people = market.reset([0]).population
+    alike = not (people.item_vector.any() or people.popularity.any())
+    sign = people.appeal.sign()
+    return float(sign[0, 0]) * np.inf if alike and bool((people.appeal * sign[0, 0] >= -_SILENT).all()) else 0.0
 
 
 class ExactGame(ABC):

@@ -13,7 +13,6 @@ from typing import ClassVar, Self
 from interplay.envs.market import Market
 from interplay.envs.mechanisms.crowding import Crowding
 from interplay.experiments.exact.base import ExactGame, Oracle, only_mechanism
-from interplay.experiments.exact.crowding import plain
 
 _ROUNDING = 1e-9
 
@@ -41,9 +40,7 @@ class CapacityGame(ExactGame):
         """See ``ExactGame.of``."""
         c = market.config
         rule = only_mechanism(market, Crowding)
-        if rule is None or len(rule.fees) < 2 or c.num_items != 1 or not plain(market):
-            return None
-        if c.boost_levels or rule.crowding[0] <= 0.0:
+        if rule is None or len(rule.fees) < 2 or c.num_items != 1 or rule.crowding[0] <= 0.0:
             return None
         return cls(rule.gross[0], rule.crowding[0], rule.fees, c.num_users, c.horizon)
 

@@ -15,7 +15,6 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import logit, ndtr
 
-from interplay.envs.behaviour.synthetic import SyntheticBehaviour
 from interplay.envs.market import Market
 from interplay.envs.mechanisms.clock import Clock
 from interplay.envs.mechanisms.coaching import Coaching
@@ -57,13 +56,11 @@ class CoachGame(ExactGame):
     @classmethod
     def of(cls, market: Market) -> Self | None:
         """See ``ExactGame.of``. Where h is not seen, all messages so far must be: h follows from them."""
-        c, behaviour = market.config, market.behaviour
-        fixed = c.num_users == 1 and c.slate_order == "fixed" and not (c.leaving or c.budgets or c.team)
-        rules = only_mechanism(market, Coaching, beside=Clock)
-        if rules is None or not fixed:
+        c = market.config
+        rules = only_mechanism(market, Coaching, beside=Clock, appeal=np.inf)
+        if rules is None or c.num_users != 1:
             return None
-        unknown = rules.hidden and (c.history_length < c.horizon - 1 or rules.context_noise > 0.0)
-        if unknown or not (isinstance(behaviour, SyntheticBehaviour) and behaviour.same_population):
+        if rules.hidden and (c.history_length < c.horizon - 1 or rules.context_noise > 0.0):
             return None
         return cls(rules, c.horizon) if market.reset([0]).population.topics[0].tolist() == _MESSAGES else None
 

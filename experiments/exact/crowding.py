@@ -45,9 +45,7 @@ class CrowdingGame(ExactGame):
         """See ``ExactGame.of``."""
         c = market.config
         rule = only_mechanism(market, Crowding)
-        if rule is None or rule.fees != (0.0,) or not plain(market):
-            return None
-        if comb(c.num_users + c.num_items, c.num_items) > _MOST_PROFILES:
+        if rule is None or rule.fees != (0.0,) or comb(c.num_users + c.num_items, c.num_items) > _MOST_PROFILES:
             return None
         gross, crowding = (np.resize(np.array(values), c.num_items) for values in (rule.gross, rule.crowding))
         return cls(gross, crowding, c.num_users, c.horizon)
@@ -124,9 +122,3 @@ class CrowdingGame(ExactGame):
         ways = [factorial(self.num_users) / prod(factorial(k) for k in (*n, self.num_users - sum(n)))
                 for n in profiles.tolist()]
         return np.array(ways) / (len(self.gross) + 1.0) ** self.num_users
-
-
-def plain(market: Market) -> bool:
-    """Whether users see all items in every step, and nothing but the mechanism decides what they earn."""
-    c = market.config
-    return c.slate_order == "fixed" and not (c.leaving or c.budgets) and c.team == 0.0

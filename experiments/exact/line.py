@@ -46,9 +46,7 @@ class LineGame(ExactGame):
         """See ``ExactGame.of``."""
         c = market.config
         rule = only_mechanism(market, Line)
-        if rule is None or c.leaving or c.budgets or c.boost_levels:
-            return None
-        if comb(rule.num_positions + c.num_items - 1, c.num_items) > _MOST_PROFILES:
+        if rule is None or comb(rule.num_positions + c.num_items - 1, c.num_items) > _MOST_PROFILES:
             return None
         return cls(c.num_items, rule.num_positions, c.num_users, c.horizon)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+import numpy as np
 from scipy import stats
 
 from interplay.envs.market import Market
@@ -29,17 +30,10 @@ class PolyaUrn(ExactGame):
     def of(cls, market: Market) -> Self | None:
         """See ``ExactGame.of``."""
         c = market.config
-        rule = only_mechanism(market, Popularity)
-        still = c.satiation_weight == c.mood_weight == c.wearout_weight == c.drift_rate == c.drift_noise == 0.0
-        if rule is None or rule.strength != 1.0 or not still:
+        rule = only_mechanism(market, Popularity, slates="ranked", appeal=np.inf)
+        if rule is None or rule.strength != 1.0 or not c.num_users == c.slate_size == 1 < c.num_items:
             return None
-        if not (c.num_users == c.slate_size == 1 < c.num_items and c.slate_order == "ranked" and not c.boost_levels
-                and c.num_candidates in (0, c.num_items) and not (c.leaving or c.budgets)):
-            return None
-        people = market.reset([0]).population
-        certain = bool((people.appeal > 17.0).all()) and not people.item_vector.any() and not people.popularity.any()
-        prior = rule.prior * (c.num_items if len(rule.prior) == 1 else 1)
-        return cls(prior, c.horizon) if certain else None
+        return cls(rule.prior * (c.num_items if len(rule.prior) == 1 else 1), c.horizon)
 
     def oracle(self) -> Oracle:
         """All responses are certain; the share of item 0 is a martingale."""

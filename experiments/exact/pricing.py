@@ -46,9 +46,7 @@ class PricingGame(ExactGame):
         """See ``ExactGame.of``."""
         c = market.config
         model = only_mechanism(market, LogitPrices)
-        if model is None or c.leaving or c.budgets or c.boost_levels:
-            return None
-        return cls(model, c.num_items, c.num_users, c.horizon)
+        return None if model is None else cls(model, c.num_items, c.num_users, c.horizon)
 
     def oracle(self) -> Oracle | None:
         """The equilibrium of any price, joint monopoly, and the equilibria of the grid at which all prices are equal.

@@ -75,11 +75,9 @@ class TutorGame(ExactGame):
     def of(cls, market: Market) -> Self | None:
         """See ``ExactGame.of``."""
         c = market.config
-        rules = only_mechanism(market, Tutoring, beside=Clock)
-        fixed = c.num_users == 1 and c.slate_order == "fixed" and not (c.leaving or c.budgets or c.team)
-        known = isinstance(market.behaviour, SyntheticBehaviour)  # others may have people who see less
-        if rules is None or not (fixed and known):
-            return None
+        rules = only_mechanism(market, Tutoring, beside=Clock, appeal=None)
+        if rules is None or c.num_users != 1 or not isinstance(market.behaviour, SyntheticBehaviour):
+            return None  # other behaviours may have users that see less
         if rules.model != "exponential" or rules.spread > 0.0 or c.num_items**c.horizon > _MOST_SEQUENCES:
             return None
         theta = rules.forgetting * (c.num_items if len(rules.forgetting) == 1 else 1)

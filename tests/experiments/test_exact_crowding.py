@@ -102,7 +102,6 @@ def test_scores_count_from_random_to_the_optimum():
 
 def test_markets_with_anything_else_have_no_answer():
     assert solve(find_preset("pigou").market(**{"crowding.fees": (0.0, 0.1)})) is None
-    assert solve(find_preset("pigou").market(num_users=8, team=0.5)) is None
     assert solve(find_preset("town").market(mechanisms=("crowding",))) is None
 
 
