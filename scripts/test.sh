@@ -8,10 +8,17 @@ if [ -z "${VIRTUAL_ENV:-}" ]; then
     [ -d .venv ] || python3 -m venv .venv
     . .venv/bin/activate
 fi
-python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[dev]"
+if [ $# -eq 0 ]; then
+    bash scripts/lowest.sh install &  # beside mypy, which uses one core
+    installing=$!
+fi
 ruff check .
 mypy
+if [ $# -eq 0 ]; then
+    wait "$installing"
+fi
 python -m pytest -n 2 --dist worksteal "$@"
 if [ $# -eq 0 ]; then
-    bash scripts/lowest.sh
+    bash scripts/lowest.sh test
 fi

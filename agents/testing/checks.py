@@ -56,6 +56,7 @@ def check_agent(kind: type[Player], options: Any = None, *, device_steps: int = 
                  for case, specs in cases if set(specs) <= set(kind.plays)]
     for harness in harnesses:
         lived = harness.trajectory(STEPS + _MORE)
+        harness.saved(harness.make())  # what a file cannot hold is found first
         _check_idle(harness, lived)
         _check_acting(harness, harness.make(), num_worlds=3)
         trained = _check_repeats(harness, lived[:STEPS])
@@ -99,17 +100,17 @@ def _check_acting(harness: AgentHarness, player: Player, num_worlds: int) -> Non
     """Act on what was never seen, in another number of worlds than the steps that were learned from."""
     for side, spec in harness.specs.items():
         seen = harness.observation(spec, num_worlds, num_worlds)
-        before = harness.saved(player)["_draws"]
+        before = harness.state(player)["_draws"]
         harness.act(player, side, seen, True)
-        harness.require(not harness.kind.deterministic or before == harness.saved(player)["_draws"],
+        harness.require(not harness.kind.deterministic or before == harness.state(player)["_draws"],
                         "act(explore=True) drew noise, but deterministic is True: leave that out")
         _check_best(harness, player, side, seen)
 
 
 def _check_best(harness: AgentHarness, player: Player, side: Side, seen: Observation) -> None:
     """Without exploration nothing moves but the noise counter, and the action is the same if that does not."""
-    before, first = harness.saved(player), harness.act(player, side, seen, False)
-    after = harness.saved(player)
+    before, first = harness.state(player), harness.act(player, side, seen, False)
+    after = harness.state(player)
     changed = difference(before | {"_draws": after["_draws"]}, after)
     harness.require(not changed, f"act(explore=False) changed state_dict() at {changed}: leave that to learn")
     if before["_draws"] == after["_draws"]:  # an agent that draws even now, as `random` does, is random by nature
@@ -142,10 +143,10 @@ def _check_idle(harness: AgentHarness, lived: Trajectory) -> None:
     """An agent that says that it does not learn is not changed by learning."""
     if not harness.kind.learns:
         player = harness.make()
-        before = harness.saved(player)
+        before = harness.state(player)
         for step in lived:
             harness.learn(player, step)
-        after = harness.saved(player)
+        after = harness.state(player)
         changed = difference(before | {"learned": after["learned"]}, after)
         harness.require(not changed, f"learn changed state_dict() at {changed}, but learns is False: write "
                         "learns = True")
@@ -159,7 +160,7 @@ def _check_repeats(harness: AgentHarness, lived: Trajectory) -> Player:
     learnt = any("loss" in metrics for metrics in played.metrics.values()) or difference(before, _learnt(harness, one))
     harness.require(not harness.kind.learns or bool(learnt), f"learn gave no \"loss\" and changed no tensor or module "
                     f"in {len(lived)} steps: give options with which it learns that soon, or return {{\"loss\": loss}}")
-    found = played.difference(harness.play(other, lived)) or difference(harness.saved(one), harness.saved(other))
+    found = played.difference(harness.play(other, lived)) or difference(harness.state(one), harness.state(other))
     harness.require(not found, f"two agents of one seed differ at {found}: take chance from self.draw alone, and "
                                "nothing from the clock, from a set's order or from what all agents of the class share")
     return one
@@ -167,7 +168,7 @@ def _check_repeats(harness: AgentHarness, lived: Trajectory) -> Player:
 
 def _learnt(harness: AgentHarness, player: Player) -> dict[str, Any]:
     """Its tensors and modules, without memories and counters."""
-    return {name: value for name, value in harness.saved(player).items()
+    return {name: value for name, value in harness.state(player).items()
             if isinstance(getattr(player, name), torch.Tensor | torch.nn.Module)}
 
 
@@ -183,10 +184,10 @@ def _check_resumes(harness: AgentHarness, trained: Player, lived: Trajectory) ->
 
 def _check_copies(harness: AgentHarness, trained: Player, lived: Trajectory) -> None:
     """An agent that loaded another's state trains itself alone."""
-    copy, before = harness.make(), harness.saved(trained)
+    copy, before = harness.make(), harness.state(trained)
     harness.load(copy, trained.state_dict())
     harness.play(copy, lived)
-    found = difference(before, harness.saved(trained))
+    found = difference(before, harness.state(trained))
     harness.require(not found, f"an agent that had loaded another's state_dict() trained that one too, at {found}: "
                              "load_state_dict must copy")
 
@@ -223,6 +224,6 @@ def _check_graphs(harness: AgentHarness, lived: Trajectory) -> None:
         return
     one, other = harness.make(), harness.make()
     found = (difference(harness.play(one, lived).actions, harness.replay(other, lived))
-             or difference(harness.saved(one), harness.saved(other)))
+             or difference(harness.state(one), harness.state(other)))
     harness.require(not found, f"steps that were recorded as a graph and replayed differ at {found}: keep what changes "
                              "in tensors on the device, or write capturable = False")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import random
 import traceback
@@ -207,8 +208,16 @@ class AgentHarness:
         assert isinstance(player, Agent)
         return player.offer(seen, SLATE_SIZE, True).slots
 
+    def state(self, player: Player) -> dict[str, Any]:
+        """A copy of its state."""
+        with self._watching("state_dict()"):
+            state = copy.deepcopy(player.state_dict())
+        lacking = sorted({"_draws", "learned"} - set(state))
+        self.require(not lacking, f"state_dict() lacks {' and '.join(lacking)}: begin with super().state_dict()")
+        return state
+
     def saved(self, player: Player) -> dict[str, Any]:
-        """Its state, through a file and back."""
+        """Its state, through a file and back: as ``state`` gives it, but much slower."""
         file = io.BytesIO()
         with self._watching("torch.save(state_dict())"):
             torch.save(player.state_dict(), file)
@@ -216,8 +225,6 @@ class AgentHarness:
         with self._watching("torch.load(weights_only=True) of state_dict(), which may hold tensors, numbers, strings, "
                             "lists and dicts,"):
             state: dict[str, Any] = torch.load(file, weights_only=True)
-        lacking = sorted({"_draws", "learned"} - set(state))
-        self.require(not lacking, f"state_dict() lacks {' and '.join(lacking)}: begin with super().state_dict()")
         return state
 
     def load(self, player: Player, state: dict[str, Any]) -> None:
