@@ -36,7 +36,6 @@ class Seeds(Player):
         players: the copies. They keep their own state, and ``hand_over`` brings it up to date.
     """
 
-    name: ClassVar[str] = "seeds"
     _counters: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, players: Sequence[Player]) -> None:
@@ -62,6 +61,11 @@ class Seeds(Player):
     def of(cls, specs: Mapping[Side, SideSpec], setting: Setting, options: Any = None) -> Self:
         """Not made of specs."""
         raise NotImplementedError
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The name of the copies."""
+        return self._one.name
 
     @property
     def learns(self) -> bool:  # type: ignore[override]

@@ -14,11 +14,15 @@ from interplay.envs.types import InterplayError
 from interplay.envs.world import State
 
 
+class DivergedError(InterplayError):
+    """What a run has learnt is not finite."""
+
+
 def check_figures(figures: Mapping[str, float], when: str) -> None:
     """Check that figures of training are finite.
 
     Raises:
-        InterplayError: one is not.
+        DivergedError: one is not.
     """
     for name, value in figures.items():
         if not math.isfinite(value):
@@ -29,7 +33,7 @@ def check_state(state: Mapping[str, Any], when: str) -> None:
     """Check that all tensors in nested mappings and sequences are finite.
 
     Raises:
-        InterplayError: one is not.
+        DivergedError: one is not.
     """
     for name, tensor in _tensors(state):
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
@@ -37,19 +41,28 @@ def check_state(state: Mapping[str, Any], when: str) -> None:
 
 
 def check_market(market: Market, state: State) -> None:
-    """Check that all responses that users could give now are finite: a sampled response hides it if they are not.
+    """Check tables of mechanisms, and that all responses that users could give now are finite: a sample hides it.
 
     Raises:
         InterplayError: one is not.
     """
+    for name, table in (state.user_tables.tables | state.item_tables.tables).items():
+        if bool(table.isnan().any()):
+            raise InterplayError(f"the market is broken: table {name!r} of its mechanisms has values that are not a "
+                                 f"number; check {_mechanisms(market)}")
     expected = market.observe(state, "users", expected=True).expected
     if expected is not None and not bool(torch.isfinite(expected).all()):
-        raise InterplayError("the market is broken: its behaviour gives responses that are not finite; check its "
-                             "numbers, such as appeal and vectors")
+        also = f", and {_mechanisms(market)}" if market.config.mechanisms else ""
+        raise InterplayError("the market is broken: users give responses that are not finite; check the numbers of its "
+                             f"behaviour, such as appeal and vectors{also}")
 
 
-def _diverged(what: str, when: str) -> InterplayError:
-    return InterplayError(f"training diverged: {what} {when}; the last finite checkpoint is kept. Lower the "
+def _mechanisms(market: Market) -> str:
+    return f"its mechanisms ({', '.join(mechanism.name for mechanism in market.config.mechanisms)})"
+
+
+def _diverged(what: str, when: str) -> DivergedError:
+    return DivergedError(f"training diverged: {what} {when}; the last finite checkpoint is kept. Lower the "
                           "learning rate, or check the market for values that are not finite")
 
 

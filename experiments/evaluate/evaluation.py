@@ -189,8 +189,10 @@ class Report:
 def report(market: Market, players: Players, num_worlds: int, seed: int, watch: Watch | None = None) -> Report:
     """Evaluate ``players`` and the baselines of each side that learns, of the platform if there is one, else of users.
 
-    ``watch`` sees each step of ``players`` itself, and none of a baseline.
+    ``watch`` sees each step of ``players`` itself, and none of a baseline. Copies play, so that what is evaluated later
+    does not depend on how many draws were taken here.
     """
+    players = players.copied()
     others = [(side, name) for side in _compared(players) for name in BASELINES[side]]
     with progress("evaluation beside baselines", (len(others) + 1) * market.config.horizon):
         baselines = [evaluate(market, players.replaced(side, stand_in(market, side, name, seed)), num_worlds)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from interplay.agents.parts.seeds import Seeds, can_stack
 from interplay.envs.trees import tensors_of, with_tensors
+from interplay.experiments.common.finite import DivergedError
 from interplay.experiments.loop.players import Players
 from interplay.experiments.loop.run import Run
 
@@ -41,10 +43,12 @@ class Together:
     Attributes:
         runs: those that are not finished. What they hold of worlds and agents is up to date when an episode has ended,
             when they are saved, and once they are finished.
+        diverged: runs that were left out, with what was not finite in them.
     """
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self.runs = list(runs)
+        self.diverged: list[tuple[Run, DivergedError]] = []
         self._places = {id(run): place for place, run in enumerate(runs)}
         self._whole = runs[0] if len(runs) == 1 else _stacked(runs)
         for run in runs if self._several else []:
@@ -87,18 +91,30 @@ class Together:
         for run in self.runs:
             run.episode, run.time = self._whole.episode, 0
         if not self.finished:
-            for run in self.runs:
+            for run in list(self.runs):
                 if run.finished:
-                    run.save()
+                    with self.leaving_out(run):
+                        run.save()
                     run.refresh = _stay
             self.runs = [run for run in self.runs if not run.finished]
 
+    @contextmanager
+    def leaving_out(self, run: Run) -> Iterator[None]:
+        """Go on without a run that diverges here: the others do not depend on it."""
+        try:
+            yield
+        except DivergedError as error:
+            self.diverged.append((run, error))
+            self.runs = [other for other in self.runs if other is not run]
+            run.refresh = _stay
+
     def save(self) -> None:
         """Write checkpoints of all runs, each as if it had been trained alone."""
-        for run in self.runs:
-            run.save()
-            if self._several and not run.finished:
-                self._hand_over(run)  # memory of their own for all at once would be twice as much
+        for run in list(self.runs):
+            with self.leaving_out(run):
+                run.save()
+                if self._several and not run.finished:
+                    self._hand_over(run)  # memory of their own for all at once would be twice as much
 
     def close(self) -> None:
         """Let runs keep what they hold."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from interplay.agents.parts.ranks import ALONE, LostProcessError, Ranks
 from interplay.envs.checking import check_fields
 from interplay.envs.types import InterplayError
+from interplay.experiments.common.finite import DivergedError
 from interplay.experiments.common.folders import check_name, new_folder, owned
 from interplay.experiments.common.notes import InterplayWarning
 from interplay.experiments.common.settings import TrainSettings
@@ -45,7 +46,8 @@ def train_all(several: Sequence[TrainSettings], callbacks: Sequence[Sequence[Cal
         The finished runs.
 
     Raises:
-        InterplayError: the settings are wrong, training diverged, or a file cannot be written.
+        InterplayError: the settings are wrong, or a file cannot be written.
+        DivergedError: what a run has learnt is not finite; all others were trained to the end.
         Stopped: by a signal; the run is saved, and the message says how to resume it.
     """
     for settings in several:
@@ -61,22 +63,34 @@ def train_all(several: Sequence[TrainSettings], callbacks: Sequence[Sequence[Cal
             _extend(run, settings.more_episodes)
         watching = {id(run): [*own, TensorBoard(), Curve()] if ranks.first else []
                     for run, own in zip(runs, callbacks, strict=True)}
+        diverged: list[tuple[Run, DivergedError]] = []
         for group in groups(runs):
             with _reporting_losses(group):
-                _train(group, [watching[id(run)] for run in group])
+                diverged += _train(group, [watching[id(run)] for run in group])
+    if diverged:
+        raise _named(diverged, len(runs))
     return runs
 
 
-def _train(runs: Sequence[Run], callbacks: Sequence[Sequence[Callback]]) -> None:
-    """Train runs as one."""
+def _named(diverged: Sequence[tuple[Run, DivergedError]], count: int) -> DivergedError:
+    """What is wrong with the first of the runs that diverged, and which they are."""
+    seeds = ", ".join(str(run.settings.seed) for run, _ in diverged)
+    first = diverged[0][1]
+    return first if count == 1 else DivergedError(f"{len(diverged)} of {count} seeds ({seeds}): {first}")
+
+
+def _train(runs: Sequence[Run], callbacks: Sequence[Sequence[Callback]]) -> list[tuple[Run, DivergedError]]:
+    """Train runs as one; gives those that diverged."""
     with ExitStack() as begun:
         watching = [(run, begun.enter_context(_begun(run, own))) for run, own in zip(runs, callbacks, strict=True)]
         group = Together(runs)
         _play(group, watching)
         group.close()
+        failed = {id(run) for run, _ in group.diverged}
         for run, own in watching:
-            for callback in own:
+            for callback in own if id(run) not in failed else ():
                 callback.finished(run)
+        return group.diverged
 
 
 @contextmanager
@@ -108,7 +122,10 @@ def _play(group: Together, watching: Sequence[tuple[Run, Sequence[Callback]]]) -
             for run, callback in watched():
                 callback.stepped(run)
             if group.episode_ended:
-                figures = {id(run): episode_figures(run, group.metrics_of(run, metrics)) for run in group.runs}
+                figures = {}
+                for run in list(group.runs):
+                    with group.leaving_out(run):
+                        figures[id(run)] = episode_figures(run, group.metrics_of(run, metrics))
                 for run, callback in watched():
                     callback.episode_ended(run, figures[id(run)])
                 group.next_episode()

@@ -191,6 +191,13 @@ def test_a_run_is_evaluated_with_others_in_its_place(run):
             run.evaluate(**wrong)
 
 
+def test_evaluations_do_not_depend_on_what_was_evaluated_before(tmp_path):
+    run = ip.train("kale", users="random", items="rest", episodes=1, num_worlds=2, eval_worlds=3, log_dir=tmp_path)
+    first = run.evaluate(5)
+    assert run.score.user_return == ip.load(run.folder).score.user_return
+    assert run.evaluate(5) == first == ip.load(run.folder).evaluate(5)
+
+
 def test_a_curve_is_a_frame(run):
     assert isinstance(run.curve, pl.DataFrame)
     assert run.curve["env_steps"].to_list() == [20, 40]

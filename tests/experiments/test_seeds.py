@@ -10,6 +10,8 @@ import pytest
 import interplay as ip
 from interplay.agents.parts.seeds import Seeds
 from interplay.experiments.cli.main import main
+from interplay.experiments.common import stopping
+from interplay.experiments.common.finite import DivergedError
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.stopping import Stopped
 from interplay.experiments.evaluate.during import Evaluate
@@ -204,3 +206,30 @@ def test_the_command_line_trains_several_seeds(tmp_path, capsys):
     assert printed.count("normalised score") == 2
     assert main(["train", "--resume", str(tmp_path / "few-s3"), "--seeds", "2"]) != 0
     assert "the run has seeds=1, not 2" in capsys.readouterr().err
+
+
+class Spoil(Callback):
+    """Makes what one seed has learnt infinite after its first episode, as a diverging learner does."""
+
+    def begin(self, run):
+        self.save, self.own = run.save, run.settings.seed == 5
+
+    def episode_ended(self, run, figures):
+        if self.own and run.episode == 1:
+            run.save = self._diverging
+
+    def _diverging(self, *names):
+        raise DivergedError("training diverged: weights are infinite")
+
+
+@pytest.mark.parametrize("fewest", [2, 8])
+def test_a_seed_that_diverges_is_named_and_ends_no_other(tmp_path, monkeypatch, fewest):
+    monkeypatch.setattr(together, "FEWEST_ON_CPU", fewest)
+    monkeypatch.setattr(stopping, "FIRST", 0.0)
+    monkeypatch.setattr(stopping, "EVERY", 0.0)
+    several = settings(tmp_path / "together", seed=4, seeds=3, name="run").of_seeds()
+    with pytest.raises(DivergedError, match=r"^1 of 3 seeds \(5\): training diverged: weights are infinite$"):
+        train_and_evaluate_all(several, [[Spoil()] for _ in several])
+    assert [(tmp_path / "together" / f"run-s{seed}" / RESULTS).exists() for seed in (4, 5, 6)] == [True, False, True]
+    alone, _ = train_and_evaluate(settings(tmp_path / "alone", seed=6))
+    assert_alike(Run.load(tmp_path / "together" / "run-s6"), alone)

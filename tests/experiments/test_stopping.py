@@ -261,6 +261,18 @@ def test_a_market_whose_responses_are_not_finite_ends_in_one_line(tmp_path, monk
     assert not (tmp_path / "runs" / "run" / "results.json").exists()
 
 
+@pytest.mark.parametrize(("module", "hook", "named"), [
+    ("broken_table", "def user_tables(self, start): return {'hope': start.full_users(float('nan'))}", "table 'hope'"),
+    ("broken_shift", "def shift(self, state, items): return items * float('nan')", "responses that are not finite")])
+def test_a_mechanism_that_gives_no_numbers_is_named(module, hook, named, tmp_path, monkeypatch, capsys):
+    (tmp_path / f"{module}.py").write_text(
+        "from dataclasses import dataclass\nfrom interplay.envs.mechanisms import Mechanism\n\n\n"
+        f"@dataclass(frozen=True)\nclass Broken(Mechanism):\n    {hook}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main([*TRAIN, "--mechanism", f"{module}:Broken", "--log-dir", str(tmp_path / "runs")]) == 2
+    assert_last_line(capsys.readouterr().err, named, "broken")
+
+
 LIMITED = """import json, resource, sys
 from interplay.experiments.cli.main import main
 
