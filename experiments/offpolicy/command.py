@@ -22,12 +22,15 @@ from interplay.experiments.common.threads import working_threads
 from interplay.experiments.offpolicy.estimators import WEIGHTING, Case
 from interplay.experiments.offpolicy.evaluation import Evaluation, evaluate_case, evaluate_policy, evaluation_table
 from interplay.experiments.offpolicy.exported import SlateLog, evaluate_slates, read_slates, uniform_slates
-from interplay.experiments.offpolicy.feedback import BanditFeedback, Floats
+from interplay.experiments.offpolicy.feedback import BanditFeedback, Floats, check_policy
 from interplay.experiments.offpolicy.open_bandit import open_bandit_feedback
 from interplay.experiments.offpolicy.policies import always, most_clicked, uniform
 from interplay.experiments.offpolicy.replay import run_slates
 from interplay.experiments.offpolicy.report import ope_rows, ope_text
-from interplay.experiments.offpolicy.table import BanditColumns, read_bandit
+from interplay.experiments.offpolicy.table import BanditColumns, BanditTable, read_bandit
+
+NamedPolicy = Literal["uniform", "most-clicked"]
+Folds = Annotated[int, Bounds(2, 1000)]
 
 
 def _slates(settings: OpeSettings) -> bool:
@@ -72,12 +75,12 @@ class OpeSettings:
     unit_column: str | None = when(_UNITS, None)
     """Column with the unit that was drawn independently, such as the user: its rows stay together in folds and
     intervals. For a market's slates the default is each user of each world; world and other columns are possible."""
-    policy: Literal["uniform", "most-clicked"] | Path = when(_TARGET, "uniform")
+    policy: NamedPolicy | Path = when(_TARGET, "uniform")
     """The target policy. uniform: all items, or all slates that could be shown, with equal probability. most-clicked:
     always the item with the highest click rate in the older half of the log, evaluated on the newer half; the first
     rows of a table are the oldest. For a market's slates also a folder that train wrote: its platform, without
     exploration."""
-    folds: Annotated[int, Bounds(2, 1000)] = when(_MODELS, 3)
+    folds: Folds = when(_MODELS, 3)
     """Folds of the log for cross-fitting the reward models of DM, DR and similar estimators."""
     seed: Seed = 0
     """Seed of folds and bootstrap."""
@@ -89,12 +92,28 @@ class OpeSettings:
     """Import the code that the folder of --policy names as module:Name. Allow it only if you trust both."""
 
 
+class Answer(NamedTuple):
+    """What the estimators say, and a line that says of what."""
+
+    what: str
+    evaluations: list[Evaluation]
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """A row for each estimator."""
+        return pl.DataFrame([_columns(one) for one in self.evaluations])
+
+
 class Question(NamedTuple):
     """A log, a target and a line that says what they are."""
 
     feedback: BanditFeedback
     policy: Floats
     what: str
+
+    def answer(self, folds: int, seed: int) -> Answer:
+        """What all estimators say."""
+        return Answer(self.what, evaluate_policy(self.feedback, self.policy, folds, seed=seed))
 
 
 _COLUMNS = {"action": "action_column", "reward": "reward_column", "propensity": "propensity_column",
@@ -103,6 +122,21 @@ _COLUMNS = {"action": "action_column", "reward": "reward_column", "propensity": 
 
 def ope(settings: OpeSettings) -> None:
     """Print the table, and write it if that is asked for.
+
+    Raises:
+        InterplayError: the log or a number is wrong.
+    """
+    found = answered(settings)
+    print(found.what, evaluation_table(found.evaluations), sep="\n\n")
+    if settings.out is not None:
+        made = made_by(command_line("ope", settings))
+        publish(settings.out, ope_text, made, {"text": found.what, "evaluations": ope_rows(found.evaluations)})
+        print(f"wrote {settings.out / REPORT}")
+    _write(settings.csv, found)
+
+
+def answered(settings: OpeSettings) -> Answer:
+    """What the estimators say of the log and the policy that the settings name.
 
     Raises:
         InterplayError: the log or a number is wrong.
@@ -116,22 +150,16 @@ def ope(settings: OpeSettings) -> None:
         raise InterplayError(f"{path}: there is no such file or folder: check the path")
     columns = BanditColumns(**{name: getattr(settings, setting) for name, setting in _COLUMNS.items()})
     read = _market_log if _slates(settings) else _campaign if path.is_dir() else _table
-    what, found = read(settings, path, columns)
-    print(what, evaluation_table(found), sep="\n\n")
-    if settings.out is not None:
-        made = made_by(command_line("ope", settings))
-        publish(settings.out, ope_text, made, {"text": what, "evaluations": ope_rows(found)})
-        print(f"wrote {settings.out / REPORT}")
-    _write(settings.csv, [_columns(e) for e in found])
+    return read(settings, path, columns)
 
 
-def _market_log(settings: OpeSettings, path: Path, columns: BanditColumns) -> tuple[str, list[Evaluation]]:
+def _market_log(settings: OpeSettings, path: Path, columns: BanditColumns) -> Answer:
     log = read_slates(path, columns.unit)
     target, chances = _platform(log, settings.policy, settings.allow_code)
     found = evaluate_slates(log, chances, settings.seed)
     there = log.active
-    return (f"{path.name}: {there.sum():,} slates that users saw, mean reward {log.reward[there].mean():.5f}; target: "
-            f"{target}, for users as the log's own slates left them", found)
+    return Answer(f"{path.name}: {there.sum():,} slates that users saw, mean reward {log.reward[there].mean():.5f}; "
+                  f"target: {target}, for users as the log's own slates left them", found)
 
 
 @working_threads(1)
@@ -145,21 +173,35 @@ def _platform(log: SlateLog, policy: str | Path, allow_code: bool) -> tuple[str,
     return "every slate as likely", uniform_slates(log)
 
 
-def _campaign(settings: OpeSettings, path: Path, columns: BanditColumns) -> tuple[str, list[Evaluation]]:
-    question = ask(path, str(settings.policy))
-    return question.what, evaluate_policy(question.feedback, question.policy, settings.folds, seed=settings.seed)
+def _campaign(settings: OpeSettings, path: Path, columns: BanditColumns) -> Answer:
+    return ask(path, str(settings.policy)).answer(settings.folds, settings.seed)
 
 
-def _table(settings: OpeSettings, path: Path, columns: BanditColumns) -> tuple[str, list[Evaluation]]:
-    read = read_bandit(path, columns)
-    feedback, what = read.feedback, f"{path.name}: {{:,}} rounds, {len(read.actions)} actions, mean reward {{:.5f}}"
-    if read.target is None:
-        question = _asked(feedback, str(settings.policy), what, read.actions)
-        return question.what, evaluate_policy(question.feedback, question.policy, settings.folds, seed=settings.seed)
-    text = _described(what, feedback, f"the one in column {columns.target!r}")
-    none = np.zeros(len(feedback))
-    case = Case(read.target / feedback.propensity, feedback.reward, none, none, none, none)
-    return text, evaluate_case(case, WEIGHTING, settings.seed, unit=feedback.unit)
+def _table(settings: OpeSettings, path: Path, columns: BanditColumns) -> Answer:
+    return answer_of(read_bandit(path, columns), path.name, str(settings.policy), settings.folds, settings.seed)
+
+
+def answer_of(read: BanditTable, name: str, policy: str | Floats, folds: int, seed: int) -> Answer:
+    """What the estimators say of a table that is called ``name``.
+
+    Args:
+        read: the table. If it holds the target's probabilities, ``policy`` and ``folds`` are not needed.
+        name: of the table.
+        policy: the target's name, or its probabilities ``[N, A]``.
+        folds: of the reward models.
+        seed: of folds and bootstrap.
+    """
+    feedback, what = read.feedback, f"{name}: {{:,}} rounds, {len(read.actions)} actions, mean reward {{:.5f}}"
+    if read.target is not None:
+        none = np.zeros(len(feedback))
+        case = Case(read.target / feedback.propensity, feedback.reward, none, none, none, none)
+        return Answer(_described(what, feedback, f"the one in column {read.target_name!r}"),
+                      evaluate_case(case, WEIGHTING, seed, unit=feedback.unit))
+    if isinstance(policy, str):
+        return _asked(feedback, policy, what, read.actions).answer(folds, seed)
+    check_policy(policy, feedback)
+    text = _described(what, feedback, "the probabilities that were given")
+    return Question(feedback, policy, text).answer(folds, seed)
 
 
 def ask(path: Path, policy: str) -> Question:
@@ -193,11 +235,11 @@ def _columns(found: Evaluation) -> dict[str, Any]:
             "warning": found.warning}
 
 
-def _write(path: Path | None, rows: list[dict[str, Any]]) -> None:
+def _write(path: Path | None, found: Answer) -> None:
     if path is None:
         return
     try:
-        pl.DataFrame(rows).write_csv(path)
+        found.frame.write_csv(path)
     except OSError as error:
         raise InterplayError(f"csv={str(path)!r} cannot be written ({error}): give a file in a folder that "
                              "exists") from error

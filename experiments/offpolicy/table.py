@@ -40,11 +40,13 @@ class BanditTable(NamedTuple):
         feedback: the rounds, in the table's order.
         actions: the id of each of the ``A`` actions, those that occur in the table.
         target: float64 ``[N]`` in [0, 1], the probability of the same actions under another policy; None if not given.
+        target_name: its column.
     """
 
     feedback: BanditFeedback
     actions: tuple[int | str, ...]
     target: Floats | None
+    target_name: str | None
 
 
 def read_bandit(path: Path, columns: BanditColumns) -> BanditTable:
@@ -54,16 +56,22 @@ def read_bandit(path: Path, columns: BanditColumns) -> BanditTable:
         InterplayError: a column is not there, there is no row, or a value is none that it can be.
     """
     check_columns(column_names(path), columns, path.name)
-    frame = read_frame(path, columns.used())
+    return bandit_of(read_frame(path, columns.used()), columns, path.name)
+
+
+def bandit_of(frame: pl.DataFrame, columns: BanditColumns, source: str) -> BanditTable:
+    """The same of a frame; ``source`` is its name in messages."""
+    check_columns(frame.columns, columns, source)
     if frame.is_empty():
-        raise InterplayError(f"{path.name}: there are 0 rows: give a log with at least one")
-    action, names = read_ids(frame[columns.action], path.name)
-    reward = read_numbers(frame[columns.reward], path.name).astype(np.float64)
+        raise InterplayError(f"{source}: there are 0 rows: give a log with at least one")
+    action, names = read_ids(frame[columns.action], source)
+    reward = read_numbers(frame[columns.reward], source).astype(np.float64)
     feedback = BanditFeedback(
-        _context(frame, columns.context, path.name), action, reward,
-        read_propensities(frame[columns.propensity], path.name), len(names),
-        unit=None if columns.unit is None else read_ids(frame[columns.unit], path.name)[0])
-    return BanditTable(feedback, names, None if columns.target is None else _chances(frame[columns.target], path.name))
+        _context(frame, columns.context, source), action, reward,
+        read_propensities(frame[columns.propensity], source), len(names),
+        unit=None if columns.unit is None else read_ids(frame[columns.unit], source)[0])
+    target = None if columns.target is None else _chances(frame[columns.target], source)
+    return BanditTable(feedback, names, target, columns.target)
 
 
 def _context(frame: pl.DataFrame, names: tuple[str, ...], source: str) -> Floats:

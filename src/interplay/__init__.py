@@ -8,6 +8,7 @@
     run.score, run.curve, run.plot("learning.png"), run.evaluate(worlds=512, users="greedy")
     run = ip.load(run.folder).resume(episodes=50)
     table = ip.benchmark(["kale", "contest"], agents=["pqn", ip.agents.DQN(double=False)], seeds=3)
+    estimates = ip.ope.evaluate("choices.csv", target="uniform")
 
 The sources live in the top-level folders ``envs``, ``agents`` and ``experiments``, and import as
 ``interplay.envs``, ``interplay.agents`` and ``interplay.experiments``. Importing this package registers the
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from interplay import agents, experiments
     from interplay.envs.presets import Preset, Training
     from interplay.envs.types import InterplayError
+    from interplay.experiments.api import ope
     from interplay.experiments.api.benchmarking import Table, benchmark
     from interplay.experiments.api.markets import Log, log, market, pettingzoo
     from interplay.experiments.api.run import Run, load, recommend, train
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = ["Callback", "Evaluate", "InterplayError", "Log", "Preset", "Progress", "Run", "Table", "Training", "agents",
-           "benchmark", "experiments", "load", "log", "market", "pettingzoo", "recommend", "train",
+           "benchmark", "experiments", "load", "log", "market", "ope", "pettingzoo", "recommend", "train",
            "train_seeds"]
 
 _MODULES = {
@@ -54,6 +56,8 @@ def __getattr__(name: str) -> Any:
     """Import a name when it is first used."""
     if name in ("agents", "experiments"):
         return import_module(f"interplay.{name}")
+    if name == "ope":
+        return import_module("interplay.experiments.api.ope")
     if name not in _HOME:
         raise AttributeError(f"module 'interplay' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_HOME[name]), name)

@@ -1,0 +1,110 @@
+"""Off-policy evaluation from Python: what a policy would have earned where another one chose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import polars as pl
+
+from interplay.envs.checking import Index, check_arguments, shown
+from interplay.envs.types import InterplayError
+from interplay.experiments.api.run import Run
+from interplay.experiments.offpolicy.command import Answer, Folds, NamedPolicy, OpeSettings, answer_of, answered
+from interplay.experiments.offpolicy.evaluation import Evaluation, evaluation_table
+from interplay.experiments.offpolicy.feedback import Floats
+from interplay.experiments.offpolicy.table import BanditColumns, bandit_of, read_bandit
+
+__all__ = ["Estimates", "Evaluation", "evaluate"]
+
+_NAMED: tuple[str, ...] = get_args(NamedPolicy)
+
+
+class Estimates:
+    """What ``evaluate`` found.
+
+    Attributes:
+        what: a line that says what was evaluated.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self.what, self._answer = answer.what, answer
+
+    def __getitem__(self, estimator: str) -> Evaluation:
+        """What one estimator says, such as ``estimates["SNIPS"].estimate.mean``."""
+        known = {one.name: one for one in self._answer.evaluations}
+        if estimator not in known:
+            raise InterplayError(f"no estimator {shown(estimator)} was used: choose from {', '.join(known)}")
+        return known[estimator]
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """Columns estimator, value, low and high of the 95 % interval, effective_size, clipped, note, warning."""
+        return self._answer.frame
+
+    def markdown(self) -> str:
+        """The same as a table."""
+        return evaluation_table(self._answer.evaluations)
+
+    def __repr__(self) -> str:
+        return f"{self.what}\n\n{self.markdown()}"
+
+
+def evaluate(log: str | Path | pl.DataFrame | Mapping[str, Any], target: object = "uniform", *, action: str = "item",
+             reward: str = "reward", propensity: str = "propensity", target_column: str | None = None,
+             context: tuple[str, ...] = (), unit: str | None = None, folds: Folds = 3, seed: Index = 0,
+             allow_code: bool = False) -> Estimates:
+    """Estimates of the mean reward of a policy, from the choices of another one.
+
+    Args:
+        log: a frame, or columns by name, with a row for each choice that was logged; a file with such a table; a
+            campaign of the Open Bandit data set; or the slates of a market, ``NAME.market.parquet``.
+        target: the policy. ``"uniform"``: all items or slates are as likely. ``"most-clicked"``: always the item that
+            is best in the older half of the log, evaluated on the newer half. Of a table also the policy's
+            probabilities ``[N, A]`` of each action in each row, with actions in the order of their ids. Of slates also
+            a run or its folder.
+        action: column with the chosen action.
+        reward: column with its reward.
+        propensity: column with its probability under the logging policy.
+        target_column: column with its probability under the target, in place of ``target``.
+        context: columns that reward models may use.
+        unit: column with what was drawn independently, such as the user; None = each row was.
+        folds: of the log, for cross-fitting the reward models.
+        seed: of folds and bootstrap.
+        allow_code: import the code that a run's folder names. Allow it only if you trust both.
+
+    Raises:
+        InterplayError: the log, the target or a number is wrong.
+    """
+    check_arguments(evaluate, action=action, reward=reward, propensity=propensity, target_column=target_column,
+                    context=context, unit=unit, folds=folds, seed=seed)
+    columns = BanditColumns(action, reward, propensity, unit, target_column, context)
+    policy = target.folder if isinstance(target, Run) else target
+    if not isinstance(log, str | Path):
+        return Estimates(answer_of(bandit_of(_frame(log), columns, "log"), "log", _policy(policy), folds, seed))
+    path = Path(log)
+    if not isinstance(policy, str | Path):
+        return Estimates(answer_of(read_bandit(path, columns), path.name, _policy(policy), folds, seed))
+    return Estimates(answered(OpeSettings(
+        path, action, reward, propensity, target_column, context, unit,
+        policy if policy in _NAMED else Path(policy), folds, seed, allow_code=allow_code)))  # type: ignore[arg-type]
+
+
+def _frame(log: Any) -> pl.DataFrame:
+    try:
+        return log if isinstance(log, pl.DataFrame) else pl.DataFrame(log)
+    except Exception as error:
+        raise InterplayError(f"log={shown(log)} must be a file, a frame, or columns of one length by name") from error
+
+
+def _policy(target: object) -> str | Floats:
+    """A policy for choices of a table: its name or its probabilities."""
+    if isinstance(target, str) and target in _NAMED:
+        return target
+    try:
+        return np.asarray(target, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InterplayError(f"target={shown(target)} must be {', '.join(_NAMED)}, or probabilities [N, A]; a run is "
+                             "one for the slates of a market") from error

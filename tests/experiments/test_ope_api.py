@@ -1,0 +1,65 @@
+"""``interplay.ope``: off-policy evaluation from Python."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+import interplay as ip
+from interplay.envs.types import InterplayError
+from interplay.experiments.cli.main import main
+
+
+@pytest.fixture
+def choices():
+    """Two actions, of which the second pays twice as often, and their chances under a policy that prefers it."""
+    rng = np.random.default_rng(0)
+    item = rng.integers(0, 2, 600)
+    return {"item": item, "reward": (rng.random(600) < 0.3 * (1 + item)).astype(float), "propensity": np.full(600, 0.5),
+            "new": np.where(item == 1, 0.9, 0.1)}
+
+
+def test_a_frame_and_a_file_say_what_the_command_says(choices, tmp_path):
+    path = tmp_path / "choices.csv"
+    pl.DataFrame(choices).write_csv(path)
+    assert main(["ope", str(path), "--csv", str(tmp_path / "out.csv")]) == 0
+    wanted = pl.read_csv(tmp_path / "out.csv").select("value", "low", "high", "effective_size")
+    for log in (path, str(path), choices, pl.DataFrame(choices)):
+        found = ip.ope.evaluate(log)
+        assert found.frame.select(wanted.columns).equals(wanted, null_equal=True)
+    assert "600 rounds, 2 actions" in repr(found)
+    assert "| SNIPS" in repr(found)
+
+
+def test_a_target_is_probabilities_or_a_column(choices, tmp_path):
+    policy = np.tile([0.1, 0.9], (600, 1))
+    path = tmp_path / "choices.csv"
+    pl.DataFrame(choices).write_csv(path)
+    found = [ip.ope.evaluate(choices, policy), ip.ope.evaluate(path, policy.tolist()),
+             ip.ope.evaluate(choices, target_column="new"), ip.ope.evaluate(path, target_column="new")]
+    assert [one["SNIPS"].estimate.mean for one in found] == pytest.approx([found[0]["SNIPS"].estimate.mean] * 4, rel=1e-6)
+    low, high = found[0]["SNIPS"].estimate.ci95
+    assert low < 0.1 * 0.3 + 0.9 * 0.6 < high
+    assert "given" in found[0].what
+    assert "'new'" in found[2].what
+
+
+def test_a_run_is_evaluated_on_slates(tmp_path):
+    run = ip.train(ip.market("feed", horizon=6), platform="slateq", episodes=1, num_worlds=2, eval_worlds=2,
+                   log_dir=tmp_path)
+    slates = tmp_path / "planned.market.parquet"
+    assert main(["evaluate", str(run.folder), "--export", str(slates), "--explore", "--eval-worlds", "4"]) == 0
+    assert ip.ope.evaluate(slates, run).frame.equals(ip.ope.evaluate(slates, run.folder).frame, null_equal=True)
+
+
+@pytest.mark.parametrize(("log", "target", "named", "message"), [
+    ({"item": [1], "reward": [1.0, 2.0]}, "uniform", {}, r"log=.* must be a file, a frame"),
+    (3, "uniform", {}, r"log=3 must be a file"),
+    ({"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}, "best", {}, r"best"),
+    ({"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}, object(), {}, r"target=.* probabilities"),
+    ({"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}, [[1.0], [1.0]], {}, r"policy of shape \(2, 1\)"),
+    ({"item": [0, 1], "reward": [1.0, 0.0]}, "uniform", {}, r"propensity"),
+    ({"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}, "uniform", {"folds": 1}, r"folds=1"),
+    ({"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}, "uniform", {"action": 3}, r"action=3")])
+def test_wrong_arguments_are_named(log, target, named, message):
+    with pytest.raises(InterplayError, match=message):
+        ip.ope.evaluate(log, target, **named)
