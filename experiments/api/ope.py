@@ -15,7 +15,7 @@ from interplay.experiments.api.run import Run
 from interplay.experiments.offpolicy.command import Answer, Folds, NamedPolicy, OpeSettings, answer_of, answered
 from interplay.experiments.offpolicy.evaluation import Evaluation, evaluation_table
 from interplay.experiments.offpolicy.feedback import Floats
-from interplay.experiments.offpolicy.table import BanditColumns, bandit_of, read_bandit
+from interplay.experiments.offpolicy.table import BanditColumns, BanditTable, bandit_of, read_bandit
 
 __all__ = ["Estimates", "Evaluation", "evaluate"]
 
@@ -82,14 +82,18 @@ def evaluate(log: str | Path | pl.DataFrame | Mapping[str, Any], target: object 
                     context=context, unit=unit, folds=folds, seed=seed)
     columns = BanditColumns(action, reward, propensity, unit, target_column, context)
     policy = target.folder if isinstance(target, Run) else target
-    if not isinstance(log, str | Path):
-        return Estimates(answer_of(bandit_of(_frame(log), columns, "log"), "log", _policy(policy), folds, seed))
-    path = Path(log)
-    if not isinstance(policy, str | Path):
-        return Estimates(answer_of(read_bandit(path, columns), path.name, _policy(policy), folds, seed))
-    return Estimates(answered(OpeSettings(
-        path, action, reward, propensity, target_column, context, unit,
-        policy if policy in _NAMED else Path(policy), folds, seed, allow_code=allow_code)))  # type: ignore[arg-type]
+    if isinstance(log, str | Path) and isinstance(policy, str | Path):
+        return Estimates(answered(OpeSettings(
+            Path(log), action, reward, propensity, target_column, context, unit,
+            policy if policy in _NAMED else Path(policy), folds, seed, allow_code=allow_code)))  # type: ignore[arg-type]
+    return Estimates(answer_of(*_table(log, columns), _policy(policy), folds, seed))
+
+
+def _table(log: object, columns: BanditColumns) -> tuple[BanditTable, str]:
+    """What is in a table, and its name."""
+    if isinstance(log, str | Path):
+        return read_bandit(Path(log), columns), Path(log).name
+    return bandit_of(_frame(log), columns, "log"), "log"
 
 
 def _frame(log: Any) -> pl.DataFrame:
