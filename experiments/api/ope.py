@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypedDict, Unpack, get_args
 
 import numpy as np
 import polars as pl
 
-from interplay.envs.checking import Index, check_arguments, shown
+from interplay.envs.checking import Index, check_names, check_value, hints_of, shown
 from interplay.envs.types import InterplayError
 from interplay.experiments.api.run import Run
-from interplay.experiments.offpolicy.command import Answer, Folds, NamedPolicy, OpeSettings, answer_of, answered
+from interplay.experiments.offpolicy.command import (
+    Answer,
+    Folds,
+    NamedPolicy,
+    OpeSettings,
+    answer_of,
+    answered,
+    columns_of,
+)
 from interplay.experiments.offpolicy.evaluation import Evaluation, evaluation_table
 from interplay.experiments.offpolicy.feedback import Floats
 from interplay.experiments.offpolicy.table import BanditColumns, BanditTable, bandit_of, read_bandit
@@ -52,10 +60,35 @@ class Estimates:
         return f"{self.what}\n\n{self.markdown()}"
 
 
-def evaluate(log: str | Path | pl.DataFrame | Mapping[str, Any], target: object = "uniform", *, action: str = "item",
-             reward: str = "reward", propensity: str = "propensity", target_column: str | None = None,
-             context: tuple[str, ...] = (), unit: str | None = None, folds: Folds = 3, seed: Index = 0,
-             allow_code: bool = False) -> Estimates:
+class OpeOptions(TypedDict, total=False):
+    """How ``evaluate`` reads a log; the defaults are those of ``interplay ope``."""
+
+    action: str
+    """Column with the chosen action; by default item."""
+    reward: str
+    """Column with its reward; by default reward."""
+    propensity: str
+    """Column with its probability under the logging policy; by default propensity."""
+    target_column: str
+    """Column with its probability under the target, in place of ``target``."""
+    context: tuple[str, ...]
+    """Columns that reward models may use."""
+    unit: str
+    """Column with what was drawn independently, such as the user; by default each row was."""
+    folds: Folds
+    """Of the log, for cross-fitting reward models; by default 3."""
+    seed: Index
+    """Of folds and bootstrap."""
+    allow_code: bool
+    """Import the code that a run's folder names. Allow it only if you trust both."""
+
+
+_COLUMN_OF = {"action": "action_column", "reward": "reward_column", "propensity": "propensity_column",
+              "unit": "unit_column", "context": "context_columns"}
+
+
+def evaluate(log: str | Path | pl.DataFrame | Mapping[str, Any], target: object = "uniform",
+             **options: Unpack[OpeOptions]) -> Estimates:
     """Estimates of the mean reward of a policy, from the choices of another one.
 
     Args:
@@ -65,28 +98,24 @@ def evaluate(log: str | Path | pl.DataFrame | Mapping[str, Any], target: object 
             is best in the older half of the log, evaluated on the newer half. Of a table also the policy's
             probabilities ``[N, A]`` of each action in each row, with actions in the order of their ids. Of slates also
             a run or its folder.
-        action: column with the chosen action.
-        reward: column with its reward.
-        propensity: column with its probability under the logging policy.
-        target_column: column with its probability under the target, in place of ``target``.
-        context: columns that reward models may use.
-        unit: column with what was drawn independently, such as the user; None = each row was.
-        folds: of the log, for cross-fitting the reward models.
-        seed: of folds and bootstrap.
-        allow_code: import the code that a run's folder names. Allow it only if you trust both.
+        options: see ``OpeOptions``.
 
     Raises:
-        InterplayError: the log, the target or a number is wrong.
+        InterplayError: the log, the target or an option is wrong.
     """
-    check_arguments(evaluate, action=action, reward=reward, propensity=propensity, target_column=target_column,
-                    context=context, unit=unit, folds=folds, seed=seed)
-    columns = BanditColumns(action, reward, propensity, unit, target_column, context)
+    hints = hints_of(OpeOptions)
+    check_names("ope.evaluate", options, hints)
+    for name, value in options.items():
+        check_value(name, value, hints[name])
     policy = target.folder if isinstance(target, Run) else target
-    if isinstance(log, str | Path) and isinstance(policy, str | Path):
-        return Estimates(answered(OpeSettings(
-            Path(log), action, reward, propensity, target_column, context, unit,
-            policy if policy in _NAMED else Path(policy), folds, seed, allow_code=allow_code)))  # type: ignore[arg-type]
-    return Estimates(answer_of(*_table(log, columns), _policy(policy), folds, seed))
+    of_command = isinstance(log, str | Path) and isinstance(policy, str | Path)
+    named: dict[str, Any] = {_COLUMN_OF.get(name, name): value for name, value in options.items()}
+    if isinstance(policy, str | Path):
+        named["policy"] = policy if policy in _NAMED else Path(policy)
+    settings = OpeSettings(Path(log) if isinstance(log, str | Path) else Path(), **named)
+    if of_command:
+        return Estimates(answered(settings))
+    return Estimates(answer_of(*_table(log, columns_of(settings)), _policy(policy), settings.folds, settings.seed))
 
 
 def _table(log: object, columns: BanditColumns) -> tuple[BanditTable, str]:

@@ -148,9 +148,13 @@ def answered(settings: OpeSettings) -> Answer:
                              f"the slates of a market, NAME{SUFFIX}")
     if not path.exists():
         raise InterplayError(f"{path}: there is no such file or folder: check the path")
-    columns = BanditColumns(**{name: getattr(settings, setting) for name, setting in _COLUMNS.items()})
     read = _market_log if _slates(settings) else _campaign if path.is_dir() else _table
-    return read(settings, path, columns)
+    return read(settings, path, columns_of(settings))
+
+
+def columns_of(settings: OpeSettings) -> BanditColumns:
+    """The columns that the settings name."""
+    return BanditColumns(**{name: getattr(settings, setting) for name, setting in _COLUMNS.items()})
 
 
 def _market_log(settings: OpeSettings, path: Path, columns: BanditColumns) -> Answer:
