@@ -23,6 +23,7 @@ from interplay.experiments.common.pictures import Picture
 from interplay.experiments.common.settings import OPTION_OF, Device, TrainSettings
 from interplay.experiments.common.threads import working_threads
 from interplay.experiments.evaluate.evaluation import Report, Score, evaluate, report, stand_in
+from interplay.experiments.evaluate.exploiting import exploit
 from interplay.experiments.evaluate.finishing import train_and_evaluate
 from interplay.experiments.evaluate.learning import learning_picture
 from interplay.experiments.loop.callbacks import Callback
@@ -130,6 +131,27 @@ class Run:
                 players = players.replaced(side, stand_in(run.task.market, side, name, run.settings.seed))
         with working_threads(run.settings.threads):
             return evaluate(run.task.held_out, players, worlds or run.task.training.eval_worlds)
+
+    def exploit(self, side: Side | None = None, *, agents: Sequence[int] = (), learner: object = None,
+                seed: Index = 0) -> pl.DataFrame:
+        """What agents of a side gain by a response that each learns alone, while all others stay as they are.
+
+        Args:
+            side: users or items; None = the side that the market compares.
+            agents: their numbers; () = all of the side.
+            learner: the agent that learns; None = q-learning where the side has an exact state, else dqn.
+            seed: of the learner and its worlds.
+
+        Returns:
+            Columns agent, before, after, gain, and low and high of its 95 % interval, in own return per episode.
+        """
+        run = self._training
+        name = None if learner is None else agent_name(learner)
+        with working_threads(run.settings.threads):
+            found = exploit(run.task, run.players, side or run.task.compared, agents, name, seed)
+        return pl.DataFrame([{"agent": one.agent, "before": one.before, "after": one.after, "gain": one.gain.mean,
+                              **dict(zip(("low", "high"), one.gain.ci95 or (None, None), strict=True))}
+                             for one in found])
 
     @property
     def curve(self) -> pl.DataFrame:

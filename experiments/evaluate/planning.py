@@ -42,8 +42,7 @@ class Planned(Players):
         if side not in SIDES:
             raise InterplayError(f"side={side!r} cannot plan: choose users or items")
         self._base, self._side, self._rollouts = players.copied(), side, rollouts
-        sides: tuple[Side, ...] = (*SIDES, "platform") if players.has_platform else SIDES
-        super().__init__({each: self._base[each] for each in sides})
+        super().__init__(self._base.by_side)
 
     def names(self) -> dict[Side, str]:
         """See ``Players.names``."""

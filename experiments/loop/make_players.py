@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from interplay.agents import JointAgent, Player, Setting, find_agent
-from interplay.envs.types import SIDES, InterplayError, Side
+from interplay.envs.types import SIDES, InterplayError, Side, SideSpec
 from interplay.experiments.common.options import make_options, parse_pairs
 from interplay.experiments.common.settings import OPTION_OF, TrainSettings
 from interplay.experiments.loop.players import PLACKETT_LUCE, Players, check_options, check_plays
@@ -31,16 +34,20 @@ def make_players(settings: TrainSettings, task: Task) -> Players:
 
 
 def _make_player(settings: TrainSettings, task: Task, sides: tuple[Side, ...]) -> Player:
-    side, name = sides[0], _named(settings, sides[0])
-    flag = OPTION_OF[side]
-    kind = find_agent(name)
-    check_plays(kind, side, name)
+    flag = OPTION_OF[sides[0]]
     pairs = parse_pairs(getattr(settings, flag), "--" + flag.replace("_", "-"))
-    values = {**task.training.options.get(name, {}), **pairs}
-    options = make_options(kind.Options, values, f"agent {name!r}")
+    return make_player(task, _named(settings, sides[0]), pairs, {side: task.market.spec_of(side) for side in sides},
+                       settings.seed)
+
+
+def make_player(task: Task, name: str, pairs: Mapping[str, Any], specs: Mapping[Side, SideSpec], seed: int) -> Player:
+    """An agent with the options that the market recommends, and ``pairs`` in their place."""
+    kind = find_agent(name)
+    check_plays(kind, next(iter(specs)), name)
+    options = make_options(kind.Options, {**task.training.options.get(name, {}), **pairs}, f"agent {name!r}")
     total = task.training.episodes * task.market.config.horizon
-    setting = Setting(settings.seed, task.market.device, total, task.training.discount, task.training.reward_scale)
-    return kind.of({side: task.market.spec_of(side) for side in sides}, setting, options)
+    setting = Setting(seed, task.market.device, total, task.training.discount, task.training.reward_scale)
+    return kind.of(specs, setting, options)
 
 
 def _named(settings: TrainSettings, side: Side) -> str:

@@ -34,6 +34,11 @@ class Players:
         return self._players[side]
 
     @property
+    def by_side(self) -> dict[Side, Player]:
+        """The player of each side, and that of the platform, if there is one."""
+        return dict(self._players)
+
+    @property
     def has_platform(self) -> bool:
         """Whether somebody fills the slates."""
         return "platform" in self._players

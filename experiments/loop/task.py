@@ -14,6 +14,7 @@ from interplay.envs.data import InteractionLog
 from interplay.envs.data.propensity import thinned
 from interplay.envs.market import Market
 from interplay.envs.presets import Training, find_preset
+from interplay.envs.types import Side
 from interplay.experiments.common.logs import Parts, logged_parts
 from interplay.experiments.common.options import parse_pairs, split_agent
 from interplay.experiments.common.settings import TrainSettings
@@ -51,6 +52,11 @@ class Task(NamedTuple):
     rewards: str = ""
     parts: Parts | None = None
     pretrained: Fitted | None = None
+
+    @property
+    def compared(self) -> Side:
+        """The side whose agents the market compares: of users and items."""
+        return "items" if self.training.side == "items" else "users"
 
     @property
     def fingerprint(self) -> str:
