@@ -7,9 +7,7 @@ cd "$(dirname "$0")/../.."
 R=experiments/results
 DATA=${DATA:-../shared/data}
 
-kale() { python scripts/benchmark.py --presets kale kale-null kale-partial --out $R/kale; }
-
-presets() { python scripts/benchmark.py --presets viability contest town feed --out $R/presets; }
+presets() { python scripts/benchmark.py --out $R/presets; }
 
 jester() {
     python scripts/benchmark.py --log "$DATA/jester" --k-core 100 --agents dqn,updates_per_step=8 --others rest --seeds 5 \
@@ -129,8 +127,8 @@ speed() {
 # On a machine with a GPU; no part of all studies.
 gpu() { bash scripts/gpu.sh --out $R/gpu; }
 
-for study in "${@:-kale presets jester congress pretrained representations unbiased ope fidelity intervals viability budgets suite faults frames film speed}"; do
+for study in "${@:-presets jester congress pretrained representations unbiased ope fidelity intervals viability budgets suite faults frames film speed}"; do
     for name in $study; do "$name"; done
 done
-python scripts/plot.py $R/kale $R/presets --out $R
+python scripts/plot.py $R/presets --out $R
 python -m interplay.experiments.benchmark.readme
