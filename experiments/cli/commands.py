@@ -7,6 +7,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "train": "train agents against each other and evaluate them",
         "evaluate": "repeat the evaluation of a run, and export what happened",
         "exploit": "train one agent against the rest of a run",
+        "crossplay": "let users of each run play with items of each other run",
         "benchmark": "train many agents on many markets with many seeds",
         "suite": "one number for an agent, over a frozen list of markets",
         "watch": "film agents at play, two groups side by side",
