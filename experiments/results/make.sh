@@ -9,6 +9,12 @@ DATA=${DATA:-../shared/data}
 
 presets() { python scripts/benchmark.py --out $R/presets; }
 
+domains() {
+    python scripts/benchmark.py --presets coach coach-null tutor tutor-fast pigou creators creators-four pricing \
+        --out $R/domains
+    python scripts/benchmark.py --presets coach-hidden --out $R/coach-hidden
+}
+
 jester() {
     python scripts/benchmark.py --log "$DATA/jester" --k-core 100 --agents dqn,updates_per_step=8 --others rest --seeds 5 \
         --out $R/jester
@@ -127,8 +133,8 @@ speed() {
 # On a machine with a GPU; no part of all studies.
 gpu() { bash scripts/gpu.sh --out $R/gpu; }
 
-for study in "${@:-presets jester congress pretrained representations unbiased ope fidelity intervals viability budgets suite faults frames film speed}"; do
+for study in "${@:-presets domains jester congress pretrained representations unbiased ope fidelity intervals viability budgets suite faults frames film speed}"; do
     for name in $study; do "$name"; done
 done
-python scripts/plot.py $R/presets --out $R
+python scripts/plot.py $R/presets --out $R  # the pictures of docs/results.md
 python -m interplay.experiments.benchmark.readme
