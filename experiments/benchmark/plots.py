@@ -173,10 +173,11 @@ def _curves_panel(axis: Axes, rows: Sequence[Row], market: str,
         low, middle, high = np.quantile(score, [0.25, 0.5, 0.75], axis=0)
         axis.plot(steps, middle, **looks[name].line(), markevery=max(1, length // 5), linewidth=1.3)
         axis.fill_between(steps, low, high, color=looks[name].colour, alpha=0.2, linewidth=0)
-    for name in ("random", "greedy"):
-        found = scores(rows, market, name)
-        if found and name in agents_of(rows, market, "baseline"):
-            _level(axis, name, float(np.mean(found)), _GREY, ":", vertical=False)
+    known = [name for name in ("random", "greedy") if name in agents_of(rows, market, "baseline")]
+    levels = sorted((float(np.mean(scores(rows, market, name))), name) for name in known)
+    for number, (value, name) in enumerate(levels):
+        _level(axis, name, value, _GREY, ":", vertical=False, below=number == 0 and len(levels) > 1)
+    axis.margins(y=0.1)
     _exact_line(axis, rows, market, vertical=False)
     axis.set_xlabel("steps of worlds", fontsize=8)
     axis.ticklabel_format(axis="x", style="sci", scilimits=(0, 4))
@@ -190,14 +191,19 @@ def _exact_line(axis: Axes, rows: Sequence[Row], market: str, vertical: bool) ->
             _level(axis, row.agent, row.figures["score"], _RED, "--", vertical)
 
 
-def _level(axis: Axes, name: str, value: float, colour: str, style: str, vertical: bool) -> None:
-    """A line across the panel, with its name; grey names stand at the left, where red ones cannot hide them."""
+def _level(axis: Axes, name: str, value: float, colour: str, style: str, vertical: bool,
+           below: bool = False) -> None:
+    """A line across the panel, with its name; grey names stand at the left, where red ones cannot hide them.
+
+    Of two grey ones the lower stands below its line: they may be close to each other.
+    """
     draw = axis.axvline if vertical else axis.axhline
     draw(value, color=colour, linestyle=style, linewidth=1)
     across = 1.0 if colour == _RED else 0.0
     place, frame = (((value, 1.0), ("data", "axes fraction")) if vertical
                     else ((across, value), ("axes fraction", "data")))
-    axis.annotate(name, place, xycoords=frame, color=colour, fontsize=7, ha="right" if across else "left", va="bottom")
+    axis.annotate(name, place, xycoords=frame, color=colour, fontsize=7, ha="right" if across else "left",
+                  va="top" if below else "bottom")
 
 
 def _measure(rows: Sequence[Row], market: str) -> str:
