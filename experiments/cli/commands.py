@@ -26,7 +26,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "show": "explain an agent, preset, mechanism or data set, with its options"},
     "Your own": {
         "new": "write a working agent, preset, mechanism or data set with its test",
-        "check": "check that an agent or mechanism keeps its contract"},
+        "check": "check that an agent or mechanism keeps its contract",
+        "completion": "print a script that completes commands, flags and names in a shell"},
 }
 
 COMMANDS = {name: what for group in GROUPS.values() for name, what in group.items()}
