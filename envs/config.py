@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from interplay.envs.checking import Fraction, NotNegative, Positive, check_names, check_value
@@ -45,8 +45,8 @@ class MarketConfig(MarketSizes):
     """The same for items; boost = the action that is being served, which is what the item is about to pay for."""
 
     mechanisms: tuple[Mechanism, ...] = ()
-    """What else is part of the world, such as satiation, mood or boosts; see ``interplay.envs.mechanisms``. Where what one
-    that is not built in does carries over, agents see no exact state but that which a mechanism gives."""
+    """What else is part of the world, such as mood or boosts; see ``interplay.envs.mechanisms``. Where what one of them
+    does carries over, and it is not built in, agents see no exact state but that which a mechanism gives."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -85,25 +85,30 @@ class MarketConfig(MarketSizes):
         return replace(self, mechanisms=tuple(replace(m, return_rate=0.0) if isinstance(m, Mood) else m
                                               for m in self.mechanisms))
 
+    def numbers(self) -> dict[str, Any]:
+        """All values by field; those of mechanisms in a dictionary by the mechanism's name. ``changed`` takes them."""
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        return own | {"mechanisms": tuple(m.name for m in self.mechanisms)} | {
+            m.name: asdict(m) for m in self.mechanisms}
+
     def changed(self, owner: str, changes: Mapping[str, Any]) -> MarketConfig:
         """This config with other values.
 
         Args:
             owner: the function that takes them, for messages.
             changes: values by field. ``"satiation.gain"`` is a parameter of the mechanism ``satiation``, and so is
-                ``gain`` in a dictionary ``"satiation"``; a mechanism of this package that the config does not have is
-                added. ``"satiation"`` itself is False to leave it out, or True to add it. ``mechanisms`` are added, each
-                in place of one of the same kind; a name stands for one with its default parameters.
+                ``gain`` in a dictionary ``"satiation"``; a mechanism of this package that is not there is added.
+                ``"satiation"`` itself is False to leave it out, or True to add it. ``mechanisms`` are added, each in
+                place of one of the same kind; a name stands for one with its default parameters.
 
         Raises:
             InterplayError: an unknown name, or a value that it cannot have.
         """
         values = by_dotted_name(changes)
         chosen = Chosen(owner, self.mechanisms)
-        for name in [name for name in values if chosen.knows(name)]:
+        for name in [name for name in values if name in chosen.names]:
             chosen.switch(name, values.pop(name))
-        for mechanism in _as_mechanisms(values.pop("mechanisms", ())):
-            chosen.add(mechanism)
+        chosen.add(*_as_mechanisms(values.pop("mechanisms", ())))
         parameters: dict[str, dict[str, Any]] = {}
         for name in [name for name in values if "." in name]:
             group, parameter = name.split(".", 1)
@@ -111,7 +116,7 @@ class MarketConfig(MarketSizes):
         for group, own in parameters.items():
             chosen.set(group, own)
         check_no_parameters(values.keys() - self.__dataclass_fields__.keys())
-        check_names(owner, values, self.__dataclass_fields__)
+        check_names(owner, values, [*self.__dataclass_fields__, *chosen.names])
         return replace(self, mechanisms=chosen.mechanisms, **values)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from interplay.envs.config import MarketConfig
 from interplay.envs.constants import BUDGET_STEP, MarketConstants
-from interplay.envs.mechanisms.active import states_of_mechanism
+from interplay.envs.mechanisms.counting import states_of_mechanism
 from interplay.envs.types import InterplayError, Side
 from interplay.envs.world import State
 

@@ -38,8 +38,9 @@ def _move(constants: MarketConstants, state: State, choice: UserOutcome, action:
         heard = None if constants.formula else _by_segment(constants, state, choice)
         return dispatch.update_items(constants, state, after, choice, action, heard)
     heard, cost = _by_segment(constants, state, choice), constants.cost[state.boost_level]
-    clicks, changed = heard.sum(2), {}
+    clicks = heard.sum(2)
     outcome = Outcome(state.population, choice.item, choice.position, choice.response, clicks, action, {}, cost, heard)
+    changed: dict[str, Tensor] = {}
     for mechanism in constants.built_in.moving:
         changed |= mechanism.update(state, outcome)
     after = replace(_remember(state, choice), time=state.time + 1, popularity=state.popularity + clicks, **changed)

@@ -12,6 +12,7 @@ from torch import Tensor
 from interplay.envs.checking import shown
 from interplay.envs.config import MarketConfig
 from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
+from interplay.envs.mechanisms.counting import with_states
 from interplay.envs.types import FEATURE_BOUND, InterplayError, Side
 from interplay.envs.world import MOVED, ItemOutcome, State, Tables, UserOutcome
 
@@ -134,7 +135,7 @@ class ActiveMechanisms:
 
     def exact_state(self, side: Side, state: State) -> Tensor:
         """The number of the state that tabular agents of a side see, int64 ``[B, N]``."""
-        mechanism = _with_states(self._config, side)
+        mechanism = with_states(self._config, side)
         users = side == "users"
         number = mechanism.user_state(state) if users else mechanism.item_state(state)
         return _checked(mechanism, f"state of {side}", number, (state.active if users else state.alive).shape,
@@ -157,8 +158,8 @@ class ActiveMechanisms:
         due = self._cost[state.boost_level] if self.have("can_spend") else state.energy
         for mechanism in self._having["can_spend"]:
             spare = _checked(mechanism, "can_spend", mechanism.can_spend(state, due), due.shape)
-            can = self._cost[1:].repeat(self._num_segments) <= spare.unsqueeze(2)
-            mask = torch.cat([mask[..., :1], mask[..., 1:] & can], dim=2)
+            pays = self._cost[1:].repeat(self._num_segments) <= spare.unsqueeze(2)
+            mask = torch.cat([mask[..., :1], mask[..., 1:] & pays], dim=2)
         if not self.num_levels:
             return mask
         can = [self._allowed(m, state) for m in self._all if m.name in self._levels]
@@ -186,7 +187,8 @@ class ActiveMechanisms:
         """Whether they have a say in what items may do."""
         return bool(self.num_levels) or self.have("can_spend")
 
-    def outcome(self, state: State, choice: UserOutcome, taken: ItemOutcome, moves: ItemMoves, alive: Tensor) -> Outcome:
+    def outcome(self, state: State, choice: UserOutcome, of_items: ItemOutcome, moves: ItemMoves,
+                alive: Tensor) -> Outcome:
         """What hooks see of a step. An item that has died in it, by ``alive``, chooses no level any more."""
         levels, first = {}, 1
         level = torch.where(alive, moves.level, 0)
@@ -194,8 +196,8 @@ class ActiveMechanisms:
             own = level - first + 1
             levels[name] = torch.where((own > 0) & (own <= len(values)), own, 0), values
             first += len(values)
-        return Outcome(state.population, choice.item, choice.position, choice.response, taken.clicks, moves.segment,
-                       levels, taken.cost)
+        return Outcome(state.population, choice.item, choice.position, choice.response, of_items.clicks,
+                       moves.segment, levels, of_items.cost)
 
     def update(self, before: State, after: State, outcome: Outcome) -> State:
         """The state with tables after the step, and without the users who leave."""
@@ -244,32 +246,6 @@ class ActiveMechanisms:
                                      "subclass a name of its own")
 
 
-def num_levels(config: MarketConfig) -> int:
-    """Levels of item actions for each segment: boosts and those of mechanisms."""
-    more = (m.item_actions for m in config.mechanisms)
-    return len(config.built_in.boosts.levels) + sum(len(levels.values) for levels in more if levels is not None)
-
-
-def states_of_mechanism(config: MarketConfig, side: Side) -> int:
-    """How many states of tabular agents of a side a mechanism has."""
-    count = _states(_with_states(config, side), config, side)
-    assert count is not None  # since it was chosen for that
-    return count
-
-
-def _states(mechanism: Mechanism, config: MarketConfig, side: Side) -> int | None:
-    return mechanism.num_user_states(config) if side == "users" else mechanism.num_item_states(config)
-
-
-def _with_states(config: MarketConfig, side: Side) -> Mechanism:
-    """The mechanism that numbers the states of tabular agents of a side."""
-    found = [m for m in config.mechanisms if _states(m, config, side) is not None]
-    if len(found) != 1:
-        raise InterplayError(f"{side[:-1]}_state='mechanism' needs one mechanism with num_{side[:-1]}_states, but "
-                             f"{[m.name for m in found]} have them: choose another state, or leave mechanisms out")
-    return found[0]
-
-
 def _overrides(mechanism: Mechanism, hook: str) -> bool:
     return getattr(type(mechanism), hook) is not getattr(Mechanism, hook)
 
@@ -303,7 +279,7 @@ def _checked(mechanism: Mechanism, what: str, value: Tensor, shape: Sequence[int
 def _check_tables(names: list[str]) -> None:
     for name in names:
         if name in MOVED:
-            raise InterplayError(f"a mechanism begins with a table {name!r}, which every state has: rename it, or leave "
-                                 "it out and return it by update alone")
+            raise InterplayError(f"a mechanism begins with a table {name!r}, which every state has: rename it, or "
+                                 "leave it out, and give it by update alone")
         if names.count(name) > 1:
             raise InterplayError(f"two mechanisms have a table {name!r}: rename it in one of them")

@@ -173,7 +173,7 @@ class Mechanism(Checked):
 
     @property
     def is_idle(self) -> bool:
-        """Whether its parameters switch it off, so that nothing that is earned depends on it. Exact solvers ask this."""
+        """Whether its parameters switch it off: nothing that is earned depends on it. Exact solvers ask this."""
         return False
 
     def uniform(self, at: State | Start, *shape: int, offset: int = 0) -> Tensor:

@@ -1,7 +1,7 @@
 """The six built-in kinds of mechanisms: which of them a market has, and what stands in for the others.
 
-Their tables are the state's own, which exist in every market. Kernels do the work of instances of exactly these classes;
-the torch code of their hooks is what kernels must equal to the bit. A subclass runs its own torch code everywhere.
+Their tables are the state's own, which exist in every market. Kernels do the work of instances of exactly these
+classes; the torch code of their hooks is what kernels must equal to the bit. A subclass runs its own code everywhere.
 """
 
 from __future__ import annotations

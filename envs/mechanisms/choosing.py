@@ -30,9 +30,10 @@ class Chosen:
     def __init__(self, owner: str, given: Sequence[Mechanism]) -> None:
         self._owner, self.mechanisms = owner, tuple(given)
 
-    def knows(self, name: str) -> bool:
-        """Whether ``name`` is a mechanism of this package, or one of these."""
-        return name in mechanisms() or any(_is(mechanism, name) for mechanism in self.mechanisms)
+    @property
+    def names(self) -> list[str]:
+        """Names of the mechanisms of this package, and of these."""
+        return list(dict.fromkeys([*mechanisms(), *(mechanism.name for mechanism in self.mechanisms)]))
 
     def switch(self, name: str, there: object) -> None:
         """Add the mechanism ``name`` with its default parameters, unless it is there, or leave it out."""
@@ -42,15 +43,14 @@ class Chosen:
         elif not any(_is(mechanism, name) for mechanism in self.mechanisms):
             self.add(find_mechanism(name))
 
-    def add(self, new: Mechanism) -> None:
-        """Add a mechanism, in place of one of its kind."""
-        kind = kind_of(new)
-        kept = (mechanism for mechanism in self.mechanisms if kind_of(mechanism) is not kind)
-        self.mechanisms = (*kept, new)
+    def add(self, *added: Mechanism) -> None:
+        """Add mechanisms, in place of those of their kinds."""
+        kinds = {kind_of(mechanism) for mechanism in added}
+        self.mechanisms = (*(mechanism for mechanism in self.mechanisms if kind_of(mechanism) not in kinds), *added)
 
     def set(self, name: str, parameters: Mapping[str, Any]) -> None:
         """Set parameters of the mechanism ``name``, which is added if it is not there."""
-        check_names(self._owner, [name], dict.fromkeys([*mechanisms(), *(m.name for m in self.mechanisms)]))
+        check_names(self._owner, [name], self.names)
         self.switch(name, True)
         self.mechanisms = tuple(_with(mechanism, parameters) if _is(mechanism, name) else mechanism
                                 for mechanism in self.mechanisms)
@@ -81,6 +81,7 @@ def _is(mechanism: Mechanism, name: str) -> bool:
 
 def _with(mechanism: Mechanism, parameters: Mapping[str, Any]) -> Mechanism:
     check_names(mechanism.name, parameters, [field.name for field in fields(mechanism)])
+    kind: Any = type(mechanism)
     for name, value in parameters.items():
-        check_value(f"{mechanism.name}.{name}", value, hints_of(type(mechanism))[name])
+        check_value(f"{mechanism.name}.{name}", value, hints_of(kind)[name])
     return replace(mechanism, **parameters)

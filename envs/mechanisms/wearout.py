@@ -15,7 +15,7 @@ from interplay.envs.world import State
 
 @dataclass(frozen=True)
 class Wearout(Mechanism):
-    """``f_j[c] <- decay f_j[c]`` + responses from segment c for each of its users; the logit loses ``weight f_j[c]``."""
+    """``f_j[c] <- decay f_j[c]`` + responses from segment c per user of it; it lowers logits by ``weight f_j[c]``."""
 
     weight: NotNegative = 0.0
     """phi, how much an item's wear-out in the user's segment lowers the response."""

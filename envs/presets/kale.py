@@ -32,7 +32,7 @@ _ENTRANTS = ("q-learning", "dqn", "pqn", "shared-critic", "ippo")
 KALE = Preset("kale", _CONFIG, _behaviour, _TRAINING,
               "one user, four items: short-term pleasure spoils the mood, so planning pays", _ENTRANTS, seeds=10)
 
-KALE_NULL = Preset("kale-null", _CONFIG.changed("kale-null", {"mood.weight": 0.0}), _behaviour, _TRAINING,
+KALE_NULL = Preset("kale-null", _CONFIG.changed("kale-null", {"mood": False}), _behaviour, _TRAINING,
                    "kale without mood: the control in which being myopic costs nothing", _ENTRANTS, seeds=10)
 
 KALE_PARTIAL = Preset("kale-partial", replace(_CONFIG, user_sees="history", history_length=20, user_state="none"),
