@@ -133,4 +133,3 @@ def _as_mechanisms(given: Sequence[Mechanism | str]) -> tuple[Mechanism, ...]:
     given = tuple(given) if isinstance(given, list) else given
     check_value("mechanisms", given, tuple[Mechanism | str, ...])
     return tuple(find_mechanism(each) if isinstance(each, str) else each for each in given)
-

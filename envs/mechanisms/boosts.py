@@ -28,7 +28,7 @@ class Boosts(Mechanism):
 
     @property
     def carries_over(self) -> bool:
-        """An item chooses each boost by itself, whatever users do."""
+        """False: an item chooses each boost by itself, so that what users do now changes none of them."""
         return False
 
     @property

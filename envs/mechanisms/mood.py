@@ -47,7 +47,7 @@ class Mood(Mechanism):
         return (self.weight * state.mood).unsqueeze(2).expand(items.shape)
 
     def update(self, state: State, outcome: Outcome) -> Mapping[str, Tensor]:
-        """Moods, and where users leave, who is there."""
+        """Moods, and which users are there, if they may leave."""
         mood = self.decay * state.mood + outcome.response * outcome.taken.mood_effect
         mood = mood.clamp(-self.max, self.max)
         if not self.leaving:
