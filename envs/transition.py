@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,7 +41,7 @@ def _move(constants: MarketConstants, state: State, choice: UserOutcome, action:
     heard, cost = _by_segment(constants, state, choice), constants.cost[state.boost_level]
     clicks = heard.sum(2)
     outcome = Outcome(state.population, choice.item, choice.position, choice.response, clicks, action, {}, cost, heard)
-    changed: dict[str, Tensor] = {}
+    changed: dict[str, Any] = {}
     for mechanism in constants.built_in.moving:
         changed |= mechanism.update(state, outcome)
     after = replace(_remember(state, choice), time=state.time + 1, popularity=state.popularity + clicks, **changed)

@@ -63,8 +63,8 @@ def _exact(oracle: Oracle) -> str:
 
 def mechanism_page() -> str:
     """Every mechanism and its parameters."""
-    return _page("Mechanisms", "`--market NAME.PARAMETER=VALUE` sets a parameter, and adds the mechanism. Those that are "
-                 "built in are explained in [the game](../guides/game.md); "
+    return _page("Mechanisms", "`--market NAME.PARAMETER=VALUE` sets a parameter, and adds the mechanism. Those that "
+                 "are built in are explained in [the game](../guides/game.md); "
                  "[your mechanism](../tutorial/your-mechanism.md) is one of your own.",
                  [f"## {thing.name}\n\n{_described(thing)}\n\n{_options(options_of(thing))}"
                   for thing in _all("mechanism")])

@@ -19,7 +19,7 @@ Boost = Annotated[float, Bounds(1, above=True)]
 
 @dataclass(frozen=True)
 class Boosts(Mechanism):
-    """Item actions: a boost multiplies the item's weight for one segment in the next slates, and costs when served."""
+    """Items buy a larger weight in the next slates of a segment of users, and pay when these are served."""
 
     levels: tuple[Boost, ...] = (2.0, 4.0)
     """Factors xi_l > 1 by which a boost multiplies an item's weight; () = items can only rest."""

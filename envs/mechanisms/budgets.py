@@ -17,9 +17,10 @@ from interplay.envs.world import State
 
 @dataclass(frozen=True)
 class Budgets(Mechanism):
-    """``e_j <- e_j - upkeep - cost of the boost + responses``, in [0, max]; an item whose budget is empty dies.
+    """Items pay upkeep and boosts from what they earn, and die when their budget is empty.
 
-    An item can only boost where its budget pays the boost when that is charged.
+    ``e_j <- e_j - upkeep - cost of the boost + responses``, in [0, max]. An item can only boost where its budget pays
+    the boost when that is charged.
     """
 
     start: Positive = 1.0

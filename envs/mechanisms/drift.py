@@ -16,7 +16,10 @@ from interplay.envs.world import State
 
 @dataclass(frozen=True)
 class Drift(Mechanism):
-    """``p_u <- (1 - rate y) p_u + rate y v_j + noise``, scaled to length 1."""
+    """Tastes move towards what users respond to, and by chance.
+
+    ``p_u <- (1 - rate y) p_u + rate y v_j + noise``, scaled to length 1.
+    """
 
     rate: Fraction = 0.0
     """mu, how far a response pulls the user's taste towards the item."""

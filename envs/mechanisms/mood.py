@@ -19,12 +19,15 @@ from interplay.envs.world import State
 
 @dataclass(frozen=True)
 class Mood(Mechanism):
-    """``h_u <- decay h_u + y n_j``, in [-max, max]; it raises the logit by ``weight h_u``."""
+    """Items lift or spoil users' mood, which moves every response; users whose mood is at its lowest may leave.
+
+    ``h_u <- decay h_u + y n_j``, in [-max, max]; it raises the logit by ``weight h_u``.
+    """
 
     weight: NotNegative = 0.0
     """kappa, how much mood raises the response."""
     decay: Fraction = 1.0
-    """delta_h."""
+    """delta_h, the part of mood that is left after a step."""
     max: Positive = 4.0
     """H: mood lies in [-H, H]."""
     leaving: bool = False

@@ -18,18 +18,21 @@ _MOST_TOPICS = 2  # with a bar each
 
 @dataclass(frozen=True)
 class Satiation(Mechanism):
-    """``s_u <- decay s_u + gain y g_j - recovery``, in [0, max]; it lowers the logit by ``weight <s_u, g_j>``."""
+    """Users get tired of the topics that they respond to.
+
+    ``s_u <- decay s_u + gain y g_j - recovery``, in [0, max]; it lowers the logit by ``weight <s_u, g_j>``.
+    """
 
     weight: NotNegative = 0.0
     """lambda, how much satiation with an item's topics lowers the response."""
     decay: Fraction = 1.0
-    """delta_s."""
+    """delta_s, the part of satiation that is left after a step."""
     gain: NotNegative = 0.0
     """alpha, satiation from one response."""
     recovery: NotNegative = 0.0
     """rho_s, satiation lost in each step."""
     max: Positive = 4.0
-    """S."""
+    """S, the largest satiation with a topic."""
 
     @property
     def is_idle(self) -> bool:

@@ -15,12 +15,15 @@ from interplay.envs.world import State
 
 @dataclass(frozen=True)
 class Wearout(Mechanism):
-    """``f_j[c] <- decay f_j[c]`` + responses from segment c per user of it; it lowers logits by ``weight f_j[c]``."""
+    """An item that many users of a segment have just responded to is less attractive to that segment.
+
+    ``f_j[c] <- decay f_j[c]`` + responses from segment c per user of it; it lowers the logit by ``weight f_j[c]``.
+    """
 
     weight: NotNegative = 0.0
     """phi, how much an item's wear-out in the user's segment lowers the response."""
     decay: Fraction = 0.0
-    """delta_f."""
+    """delta_f, the part of wear-out that is left after a step."""
 
     @property
     def is_idle(self) -> bool:
