@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Annotated, Any, Literal
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
 
-from interplay.envs.checking import Bounds, Fraction, NotNegative, Positive, check_names, check_value
+from interplay.envs.checking import Fraction, NotNegative, Positive, check_names, check_value
 from interplay.envs.mechanisms import Mechanism, find_mechanism
+from interplay.envs.mechanisms.built_in import BuiltIn, find, further, in_order
+from interplay.envs.mechanisms.choosing import Chosen, check_no_parameters
+from interplay.envs.mechanisms.mood import Mood
+from interplay.envs.population import kept
 from interplay.envs.sizes import Length, MarketSizes
 from interplay.envs.types import InterplayError
-
-Boost = Annotated[float, Bounds(1, above=True)]
 
 
 @dataclass(frozen=True)
 class MarketConfig(MarketSizes):
-    """A market's sizes and mechanisms. Every mechanism can be switched off with the value 0 or False."""
-
-    boost_levels: tuple[Boost, ...] = (2.0, 4.0)
-    """Factors xi_l > 1 by which a boost multiplies an item's weight; () = items can only rest."""
-    boost_cost: NotNegative = 0.5
-    """c, cost of one unit of boost above 1, charged when the boost is served."""
+    """A market's sizes, its slates and responses, what agents see, and its mechanisms."""
 
     slate_order: Literal["ranked", "fixed"] = "ranked"
     """ranked = Plackett-Luce draw from the candidates; fixed = item k in slot k, for catalogues of size K."""
@@ -33,45 +30,6 @@ class MarketConfig(MarketSizes):
     """sampled = y is 0 or 1; mean = y is its expectation."""
     position_bias: NotNegative = 0.0
     """eta: a response in slot k is k^-eta times as likely."""
-
-    satiation_weight: NotNegative = 0.0
-    """lambda, how much satiation with an item's topics lowers the response."""
-    mood_weight: NotNegative = 0.0
-    """kappa, how much mood raises it."""
-    wearout_weight: NotNegative = 0.0
-    """phi, how much an item's wear-out in the user's segment lowers it."""
-    satiation_decay: Fraction = 1.0
-    """delta_s."""
-    satiation_gain: NotNegative = 0.0
-    """alpha, satiation from one response."""
-    satiation_recovery: NotNegative = 0.0
-    """rho_s, satiation lost in each step."""
-    satiation_max: Positive = 4.0
-    """S."""
-    mood_decay: Fraction = 1.0
-    """delta_h."""
-    mood_max: Positive = 4.0
-    """H: mood lies in [-H, H]."""
-    drift_rate: Fraction = 0.0
-    """mu, how far a response pulls the user's taste towards the item."""
-    drift_noise: NotNegative = 0.0
-    """Standard deviation of the noise added to each coordinate of a taste in each step."""
-    wearout_decay: Fraction = 0.0
-    """delta_f."""
-
-    leaving: bool = False
-    """Users whose mood reaches -H leave."""
-    return_rate: Fraction = 0.0
-    """Probability that a user who has left comes back in a step, in a neutral mood."""
-    budgets: bool = False
-    """Items pay upkeep and boosts from a budget, can only boost where it pays the boost when that is charged, and die
-    when it is empty."""
-    energy_start: Positive = 1.0
-    """Budget at the start."""
-    energy_max: Positive = 1.0
-    """E, the largest budget."""
-    upkeep: NotNegative = 0.0
-    """What an item's budget loses in each step."""
 
     team: Fraction = 0.0
     """Blend of rewards: 0 = each agent's own, 1 = welfare, the mean over all agents of the world. Agents that have left
@@ -87,8 +45,8 @@ class MarketConfig(MarketSizes):
     """The same for items; boost = the action that is being served, which is what the item is about to pay for."""
 
     mechanisms: tuple[Mechanism, ...] = ()
-    """Further mechanisms, beside those that the numbers above switch on; see ``interplay.envs.mechanisms``. Where what
-    one of them does carries over, agents see no exact state but that which a mechanism gives."""
+    """What else is part of the world, such as mood or boosts; see ``interplay.envs.mechanisms``. Where what one of them
+    does carries over, and it is not built in, agents see no exact state but that which a mechanism gives."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -104,38 +62,62 @@ class MarketConfig(MarketSizes):
         if self.user_sees == "history" and (self.history_length == 0 or self.user_state == "own"):
             raise InterplayError(f"user_sees='history' with history_length={self.history_length} and user_state="
                                  f"{self.user_state!r}: give a length above 0, and user_state='none'")
-        if self.energy_start > self.energy_max:
-            raise InterplayError(f"energy_start={self.energy_start} is above energy_max={self.energy_max}: "
-                                 "raise energy_max")
+        object.__setattr__(self, "mechanisms", in_order(self.mechanisms))
+
+    @kept
+    def built_in(self) -> BuiltIn:
+        """The mechanisms that kernels know."""
+        return BuiltIn.of(self.mechanisms)
+
+    @kept
+    def further(self) -> tuple[Mechanism, ...]:
+        """The other mechanisms."""
+        return further(self.mechanisms)
 
     @property
     def users_return(self) -> bool:
         """Whether users who have left may come back."""
-        return self.leaving and self.return_rate > 0.0
+        mood = find(self.mechanisms, Mood)
+        return mood is not None and mood.users_return
+
+    def without_return(self) -> MarketConfig:
+        """This config for users who leave for good."""
+        return replace(self, mechanisms=tuple(replace(m, return_rate=0.0) if isinstance(m, Mood) else m
+                                              for m in self.mechanisms))
+
+    def numbers(self) -> dict[str, Any]:
+        """All values by field; those of mechanisms in a dictionary by the mechanism's name. ``changed`` takes them."""
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        return own | {"mechanisms": tuple(m.name for m in self.mechanisms)} | {
+            m.name: asdict(m) for m in self.mechanisms}
 
     def changed(self, owner: str, changes: Mapping[str, Any]) -> MarketConfig:
         """This config with other values.
 
         Args:
             owner: the function that takes them, for messages.
-            changes: values by field. ``"price.gain"`` is a parameter of the mechanism ``price``, and so is ``gain`` in
-                a dictionary ``"price"``. Without such a mechanism it is the field ``price_gain``. Among ``mechanisms``
-                a name stands for a mechanism with its default parameters.
+            changes: values by field. ``"satiation.gain"`` is a parameter of the mechanism ``satiation``, and so is
+                ``gain`` in a dictionary ``"satiation"``; a mechanism of this package that is not there is added.
+                ``"satiation"`` itself is False to leave it out, or True to add it. ``mechanisms`` are added, each in
+                place of one of the same kind; a name stands for one with its default parameters.
 
         Raises:
             InterplayError: an unknown name, or a value that it cannot have.
         """
         values = by_dotted_name(changes)
-        mechanisms = _as_mechanisms(values.pop("mechanisms", self.mechanisms))
+        chosen = Chosen(owner, self.mechanisms)
+        for name in [name for name in values if name in chosen.names]:
+            chosen.switch(name, values.pop(name))
+        chosen.add(*_as_mechanisms(values.pop("mechanisms", ())))
+        parameters: dict[str, dict[str, Any]] = {}
         for name in [name for name in values if "." in name]:
-            group, option = name.split(".", 1)
-            if any(m.name == group for m in mechanisms):
-                value = values.pop(name)
-                mechanisms = tuple(_with(m, option, value) if m.name == group else m for m in mechanisms)
-            else:
-                values[f"{group}_{option}"] = values.pop(name)
-        check_names(owner, values, self.__dataclass_fields__)
-        return replace(self, mechanisms=mechanisms, **values)
+            group, parameter = name.split(".", 1)
+            parameters.setdefault(group, {})[parameter] = values.pop(name)
+        for group, own in parameters.items():
+            chosen.set(group, own)
+        check_no_parameters(values.keys() - self.__dataclass_fields__.keys())
+        check_names(owner, values, [*self.__dataclass_fields__, *chosen.names])
+        return replace(self, mechanisms=chosen.mechanisms, **values)
 
 
 def by_dotted_name(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,8 +133,3 @@ def _as_mechanisms(given: Sequence[Mechanism | str]) -> tuple[Mechanism, ...]:
     given = tuple(given) if isinstance(given, list) else given
     check_value("mechanisms", given, tuple[Mechanism | str, ...])
     return tuple(find_mechanism(each) if isinstance(each, str) else each for each in given)
-
-
-def _with(mechanism: Mechanism, name: str, value: Any) -> Mechanism:
-    check_names(mechanism.name, [name], [f.name for f in fields(mechanism)])
-    return replace(mechanism, **{name: value})

@@ -15,9 +15,9 @@ from interplay.envs.config import MarketConfig
 from interplay.envs.kernels.packed import Layout, state_layout, step_layout
 from interplay.envs.lists import Lists
 from interplay.envs.mechanisms.active import ActiveMechanisms
+from interplay.envs.mechanisms.built_in import BuiltIn
+from interplay.envs.types import TOLERANCE
 
-# Budgets and moods are sums of decimal fractions in float32: what should be exactly 0 may be off by rounding.
-TOLERANCE = 1e-4
 BUDGET_STEP = 0.5
 """Tabular agents see budgets in steps of this."""
 
@@ -26,7 +26,7 @@ class KernelConstants(NamedTuple):
     """What kernels read of a market's constants.
 
     Attributes:
-        numbers: those of the config, ``TOLERANCE`` and ``formula``, as one record.
+        numbers: those of the config and of built-in mechanisms, ``TOLERANCE`` and ``formula``, as one record.
         cost, log_factor: float32 ``[1 + L]``, as in ``MarketConstants``.
         examination: float32 ``[1 + K]``, as in ``MarketConstants``.
         item_numbers: int64 ``[1, 1, I]``.
@@ -45,7 +45,9 @@ class KernelConstants(NamedTuple):
     def make(cls, config: MarketConfig, formula: bool, cost: Tensor, log_factor: Tensor,
              examination: Tensor) -> KernelConstants:
         """From tables on the host."""
-        numbers = kernels.numbers(config, tolerance=TOLERANCE, mood_floor=TOLERANCE - config.mood_max, formula=formula)
+        built_in = config.built_in
+        numbers = kernels.numbers({"": config, **built_in.records()}, has_budgets=built_in.has_budgets,
+                                  tolerance=TOLERANCE, mood_floor=TOLERANCE - built_in.mood.max, formula=formula)
         return cls(numbers, cost.numpy(), log_factor.numpy(), examination.numpy(),
                    np.arange(config.num_items).reshape(1, 1, -1), state_layout(config, config.history_length),
                    step_layout(config))
@@ -70,7 +72,8 @@ class MarketConstants(NamedTuple):
         lists: the behaviour's ``candidates()``, or None where all users may be offered all items.
         kernel: the same as kernels read them.
         formula: whether responses are drawn by the preference formula, which kernels know.
-        mechanisms: the config's, ready to be asked.
+        built_in: the config's mechanisms that kernels know.
+        mechanisms: the config's other ones, ready to be asked.
     """
 
     config: MarketConfig
@@ -88,6 +91,7 @@ class MarketConstants(NamedTuple):
     lists: Lists | None
     kernel: KernelConstants
     formula: bool
+    built_in: BuiltIn
     mechanisms: ActiveMechanisms
 
     @classmethod
@@ -95,11 +99,12 @@ class MarketConstants(NamedTuple):
         """Work the constants out on the host, so that they are the same on every device, and put them on ``device``."""
         found = behaviour.candidates()
         lists = None if found is None else Lists.make(*found, config.slate_size, config.num_items).to(device)
-        factor = torch.tensor((1.0, *config.boost_levels), device="cpu")
+        boosts = config.built_in.boosts
+        factor = torch.tensor((1.0, *boosts.levels), device="cpu")
         slot = torch.arange(1 + config.slate_size, device="cpu")
         examination = slot.clamp(min=1).to(torch.float32) ** -config.position_bias
-        cost, log_factor = config.boost_cost * (factor - 1.0), factor.log()
-        levels, segments = len(config.boost_levels), range(config.num_segments)
+        cost, log_factor = boosts.cost_of(factor), boosts.score_of(factor)
+        levels, segments = len(boosts.levels), range(config.num_segments)
         level_of = [0, *(1 + level for _ in segments for level in range(levels))]
         segment_of = [0, *(segment for segment in segments for _ in range(levels))]
         formula = config.response_mode == "sampled" and behaviour.formula == "preference"
@@ -108,12 +113,14 @@ class MarketConstants(NamedTuple):
                    torch.tensor(level_of, device=device), torch.tensor(segment_of, device=device),
                    torch.ones(1, 1, 1, dtype=torch.bool, device=device), examination.to(device),
                    (examination * (slot > 0)).to(device), torch.arange(config.num_segments, device=device),
-                   _powers(config, device), lists, kernel, formula, ActiveMechanisms(config, device))
+                   _powers(config, device), lists, kernel, formula, config.built_in,
+                   ActiveMechanisms(config, device))
 
 
 def _powers(config: MarketConfig, device: torch.device) -> dict[str, Tensor]:
     """See ``MarketConstants.powers``. Satiations are the low digits, mood the highest: it has more values."""
-    sizes = {"own": (int(config.satiation_max) + 1, config.num_topics + 1),
-             "budgets": (int(config.energy_max / BUDGET_STEP) + 1, config.num_items)}
+    built_in = config.built_in
+    sizes = {"own": (int(built_in.satiation.max) + 1, config.num_topics + 1),
+             "budgets": (int(built_in.budgets.max / BUDGET_STEP) + 1, config.num_items)}
     return {kind: base ** torch.arange(digits, device=device) for kind, (base, digits) in sizes.items()
             if kind in (config.user_state, config.item_state)}

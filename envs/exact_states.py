@@ -7,7 +7,7 @@ from torch import Tensor
 
 from interplay.envs.config import MarketConfig
 from interplay.envs.constants import BUDGET_STEP, MarketConstants
-from interplay.envs.mechanisms.active import states_of_mechanism
+from interplay.envs.mechanisms.counting import states_of_mechanism
 from interplay.envs.types import InterplayError, Side
 from interplay.envs.world import State
 
@@ -15,7 +15,7 @@ from interplay.envs.world import State
 def state_of(config: MarketConfig, side: Side) -> str:
     """The kind of exact state that tabular agents see; one that leaves out what mechanisms carry over is not exact."""
     kind = config.user_state if side == "users" else config.item_state
-    leaves_out = kind not in ("single", "mechanism") and any(m.carries_over for m in config.mechanisms)
+    leaves_out = kind not in ("single", "mechanism") and any(m.carries_over for m in config.further)
     return "none" if leaves_out else kind
 
 
@@ -31,13 +31,13 @@ def num_states(config: MarketConfig, side: Side) -> int | None:
 
 def _count_states(config: MarketConfig, kind: str) -> int | None:
     if kind == "own":
-        satiations: int = (int(config.satiation_max) + 1) ** config.num_topics
-        return satiations * (2 * int(config.mood_max) + 1)
+        satiations: int = (int(config.built_in.satiation.max) + 1) ** config.num_topics
+        return satiations * (2 * int(config.built_in.mood.max) + 1)
     if kind == "budgets":
-        budgets: int = (int(config.energy_max / BUDGET_STEP) + 1) ** config.num_items
+        budgets: int = (int(config.built_in.budgets.max / BUDGET_STEP) + 1) ** config.num_items
         return budgets
     if kind == "boost":
-        return 1 + config.num_segments * len(config.boost_levels)
+        return 1 + config.num_segments * len(config.built_in.boosts.levels)
     return 1 if kind == "single" else None
 
 
@@ -52,10 +52,10 @@ def exact_state(constants: MarketConstants, state: State, side: Side) -> Tensor 
     if kind == "single":
         return torch.zeros(shape, dtype=torch.int64, device=state.key.device)
     if kind == "boost":
-        served = 1 + state.boost_segment * len(config.boost_levels) + state.boost_level - 1
+        served = 1 + state.boost_segment * len(config.built_in.boosts.levels) + state.boost_level - 1
         return torch.where(state.boost_level > 0, served, 0)
     if kind == "own":
-        digits = torch.cat([state.satiation, (state.mood + config.mood_max).unsqueeze(2)], dim=2)
+        digits = torch.cat([state.satiation, (state.mood + config.built_in.mood.max).unsqueeze(2)], dim=2)
     else:
         digits = (state.energy / BUDGET_STEP).unsqueeze(1)
     return (digits.round().long() * constants.powers[kind]).sum(2).expand(shape)

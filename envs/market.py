@@ -22,7 +22,6 @@ from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.checking import as_integer, check_arguments, check_value
 from interplay.envs.config import MarketConfig
 from interplay.envs.constants import MarketConstants
-from interplay.envs.item_transition import move_items
 from interplay.envs.kernels import dispatch
 from interplay.envs.mechanisms.base import Start
 from interplay.envs.noise import check_draws, world_key
@@ -40,8 +39,9 @@ from interplay.envs.rewards import account, rewarded
 from interplay.envs.slates import build_slates, candidates_of, draws_of_slates, filled
 from interplay.envs.targets import Targets
 from interplay.envs.threads import on_own_threads
+from interplay.envs.transition import move
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec
-from interplay.envs.user_transition import respond, update_users
+from interplay.envs.user_choice import respond
 from interplay.envs.world import Slate, State, Step
 
 Actions = Tensor | NDArray[np.int64]
@@ -102,7 +102,7 @@ class Market:
             mood=torch.zeros(users, device=self.device),
             active=torch.ones(users, dtype=torch.bool, device=self.device),
             wearout=torch.zeros(*items, c.num_segments, device=self.device),
-            energy=torch.full(items, c.energy_start, device=self.device),
+            energy=torch.full(items, c.built_in.budgets.start, device=self.device),
             alive=torch.ones(items, dtype=torch.bool, device=self.device),
             boost_segment=torch.zeros(items, dtype=torch.int64, device=self.device),
             boost_level=torch.zeros(items, dtype=torch.int64, device=self.device),
@@ -144,8 +144,7 @@ class Market:
             return after, rewarded(self.constants, state, after, step, None)
         user_action, item_action = (torch.as_tensor(each, device=self.device) for each in (user_action, item_action))
         choice = respond(self.constants, state, user_action)
-        after = update_users(self.constants, state, choice)
-        after, item_outcome, outcome = move_items(self.constants, state, after, choice, item_action)
+        after, item_outcome, outcome = move(self.constants, state, choice, item_action)
         after = self._update_slates(after)
         return after, account(self.constants, state, after, choice, item_outcome, outcome)
 
@@ -223,7 +222,7 @@ class Market:
         """Check that no step asks for more draws than differ; a platform's own, which few markets have, come later."""
         c = self.config
         check_draws("slates", draws_of_slates(self.constants))
-        check_draws("drift of tastes", 2 * c.num_users * c.embedding_size if c.drift_noise > 0.0 else 0)
+        check_draws("drift of tastes", 2 * c.num_users * c.embedding_size if c.built_in.drift.noise > 0.0 else 0)
         for side, spec in self.specs.items():
             check_draws(f"actions of {side}", spec.num_agents * spec.num_actions)
 

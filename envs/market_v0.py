@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from itertools import chain
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -77,7 +76,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         market: the market; its horizon gives ``max_cycles`` unless that is set.
         action_mask: ``"info"`` = int8 vector ``infos[agent]["action_mask"]``, 1 = allowed; ``"obs"`` =
             observations are ``{"observation", "action_mask"}``; ``"none"`` = no mask.
-        deaths: whether agents can terminate. Users then cannot return: ``return_rate`` is taken as 0.
+        deaths: whether agents can terminate. Users then cannot return: ``mood.return_rate`` is taken as 0.
         render_mode: ``"rgb_array"`` = ``render()`` returns a picture of the world, uint8 ``[480, 640, 3]``;
             ``"human"`` = a window shows it after each step, which needs pygame; ``"ansi"`` = ``render()`` returns a
             short text.
@@ -280,10 +279,9 @@ def _joined(happened: Step, *names: str) -> list[Any]:
 
 def _without_return(market: Market) -> Market:
     """The same market, but agents that leave have left for good."""
-    config = market.config
-    if config.return_rate == 0.0:
+    if not market.config.users_return:
         return market
-    return Market(replace(config, return_rate=0.0), market.behaviour, market.device, market.name)
+    return Market(market.config.without_return(), market.behaviour, market.device, market.name)
 
 
 def parallel_env(preset: str | Preset = "town", *, market: Market | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from interplay.envs.constants import TOLERANCE, MarketConstants
+from interplay.envs.constants import MarketConstants
 from interplay.envs.world import State
 
 
@@ -26,19 +26,15 @@ def item_mask(constants: MarketConstants, state: State) -> Tensor:
 
 
 def boost_mask(constants: MarketConstants, state: State) -> Tensor:
-    """Bool ``[B, I, 1 + C * L]``, of boost levels alone; resting is always allowed.
-
-    A boost that is chosen now is charged in the next step. Until then the budget pays for the boost that is being
-    served and for the upkeep of both steps. Responses may add to it, but no item can count on them.
-    """
-    config, cost = constants.config, constants.cost[1:]
-    if not config.boost_levels:
+    """Bool ``[B, I, 1 + C * L]``, of boost levels alone; resting is always allowed."""
+    cost, built_in = constants.cost[1:], constants.built_in
+    if built_in.boosts.is_idle:
         return torch.ones_like(state.alive).unsqueeze(2)
     can = state.alive.unsqueeze(2).expand(-1, -1, cost.shape[0])
-    if config.budgets:
-        spare = (state.energy - constants.cost[state.boost_level] - 2.0 * config.upkeep).clamp(min=0.0) + TOLERANCE
+    if built_in.has_budgets:
+        spare = built_in.budgets.can_spend(state, constants.cost[state.boost_level])
         can = can & (cost <= spare.unsqueeze(2))
-    return torch.cat([constants.always.expand(*state.alive.shape, 1), *[can] * config.num_segments], dim=2)
+    return torch.cat([constants.always.expand(*state.alive.shape, 1), *[can] * constants.config.num_segments], dim=2)
 
 
 def legal(action: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,8 +14,9 @@ from interplay.envs.exact_states import exact_state, num_states
 from interplay.envs.indexing import gather_rows
 from interplay.envs.kernels import dispatch
 from interplay.envs.masks import boost_mask, slot_mask
-from interplay.envs.mechanisms.active import num_levels
-from interplay.envs.responding import response_rate, wearout_of
+from interplay.envs.mechanisms.counting import num_levels
+from interplay.envs.mechanisms.wearout import wearout_of
+from interplay.envs.responding import response_rate
 from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means
 from interplay.envs.types import FEATURE_BOUND, Observation, Side, SideSpec
 from interplay.envs.world import Slate, State, View
@@ -118,13 +119,13 @@ def _shown_items(constants: MarketConstants, state: State) -> Tensor | None:
 def _user_view(constants: MarketConstants, state: State, examination: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """``Observation.own``, ``options`` and ``mask`` of users whose slots are examined so often, ``[K]``."""
     config, population, items, valid = constants.config, state.population, state.slate.items, state.slate.valid
-    knows = config.user_sees == "state"
-    self_knowledge = ([(state.mood / config.mood_max).unsqueeze(2), state.satiation / config.satiation_max,
+    knows, built_in = config.user_sees == "state", constants.built_in
+    self_knowledge = ([(state.mood / built_in.mood.max).unsqueeze(2), state.satiation / built_in.satiation.max,
                        state.user_vector] if knows else [state.active.unsqueeze(2).to(torch.float32)])
     own = torch.cat([*self_knowledge, population.user_features], dim=2)
     most = state.popularity.amax(1, keepdim=True).clamp(min=1.0)
     rows = gather_rows(population.item_rows, items)
-    varying = (wearout_of(state, items), gather_rows(state.energy / config.energy_max, items),
+    varying = (wearout_of(state, items), gather_rows(state.energy / built_in.budgets.max, items),
                gather_rows(state.popularity / most, items), examination.expand(items.shape))
     sizes = [config.num_topics, config.embedding_size, config.num_item_features]
     topics, vector, features = rows[..., 3:].split_with_sizes(sizes, dim=3)
@@ -186,7 +187,7 @@ def _item_view(constants: MarketConstants, state: State, share: Tensor, affinity
         boosts: float32 ``[B, C, I]``, the logarithms of boosts.
     """
     config = constants.config
-    own = torch.cat([(state.energy / config.energy_max).unsqueeze(2), state.population.item_rows], dim=2)
+    own = torch.cat([(state.energy / constants.built_in.budgets.max).unsqueeze(2), state.population.item_rows], dim=2)
     rivals = (boosts.sum(2, keepdim=True) - boosts) / max(1, config.num_items - 1)
     options = torch.stack([share.unsqueeze(1).expand_as(affinity), affinity, state.wearout, boosts.transpose(1, 2),
                            rivals.transpose(1, 2)], dim=3)
@@ -218,7 +219,7 @@ def _expected_profit(constants: MarketConstants, state: State, affinity: Tensor,
     served = strength * boost.exp()
     others = served.sum(1, keepdim=True) - served
     mine = strength.unsqueeze(3) * constants.factor
-    rate = torch.sigmoid(population.appeal.unsqueeze(2) - config.wearout_weight * state.wearout)
+    rate = torch.sigmoid(population.appeal.unsqueeze(2) - constants.built_in.wearout.weight * state.wearout)
     worth = population.margin.unsqueeze(2) * rate * size.unsqueeze(1)
     income = worth.unsqueeze(3) * mine / (mine + others.unsqueeze(3)).clamp(min=1e-9)
     resting = income[..., 0].sum(2, keepdim=True)

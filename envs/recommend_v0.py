@@ -56,7 +56,7 @@ class RecommendEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     seed. The very first ``reset()`` takes a seed from the system.
 
     End: ``truncated`` after ``horizon`` steps; ``terminated`` when the user leaves for good, which can happen
-    where ``return_rate`` is 0. A user who may return can meanwhile only be recommended nothing. After the end
+    where ``mood.return_rate`` is 0. A user who may return can meanwhile only be recommended nothing. After the end
     ``step`` raises.
 
     Args:

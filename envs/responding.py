@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from interplay.envs.constants import MarketConstants
-from interplay.envs.indexing import cell_of, gather_rows
 from interplay.envs.noise import Stream, uniform
 from interplay.envs.world import State
 
@@ -49,18 +48,10 @@ def responses(constants: MarketConstants, state: State, item: Tensor, position: 
 
 
 def state_shift(constants: MarketConstants, state: State, items: Tensor, extra: Tensor | None) -> Tensor:
-    """``-lambda <s_u, g_j> + kappa h_u - phi f_j[c]``, and ``extra``, float32 ``[B, U, K]``."""
-    config = constants.config
-    shift = (config.mood_weight * state.mood).unsqueeze(2).expand(items.shape)
-    if config.satiation_weight > 0.0:
-        topics = state.population.of_items(items).topics
-        shift = shift - config.satiation_weight * (state.satiation.unsqueeze(2) * topics).sum(-1)
-    if config.wearout_weight > 0.0:
-        shift = shift - config.wearout_weight * wearout_of(state, items)
+    """What moods, satiation and wear-out add to the logit, and ``extra``, float32 ``[B, U, K]``."""
+    built_in = constants.built_in
+    shift = built_in.mood.shift(state, items)
+    for mechanism in (built_in.satiation, built_in.wearout):
+        if not mechanism.is_idle:
+            shift = shift + mechanism.shift(state, items)
     return shift if extra is None else shift + extra
-
-
-def wearout_of(state: State, items: Tensor) -> Tensor:
-    """f_j[c(u)], float32 ``[B, U, K]``."""
-    cell = cell_of(items, state.population.segment.unsqueeze(2), state.wearout.shape[2])
-    return gather_rows(state.wearout.flatten(1), cell)

@@ -25,6 +25,9 @@ SIDES: tuple[Side, Side] = ("users", "items")
 in between."""
 
 
+TOLERANCE = 1e-4
+"""Budgets and moods are sums of decimal fractions in float32: what should be exactly 0 may be off by rounding."""
+
 FEATURE_BOUND = 4.0
 """Every feature of an observation lies in [-FEATURE_BOUND, FEATURE_BOUND]."""
 

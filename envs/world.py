@@ -74,6 +74,8 @@ class Tables(TensorRecord):
         return type(self)({name: changed.get(name, old) for name, old in self.tables.items()})
 
 
+MOVED = ("satiation", "mood", "active", "user_vector", "wearout", "energy", "alive")
+"""Tables of a state that mechanisms may change in a step."""
 _KEPT = ("key", "population", "slate", "user_tables", "item_tables", "_drifts")
 """Of a state, what the next one has, too."""
 
@@ -99,7 +101,8 @@ class State(WorldRecord):
         taken: int64 ``[B, U, H]``, 1 + the item taken in each of the last H steps, 0 for none, the latest last.
         responses: float32 ``[B, U, H]``, the responses to those.
         slate: what users choose from now.
-        user_tables, item_tables: tables of mechanisms, ``[B, U, ...]`` and ``[B, I, ...]``; ``state["name"]`` is one.
+        user_tables, item_tables: tables of mechanisms, ``[B, U, ...]`` and ``[B, I, ...]``; ``state["name"]`` is one,
+            and so is each of ``MOVED``.
     """
 
     key: Tensor
@@ -123,6 +126,9 @@ class State(WorldRecord):
 
     def __getitem__(self, name: str) -> Tensor:
         known = self.user_tables.tables | self.item_tables.tables
+        if name in MOVED:
+            table: Tensor = getattr(self, name)
+            return table
         if name not in known:
             raise InterplayError(f"no mechanism of this market has a table {name!r}: there are "
                                  f"{', '.join(known) or 'none'}")
@@ -133,14 +139,16 @@ class State(WorldRecord):
         return gather_rows(self[name], items)
 
     def with_tables(self, changed: Mapping[str, Tensor]) -> State:
-        """The state with other tables of mechanisms.
+        """The state with other tables of mechanisms, its own that they may change among them.
 
         Raises:
             InterplayError: a mechanism has made no table of that name.
         """
         for name in changed:
             self[name]
-        return self.evolve(user_tables=self.user_tables.updated(changed), item_tables=self.item_tables.updated(changed))
+        own = {name: changed[name] for name in MOVED if name in changed}
+        return self.evolve(user_tables=self.user_tables.updated(changed),
+                           item_tables=self.item_tables.updated(changed), **own)
 
     def evolve(self, **tables: Tensor | TensorRecord) -> State:
         """What ``dataclasses.replace`` gives, sooner: what is known of the rest as numpy has it, stays so."""

@@ -2,6 +2,8 @@
 
 from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
 from interplay.envs.config import MarketConfig
+from interplay.envs.mechanisms.mood import Mood
+from interplay.envs.mechanisms.satiation import Satiation
 from interplay.envs.presets import Preset, Training
 
 DINER = Preset(
@@ -14,6 +16,6 @@ DINER = Preset(
         topics=[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])),
     config=MarketConfig(
         num_users=1, num_items=4, slate_size=4, slate_order="fixed", embedding_size=1, num_topics=2, num_segments=1,
-        horizon=50, boost_levels=(), mood_weight=0.6, satiation_weight=0.4, satiation_gain=2.0, satiation_recovery=1.0,
-        user_state="own", item_state="single"),
+        horizon=50, user_state="own", item_state="single",
+        mechanisms=(Mood(weight=0.6), Satiation(weight=0.4, gain=2.0, recovery=1.0))),
     training=Training(num_worlds=64, episodes=100, eval_worlds=2048))

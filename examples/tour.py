@@ -16,7 +16,7 @@ table.plot("benchmark.png")
 print(table.markdown())
 table.frame.write_csv("benchmark.csv")
 
-market = ip.market("kale", satiation_gain=2.0)                               # a preset with other numbers
+market = ip.market("kale", satiation={"gain": 2.0})                          # a preset with other numbers
 run = ip.train(market, users=ip.agents.DQN(hidden=32), items="q-learning", callbacks=[ip.Evaluate(every=5)])
 
 log = ip.log("ratings.csv", user="who", item="what", reward="stars")

@@ -15,6 +15,8 @@ from interplay.agents import Setting, find_agent
 from interplay.envs import market_v0
 from interplay.envs.config import MarketConfig
 from interplay.envs.market import Market
+from interplay.envs.mechanisms.boosts import Boosts
+from interplay.envs.mechanisms.mood import Mood
 from interplay.envs.presets import Preset, Training, find_preset
 from interplay.envs.recommend_v0 import RecommendEnv, RecommendVectorEnv
 from interplay.envs.types import InterplayError
@@ -39,14 +41,15 @@ CONFIG = [
     ("num_users", 6.5), ("num_users", "6"), ("num_users", None), ("num_users", True), ("num_users", -1),
     ("num_users", 2**40), ("num_users", np.int64(3)), ("num_users", [1]), ("num_items", NAN), ("slate_size", 2.0),
     ("embedding_size", 0), ("num_topics", 1.5), ("num_segments", False), ("num_user_features", 1.0), ("horizon", INF),
-    ("horizon", torch.tensor(3)), ("num_candidates", 6.5), ("history_length", -1), ("boost_levels", 3.0),
-    ("boost_levels", None), ("boost_levels", [2.0]), ("boost_levels", (NAN,)), ("boost_levels", (2.0, True)),
-    ("boost_levels", "2"), ("boost_cost", NAN), ("boost_cost", "free"), ("slate_order", None), ("slate_order", 1),
+    ("horizon", torch.tensor(3)), ("num_candidates", 6.5), ("history_length", -1), ("boosts.levels", 3.0),
+    ("boosts.levels", None), ("boosts.levels", [2.0]), ("boosts.levels", (NAN,)), ("boosts.levels", (2.0, True)),
+    ("boosts.levels", "2"), ("boosts.cost", NAN), ("boosts.cost", "free"), ("slate_order", None), ("slate_order", 1),
     ("response_mode", "means"), ("temperature", 0), ("temperature", INF), ("position_bias", -1.0),
-    ("satiation_gain", 1e300), ("mood_weight", True), ("drift_rate", 1.01), ("drift_noise", torch.tensor(1.0)),
-    ("leaving", "no"), ("leaving", 0), ("leaving", None), ("budgets", "yes"), ("budgets", np.True_),
-    ("energy_start", -INF), ("upkeep", [0.1]), ("team", None), ("team", NAN), ("team", 2), ("return_rate", "0.1"),
-    ("user_sees", "all"), ("user_state", ("own",)), ("item_state", True), ("wearout_decay", 10**400),
+    ("satiation.gain", 1e300), ("mood.weight", True), ("drift.rate", 1.01), ("drift.noise", torch.tensor(1.0)),
+    ("mood.leaving", "no"), ("mood.leaving", 0), ("mood.leaving", None), ("budgets", "yes"), ("budgets", np.True_),
+    ("budgets.start", -INF), ("budgets.upkeep", [0.1]), ("team", None), ("team", NAN), ("team", 2),
+    ("mood.return_rate", "0.1"),
+    ("user_sees", "all"), ("user_state", ("own",)), ("item_state", True), ("wearout.decay", 10**400),
 ]
 
 SEEDS = (1.7, "1", True, -1, NAN, np.float64(2), [1], torch.tensor(1.0), np.array([1, 2]))
@@ -91,7 +94,8 @@ def core() -> Calls:
 
 
 def makers() -> Calls:
-    calls: Calls = {f"MarketConfig({k}={v!r:.40})": lambda k=k, v=v: MarketConfig(**{k: v}) for k, v in CONFIG}
+    calls: Calls = {f"a market with {k}={v!r:.40}": lambda k=k, v=v: KALE.config.changed("market", {k: v})
+                    for k, v in CONFIG}
     devices = ["gpu0", "", None, 0, "cuda:99", *([] if torch.cuda.is_available() else ["cuda"])]
     calls |= {f"device {device!r}": lambda d=device: KALE.market(d) for device in devices}
     calls |= {f"preset {preset!r}": lambda p=preset: find_preset(p) for preset in (None, 3, "nowhere", "os:path", [])}
@@ -215,7 +219,8 @@ def test_there_are_many() -> None:
 
 def test_good_arguments_of_every_kind_pass() -> None:
     """Checks that refused everything would pass the table above."""
-    config = MarketConfig(num_users=3, boost_levels=(2, 4.5), team=1, leaving=True, slate_order="ranked")
+    config = MarketConfig(num_users=3, team=1, slate_order="ranked",
+                          mechanisms=(Boosts(levels=(2, 4.5)), Mood(leaving=True)))
     assert config.team == 1
     assert MARKET.reset(np.array([3, 4]), np.int64(5)).mood.shape == (2, 1)
     assert MARKET.reset(torch.tensor([3], dtype=torch.int32)).mood.shape == (1, 1)

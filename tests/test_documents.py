@@ -165,6 +165,6 @@ def test_the_site_builds_without_a_warning(tmp_path):
     made = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
     options = (tmp_path / "site" / "reference" / "options.html").read_text(encoding="utf-8")
-    for word in ("satiation_weight", "--num-worlds", "--propensity-column"):
+    for word in ("position_bias", "--num-worlds", "--propensity-column"):
         assert word in options
     assert "<math" in (tmp_path / "site" / "guides" / "game.html").read_text(encoding="utf-8")

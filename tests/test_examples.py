@@ -67,7 +67,7 @@ def test_the_tour(outside, monkeypatch, capsys):
         assert (outside / picture).read_bytes().startswith(b"\x89PNG")
     assert (outside / "benchmark.csv").read_text().startswith("market,agent,kind,seed")
     assert not found["table"].problems
-    assert found["market"].config.satiation_gain == 2.0
+    assert found["market"].config.built_in.satiation.gain == 2.0
     assert len(code_lines("tour.py")) <= 20
 
 

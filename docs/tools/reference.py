@@ -63,11 +63,11 @@ def _exact(oracle: Oracle) -> str:
 
 def mechanism_page() -> str:
     """Every mechanism and its parameters."""
-    return _page("Mechanisms", "Mechanisms for `--mechanism NAME`, each set by `--market NAME.PARAMETER=VALUE`. Those "
-                 "that [numbers of the market](options.md#numbers-of-a-market) switch on are explained in "
-                 "[the game](../guides/game.md); [your mechanism](../tutorial/your-mechanism.md) is one of your own.",
+    return _page("Mechanisms", "`--market NAME.PARAMETER=VALUE` sets a parameter, and adds the mechanism. Those that "
+                 "are built in are explained in [the game](../guides/game.md); "
+                 "[your mechanism](../tutorial/your-mechanism.md) is one of your own.",
                  [f"## {thing.name}\n\n{_described(thing)}\n\n{_options(options_of(thing))}"
-                  for thing in _all("mechanism")] or ["This version has no others."])
+                  for thing in _all("mechanism")])
 
 
 def data_page() -> str:
@@ -88,7 +88,8 @@ def _data_set(kind: Any) -> str:
 def option_page() -> str:
     """Numbers of a market, and flags of each command."""
     (market,) = named(MARKET)
-    numbers = f"## Numbers of a market\n\n`--market NAME=VALUE` sets one.\n\n{_options(options_of(market))}"
+    numbers = ("## Numbers of a market\n\n`--market NAME=VALUE` sets one. [Mechanisms](mechanisms.md) have "
+               f"numbers, too.\n\n{_options(options_of(market))}")
     return _page("Options", "Everything that can be set. `interplay COMMAND --help-all` shows the same.",
                  [numbers, *map(_command, COMMANDS)])
 

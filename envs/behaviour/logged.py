@@ -18,6 +18,7 @@ from interplay.envs.data.features import num_features
 from interplay.envs.data.log import Ids, InteractionLog
 from interplay.envs.data.population import CERTAIN, Vectors, float32, population_of
 from interplay.envs.data.propensity import pair_weights, row_propensity
+from interplay.envs.mechanisms.boosts import Boosts
 from interplay.envs.population import Population
 from interplay.envs.targets import Targets, inverse_propensity
 from interplay.envs.types import InterplayError
@@ -209,7 +210,7 @@ def logged_market_config(log: InteractionLog, **changes: Any) -> MarketConfig:
     """
     values: dict[str, Any] = dict(
         **_sizes(log), slate_size=min(_SLATE_SIZE, log.num_items), embedding_size=_EMBEDDING_SIZE, num_segments=4,
-        horizon=20, response_mode="mean", temperature=0.5, boost_levels=(2.0, 4.0), boost_cost=0.05)
+        horizon=20, response_mode="mean", temperature=0.5, mechanisms=(Boosts(cost=0.05),))
     return MarketConfig(**values).changed("logged_market_config", changes)
 
 

@@ -15,7 +15,7 @@ import importlib
 import importlib.util
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import cache
@@ -160,12 +160,16 @@ def loops_of(count: int, module: str = "noise_kernels") -> ModuleType:
     return compiled(module)
 
 
-def numbers(config: Any, **more: float | bool) -> NDArray[np.void]:
-    """The numbers of ``config``, and ``more``, as one record ``[1]`` that loops read by name; floats become float32."""
+def numbers(records: Mapping[str, Any], **more: float | bool) -> NDArray[np.void]:
+    """The numbers of dataclasses, and ``more``, as one record ``[1]`` that loops read by name; floats become float32.
+
+    A number is called as its field is, after the name of its dataclass in ``records``.
+    """
     kinds = {float: np.float32, int: np.int64, bool: np.bool_}
     # By the default: an integer will do where a number is asked for, but loops would reckon on in float64.
-    found = {f.name: (getattr(config, f.name), kinds[type(f.default)]) for f in fields(config)
-             if type(f.default) in kinds} | {name: (value, kinds[type(value)]) for name, value in more.items()}
+    found = {first + f.name: (getattr(record, f.name), kinds[type(f.default)]) for first, record in records.items()
+             for f in fields(record) if type(f.default) in kinds}
+    found |= {name: (value, kinds[type(value)]) for name, value in more.items()}
     return np.array([tuple(value for value, _ in found.values())], [(name, kind) for name, (_, kind) in found.items()])
 
 

@@ -38,7 +38,7 @@ def play(constants: MarketConstants, state: State, user_action: Tensor | NDArray
     k, population, c = constants.kernel, state.population, constants.config
     key, time = state.arrays("key", "time")
     old, new, out = state.packed(k.state), k.state.empty(len(time)), k.step.empty(len(time))
-    drifts = c.drift_rate > 0.0 or c.drift_noise > 0.0
+    drifts = not constants.built_in.drift.is_idle
     tables = population.arrays("segment", "item_rows", "preference_weight")
     if compiled("step_kernels").play(
             k.numbers, k.state.starts, k.step.starts, key, time, _STREAMS, tuple(state.slate.arrays("items", "valid")),
@@ -83,7 +83,7 @@ def update_users(constants: MarketConstants, state: State, choice: UserOutcome) 
     c = constants.config
     old = state.arrays("mood", "satiation", "active", "taken", "responses")
     new = dict(zip(("mood", "satiation", "active", "taken", "responses"), map(np.empty_like, old), strict=True))
-    drifts = c.drift_rate > 0.0 or c.drift_noise > 0.0
+    drifts = not constants.built_in.drift.is_idle
     taste = np.empty((*old[0].shape, c.embedding_size), np.float32) if drifts else _NOTHING
     squares = np.empty(old[0].shape, np.float32) if drifts else _NOTHING[0]
     loops_of(old[1].size + taste.size, "transition_kernels").update_users(
@@ -145,7 +145,7 @@ def _shaking(constants: MarketConstants, state: State) -> tuple[NDArray[np.float
     the state, by any actions, has the same noise.
     """
     c, (time,) = constants.config, state.arrays("time")
-    if c.drift_noise == 0.0:
+    if constants.built_in.drift.noise == 0.0:
         return _NOTHING, _NOTHING
     shape = (c.num_users, c.embedding_size)
     steps = _TOGETHER // math.prod(shape)

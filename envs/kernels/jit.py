@@ -214,5 +214,5 @@ def spare(c: Any, energy: Any, served: Any) -> Any:
 
     ``c`` are the market's numbers, ``served`` is the cost of the boost that is being served.
     """
-    left = max(energy - served - np.float32(2.0) * c.upkeep, np.float32(0.0)) + c.tolerance
-    return left if c.budgets else np.float32(np.inf)
+    left = max(energy - served - np.float32(2.0) * c.budgets_upkeep, np.float32(0.0)) + c.tolerance
+    return left if c.has_budgets else np.float32(np.inf)

@@ -66,7 +66,7 @@ def _see_slots(where: Any, numbers: Any, rows: NDArray[np.float32], shown: NDArr
                 options[world, user, slot, 0] = shown[w, item, 1]
                 options[world, user, slot, 1] = shown[w, item, 2]
                 options[world, user, slot, 2] = _bounded(wearout[world, item, segment[w_segment, user]], bound)
-                options[world, user, slot, 3] = _bounded(energy[world, item] / c.energy_max, bound)
+                options[world, user, slot, 3] = _bounded(energy[world, item] / c.budgets_max, bound)
                 options[world, user, slot, 4] = _bounded(popularity[world, item] / top, bound)
                 options[world, user, slot, 5] = _bounded(examination[slot], bound)
                 for column in range(rest):
@@ -131,7 +131,7 @@ def _see_own(where: Any, numbers: Any, shown: NDArray[np.float32], energy: NDArr
     for world in range(first_world, last_world):
         w = world % len(shown)
         for i in range(np.uint64(begin), np.uint64(end)):
-            own[world, i, 0] = _bounded(energy[world, i] / c.energy_max, bound)
+            own[world, i, 0] = _bounded(energy[world, i] / c.budgets_max, bound)
             for column in range(columns):
                 own[world, i, one + column] = shown[w, i, column]
 

@@ -96,7 +96,7 @@ def _end(c: Any, step: Any, old: StateTables, new: StateTables, out: StepTables)
         out.truncated[world] = step[world] + 1 >= c.horizon
         for user in range(old.active.shape[1]):
             left = old.active[world, user] and not new.active[world, user]
-            out.user_terminated[world, user] = left and c.return_rate == 0.0
+            out.user_terminated[world, user] = left and c.mood_return_rate == 0.0
 
 
 @whole

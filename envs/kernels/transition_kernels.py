@@ -199,8 +199,8 @@ def _feel(where: Any, numbers: Any, key: NDArray[np.int32], step: NDArray[np.int
                 new_satiation[world, user, topic] = _clamped(more - c.satiation_recovery, zero, c.satiation_max)
             mood_now = _clamped(c.mood_decay * mood[world, user] + y * rows[w, taken, 2], -c.mood_max, c.mood_max)
             stays = active[world, user]
-            if c.leaving:
-                returns = not stays and draw(first, second, user) < c.return_rate
+            if c.mood_leaving:
+                returns = not stays and draw(first, second, user) < c.mood_return_rate
                 mood_now = zero if returns else mood_now
                 stays = (stays and mood_now > c.mood_floor) or returns
             new_mood[world, user], new_active[world, user] = mood_now, stays
@@ -274,8 +274,8 @@ def _pay(first_world: int, last_world: int, numbers: Any, rows: NDArray[np.float
             cost[world, i] = costs[np.uint64(level[world, i])]
             own[world, i] = rows[w, i, 0] * clicks[world, i] - cost[world, i]
             left, lives = energy[world, i], alive[world, i]
-            if c.budgets:
-                left = _clamped(left - c.upkeep - cost[world, i] + clicks[world, i], zero, c.energy_max)
+            if c.has_budgets:
+                left = _clamped(left - c.budgets_upkeep - cost[world, i] + clicks[world, i], zero, c.budgets_max)
                 left = left if lives and left > c.tolerance else zero
                 lives = left > zero
             new_energy[world, i], new_alive[world, i] = left, lives

@@ -12,11 +12,12 @@ from torch import Tensor
 from interplay.envs.checking import shown
 from interplay.envs.config import MarketConfig
 from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
+from interplay.envs.mechanisms.counting import with_states
 from interplay.envs.types import FEATURE_BOUND, InterplayError, Side
-from interplay.envs.world import State, Tables, UserOutcome
+from interplay.envs.world import MOVED, ItemOutcome, State, Tables, UserOutcome
 
 _HOOKS = ("shift", "slate_score", "user_reward", "expected_user_reward", "item_reward", "leaves", "see_users",
-          "see_items", "allowed_slots", "allowed_levels")
+          "see_items", "allowed_slots", "allowed_levels", "can_spend")
 
 
 class ItemMoves(NamedTuple):
@@ -36,14 +37,17 @@ class ItemMoves(NamedTuple):
 class ActiveMechanisms:
     """Calls the hooks that mechanisms override and joins what they give; None where no mechanism overrides one.
 
+    These are the mechanisms that are not built in: kernels, or their reference in torch, do the work of the others.
+
     Args:
         config: of the market.
         device: of the market.
     """
 
     def __init__(self, config: MarketConfig, device: torch.device) -> None:
-        self._all, self._config = config.mechanisms, config
-        self._num_segments, self._num_boosts = config.num_segments, len(config.boost_levels)
+        self._all, self._config, boosts = config.further, config, config.built_in.boosts
+        self._num_segments, self._num_boosts = config.num_segments, len(boosts.levels)
+        self._cost = boosts.cost_of(torch.tensor((1.0, *boosts.levels), device=device))
         self._having = {hook: [m for m in self._all if _overrides(m, hook)] for hook in _HOOKS}
         self._levels = {m.name: m.item_actions for m in self._all if m.item_actions is not None}
         self._values = {name: torch.tensor(levels.values, device=device) for name, levels in self._levels.items()}
@@ -56,11 +60,6 @@ class ActiveMechanisms:
     def have(self, hook: str) -> bool:
         """Whether a mechanism overrides this hook."""
         return bool(self._having[hook])
-
-    @property
-    def leave_greedy_optimal(self) -> bool:
-        """Whether nothing carries over and users earn their responses alone."""
-        return not (self.have("user_reward") or any(m.carries_over for m in self._all))
 
     @property
     def expect_user_rewards(self) -> bool:
@@ -136,7 +135,7 @@ class ActiveMechanisms:
 
     def exact_state(self, side: Side, state: State) -> Tensor:
         """The number of the state that tabular agents of a side see, int64 ``[B, N]``."""
-        mechanism = _with_states(self._config, side)
+        mechanism = with_states(self._config, side)
         users = side == "users"
         number = mechanism.user_state(state) if users else mechanism.item_state(state)
         return _checked(mechanism, f"state of {side}", number, (state.active if users else state.alive).shape,
@@ -156,6 +155,11 @@ class ActiveMechanisms:
 
     def item_mask(self, state: State, mask: Tensor) -> Tensor:
         """The mask over all levels, from that over rest and boosts: bool ``[B, I, 1 + C * L]``."""
+        due = self._cost[state.boost_level] if self.have("can_spend") else state.energy
+        for mechanism in self._having["can_spend"]:
+            spare = _checked(mechanism, "can_spend", mechanism.can_spend(state, due), due.shape)
+            pays = self._cost[1:].repeat(self._num_segments) <= spare.unsqueeze(2)
+            mask = torch.cat([mask[..., :1], mask[..., 1:] & pays], dim=2)
         if not self.num_levels:
             return mask
         can = [self._allowed(m, state) for m in self._all if m.name in self._levels]
@@ -178,7 +182,13 @@ class ActiveMechanisms:
         return ItemMoves(torch.where(boosts, 1 + segment * self._num_boosts + level, zero),
                          torch.where(other, level - self._num_boosts + 1, zero), torch.where(other, segment, zero))
 
-    def outcome(self, state: State, choice: UserOutcome, demand: Tensor, moves: ItemMoves, alive: Tensor) -> Outcome:
+    @property
+    def limit_items(self) -> bool:
+        """Whether they have a say in what items may do."""
+        return bool(self.num_levels) or self.have("can_spend")
+
+    def outcome(self, state: State, choice: UserOutcome, of_items: ItemOutcome, moves: ItemMoves,
+                alive: Tensor) -> Outcome:
         """What hooks see of a step. An item that has died in it, by ``alive``, chooses no level any more."""
         levels, first = {}, 1
         level = torch.where(alive, moves.level, 0)
@@ -186,7 +196,8 @@ class ActiveMechanisms:
             own = level - first + 1
             levels[name] = torch.where((own > 0) & (own <= len(values)), own, 0), values
             first += len(values)
-        return Outcome(state.population, choice.item, choice.position, choice.response, demand, moves.segment, levels)
+        return Outcome(state.population, choice.item, choice.position, choice.response, of_items.clicks,
+                       moves.segment, levels, of_items.cost)
 
     def update(self, before: State, after: State, outcome: Outcome) -> State:
         """The state with tables after the step, and without the users who leave."""
@@ -197,6 +208,9 @@ class ActiveMechanisms:
                 _checked(mechanism, f"table {name!r}", table, before[name].shape, before[name].dtype)
             changed |= own
         after = after.with_tables(changed) if changed else after
+        if "alive" in changed:
+            after = after.evolve(boost_level=after.boost_level * after.alive,
+                                 boost_segment=after.boost_segment * after.alive)
         leaves = [_checked(m, "leaves", m.leaves(after), after.active.shape, torch.bool)
                   for m in self._having["leaves"]]
         return after.evolve(active=after.active & ~reduce(torch.logical_or, leaves)) if leaves else after
@@ -232,32 +246,6 @@ class ActiveMechanisms:
                                      "subclass a name of its own")
 
 
-def num_levels(config: MarketConfig) -> int:
-    """Levels of item actions for each segment: boosts and those of mechanisms."""
-    more = (m.item_actions for m in config.mechanisms)
-    return len(config.boost_levels) + sum(len(levels.values) for levels in more if levels is not None)
-
-
-def states_of_mechanism(config: MarketConfig, side: Side) -> int:
-    """How many states of tabular agents of a side a mechanism has."""
-    count = _states(_with_states(config, side), config, side)
-    assert count is not None  # since it was chosen for that
-    return count
-
-
-def _states(mechanism: Mechanism, config: MarketConfig, side: Side) -> int | None:
-    return mechanism.num_user_states(config) if side == "users" else mechanism.num_item_states(config)
-
-
-def _with_states(config: MarketConfig, side: Side) -> Mechanism:
-    """The mechanism that numbers the states of tabular agents of a side."""
-    found = [m for m in config.mechanisms if _states(m, config, side) is not None]
-    if len(found) != 1:
-        raise InterplayError(f"{side[:-1]}_state='mechanism' needs one mechanism with num_{side[:-1]}_states, but "
-                             f"{[m.name for m in found]} have them: choose another state, or leave mechanisms out")
-    return found[0]
-
-
 def _overrides(mechanism: Mechanism, hook: str) -> bool:
     return getattr(type(mechanism), hook) is not getattr(Mechanism, hook)
 
@@ -290,5 +278,8 @@ def _checked(mechanism: Mechanism, what: str, value: Tensor, shape: Sequence[int
 
 def _check_tables(names: list[str]) -> None:
     for name in names:
+        if name in MOVED:
+            raise InterplayError(f"a mechanism begins with a table {name!r}, which every state has: rename it, or "
+                                 "leave it out, and give it by update alone")
         if names.count(name) > 1:
             raise InterplayError(f"two mechanisms have a table {name!r}: rename it in one of them")

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from interplay.envs import noise
 from interplay.envs.checking import Checked
-from interplay.envs.indexing import gather_rows
-from interplay.envs.population import Population
+from interplay.envs.indexing import cell_of, gather_rows
+from interplay.envs.population import Items, Population, kept
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import InterplayError
 from interplay.envs.world import State
@@ -81,7 +81,8 @@ class Start(NamedTuple):
         return torch.stack([self.full_items(value)[:, 0] for value in values], dim=1)
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True)
+class Outcome:
     """What happened in a step, as mechanisms see it.
 
     Attributes:
@@ -93,6 +94,8 @@ class Outcome(NamedTuple):
         segment: int64 ``[B, I]``, the segment of the level that an item chose, see ``Levels.by_segment``.
         levels: for each mechanism with ``item_actions``, by name: the level that each item chose, int64 ``[B, I]``, 0 =
             none, and the levels' values, float32 ``[L]``.
+        cost: float32 ``[B, I]``, what the boosts cost that were served.
+        heard: float32 ``[B, I, C]``, what ``by_segment`` gives, where it is known already.
     """
 
     population: Population
@@ -102,6 +105,19 @@ class Outcome(NamedTuple):
     demand: Tensor
     segment: Tensor
     levels: Mapping[str, tuple[Tensor, Tensor]]
+    cost: Tensor
+    heard: Tensor | None = None
+
+    def by_segment(self, num_segments: int) -> Tensor:
+        """Responses to each item from each segment, float32 ``[B, I, C]``."""
+        if self.heard is not None:
+            return self.heard
+        return responses_by_segment(self.population, self.item, self.response, self.demand.shape[1], num_segments)
+
+    @kept
+    def taken(self) -> Items:
+        """What never changes of the items that users took."""
+        return self.population.of_items(self.item)
 
     @property
     def topics_taken(self) -> Tensor:
@@ -114,6 +130,14 @@ class Outcome(NamedTuple):
         return torch.where(level > 0, values[(level - 1).clamp(min=0)], keep)
 
 
+def responses_by_segment(population: Population, item: Tensor, response: Tensor, num_items: int,
+                         num_segments: int) -> Tensor:
+    """What the users of each segment responded to each item, float32 ``[B, I, C]``, for ``item`` int64 ``[B, U]``."""
+    cell = cell_of(item, population.segment, num_segments)
+    empty = response.new_zeros(len(response), num_items * num_segments)
+    return empty.scatter_add_(1, cell, response).view(-1, num_items, num_segments)
+
+
 @dataclass(frozen=True)
 class Mechanism(Checked):
     """One part of the world; the parameters are the fields of a frozen dataclass, each with a default.
@@ -123,14 +147,12 @@ class Mechanism(Checked):
 
     Attributes:
         name: what users type; by default the class's name in lower case, ``LearningCurve`` as ``learning_curve``.
-        carries_over: whether what agents do now changes what they can earn later. Exact solvers ask this.
         replaces_user_reward: whether ``user_reward`` stands in place of the response; else it is added to it.
         stream: of its noise, from a hash of the name, so that other mechanisms' draws stay as they are.
         shows_end: whether users can see when the episode will end; then it ends for learners, and is not just cut off.
     """
 
     name: ClassVar[str] = ""
-    carries_over: ClassVar[bool] = True
     replaces_user_reward: ClassVar[bool] = False
     stream: ClassVar[int]
     shows_end: ClassVar[bool] = False
@@ -140,6 +162,19 @@ class Mechanism(Checked):
         if "name" not in vars(cls):
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
         cls.stream = _FIRST_STREAM + zlib.crc32(cls.name.encode()) % _FIRST_STREAM
+
+    @property
+    def carries_over(self) -> bool:
+        """Whether what users do now changes what they can earn later; ``carries_over = False`` says that it does not.
+
+        Exact solvers ask this.
+        """
+        return not self.is_idle
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether its parameters switch it off: nothing that is earned depends on it. Exact solvers ask this."""
+        return False
 
     def uniform(self, at: State | Start, *shape: int, offset: int = 0) -> Tensor:
         """Draws in (0, 1) of its own, float32 ``[B, *shape]``; a second call in a step needs an ``offset``."""
@@ -175,7 +210,11 @@ class Mechanism(Checked):
         return {}
 
     def update(self, state: State, outcome: Outcome) -> Mapping[str, Tensor]:
-        """Its tables after the step, those that change."""
+        """Its tables after the step, those that change.
+
+        Tables of the state itself may be among them, see ``world.MOVED``: then they take the place of what built-in
+        mechanisms made of them.
+        """
         return {}
 
     def shift(self, state: State, items: Tensor) -> Tensor:
@@ -236,6 +275,10 @@ class Mechanism(Checked):
 
     def allowed_levels(self, state: State) -> Tensor:
         """Which of its own levels items may choose, bool ``[B, I, L]``; resting is always allowed."""
+        raise NotImplementedError
+
+    def can_spend(self, state: State, due: Tensor) -> Tensor:
+        """What each item can spend on a boost, float32 ``[B, I]``, where those being served cost ``due [B, I]``."""
         raise NotImplementedError
 
     def draw(self, picture: Picture, state: State) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interplay.envs.config import MarketConfig
-from interplay.envs.pictures.built_in import draw_built_in
 from interplay.envs.pictures.canvas import Canvas
 from interplay.envs.pictures.colours import GREY, INK
+from interplay.envs.pictures.labels import label_agents
 from interplay.envs.pictures.layout import Box, place
 from interplay.envs.pictures.marks import draw_agents, draw_links
 from interplay.envs.pictures.panel import Panel
@@ -27,7 +27,7 @@ def paint(scene: Scene, config: MarketConfig) -> NDArray[np.uint8]:
     places = place(state, _MAP)
     picture = Picture(canvas, places.users, places.items, places.columns)
     draw_links(canvas, places, state, scene.step)
-    draw_built_in(picture, state, config)
+    label_agents(picture, state, config)
     for mechanism in config.mechanisms:
         mechanism.draw(picture, state)
     draw_agents(canvas, picture, places, _MAP, state, scene.step)

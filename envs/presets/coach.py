@@ -40,7 +40,7 @@ def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
 
 _CONFIG = MarketConfig(
     num_users=1, num_items=3, slate_size=3, embedding_size=1, num_topics=2, num_segments=1, horizon=50,
-    boost_levels=(), slate_order="fixed", item_state="single", mechanisms=(Coaching(), Clock()))
+    slate_order="fixed", item_state="single", mechanisms=(Coaching(), Clock()))
 
 # Learners count hundreds of steps, so that values are about as large as in other markets.
 _TRAINING = Training(num_worlds=64, episodes=128, eval_worlds=2048, discount=0.99, reward_scale=0.01,

@@ -2,6 +2,7 @@
 
 from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
 from interplay.envs.config import MarketConfig
+from interplay.envs.mechanisms.boosts import Boosts
 from interplay.envs.presets.base import Preset, Training
 
 _SURE = 40.0  # an appeal whose sigmoid is 1 in float32
@@ -19,8 +20,8 @@ CONTEST = Preset(
     "contest",
     MarketConfig(
         num_users=64, num_items=4, slate_size=1, embedding_size=1, num_topics=1, num_segments=1, horizon=50,
-        boost_levels=(3.0, 6.0, 9.0, 12.0, 15.0, 18.0, 24.0), boost_cost=1.0, user_state="single",
-        item_state="boost"),
+        user_state="single", item_state="boost",
+        mechanisms=(Boosts(levels=(3.0, 6.0, 9.0, 12.0, 15.0, 18.0, 24.0), cost=1.0),)),
     _behaviour,
     Training(num_worlds=16, episodes=200, eval_worlds=64, discount=0.9, side="items", others="first",
              measure="mean_boost",

@@ -25,7 +25,7 @@ from interplay.envs.presets.base import Preset, Training
 def _preset(name: str, num_items: int, summary: str) -> Preset:
     config = MarketConfig(
         num_users=1, num_items=num_items, slate_size=num_items, embedding_size=1, num_topics=1, num_segments=1,
-        horizon=20, boost_levels=(), slate_order="fixed", response_mode="mean", user_state="single",
+        horizon=20, slate_order="fixed", response_mode="mean", user_state="single",
         item_state="single", mechanisms=(Line(),))
     training = Training(num_worlds=16, episodes=100, eval_worlds=16, discount=0.0, side="items", others="rest",
                         measure="item_return").sized_for_gpu(256)

@@ -23,7 +23,7 @@ FUNDS = Preset(
     "funds",
     MarketConfig(
         num_users=20, num_items=1, slate_size=1, embedding_size=20, num_topics=1, num_segments=1, horizon=50,
-        boost_levels=(), slate_order="fixed", response_mode="mean", user_state="mechanism", item_state="mechanism",
+        slate_order="fixed", response_mode="mean", user_state="mechanism", item_state="mechanism",
         mechanisms=(Crowding(fees=tuple(fee / 10 for fee in range(1, 10))),)),
     partial(all_alike, appeal=-CERTAIN),
     Training(num_worlds=16, episodes=100, eval_worlds=16, discount=0.9, side="items", others="q-learning",

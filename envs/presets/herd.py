@@ -21,7 +21,7 @@ HERD = Preset(
     "herd",
     MarketConfig(
         num_users=1, num_items=2, slate_size=1, embedding_size=1, num_topics=1, num_segments=1, horizon=300,
-        boost_levels=(), user_state="single", item_state="single", mechanisms=(Popularity(prior=(1.0, 2.0)),)),
+        user_state="single", item_state="single", mechanisms=(Popularity(prior=(1.0, 2.0)),)),
     partial(all_alike, appeal=CERTAIN),
     Training(num_worlds=16, episodes=10, eval_worlds=1_000, discount=0.0).sized_for_gpu(256),
     "a user who is shown what was popular before: each world makes another item popular, by luck",

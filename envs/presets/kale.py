@@ -4,6 +4,8 @@ from dataclasses import replace
 
 from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
 from interplay.envs.config import MarketConfig
+from interplay.envs.mechanisms.mood import Mood
+from interplay.envs.mechanisms.satiation import Satiation
 from interplay.envs.presets.base import Preset, Training
 
 
@@ -18,9 +20,8 @@ def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
 
 _CONFIG = MarketConfig(
     num_users=1, num_items=4, slate_size=4, embedding_size=1, num_topics=2, num_segments=1, horizon=50,
-    boost_levels=(), slate_order="fixed", satiation_weight=0.6, mood_weight=0.6,
-    satiation_gain=3.0, satiation_recovery=1.0, satiation_max=4.0, mood_max=4.0,
-    user_state="own", item_state="single")
+    slate_order="fixed", user_state="own", item_state="single",
+    mechanisms=(Satiation(weight=0.6, gain=3.0, recovery=1.0, max=4.0), Mood(weight=0.6, max=4.0)))
 
 # So few episodes take larger steps than agents' defaults.
 _TRAINING = Training(num_worlds=64, episodes=64, eval_worlds=2048, discount=0.97,
@@ -31,7 +32,7 @@ _ENTRANTS = ("q-learning", "dqn", "pqn", "shared-critic", "ippo")
 KALE = Preset("kale", _CONFIG, _behaviour, _TRAINING,
               "one user, four items: short-term pleasure spoils the mood, so planning pays", _ENTRANTS, seeds=10)
 
-KALE_NULL = Preset("kale-null", replace(_CONFIG, mood_weight=0.0), _behaviour, _TRAINING,
+KALE_NULL = Preset("kale-null", _CONFIG.changed("kale-null", {"mood": False}), _behaviour, _TRAINING,
                    "kale without mood: the control in which being myopic costs nothing", _ENTRANTS, seeds=10)
 
 KALE_PARTIAL = Preset("kale-partial", replace(_CONFIG, user_sees="history", history_length=20, user_state="none"),

@@ -29,7 +29,7 @@ OPINIONS = Preset(
     "opinions",
     MarketConfig(
         num_users=32, num_items=9, slate_size=4, embedding_size=1, num_topics=1, num_segments=1, horizon=50,
-        boost_levels=(), mechanisms=(Opinions(),)),
+        mechanisms=(Opinions(),)),
     partial(all_alike, appeal=_APPEAL),
     Training(num_worlds=4, episodes=20, eval_worlds=32, discount=0.97).sized_for_gpu(64),
     "32 users whose opinions friends and content move; they like what they agree with",

@@ -21,7 +21,7 @@ PIGOU = Preset(
     "pigou",
     MarketConfig(
         num_users=8, num_items=2, slate_size=2, embedding_size=8, num_topics=1, num_segments=1, horizon=20,
-        boost_levels=(), slate_order="fixed", response_mode="mean", user_state="single", item_state="single",
+        slate_order="fixed", response_mode="mean", user_state="single", item_state="single",
         mechanisms=(Crowding(gross=(0.25, 1.0), crowding=(0.0, 1.0)),)),
     partial(all_alike, appeal=-CERTAIN),
     Training(num_worlds=16, episodes=100, eval_worlds=16, discount=0.0).sized_for_gpu(256),

@@ -49,7 +49,7 @@ def _demand(num_items: int, **parameters: Any) -> LogitPrices:
 def _config(num_items: int, **parameters: Any) -> MarketConfig:
     return MarketConfig(
         num_users=1, num_items=num_items, slate_size=num_items, embedding_size=1, num_topics=1, num_segments=1,
-        horizon=100, boost_levels=(), slate_order="fixed", response_mode="mean", user_state="single",
+        horizon=100, slate_order="fixed", response_mode="mean", user_state="single",
         item_state="mechanism", mechanisms=(_demand(num_items, **parameters),))
 
 

@@ -1,11 +1,17 @@
-"""`town`: the big synthetic world with every mechanism on. Each world is another town.
+"""`town`: the big synthetic world with every built-in mechanism. Each world is another town.
 
 The strength of mood was chosen so that the myopic oracle does better than random users do, which scores are normalised
-by, and still loses a quarter of its users by the end: with mood_weight 0.5 and sweetness 1 it earned less than random.
+by, and still loses a quarter of its users by the end: with a weight of 0.5 and sweetness 1 it earned less than random.
 """
 
 from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPopulation
 from interplay.envs.config import MarketConfig
+from interplay.envs.mechanisms.boosts import Boosts
+from interplay.envs.mechanisms.budgets import Budgets
+from interplay.envs.mechanisms.drift import Drift
+from interplay.envs.mechanisms.mood import Mood
+from interplay.envs.mechanisms.satiation import Satiation
+from interplay.envs.mechanisms.wearout import Wearout
 from interplay.envs.presets.base import Preset, Training
 
 
@@ -17,11 +23,14 @@ TOWN = Preset(
     "town",
     MarketConfig(
         num_users=64, num_items=32, slate_size=4, embedding_size=8, num_topics=4, num_segments=4, horizon=100,
-        boost_levels=(2.0, 4.0), boost_cost=0.4, temperature=0.5, position_bias=0.2,
-        satiation_weight=0.5, satiation_decay=0.9, satiation_gain=1.0, satiation_recovery=0.05,
-        mood_weight=0.3, mood_decay=0.95, mood_max=4.0, drift_rate=0.02, drift_noise=0.01,
-        wearout_weight=0.5, wearout_decay=0.8, leaving=True, return_rate=0.02,
-        budgets=True, energy_start=10.0, energy_max=20.0, upkeep=0.4),
+        temperature=0.5, position_bias=0.2,
+        mechanisms=(
+            Satiation(weight=0.5, decay=0.9, gain=1.0, recovery=0.05),
+            Mood(weight=0.3, decay=0.95, max=4.0, leaving=True, return_rate=0.02),
+            Drift(rate=0.02, noise=0.01),
+            Wearout(weight=0.5, decay=0.8),
+            Budgets(start=10.0, max=20.0, upkeep=0.4),
+            Boosts(levels=(2.0, 4.0), cost=0.4))),
     _behaviour,
     # One table for all: agent number 5 is somebody else in every world.
     Training(num_worlds=4, episodes=40, eval_worlds=32, discount=0.97, others="q-learning",

@@ -38,7 +38,7 @@ def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
 
 _CONFIG = MarketConfig(
     num_users=1, num_items=3, slate_size=3, embedding_size=1, num_topics=3, num_segments=1, horizon=15,
-    boost_levels=(), slate_order="fixed", user_state="mechanism", item_state="single",
+    slate_order="fixed", user_state="mechanism", item_state="single",
     mechanisms=(Tutoring(forgetting=(0.05, 0.2, 0.8)), Clock()))
 
 _TRAINING = Training(num_worlds=64, episodes=200, eval_worlds=256, discount=0.99,

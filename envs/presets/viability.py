@@ -4,6 +4,7 @@ import math
 
 from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
 from interplay.envs.config import MarketConfig
+from interplay.envs.mechanisms.budgets import Budgets
 from interplay.envs.presets.base import Preset, Training
 
 _RESPONSE = ((0.9, 0.1), (0.9, 0.7), (0.1, 0.9), (0.9, 0.7))
@@ -30,9 +31,8 @@ VIABILITY = Preset(
     "viability",
     MarketConfig(
         num_users=4, num_items=2, slate_size=2, embedding_size=4, num_topics=1, num_segments=1, horizon=100,
-        boost_levels=(), slate_order="fixed", response_mode="mean",
-        budgets=True, energy_start=3.05, energy_max=6.0, upkeep=1.2,
-        user_state="budgets", item_state="single"),
+        slate_order="fixed", response_mode="mean", user_state="budgets", item_state="single",
+        mechanisms=(Budgets(start=3.05, max=6.0, upkeep=1.2),)),
     _behaviour,
     Training(num_worlds=64, episodes=100, eval_worlds=16, discount=0.97, options=_OPTIONS).sized_for_gpu(512),
     "four users, two items with upkeep: selfish users let an item die that they need later",

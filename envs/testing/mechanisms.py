@@ -16,6 +16,7 @@ from torch import Tensor
 from interplay.envs import kernels
 from interplay.envs.market import Market
 from interplay.envs.mechanisms import Mechanism, Start
+from interplay.envs.mechanisms.built_in import KINDS
 from interplay.envs.presets import find_preset
 from interplay.envs.testing.traces import (
     STEPS,
@@ -38,12 +39,11 @@ __all__ = ["MechanismError", "check_mechanism"]
 _WORLDS = [3, 8, 11]
 _SIZES: dict[str, Any] = {"num_users": 5, "num_items": 7, "slate_size": 3, "embedding_size": 4, "num_topics": 3,
                           "num_segments": 2}
-_STILL: dict[str, Any] = {"satiation_weight": 0.0, "mood_weight": 0.0, "wearout_weight": 0.0, "drift_rate": 0.0,
-                          "leaving": False, "budgets": False, "boost_levels": (), "response_mode": "mean"}
+_STILL: dict[str, Any] = {kind.name: False for kind in KINDS} | {"response_mode": "mean"}
 """Nothing that users do matters later."""
 _CASES: dict[str, dict[str, Any]] = {
-    "sampled responses": {}, "mean responses": {"response_mode": "mean", "boost_levels": (), "num_candidates": 5},
-    "fixed slates": {"slate_size": 7, "slate_order": "fixed", "return_rate": 0.0, "team": 0.3},
+    "sampled responses": {}, "mean responses": {"response_mode": "mean", "boosts": False, "num_candidates": 5},
+    "fixed slates": {"slate_size": 7, "slate_order": "fixed", "mood.return_rate": 0.0, "team": 0.3},
     "users with a history": {"user_sees": "history", "history_length": 2}}
 
 

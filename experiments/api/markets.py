@@ -32,7 +32,7 @@ class PresetMarket(Market):
         preset: its name, or the preset itself.
         device: where all tensors live.
         changes: numbers of the market to change; see ``interplay.envs.config.MarketConfig``.
-        mechanisms: further ones, as names, classes or instances.
+        mechanisms: to add, as names, classes or instances.
     """
 
     def __init__(self, preset: str | Preset, device: torch.device | str, changes: Mapping[str, Any],
@@ -42,7 +42,7 @@ class PresetMarket(Market):
         changes = {name: plain(value) for name, value in changes.items()}
         found = preset if isinstance(preset, Preset) else find_preset(preset)
         objects = [each() if isinstance(each, type) else each for each in mechanisms]
-        made = found.market(device, **{**changes, "mechanisms": (*found.config.mechanisms, *objects)})
+        made = found.market(device, **{**changes, "mechanisms": objects})
         super().__init__(made.config, made.behaviour, device, made.name)
         self._preset, self._changes, self._mechanisms = preset, changes, mechanisms
 
@@ -63,14 +63,14 @@ class PresetMarket(Market):
 
 def market(preset: str | Preset = "town", *, device: torch.device | str = "cpu",
            mechanisms: Sequence[str | Mechanism | type[Mechanism]] = (), **changes: Any) -> PresetMarket:
-    """A preset's market, with some of its numbers changed: ``market("kale", satiation_gain=2.0)``.
+    """A preset's market, with some of its numbers changed: ``market("kale", satiation={"gain": 2.0})``.
 
     Args:
         preset: its name, or the preset itself.
         device: where all tensors live.
-        mechanisms: further ones, as names (``"price:Price"``), classes or instances (``Price(sensitivity=0.5)``).
-        changes: of ``interplay.envs.config.MarketConfig``; ``satiation={"gain": 2.0}`` is the same as
-            ``satiation_gain=2.0``, and ``price={"sensitivity": 0.5}`` is a parameter of a mechanism.
+        mechanisms: to add, as names (``"price:Price"``), classes or instances (``Price(sensitivity=0.5)``).
+        changes: of ``interplay.envs.config.MarketConfig``; ``satiation={"gain": 2.0}`` sets parameters of a mechanism,
+            which is added if it is one of this package, and ``satiation=False`` leaves it out.
 
     Raises:
         InterplayError: there is no such preset or number, or a number cannot have this value.

@@ -43,12 +43,10 @@ def list_presets() -> None:
 
 def list_mechanisms() -> None:
     """Print all mechanisms."""
-    if mechanisms():
-        say_table(("mechanism", "what it is"), [(name, summary(Thing("mechanism", name, kind)))
-                                                for name, kind in mechanisms().items()])
-        say("\ninterplay show MECHANISM lists its parameters; --mechanism MECHANISM adds it to a market.")
-    say("Satiation, mood, leaving, drift, wear-out, boosts and budgets are numbers of every market: "
-        f"interplay show {MARKET}. interplay new mechanism NAME writes one of your own.")
+    say_table(("mechanism", "what it is"), [(name, summary(Thing("mechanism", name, kind)))
+                                            for name, kind in mechanisms().items()])
+    say("\ninterplay show MECHANISM lists its parameters. --market MECHANISM.PARAMETER=VALUE sets one, and adds the "
+        "mechanism; MECHANISM=false leaves it out. interplay new mechanism NAME writes one of your own.")
 
 
 def list_datasets() -> None:

@@ -63,6 +63,8 @@ _PRESET = Files('''"""A market: `interplay train --preset $module:$constant`."""
 
 from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
 from interplay.envs.config import MarketConfig
+from interplay.envs.mechanisms.mood import Mood
+from interplay.envs.mechanisms.satiation import Satiation
 from interplay.envs.presets import Preset, Training
 
 $constant = Preset(
@@ -70,8 +72,8 @@ $constant = Preset(
     summary="one user, four dishes: the sweet ones please now and spoil the mood",
     config=MarketConfig(  # interplay show market explains the numbers
         num_users=1, num_items=4, slate_size=4, slate_order="fixed", embedding_size=1, num_topics=2, num_segments=1,
-        horizon=50, boost_levels=(), mood_weight=0.6, satiation_weight=0.4, satiation_gain=2.0, satiation_recovery=1.0,
-        user_state="own", item_state="single"),
+        horizon=50, user_state="own", item_state="single",
+        mechanisms=(Mood(weight=0.6), Satiation(weight=0.4, gain=2.0, recovery=1.0))),
     behaviour=lambda config: SyntheticBehaviour(GivenPopulation(
         user_vector=[[1.0]], segment=[0], item_vector=[[0.0]] * 4, preference_weight=[0.0],
         appeal=[1.0, 0.6, 0.2, 0.0],

@@ -52,13 +52,13 @@ def check_market(market: Market, state: State) -> None:
                                  f"number; check {_mechanisms(market)}")
     expected = market.observe(state, "users", expected=True).expected
     if expected is not None and not bool(torch.isfinite(expected).all()):
-        also = f", and {_mechanisms(market)}" if market.config.mechanisms else ""
+        also = f", and {_mechanisms(market)}" if market.config.further else ""
         raise InterplayError("the market is broken: users give responses that are not finite; check the numbers of its "
                              f"behaviour, such as appeal and vectors{also}")
 
 
 def _mechanisms(market: Market) -> str:
-    return f"its mechanisms ({', '.join(mechanism.name for mechanism in market.config.mechanisms)})"
+    return f"its mechanisms ({', '.join(mechanism.name for mechanism in market.config.further)})"
 
 
 def _diverged(what: str, when: str) -> DivergedError:

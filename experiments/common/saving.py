@@ -18,7 +18,7 @@ from interplay.envs.types import InterplayError
 
 CONFIG, RESULTS = "config.json", "results.json"
 
-FORMAT = 4
+FORMAT = 5
 """Version of all files that are written here. A reader rejects any other."""
 
 _END_LENGTH = len(f"interplay {FORMAT} ") + 64

@@ -19,14 +19,11 @@ from interplay.envs.noise import Stream, uniform
 from interplay.envs.types import Side
 from interplay.envs.world import State
 from interplay.experiments.exact.base import Actions, Array, gains
+from interplay.experiments.exact.budgets import BUDGET_UNIT, BudgetGame, budget_game
+from interplay.experiments.exact.contest import ContestGame, contest_game
 from interplay.experiments.exact.oracles import (
-    BUDGET_UNIT,
-    BudgetGame,
-    ContestGame,
     SingleUserGame,
     best_response,
-    budget_game,
-    contest_game,
     game_of_mechanisms,
     single_user_game,
 )

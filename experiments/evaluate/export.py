@@ -65,7 +65,7 @@ class Recorder:
     def __call__(self, played: Played) -> None:
         """Take down one step."""
         columns = _rows(played, len(self._frames), count_candidates(self._constants, played.before.state))
-        gone_for_good = ~played.before.state.active if self._constants.config.return_rate == 0.0 else None
+        gone_for_good = ~played.before.state.active if not self._constants.config.users_return else None
         self._frames.append(columns.with_columns(**_trajectory(played, gone_for_good)))
 
     def frame(self) -> pl.DataFrame:

@@ -71,14 +71,19 @@ def only_mechanism(market: Market, kind: type[Rule], *, beside: type[Mechanism] 
         slates: ``slate_order`` that it needs.
         appeal: -inf = no user may respond, inf = all must; None = the mechanism decides what responses are worth.
     """
-    found = [mechanism for mechanism in market.config.mechanisms if type(mechanism) is not beside]
+    found = [each for each in market.config.mechanisms if type(each) is not beside and not each.is_idle]
     known = len(found) == 1 and type(found[0]) is kind and _is_neutral(market.config, slates)
     return found[0] if known and (appeal is None or _responds(market) == appeal) else None  # type: ignore[return-value]
 
 
+def acting(config: MarketConfig) -> set[type[Mechanism]]:
+    """Kinds of the mechanisms on which something depends that is earned."""
+    return {type(mechanism) for mechanism in config.mechanisms if not mechanism.is_idle}
+
+
 def _is_neutral(config: MarketConfig, slates: str) -> bool:
     """Whether all numbers but sizes, mechanisms and what is seen are those that do nothing."""
-    wanted = {"boost_levels": (), "slate_order": slates}
+    wanted = {"slate_order": slates}
     free = {*_SEEING, "mechanisms", *(f.name for f in fields(MarketSizes))}
     return all(getattr(config, f.name) == wanted.get(f.name, f.default) for f in fields(config) if f.name not in free)
 

@@ -26,7 +26,7 @@ def resolved(task: Task, players: Players) -> dict[str, Any]:
     """Numbers of the training, the market and the agents, and versions, as JSON gives them back."""
     versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__,
                 "interplay": interplay.__version__}
-    found: dict[str, Any] = plain({"training": asdict(task.training), "market": asdict(task.market.config),
+    found: dict[str, Any] = plain({"training": asdict(task.training), "market": task.market.config.numbers(),
                                    "options": {label: asdict(options) for label, options in players.options().items()},
                                    "versions": versions})
     return found

@@ -118,7 +118,7 @@ def make_task(settings: TrainSettings, device: torch.device) -> Task:
     if settings.log is not None:
         return _logged_game(settings, device, {"mechanisms": settings.mechanism} | changes)
     preset = find_preset(settings.preset)
-    market = preset.market(device, **({"mechanisms": (*preset.config.mechanisms, *settings.mechanism)} | changes))
+    market = preset.market(device, **({"mechanisms": settings.mechanism} | changes))
     return Task(preset.name, market, market, training_of(settings, device), "")
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import interplay
 from interplay.agents import find_agent
+from interplay.envs.config import by_dotted_name
 from interplay.envs.discovery import code_digest
 from interplay.envs.types import InterplayError
 from interplay.experiments.benchmark.command import called
@@ -110,7 +111,7 @@ def _jobs(settings: SuiteSettings, market: SuiteMarket, name: str) -> Iterator[T
         base = replace(base, preset=attribute_of(market))
     else:
         given: dict[str, Any] = {name: getattr(training, name) for name in _BUDGET}
-        pairs = tuple(f"{name}={value!r}" for name, value in market.config.items())
+        pairs = tuple(f"{name}={value!r}" for name, value in by_dotted_name(market.config).items())
         base = replace(base, log=settings.ml_100k, market=pairs, items=training.others, **given, **market.log)
         _check_ml_100k(base)
     for seed in range(1 if settings.quick else SUITE.seeds):

@@ -55,11 +55,11 @@ LINES = (
     Line("kale-partial", 64, 32, 512),
     Line("viability", 64, 25, 16),
     # Of the preset's levels random items take about 12 in the mean, which is the equilibrium.
-    Line("contest", 16, 50, 64, "first", {"boost_levels": (6.0, 12.0, 18.0, 24.0, 36.0, 48.0)}),
+    Line("contest", 16, 50, 64, "first", {"boosts.levels": (6.0, 12.0, 18.0, 24.0, 36.0, 48.0)}),
     Line("town", 4, 20, 16),
     Line("feed", 4, 10, 16, "conditional-logit"),
-    Line("ml-100k", 1, 15, 4, changes=dict(slate_size=5, embedding_size=16, num_segments=4, horizon=20,
-                                           response_mode="mean", temperature=0.5, boost_cost=0.05),
+    Line("ml-100k", 1, 15, 4, changes={"slate_size": 5, "embedding_size": 16, "num_segments": 4, "horizon": 20,
+                                        "response_mode": "mean", "temperature": 0.5, "boosts.cost": 0.05},
          log=dict(split="random", held_out=0.2, duplicates="keep", scale_rewards="none", missing="mask",
                   targets="actual")))
 
@@ -68,22 +68,15 @@ def frozen(line: Line) -> SuiteMarket:
     """The market with all of its numbers and its references."""
     budget = {name: getattr(line, name) for name in ("num_worlds", "episodes", "eval_worlds", "others")}
     if line.log is not None:
-        config = {name: value for name, value in _numbers(MarketConfig(**line.changes)).items()
+        config = {name: value for name, value in MarketConfig().changed(VERSION, line.changes).numbers().items()
                   if name not in _OF_A_LOG}
         return SuiteMarket(line.name, config, replace(LOGGED_TRAINING, options={}, **budget),
                            Reference("random", None), Reference("greedy", None), log=line.log)
     preset = find_preset(line.name)
     training = replace(preset.training, options={}, on_gpu=None, **budget)
-    config = _numbers(preset.config.changed(VERSION, line.changes))
+    config = preset.config.changed(VERSION, line.changes).numbers()
     unknown = Reference("", None)
     return measured(SuiteMarket(line.name, config, training, unknown, unknown, preset=line.name))
-
-
-def _numbers(config: MarketConfig) -> dict[str, Any]:
-    """All fields; mechanisms by name, with their parameters."""
-    found = {f.name: getattr(config, f.name) for f in fields(config) if f.name != "mechanisms"}
-    mechanisms: dict[str, Any] = {mechanism.name: asdict(mechanism) for mechanism in config.mechanisms}
-    return found | {"mechanisms": tuple(mechanisms)} | mechanisms
 
 
 def measured(market: SuiteMarket) -> SuiteMarket:

@@ -134,7 +134,7 @@ def test_wrong_options_are_named(kind, wrong):
 @pytest.mark.parametrize("explore", [True, False])
 @pytest.mark.parametrize("name", agents())
 def test_every_action_is_allowed(name, explore, both):
-    market = find_preset("town").market(num_users=5, num_items=7, energy_start=1.0)
+    market = find_preset("town").market(num_users=5, num_items=7, budgets={"start": 1.0})
     pair = both(name, market)
     now, _ = play(market, pair, look(market, pair, market.reset([0, 1, 2])), 10)
     for side, action in pair.act(now.seen, explore).items():
@@ -212,7 +212,7 @@ def test_greedy_items_answer_the_contest_with_their_best_response():
     """Against three rests, profit 64 x / (x + 3) - (x - 1) is largest at x = sqrt(192) - 3 = 10.9."""
     market = find_preset("contest").market()
     items = market.observe(market.reset([0]), "items", expected=True)
-    profit = [64.0 * x / (x + 3.0) - (x - 1.0) for x in (1.0, *market.config.boost_levels)]
+    profit = [64.0 * x / (x + 3.0) - (x - 1.0) for x in (1.0, *market.config.built_in.boosts.levels)]
     assert items.expected[0, 0].tolist() == pytest.approx(profit, rel=1e-4)
     best_level = max(range(len(profit)), key=profit.__getitem__)
     assert (make("greedy", market, "items").act(items, False) == best_level).all()

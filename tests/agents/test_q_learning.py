@@ -126,7 +126,7 @@ def test_a_reward_goes_to_the_action_that_it_pays(spec, moved):
 @pytest.mark.parametrize("shared", [True, False])
 def test_items_without_exact_states_learn_what_boosts_cost(shared):
     """Boosts here cost much more than they can earn."""
-    market = find_preset("contest").market(item_state="none", boost_cost=50.0)
+    market = find_preset("contest").market(item_state="none", boosts={"cost": 50.0})
     agent = QLearningAgent(market.specs["items"], Setting(total_steps=300, discount=0.9),
                            QLearningOptions(fit_steps=20, shared=shared, num_clusters=2))
     players = Players({"users": find_agent("first")(market.specs["users"], Setting()), "items": agent})

@@ -37,10 +37,10 @@ RECOMMEND = "interplay/Recommend-v0"
 KALE: dict[str, Any] = dict(preset="kale")
 TOWN: dict[str, Any] = dict(preset="town", num_users=4, num_items=5, horizon=20)
 # Agents of both sides go within an episode.
-DEADLY: dict[str, Any] = TOWN | dict(deaths=True, mood_max=0.5, mood_decay=1.0, energy_start=3.0)
+DEADLY: dict[str, Any] = TOWN | {"deaths": True, "mood.max": 0.5, "mood.decay": 1.0, "budgets.start": 3.0}
 
 # The one user of each world leaves for good soon.
-LEAVING: dict[str, Any] = TOWN | dict(horizon=9, mood_max=0.5, mood_decay=1.0, return_rate=0.0)
+LEAVING: dict[str, Any] = TOWN | {"horizon": 9, "mood.max": 0.5, "mood.decay": 1.0, "mood.return_rate": 0.0}
 
 
 @pytest.fixture(autouse=True)
@@ -190,7 +190,7 @@ def test_stable_baselines_on_gymnasium() -> None:
 def test_maskable_ppo_recommends_nothing_that_is_forbidden() -> None:
     sb3_contrib = pytest.importorskip("sb3_contrib")
     masking = pytest.importorskip("sb3_contrib.common.maskable.utils")
-    env = gymnasium.make(RECOMMEND, **LEAVING | dict(return_rate=0.3))
+    env = gymnasium.make(RECOMMEND, **LEAVING | {"mood.return_rate": 0.3})
     assert masking.is_masking_supported(env)
     model = sb3_contrib.MaskablePPO("MlpPolicy", env, n_steps=64, batch_size=32, n_epochs=1, device="cpu").learn(256)
     assert env.get_wrapper_attr("illegal_actions") == 0

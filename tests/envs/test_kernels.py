@@ -192,9 +192,9 @@ REMEMBERING = {"user_sees": "history", "history_length": 3, "user_state": "none"
 
 @pytest.mark.parametrize(("preset", "changes"), [
     ("town", {}), ("town", REMEMBERING), ("town", {"embedding_size": 5, "num_topics": 3, "team": 0.5}),
-    ("town", {"num_candidates": 8, "drift_noise": 0.0, "num_users": 300}), ("town", {"drift_rate": 0.0}),
-    ("town", {"response_mode": "mean"}), ("town", {"boost_levels": ()}), ("town", {"return_rate": 0.0}),
-    ("town", {"budgets": False}), ("town", {"mood_max": 4, "temperature": 1, "upkeep": 1}),
+    ("town", {"num_candidates": 8, "drift.noise": 0.0, "num_users": 300}), ("town", {"drift.rate": 0.0}),
+    ("town", {"response_mode": "mean"}), ("town", {"boosts.levels": ()}), ("town", {"mood.return_rate": 0.0}),
+    ("town", {"budgets": False}), ("town", {"mood.max": 4, "temperature": 1, "budgets.upkeep": 1}),
     ("contest", {}), ("viability", {}), ("kale", {}), ("kale-partial", {}), ("feed", {})])
 def test_worlds_go_the_same_way(preset: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Every bit of states, steps and what both sides see, but log-propensities, which move nothing."""
@@ -217,7 +217,7 @@ def test_worlds_go_the_same_way(preset: str, changes: dict[str, Any], monkeypatc
 
 def test_forbidden_actions_become_nothing_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
     def played() -> list[Tensor]:
-        market = town(energy_start=1.0, mood_max=1.0)
+        market = town(budgets={"start": 1.0}, mood={"max": 1.0})
         state = market.reset(range(3))
         found = []
         for step in range(20):
@@ -261,8 +261,8 @@ def played(market: Market, worlds: list[int], steps: int) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(("preset", "changes"), [
-    ("town", {}), ("town", {"team": 0.5, "history_length": 3}), ("town", {"return_rate": 0.0, "mood_max": 1.0}),
-    ("town", {"drift_rate": 0.0, "drift_noise": 0.0}), ("contest", {}), ("kale", {})])
+    ("town", {}), ("town", {"team": 0.5, "history_length": 3}), ("town", {"mood.return_rate": 0.0, "mood.max": 1.0}),
+    ("town", {"drift.rate": 0.0, "drift.noise": 0.0}), ("contest", {}), ("kale", {})])
 def test_a_step_in_one_call_is_the_step_in_three(preset: str, changes: dict[str, Any],
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
     market = find_preset(preset).market(**changes)

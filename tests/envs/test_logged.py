@@ -250,7 +250,7 @@ def test_the_config_follows_the_log() -> None:
 def test_runs_without_values_on_another_device() -> None:
     log = some_log()
     for missing in ("mask", "impute"):
-        config = small_config(log, satiation_weight=0.5, satiation_gain=1.0)
+        config = small_config(log, satiation={"weight": 0.5, "gain": 1.0})
         made = Market(config, LoggedBehaviour(log, log, config, missing), "meta")
         state = made.reset(range(2))
         actions = (torch.ones(2, n, dtype=torch.int64, device="meta") for n in (12, 15))

@@ -131,7 +131,7 @@ def test_worlds_go_on_by_responses_whatever_is_learnt():
     """The same actions, the same states, steps and evaluations; other targets."""
     found = {}
     for targets in ("actual", "replay", "imputed", "ips", "doubly-robust"):
-        made = market(targets, satiation_weight=0.5, satiation_gain=1.0)
+        made = market(targets, satiation={"weight": 0.5, "gain": 1.0})
         transitions = []
         setting = Setting(total_steps=4)
         users, items = (find_agent(name)(made.specs[side], setting) for name, side in (("first", "users"),

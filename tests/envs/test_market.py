@@ -14,6 +14,8 @@ from interplay.envs import kernels, slates
 from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour, preference
 from interplay.envs.config import MarketConfig
 from interplay.envs.market import Market
+from interplay.envs.mechanisms.boosts import Boosts
+from interplay.envs.mechanisms.satiation import Satiation
 from interplay.envs.presets import find_preset
 from interplay.envs.slates import plackett_luce
 from interplay.envs.types import InterplayError
@@ -22,11 +24,11 @@ from interplay.envs.types import InterplayError
 def pair(**changes):
     """Two users in two segments, two items always shown, mean responses of one half."""
     c = MarketConfig(num_users=2, num_items=2, slate_size=2, embedding_size=2, num_topics=2, num_segments=2, horizon=9,
-                     slate_order="fixed", response_mode="mean", boost_levels=(2.0, 5.0), boost_cost=0.25)
+                     slate_order="fixed", response_mode="mean", mechanisms=(Boosts((2.0, 5.0), cost=0.25),))
     population = GivenPopulation(
         user_vector=[[1.0, 0.0], [0.0, 1.0]], segment=[0, 1], item_vector=[[1.0, 0.0], [0.6, 0.8]], appeal=[0.0, 0.0],
         topics=[[1.0, 0.0], [0.25, 0.75]], mood_effect=[-1.0, 0.5], preference_weight=[0.0, 0.0])
-    return Market(replace(c, **changes), SyntheticBehaviour(population))
+    return Market(c.changed("pair", changes), SyntheticBehaviour(population))
 
 
 def act(market, state, users, items=(0, 0)):
@@ -45,7 +47,7 @@ def close(tensor, expected):
 
 
 def test_satiation_rises_with_topics_falls_with_time_and_is_clipped():
-    market = pair(satiation_gain=3.0, satiation_recovery=0.5, satiation_decay=0.9, satiation_max=2.0)
+    market = pair(satiation={"gain": 3.0, "recovery": 0.5, "decay": 0.9, "max": 2.0})
     state, _ = play(market, ((2, 0), (0, 0)), ((2, 1), (0, 0)))
     # user 0 takes item 2 twice: .5 * 3 * (.25, .75) - .5 = (0, .625); then .9 * that + 1.5 * (.25, .75) - .5.
     close(state.satiation[0], [[0.0, 1.1875], [1.0, 0.0]])
@@ -54,19 +56,19 @@ def test_satiation_rises_with_topics_falls_with_time_and_is_clipped():
 
 
 def test_mood_follows_its_effects_and_is_clipped():
-    state, _ = play(pair(mood_decay=0.8, mood_max=0.7), ((1, 2), (0, 0)), ((1, 0), (0, 0)))
+    state, _ = play(pair(mood={"decay": 0.8, "max": 0.7}), ((1, 2), (0, 0)), ((1, 0), (0, 0)))
     close(state.mood[0], [-0.7, 0.2])
 
 
 def test_taste_drifts_towards_what_pleased():
-    state, _ = play(pair(drift_rate=0.5), ((2, 0), (0, 0)))
+    state, _ = play(pair(drift={"rate": 0.5}), ((2, 0), (0, 0)))
     towards = torch.tensor([0.75 + 0.25 * 0.6, 0.25 * 0.8])
     close(state.user_vector[0, 0], (towards / towards.norm()).tolist())
     close(state.user_vector[0, 1], [0.0, 1.0])
 
 
 def test_state_shifts_the_response_on_the_logit_scale():
-    market = pair(satiation_weight=0.6, mood_weight=0.4, wearout_weight=0.3, satiation_gain=2.0, wearout_decay=0.5)
+    market = pair(satiation={"weight": 0.6, "gain": 2.0}, mood={"weight": 0.4}, wearout={"weight": 0.3, "decay": 0.5})
     state, _ = play(market, ((1, 0), (0, 0)))
     _, step = act(market, state, (1, 2))
     logit = -0.6 * 1.0 + 0.4 * -0.5 - 0.3 * 0.5  # satiation 1 with topic 0, mood -.5, one user's half response
@@ -74,7 +76,7 @@ def test_state_shifts_the_response_on_the_logit_scale():
 
 
 def test_wearout_is_by_segment_and_decays():
-    state, _ = play(pair(wearout_decay=0.5), ((1, 1), (0, 0)), ((1, 2), (0, 0)))
+    state, _ = play(pair(wearout={"decay": 0.5}), ((1, 1), (0, 0)), ((1, 2), (0, 0)))
     close(state.wearout[0], [[0.5 * 0.5 + 0.5, 0.5 * 0.5], [0.0, 0.5]])
 
 
@@ -94,7 +96,7 @@ def test_a_boost_is_paid_for_when_it_is_served():
 
 
 def test_budgets_pay_upkeep_and_cost_and_the_dead_stay_dead():
-    market = pair(budgets=True, energy_start=1.0, energy_max=1.5, upkeep=0.75)
+    market = pair(budgets={"start": 1.0, "max": 1.5, "upkeep": 0.75})
     state, step = play(market, ((1, 1), (0, 1)))
     close(state.energy[0], [1.25, 0.25])
     assert not step.item_terminated.any()
@@ -111,7 +113,7 @@ def test_budgets_pay_upkeep_and_cost_and_the_dead_stay_dead():
 
 
 def test_an_item_cannot_boost_beyond_its_budget():
-    market = pair(budgets=True, energy_start=0.5, energy_max=1.0)
+    market = pair(budgets={"start": 0.5, "max": 1.0})
     mask = market.observe(market.reset([0]), "items").mask[0, 0]
     assert mask.tolist() == [True, True, False, True, False]  # factor 2 costs .25, factor 5 costs 1
 
@@ -120,12 +122,12 @@ def test_an_item_cannot_boost_beyond_its_budget():
     (0.5, 0.4, [False, False]),  # a factor of 2 costs .25, but two steps' upkeep is more than the budget
     (0.45, 0.1, [True, False]), (0.44, 0.1, [False, False]), (1.2, 0.1, [True, True]), (1.19, 0.1, [True, False])])
 def test_a_boost_must_be_affordable_when_it_is_charged(energy, upkeep, allowed):
-    market = pair(budgets=True, energy_start=energy, energy_max=2.0, upkeep=upkeep)
+    market = pair(budgets={"start": energy, "max": 2.0, "upkeep": upkeep})
     assert market.observe(market.reset([0]), "items").mask[0, 0].tolist() == [True, *allowed, *allowed]
 
 
 def test_a_boost_that_is_being_served_is_paid_before_the_next():
-    market = pair(budgets=True, energy_start=1.0, energy_max=2.0, upkeep=0.1)
+    market = pair(budgets={"start": 1.0, "max": 2.0, "upkeep": 0.1})
     state, _ = play(market, ((0, 0), (1, 0)))
     # .9 is left, of which the boost being served takes .25 and two steps' upkeep .2.
     assert market.observe(state, "items").mask[0].tolist() == [[True, True, False, True, False]] * 2
@@ -138,7 +140,7 @@ def test_a_boost_that_is_being_served_is_paid_before_the_next():
 
 
 def test_free_boosts_are_always_allowed():
-    market = pair(budgets=True, energy_start=0.5, energy_max=2.0, upkeep=0.4, boost_cost=0.0)
+    market = pair(budgets={"start": 0.5, "max": 2.0, "upkeep": 0.4}, boosts={"cost": 0.0})
     assert market.observe(market.reset([0]), "items").mask.all()
 
 
@@ -148,21 +150,21 @@ def test_no_item_is_charged_more_than_it_has(with_kernels, monkeypatch):
     if with_kernels:
         pytest.importorskip("numba")
     monkeypatch.setattr(kernels, "available", lambda: with_kernels)
-    market = find_preset("town").market(energy_start=6.0)
+    market = find_preset("town").market(budgets={"start": 6.0})
     state, skips, charged = market.reset(range(4)), torch.zeros(4, 64, dtype=torch.int64), 0
     for number in range(20):
         mask = market.observe(state, "items").mask
         draws = torch.rand(mask.shape, generator=torch.Generator().manual_seed(number))
         before, (state, step) = state, market.step(state, skips, draws.masked_fill(~mask, -1.0).argmax(2))
         boosting = step.cost > 0.0
-        assert not (boosting & (before.energy - market.config.upkeep - step.cost < -2e-4)).any()
+        assert not (boosting & (before.energy - market.config.built_in.budgets.upkeep - step.cost < -2e-4)).any()
         assert not step.illegal_items.any()
         charged += boosting.sum().item()
     assert charged > 100
 
 
 def test_users_leave_at_the_bottom_and_come_back_neutral():
-    market = pair(leaving=True, mood_max=0.5, return_rate=1.0)
+    market = pair(mood={"leaving": True, "max": 0.5, "return_rate": 1.0})
     state, step = play(market, ((1, 2), (0, 0)))
     assert state.active[0].tolist() == [False, True]
     assert not step.user_terminated.any()  # may return
@@ -174,7 +176,7 @@ def test_users_leave_at_the_bottom_and_come_back_neutral():
 
 
 def test_users_who_cannot_return_are_gone_for_good():
-    market = pair(leaving=True, mood_max=0.5)
+    market = pair(mood={"leaving": True, "max": 0.5})
     state, step = play(market, ((1, 2), (0, 0)))
     assert step.user_terminated[0].tolist() == [True, False]
     for _ in range(5):
@@ -192,7 +194,8 @@ def test_team_blends_with_mean_welfare():
 
 def test_team_pays_nothing_to_agents_that_have_left():
     """Welfare stays the mean over all four agents, so that it falls when some leave."""
-    market = pair(team=0.5, leaving=True, mood_max=0.5, budgets=True, energy_start=1.0, energy_max=1.0, upkeep=0.6)
+    market = pair(team=0.5, mood={"leaving": True, "max": 0.5},
+                  budgets={"start": 1.0, "max": 1.0, "upkeep": 0.6})
     state, step = play(market, ((1, 1), (0, 0)))  # both users are at the bottom, item 1 has .4 + 1 - .6, item 2 has .4
     assert step.user_terminated.all()
     close(step.user_reward[0], [0.5 * 0.5 + 0.5 * 0.5] * 2)  # paid for the step in which they leave
@@ -276,7 +279,7 @@ def test_at_rest_and_without_state_it_is_a_contextual_bandit():
         user_vector=[[0.6, 0.8]], segment=[0], item_vector=[[1.0, 0.0], [0.0, 1.0], [-1.0, 0.5]],
         appeal=[0.3, -0.2, 0.0], topics=[[1.0]] * 3, mood_effect=[0.0] * 3, preference_weight=[2.0, 1.0])
     config = MarketConfig(num_users=1, num_items=3, slate_size=3, embedding_size=2, num_topics=1, num_segments=1,
-                          horizon=5, slate_order="fixed", satiation_gain=1.0)
+                          horizon=5, slate_order="fixed", mechanisms=(Satiation(gain=1.0),))
     market, worlds = Market(config, SyntheticBehaviour(population)), 20_000
     state = market.reset(range(worlds))
     for arm, logit in enumerate((2.0 * 0.6 + 0.3, 0.8 - 0.2, -2.0 * 0.6 + 0.5 * 0.8)):
@@ -353,15 +356,15 @@ def test_slates_do_not_depend_on_how_users_are_chunked(candidates, monkeypatch):
     assert torch.allclose(whole.log_propensity, pieces.log_propensity, atol=1e-5)
 
 
-WRONG = {"slate_size": 40, "num_users": 0, "horizon": 2.5, "satiation_gain": -1.0, "drift_rate": 1.5, "mood_max": 0.0,
-         "boost_levels": (0.5,), "energy_start": 9.0, "num_candidates": 2, "response_mode": "median", "upkeep": -0.1,
-         "temperature": math.nan, "slate_order": "fixed"}
+WRONG = {"slate_size": 40, "num_users": 0, "horizon": 2.5, "satiation.gain": -1.0, "drift.rate": 1.5, "mood.max": 0.0,
+         "boosts.levels": (0.5,), "budgets.start": 9.0, "num_candidates": 2, "response_mode": "median",
+         "budgets.upkeep": -0.1, "temperature": math.nan, "slate_order": "fixed"}
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_numbers_are_named(name):
     with pytest.raises(InterplayError) as error:
-        MarketConfig(**{name: WRONG[name]})
+        MarketConfig().changed("market", {name: WRONG[name]})
     assert name in str(error.value)
     assert str(WRONG[name]).strip("(),") in str(error.value)
     assert "\n" not in str(error.value)

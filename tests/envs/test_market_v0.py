@@ -19,8 +19,8 @@ from interplay.envs.types import InterplayError, Observation
 
 SMALL_TOWN: dict[str, Any] = dict(preset="town", num_users=4, num_items=5, horizon=25)
 # Users leave at the first bad experience, and items cannot pay their upkeep for long.
-HARSH_TOWN: dict[str, Any] = dict(preset="town", num_users=6, num_items=8, mood_max=0.3, mood_decay=1.0,
-                                  energy_start=3.0, horizon=40)
+HARSH_TOWN: dict[str, Any] = {"preset": "town", "num_users": 6, "num_items": 8, "mood.max": 0.3, "mood.decay": 1.0,
+                              "budgets.start": 3.0, "horizon": 40}
 MARKETS: list[dict[str, Any]] = [
     dict(preset="kale"), dict(preset="kale", response_mode="mean"), dict(preset="viability"),
     dict(preset="viability", response_mode="sampled"), SMALL_TOWN, SMALL_TOWN | dict(response_mode="mean"),
@@ -225,8 +225,8 @@ def play_with_deaths(env: MarketParallelEnv, seed: int) -> tuple[set[str], bool]
 
 
 def test_deaths_are_for_good() -> None:
-    env = market_v0.parallel_env(**HARSH_TOWN | dict(energy_start=8.0, return_rate=0.9), deaths=True)
-    assert env.market.config.return_rate == 0.0
+    env = market_v0.parallel_env(**HARSH_TOWN | {"budgets.start": 8.0, "mood.return_rate": 0.9}, deaths=True)
+    assert not env.market.config.users_return
     ends = [play_with_deaths(env, seed) for seed in range(20)]
     assert {agent[:4] for gone, _ in ends for agent in gone} == {"user", "item"}
     assert all(full == (len(gone) < len(env.possible_agents)) for gone, full in ends)
@@ -236,7 +236,7 @@ def test_deaths_are_for_good() -> None:
 
 
 def test_by_default_no_agent_dies_and_users_return() -> None:
-    env = market_v0.parallel_env(**HARSH_TOWN, return_rate=0.3)
+    env = market_v0.parallel_env(**HARSH_TOWN, mood={"return_rate": 0.3})
     _, infos = env.reset(seed=1)
     here: list[dict[str, bool]] = []
     steps = play(env, infos)

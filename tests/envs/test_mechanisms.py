@@ -90,7 +90,7 @@ def test_examples_are_as_short_as_they_should_be() -> None:
 
 
 def test_an_item_sets_a_price_that_holds_from_the_next_step_on() -> None:
-    market = town(Price(sensitivity=0.0), boost_levels=(2.0,))
+    market = town(Price(sensitivity=0.0), boosts={"levels": (2.0,)})
     state = market.reset([0])
     users, items = idle(market)
     items[0, :3] = torch.tensor([2, 3, 4])  # of rest, one boost and three prices: .5, 1 and 2
@@ -123,7 +123,7 @@ def test_prices_lower_responses_and_are_seen_by_both_sides() -> None:
 
 
 def test_levels_that_are_not_by_segment_are_offered_once() -> None:
-    market = town(Price(), boost_levels=(2.0,))
+    market = town(Price(), boosts={"levels": (2.0,)})
     spec, mask = market.specs["items"], market.observe(market.reset([0]), "items").mask
     assert (spec.num_levels, mask.shape[2]) == (4, 9)
     assert mask[0, 0].tolist() == [True, True, True, True, True, True, False, False, False]
@@ -151,7 +151,7 @@ def test_levels_by_segment_and_forbidden_ones() -> None:
             posts = outcome.chosen_level(self, keep=torch.zeros_like(state["posted"]))
             return {"posted": torch.where(posts > 0.0, outcome.segment.float(), -1.0)}
 
-    market = town(Post(), boost_levels=())
+    market = town(Post(), boosts={"levels": ()})
     state, (users, items) = market.reset([0]), idle(market)
     assert market.observe(state, "items").mask[0, :2].tolist() == [[True, False, False], [True, True, True]]
     items[:] = 2
@@ -169,7 +169,7 @@ def test_two_mechanisms_with_actions_have_levels_of_their_own() -> None:
         shift = Mechanism.shift
         item_reward = Mechanism.item_reward
 
-    market = town(Price((1.0, 2.0)), Fee((3.0, 4.0)), boost_levels=())
+    market = town(Price((1.0, 2.0)), Fee((3.0, 4.0)), boosts={"levels": ()})
     users, items = idle(market)
     items[0, :5] = torch.arange(5)
     after, _ = market.step(market.reset([0]), users, items)
@@ -178,7 +178,7 @@ def test_two_mechanisms_with_actions_have_levels_of_their_own() -> None:
 
 
 def test_an_item_that_dies_sets_no_price() -> None:
-    market = town(Price(), boost_levels=(), energy_start=0.1, energy_max=0.1, upkeep=0.2)
+    market = town(Price(), boosts={"levels": ()}, budgets={"start": 0.1, "max": 0.1, "upkeep": 0.2})
     users, items = idle(market)
     items[:] = 3
     after, step = market.step(market.reset([0]), users, items)
@@ -259,18 +259,18 @@ def test_exact_states_are_not_claimed_where_something_else_carries_over() -> Non
     ({"price.sensitivity": 2.0}, 2.0), ({"price": {"sensitivity": 3.0}}, 3.0), ({"price": {}}, 1.0)])
 def test_parameters_are_set_by_dotted_name(changes: dict[str, Any], expected: float) -> None:
     market = find_preset("town").market(mechanisms=[Price()], **changes)
-    assert market.config.mechanisms == (Price(sensitivity=expected),)
+    assert market.config.further == (Price(sensitivity=expected),)
 
 
-def test_numbers_of_the_config_have_dotted_names_too() -> None:
+def test_parameters_of_built_in_mechanisms_have_dotted_names_too() -> None:
     config = find_preset("town").config.changed("market", {"satiation.gain": 2.0, "mood": {"decay": 0.5}})
-    assert (config.satiation_gain, config.mood_decay) == (2.0, 0.5)
+    assert (config.built_in.satiation.gain, config.built_in.mood.decay) == (2.0, 0.5)
 
 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"price.sensitivity": "x"}, "sensitivity='x' must be a number"),
     ({"price.cost": 1.0}, "price() got an unexpected keyword argument 'cost': choose from"),
-    ({"wine.cost": 1.0}, "market() got an unexpected keyword argument 'wine_cost'"),
+    ({"wine.cost": 1.0}, "market() got an unexpected keyword argument 'wine'"),
     ({"mechanisms": (Price(), Price())}, "mechanism 'price' is there 2 times"),
     ({"mechanisms": ("no-such",)}, "unknown mechanism 'no-such'"),
     ({"mechanisms": 3}, "mechanisms=3 must be a tuple"),

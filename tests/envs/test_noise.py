@@ -8,6 +8,8 @@ from scipy import stats
 from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPopulation
 from interplay.envs.config import MarketConfig
 from interplay.envs.market import Market
+from interplay.envs.mechanisms.boosts import Boosts
+from interplay.envs.mechanisms.drift import Drift
 from interplay.envs.noise import MOST, Stream, any_of, gumbel, normal, uniform, world_key
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
@@ -147,8 +149,9 @@ def test_long_seeds_are_hashed_and_others_stay_as_they_are():
 
 @pytest.mark.parametrize(("what", "sizes"), [
     ("slates", {"num_users": 1 << 20, "num_items": 1 << 13}),
-    ("drift of tastes", {"num_users": 1 << 29, "num_items": 4, "drift_noise": 0.1}),
-    ("actions of items", {"num_users": 1 << 7, "num_items": 1 << 24, "num_segments": 1 << 7})])
+    ("drift of tastes", {"num_users": 1 << 29, "num_items": 4, "mechanisms": (Drift(noise=0.1),)}),
+    ("actions of items", {"num_users": 1 << 7, "num_items": 1 << 24, "num_segments": 1 << 7,
+                          "mechanisms": (Boosts(),)})])
 def test_a_market_whose_steps_would_repeat_draws_cannot_be_made(what, sizes):
     config = MarketConfig(**sizes)
     population = find_preset("kale").market().behaviour.populate

@@ -117,8 +117,8 @@ def test_vectors_of_two_numbers_are_places():
 
 
 def test_places_are_the_principal_components_and_stay_in_an_episode():
-    _, state, *_ = played("town", 0, drift_rate=0.0, drift_noise=0.0)
-    _, later, *_ = played("town", 5, drift_rate=0.0, drift_noise=0.0)
+    _, state, *_ = played("town", 0, drift={"rate": 0.0, "noise": 0.0})
+    _, later, *_ = played("town", 5, drift={"rate": 0.0, "noise": 0.0})
     places, after = place(state, BOX), place(later, BOX)
     np.testing.assert_array_equal(places.users, after.users)
     np.testing.assert_array_equal(places.items, after.items)

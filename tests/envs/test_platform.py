@@ -5,7 +5,7 @@ import torch
 
 from interplay.envs.presets import find_preset
 
-TOWN = {"num_users": 5, "num_items": 7, "slate_size": 3, "energy_start": 1.0}
+TOWN = {"num_users": 5, "num_items": 7, "slate_size": 3, "budgets.start": 1.0}
 
 
 def aged(market, steps=6):

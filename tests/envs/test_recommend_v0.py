@@ -21,7 +21,7 @@ from interplay.envs.types import InterplayError
 
 SMALL_TOWN: dict[str, Any] = dict(preset="town", num_users=4, num_items=5, horizon=12)
 # The user leaves for good at the first bad experience, in some worlds sooner than in others.
-HARSH_TOWN: dict[str, Any] = SMALL_TOWN | dict(mood_max=0.5, mood_decay=1.0, return_rate=0.0)
+HARSH_TOWN: dict[str, Any] = SMALL_TOWN | {"mood.max": 0.5, "mood.decay": 1.0, "mood.return_rate": 0.0}
 
 
 def assert_same(one: Any, other: Any) -> None:
@@ -123,7 +123,7 @@ def test_an_agent_that_leaves_for_good_terminates() -> None:
 
 
 def test_an_agent_that_may_return_does_not_terminate() -> None:
-    env = RecommendEnv(**HARSH_TOWN | dict(return_rate=0.4, horizon=300))
+    env = RecommendEnv(**HARSH_TOWN | {"mood.return_rate": 0.4, "horizon": 300})
     env.reset(seed=0)
     here, truncated = [], False
     while not truncated:

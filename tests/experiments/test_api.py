@@ -137,15 +137,15 @@ def test_wrong_arguments_are_named(wrong, message, tmp_path):
                                    {"mechanisms": [f"{__name__}:Charm"], "charm.size": 0.5}])
 def test_a_market_takes_mechanisms_and_trains_with_them(given, tmp_path):
     market = ip.market("town", num_users=3, num_items=5, horizon=4, satiation={"gain": 2.0}, **given)
-    assert market.config.mechanisms == (Charm(size=0.5),)
-    assert market.config.satiation_gain == 2.0
+    assert market.config.further == (Charm(size=0.5),)
+    assert market.config.built_in.satiation.gain == 2.0
     run = ip.train(market, users="first", items="rest", num_worlds=1, episodes=1, eval_worlds=1, log_dir=tmp_path)
     assert run._training.task.market.config == market.config
     assert ip.load(run.folder, allow_code=True).score == run.score
 
 
 def test_a_market_rejects_unknown_numbers():
-    with pytest.raises(ip.InterplayError, match="satiation_gain"):
+    with pytest.raises(ip.InterplayError, match="did you mean satiation"):
         ip.market("kale", satiation_gian=2.0)
 
 
@@ -255,7 +255,7 @@ def test_a_preset_of_a_module_trains_and_code_is_loaded_on_request(tmp_path):
 def test_a_runs_folder_has_every_number_and_the_versions(run, monkeypatch):
     found = read_sealed(run.folder / "config.json")["resolved"]
     assert found["training"]["discount"] == find_preset("kale").training.discount
-    assert found["market"]["satiation_gain"] == find_preset("kale").config.satiation_gain
+    assert found["market"]["satiation"]["gain"] == find_preset("kale").config.built_in.satiation.gain
     assert (found["options"]["users"]["hidden"], found["options"]["users"]["target_rate"]) == (8, 0.01)
     assert found["versions"]["torch"] == torch.__version__
     monkeypatch.setattr(loop_run, "resolved", lambda *played: {**found, "versions": {"torch": "9.9"},
@@ -391,7 +391,7 @@ def test_options_as_an_object_say_every_option():
 
 
 def test_numbers_of_numpy_are_numbers(tmp_path):
-    market = ip.market("kale", satiation_gain=np.float64(2.0), horizon=np.int64(5))
+    market = ip.market("kale", satiation={"gain": np.float64(2.0)}, horizon=np.int64(5))
     agent = ip.agents.DQN(learning_rate=np.float64(0.002), hidden=8)
     run = ip.train(market, users=agent, seed=np.int64(1), log_dir=tmp_path, **SMALL)
     assert run._training.players["users"].options.learning_rate == 0.002

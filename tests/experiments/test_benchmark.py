@@ -280,7 +280,7 @@ def test_there_are_as_many_workers_as_cores_that_may_be_used(monkeypatch):
     (["--seeds", "0"], ["seeds=0", "between 1 and 1000000"]), (["--scale", "0"], ["scale=0", "above 0"]),
     (["--workers", "0"], ["workers=0"]), (["--others", "dqn,hidden=x"], ["hidden='x'", "dqn"]),
     (["--log", "nowhere.csv"], ["nowhere.csv"]),
-    (["--market", "moood_weight=1"], ["'moood_weight'", "mood_weight"])])
+    (["--market", "moood.weight=1"], ["'moood'", "mood"])])
 def test_wrong_settings_end_in_one_line_before_anything_runs(arguments, words, tmp_path, capsys):
     assert main(["benchmark", *arguments, "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err.strip()
@@ -317,7 +317,7 @@ def test_a_short_version_says_so_and_quick_leaves_what_is_given(finished):
 
 def test_a_markets_numbers_are_changed_for_all(tmp_path):
     assert run(tmp_path, "--presets", "kale", "--agents", "linucb", "--seeds", "1", "--scale", "0.005", "--market",
-               "mood_weight=0") == 0
+               "mood.weight=0") == 0
     optimum = next(row for row in read_rows(tmp_path / "scores.csv") if row.kind == "exact")
     assert optimum.figures["score"] == pytest.approx(31.290, abs=5e-4)  # that of kale-null
 

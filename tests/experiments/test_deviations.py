@@ -45,14 +45,14 @@ def test_on_kale_the_gap_is_what_the_optimum_earns_more():
 
 def test_no_agent_gains_by_leaving_the_equilibrium_of_the_contest():
     market = find_preset("contest").market()
-    at_12 = 1 + market.config.boost_levels.index(12.0)
+    at_12 = 1 + market.config.built_in.boosts.levels.index(12.0)
     assert best_response_gap(market, players(market, "first", Always, at_12)) == pytest.approx(0.0, abs=1e-9)
 
 
 def test_each_item_gains_by_boosting_alone():
     """From 16 to the best of 64 x / (x + 3) - (x - 1), in the T - 1 steps in which a boost can be served."""
     market = find_preset("contest").market()
-    alone = max(64.0 * x / (x + 3.0) - (x - 1.0) for x in market.config.boost_levels)
+    alone = max(64.0 * x / (x + 3.0) - (x - 1.0) for x in market.config.built_in.boosts.levels)
     assert best_response_gap(market, players(market, "first", "rest")) == pytest.approx(49 * (alone - 16.0))
 
 

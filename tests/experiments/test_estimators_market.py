@@ -74,7 +74,7 @@ def test_truths_are_what_is_earned() -> None:
 
 
 def test_the_truth_of_an_episode_is_what_one_who_deviates_alone_earns() -> None:
-    market = town(4, num_users=4, wearout_weight=3.0)
+    market = town(4, num_users=4, wearout={"weight": 3.0})
     truth = find_truths(market, 2_000)["episode"]
     earned = sum(now.step.response[:, -1] for now in market.play(deviation(market), range(6_000), 99))
     assert float(torch.as_tensor(earned).mean()) == pytest.approx(truth.value, abs=0.06)

@@ -16,8 +16,9 @@ from interplay.experiments.exact.oracles import game_of_mechanisms
 PRESETS = ("pigou", "funds", "pricing", "creators", "coach", "tutor", "herd")
 # Agents see more or less by these, and earn the same.
 SEEING = {"history_length", "user_sees", "user_state", "item_state"}
-OTHER_VALUES = {"boost_levels": (2.0,), "slate_order": "ranked", "num_candidates": 1, "temperature": 0.5,
-                "energy_start": 0.5, "satiation_decay": 0.5, "mood_decay": 0.5}
+OTHER_VALUES = {"slate_order": "ranked", "num_candidates": 1, "temperature": 0.5}
+ADDED = {"boosts.levels": (2.0,), "budgets": True, "satiation.weight": 0.5, "mood.weight": 0.5, "mood.leaving": True,
+         "wearout.weight": 0.5, "drift.rate": 0.5, "drift.noise": 0.5}
 
 
 def other_value(name, now):
@@ -45,6 +46,14 @@ def test_no_answer_where_another_number_of_the_market_may_change_what_is_earned(
             assert game_of_mechanisms(market) is None, name
             changed += 1
     assert changed > len(numbers()) // 2
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_no_answer_where_a_built_in_mechanism_is_added_that_is_not_idle(preset):
+    for name, value in ADDED.items():
+        assert game_of_mechanisms(find_preset(preset).market(**{name: value})) is None, name
+    idle = find_preset(preset).market(satiation={"gain": 0.5}, mood={"decay": 0.5}, wearout=True, boosts={"levels": ()})
+    assert game_of_mechanisms(idle) is not None
 
 
 @pytest.mark.parametrize("preset", [name for name in PRESETS if name != "tutor"])

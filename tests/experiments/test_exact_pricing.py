@@ -119,7 +119,7 @@ def test_gaps_are_those_of_the_stage_game_for_policies_that_ignore_rivals():
 
 
 def test_no_answer_is_given_to_another_question():
-    assert solve(find_preset("town").market(mechanisms=("logit_prices",), boost_levels=())) is None  # has budgets
+    assert solve(find_preset("town").market(mechanisms=("logit_prices",), boosts={"levels": ()})) is None  # has budgets
     with pytest.raises(InterplayError, match=r"lowest=2.0 must be below highest=2.0"):
         LogitPrices(lowest=2.0)
 

@@ -77,7 +77,7 @@ class TestRecorder:
 
     def test_empty_slots_are_null(self) -> None:
         """Items that die leave slots empty: with upkeep 3 from a budget of 10 they soon do."""
-        frame = played(town(upkeep=3.0), 2)[1].frame()
+        frame = played(town(budgets={"upkeep": 3.0}), 2)[1].frame()
         late = frame.filter(step=11)
         assert late["slate"].explode(empty_as_null=True, keep_nulls=True).null_count() > 0
         assert frame.filter(step=0)["slate"].list.eval(pl.element().is_null()).list.any().sum() == 0
@@ -202,7 +202,7 @@ class TestTrajectory:
     """An export is a whole trajectory of the users' agent: nothing of it has to be played again."""
 
     def test_each_row_is_followed_by_the_next_or_says_how_it_ended(self) -> None:
-        frame = played(town(return_rate=0.0, mood_max=0.5, mood_decay=1.0), 2)[1].frame()
+        frame = played(town(mood={"return_rate": 0.0, "max": 0.5, "decay": 1.0}), 2)[1].frame()
         assert frame["terminated"].any()
         assert frame["truncated"].any()
         assert not (frame["terminated"] & frame["truncated"]).any()
@@ -229,7 +229,7 @@ class TestTrajectory:
         assert frame["truncated"].to_list() == [False, False, True]
 
     def test_masks_are_those_of_the_action(self) -> None:
-        frame = played(town(upkeep=3.0), 2)[1].frame()
+        frame = played(town(budgets={"upkeep": 3.0}), 2)[1].frame()
         slots = frame["slate"].list.eval(pl.element().is_not_null())
         for mask, filled, active in zip(frame["mask"], slots, frame["active"], strict=True):
             assert mask.to_list() == [True, *(filled & active)]

@@ -55,12 +55,13 @@ def test_no_user_leaves_and_none_can_return():
 def test_rent_is_dissipated_by_what_boosts_cost():
     """All four at level 12 in 49 of 50 steps: 4 * 11 of 64 each; the prize is 64 in all 50."""
     market = find_preset("contest").market()
+    at_12 = 1 + market.config.built_in.boosts.levels.index(12.0)
 
     class Always(find_agent("first")):
         name = "always"
 
         def act(self, observation, explore):
-            return torch.full_like(super().act(observation, explore), 1 + market.config.boost_levels.index(12.0))
+            return torch.full_like(super().act(observation, explore), at_12)
 
     players = Players({"users": find_agent("first")(market.specs["users"], Setting()),
                     "items": Always(market.specs["items"], Setting())})

@@ -26,8 +26,8 @@ from interplay.experiments.offpolicy.exported import SlateLog, evaluate_slates, 
 from interplay.experiments.offpolicy.replay import replayed
 
 # What users were shown before changes nothing: so what a platform earns in play is what its slates earn anywhere.
-STATELESS: dict[str, object] = {"satiation_weight": 0.0, "mood_weight": 0.0, "wearout_weight": 0.0, "drift_rate": 0.0,
-                                "drift_noise": 0.0, "leaving": False, "budgets": False}
+STATELESS: dict[str, object] = {"satiation.weight": 0.0, "mood.weight": 0.0, "wearout.weight": 0.0, "drift.rate": 0.0,
+                                "drift.noise": 0.0, "mood.leaving": False, "budgets": False}
 
 
 def town(**changes: object) -> Market:
@@ -78,7 +78,7 @@ class Silent(Withholding):
 class TestWhoMadeTheSlates:
     """Of the very policy that filled them, a log's mean reward is the answer, with every weight 1."""
 
-    @pytest.mark.parametrize("changes", [{}, {"upkeep": 3.0}, {"num_candidates": 5}])
+    @pytest.mark.parametrize("changes", [{}, {"budgets.upkeep": 3.0}, {"num_candidates": 5}])
     def test_a_random_platform(self, tmp_path: Path, changes: dict[str, object]) -> None:
         """Also where items die, so that slots stay empty, and where not all items can be shown."""
         log = exported(tmp_path, town(**changes), platform="random")
@@ -88,7 +88,7 @@ class TestWhoMadeTheSlates:
             assert found.effective_size == log.active.sum()
             assert found.warning == ""
 
-    @pytest.mark.parametrize("changes", [{}, {"upkeep": 3.0}, {"num_candidates": 5}])
+    @pytest.mark.parametrize("changes", [{}, {"budgets.upkeep": 3.0}, {"num_candidates": 5}])
     def test_the_market_itself(self, tmp_path: Path, changes: dict[str, object]) -> None:
         """Played again, with the boosts of items that boost at random."""
         market = town(**changes)
@@ -156,7 +156,7 @@ class TestAnother:
         assert all(f.warning.startswith("no overlap") for f in evaluate_slates(log, uniform_slates(log)))
 
     def test_users_who_are_away_do_not_count(self, tmp_path: Path) -> None:
-        log = exported(tmp_path, town(horizon=60, return_rate=0.0, mood_max=1.0), platform="random")
+        log = exported(tmp_path, town(horizon=60, mood={"return_rate": 0.0, "max": 1.0}), platform="random")
         assert 0 < log.active.sum() < len(log)
         assert log.reward[~log.active].max() == 0.0
         found = evaluate_slates(log, uniform_slates(log))
@@ -194,7 +194,7 @@ class TestRefusals:
         ({"num_users": 8}, {}, "its market has 8 users .* but a.market.parquet has 9, "),
         ({"horizon": 9}, {}, "9 steps, but .* and 10: give a run of the market"),
         ({"num_items": 4}, {}, "4 items .* at least 7 and"),
-        ({"satiation_weight": 3.0}, {}, "in step . of a.market.parquet differ by"),
+        ({"satiation.weight": 3.0}, {}, "in step . of a.market.parquet differ by"),
         ({"response_mode": "mean"}, {}, "users' responses in step 0 of a.market.parquet differ by"),
         ({}, {"items": "random"}, "in step . of a.market.parquet differ by .* such as rest"),
         ({}, {"platform": "random"}, "'random', leaves slates to chance .* or `uniform`"),

@@ -56,7 +56,7 @@ def test_contest():
 def test_in_equilibrium_no_agent_gains_by_another_level():
     """The core's own payoffs: against three items at 12, no level earns more than 12 does."""
     market = find_preset("contest").market(num_users=64)
-    levels, worlds = market.config.boost_levels, 4_000
+    levels, worlds = market.config.built_in.boosts.levels, 4_000
     at_12 = 1 + levels.index(12.0)
     profit = []
     for action in range(1 + len(levels)):
@@ -77,12 +77,12 @@ def test_a_changed_market_is_solved_as_changed():
 
 
 OTHER_QUESTIONS = [
-    ("kale", {"leaving": True}), ("kale", {"drift_rate": 0.1}), ("kale", {"mood_decay": 0.9}),
-    ("kale", {"budgets": True}), ("kale", {"satiation_gain": 2.5}), ("kale", {"satiation_max": 2.5}),
-    ("viability", {"upkeep": 1.22}), ("viability", {"energy_max": 600.0}),
-    ("contest", {"team": 0.5}), ("contest", {"boost_levels": (2.0,)}), ("contest", {"boost_levels": ()}),
-    ("contest", {"boost_cost": 20.0}), ("contest", {"boost_cost": 0.0}), ("contest", {"num_items": 1}),
-    ("contest", {"num_candidates": 2}), ("contest", {"wearout_weight": 0.1}), ("contest", {"leaving": True})]
+    ("kale", {"mood.leaving": True}), ("kale", {"drift.rate": 0.1}), ("kale", {"mood.decay": 0.9}),
+    ("kale", {"budgets": True}), ("kale", {"satiation.gain": 2.5}), ("kale", {"satiation.max": 2.5}),
+    ("viability", {"budgets.upkeep": 1.22}), ("viability", {"budgets.max": 600.0}),
+    ("contest", {"team": 0.5}), ("contest", {"boosts.levels": (2.0,)}), ("contest", {"boosts.levels": ()}),
+    ("contest", {"boosts.cost": 20.0}), ("contest", {"boosts.cost": 0.0}), ("contest", {"num_items": 1}),
+    ("contest", {"num_candidates": 2}), ("contest", {"wearout.weight": 0.1}), ("contest", {"mood.leaving": True})]
 
 
 @pytest.mark.parametrize(("preset", "changes"), OTHER_QUESTIONS, ids=str)
@@ -172,7 +172,7 @@ def test_people_of_a_subclass_are_not_known_to_be_the_same_everywhere():
 
 
 def test_greedy_is_not_known_to_be_optimal_where_responses_are_not_known():
-    bandit = find_preset("kale").market(satiation_weight=0.0, mood_weight=0.0)
+    bandit = find_preset("kale").market(satiation={"weight": 0.0}, mood={"weight": 0.0})
     assert greedy_is_optimal(bandit)
     assert not greedy_is_optimal(Market(bandit.config, Eager(bandit.behaviour._population)))
 
@@ -202,9 +202,9 @@ def test_myopic_users_of_the_core_let_an_item_die():
 
 
 @pytest.mark.parametrize(("changes", "expected"), [
-    ({}, True), ({"satiation_weight": 0.5}, False), ({"mood_weight": 0.1}, False), ({"wearout_weight": 0.1}, False),
-    ({"drift_rate": 0.1}, False), ({"drift_noise": 0.1}, True), ({"budgets": True}, False), ({"leaving": True}, False)])
+    ({}, True), ({"satiation.weight": 0.5}, False), ({"mood.weight": 0.1}, False), ({"wearout.weight": 0.1}, False),
+    ({"drift.rate": 0.1}, False), ({"drift.noise": 0.1}, True), ({"budgets": True}, False),
+    ({"mood.leaving": True}, False)])
 def test_greedy_is_optimal_where_choices_have_no_consequences(changes, expected):
-    bandit = dict(satiation_weight=0.0, mood_weight=0.0, wearout_weight=0.0, drift_rate=0.0, drift_noise=0.0,
-                  budgets=False, leaving=False)
+    bandit = {"satiation": False, "mood": False, "wearout": False, "drift": False, "budgets": False}
     assert greedy_is_optimal(find_preset("town").market(**(bandit | changes))) == expected

@@ -30,7 +30,7 @@ def test_a_planner_lies_between_its_base_policy_and_the_optimum(preset, horizon,
 
 
 def test_where_being_myopic_is_optimal_a_planner_changes_nothing():
-    market = find_preset("kale-null").market(horizon=4, satiation_weight=0.0)
+    market = find_preset("kale-null").market(horizon=4, satiation={"weight": 0.0})
     players = players_in(market)
     scores = [evaluate(market, each, 16).of_worlds for each in (players, Planned(players, "users", 4))]
     assert scores[0] == scores[1]

@@ -73,7 +73,7 @@ def of_another_seed(file, home):
 
 def of_another_version(file, home):
     data = file.read_bytes()
-    for old, new in ((b"interplay 4 ", b"interplay 5 "), (b'"format": 4', b'"format": 5')):
+    for old, new in ((b"interplay 5 ", b"interplay 6 "), (b'"format": 5', b'"format": 6')):
         data = data.replace(old, new)
     assert data != file.read_bytes()
     file.write_bytes(data)

@@ -184,7 +184,7 @@ def test_ml_100k_has_the_numbers_of_the_table(ml_100k):
     job = next(suite._jobs(settings, market, "dqn"))
     task = make_task(job, torch.device("cpu"))
     assert logged_parts(job, 0).whole.num_users == task.market.config.num_users == 943
-    assert {name: getattr(task.market.config, name) for name in market.config} == market.config
+    assert {name: task.market.config.numbers()[name] for name in market.config} == market.config
     assert task.training.episodes == market.training.episodes
 
 

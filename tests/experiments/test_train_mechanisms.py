@@ -91,8 +91,8 @@ def test_the_command_line_adds_mechanisms_and_sets_their_parameters(tmp_path):
     assert main(["train", "--preset", "town", "--mechanism", "price:Price", *words, "--episodes", "1", "--num-worlds",
                  "2", "--eval-worlds", "2", "--log-dir", str(tmp_path), "--name", "run"]) == 0
     run = Run.load(tmp_path / "run", allow_code=True)
-    assert run.task.market.config.mechanisms[0].sensitivity == 0.5
-    assert run.task.market.config.satiation_gain == 0.7
+    assert run.task.market.config.further[0].sensitivity == 0.5
+    assert run.task.market.config.built_in.satiation.gain == 0.7
     assert "price:Price" in run.settings.code[0]
     assert json.loads((tmp_path / "run" / "results.json").read_text())["evaluation"]["items"] == "q-learning"
 

@@ -78,6 +78,6 @@ def test_the_market_pays_random_users_what_was_computed() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"tutoring": {"spread": 0.5}}, {"tutoring": {"model": "fsrs"}}, {"team": 0.5},
-                                     {"horizon": 40}, {"leaving": True}], ids=str)
+                                     {"horizon": 40}, {"mood.leaving": True}], ids=str)
 def test_no_answer_is_given_to_another_question(changes: dict[str, object]) -> None:
     assert TutorGame.of(find_preset("tutor").market(**changes)) is None

@@ -26,7 +26,7 @@ def market_env_calls() -> Iterator[Call]:
     bad: dict[str, tuple[Any, ...]] = {
         "max_cycles": (math.nan, 0, -1, 1.5, "x", True, math.inf), "deaths": ("no", None, 1, math.nan),
         "action_mask": (None, "infos", 1, True), "render_mode": ("rgb", 1, True, ""), "market": ("kale", 3),
-        "num_users": (None, 1.5, 0, "x", True), "nope": (1,), "boost_levels": ((0.5,), [2.0], 2.0)}
+        "num_users": (None, 1.5, 0, "x", True), "nope": (1,), "boosts": ({"levels": (0.5,)}, {"levels": [2.0]}, 2.0)}
     for name, values in bad.items():
         for value in values:
             yield f"market_v0.parallel_env({name}={value!r})", _made(market_v0.parallel_env, **{name: value})

@@ -27,8 +27,8 @@ _INTEGERS = (*_NUMBERS, "1.5", "-1", "1e3")
 _RANGES = ("nan nan", "1 0", "-inf inf", "0 inf", "x y", "1")
 _INPUTS = ("", "/no/such", ":", "/dev/null", "/dev", "../..")
 _OUTPUTS = ("/dev/null/x", "/proc/x")
-_MARKET = ("x", "=", "nope=1", "=1", "mood_weight=nan", "mood_weight=inf", "mood_weight=", "mood_weight=1e400",
-           "num_users=1.5", "num_users=-1", "num_users=True", "num_users=99999999999999", "boost_levels=(1",
+_MARKET = ("x", "=", "nope=1", "=1", "mood.weight=nan", "mood.weight=inf", "mood.weight=", "mood.weight=1e400",
+           "num_users=1.5", "num_users=-1", "num_users=True", "num_users=99999999999999", "boosts.levels=(1",
            "horizon=0", "temperature=0", "num_users=__import__('os')")
 _OPTION = ("x", "=", "nope=1", "hidden=nan", "hidden=1000000000000", "hidden=-1", "hidden=1.5", "learning_rate=nan",
            "learning_rate=inf", "learning_rate=-1", "sharing=zzz", "double=1", "batch_size=0", "hidden=")

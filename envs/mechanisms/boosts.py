@@ -1,0 +1,51 @@
+"""Boosts: items buy a larger weight in the slates of a segment of users."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from interplay.envs.checking import Bounds, NotNegative
+from interplay.envs.mechanisms.base import Mechanism
+from interplay.envs.pictures.colours import BOOST
+from interplay.envs.pictures.picture import Picture
+from interplay.envs.world import State
+
+Boost = Annotated[float, Bounds(1, above=True)]
+
+
+@dataclass(frozen=True)
+class Boosts(Mechanism):
+    """Items buy a larger weight in the next slates of a segment of users, and pay when these are served."""
+
+    levels: tuple[Boost, ...] = (2.0, 4.0)
+    """Factors xi_l > 1 by which a boost multiplies an item's weight; () = items can only rest."""
+    cost: NotNegative = 0.5
+    """c, cost of one unit of boost above 1, charged when the boost is served."""
+
+    @property
+    def carries_over(self) -> bool:
+        """False: an item chooses each boost by itself, so that what users do now changes none of them."""
+        return False
+
+    @property
+    def is_idle(self) -> bool:
+        """See ``Mechanism.is_idle``."""
+        return not self.levels
+
+    def cost_of(self, factors: Tensor) -> Tensor:
+        """What boosts by these factors cost, float32 ``[1 + L]``; 1 is rest."""
+        return self.cost * (factors - 1.0)
+
+    def score_of(self, factors: Tensor) -> Tensor:
+        """What boosts by these factors add to scores before slates are drawn, float32 ``[1 + L]``."""
+        return factors.log()
+
+    def draw(self, picture: Picture, state: State) -> None:
+        """See ``Mechanism.draw``."""
+        if self.levels:
+            factors = torch.tensor((1.0, *self.levels), device=state.boost_level.device)[state.boost_level]
+            picture.bar("items", "boost", factors, low=1.0, high=max(self.levels), colour=BOOST)

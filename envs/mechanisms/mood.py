@@ -1,0 +1,65 @@
+"""Mood: items lift or spoil it, it moves every response, and users whose mood is at its lowest leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from interplay.envs.checking import Fraction, NotNegative, Positive
+from interplay.envs.mechanisms.base import Mechanism, Outcome
+from interplay.envs.noise import Stream, uniform
+from interplay.envs.pictures.colours import MOOD
+from interplay.envs.pictures.picture import Picture
+from interplay.envs.types import TOLERANCE
+from interplay.envs.world import State
+
+
+@dataclass(frozen=True)
+class Mood(Mechanism):
+    """Items lift or spoil users' mood, which moves every response; users whose mood is at its lowest may leave.
+
+    ``h_u <- decay h_u + y n_j``, in [-max, max]; it raises the logit by ``weight h_u``.
+    """
+
+    weight: NotNegative = 0.0
+    """kappa, how much mood raises the response."""
+    decay: Fraction = 1.0
+    """delta_h, the part of mood that is left after a step."""
+    max: Positive = 4.0
+    """H: mood lies in [-H, H]."""
+    leaving: bool = False
+    """Users whose mood reaches -H leave."""
+    return_rate: Fraction = 0.0
+    """Probability that a user who has left comes back in a step, in a neutral mood."""
+
+    @property
+    def is_idle(self) -> bool:
+        """See ``Mechanism.is_idle``."""
+        return self.weight == 0.0 and not self.leaving
+
+    @property
+    def users_return(self) -> bool:
+        """Whether users who have left may come back."""
+        return self.leaving and self.return_rate > 0.0
+
+    def shift(self, state: State, items: Tensor) -> Tensor:
+        """More in a good mood."""
+        return (self.weight * state.mood).unsqueeze(2).expand(items.shape)
+
+    def update(self, state: State, outcome: Outcome) -> Mapping[str, Tensor]:
+        """Moods, and which users are there, if they may leave."""
+        mood = self.decay * state.mood + outcome.response * outcome.taken.mood_effect
+        mood = mood.clamp(-self.max, self.max)
+        if not self.leaving:
+            return {"mood": mood}
+        returns = uniform(state.key, state.time, Stream.RETURN, mood.shape[1:]) < self.return_rate
+        mood = mood.masked_fill(returns & ~state.active, 0.0)
+        return {"mood": mood, "active": torch.where(state.active, mood > TOLERANCE - self.max, returns)}
+
+    def draw(self, picture: Picture, state: State) -> None:
+        """See ``Mechanism.draw``."""
+        if not self.is_idle:
+            picture.bar("users", "mood", state.mood, low=-self.max, high=self.max, colour=MOOD)

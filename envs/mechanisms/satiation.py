@@ -1,0 +1,59 @@
+"""Satiation: users get tired of the topics that they respond to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from interplay.envs.checking import Fraction, NotNegative, Positive
+from interplay.envs.mechanisms.base import Mechanism, Outcome
+from interplay.envs.pictures.colours import SATIATION
+from interplay.envs.pictures.picture import Picture
+from interplay.envs.world import State
+
+_MOST_TOPICS = 2  # with a bar each
+
+
+@dataclass(frozen=True)
+class Satiation(Mechanism):
+    """Users get tired of the topics that they respond to.
+
+    ``s_u <- decay s_u + gain y g_j - recovery``, in [0, max]; it lowers the logit by ``weight <s_u, g_j>``.
+    """
+
+    weight: NotNegative = 0.0
+    """lambda, how much satiation with an item's topics lowers the response."""
+    decay: Fraction = 1.0
+    """delta_s, the part of satiation that is left after a step."""
+    gain: NotNegative = 0.0
+    """alpha, satiation from one response."""
+    recovery: NotNegative = 0.0
+    """rho_s, satiation lost in each step."""
+    max: Positive = 4.0
+    """S, the largest satiation with a topic."""
+
+    @property
+    def is_idle(self) -> bool:
+        """See ``Mechanism.is_idle``."""
+        return self.weight == 0.0
+
+    def shift(self, state: State, items: Tensor) -> Tensor:
+        """Less for topics that the user is tired of."""
+        topics = state.population.of_items(items).topics
+        return -(self.weight * (state.satiation.unsqueeze(2) * topics).sum(-1))
+
+    def update(self, state: State, outcome: Outcome) -> Mapping[str, Tensor]:
+        """See ``Mechanism.update``."""
+        satiation = self.decay * state.satiation + self.gain * outcome.response.unsqueeze(2) * outcome.taken.topics
+        return {"satiation": (satiation - self.recovery).clamp(0.0, self.max)}
+
+    def draw(self, picture: Picture, state: State) -> None:
+        """A bar for each topic, if there are few, or for their mean."""
+        if self.is_idle:
+            return
+        topics = state.satiation.unbind(2) if state.satiation.shape[2] <= _MOST_TOPICS else [state.satiation.mean(2)]
+        for number, values in enumerate(topics):
+            name = "satiation" if len(topics) == 1 else f"satiation {number}"
+            picture.bar("users", name, values, high=self.max, colour=SATIATION)

@@ -1,0 +1,47 @@
+"""Wear-out: an item that many users of a segment have just responded to is less attractive to that segment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from interplay.envs.checking import Fraction, NotNegative
+from interplay.envs.indexing import cell_of, gather_rows
+from interplay.envs.mechanisms.base import Mechanism, Outcome
+from interplay.envs.world import State
+
+
+@dataclass(frozen=True)
+class Wearout(Mechanism):
+    """An item that many users of a segment have just responded to is less attractive to that segment.
+
+    ``f_j[c] <- decay f_j[c]`` + responses from segment c per user of it; it lowers the logit by ``weight f_j[c]``.
+    """
+
+    weight: NotNegative = 0.0
+    """phi, how much an item's wear-out in the user's segment lowers the response."""
+    decay: Fraction = 0.0
+    """delta_f, the part of wear-out that is left after a step."""
+
+    @property
+    def is_idle(self) -> bool:
+        """See ``Mechanism.is_idle``."""
+        return self.weight == 0.0
+
+    def shift(self, state: State, items: Tensor) -> Tensor:
+        """Less for an item that is worn out."""
+        return -(self.weight * wearout_of(state, items))
+
+    def update(self, state: State, outcome: Outcome) -> Mapping[str, Tensor]:
+        """See ``Mechanism.update``."""
+        segments = state.wearout.shape[2]
+        size = state.population.segments(segments).divisor.unsqueeze(1)
+        return {"wearout": self.decay * state.wearout + outcome.by_segment(segments) / size}
+
+
+def wearout_of(state: State, items: Tensor) -> Tensor:
+    """f_j[c(u)], float32 ``[B, U, K]``."""
+    cell = cell_of(items, state.population.segment.unsqueeze(2), state.wearout.shape[2])
+    return gather_rows(state.wearout.flatten(1), cell)
