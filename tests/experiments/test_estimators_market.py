@@ -24,7 +24,7 @@ from interplay.experiments.studies.estimators.market_judging import (
 def town(steps: int, num_users: int = 12, **changes: object) -> LoggedMarket:
     """A town of a few users and ten items."""
     preset = find_preset("town")
-    config = replace(preset.config, num_users=num_users, num_items=10, **changes)  # type: ignore[arg-type]
+    config = preset.config.changed("town", {"num_users": num_users, "num_items": 10} | changes)
     return LoggedMarket(replace(preset, config=config), steps=steps)
 
 
