@@ -21,13 +21,15 @@ from interplay.experiments.representation.epochs import Note, Training
 from interplay.experiments.representation.histories import Histories
 from interplay.experiments.representation.keeping import Keeper, State
 from interplay.experiments.representation.losses import response_logits
-from interplay.experiments.representation.ranking import Ints, interactions, rank
+from interplay.experiments.representation.ranking import Ints, Trial, make_trial
 from interplay.experiments.representation.recipe import Recipe
+from interplay.experiments.representation.tuning import Strengths
 from interplay.experiments.representation.two_tower import TwoTower
 
 VALIDATION = 0.1
 """Share of the training part's pairs that epochs and ridges are chosen on, and chances calibrated."""
 
+_UPDATES = 100  # at least so many without a better figure before training stops: of a small log, many epochs
 _SCORED = 512  # users whose histories are read at once
 _PAIRS = 1 << 16  # pairs that are scored at once
 
@@ -112,16 +114,19 @@ class _Choice:
 
 
 def fit(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | None = None,
-        how: Literal["random", "last"] = "random", keeper: Keeper | None = None) -> Fitted:
+        how: Literal["random", "last"] = "random", keeper: Keeper | None = None, start: Strengths | None = None,
+        met: InteractionLog | None = None) -> Fitted:
     """Train on ``log``: first on most of it until the rest is predicted no better, then for as long on all of it.
 
     Args:
-        log: the training part.
+        log: the training part; where items are ranked, what is liked of it.
         recipe: what and how.
         liked_above: responses above it are liked.
         note: gets losses and validation figures; losses of the second training are called ``whole_loss``.
         how: how the validation part is chosen: like the held-out part was.
         keeper: saves the training, and holds the saved state to resume from.
+        start: strengths of the ALS that the towers begin at; None = random weights.
+        met: all of the training part, liked or not, which validation lists leave out as all lists do; None = ``log``.
 
     Raises:
         InterplayError: the log is too short to split.
@@ -131,9 +136,12 @@ def fit(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | No
     choice = _Choice(**saved.get("choice", {}))
     if "whole" not in saved:
         inner, validation = inner_parts(log, recipe.seed, how)
-        training = Training(inner, recipe, liked_above, saved.get("inner"))
-        _choose(choice, training, validation, note, _between(keeper, choice, "inner", training))
-    training = Training(log, recipe, liked_above, saved.get("whole"))
+        training = Training(inner, recipe, liked_above, saved.get("inner"), start)
+        trial = make_trial(log if met is None else met, inner, validation)
+        if start is not None and not choice.epochs and choice.best == -math.inf:
+            choice.update(0, *_figure(_fitted(training, 0), trial, validation))
+        _choose(choice, training, trial, validation, note, _between(keeper, choice, "inner", training))
+    training = Training(log, recipe, liked_above, saved.get("whole"), start)
     fitted = _repeat(choice.epochs, training, note, _between(keeper, choice, "whole", training))
     fitted.validation = None if choice.predicted is None else choice.predicted.numpy()
     if keeper is not None:  # a signal may still stop what follows
@@ -141,15 +149,15 @@ def fit(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | No
     return fitted
 
 
-def _choose(choice: _Choice, training: Training, validation: InteractionLog, note: Note | None,
+def _choose(choice: _Choice, training: Training, trial: Trial, validation: InteractionLog, note: Note | None,
             between: Callable[[], None]) -> None:
     """Train until the validation part is predicted no better."""
     for epoch in training.epochs(note, between):
-        figure, predicted = _figure(_fitted(training, epoch), training.log, validation)
+        figure, predicted = _figure(_fitted(training, epoch), trial, validation)
         if note is not None:
             note("validation", figure, epoch)
         choice.update(epoch, figure, predicted)
-        if epoch - choice.epochs >= training.recipe.patience:
+        if epoch - choice.epochs >= max(training.recipe.patience, _UPDATES // max(1, training.updates)):
             break
 
 
@@ -157,7 +165,7 @@ def _repeat(epochs: int, training: Training, note: Note | None, between: Callabl
     """Train for ``epochs`` epochs."""
     again = None if note is None else lambda name, value, epoch: note(f"whole_{name}", value, epoch)
     epoch = 0
-    for epoch in training.epochs(again, between):
+    for epoch in training.epochs(again, between) if epochs else ():
         if epoch == epochs:
             break
     return _fitted(training, epoch)
@@ -185,10 +193,10 @@ def inner_parts(log: InteractionLog, seed: int, how: Literal["random", "last"] =
     return split_log(log, VALIDATION, how, seed)
 
 
-def _figure(fitted: Fitted, inner: InteractionLog, validation: InteractionLog) -> tuple[float, Tensor | None]:
+def _figure(fitted: Fitted, trial: Trial, validation: InteractionLog) -> tuple[float, Tensor | None]:
     """NDCG@10, or the negative root mean squared error with the predictions: higher is better."""
     if fitted.model.shape.user_ids:
         predicted = fitted.responses(validation.user, validation.item)
         check_finite(predicted, "predicted responses to the validation part")
         return -float(np.sqrt(np.mean((predicted - validation.reward) ** 2))), torch.from_numpy(predicted)
-    return float(rank(fitted.scores, interactions(inner), interactions(validation)).ndcg.mean), None
+    return trial.rank(fitted.scores).ndcg.mean, None

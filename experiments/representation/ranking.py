@@ -61,9 +61,29 @@ def interactions(log: InteractionLog) -> csr_matrix:
     return csr_matrix((np.ones(len(pairs), np.float32), (rows, columns)), shape=(log.num_users, log.num_items))
 
 
-def taken(log: InteractionLog, implicit_above: float | None) -> InteractionLog:
-    """The rows that say what users take: all of them, or those that ``implicit_above`` has made 1."""
-    return log if implicit_above is None else log.take(log.reward > log.reward_range[0], "not taken")
+class Trial(NamedTuple):
+    """A question to rankings. Each is ``[U, I]`` with 1 for a pair.
+
+    Attributes:
+        met: what is never listed, liked or not.
+        liked: what may be learnt from.
+        wanted: what should be found.
+    """
+
+    met: csr_matrix
+    liked: csr_matrix
+    wanted: csr_matrix
+
+    def rank(self, ranker: Ranker, k: int = 10) -> Ranking:
+        """How well ``ranker`` finds what is wanted."""
+        return rank(ranker, self.met, self.wanted, k)
+
+
+def make_trial(met: InteractionLog, liked: InteractionLog, wanted: InteractionLog) -> Trial:
+    """The trial of logs; what is wanted is not met, even if it is in ``met``, too."""
+    unmet = interactions(met) - interactions(met).multiply(interactions(wanted))
+    unmet.eliminate_zeros()
+    return Trial(unmet.tocsr(), interactions(liked), interactions(wanted))
 
 
 def top_k(scores: NDArray[np.floating], k: int) -> Ints:
