@@ -133,8 +133,8 @@ def _said(settings: PretrainSettings, parts: Parts) -> str:
              for label, part in (("training", parts.train), ("held-out", parts.held_out))}
     if not all(pairs.values()):
         above = settings.implicit_above if settings.liked_above is None else settings.liked_above
-        raise InterplayError(f"{pairs['training']} training and {pairs['held-out']} held-out pairs count as liked, above "
-                             f"{above:g}: lower --liked-above or --implicit-above, or hold out more")
+        raise InterplayError(f"{pairs['training']} training and {pairs['held-out']} held-out pairs count as liked, "
+                             f"above {above:g}: lower --liked-above or --implicit-above, or hold out more")
     every, count = sum(pairs.values()), len(parts.whole.pairs().key)
     return f"liked    {every:,} of {count:,} pairs, {pairs['held-out']:,} of them held out"
 

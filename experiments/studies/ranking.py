@@ -1,7 +1,7 @@
-"""Rankings of real logs: two towers beside baselines whose strengths are chosen on the same part of the training part.
+"""Rankings of real logs: two towers beside baselines whose strengths are chosen on a part of the training part.
 
-Run as ``python -m interplay.experiments.studies.ranking --data FOLDER --out FOLDER``. Logs that the report in the folder
-has already are not trained again.
+Run as ``python -m interplay.experiments.studies.ranking --data FOLDER --out FOLDER``. Logs that the report in the
+folder has already are not trained again.
 """
 
 from __future__ import annotations
@@ -103,12 +103,12 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
     names = list(dict.fromkeys(row["log"] for row in rows))
     level = [name for name in names if _level([row for row in rows if row["log"] == name])]
     lines = [made_line(source["made"]),
-             f"NDCG@10 in the full catalogue, with 95 % intervals over users, on one random split of each log (20 % of the "
-             f"pairs held out; {some}). Items that a user met in training are not listed. Strengths of baselines and "
-             "epochs of two towers are chosen on a tenth of the training part. Two towers begin at the vectors of the "
+             f"NDCG@10 in the full catalogue, with 95 % intervals over users, on one random split of each log (20 % of "
+             f"the pairs held out; {some}). Items that a user met in training are not listed. Strengths of baselines "
+             "and epochs of two towers are chosen on a tenth of the training part. Two towers begin at the vectors of the "
              "ALS and are then trained with a softmax over the catalogue.",
-             f"Two towers are level with the best baseline (intervals overlap) or above on {len(level)} of {len(names)} "
-             f"logs: {', '.join(level)}.",
+             f"Two towers are level with the best baseline (intervals overlap) or above on {len(level)} of "
+             f"{len(names)} logs: {', '.join(level)}.",
              table(["log", "liked", *_models(rows), "epochs", "seconds"], [_line(rows, name) for name in names]),
              "Strengths that were chosen:",
              table(["log", "model", "strengths"], [_strengths(row) for row in rows if row["strengths"]])]

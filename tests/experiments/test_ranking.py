@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,7 +120,8 @@ def test_what_is_not_above_makes_no_item_popular_but_is_met():
 
 
 def test_lists_of_scores_that_are_not_finite_are_refused():
-    catalogue = Catalogue(some_log(), some_log(), "model", lambda users: np.full((len(users), 5), np.nan), np.ones(4, bool))
+    log = some_log()
+    catalogue = Catalogue(log, log, "model", lambda users: np.full((len(users), 5), np.nan), np.ones(4, bool))
     with pytest.raises(InterplayError, match="scores of items: 5 of 5 values are not finite"):
         list(catalogue.lists(["0"], 3))
 
@@ -158,8 +160,9 @@ def test_pairs_that_are_not_liked_are_in_no_training_baseline_figure_or_list(fla
 @pytest.mark.parametrize("flag", ["--implicit-above", "--liked-above"])
 def test_what_is_not_liked_is_not_popular_in_lists_of_an_agent(flag, tmp_path):
     stars(tmp_path / "stars.csv")
-    assert main(["train", "--log", str(tmp_path / "stars.csv"), "--users", "popularity", "--items", "rest", "--episodes",
-                 "1", "--num-worlds", "1", "--log-dir", str(tmp_path), "--name", "run", flag, "3"]) == 0
+    words = shlex.split("--users popularity --items rest --episodes 1 --num-worlds 1 --eval-worlds 1 --name run")
+    log = ["--log", str(tmp_path / "stars.csv"), "--log-dir", str(tmp_path)]
+    assert main(["train", *log, *words, flag, "3"]) == 0
     lists = list(recommending.catalogue_of(tmp_path / "run", False).lists(["a stranger"], 40))
     assert max(int(line.item) for line in lists) < 40
 
