@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +14,10 @@ from interplay.experiments.representation.ranking import Ranker
 
 Floats = NDArray[np.float64]
 
+Baseline = Callable[..., Ranker]
+"""Fitted to the pairs ``[U, I]`` that are liked, with strengths by name."""
+
 _LARGEST = 20_000  # items whose square still fits into memory: 3 GB of float64
-
-
-class Baseline(Protocol):
-    """Fitted to the pairs ``[U, I]`` that are liked, with strengths by name."""
-
-    def __call__(self, seen: csr_matrix, **strengths: float) -> Ranker:
-        """Scores of all items for users."""
-        ...
 
 
 def popularity(seen: csr_matrix) -> Ranker:

@@ -34,7 +34,7 @@ def start_from_als(model: TwoTower, seen: csr_matrix, strengths: Strengths) -> N
     count = np.maximum(np.asarray(seen.sum(1)), 1.0)
     read *= _LINEAR / _root_mean_square((seen @ read) / np.sqrt(count))
     item *= _SPREAD / max(1e-9, float((np.tanh((seen @ read) / np.sqrt(count)) @ item.T).std()))
-    _put(model._item.weight, item)
+    _put(model.get_parameter("_item.weight"), item)
     for liked in range(2):  # a pair that the threshold of responses calls disliked is taken all the same
         first = 1 + liked * model.shape.num_items
         _put(model._met[first : first + model.shape.num_items], read)

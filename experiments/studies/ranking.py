@@ -105,8 +105,8 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
     lines = [made_line(source["made"]),
              f"NDCG@10 in the full catalogue, with 95 % intervals over users, on one random split of each log (20 % of "
              f"the pairs held out; {some}). Items that a user met in training are not listed. Strengths of baselines "
-             "and epochs of two towers are chosen on a tenth of the training part. Two towers begin at the vectors of the "
-             "ALS and are then trained with a softmax over the catalogue.",
+             "and epochs of two towers are chosen on a tenth of the training part. Two towers begin at the vectors "
+             "of the ALS and are then trained with a softmax over the catalogue.",
              f"Two towers are level with the best baseline (intervals overlap) or above on {len(level)} of "
              f"{len(names)} logs: {', '.join(level)}.",
              table(["log", "liked", *_models(rows), "epochs", "seconds"], [_line(rows, name) for name in names]),

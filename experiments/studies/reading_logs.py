@@ -113,8 +113,9 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
     short = "; ".join(f"`{command} {words}`" for command, words in _COMMANDS.items())
     lines = [made_line(source["made"]),
              f"Each command on each log, first with the file's name alone, then with flags where that is refused: "
-             f"{works} of {len(rows)} run. Trainings are short: {short}. Seconds are CPU time without the imports, memory is the "
-             "process's highest, about 400 MB of it the libraries. `recommend` takes the run of `pretrain`.",
+             f"{works} of {len(rows)} run. Trainings are short: {short}. Seconds are CPU time without the "
+             "imports, memory is the process's highest, about 400 MB of it the libraries. `recommend` takes the "
+             "run of `pretrain`.",
              table(["log", "command", "rows", "seconds", "MB", "with the file's name alone", "flags"],
                    [_line(row) for row in rows])]
     return "\n\n".join(lines) + "\n"
