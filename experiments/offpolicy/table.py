@@ -16,6 +16,7 @@ from interplay.envs.data.form import TableForm
 from interplay.envs.data.reading import TableFile
 from interplay.envs.data.rewards import read_rewards
 from interplay.envs.data.times import read_times
+from interplay.envs.types import InterplayError
 from interplay.experiments.offpolicy.feedback import BanditFeedback, Floats
 
 
@@ -62,7 +63,11 @@ def read_bandit(path: Path, columns: BanditColumns, form: TableForm | None = Non
         InterplayError: a column is not there, there is no row, or a value is none that it can be.
     """
     file = TableFile(path, form)
-    check_columns(file.columns, columns, path.name)
+    try:
+        check_columns(file.columns, columns, path.name)
+    except InterplayError as error:
+        raise InterplayError(f"{error}; say where it is, such as with --action-column, --reward-column and "
+                             "--propensity-column") from error
     rows = file.read(columns.used())
     read = bandit_of(rows.frame, columns, path.name, form, rows.dropped)
     return read._replace(notes=(f"form     {'; '.join(rows.notes)}", *read.notes))
