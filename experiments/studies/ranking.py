@@ -108,9 +108,9 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
              "and epochs of two towers are chosen on a tenth of the training part. Two towers begin at the vectors "
              "of the ALS and are then trained with a softmax over the catalogue.",
              f"Two towers are level with the best baseline (intervals overlap) or above on {len(level)} of "
-             f"{len(names)} logs: {', '.join(level)}. Where no epoch was trained, none was better "
-             "than the ALS vectors by two standard errors on the validation part: the towers are then ALS whose users are "
-             "sums over what they like.",
+             f"{len(names)} logs: {', '.join(level)}. Where no epoch was trained, none was better than the ALS vectors "
+             "by two standard errors on the validation part: the towers are then ALS whose users are sums over what "
+             "they like.",
              table(["log", "liked", *_models(rows), "epochs", "seconds"], [_line(rows, name) for name in names]),
              "Strengths that were chosen:",
              table(["log", "model", "strengths"], [_strengths(row) for row in rows if row["strengths"]])]
