@@ -203,7 +203,7 @@ def inner_parts(log: InteractionLog, seed: int, how: Literal["random", "last"] =
 
 
 def _clearly_above_zero(differences: Tensor) -> bool:
-    return bool(differences.mean() > 2.0 * differences.std() / len(differences) ** 0.5)
+    return bool(differences.mean() > 2.0 * differences.std(correction=0) / len(differences) ** 0.5)
 
 
 def _figure(fitted: Fitted, trial: Trial, validation: InteractionLog) -> tuple[float, Tensor]:

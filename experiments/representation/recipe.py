@@ -53,7 +53,7 @@ class Recipe:
     epochs: Count = 400
     """Passes over the training part at most."""
     patience: Count = 30
-    """Epochs without a better validation figure before training stops."""
+    """Epochs without a better validation figure before training stops; of a small log, at least 100 updates."""
     side_features: bool = False
     """Whether side features of users and items, and topics, go in where the log has them."""
     seed: Seed = 0

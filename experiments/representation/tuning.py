@@ -33,23 +33,26 @@ def tuned(trial: Trial, names: Collection[str] = tuple(BASELINES)) -> dict[str, 
         trial: of the training part alone; what is held out chooses nothing.
         names: of the baselines.
     """
-    trials = {name: sum(len(values) - 1 for values in BASELINES[name][1].values()) + 1 for name in names}
-    with tqdm(total=sum(trials.values()), unit="fit", desc="baselines", mininterval=0.5) as bar:
-        found = {}
-        for name, count in trials.items():
-            found[name] = _tuned(trial, name)
-            bar.update(count)
-    return found
+    searched = [axes for name, (_, axes) in BASELINES.items() if name in names and axes]
+    fits = sum(1 + sum(len(values) - 1 for values in axes.values()) for axes in searched)
+    with tqdm(total=fits, unit="fit", desc="baselines", mininterval=0.5) as bar:
+        return {name: _tuned(trial, name, bar.update) for name in names}
 
 
-def _tuned(trial: Trial, name: str) -> Strengths:
+def _tuned(trial: Trial, name: str, tried: Callable[[], object]) -> Strengths:
+    """Of one baseline; ``tried`` is called before each fit."""
     kind, axes = BASELINES[name]
+
+    def figure(strengths: Strengths) -> float:
+        tried()
+        return trial.rank(kind(trial.liked, **strengths)).ndcg.mean
+
     path = cache_folder() / "baselines" / f"{_digest(trial, name)}.json"
     try:
         known: Strengths = json.loads(path.read_text(encoding="utf-8"))
         return known
     except (OSError, ValueError):
-        found = search(axes, lambda strengths: trial.rank(kind(trial.liked, **strengths)).ndcg.mean)
+        found = search(axes, figure)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(found))
