@@ -78,7 +78,8 @@ def bandit_of(frame: pl.DataFrame, columns: BanditColumns, source: str, form: Ta
     """The same of a frame; ``source`` is its name in messages, ``dropped`` counts rows that were left out before."""
     check_columns(frame.columns, columns, source)
     known, counts = form or TableForm(), dict(dropped or {})
-    read = read_good_rows(frame, lambda rows: _checked(rows, columns, source, known), known.drop_bad_rows, counts, source)
+    read = read_good_rows(frame, lambda rows: _checked(rows, columns, source, known), known.drop_bad_rows, counts,
+                          source)
     lost = [f"dropped  {count:,} rows {reason}" for reason, count in counts.items()]
     return read._replace(notes=(*read.notes, *lost))
 
