@@ -194,8 +194,8 @@ def _campaign(settings: OpeSettings, path: Path, columns: BanditColumns) -> Answ
 
 def _table(settings: OpeSettings, path: Path, columns: BanditColumns) -> Answer:
     read = read_bandit(path, columns, settings.form())
-    print("\n".join(read.notes))
-    return answer_of(read, path.name, str(settings.policy), settings.folds, settings.seed)
+    answer = answer_of(read, path.name, str(settings.policy), settings.folds, settings.seed)
+    return answer._replace(what="\n".join([*read.notes, answer.what]))
 
 
 def answer_of(read: BanditTable, name: str, policy: str | Floats, folds: int, seed: int) -> Answer:
