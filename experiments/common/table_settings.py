@@ -71,7 +71,7 @@ class TableSettings(FormSettings):
                            self.propensity_column, split)
 
     def named_columns(self, split: str | None = None) -> ColumnNames | None:
-        """The columns, if any is named; a file whose columns are named is a table, whatever it is called."""
+        """The columns, if any is named; the name of a file whose columns are named says nothing."""
         columns = self.column_names(split)
         return None if columns == ColumnNames() else columns
 

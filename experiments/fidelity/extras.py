@@ -35,7 +35,7 @@ def read_extras(path: Path, log: InteractionLog, position_column: str | None, fo
         log: what was read from it, and may have been prepared.
         position_column: of a table, with slots counted from 1.
         form: how the table is written; None = detected.
-        columns: of the log, if any was named: then it is a table, whatever it is called.
+        columns: of the log, if any was named: then its name says nothing.
 
     Raises:
         InterplayError: there is no such column, a value is no slot, or rows were dropped in the log's preparation, so

@@ -79,7 +79,7 @@ class Trial(NamedTuple):
         return rank(ranker, self.met, self.wanted, k)
 
     def gains(self, ranker: Ranker) -> Floats:
-        """NDCG@10 of each user of whom something is wanted: float64 ``[n]``."""
+        """NDCG@10 of each user with something wanted: float64 ``[n]``."""
         parts = _judged(ranker, self.met, self.wanted, 10)
         return np.array([figures[2] for of_users, _ in parts for figures in of_users])
 

@@ -21,7 +21,7 @@ def start_from_als(model: TwoTower, seen: csr_matrix, strengths: Strengths) -> N
     """Give ``mlp`` towers the vectors of ``implicit_als``, in their first columns.
 
     A user's code is the sum of the vectors of what it likes (``fold_in``), so that lists are nearly those of ALS, and
-    users of whom more becomes known need no new fit.
+    users that are known better later need no new fit.
 
     Args:
         model: with the encoder ``mlp`` and the scorer ``hadamard``.
