@@ -89,7 +89,7 @@ def _run(command: str, path: Path, flags: Sequence[str], folder: Path) -> dict[s
     own = {"recommend": ["--run", str(folder / "pretrain")], "ope": [str(path)]}.get(command, ["--log", str(path)])
     place = {"fidelity": ["--out", str(folder)], "train": ["--log-dir", str(folder), "--name", "train"],
              "pretrain": ["--log-dir", str(folder), "--name", "pretrain"]}.get(command, [])
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
         process = os.fork()
         if process == 0:
             os.dup2(said.fileno(), 1)
