@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import polars as pl
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from interplay.envs.checking import shown
 from interplay.envs.messages import choice
 from interplay.envs.types import InterplayError
+
+T = TypeVar("T")
 
 LARGEST = 1e15
 """The largest reward or feature: means and squares of such numbers stay finite in float32."""
@@ -155,6 +157,35 @@ class BadRowsError(InterplayError):
     def __init__(self, message: str, bad: pl.Series, reason: str) -> None:
         super().__init__(message)
         self.bad, self.reason = bad, reason
+
+
+def read_good_rows(frame: pl.DataFrame, read: Callable[[pl.DataFrame], T], drop_bad_rows: bool, counts: dict[str, int],
+                   source: str) -> T:
+    """What ``read`` makes of a table.
+
+    Args:
+        frame: the table.
+        read: raises BadRowsError for the first kind of bad row.
+        drop_bad_rows: whether to leave such rows out and to add them to ``counts`` by reason; else they are an error.
+        counts: rows that were left out before.
+        source: what the table is called in errors.
+
+    Raises:
+        InterplayError: there is a bad row, or no row is left.
+    """
+    while True:
+        if frame.is_empty():
+            lost = "; ".join(f"{count:,} {reason}" for reason, count in counts.items())
+            raise InterplayError(f"{source}: there are 0 rows{f' left ({lost})' if lost else ''}: give a log with at "
+                                 "least one")
+        try:
+            return read(frame)
+        except BadRowsError as error:
+            if not drop_bad_rows:
+                raise InterplayError(str(error) + ("" if error.bad.all() else
+                                                   "; --drop-bad-rows leaves such rows out")) from error
+            counts[error.reason] = counts.get(error.reason, 0) + int(error.bad.sum())
+            frame = frame.filter(~error.bad)
 
 
 def refuse(bad: pl.Series, column: pl.Series, problem: str, source: str) -> None:

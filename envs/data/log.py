@@ -12,9 +12,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from interplay.envs.data.columns import (
-    BadRowsError,
     ColumnNames,
     check_columns,
+    read_good_rows,
     read_ids,
     read_propensities,
     read_split,
@@ -226,19 +226,8 @@ def make_log(frame: pl.DataFrame, columns: ColumnNames | None = None, source: st
     """
     columns, form, counts = columns or ColumnNames(), form or TableForm(), dict(dropped or {})
     check_columns(frame.columns, columns, source)
-    while True:
-        if frame.is_empty():
-            lost = "; ".join(f"{count:,} {reason}" for reason, count in counts.items())
-            raise InterplayError(f"{source}: there are 0 rows{f' left ({lost})' if lost else ''}: give a log with at "
-                                 "least one")
-        try:
-            return _checked_log(frame, columns, source, counts, form)
-        except BadRowsError as error:
-            if not form.drop_bad_rows:
-                raise InterplayError(str(error) + ("" if error.bad.all() else
-                                                   "; --drop-bad-rows leaves such rows out")) from error
-            counts[error.reason] = counts.get(error.reason, 0) + int(error.bad.sum())
-            frame = frame.filter(~error.bad)
+    return read_good_rows(frame, lambda rows: _checked_log(rows, columns, source, counts, form), form.drop_bad_rows,
+                          counts, source)
 
 
 def _checked_log(frame: pl.DataFrame, columns: ColumnNames, source: str, dropped: Mapping[str, int],

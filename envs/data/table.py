@@ -87,5 +87,8 @@ def _resolved(columns: ColumnNames, table: TableFile, source: str) -> ColumnName
     if absent is not None and table.looks_like_data:
         raise InterplayError(f"{source}: no column {absent!r}, and the first row looks like data, not like names: if "
                              "it is a row, give --no-header --columns user item reward ..., all columns in their order")
-    check_columns(table.columns, columns, source)
+    try:
+        check_columns(table.columns, columns, source)
+    except InterplayError as error:
+        raise InterplayError(f"{error}; interplay log FILE suggests flags such as --user-column") from error
     return columns

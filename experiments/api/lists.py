@@ -20,4 +20,4 @@ def frame_of(catalogue: Catalogue, users: Sequence[object], k: int) -> pl.DataFr
 def catalogue_of_agent(run: Run) -> Catalogue:
     """With the scores of the agent that plays a run's users."""
     agent = Preferences(run)
-    return Catalogue(agent.parts.whole, agent.implicit_above, "agent", agent.scores, agent.known)
+    return Catalogue(agent.parts.whole, agent.liked, "agent", agent.scores, agent.known)

@@ -112,7 +112,7 @@ def evaluate(log: str | Path | pl.DataFrame | Mapping[str, Any], target: object 
     named: dict[str, Any] = {_COLUMN_OF.get(name, name): value for name, value in options.items()}
     if isinstance(policy, str | Path):
         named["policy"] = policy if policy in _NAMED else Path(policy)
-    settings = OpeSettings(Path(log) if isinstance(log, str | Path) else Path(), **named)
+    settings = OpeSettings(path=Path(log) if isinstance(log, str | Path) else Path(), **named)
     if of_command:
         return Estimates(answered(settings))
     return Estimates(answer_of(*_table(log, columns_of(settings)), _policy(policy), settings.folds, settings.seed))

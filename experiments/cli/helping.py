@@ -27,7 +27,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """Groups of flags: those that ``--help`` shows, and those that only ``--help-all`` shows."""
 
-_OF_LOGS = ("LogSettings", "TableSettings")
+_OF_LOGS = ("LogSettings", "LikedSettings", "TableSettings")
 _MANY = 14
 """Flags of a command that are all shown by ``--help``."""
 _LEFT = 28

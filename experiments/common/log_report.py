@@ -61,7 +61,7 @@ def report_on(path: Path, settings: TableSettings) -> LogReport:
         InterplayError: it is not even a table.
     """
     report, columns, form = LogReport(), settings.column_names(), settings.form()
-    given = None if columns == ColumnNames() else columns
+    given = settings.named_columns()
     if isinstance(find_reader(path, given, form), TableData):
         table = TableFile(path, replace(form, drop_bad_rows=True))
         frame = table.read().frame

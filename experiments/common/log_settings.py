@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import numpy as np
+
 from interplay.envs.checking import Index
-from interplay.envs.data import Preparation
+from interplay.envs.data import InteractionLog, Preparation
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.flags import Need, changed, when
 from interplay.experiments.common.saving import CONFIG, read_text
@@ -22,6 +24,8 @@ _DOWNLOADED = Need(lambda s: s.log is not None and not s.log.exists(),
                    "only public data sets are looked for in it: name one with --log, or leave it out")
 _SHARED_OUT = Need(lambda s: s.log is not None and s.split not in ("last", "own"),
                    "a log is split by it with --split random, time or global-time: leave it out")
+_GRADED = Need(lambda s: s.log is not None and s.implicit_above is None,
+               "it is about a log, and --implicit-above says the same: leave it out")
 _OWN_SPLIT = Need(lambda s: s.log is not None and s.split == "own", "take it with --split own, or leave it out")
 
 
@@ -100,6 +104,24 @@ class LogSettings(TableSettings):
             if _whole(value) != _whole(old):
                 raise InterplayError(f"--resume {folder}: the run has {name}={old!r}, not {value!r}; leave the flag "
                                      "out, or start a new run")
+
+
+@dataclass(frozen=True)
+class LikedSettings(LogSettings):
+    """A log, and which of its pairs count as liked: in training, baselines, figures and lists alike."""
+
+    liked_above: float | None = when(_GRADED, None)
+    """Rewards above this count as liked, after the preparation of the log. By default all pairs count where items are
+    ranked (a log of what users take), and rewards above the middle of the scale where responses are predicted."""
+
+    def liked(self, log: InteractionLog) -> InteractionLog:
+        """The rows that count as liked: those above ``liked_above``, those that ``implicit_above`` made 1, or all."""
+        above = 0.5 if self.implicit_above is not None else self.liked_above
+        return log if above is None else log.take(log.reward > np.float32(above), "not liked")
+
+    def threshold(self, log: InteractionLog) -> float:
+        """Above which a response is called liked."""
+        return sum(log.reward_range) / 2.0 if self.liked_above is None else self.liked_above
 
 
 def _whole(value: Any) -> Any:

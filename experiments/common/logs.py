@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interplay.envs.data import (
-    ColumnNames,
     InteractionLog,
     find_log,
     find_reader,
@@ -106,7 +105,7 @@ def _read(settings: LogSettings) -> tuple[InteractionLog, list[str]]:
     """The log with the features that the settings name, and a line for each table of those."""
     assert settings.log is not None, "checked"
     columns, form = settings.column_names(settings.split_column), settings.form()
-    given = None if columns == ColumnNames() else columns
+    given = settings.named_columns(settings.split_column)
     path = find_log(settings.log, settings.data_dir)
     log, reader = read_log(path, given, form), find_reader(path, given, form)
     log = log if settings.reward_range is None else replace(log, reward_range=_range(*settings.reward_range))

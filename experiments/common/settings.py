@@ -13,7 +13,7 @@ from interplay.envs.behaviour.logged import WEIGHTED, TargetsOf
 from interplay.envs.checking import Count, Index
 from interplay.envs.types import InterplayError, Side
 from interplay.experiments.common.flags import Many, Need, Seed, Threads, check_flags, when
-from interplay.experiments.common.log_settings import LogSettings
+from interplay.experiments.common.log_settings import LikedSettings
 from interplay.experiments.common.table_settings import LOGGED
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -30,7 +30,7 @@ NO_LOG = Need(lambda s: s.log is None, "the market is made of the log: leave out
 
 
 @dataclass(frozen=True)
-class LoggedMarketSettings(LogSettings):
+class LoggedMarketSettings(LikedSettings):
     """How a log becomes a market, and what is learnt there."""
 
     encoder: Path | None = when(LOGGED, None)

@@ -71,7 +71,8 @@ def _compared(settings: FidelitySettings) -> Compared:
     assert settings.log is not None, "checked"
     parts = logged_parts(settings, settings.seed)
     scale = _scale(settings, parts)
-    extras = read_extras(find_log(settings.log, settings.data_dir), parts.whole, settings.position_column)
+    extras = read_extras(find_log(settings.log, settings.data_dir), parts.whole, settings.position_column,
+                         settings.form(), settings.named_columns(settings.split_column))
     log = log_trace(parts.whole, scale, settings.gap, extras)
     run = _trained(settings)
     played = play(run.task.market, run.players, len(log), settings.most_worlds, run.task.training.num_worlds)

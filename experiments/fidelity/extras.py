@@ -8,10 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from interplay.envs.data.columns import read_numbers, refuse
+from interplay.envs.data.columns import ColumnNames, read_numbers, refuse
+from interplay.envs.data.form import TableForm
 from interplay.envs.data.log import InteractionLog
 from interplay.envs.data.market_log import SUFFIX
-from interplay.envs.data.reading import column_names, read_frame
+from interplay.envs.data.reading import TableFile, column_names, read_frame
 from interplay.envs.messages import choice
 from interplay.envs.types import InterplayError
 from interplay.experiments.fidelity.trace import Extras
@@ -22,7 +23,8 @@ FEWEST_UNITS = 10
 _MARKET_COLUMNS = ["world", "step", "user", "item", "position", "active"]
 
 
-def read_extras(path: Path, log: InteractionLog, position_column: str | None) -> Extras:
+def read_extras(path: Path, log: InteractionLog, position_column: str | None, form: TableForm | None = None,
+                columns: ColumnNames | None = None) -> Extras:
     """What the file of a log says beyond it.
 
     A market's own log (``interplay evaluate --export``) has worlds, steps, positions and presence, so that its
@@ -32,20 +34,22 @@ def read_extras(path: Path, log: InteractionLog, position_column: str | None) ->
         path: of the log.
         log: what was read from it, and may have been prepared.
         position_column: of a table, with slots counted from 1.
+        form: how the table is written; None = detected.
+        columns: of the log, if any was named: then its name says nothing.
 
     Raises:
         InterplayError: there is no such column, a value is no slot, or rows were dropped in the log's preparation, so
             that positions cannot be matched.
     """
-    if path.name.endswith(SUFFIX):
+    if columns is None and path.name.endswith(SUFFIX):
         return _market_extras(path, log, position_column)
     if position_column is None:
         return Extras()
-    names = column_names(path)
-    if position_column not in names:
+    table = TableFile(path, form)
+    if position_column not in table.columns:
         raise InterplayError(f"position_column={position_column!r} is no column of {path.name}: "
-                             f"{choice(names, position_column)}")
-    column = read_frame(path, [position_column])[position_column]
+                             f"{choice(table.columns, position_column)}")
+    column = table.read([position_column]).frame[position_column]
     _same_rows(path, column.len(), log)
     number = column.cast(pl.Float64, strict=False)
     wrong = ~((number >= 1.0) & (number == number.floor())).fill_null(False)

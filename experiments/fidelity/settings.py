@@ -8,14 +8,14 @@ from typing import Literal
 
 from interplay.envs.checking import Count, Positive
 from interplay.experiments.common.flags import Many, Need, Seed, when
-from interplay.experiments.common.log_settings import LogSettings
+from interplay.experiments.common.log_settings import LikedSettings
 from interplay.experiments.common.settings import OptionSettings, TrainSettings
 
 _MADE_OF_LOG = Need(lambda s: s.preset is None, "it is about markets made of the log: leave it out with --preset")
 
 
 @dataclass(frozen=True)
-class FidelitySettings(OptionSettings, LogSettings):
+class FidelitySettings(OptionSettings, LikedSettings):
     """Play a market and say how like a log it is, and whether the difference is more than the log's own noise.
 
     By default the market is made of the log and answers from its training part. Its users choose by chance among what
@@ -45,8 +45,6 @@ class FidelitySettings(OptionSettings, LogSettings):
     """Column of the log with the slot of the item, from 1, if any; a market's own log has it."""
     gap: Positive = 1800.0
     """Seconds without a response after which a user's next session begins."""
-    liked_above: float | None = None
-    """Rewards above this, in the log's units, count as liked; by default the middle of the scale."""
     most_worlds: Many = 1000
     """Episodes after which no more are played, though the log has more responses."""
     resamples: Many = 200
@@ -56,6 +54,6 @@ class FidelitySettings(OptionSettings, LogSettings):
 
     def train_settings(self) -> TrainSettings:
         """The agents and the market, as ``train`` takes them."""
-        own = {f.name for f in fields(self)} - ({f.name for f in fields(LogSettings)} if self.preset else set())
+        own = {f.name for f in fields(self)} - ({f.name for f in fields(LikedSettings)} if self.preset else set())
         values = {name: getattr(self, name) for name in own & {f.name for f in fields(TrainSettings)}}
         return TrainSettings(**{name: value for name, value in values.items() if value is not None})

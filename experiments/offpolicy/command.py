@@ -16,8 +16,9 @@ from interplay.envs.data.market_log import SUFFIX
 from interplay.envs.data.open_bandit import read_open_bandit
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.command_lines import command_line
-from interplay.experiments.common.flags import Need, Seed, check_flags, when
+from interplay.experiments.common.flags import Need, Seed, changed, check_flags, when
 from interplay.experiments.common.reports import REPORT, made_by, publish
+from interplay.experiments.common.table_settings import FormSettings
 from interplay.experiments.common.threads import working_threads
 from interplay.experiments.offpolicy.estimators import WEIGHTING, Case
 from interplay.experiments.offpolicy.evaluation import Evaluation, evaluate_case, evaluate_policy, evaluation_table
@@ -32,9 +33,12 @@ from interplay.experiments.offpolicy.table import BanditColumns, BanditTable, re
 NamedPolicy = Literal["uniform", "most-clicked"]
 Folds = Annotated[int, Bounds(2, 1000)]
 
+_NAMED = {"action_column", "reward_column", "propensity_column", "target_column", "context_columns", "time_column"}
+
 
 def _slates(settings: OpeSettings) -> bool:
-    return settings.path.name.endswith(SUFFIX)
+    """Whether the path is a market's slates, by its name; a file whose columns are named is a table of one's own."""
+    return settings.path.name.endswith(SUFFIX) and not _NAMED & set(changed(settings))
 
 
 def _own_table(settings: OpeSettings) -> bool:
@@ -53,14 +57,14 @@ _TARGET = Need(lambda s: s.target_column is None, "--target-column has the targe
 _RUN = Need(lambda s: isinstance(s.policy, Path), "it is about a run's folder as --policy: leave it out")
 
 
-@dataclass(frozen=True)
-class OpeSettings:
+@dataclass(frozen=True, kw_only=True)
+class OpeSettings(FormSettings):
     """Estimate what a policy would have earned from what another policy did (off-policy evaluation)."""
 
     path: Annotated[Path, tyro.conf.Positional]
-    """Table of your own (.csv, .tsv, .parquet), a row for each choice that was logged. Or a campaign of the Open Bandit
-    data set, such as obd/bts/men: a folder with men.csv and item_context.csv, whose columns are known. Or the slates of
-    a market, NAME.market.parquet, as evaluate --export writes them, whose columns are known too."""
+    """Table of your own in any form that train --log reads, a row for each logged choice. Or a campaign of the Open
+    Bandit data set, such as obd/bts/men: a folder with men.csv and item_context.csv, whose columns are known. Or the
+    slates of a market, NAME.market.parquet, as evaluate --export writes them, whose columns are known too."""
     action_column: str = when(_TABLE, "item")
     """Column of the table with the chosen action."""
     reward_column: str = when(_TABLE, "reward")
@@ -70,6 +74,8 @@ class OpeSettings:
     target_column: str | None = when(_TABLE, None)
     """Column with its probability under the target policy, in place of --policy. Probabilities of other actions are
     unknown then, so that only estimators without a model are used."""
+    time_column: str | None = when(_TABLE, None)
+    """Column with the time; by default the first rows are the oldest."""
     context_columns: tuple[str, ...] = when(_TABLE_MODELS, ())
     """Columns that reward models may use: numbers, or text of a few categories."""
     unit_column: str | None = when(_UNITS, None)
@@ -77,9 +83,8 @@ class OpeSettings:
     intervals. For a market's slates the default is each user of each world; world and other columns are possible."""
     policy: NamedPolicy | Path = when(_TARGET, "uniform")
     """The target policy. uniform: all items, or all slates that could be shown, with equal probability. most-clicked:
-    always the item with the highest click rate in the older half of the log, evaluated on the newer half; the first
-    rows of a table are the oldest. For a market's slates also a folder that train wrote: its platform, without
-    exploration."""
+    always the item with the highest click rate in the older half of the log, evaluated on the newer half. For a
+    market's slates also a folder that train wrote: its platform, without exploration."""
     folds: Folds = when(_MODELS, 3)
     """Folds of the log for cross-fitting the reward models of DM, DR and similar estimators."""
     seed: Seed = 0
@@ -90,6 +95,11 @@ class OpeSettings:
     """Folder to write report.md and its rows to; by default nothing is written."""
     allow_code: bool = when(_RUN, False)
     """Import the code that the folder of --policy names as module:Name. Allow it only if you trust both."""
+
+    @property
+    def log(self) -> Path | None:
+        """The table of one's own, which the flags of a log's form are about."""
+        return self.path if _own_table(self) else None
 
 
 class Answer(NamedTuple):
@@ -117,7 +127,8 @@ class Question(NamedTuple):
 
 
 _COLUMNS = {"action": "action_column", "reward": "reward_column", "propensity": "propensity_column",
-            "target": "target_column", "context": "context_columns", "unit": "unit_column"}
+            "target": "target_column", "context": "context_columns", "unit": "unit_column",
+            "time": "time_column"}
 
 
 def ope(settings: OpeSettings) -> None:
@@ -182,7 +193,9 @@ def _campaign(settings: OpeSettings, path: Path, columns: BanditColumns) -> Answ
 
 
 def _table(settings: OpeSettings, path: Path, columns: BanditColumns) -> Answer:
-    return answer_of(read_bandit(path, columns), path.name, str(settings.policy), settings.folds, settings.seed)
+    read = read_bandit(path, columns, settings.form())
+    answer = answer_of(read, path.name, str(settings.policy), settings.folds, settings.seed)
+    return answer._replace(what="\n".join([*read.notes, answer.what]))
 
 
 def answer_of(read: BanditTable, name: str, policy: str | Floats, folds: int, seed: int) -> Answer:

@@ -31,14 +31,14 @@ from interplay.experiments.common.saving import (
 from interplay.experiments.common.stopping import interruption, resumable
 from interplay.experiments.common.threads import working_threads
 from interplay.experiments.recommend.repeats import figures_table, repeats_text
-from interplay.experiments.representation.baselines import ease, implicit_als, item_knn, popularity
 from interplay.experiments.representation.epochs import Note
 from interplay.experiments.representation.factorisation import SIZES, factorise
 from interplay.experiments.representation.fitting import Fitted, fit, inner_parts
 from interplay.experiments.representation.keeping import Keeper
-from interplay.experiments.representation.ranking import Floats, Ranker, interactions, rank
+from interplay.experiments.representation.ranking import Floats, make_trial
 from interplay.experiments.representation.responses import Responses, judge, liked_of, probability_of
 from interplay.experiments.representation.settings import MODEL, TRAINING, PretrainSettings
+from interplay.experiments.representation.tuning import Strengths, rankers, tuned
 
 
 def pretrain(settings: PretrainSettings) -> Path:
@@ -111,7 +111,7 @@ def _one(settings: PretrainSettings) -> Path:
     if settings.task == "responses":  # fail now rather than after minutes of training
         parts.held_out.scaled(parts.held_out.reward)
         liked_of(parts.held_out.reward, settings.threshold(parts.train))
-    elif settings.implicit_above is not None:
+    else:
         print(_said(settings, parts))
     with _opened(settings) as folder:
         print(f"run: {folder}")
@@ -124,7 +124,7 @@ def _one(settings: PretrainSettings) -> Path:
 
 
 def _said(settings: PretrainSettings, parts: Parts) -> str:
-    """How many pairs count as taken.
+    """How many pairs count as liked.
 
     Raises:
         InterplayError: none of the training part does, or none that is held out.
@@ -132,10 +132,11 @@ def _said(settings: PretrainSettings, parts: Parts) -> str:
     pairs = {label: len(settings.learnt(part).pairs().key)
              for label, part in (("training", parts.train), ("held-out", parts.held_out))}
     if not all(pairs.values()):
-        raise InterplayError(f"implicit_above={settings.implicit_above:g} leaves {pairs['training']} training and "
-                             f"{pairs['held-out']} held-out pairs that count as taken: lower it, or hold out more")
+        above = settings.implicit_above if settings.liked_above is None else settings.liked_above
+        raise InterplayError(f"{pairs['training']} training and {pairs['held-out']} held-out pairs count as liked, "
+                             f"above {above:g}: lower --liked-above or --implicit-above, or hold out more")
     every, count = sum(pairs.values()), len(parts.whole.pairs().key)
-    return f"taken    {every:,} of {count:,} pairs, {pairs['held-out']:,} of them held out"
+    return f"liked    {every:,} of {count:,} pairs, {pairs['held-out']:,} of them held out"
 
 
 @contextmanager
@@ -175,11 +176,13 @@ def _made_by(settings: PretrainSettings, parts: Parts) -> dict[str, Any]:
 
 def _trained(settings: PretrainSettings, parts: Parts, folder: Path, keeper: Keeper) -> tuple[Fitted, dict[str, Any]]:
     """The model, and the figures of it and the baselines; curves go to the folder."""
+    learnt = settings.learnt(parts.train)
+    strengths = _strengths(settings, parts.train, learnt)
     with _noted(folder, keeper, settings.epochs) as note:
         with interruption() as keeper.stop:
-            fitted = fit(settings.learnt(parts.train), settings.recipe(), settings.threshold(parts.train), note,
-                         settings.inner, keeper)
-        found: dict[str, Any] = (_rankings(settings, parts, fitted) if settings.task == "ranking"
+            fitted = fit(learnt, settings.recipe(), settings.threshold(parts.train), note, settings.inner, keeper,
+                         strengths["implicit-als"] if settings.starts_from_als else None, parts.train)
+        found: dict[str, Any] = (_rankings(settings, parts, fitted, strengths) if settings.task == "ranking"
                                  else _responses(settings, parts, fitted))
         for name, value in found["models"][_name(settings)].items():
             note(f"held_out_{name}", value[0] if isinstance(value, tuple) else value, fitted.epochs)
@@ -190,17 +193,22 @@ def _name(settings: PretrainSettings) -> str:
     return f"two-tower {settings.encoder}"
 
 
-def _rankings(settings: PretrainSettings, parts: Parts, fitted: Fitted) -> dict[str, Any]:
-    # Lists leave out what users have met, liked or not; only what counts as taken is learnt from, or found.
-    seen, (known, held_out) = interactions(parts.train), (
-        interactions(settings.learnt(part)) for part in (parts.train, parts.held_out))
-    rankers: dict[str, Ranker] = {}
-    if settings.baselines:
-        rankers = {"popularity": popularity(known), "item-knn": item_knn(known), "ease": ease(known),
-                   "implicit-als": implicit_als(known)}
-    rankers[_name(settings)] = fitted.scores
-    found = {name: rank(ranker, seen, held_out, settings.k) for name, ranker in rankers.items()}
-    return {"models": {name: {f"{label}@{settings.k}" if label not in ("mrr",) else label: value
+def _strengths(settings: PretrainSettings, train: InteractionLog, learnt: InteractionLog) -> dict[str, Strengths]:
+    """Those of the baselines, where any is needed."""
+    if settings.task != "ranking" or not (settings.baselines or settings.starts_from_als):
+        return {}
+    trial = make_trial(train, *inner_parts(learnt, settings.seed, settings.inner))
+    return tuned(trial) if settings.baselines else tuned(trial, ["implicit-als"])
+
+
+def _rankings(settings: PretrainSettings, parts: Parts, fitted: Fitted,
+              strengths: dict[str, Strengths]) -> dict[str, Any]:
+    # Lists leave out what users have met, liked or not; only what is liked is learnt from, or found.
+    trial = make_trial(parts.train, settings.liked(parts.train), settings.liked(parts.held_out))
+    models = rankers(trial.liked, strengths) if settings.baselines else {}
+    models[_name(settings)] = fitted.scores
+    found = {name: trial.rank(ranker, settings.k) for name, ranker in models.items()}
+    return {"strengths": strengths, "models": {name: {f"{label}@{settings.k}" if label not in ("mrr",) else label: value
                               for label, value in ranking._asdict().items()} for name, ranking in found.items()}}
 
 

@@ -33,7 +33,7 @@ class Preferences:
             raise InterplayError(f"{str(run.folder)!r} played the preset {run.task.name!r}, which has no users or "
                                  "items that lists could name: give a run on a log (train --log)")
         self.parts: Parts = run.task.parts
-        self.implicit_above = run.settings.implicit_above
+        self.liked = run.settings.liked(run.task.parts.whole)
         self._player, self._market = run.players["users"], run.task.market
         self._state = self._market.reset([0], run.settings.seed)
 

@@ -25,7 +25,7 @@ from interplay.experiments.loop.run import CHECKPOINT
 from interplay.experiments.recommend.preferences import Preferences
 from interplay.experiments.representation.baselines import popularity
 from interplay.experiments.representation.pretrained import Saved
-from interplay.experiments.representation.ranking import Ints, Ranker, interactions, taken, top_k, unseen
+from interplay.experiments.representation.ranking import Ints, Ranker, interactions, top_k, unseen
 from interplay.experiments.representation.settings import MODEL
 
 _AT_ONCE = 1024  # users whose scores are held at once
@@ -105,7 +105,7 @@ def catalogue_of(run: Path, allow_code: bool) -> Catalogue:
     """With the model or agent that is in a run's folder."""
     if (run / CHECKPOINT).is_file():
         agent = Preferences.load(run, allow_code)
-        return Catalogue(agent.parts.whole, agent.implicit_above, "agent", agent.scores, agent.known)
+        return Catalogue(agent.parts.whole, agent.liked, "agent", agent.scores, agent.known)
     if not (run / MODEL).is_file():
         raise InterplayError(f"{str(run)!r} is not a run of pretrain or train: it has no {MODEL} and no {CHECKPOINT}; "
                              "give a folder that one of them wrote (benchmark keeps checkpoints with "
@@ -114,7 +114,7 @@ def catalogue_of(run: Path, allow_code: bool) -> Catalogue:
     log = logged_parts(saved.settings, saved.settings.seed).whole
     model = saved.on(log)
     known = np.bincount(model.log.user, minlength=log.num_users) > 0
-    return Catalogue(log, saved.settings.implicit_above, "model", model.scores, known)
+    return Catalogue(log, saved.settings.liked(log), "model", model.scores, known)
 
 
 class Catalogue:
@@ -125,20 +125,20 @@ class Catalogue:
 
     Args:
         log: the whole.
-        implicit_above: as in ``taken``: pairs that are not above it were met, but do not make an item popular.
+        liked: its rows that count as liked: other pairs were met, but do not make an item popular.
         source: what ``scores`` are of.
         scores: of all items for users.
         known: bool ``[U]``, users that have scores of their own.
     """
 
-    def __init__(self, log: InteractionLog, implicit_above: float | None, source: str, scores: Ranker,
+    def __init__(self, log: InteractionLog, liked: InteractionLog, source: str, scores: Ranker,
                  known: NDArray[np.bool_]) -> None:
         self._log, self._source, self._scores, self._known = log, source, scores, known
-        self._met, liked = interactions(log), interactions(taken(log, implicit_above))
-        self._crowd = popularity(liked)
+        self._met, taken = interactions(log), interactions(liked)
+        self._crowd = popularity(taken)
         self._number = {str(name): number for number, name in enumerate(self._log.user_ids)}
         by_id = sorted(range(log.num_items), key=lambda item: log.item_ids[item])
-        count = np.asarray(liked.sum(0)).ravel()[by_id]
+        count = np.asarray(taken.sum(0)).ravel()[by_id]
         self._order: Ints = np.array(by_id)[np.argsort(-count, kind="stable")]
 
     def names(self, users: Sequence[str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
@@ -11,6 +13,9 @@ from interplay.envs.types import InterplayError
 from interplay.experiments.representation.ranking import Ranker
 
 Floats = NDArray[np.float64]
+
+Baseline = Callable[..., Ranker]
+"""Fitted to the pairs ``[U, I]`` that are liked, with strengths by name."""
 
 _LARGEST = 20_000  # items whose square still fits into memory: 3 GB of float64
 
@@ -54,7 +59,14 @@ def item_knn(seen: csr_matrix, neighbours: int = 100, shrink: float = 10.0) -> R
 
 def implicit_als(seen: csr_matrix, size: int = 64, weight: float = 3.0, ridge: float = 30.0, iterations: int = 15,
                  seed: int = 0) -> Ranker:
-    """Hu, Koren and Volinsky, "Collaborative filtering for implicit feedback datasets" (ICDM 2008), equations 4 and 5.
+    """Hu, Koren and Volinsky, "Collaborative filtering for implicit feedback datasets" (ICDM 2008): ``als_vectors``."""
+    user, item = als_vectors(seen, size, weight, ridge, iterations, seed)
+    return lambda users: np.asarray(user[users] @ item.T)
+
+
+def als_vectors(seen: csr_matrix, size: int = 64, weight: float = 3.0, ridge: float = 30.0, iterations: int = 15,
+                seed: int = 0) -> tuple[Floats, Floats]:
+    """Vectors of users and items by Hu, Koren and Volinsky's equations 4 and 5: float64 ``[U, E]`` and ``[I, E]``.
 
     Args:
         seen: ``[U, I]``.
@@ -69,8 +81,18 @@ def implicit_als(seen: csr_matrix, size: int = 64, weight: float = 3.0, ridge: f
     for _ in range(iterations):
         user = _solved(seen, item, weight, ridge)
         item = _solved(by_item, user, weight, ridge)
-    user = _solved(seen, item, weight, ridge)
-    return lambda users: np.asarray(user[users] @ item.T)
+    return _solved(seen, item, weight, ridge), item
+
+
+def fold_in(seen: csr_matrix, item: Floats, weight: float, ridge: float) -> Floats:
+    """A vector of each item, whose sum over what a user likes is about the user's own by ``als_vectors``: ``[I, E]``.
+
+    Equation 4 with the same matrix for all users: that of a user that likes each item as often as users do on average.
+    """
+    share = seen.sum() / (seen.shape[0] * seen.shape[1])
+    matrix = (1.0 + weight * share) * item.T @ item + ridge * np.eye(item.shape[1])
+    vectors: Floats = (1.0 + weight) * np.linalg.solve(matrix, item.T).T
+    return vectors
 
 
 def _solved(rows: csr_matrix, other: Floats, weight: float, ridge: float) -> Floats:

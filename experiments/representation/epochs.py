@@ -16,7 +16,10 @@ from interplay.experiments.common.statistics import check_finite
 from interplay.experiments.representation.histories import Batch, Histories
 from interplay.experiments.representation.keeping import State
 from interplay.experiments.representation.losses import ranking_loss, response_loss
+from interplay.experiments.representation.ranking import interactions
 from interplay.experiments.representation.recipe import Recipe
+from interplay.experiments.representation.starting import start_from_als
+from interplay.experiments.representation.tuning import Strengths
 from interplay.experiments.representation.two_tower import Shape, TwoTower
 
 Note = Callable[[str, float, int], None]
@@ -33,13 +36,15 @@ class Training:
         recipe: what and how.
         liked_above: responses above it are liked.
         saved: what ``state_dict`` gave.
+        start: strengths of the ALS that the towers begin at; None = random weights.
 
     Attributes:
         model: the towers.
         histories: of the log.
     """
 
-    def __init__(self, log: InteractionLog, recipe: Recipe, liked_above: float, saved: State | None = None) -> None:
+    def __init__(self, log: InteractionLog, recipe: Recipe, liked_above: float, saved: State | None = None,
+                 start: Strengths | None = None) -> None:
         self.log, self.recipe = log, recipe
         self.histories = Histories(log, liked_above, recipe.history_length)
         self.model, self._chance = make_model(log, recipe), _chance(log)
@@ -50,6 +55,13 @@ class Training:
         self._epoch, self._batches, self._loss = 0, 0, 0.0  # epochs that are over; batches of the next, and their sum
         if saved is not None:
             self._load(saved)
+        elif start is not None:
+            start_from_als(self.model, interactions(log), start)
+
+    @property
+    def updates(self) -> int:
+        """Batches of the epoch that has just been trained."""
+        return self._batches
 
     def epochs(self, note: Note | None, between: Callable[[], None]) -> Iterator[int]:
         """The number of each epoch once it is trained; ``between`` is called after each batch."""

@@ -21,14 +21,15 @@ from interplay.experiments.representation.epochs import Note, Training
 from interplay.experiments.representation.histories import Histories
 from interplay.experiments.representation.keeping import Keeper, State
 from interplay.experiments.representation.losses import response_logits
-from interplay.experiments.representation.ranking import Ints, interactions, rank
+from interplay.experiments.representation.ranking import Ints, Trial, make_trial
 from interplay.experiments.representation.recipe import Recipe
+from interplay.experiments.representation.tuning import Strengths
 from interplay.experiments.representation.two_tower import TwoTower
 
 VALIDATION = 0.1
 """Share of the training part's pairs that epochs and ridges are chosen on, and chances calibrated."""
 
-_SCORED = 512  # users whose histories are read at once
+_UPDATES = 100  # at least so many without a better figure before training stops: of a small log, many epochs
 _PAIRS = 1 << 16  # pairs that are scored at once
 
 
@@ -87,8 +88,11 @@ class Fitted:
 
     def _codes(self, users: Ints) -> Tensor:
         """f1 of all that users ``[n]`` met: float32 ``[n, E]``."""
-        return torch.cat([self.model.users(torch.from_numpy(part), self._histories.now(part, self._length))
-                          for part in np.array_split(users, -(-len(users) // _SCORED))])
+        codes = torch.empty(len(users), self.model.shape.size)
+        for place in self._histories.groups(users, self._length):
+            codes[place] = self.model.users(torch.from_numpy(users[place]),
+                                            self._histories.now(users[place], self._length))
+        return codes
 
 
 @dataclass
@@ -98,30 +102,39 @@ class _Choice:
     Attributes:
         best: its best figure.
         epochs: after how many epochs that was.
-        predicted: float64 ``[V]``, what was predicted of it then.
+        predicted: float64 ``[V]``, what was predicted of it then; of rankings, the gains of users.
+        first: float64 ``[n]``, gains of users before the first epoch, if the towers begin at vectors.
     """
 
     best: float = -math.inf
     epochs: int = 0
     predicted: Tensor | None = None
+    first: Tensor | None = None
 
-    def update(self, epoch: int, figure: float, predicted: Tensor | None) -> None:
-        """Take the figure after an epoch into account."""
-        if figure > self.best:
+    def update(self, epoch: int, figure: float, predicted: Tensor) -> None:
+        """Take the figure after an epoch into account.
+
+        Vectors that the towers began at are left only for what is better by two standard errors of the mean
+        difference: on a small log the best of many epochs is better by chance.
+        """
+        if figure > self.best and (self.first is None or _clearly_above_zero(predicted - self.first)):
             self.best, self.epochs, self.predicted = figure, epoch, predicted
 
 
 def fit(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | None = None,
-        how: Literal["random", "last"] = "random", keeper: Keeper | None = None) -> Fitted:
+        how: Literal["random", "last"] = "random", keeper: Keeper | None = None, start: Strengths | None = None,
+        met: InteractionLog | None = None) -> Fitted:
     """Train on ``log``: first on most of it until the rest is predicted no better, then for as long on all of it.
 
     Args:
-        log: the training part.
+        log: the training part; where items are ranked, what is liked of it.
         recipe: what and how.
         liked_above: responses above it are liked.
         note: gets losses and validation figures; losses of the second training are called ``whole_loss``.
         how: how the validation part is chosen: like the held-out part was.
         keeper: saves the training, and holds the saved state to resume from.
+        start: strengths of the ALS that the towers begin at; None = random weights.
+        met: all of the training part, liked or not, which validation lists leave out as all lists do; None = ``log``.
 
     Raises:
         InterplayError: the log is too short to split.
@@ -131,25 +144,29 @@ def fit(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | No
     choice = _Choice(**saved.get("choice", {}))
     if "whole" not in saved:
         inner, validation = inner_parts(log, recipe.seed, how)
-        training = Training(inner, recipe, liked_above, saved.get("inner"))
-        _choose(choice, training, validation, note, _between(keeper, choice, "inner", training))
-    training = Training(log, recipe, liked_above, saved.get("whole"))
+        training = Training(inner, recipe, liked_above, saved.get("inner"), start)
+        trial = make_trial(log if met is None else met, inner, validation)
+        if start is not None and choice.first is None:
+            choice.best, choice.first = _figure(_fitted(training, 0), trial, validation)
+        _choose(choice, training, trial, validation, note, _between(keeper, choice, "inner", training))
+    training = Training(log, recipe, liked_above, saved.get("whole"), start)
     fitted = _repeat(choice.epochs, training, note, _between(keeper, choice, "whole", training))
-    fitted.validation = None if choice.predicted is None else choice.predicted.numpy()
+    if recipe.task == "responses" and choice.predicted is not None:
+        fitted.validation = choice.predicted.numpy()
     if keeper is not None:  # a signal may still stop what follows
         keeper.now(lambda: keeper.save(_state(choice, "whole", training)))
     return fitted
 
 
-def _choose(choice: _Choice, training: Training, validation: InteractionLog, note: Note | None,
+def _choose(choice: _Choice, training: Training, trial: Trial, validation: InteractionLog, note: Note | None,
             between: Callable[[], None]) -> None:
     """Train until the validation part is predicted no better."""
     for epoch in training.epochs(note, between):
-        figure, predicted = _figure(_fitted(training, epoch), training.log, validation)
+        figure, predicted = _figure(_fitted(training, epoch), trial, validation)
         if note is not None:
             note("validation", figure, epoch)
         choice.update(epoch, figure, predicted)
-        if epoch - choice.epochs >= training.recipe.patience:
+        if epoch - choice.epochs >= max(training.recipe.patience, _UPDATES // max(1, training.updates)):
             break
 
 
@@ -157,7 +174,7 @@ def _repeat(epochs: int, training: Training, note: Note | None, between: Callabl
     """Train for ``epochs`` epochs."""
     again = None if note is None else lambda name, value, epoch: note(f"whole_{name}", value, epoch)
     epoch = 0
-    for epoch in training.epochs(again, between):
+    for epoch in training.epochs(again, between) if epochs else ():
         if epoch == epochs:
             break
     return _fitted(training, epoch)
@@ -185,10 +202,15 @@ def inner_parts(log: InteractionLog, seed: int, how: Literal["random", "last"] =
     return split_log(log, VALIDATION, how, seed)
 
 
-def _figure(fitted: Fitted, inner: InteractionLog, validation: InteractionLog) -> tuple[float, Tensor | None]:
-    """NDCG@10, or the negative root mean squared error with the predictions: higher is better."""
+def _clearly_above_zero(differences: Tensor) -> bool:
+    return bool(differences.mean() > 2.0 * differences.std(correction=0) / len(differences) ** 0.5)
+
+
+def _figure(fitted: Fitted, trial: Trial, validation: InteractionLog) -> tuple[float, Tensor]:
+    """NDCG@10 and that of each user, or the negative root mean squared error and the predictions: higher is better."""
     if fitted.model.shape.user_ids:
         predicted = fitted.responses(validation.user, validation.item)
         check_finite(predicted, "predicted responses to the validation part")
         return -float(np.sqrt(np.mean((predicted - validation.reward) ** 2))), torch.from_numpy(predicted)
-    return float(rank(fitted.scores, interactions(inner), interactions(validation)).ndcg.mean), None
+    gains = trial.gains(fitted.scores)
+    return float(gains.mean()), torch.from_numpy(gains)

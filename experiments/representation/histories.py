@@ -15,6 +15,8 @@ from interplay.experiments.representation.two_tower import History
 
 Ints = NDArray[np.int64]
 
+_CELLS = 1 << 20  # of a table of histories that is held at once, unless one history alone has more
+
 
 class Batch(NamedTuple):
     """Examples.
@@ -52,11 +54,22 @@ class Histories:
         count = np.bincount(self.user, minlength=log.num_users)
         self._start, self._count = np.cumsum(count) - count, count
         self._place = np.arange(len(self.user)) - self._start[self.user]
-        self.longest = int(count.max())
 
     def now(self, user: Ints, length: int | None = None) -> History:
         """All that users ``[S]`` met, the last ``length`` of it."""
-        return self._windows(user, self._count[user], length or self.longest)
+        return self._windows(user, self._count[user], length or self._longest(user))
+
+    def groups(self, user: Ints, length: int | None = None) -> Iterator[Ints]:
+        """Places in ``user [S]`` whose histories together make no large table: the longest first, so that few pad."""
+        places = np.argsort(-self._count[user], kind="stable")
+        while len(places):
+            size = max(1, _CELLS // max(1, length or self._longest(user[places[:1]])))
+            yield places[:size]
+            places = places[size:]
+
+    def _longest(self, user: Ints) -> int:
+        """Rows of the user with most of them."""
+        return max(1, int(self._count[user].max(initial=0)))
 
     def sets(self, generator: torch.Generator, size: int, dropout: float) -> Iterator[Batch]:
         """Each user with rows once: from part of what it met to all of it, in no order (Liang et al., WWW 2018).
@@ -106,10 +119,10 @@ class Histories:
         for part in _parts(torch.from_numpy(np.flatnonzero(self._count)), generator, size):
             user = part.numpy()
             whole = self.now(user)
-            answers, drawn = (torch.from_numpy(self._at(column, user, self._count[user], self.longest))
+            answers, drawn = (torch.from_numpy(self._at(column, user, self._count[user], self._longest(user)))
                            for column in (response, fate))
             kept = drawn >= dropout
-            latest = slice(-(length or self.longest), None)
+            latest = slice(-(length or self._longest(user)), None)
             history = History((whole.items * kept)[:, latest], (whole.liked & kept)[:, latest])
             yield Batch(part, history, whole.items * ~kept, answers)
 

@@ -72,11 +72,12 @@ def ranking_loss(model: TwoTower, batch: Batch, loss: Loss, negatives: Tensor | 
 def _sampled(model: TwoTower, users: Tensor, items: Tensor, target: Tensor, negatives: Tensor,
              expected: Tensor) -> tuple[Tensor, Tensor]:
     """Corrected logits of targets and negatives, and which of them are targets: ``[S, P + R]`` both."""
-    chosen = (target - 1).clamp(min=0)
-    own = model.pair_logits(users.unsqueeze(1), items[chosen]) + (model.item_bias - expected)[chosen]
+    example, place = target.nonzero(as_tuple=True)  # pair by pair: a table of vectors would be as wide as the longest
+    chosen, lowest = target[example, place] - 1, torch.finfo(users.dtype).min / 4
+    pairs = model.pair_logits(users[example], items[chosen]) + (model.item_bias - expected)[chosen]
+    own = torch.full(target.shape, lowest, device=users.device).index_put((example, place), pairs)
     others = model.logits(users, items[negatives]) + (model.item_bias - expected)[negatives]
     # A negative that happens to be the target would be trained towards both.
-    same = (negatives + 1 == target.unsqueeze(2)).any(1)
-    lowest = torch.finfo(own.dtype).min / 4
-    logits = torch.cat([own.masked_fill(target == 0, lowest), others.masked_fill(same, lowest)], dim=1)
+    taken = torch.zeros(len(users), 1 + len(items), dtype=torch.bool, device=users.device).scatter(1, target, True)
+    logits = torch.cat([own, others.masked_fill(taken[:, negatives + 1], lowest)], dim=1)
     return logits, torch.cat([(target > 0).float(), torch.zeros_like(others)], dim=1)

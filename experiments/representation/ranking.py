@@ -6,7 +6,7 @@ item recommendation", KDD 2020), so that there are none here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -61,9 +61,34 @@ def interactions(log: InteractionLog) -> csr_matrix:
     return csr_matrix((np.ones(len(pairs), np.float32), (rows, columns)), shape=(log.num_users, log.num_items))
 
 
-def taken(log: InteractionLog, implicit_above: float | None) -> InteractionLog:
-    """The rows that say what users take: all of them, or those that ``implicit_above`` has made 1."""
-    return log if implicit_above is None else log.take(log.reward > log.reward_range[0], "not taken")
+class Trial(NamedTuple):
+    """A question to rankings. Each is ``[U, I]`` with 1 for a pair.
+
+    Attributes:
+        met: what is never listed, liked or not.
+        liked: what may be learnt from.
+        wanted: what should be found.
+    """
+
+    met: csr_matrix
+    liked: csr_matrix
+    wanted: csr_matrix
+
+    def rank(self, ranker: Ranker, k: int = 10) -> Ranking:
+        """How well ``ranker`` finds what is wanted."""
+        return rank(ranker, self.met, self.wanted, k)
+
+    def gains(self, ranker: Ranker) -> Floats:
+        """NDCG@10 of each user with something wanted: float64 ``[n]``."""
+        parts = _judged(ranker, self.met, self.wanted, 10)
+        return np.array([figures[2] for of_users, _ in parts for figures in of_users])
+
+
+def make_trial(met: InteractionLog, liked: InteractionLog, wanted: InteractionLog) -> Trial:
+    """The trial of logs; what is wanted is not met, even if it is in ``met``, too."""
+    unmet = interactions(met) - interactions(met).multiply(interactions(wanted))
+    unmet.eliminate_zeros()
+    return Trial(unmet.tocsr(), interactions(liked), interactions(wanted))
 
 
 def top_k(scores: NDArray[np.floating], k: int) -> Ints:
@@ -87,17 +112,24 @@ def rank(ranker: Ranker, seen: csr_matrix, held_out: csr_matrix, k: int = 10) ->
     Raises:
         InterplayError: nothing is held out, ``k`` is no length, or scores are not finite.
     """
+    figures, absent = [], np.ones(seen.shape[1])
+    for of_users, unlisted in _judged(ranker, seen, held_out, k):
+        figures += of_users
+        absent *= unlisted
+    recall, precision, ndcg, average, hit, reciprocal = (mean_estimate(values) for values in np.transpose(figures))
+    return Ranking(recall, precision, ndcg, average, hit, reciprocal, float(1.0 - absent.mean()))
+
+
+def _judged(ranker: Ranker, seen: csr_matrix, held_out: csr_matrix, k: int) -> \
+        Iterator[tuple[list[tuple[float, ...]], Floats]]:
+    """Figures of users with held-out rows, a part at a time, and each item's chance to be in none of their lists."""
     users = np.flatnonzero(np.diff(held_out.indptr)).astype(np.int64)
     if k < 1 or len(users) == 0:
         raise InterplayError(f"k={k}, {len(users)} users with held-out rows: give a list at least one place and hold "
                              "something out")
-    absent, figures = np.ones(seen.shape[1]), []
     for part in np.array_split(users, -(-len(users) * seen.shape[1] // _CHUNK)):
         scores = unseen(ranker, part, seen)
-        figures += _figures(scores, held_out[part], k)
-        absent *= _absent(scores, k)
-    recall, precision, ndcg, average, hit, reciprocal = (mean_estimate(values) for values in np.transpose(figures))
-    return Ranking(recall, precision, ndcg, average, hit, reciprocal, float(1.0 - absent.mean()))
+        yield _figures(scores, held_out[part], k), _absent(scores, k)
 
 
 def unseen(ranker: Ranker, users: Ints, seen: csr_matrix) -> NDArray[np.float32]:

@@ -14,6 +14,8 @@ from interplay.experiments.representation.two_tower import Encoder, Scorer, chec
 Task = Literal["ranking", "responses"]
 
 RANKING = Need(lambda s: s.task == "ranking", "it is about rankings: leave it out with --task responses")
+_SETS = Need(lambda s: s.task == "ranking" and s.encoder == "mlp" and s.scorer == "hadamard",
+             "only rankings by mlp and hadamard can begin at vectors: leave it out")
 _IN_ORDER = Need(lambda s: s.encoder != "mlp", "mlp reads whole histories: choose another --encoder, or leave it out")
 
 
@@ -29,6 +31,9 @@ class Recipe:
     """How user and item meet: hadamard = W . (u * i) + b, concatenation = a layer over both."""
     loss: Loss = when(RANKING, "softmax")
     """Of rankings: softmax over the catalogue, or bce for each item. Responses always have bce."""
+    start: Literal["als", "random"] = when(_SETS, "als")
+    """Of rankings by mlp and hadamard: vectors of an ALS whose strengths are chosen on a part of the training part, or
+    random weights, as all others have."""
     num_negatives: Annotated[int, Bounds(0, 10_000_000)] = when(RANKING, 0)
     """Items drawn for a batch, by popularity, their logits corrected for that; 0 = the whole catalogue."""
     size: Annotated[int, Bounds(1, 65_536)] = 256
@@ -48,11 +53,16 @@ class Recipe:
     epochs: Count = 400
     """Passes over the training part at most."""
     patience: Count = 30
-    """Epochs without a better validation figure before training stops."""
+    """Epochs without a better validation figure before training stops; of a small log, at least 100 updates."""
     side_features: bool = False
     """Whether side features of users and items, and topics, go in where the log has them."""
     seed: Seed = 0
     """Of the weights, the order and what is left out."""
+
+    @property
+    def starts_from_als(self) -> bool:
+        """Whether the towers begin at an ALS."""
+        return self.start == "als" and _SETS.met(self)
 
     def check(self) -> None:
         """Check the numbers. Not done when they are set: the command line's parser would wrap the error in a box.

@@ -12,9 +12,8 @@ from interplay.envs.checking import Count
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.flags import Many, when
-from interplay.experiments.common.log_settings import LogSettings
+from interplay.experiments.common.log_settings import LikedSettings
 from interplay.experiments.common.saving import CONFIG, RESULTS
-from interplay.experiments.representation.ranking import taken
 from interplay.experiments.representation.recipe import RANKING, Recipe
 
 MODEL = "model.pt"
@@ -23,11 +22,9 @@ TRAINING = "training.pt"
 
 
 @dataclass(frozen=True)
-class PretrainSettings(LogSettings, Recipe):
+class PretrainSettings(LikedSettings, Recipe):
     """Train two towers on a log: what users take, or how they respond. Baselines are fitted on the same split."""
 
-    liked_above: float | None = None
-    """Rewards above this count as liked; by default the middle of the scale."""
     k: Count = when(RANKING, 10)
     """Length of the lists that rankings are judged by."""
     seeds: Many = 1
@@ -50,13 +47,9 @@ class PretrainSettings(LogSettings, Recipe):
         """The model's part of the settings."""
         return Recipe(**{f.name: getattr(self, f.name) for f in fields(Recipe)})
 
-    def threshold(self, log: InteractionLog) -> float:
-        """Above which a reward is liked."""
-        return sum(log.reward_range) / 2.0 if self.liked_above is None else self.liked_above
-
     def learnt(self, log: InteractionLog) -> InteractionLog:
-        """The rows of a part of the log that the task is about: all responses, or what counts as taken."""
-        return log if self.task == "responses" else taken(log, self.implicit_above)
+        """The rows of a part of the log that the task is about: all responses, or the liked ones."""
+        return log if self.task == "responses" else self.liked(log)
 
     @property
     def inner(self) -> Literal["random", "last"]:

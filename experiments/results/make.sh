@@ -45,6 +45,10 @@ representations() {
         --weight-decay 0.1 --dropout 0.2 --epochs 40 --patience 4 --seeds 5 --log-dir $R/representations --name last
 }
 
+ranking() { python -m interplay.experiments.studies.ranking --data "$DATA" --out $R/ranking; }
+
+logs() { python -m interplay.experiments.studies.reading_logs --data "$DATA" --out $R/logs; }
+
 unbiased() {
     python scripts/unbiased.py --log "$DATA/coat" --out $R/unbiased/coat
     python scripts/unbiased.py --agents matrix-factorisation dqn,warm_up=500,updates_per_step=4,huber_delta=100.0 --seeds 10 \
@@ -133,7 +137,7 @@ speed() {
 # On a machine with a GPU; no part of all studies.
 gpu() { bash scripts/gpu.sh --out $R/gpu; }
 
-for study in "${@:-presets domains jester congress pretrained representations unbiased ope fidelity intervals viability budgets suite faults frames film speed}"; do
+for study in "${@:-presets domains jester congress pretrained representations ranking logs unbiased ope fidelity intervals viability budgets suite faults frames film speed}"; do
     for name in $study; do "$name"; done
 done
 python scripts/plot.py $R/presets --out $R  # the pictures of docs/results.md

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from interplay.envs.data import ColumnNames, InteractionLog, data_sets, movielens_csv, read_log, split_log
@@ -415,3 +416,16 @@ def test_known_columns_are_not_a_choice(tmp_path: Path, file: str, content: str)
     (tmp_path / file).write_text(content)
     with pytest.raises(InterplayError, match=r"the columns of .* are known, but .*leave it out"):
         read_log(tmp_path, ColumnNames("a", "b", "c"))
+
+
+def test_columns_that_are_named_make_a_table_of_any_name(tmp_path):
+    """The name of a file chooses a built-in reader only where no column is named."""
+    rows = "who,what,stars\na,x,1\na,y,3\nb,x,5\n"
+    columns = ColumnNames("who", "what", "stars")
+    for name in ("jester-data-1.csv", "log_standard_mine.csv"):
+        path = tmp_path / name
+        path.write_text(rows)
+        assert read_log(path, columns).reward.sum() == 9.0
+    market = tmp_path / "shop.market.parquet"
+    pl.DataFrame({"who": ["a", "b"], "what": ["x", "x"], "stars": [1.0, 3.0]}).write_parquet(market)
+    assert read_log(market, columns).reward.sum() == 4.0

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from interplay.agents import Setting, find_agent
 from interplay.envs.data import ColumnNames, InteractionLog, make_log, read_log
+from interplay.envs.data.form import TableForm
 from interplay.envs.presets import find_preset
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.reports import rendered
@@ -34,7 +35,7 @@ from interplay.experiments.fidelity.extras import read_extras
 from interplay.experiments.fidelity.judging import judge
 from interplay.experiments.fidelity.next_response import causal_features, next_response
 from interplay.experiments.fidelity.playing import play
-from interplay.experiments.fidelity.trace import Trace, log_trace
+from interplay.experiments.fidelity.trace import Extras, Trace, log_trace
 from interplay.experiments.loop.players import Players
 
 
@@ -229,3 +230,15 @@ def test_wrong_input_ends_in_one_line(arguments: list[str], message: str, tmp_pa
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_positions_are_read_in_the_form_of_the_log(tmp_path):
+    path, form = tmp_path / "log.csv", TableForm(header=False, columns=("user", "item", "reward", "slot"))
+    path.write_text("a,x,1,2\nb,x,0,1\n")
+    assert read_extras(path, read_log(path, None, form), "slot", form).position.tolist() == [2, 1]
+
+
+def test_a_table_whose_columns_are_named_is_no_markets_log(tmp_path):
+    path, columns = tmp_path / "shop.market.parquet", ColumnNames("who", "what", "stars")
+    pl.DataFrame({"who": ["a", "b"], "what": ["x", "x"], "stars": [1.0, 3.0]}).write_parquet(path)
+    assert read_extras(path, read_log(path, columns), None, None, columns) == Extras()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from interplay.envs.data.form import TableForm
 from interplay.experiments.cli.main import main
 from interplay.experiments.offpolicy import ESTIMATORS, WEIGHTING
 from interplay.experiments.offpolicy.table import BanditColumns, read_bandit
@@ -111,3 +113,28 @@ def test_too_few_rows_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[
         choices(5)[:rounds].write_csv(tmp_path / "mine.csv")
         assert main(["ope", str(tmp_path / "mine.csv"), *flags]) == 2
         assert said in capsys.readouterr().err
+
+
+def test_a_table_is_read_in_the_forms_of_all_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No header, semicolons, words as rewards, days as times, and a row that cannot be used."""
+    rows = [("a", "no", "0,5", "03/01/2020"), ("b", "yes", "0,5", "02/01/2020"), ("b", "", "0,5", "02/01/2020"),
+            ("a", "yes", "0,5", "01/01/2020"), ("b", "no", "0,5", "04/01/2020")]
+    path = tmp_path / "mine.csv"
+    path.write_text("\n".join(";".join(row).replace(",", ".") for row in rows) + "\n")
+    words = shlex.split("--no-header --columns item reward propensity day --separator semicolon --reward-map no=0 "
+                        "yes=1 --time-column day --time-format %d/%m/%Y --drop-bad-rows")
+    assert main(["ope", str(path), *words, "--folds", "2", "--policy", "most-clicked"]) == 0
+    printed = capsys.readouterr().out
+    assert "dropped  1 rows whose reward is empty" in printed
+    assert "target: always item a, chosen on the 2 rounds before" in printed, "of the two oldest, both yes, the first"
+    read = read_bandit(path, BanditColumns(time="day"), TableForm(header=False, columns=("item", "reward", "propensity",
+                       "day"), time_format="%d/%m/%Y", reward_map={"no": 0.0, "yes": 1.0}, drop_bad_rows=True))
+    assert read.feedback.reward.tolist() == [1.0, 1.0, 0.0, 0.0]
+    assert [read.actions[action] for action in read.feedback.action] == ["a", "b", "a", "b"]
+
+
+def test_a_table_whose_columns_are_named_is_no_markets_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "shop.market.parquet"
+    choices(200).rename({"item": "what", "reward": "stars"}).write_parquet(path)
+    assert main(["ope", str(path), "--action-column", "what", "--reward-column", "stars", "--folds", "2"]) == 0
+    assert "shop.market.parquet: 200 rounds, 3 actions" in capsys.readouterr().out

@@ -3,6 +3,9 @@
 import csv
 import itertools
 import json
+import shlex
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -14,8 +17,10 @@ from interplay.envs.types import InterplayError
 from interplay.experiments.cli.main import main
 from interplay.experiments.recommend import command, recommending
 from interplay.experiments.recommend.recommending import Catalogue
+from interplay.experiments.representation import fitting
 from interplay.experiments.representation.baselines import ease, item_knn, popularity
-from interplay.experiments.representation.ranking import interactions, rank, taken
+from interplay.experiments.representation.ranking import interactions, make_trial, rank
+from interplay.experiments.representation.settings import PretrainSettings
 
 
 def orders(scores):
@@ -99,22 +104,24 @@ def some_log():
 
 def test_equal_items_of_a_list_go_by_popularity_and_then_by_id():
     log = some_log()
-    catalogue = Catalogue(log, None, "model", lambda users: np.zeros((len(users), 5)), np.ones(4, bool))
+    catalogue = Catalogue(log, log, "model", lambda users: np.zeros((len(users), 5)), np.ones(4, bool))
     assert [line.item for line in catalogue.lists(["0"], 4)] == ["1", "3", "5", "7"]
 
 
 def test_what_is_not_above_makes_no_item_popular_but_is_met():
     log = some_log()
-    assert len(taken(log, None)) == 10
-    assert len(taken(log, 3.0)) == 9
+    settings = PretrainSettings(log=Path("some.csv"), liked_above=0.5)
+    assert len(PretrainSettings().liked(log)) == 10
+    assert len(settings.liked(log)) == len(replace(settings, liked_above=None, implicit_above=3.0).liked(log)) == 9
     known = np.array([False, True, True, True])
-    catalogue = Catalogue(log, 3.0, "model", lambda users: np.zeros((len(users), 5)), known)
+    catalogue = Catalogue(log, settings.liked(log), "model", lambda users: np.zeros((len(users), 5)), known)
     assert [line.item for line in catalogue.lists(["0"], 9)] == ["1", "3", "5", "7"]
     assert [line.score for line in catalogue.lists(["stranger"], 9)] == [3.0, 2.0, 2.0, 2.0, 0.0]
 
 
 def test_lists_of_scores_that_are_not_finite_are_refused():
-    catalogue = Catalogue(some_log(), None, "model", lambda users: np.full((len(users), 5), np.nan), np.ones(4, bool))
+    log = some_log()
+    catalogue = Catalogue(log, log, "model", lambda users: np.full((len(users), 5), np.nan), np.ones(4, bool))
     with pytest.raises(InterplayError, match="scores of items: 5 of 5 values are not finite"):
         list(catalogue.lists(["0"], 3))
 
@@ -127,30 +134,43 @@ def stars(path):
     return sum(reward == 5 for *_, reward in rows), len(rows)
 
 
-def test_pairs_that_are_not_above_the_threshold_are_not_taken(tmp_path, capsys, monkeypatch):
-    """In no training, in no baseline, among no hits, and in no list."""
+@pytest.mark.parametrize("flag", ["--implicit-above", "--liked-above"])
+def test_pairs_that_are_not_liked_are_in_no_training_baseline_figure_or_list(flag, tmp_path, capsys, monkeypatch):
     liked, count = stars(tmp_path / "stars.csv")
-    seen = {}
-    for name in ("popularity", "item_knn", "ease", "implicit_als"):
-        kind = getattr(command, name)
-        monkeypatch.setattr(command, name,
-                            lambda met, name=name, kind=kind: seen.setdefault(name, met) is None or kind(met))
-    fit, ranked = command.fit, []
-    monkeypatch.setattr(command, "fit", lambda log, *rest: seen.setdefault("fit", log) is None or fit(log, *rest))
-    monkeypatch.setattr(command, "rank", lambda ranker, met, held_out, k: ranked.append((met, held_out))
-                        or rank(ranker, met, held_out, k))
+    trials, learnt = [], []
+    for module in (command, fitting):
+        monkeypatch.setattr(module, "make_trial", lambda *logs: trials.append(make_trial(*logs)) or trials[-1])
+    fit = command.fit
+    monkeypatch.setattr(command, "fit", lambda log, *rest: learnt.append(log) or fit(log, *rest))
     log = ["--log", str(tmp_path / "stars.csv"), "--log-dir", str(tmp_path), "--epochs", "30", "--patience", "10"]
-    assert main(["pretrain", *log, "--name", "run", "--implicit-above", "3"]) == 0
-    assert f"taken    {liked:,} of {count:,} pairs" in capsys.readouterr().out
-    held_out = ranked[0][1]
-    assert held_out.nnz + seen["fit"].pairs().key.size == liked
-    assert held_out[:, 40:].nnz == 0
-    assert all(met.nnz == liked - held_out.nnz and met[:, 40:].nnz == 0 for name, met in seen.items() if name != "fit")
-    assert all(met[:, 40:].nnz > 0 for met, _ in ranked), "a disliked item was met, and is listed no more"
+    assert main(["pretrain", *log, "--name", "run", flag, "3"]) == 0
+    assert f"liked    {liked:,} of {count:,} pairs" in capsys.readouterr().out
+    assert len(trials) == 3, "strengths of baselines, epochs of two towers, and what is held out"
+    for trial in trials:
+        assert trial.liked[:, 40:].nnz == trial.wanted[:, 40:].nnz == 0
+        assert trial.met[:, 40:].nnz > 0, "a disliked item was met, and is listed no more"
+        assert trial.met.multiply(trial.wanted).nnz == 0
+    assert learnt[0].pairs().key.size + trials[-1].wanted.nnz == liked
     assert main(["recommend", "--run", str(tmp_path / "run"), "-k", "8", "--format", "json"]) == 0
     lists = json.loads(capsys.readouterr().out)
     assert len(lists) == 60 * 8
     assert max(int(line["item"]) for line in lists) < 40
+
+
+@pytest.mark.parametrize("flag", ["--implicit-above", "--liked-above"])
+def test_what_is_not_liked_is_not_popular_in_lists_of_an_agent(flag, tmp_path):
+    stars(tmp_path / "stars.csv")
+    words = shlex.split("--users popularity --items rest --episodes 1 --num-worlds 1 --eval-worlds 1 --name run")
+    log = ["--log", str(tmp_path / "stars.csv"), "--log-dir", str(tmp_path)]
+    assert main(["train", *log, *words, flag, "3"]) == 0
+    lists = list(recommending.catalogue_of(tmp_path / "run", False).lists(["a stranger"], 40))
+    assert max(int(line.item) for line in lists) < 40
+
+
+def test_both_thresholds_at_once_are_refused(tmp_path, capsys):
+    stars(tmp_path / "stars.csv")
+    assert main(["pretrain", "--log", str(tmp_path / "stars.csv"), "--liked-above", "3", "--implicit-above", "3"]) == 2
+    assert "--implicit-above says the same" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("arguments", "said"), [
@@ -176,7 +196,7 @@ def test_formulas_in_ids_are_escaped_on_request(tmp_path, capsys, monkeypatch):
     rows = [("=1+1", "@a"), ("=1+1", "-b"), ("u", "+c"), ("u", "@a"), ("v", "d|<e>")]
     users, items = zip(*rows, strict=True)
     log = make_log(pl.DataFrame({"user": users, "item": items, "reward": np.ones(len(rows))}))
-    catalogue = Catalogue(log, None, "model", lambda n: -np.ones((len(n), 4)), np.ones(3, bool))
+    catalogue = Catalogue(log, log, "model", lambda n: -np.ones((len(n), 4)), np.ones(3, bool))
     monkeypatch.setattr(recommending, "catalogue_of", lambda *run: catalogue)
 
     def written(*arguments):

@@ -14,21 +14,22 @@ from interplay.envs.data import ColumnNames, find_folds, fit_factors, make_log, 
 from interplay.envs.types import InterplayError
 from interplay.experiments.cli.main import main
 from interplay.experiments.recommend import command
-from interplay.experiments.representation import baselines
+from interplay.experiments.representation import baselines, tuning
+from interplay.experiments.representation import histories as histories_module
 from interplay.experiments.representation.baselines import ease, implicit_als, item_knn, popularity
 from interplay.experiments.representation.epochs import make_model
 from interplay.experiments.representation.factorisation import factorise, predicted
 from interplay.experiments.representation.fitting import fit, inner_parts
 from interplay.experiments.representation.histories import Batch, Histories
 from interplay.experiments.representation.losses import ranking_loss
-from interplay.experiments.representation.ranking import interactions, rank, top_k
+from interplay.experiments.representation.ranking import interactions, make_trial, rank, top_k
 from interplay.experiments.representation.recipe import Recipe
 from interplay.experiments.representation.responses import (
     calibration_error,
     judge,
     probability_of,
 )
-from interplay.experiments.representation.two_tower import History
+from interplay.experiments.representation.two_tower import History, TwoTower
 
 
 def log_of(rows):
@@ -257,7 +258,7 @@ def test_the_command_writes_what_it_promises(task, tmp_path, capsys):
     write(tastes(), tmp_path / "tastes.csv")
     arguments = ["pretrain", "--log", str(tmp_path / "tastes.csv"), "--task", task, "--size", "8", "--epochs", "3",
                  "--log-dir", str(tmp_path / "runs"), "--name", "one"]
-    assert main(arguments) == 0
+    assert main([*arguments, *(["--start", "random"] if task == "ranking" else [])]) == 0
     printed, progress = capsys.readouterr()
     assert "3/3 [" in progress
     assert "whole_loss" in progress
@@ -554,3 +555,49 @@ def test_on_movielens_folds_hold_every_row_out_once_and_factorisation_is_as_know
     inner, validation = inner_parts(train, seed=0)
     found = factorise(inner, validation, train, held_out, 10, (0.25, 0.33, 0.45))
     assert judge(found.held_out, held_out.reward.astype(float), 3.5).rmse == pytest.approx(0.922, abs=0.004)
+
+
+def test_no_table_is_as_wide_as_the_longest_history_for_all(monkeypatch):
+    """One user of 400 rows among 60 of 5: histories are read in groups, and only the long one is wide."""
+    others = [(u, (7 * u + k) % 400, 3.0) for u in range(1, 60) for k in range(5)]
+    log = log_of([(0, i, 5.0) for i in range(400)] + others)
+    monkeypatch.setattr(histories_module, "_CELLS", 500)
+    histories = Histories(log, 4.0, 10)
+    users = np.arange(60)
+    groups = list(histories.groups(users))
+    assert sorted(np.concatenate(groups).tolist()) == users.tolist()
+    assert sum(histories.now(users[group]).items.numel() for group in groups) == 400 + 59 * 5
+    batches = list(histories.sets(torch.Generator().manual_seed(0), 10, 0.5))
+    assert sorted(batch.target.shape[1] for batch in batches) == [5] * 5 + [400]
+    model = make_model(log, replace(SMALL, encoder="mlp", size=16))
+    made = []
+    monkeypatch.setattr(model, "pair_logits", lambda *pair: made.append(max(part.numel() for part in pair))
+                        or TwoTower.pair_logits(model, *pair))
+    wide = next(batch for batch in batches if batch.target.shape[1] == 400)
+    ranking_loss(model, wide, "softmax", torch.arange(30), torch.full((400,), -6.0))
+    assert made == [(400 + 9 * 5) * 16], "a vector for each target, none for padding"
+
+
+def test_towers_begin_at_als_and_leave_it_only_for_what_is_clearly_better():
+    log = tastes()
+    liked = log.take(log.reward > 3.0, "disliked")
+    train, held_out = split_log(liked, 0.2, "random", 0)
+    start = {"size": 4, "weight": 3.0, "ridge": 1.0}
+    trial = make_trial(train, train, held_out)
+    recipe = replace(SMALL, encoder="mlp", size=16, learning_rate=1e-9)
+    fitted = fit(train, recipe, 3.0, start=start)
+    assert fitted.epochs == 0, "a training that changes nothing is not better"
+    als = trial.rank(implicit_als(trial.liked, **start)).ndcg.mean
+    assert trial.rank(fitted.scores).ndcg.mean == pytest.approx(als, abs=0.05)
+    assert trial.rank(fit(train, replace(recipe, epochs=1), 3.0).scores).ndcg.mean < als - 0.1
+
+
+def test_strengths_are_searched_once_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("INTERPLAY_CACHE", str(tmp_path))
+    liked = tastes().take(tastes().reward > 3.0, "disliked")
+    trial = make_trial(liked, *split_log(liked, 0.2, "random", 0))
+    found = tuning.tuned(trial, ["ease", "item-knn"])
+    best = {ridge: trial.rank(ease(trial.liked, ridge)).ndcg.mean for ridge in tuning.BASELINES["ease"][1]["ridge"]}
+    assert best[found["ease"]["ridge"]] == max(best.values())
+    monkeypatch.setattr(tuning, "search", lambda *_: pytest.fail("it is known"))
+    assert tuning.tuned(trial, ["ease", "item-knn"]) == found

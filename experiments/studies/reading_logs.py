@@ -1,0 +1,134 @@
+"""Which commands take which real logs: with the file's name alone, or with which flags, and what that costs.
+
+Run as ``python -m interplay.experiments.studies.reading_logs --data FOLDER --out FOLDER``. Rows that the report in the
+folder has already are kept. Trainings are as short as they can be: the study is about reading.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from interplay.experiments.cli.main import main
+from interplay.experiments.common.reports import SOURCE, made_by, made_line, publish
+from interplay.experiments.common.tables import table
+from interplay.experiments.studies.command_lines import typed
+from interplay.experiments.studies.real_logs import LOGS
+
+Row = Mapping[str, Any]
+
+_COMMANDS = {
+    "train": "--users popularity --items rest --episodes 1 --num-worlds 1 --eval-worlds 1",
+    "pretrain": "--epochs 1 --size 8 --start random --no-baselines",
+    "recommend": "-k 3 --format csv",
+    "ope": "--folds 2",
+    "fidelity": "--most-worlds 1 --resamples 20",
+}
+"""The commands, and what makes them short."""
+
+_OF_OPE = {"heartsteps": "--action-column action --reward-column logsteps --propensity-column p --unit-column user"}
+"""Flags of ``ope``, whose columns have names of their own."""
+
+
+@dataclass(frozen=True)
+class ReadingSettings:
+    """Run each command on each real log."""
+
+    data: Path
+    """Folder of the logs."""
+    logs: tuple[str, ...] = tuple(LOGS)
+    """Which of them."""
+    out: Path | None = None
+    """Folder of the report, which may hold rows already."""
+
+
+def study(settings: ReadingSettings) -> str:
+    """Run, and write ``report.md`` and ``report.json``; gives the report's text."""
+    rows, made = _known(settings.out), made_by(typed(__name__))
+    for name in settings.logs:
+        with tempfile.TemporaryDirectory() as folder:
+            for command in _COMMANDS:
+                if not any((row["log"], row["command"]) == (name, command) for row in rows):
+                    rows.append(_row(name, command, settings.data, Path(folder)))
+                    publish(settings.out, text, made, {"rows": rows})
+    report = publish(settings.out, text, made, {"rows": rows})
+    print(report)
+    return report
+
+
+def _known(folder: Path | None) -> list[Row]:
+    """Rows of the report in the folder."""
+    if folder is None or not (folder / SOURCE).is_file():
+        return []
+    rows: list[Row] = json.loads((folder / SOURCE).read_text(encoding="utf-8"))["data"]["rows"]
+    return rows
+
+
+def _row(name: str, command: str, data: Path, folder: Path) -> Row:
+    """The command with the file's name alone, and with flags if it needs any."""
+    path, flags = LOGS[name]
+    flags = _OF_OPE.get(name, "") if command == "ope" else "" if command == "recommend" else flags
+    found = _run(command, data / path, [], folder)
+    first = found["error"]
+    if first and flags:
+        found = _run(command, data / path, shlex.split(flags), folder)
+    return {"log": name, "file": path, "command": command, "alone": first.replace(f"{data}{os.sep}", ""),
+            "flags": flags if first and not found["error"] else "", **found}
+
+
+def _run(command: str, path: Path, flags: Sequence[str], folder: Path) -> dict[str, Any]:
+    """What a command says, and what it costs, in a process of its own."""
+    own = {"recommend": ["--run", str(folder / "pretrain")], "ope": [str(path)]}.get(command, ["--log", str(path)])
+    place = {"fidelity": ["--out", str(folder)], "train": ["--log-dir", str(folder), "--name", "train"],
+             "pretrain": ["--log-dir", str(folder), "--name", "pretrain"]}.get(command, [])
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
+        process = os.fork()
+        if process == 0:
+            os.dup2(said.fileno(), 1)
+            os.dup2(said.fileno(), 2)
+            try:
+                main([command, *own, *shlex.split(_COMMANDS[command]), *flags, *place])
+            except Exception as error:
+                print(f"error: {type(error).__name__}: {error}")  # a fault of the program, which the table shows
+            sys.stdout.flush()
+            os._exit(0)
+        _, _, used = os.wait4(process, 0)
+        said.seek(0)
+        lines = said.read().replace("\r", "\n").splitlines()
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    rows = next((found[1] for line in lines if (found := re.search(r"([\d,]+) (?:rows? )?(?:read|rounds)", line))), "")
+    return {"error": errors[0] if errors else "", "rows": rows, "seconds": round(used.ru_utime + used.ru_stime, 1),
+            "megabytes": used.ru_maxrss // 1024}
+
+
+def text(folder: Path, source: Mapping[str, Any]) -> str:
+    """The report, from its rows."""
+    rows: Sequence[Row] = source["data"]["rows"]
+    works = sum(not row["error"] for row in rows)
+    short = "; ".join(f"`{command} {words}`" for command, words in _COMMANDS.items())
+    lines = [made_line(source["made"]),
+             f"Each command on each log, first with the file's name alone, then with flags where that is refused: "
+             f"{works} of {len(rows)} run. Trainings are short: {short}. Seconds are CPU time without the "
+             "imports, memory is the process's highest, about 400 MB of it the libraries. `recommend` takes the "
+             "run of `pretrain`.",
+             table(["log", "command", "rows", "seconds", "MB", "with the file's name alone", "flags"],
+                   [_line(row) for row in rows])]
+    return "\n\n".join(lines) + "\n"
+
+
+def _line(row: Row) -> list[str]:
+    flags = row["flags"] or (f"refused: {row['error']}" if row["error"] and row["error"] != row["alone"] else "")
+    return [row["log"], row["command"], row["rows"], f"{row['seconds']:.1f}", f"{row['megabytes']:,}",
+            row["alone"] or "runs", flags]
+
+
+if __name__ == "__main__":
+    sys.exit(main(command="interplay.experiments.studies.reading_logs:study"))
