@@ -88,7 +88,7 @@ class Nothing(Mechanism):
     """Another mechanism."""
 
 
-@pytest.mark.parametrize("changes", [{"mechanisms": ()}, {"mechanisms": (Coaching(), Nothing())}])
+@pytest.mark.parametrize("changes", [{"coaching": False}, {"mechanisms": (Coaching(), Nothing())}])
 def test_no_answer_is_given_to_another_question(changes: dict[str, object]) -> None:
     assert CoachGame.of(find_preset("coach").market(**changes)) is None
 
