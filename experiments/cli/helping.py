@@ -18,7 +18,7 @@ _HELP = ("-h", "--help", "--help-all")
 
 GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "market": (("preset", "presets", "market", "mechanism"), ()),
-    "log": (("log", "user_column", "item_column", "reward_column", "split"),
+    "log": (("log", "user_column", "item_column", "reward_column", "liked_above", "split"),
             ("encoder", "missing", "targets", "clip_weights")),
     "agents": (("users", "items", "platform", "agents", "others", "user_option", "item_option", "platform_option"), ()),
     "training": (("episodes", "num_worlds", "seed", "seeds", "eval_every", "device"),
@@ -27,7 +27,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """Groups of flags: those that ``--help`` shows, and those that only ``--help-all`` shows."""
 
-_OF_LOGS = ("LogSettings", "LikedSettings", "TableSettings")
+_OF_LOGS = ("LogSettings", "LikedSettings", "TableSettings", "FormSettings")
 _MANY = 14
 """Flags of a command that are all shown by ``--help``."""
 _LEFT = 28
