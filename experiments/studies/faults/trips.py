@@ -84,7 +84,7 @@ def _watched(taken: Callable[[str], None]) -> Iterator[None]:
     try:
         with _replaced([(Market, "reset", resetting), (Market, "step", stepping),
                         (torch, "save", _saving(torch.save, taken)), (os, "replace", noted("replace", os.replace)),
-                        *((command, name, noted("judge", getattr(command, name))) for name in ("rank", "judge"))]):
+                        *((command, name, noted("judge", getattr(command, name))) for name in ("make_trial", "judge"))]):
             yield
     finally:
         hook.remove()
