@@ -76,16 +76,17 @@ def _row(name: str, command: str, data: Path, folder: Path) -> Row:
     """The command with the file's name alone, and with flags if it needs any."""
     path, flags = LOGS[name]
     flags = _OF_OPE.get(name, "") if command == "ope" else "" if command == "recommend" else flags
-    found = _run(command, data / path, [], folder)
+    places = {f"{data.resolve()}{os.sep}": "", f"{data}{os.sep}": "", str(folder): "runs"}
+    found = _run(command, data / path, [], folder, places)
     first = found["error"]
     if first and flags:
-        found = _run(command, data / path, shlex.split(flags), folder)
-    return {"log": name, "file": path, "command": command, "alone": first.replace(f"{data}{os.sep}", ""),
+        found = _run(command, data / path, shlex.split(flags), folder, places)
+    return {"log": name, "file": path, "command": command, "alone": first,
             "flags": flags if first and not found["error"] else "", **found}
 
 
-def _run(command: str, path: Path, flags: Sequence[str], folder: Path) -> dict[str, Any]:
-    """What a command says, and what it costs, in a process of its own."""
+def _run(command: str, path: Path, flags: Sequence[str], folder: Path, places: Mapping[str, str]) -> dict[str, Any]:
+    """What a command says, and what it costs, in a process of its own. ``places`` shortens paths in messages."""
     own = {"recommend": ["--run", str(folder / "pretrain")], "ope": [str(path)]}.get(command, ["--log", str(path)])
     place = {"fidelity": ["--out", str(folder)], "train": ["--log-dir", str(folder), "--name", "train"],
              "pretrain": ["--log-dir", str(folder), "--name", "pretrain"]}.get(command, [])
@@ -104,6 +105,8 @@ def _run(command: str, path: Path, flags: Sequence[str], folder: Path) -> dict[s
         said.seek(0)
         lines = said.read().replace("\r", "\n").splitlines()
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    for long, short in places.items():
+        errors = [line.replace(long, short) for line in errors]
     rows = next((found[1] for line in lines if (found := re.search(r"([\d,]+) (?:rows? )?(?:read|rounds)", line))), "")
     return {"error": errors[0] if errors else "", "rows": rows, "seconds": round(used.ru_utime + used.ru_stime, 1),
             "megabytes": used.ru_maxrss // 1024}
