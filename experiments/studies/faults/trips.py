@@ -80,11 +80,12 @@ def _watched(taken: Callable[[str], None]) -> Iterator[None]:
 
         return called
 
+    judging = [(command, name, noted("judge", getattr(command, name))) for name in ("make_trial", "judge")]
     hook = register_optimizer_step_post_hook(lambda *_: taken("learn"))
     try:
         with _replaced([(Market, "reset", resetting), (Market, "step", stepping),
                         (torch, "save", _saving(torch.save, taken)), (os, "replace", noted("replace", os.replace)),
-                        *((command, name, noted("judge", getattr(command, name))) for name in ("make_trial", "judge"))]):
+                        *judging]):
             yield
     finally:
         hook.remove()
