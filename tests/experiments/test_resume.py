@@ -17,7 +17,8 @@ from interplay.experiments.recommend import command
 from interplay.experiments.representation.epochs import Training
 
 KINDS = {
-    "ranking": ["--num-negatives", "8", "--weight-decay", "0", "--learning-rate", "0.03", "--dropout", "0.3"],
+    "ranking": ["--start", "random", "--num-negatives", "8", "--weight-decay", "0", "--learning-rate", "0.03",
+                "--dropout", "0.3"],
     "sequences": ["--encoder", "gru", "--history-length", "6", "--num-negatives", "8", "--weight-decay", "0.1",
                   "--learning-rate", "0.02", "--dropout", "0.1", "--batch-size", "64"],
     "responses": ["--task", "responses", "--weight-decay", "0", "--learning-rate", "0.02", "--dropout", "0.4"]}
@@ -142,8 +143,9 @@ def test_ctrl_c_then_resume_is_bit_for_bit_the_uninterrupted_run(kind, phase, lo
     assert curves(folder) == curves(tmp_path / "part")
 
 
-def test_a_training_that_is_stopped_at_every_batch_ends_all_the_same(log, tmp_path):
-    given = [*arguments(log, tmp_path / "whole"), "--epochs", "2"]
+@pytest.mark.parametrize("start", ["als", "random"])
+def test_a_training_that_is_stopped_at_every_batch_ends_all_the_same(start, log, tmp_path):
+    given = [*arguments(log, tmp_path / "whole"), "--epochs", "2", "--start", start]
     assert main(given) == 0
     stopped([*given, "--name", "part"], 1)
     with pytest.MonkeyPatch.context() as patch:
@@ -186,7 +188,7 @@ def test_what_is_trained_is_not_trained_again_for_its_figures(log, whole, tmp_pa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(command, "ease", stop)
+        patch.setattr(command, "rankers", stop)
         assert main(arguments(log, tmp_path / "part")) == 130
     assert f"--resume {tmp_path / 'part'}" in capsys.readouterr().err
     steps = counted(monkeypatch)
