@@ -63,6 +63,14 @@ def publish(folder: Path | None, renderer: Renderer, made: Mapping[str, Any], da
     return text
 
 
+def known_rows(folder: Path | None) -> list[Mapping[str, Any]]:
+    """The rows of a report that a study has begun to write, which it can go on from; none where there is no report."""
+    if folder is None or not (folder / SOURCE).is_file():
+        return []
+    rows: list[Mapping[str, Any]] = json.loads((folder / SOURCE).read_text(encoding="utf-8"))["data"]["rows"]
+    return rows
+
+
 def rendered(folder: Path) -> str:
     """What ``report.md`` has to say, from the rows in ``folder``.
 

@@ -7,7 +7,6 @@ folder has already are not trained again.
 from __future__ import annotations
 
 import csv
-import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from typing import Any
 from interplay.envs.data import read_log
 from interplay.envs.types import InterplayError
 from interplay.experiments.cli.main import main
-from interplay.experiments.common.reports import SOURCE, made_by, made_line, publish
+from interplay.experiments.common.reports import known_rows, made_by, made_line, publish
 from interplay.experiments.common.saving import RESULTS, read_sealed
 from interplay.experiments.common.statistics import Estimate
 from interplay.experiments.common.tables import table
@@ -52,7 +51,7 @@ class RankingSettings:
 
 def study(settings: RankingSettings) -> str:
     """Train, and write ``report.md`` and ``report.json``; gives the report's text."""
-    rows, made = _known(settings.out), made_by(typed(__name__))
+    rows, made = known_rows(settings.out), made_by(typed(__name__))
     for name in settings.logs:
         if name not in {row["log"] for row in rows}:
             rows += _rows(name, settings.data)
@@ -60,14 +59,6 @@ def study(settings: RankingSettings) -> str:
     report = publish(settings.out, text, made, {"rows": rows})
     print(report)
     return report
-
-
-def _known(folder: Path | None) -> list[Row]:
-    """Rows of the report in the folder."""
-    if folder is None or not (folder / SOURCE).is_file():
-        return []
-    rows: list[Row] = json.loads((folder / SOURCE).read_text(encoding="utf-8"))["data"]["rows"]
-    return rows
 
 
 def _rows(name: str, data: Path) -> list[Row]:

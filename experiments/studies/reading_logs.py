@@ -6,7 +6,6 @@ folder has already are kept. Trainings are as short as they can be: the study is
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from interplay.experiments.cli.main import main
-from interplay.experiments.common.reports import SOURCE, made_by, made_line, publish
+from interplay.experiments.common.reports import known_rows, made_by, made_line, publish
 from interplay.experiments.common.tables import table
 from interplay.experiments.studies.command_lines import typed
 from interplay.experiments.studies.real_logs import LOGS
@@ -52,7 +51,7 @@ class ReadingSettings:
 
 def study(settings: ReadingSettings) -> str:
     """Run, and write ``report.md`` and ``report.json``; gives the report's text."""
-    rows, made = _known(settings.out), made_by(typed(__name__))
+    rows, made = known_rows(settings.out), made_by(typed(__name__))
     for name in settings.logs:
         with tempfile.TemporaryDirectory() as folder:
             for command in _COMMANDS:
@@ -62,14 +61,6 @@ def study(settings: ReadingSettings) -> str:
     report = publish(settings.out, text, made, {"rows": rows})
     print(report)
     return report
-
-
-def _known(folder: Path | None) -> list[Row]:
-    """Rows of the report in the folder."""
-    if folder is None or not (folder / SOURCE).is_file():
-        return []
-    rows: list[Row] = json.loads((folder / SOURCE).read_text(encoding="utf-8"))["data"]["rows"]
-    return rows
 
 
 def _row(name: str, command: str, data: Path, folder: Path) -> Row:
