@@ -113,6 +113,8 @@ def _certain(phase: str, counts: dict[str, int], fresh: bool) -> int:
     """Steps that there are at least; a resumed run may have taken some of them before."""
     if phase in ("play", "learn"):
         return int(counts[phase] * (0.5 if fresh else 0.4))
+    if phase in ("write", "replace"):  # a slower run has more of them, since it is saved by the clock
+        return min(1, counts[phase] - 1) if fresh else 0
     return counts[phase] - 1 if fresh or phase in _LATE.values() else 0
 
 

@@ -47,7 +47,8 @@ def write_log(path: Path) -> None:
 
 def trained() -> list[Subject]:
     """Runs of train, of several agents on several markets."""
-    small = ("--num-worlds", "4", "--eval-worlds", "4", "--seed", "3")
+    # Never evaluated during training, so that a resumed run has as many steps of evaluation as a whole one.
+    small = ("--num-worlds", "4", "--eval-worlds", "4", "--seed", "3", "--eval-every", "1000")
     kept = ("checkpoint.pt", "results.json", "curve.csv")
     return [
         Subject("train kale dqn", "train", ("--preset", "kale", "--users", "dqn", "--user-option", "warm_up=40",
