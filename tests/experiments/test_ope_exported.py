@@ -232,7 +232,7 @@ class TestRefusals:
     @pytest.mark.parametrize(("flags", "said"), [
         (["--policy", "most-clicked"], "policy='most-clicked' is one of single items"),
         (["--policy", "no-run"], "'no-run' is not a run"), (["--unit-column", "unit"], "no column 'unit': "),
-        (["--reward-column", "response"], "--reward-column response has no effect")])
+        (["--reward-column", "response"], "no column 'propensity'")])  # a file whose columns are named is a table
     def test_flags_that_do_not_fit(self, tmp_path: Path, flags: list[str], said: str,
                                    capsys: pytest.CaptureFixture[str]) -> None:
         refused(capsys, said, str(tmp_path / exported(tmp_path, town(), platform="random").source), *flags)

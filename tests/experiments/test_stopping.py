@@ -125,8 +125,9 @@ def log(tmp_path_factory):
 
 
 def pretrain(log, folder, *given):
+    """Epochs are trained: from the vectors of an ALS on there might be none."""
     return main(["pretrain", "--log", str(log), "--size", "4", "--epochs", "6", "--patience", "3", "--batch-size", "8",
-                 "--log-dir", str(folder.parent), "--name", folder.name, *given])
+                 "--start", "random", "--log-dir", str(folder.parent), "--name", folder.name, *given])
 
 
 def of_pretrain(folder):
@@ -136,7 +137,7 @@ def of_pretrain(folder):
 
 
 PHASES = {"log": (1, command, "logged_parts"), "model": (1, Training, "__init__"), "batch": (20, Training, "_step"),
-          "sync": (2, saving.os, "fsync"), "baselines": (1, command, "ease"), "model.pt": (1, command, "_save"),
+          "sync": (2, saving.os, "fsync"), "baselines": (1, command, "rankers"), "model.pt": (1, command, "_save"),
           "results": (1, command, "write_sealed")}
 
 
