@@ -37,9 +37,9 @@ from interplay.envs.population import Population
 from interplay.envs.responding import state_shift
 from interplay.envs.rewards import account, rewarded
 from interplay.envs.slates import build_slates, candidates_of, draws_of_slates, filled
+from interplay.envs.state_update import move
 from interplay.envs.targets import Targets
 from interplay.envs.threads import on_own_threads
-from interplay.envs.transition import move
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec
 from interplay.envs.user_choice import respond
 from interplay.envs.world import Slate, State, Step

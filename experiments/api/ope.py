@@ -12,7 +12,9 @@ import polars as pl
 from interplay.envs.checking import Index, check_names, check_value, hints_of, shown
 from interplay.envs.types import InterplayError
 from interplay.experiments.api.run import Run
+from interplay.experiments.common.flags import check_flags
 from interplay.experiments.offpolicy.command import (
+    COLUMNS,
     Answer,
     Folds,
     NamedPolicy,
@@ -73,6 +75,8 @@ class OpeOptions(TypedDict, total=False):
     """Column with its probability under the target, in place of ``target``."""
     context: tuple[str, ...]
     """Columns that reward models may use."""
+    time: str
+    """Column with the time; by default the first rows are the oldest."""
     unit: str
     """Column with what was drawn independently, such as the user; by default each row was."""
     folds: Folds
@@ -81,10 +85,6 @@ class OpeOptions(TypedDict, total=False):
     """Of folds and bootstrap."""
     allow_code: bool
     """Import the code that a run's folder names. Allow it only if you trust both."""
-
-
-_COLUMN_OF = {"action": "action_column", "reward": "reward_column", "propensity": "propensity_column",
-              "unit": "unit_column", "context": "context_columns"}
 
 
 def evaluate(log: str | Path | pl.DataFrame | Mapping[str, Any], target: object = "uniform",
@@ -108,13 +108,15 @@ def evaluate(log: str | Path | pl.DataFrame | Mapping[str, Any], target: object 
     for name, value in options.items():
         check_value(name, value, hints[name])
     policy = target.folder if isinstance(target, Run) else target
-    of_command = isinstance(log, str | Path) and isinstance(policy, str | Path)
-    named: dict[str, Any] = {_COLUMN_OF.get(name, name): value for name, value in options.items()}
+    named: dict[str, Any] = {COLUMNS.get(name, name): value for name, value in options.items()}
     if isinstance(policy, str | Path):
         named["policy"] = policy if policy in _NAMED else Path(policy)
-    settings = OpeSettings(path=Path(log) if isinstance(log, str | Path) else Path(), **named)
-    if of_command:
+    elif "target_column" in options:
+        raise InterplayError("target and target_column both say what the target does: leave one of the two out")
+    settings = OpeSettings(path=Path(log if isinstance(log, str | Path) else "log"), **named)
+    if isinstance(log, str | Path) and isinstance(policy, str | Path):
         return Estimates(answered(settings))
+    check_flags(settings)
     return Estimates(answer_of(*_table(log, columns_of(settings)), _policy(policy), settings.folds, settings.seed))
 
 

@@ -145,10 +145,13 @@ class Run:
         Returns:
             Columns agent, before, after, gain, and low and high of its 95 % interval, in own return per episode.
         """
+        given = tuple(agents) if isinstance(agents, list | tuple | range) else agents
+        check_value("agents", given, tuple[Index, ...])
+        check_arguments(Run.exploit, side=side, seed=seed)
         run = self._training
         name = None if learner is None else agent_name(learner)
         with working_threads(run.settings.threads):
-            found = exploit(run.task, run.players, side or run.task.compared, agents, name, seed)
+            found = exploit(run.task, run.players, side or run.task.compared, given, name, seed)
         return pl.DataFrame([{"agent": one.agent, "before": one.before, "after": one.after, "gain": one.gain.mean,
                               **dict(zip(("low", "high"), one.gain.ci95 or (None, None), strict=True))}
                              for one in found])

@@ -33,12 +33,15 @@ from interplay.experiments.offpolicy.table import BanditColumns, BanditTable, re
 NamedPolicy = Literal["uniform", "most-clicked"]
 Folds = Annotated[int, Bounds(2, 1000)]
 
-_NAMED = {"action_column", "reward_column", "propensity_column", "target_column", "context_columns", "time_column"}
+COLUMNS = {"action": "action_column", "reward": "reward_column", "propensity": "propensity_column",
+           "target": "target_column", "context": "context_columns", "unit": "unit_column", "time": "time_column"}
+"""Settings that name a column, by what the column holds."""
 
 
 def _slates(settings: OpeSettings) -> bool:
     """Whether the path is a market's slates, by its name; a file whose columns are named is a table of one's own."""
-    return settings.path.name.endswith(SUFFIX) and not _NAMED & set(changed(settings))
+    return settings.path.name.endswith(SUFFIX) and not (
+        set(COLUMNS.values()) - {"unit_column"}) & set(changed(settings))
 
 
 def _own_table(settings: OpeSettings) -> bool:
@@ -126,11 +129,6 @@ class Question(NamedTuple):
         return Answer(self.what, evaluate_policy(self.feedback, self.policy, folds, seed=seed))
 
 
-_COLUMNS = {"action": "action_column", "reward": "reward_column", "propensity": "propensity_column",
-            "target": "target_column", "context": "context_columns", "unit": "unit_column",
-            "time": "time_column"}
-
-
 def ope(settings: OpeSettings) -> None:
     """Print the table, and write it if that is asked for.
 
@@ -165,7 +163,7 @@ def answered(settings: OpeSettings) -> Answer:
 
 def columns_of(settings: OpeSettings) -> BanditColumns:
     """The columns that the settings name."""
-    return BanditColumns(**{name: getattr(settings, setting) for name, setting in _COLUMNS.items()})
+    return BanditColumns(**{name: getattr(settings, setting) for name, setting in COLUMNS.items()})
 
 
 def _market_log(settings: OpeSettings, path: Path, columns: BanditColumns) -> Answer:

@@ -59,6 +59,11 @@ def test_a_run_is_evaluated_on_slates(tmp_path):
     ({"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}, object(), {}, r"target=.* probabilities"),
     ({"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}, [[1.0], [1.0]], {}, r"policy of shape \(2, 1\)"),
     ({"item": [0, 1], "reward": [1.0, 0.0]}, "uniform", {}, r"propensity"),
+    ({"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}, [[0.5, 0.5]] * 2, {"target_column": "reward"},
+     r"target and target_column both"),
+    ({"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}, "most-clicked", {"target_column": "reward"},
+     r"leave one of the two out"),
+    ({"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}, "uniform", {"allow_code": True}, r"allow-code"),
     ({"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}, "uniform", {"folds": 1}, r"folds=1"),
     ({"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}, "uniform", {"action": 3}, r"action=3")])
 def test_wrong_arguments_are_named(log, target, named, message):
