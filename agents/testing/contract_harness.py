@@ -6,7 +6,7 @@ import copy
 import io
 import random
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,10 +69,10 @@ class AgentHarness:
     total_steps: int
     device: torch.device = CPU
 
-    def require(self, fine: bool, fault: str) -> None:
-        """Raise AgentError unless all is fine."""
+    def require(self, fine: bool, fault: str | Callable[[], str]) -> None:
+        """Raise AgentError unless all is fine. A text that takes long to make, as that of tensors, is a function."""
         if not fine:
-            raise AgentError(f"{self.kind.name} as {self.case}: {fault}")
+            raise AgentError(f"{self.kind.name} as {self.case}: {fault if isinstance(fault, str) else fault()}")
 
     def make(self) -> Player:
         """A new agent, always of the same seed."""
@@ -116,11 +116,11 @@ class AgentHarness:
         self._check_action(call, slots, seen.mask, SLATE_SIZE)
         if seen.mask.device != META:
             twice = ((slots[..., 1:] == slots[..., :1]) & (slots[..., 1:] > 0)).any(2)
-            self.require(not bool(twice.any()), f"{call} gave {slots.tolist()}, with a candidate twice in a slate at "
-                                                f"[world, agent] {twice.nonzero().tolist()}")
+            self.require(not bool(twice.any()), lambda: f"{call} gave {slots.tolist()}, with a candidate twice in a "
+                                                        f"slate at [world, agent] {twice.nonzero().tolist()}")
             self.require(chance is None or (chance.shape == slots.shape[:2] and bool((chance <= 0.0).all())),
-                         f"offer(explore={explore}) gave log_propensity {chance}, must give log-probabilities [B, N], "
-                         "of at most 0, or None")
+                         lambda: f"offer(explore={explore}) gave log_propensity {chance}, must give log-probabilities "
+                                 "[B, N], of at most 0, or None")
         return slots
 
     def _check_action(self, call: str, action: Any, mask: Tensor, *slots: int) -> None:
@@ -134,10 +134,10 @@ class AgentHarness:
         if mask.device == META:
             return
         inside = (action >= 0) & (action < mask.shape[2])
-        self.require(bool(inside.all()), f"{call} gave {action.tolist()}, must give 0 to {mask.shape[2] - 1}")
+        self.require(bool(inside.all()), lambda: f"{call} gave {action.tolist()}, must give 0 to {mask.shape[2] - 1}")
         allowed = mask.gather(2, action.view(*mask.shape[:2], -1)).all(2)
-        self.require(bool(allowed.all()), f"{call} gave {action.tolist()}, which observation.mask forbids at [world, "
-                     f"agent] {(~allowed).nonzero().tolist()}: choose with parts.choosing.best")
+        self.require(bool(allowed.all()), lambda: f"{call} gave {action.tolist()}, which observation.mask forbids at "
+                     f"[world, agent] {(~allowed).nonzero().tolist()}: choose with parts.choosing.best")
 
     def learn(self, player: Player, step: Mapping[Side, Transition]) -> dict[str, Tensor]:
         """Its metrics."""
@@ -156,7 +156,7 @@ class AgentHarness:
         self.require(isinstance(value, Tensor), f"{what} is a {type(value).__name__}, must be a tensor left on its "
                                                 "device: no float() or .item()")
         self.require(value.dim() == 0, f"{what} has shape {list(value.shape)}, must be a scalar: take the mean")
-        self.require(value.device == META or bool(torch.isfinite(value)), f"{what} is {value}, must be finite")
+        self.require(value.device == META or bool(torch.isfinite(value)), lambda: f"{what} is {value}, must be finite")
 
     def play(self, player: Player, trajectory: Trajectory,
              change: Callable[[Transition], Transition] | None = None) -> Played:
@@ -235,7 +235,7 @@ class AgentHarness:
     @contextmanager
     def _watching(self, call: str, *given: TensorRecord) -> Iterator[None]:
         """An error becomes one line with a place; what was given and the global generators must stay as they are."""
-        kept, generators = [[x.clone() for x in record.tensors()] for record in given], _generators()
+        kept, generators = _marks(given), _generators()
         try:
             yield
         except Exception as error:
@@ -245,8 +245,13 @@ class AgentHarness:
         drawn = [name for name, state in _generators().items() if state != generators[name]]
         self.require(not drawn, f"{call} drew from the global generator of {' and '.join(drawn)}: use self.draw, and "
                                 "parts.networks.undrawn for layers")
-        written = self.device != META and difference(kept, [list(record.tensors()) for record in given])
+        written = difference(kept, _marks(given))
         self.require(not written, f"{call} wrote into the tensors that it was given: change a copy")
+
+
+def _marks(records: Iterable[TensorRecord]) -> list[list[Any]]:
+    """What shows that tensors were written: values, and on other devices, where reading these takes long, versions."""
+    return [[x.clone() if x.device == CPU else x._version for x in record.tensors()] for record in records]
 
 
 def moved(lived: Trajectory, device: torch.device) -> Trajectory:

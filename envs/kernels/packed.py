@@ -120,6 +120,12 @@ def step_layout(c: MarketSizes) -> Layout:
 
 def _typed(tables: type, shapes: Sequence[tuple[int, ...]]) -> dict[str, tuple[type, tuple[int, ...]]]:
     """Type, as it is annotated, and shape of each table."""
-    hints = get_type_hints(tables)  # each is numpy.ndarray[shape, numpy.dtype[type]]
-    return {name: (get_args(get_args(hint)[1])[0], shape)
-            for (name, hint), shape in zip(hints.items(), shapes, strict=True)}
+    hints = get_type_hints(tables)
+    return {name: (scalar_types(hint)[0], shape) for (name, hint), shape in zip(hints.items(), shapes, strict=True)}
+
+
+def scalar_types(hint: Any) -> list[type]:
+    """NumPy's types inside an annotation, at any depth: the form of ``NDArray`` depends on NumPy's version."""
+    if isinstance(hint, type) and issubclass(hint, np.generic):
+        return [hint]
+    return [kind for part in get_args(hint) for kind in scalar_types(part)]

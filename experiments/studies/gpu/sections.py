@@ -41,7 +41,7 @@ class Section(NamedTuple):
 
 SECTIONS = {
     "contract": Section(contract.cases, 65, "checks", parts=8),
-    "parity": Section(parity.cases, 65, "checks", parts=2),
+    "parity": Section(parity.cases, 65, "checks", parts=4),
     "synchronisation": Section(synchronisation.cases, 65, "checks"),
     "graphs": Section(graphs.cases, 65, "checks", parts=2),
     "resume": Section(resume.cases, 65, "checks", parts=2),
