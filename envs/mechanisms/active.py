@@ -12,6 +12,7 @@ from torch import Tensor
 from interplay.envs.checking import shown
 from interplay.envs.config import MarketConfig
 from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
+from interplay.envs.mechanisms.built_in import inherits
 from interplay.envs.mechanisms.counting import with_states
 from interplay.envs.types import FEATURE_BOUND, InterplayError, Side
 from interplay.envs.world import MOVED, ItemOutcome, State, Tables, UserOutcome
@@ -247,7 +248,8 @@ class ActiveMechanisms:
 
 
 def _overrides(mechanism: Mechanism, hook: str) -> bool:
-    return getattr(type(mechanism), hook) is not getattr(Mechanism, hook)
+    shown = hook in ("see_users", "see_items") and inherits(mechanism, hook)
+    return getattr(type(mechanism), hook) is not getattr(Mechanism, hook) and not shown
 
 
 def _offered(levels: Iterable[Levels], num_segments: int, device: torch.device) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from interplay.envs.checking import Bounds, NotNegative
 from interplay.envs.mechanisms.base import Mechanism
 from interplay.envs.pictures.colours import BOOST
 from interplay.envs.pictures.picture import Picture
+from interplay.envs.sizes import MarketSizes
 from interplay.envs.world import State
 
 Boost = Annotated[float, Bounds(1, above=True)]
@@ -43,6 +45,15 @@ class Boosts(Mechanism):
     def score_of(self, factors: Tensor) -> Tensor:
         """What boosts by these factors add to scores before slates are drawn, float32 ``[1 + L]``."""
         return factors.log()
+
+    def digit_sizes(self, sizes: MarketSizes) -> Sequence[int]:
+        """See ``exact_states``."""
+        return (1 + sizes.num_segments * len(self.levels),)
+
+    def digits(self, state: State) -> Tensor:
+        """The action that is being served, int64 ``[B, I, 1]``."""
+        action = state.boost_segment * len(self.levels) + state.boost_level
+        return torch.where(state.boost_level > 0, action, 0).unsqueeze(2)
 
     def draw(self, picture: Picture, state: State) -> None:
         """See ``Mechanism.draw``."""

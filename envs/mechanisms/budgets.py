@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -11,8 +11,12 @@ from interplay.envs.checking import NotNegative, Positive
 from interplay.envs.mechanisms.base import Mechanism, Outcome
 from interplay.envs.pictures.colours import BUDGET
 from interplay.envs.pictures.picture import Picture
+from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import TOLERANCE, InterplayError
 from interplay.envs.world import State
+
+BUDGET_STEP = 0.5
+"""Tabular agents see budgets in steps of this."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,22 @@ class Budgets(Mechanism):
         super().__post_init__()
         if self.start > self.max:
             raise InterplayError(f"budgets.start={self.start} is above budgets.max={self.max}: raise budgets.max")
+
+    def item_columns(self, sizes: MarketSizes) -> Sequence[str]:
+        """See ``Mechanism.item_columns``."""
+        return ("energy",)
+
+    def see_items(self, state: State) -> Tensor:
+        """As a part of the largest."""
+        return (state.energy / self.max).unsqueeze(2)
+
+    def digit_sizes(self, sizes: MarketSizes) -> Sequence[int]:
+        """See ``exact_states``."""
+        return [int(self.max / BUDGET_STEP) + 1] * sizes.num_items
+
+    def digits(self, state: State) -> Tensor:
+        """The budgets of all items in steps, float32 ``[B, 1, I]``."""
+        return (state.energy / BUDGET_STEP).unsqueeze(1)
 
     def update(self, state: State, outcome: Outcome) -> Mapping[str, Tensor]:
         """Budgets, and which items live."""

@@ -66,6 +66,11 @@ def kind_of(mechanism: Mechanism) -> type[Mechanism]:
     return next((kind for kind in KINDS if isinstance(mechanism, kind)), type(mechanism))
 
 
+def inherits(mechanism: Mechanism, hook: str) -> bool:
+    """Whether it has this hook from a built-in kind: then what stands in for that kind shows it already."""
+    return any(isinstance(mechanism, kind) and getattr(type(mechanism), hook) is getattr(kind, hook) for kind in KINDS)
+
+
 def further(mechanisms: Sequence[Mechanism]) -> tuple[Mechanism, ...]:
     """Those that run their own code everywhere."""
     return tuple(mechanism for mechanism in mechanisms if type(mechanism) not in KINDS)

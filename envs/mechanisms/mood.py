@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +13,7 @@ from interplay.envs.mechanisms.base import Mechanism, Outcome
 from interplay.envs.noise import Stream, uniform
 from interplay.envs.pictures.colours import MOOD
 from interplay.envs.pictures.picture import Picture
+from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import TOLERANCE
 from interplay.envs.world import State
 
@@ -48,6 +49,22 @@ class Mood(Mechanism):
     def shift(self, state: State, items: Tensor) -> Tensor:
         """More in a good mood."""
         return (self.weight * state.mood).unsqueeze(2).expand(items.shape)
+
+    def user_columns(self, sizes: MarketSizes) -> Sequence[str]:
+        """See ``Mechanism.user_columns``."""
+        return ("mood",)
+
+    def see_users(self, state: State) -> Tensor:
+        """As a part of the largest."""
+        return (state.mood / self.max).unsqueeze(2)
+
+    def digit_sizes(self, sizes: MarketSizes) -> Sequence[int]:
+        """See ``exact_states``."""
+        return (2 * int(self.max) + 1,)
+
+    def digits(self, state: State) -> Tensor:
+        """The mood in whole numbers, float32 ``[B, U, 1]``."""
+        return (state.mood + self.max).unsqueeze(2)
 
     def update(self, state: State, outcome: Outcome) -> Mapping[str, Tensor]:
         """Moods, and which users are there, if they may leave."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -11,6 +11,7 @@ from interplay.envs.checking import Fraction, NotNegative, Positive
 from interplay.envs.mechanisms.base import Mechanism, Outcome
 from interplay.envs.pictures.colours import SATIATION
 from interplay.envs.pictures.picture import Picture
+from interplay.envs.sizes import MarketSizes
 from interplay.envs.world import State
 
 _MOST_TOPICS = 2  # with a bar each
@@ -43,6 +44,22 @@ class Satiation(Mechanism):
         """Less for topics that the user is tired of."""
         topics = state.population.of_items(items).topics
         return -(self.weight * (state.satiation.unsqueeze(2) * topics).sum(-1))
+
+    def user_columns(self, sizes: MarketSizes) -> Sequence[str]:
+        """One for each topic."""
+        return [f"satiation_{g}" for g in range(sizes.num_topics)]
+
+    def see_users(self, state: State) -> Tensor:
+        """As a part of the largest."""
+        return state.satiation / self.max
+
+    def digit_sizes(self, sizes: MarketSizes) -> Sequence[int]:
+        """See ``exact_states``."""
+        return [int(self.max) + 1] * sizes.num_topics
+
+    def digits(self, state: State) -> Tensor:
+        """Satiation with each topic in whole numbers, float32 ``[B, U, G]``."""
+        return state.satiation
 
     def update(self, state: State, outcome: Outcome) -> Mapping[str, Tensor]:
         """See ``Mechanism.update``."""
