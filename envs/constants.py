@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from interplay.envs import kernels
+from interplay.envs.active_mechanisms import ActiveMechanisms
 from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.config import MarketConfig
+from interplay.envs.counting import digit_sizes
 from interplay.envs.kernels.packed import Layout, state_layout, step_layout
 from interplay.envs.lists import Lists
-from interplay.envs.mechanisms.active import ActiveMechanisms
 from interplay.envs.mechanisms.built_in import BuiltIn
-from interplay.envs.mechanisms.counting import digit_sizes
 from interplay.envs.types import TOLERANCE
 
 

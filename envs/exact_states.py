@@ -9,7 +9,7 @@ from torch import Tensor
 
 from interplay.envs.config import MarketConfig
 from interplay.envs.constants import MarketConstants
-from interplay.envs.mechanisms.counting import digit_sizes, states_of_mechanism, with_digits
+from interplay.envs.counting import digit_sizes, states_of_mechanism, with_digits
 from interplay.envs.types import InterplayError, Side
 from interplay.envs.world import State
 

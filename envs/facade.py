@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from interplay.envs import kernels
+from interplay.envs import dispatch, kernels
 from interplay.envs.checking import check_arguments, check_names, shown
 from interplay.envs.config import MarketConfig
 from interplay.envs.constants import MarketConstants
-from interplay.envs.kernels import dispatch
 from interplay.envs.market import Market
 from interplay.envs.observing import affinity, item_view, user_view
 from interplay.envs.presets import Preset, find_preset

@@ -16,13 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from interplay.envs import kernels
+from interplay.envs import dispatch, kernels
 from interplay.envs.arguments import as_device, as_worlds, check_tensor
 from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.checking import as_integer, check_arguments, check_value
 from interplay.envs.config import MarketConfig
 from interplay.envs.constants import MarketConstants
-from interplay.envs.kernels import dispatch
 from interplay.envs.mechanisms.base import Start
 from interplay.envs.noise import check_draws, world_key
 from interplay.envs.observing import (

@@ -7,15 +7,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from interplay.envs import kernels
+from interplay.envs import dispatch, kernels
 from interplay.envs.config import MarketConfig
 from interplay.envs.constants import MarketConstants
+from interplay.envs.counting import num_levels
 from interplay.envs.exact_states import exact_state, num_states
 from interplay.envs.indexing import gather_rows
-from interplay.envs.kernels import dispatch
 from interplay.envs.masks import boost_mask, slot_mask
 from interplay.envs.mechanisms.built_in import inherits
-from interplay.envs.mechanisms.counting import num_levels
 from interplay.envs.mechanisms.wearout import wearout_of
 from interplay.envs.responding import response_rate
 from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means

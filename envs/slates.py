@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from interplay.envs import kernels
+from interplay.envs import dispatch, kernels
 from interplay.envs.constants import MarketConstants
 from interplay.envs.indexing import gather_rows
-from interplay.envs.kernels import dispatch, top_k
+from interplay.envs.kernels import top_k
 from interplay.envs.kernels.operators import operator
 from interplay.envs.lists import Lists
 from interplay.envs.noise import Stream, as_gumbel, gumbel, uniform_rows
@@ -81,7 +81,8 @@ def _draw_alike(score: Tensor, key: Tensor, step: Tensor, offset: int, first: Te
 
 
 _DRAW_SLATES = operator("draw_slates(Tensor score, Tensor key, Tensor step, SymInt offset, Tensor? first, SymInt size)"
-                        " -> (Tensor, Tensor, Tensor)", _draw_by_torch, "slates_gpu", _draw_alike)
+                        " -> (Tensor, Tensor, Tensor)", _draw_by_torch, "interplay.envs.slates_gpu",
+                        _draw_alike)
 
 
 def log_boosts(constants: MarketConstants, state: State) -> Tensor:

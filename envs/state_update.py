@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from interplay.envs import kernels
+from interplay.envs import dispatch, kernels
 from interplay.envs.constants import MarketConstants
-from interplay.envs.kernels import dispatch
 from interplay.envs.masks import boost_mask, item_mask, legal
 from interplay.envs.mechanisms.base import Outcome, responses_by_segment
 from interplay.envs.world import ItemOutcome, State, UserOutcome

@@ -23,7 +23,7 @@ from interplay.envs.types import InterplayError
 from interplay.envs.world import State
 
 if TYPE_CHECKING:
-    from interplay.envs.pictures.picture import Picture
+    from interplay.envs.drawing.picture import Picture
 
 _FIRST_STREAM = 1 << 30  # above every ``noise.Stream``
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from interplay.envs.checking import Bounds, NotNegative
+from interplay.envs.drawing.colours import BOOST
+from interplay.envs.drawing.picture import Picture
 from interplay.envs.mechanisms.base import Mechanism
-from interplay.envs.pictures.colours import BOOST
-from interplay.envs.pictures.picture import Picture
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.world import State
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from interplay.envs.checking import NotNegative, Positive
+from interplay.envs.drawing.colours import BUDGET
+from interplay.envs.drawing.picture import Picture
 from interplay.envs.mechanisms.base import Mechanism, Outcome
-from interplay.envs.pictures.colours import BUDGET
-from interplay.envs.pictures.picture import Picture
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import TOLERANCE, InterplayError
 from interplay.envs.world import State

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from interplay.envs.checking import Fraction, NotNegative, Positive
+from interplay.envs.drawing.colours import MOOD
+from interplay.envs.drawing.picture import Picture
 from interplay.envs.mechanisms.base import Mechanism, Outcome
 from interplay.envs.noise import Stream, uniform
-from interplay.envs.pictures.colours import MOOD
-from interplay.envs.pictures.picture import Picture
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import TOLERANCE
 from interplay.envs.world import State

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from interplay.envs.checking import Fraction, NotNegative, Positive
+from interplay.envs.drawing.colours import SATIATION
+from interplay.envs.drawing.picture import Picture
 from interplay.envs.mechanisms.base import Mechanism, Outcome
-from interplay.envs.pictures.colours import SATIATION
-from interplay.envs.pictures.picture import Picture
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.world import State
 

@@ -15,9 +15,9 @@ from torch import Tensor
 from interplay.envs import kernels
 from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_config
 from interplay.envs.data import InteractionLog, make_log
+from interplay.envs.drawing.picture import Picture
 from interplay.envs.market import Market
 from interplay.envs.mechanisms import Levels, Mechanism, Outcome, Start, find_mechanism
-from interplay.envs.pictures.picture import Picture
 from interplay.envs.presets import find_preset
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.testing import MechanismError, check_mechanism

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from interplay.envs.checking import shown
 from interplay.envs.config import MarketConfig
+from interplay.envs.counting import with_states
 from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
 from interplay.envs.mechanisms.built_in import inherits
-from interplay.envs.mechanisms.counting import with_states
 from interplay.envs.types import FEATURE_BOUND, InterplayError, Side
 from interplay.envs.world import MOVED, ItemOutcome, State, Tables, UserOutcome
 
