@@ -133,9 +133,9 @@ def describe(state: State, happened: Step | None, horizon: int, world: int = 0) 
     """One world in a few lines: time, moods, users that left, budgets, and the last step's responses."""
     begun = int(state.time[world]) > 0
     lines = [f"step      {int(state.time[world])} of {horizon}",
-             f"mood      {_numbers(state.mood[world])}",
+             f"mood      {_numbers(state['mood'][world])}",
              f"left      {_absent('user', state.active[world])}",
-             f"budget    {_numbers(state.energy[world])}",
+             f"budget    {_numbers(state['energy'][world])}",
              f"dead      {_absent('item', state.alive[world])}",
              f"response  {_numbers(happened.response[world]) if begun and happened is not None else 'none yet'}"]
     return "\n".join(lines)

@@ -70,8 +70,8 @@ def observe_all(constants: MarketConstants, state: State, users: Tensor) -> Obse
     Unlike ``observe_platform`` it leaves out no item that a user may not be offered, as logs may have it.
     """
     shown = state.of_users(users)
-    items = torch.arange(constants.config.num_items, device=users.device).expand(*shown.mood.shape, -1)
-    slate = Slate(items, gather_rows(state.alive, items), torch.full_like(shown.mood, torch.nan))
+    items = torch.arange(constants.config.num_items, device=users.device).expand(*shown.active.shape, -1)
+    slate = Slate(items, gather_rows(state.alive, items), torch.full_like(shown.slate.log_propensity, torch.nan))
     return replace(observe_users(constants, replace(shown, slate=slate), expected=False, ranked=False), state=None)
 
 
@@ -191,7 +191,7 @@ def _item_view(constants: MarketConstants, state: State, share: Tensor, affinity
     config = constants.config
     own = torch.cat([constants.built_in.budgets.see_items(state), state.population.item_rows], dim=2)
     rivals = (boosts.sum(2, keepdim=True) - boosts) / max(1, config.num_items - 1)
-    options = torch.stack([share.unsqueeze(1).expand_as(affinity), affinity, state.wearout, boosts.transpose(1, 2),
+    options = torch.stack([share.unsqueeze(1).expand_as(affinity), affinity, state["wearout"], boosts.transpose(1, 2),
                            rivals.transpose(1, 2)], dim=3)
     return _bounded(own), _bounded(options), boost_mask(constants, state)
 
@@ -221,7 +221,7 @@ def _expected_profit(constants: MarketConstants, state: State, affinity: Tensor,
     served = strength * boost.exp()
     others = served.sum(1, keepdim=True) - served
     mine = strength.unsqueeze(3) * constants.factor
-    rate = torch.sigmoid(population.appeal.unsqueeze(2) - constants.built_in.wearout.weight * state.wearout)
+    rate = torch.sigmoid(population.appeal.unsqueeze(2) - constants.built_in.wearout.weight * state["wearout"])
     worth = population.margin.unsqueeze(2) * rate * size.unsqueeze(1)
     income = worth.unsqueeze(3) * mine / (mine + others.unsqueeze(3)).clamp(min=1e-9)
     resting = income[..., 0].sum(2, keepdim=True)

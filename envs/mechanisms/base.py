@@ -221,7 +221,7 @@ class Mechanism(Checked):
     def update(self, state: State, outcome: Outcome) -> Mapping[str, Tensor]:
         """Its tables after the step, those that change.
 
-        Tables of the state itself may be among them, see ``world.MOVED``: then they take the place of what built-in
+        Other tables may be among them, also those of ``world.MOVED``: then they take the place of what earlier
         mechanisms made of them.
         """
         return {}

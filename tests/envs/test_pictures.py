@@ -146,7 +146,7 @@ class Painted(Mechanism):
     """Has a bar, labels, a note and a mark of its own."""
 
     def draw(self, picture, state):
-        picture.bar("items", "painted", torch.full_like(state.energy, 0.5), colour=(1, 2, 3))
+        picture.bar("items", "painted", torch.full_like(state["energy"], 0.5), colour=(1, 2, 3))
         picture.label("users", ["somebody"] * state.active.shape[1])
         picture.note("a note")
         picture.canvas.disc((20.0, 370.0), 8.0, (255, 0, 255))
