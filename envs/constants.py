@@ -10,16 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from interplay.envs import kernels
+from interplay.envs.active_mechanisms import ActiveMechanisms
 from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.config import MarketConfig
+from interplay.envs.counting import digit_sizes
 from interplay.envs.kernels.packed import Layout, state_layout, step_layout
 from interplay.envs.lists import Lists
-from interplay.envs.mechanisms.active import ActiveMechanisms
 from interplay.envs.mechanisms.built_in import BuiltIn
 from interplay.envs.types import TOLERANCE
-
-BUDGET_STEP = 0.5
-"""Tabular agents see budgets in steps of this."""
 
 
 class KernelConstants(NamedTuple):
@@ -118,9 +116,6 @@ class MarketConstants(NamedTuple):
 
 
 def _powers(config: MarketConfig, device: torch.device) -> dict[str, Tensor]:
-    """See ``MarketConstants.powers``. Satiations are the low digits, mood the highest: it has more values."""
-    built_in = config.built_in
-    sizes = {"own": (int(built_in.satiation.max) + 1, config.num_topics + 1),
-             "budgets": (int(built_in.budgets.max / BUDGET_STEP) + 1, config.num_items)}
-    return {kind: base ** torch.arange(digits, device=device) for kind, (base, digits) in sizes.items()
-            if kind in (config.user_state, config.item_state)}
+    """See ``MarketConstants.powers``."""
+    return {kind: torch.tensor([1, *digit_sizes(config, kind)[:-1]], device=device).cumprod(0)
+            for kind in (config.user_state, config.item_state)}

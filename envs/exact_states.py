@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from interplay.envs.config import MarketConfig
-from interplay.envs.constants import BUDGET_STEP, MarketConstants
-from interplay.envs.mechanisms.counting import states_of_mechanism
+from interplay.envs.constants import MarketConstants
+from interplay.envs.counting import digit_sizes, states_of_mechanism, with_digits
 from interplay.envs.types import InterplayError, Side
 from interplay.envs.world import State
 
@@ -22,23 +24,13 @@ def state_of(config: MarketConfig, side: Side) -> str:
 def num_states(config: MarketConfig, side: Side) -> int | None:
     """How many exact states there are; they are numbered by 64-bit integers."""
     kind = state_of(config, side)
-    count = states_of_mechanism(config, side) if kind == "mechanism" else _count_states(config, kind)
-    if count is not None and count >= 1 << 63:
+    if kind == "none":
+        return None
+    count = states_of_mechanism(config, side) if kind == "mechanism" else math.prod(digit_sizes(config, kind))
+    if count >= 1 << 63:
         raise InterplayError(f"state {kind!r} has {count:.3g} values, more than 2^63: choose 'none', or lower "
                              "num_topics, num_items or the largest satiation, mood or budget")
     return count
-
-
-def _count_states(config: MarketConfig, kind: str) -> int | None:
-    if kind == "own":
-        satiations: int = (int(config.built_in.satiation.max) + 1) ** config.num_topics
-        return satiations * (2 * int(config.built_in.mood.max) + 1)
-    if kind == "budgets":
-        budgets: int = (int(config.built_in.budgets.max / BUDGET_STEP) + 1) ** config.num_items
-        return budgets
-    if kind == "boost":
-        return 1 + config.num_segments * len(config.built_in.boosts.levels)
-    return 1 if kind == "single" else None
 
 
 def exact_state(constants: MarketConstants, state: State, side: Side) -> Tensor | None:
@@ -51,11 +43,5 @@ def exact_state(constants: MarketConstants, state: State, side: Side) -> Tensor 
     shape = state.active.shape if side == "users" else state.alive.shape
     if kind == "single":
         return torch.zeros(shape, dtype=torch.int64, device=state.key.device)
-    if kind == "boost":
-        served = 1 + state.boost_segment * len(config.built_in.boosts.levels) + state.boost_level - 1
-        return torch.where(state.boost_level > 0, served, 0)
-    if kind == "own":
-        digits = torch.cat([state.satiation, (state.mood + config.built_in.mood.max).unsqueeze(2)], dim=2)
-    else:
-        digits = (state.energy / BUDGET_STEP).unsqueeze(1)
+    digits = torch.cat([mechanism.digits(state) for mechanism in with_digits(config, kind)], dim=2)
     return (digits.round().long() * constants.powers[kind]).sum(2).expand(shape)

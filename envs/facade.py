@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from interplay.envs import kernels
+from interplay.envs import dispatch, kernels
 from interplay.envs.checking import check_arguments, check_names, shown
 from interplay.envs.config import MarketConfig
 from interplay.envs.constants import MarketConstants
-from interplay.envs.kernels import dispatch
 from interplay.envs.market import Market
 from interplay.envs.observing import affinity, item_view, user_view
 from interplay.envs.presets import Preset, find_preset
@@ -134,9 +133,9 @@ def describe(state: State, happened: Step | None, horizon: int, world: int = 0) 
     """One world in a few lines: time, moods, users that left, budgets, and the last step's responses."""
     begun = int(state.time[world]) > 0
     lines = [f"step      {int(state.time[world])} of {horizon}",
-             f"mood      {_numbers(state.mood[world])}",
+             f"mood      {_numbers(state['mood'][world])}",
              f"left      {_absent('user', state.active[world])}",
-             f"budget    {_numbers(state.energy[world])}",
+             f"budget    {_numbers(state['energy'][world])}",
              f"dead      {_absent('item', state.alive[world])}",
              f"response  {_numbers(happened.response[world]) if begun and happened is not None else 'none yet'}"]
     return "\n".join(lines)

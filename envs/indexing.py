@@ -32,6 +32,14 @@ def gather_rows(table: Tensor, index: Tensor) -> Tensor:
     return rows.index_select(0, flat.flatten()).view(*index.shape, table.shape[2])
 
 
+def combination(digits: Tensor, base: int) -> Tensor:
+    """The number that integers ``[B, digits]`` below ``base`` are the digits of, the lowest first: int64 ``[B, 1]``."""
+    number = torch.zeros_like(digits[:, 0])
+    for digit in reversed(digits.unbind(1)):
+        number = number * base + digit
+    return number.unsqueeze(1)
+
+
 def cell_of(items: Tensor, segment: Tensor, num_segments: int) -> Tensor:
     """Places of items and segments in tables ``[B, I * C]``; the first two broadcast together."""
     return items if num_segments == 1 else items * num_segments + segment

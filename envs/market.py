@@ -16,13 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from interplay.envs import kernels
+from interplay.envs import dispatch, kernels
 from interplay.envs.arguments import as_device, as_worlds, check_tensor
 from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.checking import as_integer, check_arguments, check_value
 from interplay.envs.config import MarketConfig
 from interplay.envs.constants import MarketConstants
-from interplay.envs.kernels import dispatch
 from interplay.envs.mechanisms.base import Start
 from interplay.envs.noise import check_draws, world_key
 from interplay.envs.observing import (
@@ -98,14 +97,8 @@ class Market:
             time=torch.zeros(len(key), dtype=torch.int32, device=self.device),
             population=population,
             user_vector=population.user_vector,
-            satiation=torch.zeros(*users, c.num_topics, device=self.device),
-            mood=torch.zeros(users, device=self.device),
             active=torch.ones(users, dtype=torch.bool, device=self.device),
-            wearout=torch.zeros(*items, c.num_segments, device=self.device),
-            energy=torch.full(items, c.built_in.budgets.start, device=self.device),
             alive=torch.ones(items, dtype=torch.bool, device=self.device),
-            boost_segment=torch.zeros(items, dtype=torch.int64, device=self.device),
-            boost_level=torch.zeros(items, dtype=torch.int64, device=self.device),
             popularity=population.popularity,
             taken=torch.zeros(*users, c.history_length, dtype=torch.int64, device=self.device),
             responses=torch.zeros(*users, c.history_length, device=self.device),
@@ -132,8 +125,8 @@ class Market:
             InterplayError: the actions are not int64 tensors of these shapes.
         """
         check_value("state", state, State)
-        check_tensor("user_action", user_action, state.mood.shape, torch.int64, state.mood.device)
-        check_tensor("item_action", item_action, state.energy.shape, torch.int64, state.energy.device)
+        check_tensor("user_action", user_action, state.active.shape, torch.int64, state.active.device)
+        check_tensor("item_action", item_action, state.alive.shape, torch.int64, state.alive.device)
         return self.advance(state, user_action, item_action)
 
     def advance(self, state: State, user_action: Actions, item_action: Actions) -> tuple[State, Step]:
@@ -159,7 +152,7 @@ class Market:
     def observe_all(self, state: State, users: Tensor) -> Observation:
         """What the users ``users``, int64 ``[N']``, would see of the whole catalogue: ``[B, N', I, ...]``."""
         check_arguments(Market.observe_all, state=state, users=users)
-        check_tensor("users", users, (users.numel(),), torch.int64, state.mood.device)
+        check_tensor("users", users, (users.numel(),), torch.int64, state.active.device)
         return observe_all(self.constants, state, users)
 
     @on_own_threads
@@ -183,9 +176,9 @@ class Market:
             log_propensity: float32 ``[B, U]``, log-probability of these slots; None where the platform does not know.
         """
         check_value("state", state, State)
-        check_tensor("slots", slots, state.slate.items.shape, torch.int64, state.mood.device)
+        check_tensor("slots", slots, state.slate.items.shape, torch.int64, state.active.device)
         if log_propensity is not None:
-            check_tensor("log_propensity", log_propensity, state.mood.shape, torch.float32, state.mood.device)
+            check_tensor("log_propensity", log_propensity, state.active.shape, torch.float32, state.active.device)
         slate = filled(candidates_of(self.constants, state), slots)
         return replace(state, slate=slate if log_propensity is None else replace(slate, log_propensity=log_propensity))
 
@@ -207,7 +200,7 @@ class Market:
     def boosts(self, state: State) -> Tensor:
         """Factor of each item's boost that the current slates were built with, float32 ``[B, I]``; 1 = rest."""
         check_value("state", state, State)
-        return self.constants.factor[state.boost_level]
+        return self.constants.factor[state["boost_level"]]
 
     def _plays_at_once(self, state: State) -> bool:
         """Whether ``dispatch.play`` can do all of a step but its slates: where more threads would not be quicker."""

@@ -32,7 +32,7 @@ def boost_mask(constants: MarketConstants, state: State) -> Tensor:
         return torch.ones_like(state.alive).unsqueeze(2)
     can = state.alive.unsqueeze(2).expand(-1, -1, cost.shape[0])
     if built_in.has_budgets:
-        spare = built_in.budgets.can_spend(state, constants.cost[state.boost_level])
+        spare = built_in.budgets.can_spend(state, constants.cost[state["boost_level"]])
         can = can & (cost <= spare.unsqueeze(2))
     return torch.cat([constants.always.expand(*state.alive.shape, 1), *[can] * constants.config.num_segments], dim=2)
 

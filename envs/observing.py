@@ -7,14 +7,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from interplay.envs import kernels
+from interplay.envs import dispatch, kernels
 from interplay.envs.config import MarketConfig
 from interplay.envs.constants import MarketConstants
+from interplay.envs.counting import num_levels
 from interplay.envs.exact_states import exact_state, num_states
 from interplay.envs.indexing import gather_rows
-from interplay.envs.kernels import dispatch
 from interplay.envs.masks import boost_mask, slot_mask
-from interplay.envs.mechanisms.counting import num_levels
+from interplay.envs.mechanisms.built_in import inherits
 from interplay.envs.mechanisms.wearout import wearout_of
 from interplay.envs.responding import response_rate
 from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means
@@ -26,18 +26,20 @@ def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
     """The shapes and names of both sides' observations."""
     dims = range(config.embedding_size)
     topics = tuple(f"topic_{g}" for g in range(config.num_topics))
-    satiation = tuple(f"satiation_{g}" for g in range(config.num_topics))
     vector = tuple(f"vector_{d}" for d in dims)
     user_features, item_features = (tuple(f"feature_{n}" for n in range(count))
                                     for count in (config.num_user_features, config.num_item_features))
     remembered = ("taken", "response", "appeal", "mood_effect", *topics, *vector)
-    knows, more = config.user_sees == "state", config.mechanisms
-    item_columns = tuple(c for m in more for c in m.item_columns(config))
-    self_knowledge = ("mood", *satiation, *(f"taste_{d}" for d in dims)) if knows else ("active",)
+    knows, built_in = config.user_sees == "state", config.built_in
+    user_columns = tuple(c for m in config.further if not inherits(m, "user_columns") for c in m.user_columns(config))
+    item_columns = tuple(c for m in config.further if not inherits(m, "item_columns") for c in m.item_columns(config))
+    self_knowledge = (*built_in.mood.user_columns(config), *built_in.satiation.user_columns(config),
+                      *(f"taste_{d}" for d in dims)) if knows else ("active",)
+    budget = built_in.budgets.item_columns(config)
     users = SideSpec(
         side="users", num_agents=config.num_users, num_options=config.slate_size, num_levels=1,
-        own_features=(*self_knowledge, *user_features, *(c for m in more for c in m.user_columns(config))),
-        option_features=("appeal", "mood_effect", "wearout", "energy", "popularity", "examination", *topics,
+        own_features=(*self_knowledge, *user_features, *user_columns),
+        option_features=("appeal", "mood_effect", "wearout", *budget, "popularity", "examination", *topics,
                          *((f"match_{d}" for d in dims) if knows else vector), *item_features, *item_columns),
         num_states=num_states(config, "users"), num_ids=config.num_items,
         history_length=config.history_length,
@@ -45,7 +47,7 @@ def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
     items = SideSpec(
         side="items", num_agents=config.num_items, num_options=config.num_segments,
         num_levels=num_levels(config),
-        own_features=("energy", "margin", "appeal", "mood_effect", *topics, *vector, *item_features, *item_columns),
+        own_features=(*budget, "margin", "appeal", "mood_effect", *topics, *vector, *item_features, *item_columns),
         option_features=("segment_share", "affinity", "wearout", "boost", "rival_boost"),
         num_states=num_states(config, "items"), num_ids=config.num_segments, delayed=True)
     return {"users": users, "items": items}
@@ -68,8 +70,8 @@ def observe_all(constants: MarketConstants, state: State, users: Tensor) -> Obse
     Unlike ``observe_platform`` it leaves out no item that a user may not be offered, as logs may have it.
     """
     shown = state.of_users(users)
-    items = torch.arange(constants.config.num_items, device=users.device).expand(*shown.mood.shape, -1)
-    slate = Slate(items, gather_rows(state.alive, items), torch.full_like(shown.mood, torch.nan))
+    items = torch.arange(constants.config.num_items, device=users.device).expand(*shown.active.shape, -1)
+    slate = Slate(items, gather_rows(state.alive, items), torch.full_like(shown.slate.log_propensity, torch.nan))
     return replace(observe_users(constants, replace(shown, slate=slate), expected=False, ranked=False), state=None)
 
 
@@ -120,12 +122,12 @@ def _user_view(constants: MarketConstants, state: State, examination: Tensor) ->
     """``Observation.own``, ``options`` and ``mask`` of users whose slots are examined so often, ``[K]``."""
     config, population, items, valid = constants.config, state.population, state.slate.items, state.slate.valid
     knows, built_in = config.user_sees == "state", constants.built_in
-    self_knowledge = ([(state.mood / built_in.mood.max).unsqueeze(2), state.satiation / built_in.satiation.max,
-                       state.user_vector] if knows else [state.active.unsqueeze(2).to(torch.float32)])
+    self_knowledge = ([built_in.mood.see_users(state), built_in.satiation.see_users(state), state.user_vector]
+                      if knows else [state.active.unsqueeze(2).to(torch.float32)])
     own = torch.cat([*self_knowledge, population.user_features], dim=2)
     most = state.popularity.amax(1, keepdim=True).clamp(min=1.0)
     rows = gather_rows(population.item_rows, items)
-    varying = (wearout_of(state, items), gather_rows(state.energy / built_in.budgets.max, items),
+    varying = (wearout_of(state, items), gather_rows(built_in.budgets.see_items(state).squeeze(2), items),
                gather_rows(state.popularity / most, items), examination.expand(items.shape))
     sizes = [config.num_topics, config.embedding_size, config.num_item_features]
     topics, vector, features = rows[..., 3:].split_with_sizes(sizes, dim=3)
@@ -187,9 +189,9 @@ def _item_view(constants: MarketConstants, state: State, share: Tensor, affinity
         boosts: float32 ``[B, C, I]``, the logarithms of boosts.
     """
     config = constants.config
-    own = torch.cat([(state.energy / constants.built_in.budgets.max).unsqueeze(2), state.population.item_rows], dim=2)
+    own = torch.cat([constants.built_in.budgets.see_items(state), state.population.item_rows], dim=2)
     rivals = (boosts.sum(2, keepdim=True) - boosts) / max(1, config.num_items - 1)
-    options = torch.stack([share.unsqueeze(1).expand_as(affinity), affinity, state.wearout, boosts.transpose(1, 2),
+    options = torch.stack([share.unsqueeze(1).expand_as(affinity), affinity, state["wearout"], boosts.transpose(1, 2),
                            rivals.transpose(1, 2)], dim=3)
     return _bounded(own), _bounded(options), boost_mask(constants, state)
 
@@ -219,7 +221,7 @@ def _expected_profit(constants: MarketConstants, state: State, affinity: Tensor,
     served = strength * boost.exp()
     others = served.sum(1, keepdim=True) - served
     mine = strength.unsqueeze(3) * constants.factor
-    rate = torch.sigmoid(population.appeal.unsqueeze(2) - constants.built_in.wearout.weight * state.wearout)
+    rate = torch.sigmoid(population.appeal.unsqueeze(2) - constants.built_in.wearout.weight * state["wearout"])
     worth = population.margin.unsqueeze(2) * rate * size.unsqueeze(1)
     income = worth.unsqueeze(3) * mine / (mine + others.unsqueeze(3)).clamp(min=1e-9)
     resting = income[..., 0].sum(2, keepdim=True)

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from interplay.envs import kernels
+from interplay.envs import dispatch, kernels
 from interplay.envs.constants import MarketConstants
 from interplay.envs.indexing import gather_rows
-from interplay.envs.kernels import dispatch, top_k
+from interplay.envs.kernels import top_k
 from interplay.envs.kernels.operators import operator
 from interplay.envs.lists import Lists
 from interplay.envs.noise import Stream, as_gumbel, gumbel, uniform_rows
@@ -81,17 +81,18 @@ def _draw_alike(score: Tensor, key: Tensor, step: Tensor, offset: int, first: Te
 
 
 _DRAW_SLATES = operator("draw_slates(Tensor score, Tensor key, Tensor step, SymInt offset, Tensor? first, SymInt size)"
-                        " -> (Tensor, Tensor, Tensor)", _draw_by_torch, "slates_gpu", _draw_alike)
+                        " -> (Tensor, Tensor, Tensor)", _draw_by_torch, "interplay.envs.slates_gpu",
+                        _draw_alike)
 
 
 def log_boosts(constants: MarketConstants, state: State) -> Tensor:
     """log x_i[c], float32 ``[B, C, I]``: 0 except in the segment that the item targets."""
     if kernels.usable(state.key):
         return torch.from_numpy(dispatch.log_boosts(constants, state))
-    worlds, items = state.energy.shape
-    boosts = state.energy.new_zeros(worlds, constants.config.num_segments, items)
-    log_boost = constants.log_factor.take(state.boost_level)
-    return boosts.scatter_(1, state.boost_segment.unsqueeze(1), log_boost.unsqueeze(1))
+    worlds, items = state.alive.shape
+    boosts = constants.log_factor.new_zeros(worlds, constants.config.num_segments, items)
+    log_boost = constants.log_factor.take(state["boost_level"])
+    return boosts.scatter_(1, state["boost_segment"].unsqueeze(1), log_boost.unsqueeze(1))
 
 
 def _boosts_of_living(constants: MarketConstants, state: State) -> Tensor:
@@ -207,7 +208,8 @@ def candidates_of(constants: MarketConstants, state: State) -> Slate:
     if constants.mechanisms.have("slate_score"):  # -inf is for what must not be shown, by a platform either
         nothing = torch.zeros(items.shape, device=items.device)
         valid = valid & (constants.mechanisms.scored(state, slice(None), items, nothing) > -torch.inf)
-    return Slate(items, valid if listed is None else valid & listed, torch.full_like(state.mood, torch.nan))
+    valid = valid if listed is None else valid & listed
+    return Slate(items, valid, torch.full_like(state.slate.log_propensity, torch.nan))
 
 
 def count_candidates(constants: MarketConstants, state: State) -> Tensor:
@@ -244,7 +246,7 @@ def _fixed(constants: MarketConstants, state: State) -> Slate:
     config = constants.config
     shape = (state.key.shape[0], config.num_users, config.slate_size)
     items = torch.arange(config.num_items, device=state.key.device).expand(shape)
-    return Slate(items, state.alive.unsqueeze(1).expand(shape), torch.zeros_like(state.mood))
+    return Slate(items, state.alive.unsqueeze(1).expand(shape), torch.zeros(shape[:2], device=items.device))
 
 
 def _retrieve(constants: MarketConstants, state: State, boosts: Tensor) -> Tensor:

@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from interplay.envs import kernels
+from interplay.envs import dispatch, kernels
 from interplay.envs.constants import MarketConstants
-from interplay.envs.kernels import dispatch
 from interplay.envs.masks import boost_mask, item_mask, legal
 from interplay.envs.mechanisms.base import Outcome, responses_by_segment
 from interplay.envs.world import ItemOutcome, State, UserOutcome
@@ -38,13 +37,14 @@ def _move(constants: MarketConstants, state: State, choice: UserOutcome, action:
         after = dispatch.update_users(constants, state, choice)
         heard = None if constants.formula else _by_segment(constants, state, choice)
         return dispatch.update_items(constants, state, after, choice, action, heard)
-    heard, cost = _by_segment(constants, state, choice), constants.cost[state.boost_level]
+    heard, cost = _by_segment(constants, state, choice), constants.cost[state["boost_level"]]
     clicks = heard.sum(2)
     outcome = Outcome(state.population, choice.item, choice.position, choice.response, clicks, action, {}, cost, heard)
     changed: dict[str, Any] = {}
     for mechanism in constants.built_in.moving:
         changed |= mechanism.update(state, outcome)
-    after = replace(_remember(state, choice), time=state.time + 1, popularity=state.popularity + clicks, **changed)
+    after = replace(_remember(state, choice), time=state.time + 1, popularity=state.popularity + clicks,
+                    **state.fields_with(changed))
     after, illegal = _place_boosts(constants, state, after, action)
     own = state.population.margin * clicks - cost
     return after, ItemOutcome(clicks, cost, own, state.alive != after.alive, illegal)
@@ -70,5 +70,5 @@ def _place_boosts(constants: MarketConstants, state: State, after: State, action
         return after, (action != 0).sum(1)
     action, illegal = legal(action, boost_mask(constants, state))
     action = action * after.alive
-    return replace(after, boost_segment=constants.segment_of[action],
-                   boost_level=constants.level_of[action]), illegal
+    placed = {"boost_segment": constants.segment_of[action], "boost_level": constants.level_of[action]}
+    return replace(after, **after.fields_with(placed)), illegal

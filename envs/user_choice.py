@@ -6,9 +6,8 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from interplay.envs import kernels
+from interplay.envs import dispatch, kernels
 from interplay.envs.constants import MarketConstants
-from interplay.envs.kernels import dispatch
 from interplay.envs.masks import legal, user_mask
 from interplay.envs.responding import responses
 from interplay.envs.world import State, UserOutcome

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from interplay.envs.indexing import gather_rows
-from interplay.envs.kernels.packed import Layout, Packed
+from interplay.envs.kernels.packed import ITEM_TABLES, USER_TABLES, Layout, Packed
 from interplay.envs.population import Population
 from interplay.envs.records import WorldRecord
 from interplay.envs.types import InterplayError, TensorRecord
@@ -74,10 +74,12 @@ class Tables(TensorRecord):
         return type(self)({name: changed.get(name, old) for name, old in self.tables.items()})
 
 
-MOVED = ("satiation", "mood", "active", "user_vector", "wearout", "energy", "alive")
-"""Tables of a state that mechanisms may change in a step."""
-_KEPT = ("key", "population", "slate", "user_tables", "item_tables", "_drifts")
+MOVED = ("active", "user_vector", "alive")
+"""Tables of every state that mechanisms may change in a step."""
+_KEPT = ("key", "population", "slate", "_drifts")
 """Of a state, what the next one has, too."""
+_PACKED = {"user_tables": USER_TABLES, "item_tables": ITEM_TABLES}
+"""The tables of mechanisms that kernels know."""
 
 
 @dataclass(frozen=True)
@@ -89,50 +91,50 @@ class State(WorldRecord):
         time: int32 ``[B]``, steps taken.
         population: what does not change during the episode.
         user_vector: float32 ``[B, U, D]``, p_u.
-        satiation: float32 ``[B, U, G]``, s_u in [0, S].
-        mood: float32 ``[B, U]``, h_u in [-H, H].
         active: bool ``[B, U]``, False for users who have left.
-        wearout: float32 ``[B, I, C]``, f_i.
-        energy: float32 ``[B, I]``, the budget e_i in [0, E].
         alive: bool ``[B, I]``.
-        boost_segment: int64 ``[B, I]``, the segment that the item's last action targets.
-        boost_level: int64 ``[B, I]``, how hard: 0 = rest, l = the l-th level.
         popularity: float32 ``[B, I]``, responses so far.
         taken: int64 ``[B, U, H]``, 1 + the item taken in each of the last H steps, 0 for none, the latest last.
         responses: float32 ``[B, U, H]``, the responses to those.
         slate: what users choose from now.
         user_tables, item_tables: tables of mechanisms, ``[B, U, ...]`` and ``[B, I, ...]``; ``state["name"]`` is one,
-            and so is each of ``MOVED``.
+            and so is each of ``MOVED``. Those of built-in mechanisms are there in every market.
     """
 
     key: Tensor
     time: Tensor
     population: Population
     user_vector: Tensor
-    satiation: Tensor
-    mood: Tensor
     active: Tensor
-    wearout: Tensor
-    energy: Tensor
     alive: Tensor
-    boost_segment: Tensor
-    boost_level: Tensor
     popularity: Tensor
     taken: Tensor
     responses: Tensor
     slate: Slate
-    user_tables: Tables = Tables()
-    item_tables: Tables = Tables()
+    user_tables: Tables
+    item_tables: Tables
+
+    if not TYPE_CHECKING:  # a type checker should still report names that do not exist
+
+        def __getattr__(self, name: str) -> Any:
+            """Tables of mechanisms that are packed so far, as a record; any other table as ``WorldRecord`` does."""
+            if name in (*USER_TABLES, *ITEM_TABLES):
+                raise AttributeError(f"a state has no attribute {name!r}: a mechanism's table is state[{name!r}]")
+            if name not in _PACKED:
+                return super().__getattr__(name)
+            tables = self.__dict__[name] = Tables({each: torch.from_numpy(self._held(each)) for each in _PACKED[name]})
+            return tables
 
     def __getitem__(self, name: str) -> Tensor:
-        known = self.user_tables.tables | self.item_tables.tables
         if name in MOVED:
             table: Tensor = getattr(self, name)
             return table
-        if name not in known:
-            raise InterplayError(f"no mechanism of this market has a table {name!r}: there are "
-                                 f"{', '.join(known) or 'none'}")
-        return known[name]
+        for tables in _PACKED:
+            known: dict[str, Tensor] = getattr(self, tables).tables
+            if name in known:
+                return known[name]
+        raise InterplayError(f"no mechanism of this market has a table {name!r}: there are "
+                             f"{', '.join(self.user_tables.tables | self.item_tables.tables)}")
 
     def of_items(self, name: str, items: Tensor) -> Tensor:
         """Rows of a mechanism's table ``[B, I]`` or ``[B, I, F]`` at ``items`` int64 ``[B, ...]``."""
@@ -144,25 +146,35 @@ class State(WorldRecord):
         Raises:
             InterplayError: a mechanism has made no table of that name.
         """
+        return self.evolve(**self.fields_with(changed))
+
+    def fields_with(self, changed: Mapping[str, Tensor]) -> dict[str, Any]:
+        """The fields of ``with_tables``, those that change."""
         for name in changed:
             self[name]
-        own = {name: changed[name] for name in MOVED if name in changed}
-        return self.evolve(user_tables=self.user_tables.updated(changed),
-                           item_tables=self.item_tables.updated(changed), **own)
+        old = {name: getattr(self, name) for name in _PACKED}
+        return {**{name: changed[name] for name in MOVED if name in changed},
+                **{name: each.updated(changed) for name, each in old.items() if each.tables.keys() & changed.keys()}}
 
     def evolve(self, **tables: Tensor | TensorRecord) -> State:
         """What ``dataclasses.replace`` gives, sooner: what is known of the rest as numpy has it, stays so."""
         return self._with(tables, {})
 
     def evolve_arrays(self, **arrays: NDArray[Any]) -> State:
-        """The state with these arrays in place of its own tables."""
-        return self._with({}, arrays)
+        """The state with these arrays in place of its own tables, those of mechanisms among them."""
+        of_mechanisms = arrays.keys() - self.__dataclass_fields__.keys()
+        return self._with(self.fields_with({name: torch.from_numpy(arrays[name]) for name in of_mechanisms}), arrays)
 
     def _with(self, tables: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> State:
         new, changed = object.__new__(State), tables.keys() | arrays.keys()
+        for name in _PACKED.keys() & changed:
+            old, now = getattr(self, name).tables, tables[name].tables
+            changed |= {each for each, table in old.items() if now.get(each) is not table}
         packed, boosts = self.__dict__.get("_packed"), self.__dict__.get("_boosts")
         if packed is not None and not changed.isdisjoint(packed.layout.names):
             self.arrays(*packed.layout.names)
+            for name in _PACKED:
+                getattr(self, name)
             packed = boosts = None
         known = {name: array for name, array in self.__dict__.get("_arrays", {}).items() if name not in changed}
         new.__dict__.update({name: table for name, table in self.__dict__.items() if name not in changed},
@@ -202,12 +214,20 @@ class State(WorldRecord):
 
     def of_users(self, users: Tensor | slice) -> State:
         """The state with the users ``users``, int64 ``[N']``, alone; items know nothing of it."""
-        some = {name: getattr(self, name)[:, users] for name in
-                ("user_vector", "satiation", "mood", "active", "taken", "responses")}
+        some = {name: getattr(self, name)[:, users] for name in ("user_vector", "active", "taken", "responses")}
         own = {name: getattr(self.population, name)[:, users] for name in ("user_vector", "segment", "user_features")}
         slate = Slate(*(table[:, users] for table in self.slate.tensors()))
         return replace(self, population=replace(self.population, **own), slate=slate,
                        user_tables=self.user_tables.map(lambda table: table[:, users]), **some)
+
+    def loaded(self, state: dict[str, Any]) -> State:
+        """See ``TensorRecord``. In earlier checkpoints, tables of built-in mechanisms are fields of the state."""
+        early = {name: table for name, table in state.items() if name not in self.__dataclass_fields__}
+        return super().loaded(state | {name: early | state[name] for name in _PACKED})
+
+    def _table(self, name: str) -> Tensor:
+        """See ``WorldRecord``; also of mechanisms."""
+        return super()._table(name) if name in self.__dataclass_fields__ else self[name]
 
     def of_one(self, world: int, user: int | None = None) -> State:
         """One world of the batch, with all its users or one."""

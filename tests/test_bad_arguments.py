@@ -81,7 +81,7 @@ def core() -> Calls:
     for side in ("user", None, 0, ["users"]):
         calls[f"observe side {side!r}"] = lambda s=side: MARKET.observe(STATE, s)
         calls[f"spec of side {side!r}"] = lambda s=side: MARKET.spec_of(s)
-    for state in (None, STATE.mood, {}):
+    for state in (None, STATE["mood"], {}):
         calls[f"step from {state!r}"] = lambda s=state: MARKET.step(s, USERS, ITEMS)
         calls[f"observe {state!r}"] = lambda s=state: MARKET.observe(s, "users")
         calls[f"boosts of {state!r}"] = lambda s=state: MARKET.boosts(s)
@@ -222,8 +222,8 @@ def test_good_arguments_of_every_kind_pass() -> None:
     config = MarketConfig(num_users=3, team=1, slate_order="ranked",
                           mechanisms=(Boosts(levels=(2, 4.5)), Mood(leaving=True)))
     assert config.team == 1
-    assert MARKET.reset(np.array([3, 4]), np.int64(5)).mood.shape == (2, 1)
-    assert MARKET.reset(torch.tensor([3], dtype=torch.int32)).mood.shape == (1, 1)
+    assert MARKET.reset(np.array([3, 4]), np.int64(5))["mood"].shape == (2, 1)
+    assert MARKET.reset(torch.tensor([3], dtype=torch.int32))["mood"].shape == (1, 1)
     assert MARKET.step(STATE, USERS, ITEMS)[1].position.shape == (2, 1)
     assert begun(market_v0.parallel_env("kale", max_cycles=np.int64(3), deaths=True)).max_cycles == 3
     assert begun(gymnasium.make_vec("interplay/Recommend-v0", np.int64(2), preset=KALE)).num_envs == 2

@@ -39,7 +39,7 @@ _FOLDS = 4  # of cross-fitted guesses; each model has seen three quarters of the
 
 
 class LoggedBehaviour(Behaviour):
-    """Responses are a log's rewards, scaled so that its reward range becomes [0, 1].
+    """Responses are a log's rewards, scaled so that the ``reward_range`` of ``train`` becomes [0, 1].
 
     What agents can see comes from ``train`` alone: tastes and item vectors, appeal, popularity, segments. What
     they are paid comes from ``answers``. So a market that answers from the held-out part measures what agents
@@ -66,7 +66,6 @@ class LoggedBehaviour(Behaviour):
             weights and without the pair (cross-fitted: Chernozhukov et al. 2018), corrected by what is known; the
             targets may lie far outside [0, 1], and are right in the mean alone: see ``huber_delta`` of ``dqn``.
         clip: highest inverse propensity.
-        reward_range: rewards that become 0 and 1; None = the log's lowest and highest.
         vectors: tastes and item vectors that were learnt elsewhere, from nothing but ``train``; None = those of the
             low-rank model. What missing pairs are worth does not depend on them.
         seed: of the model's start and the segments'.
@@ -80,14 +79,12 @@ class LoggedBehaviour(Behaviour):
 
     def __init__(self, train: InteractionLog, answers: InteractionLog, config: MarketConfig,
                  missing: Missing = "mask", *, targets: TargetsOf = "actual", clip: float = np.inf,
-                 reward_range: tuple[float, float] | None = None, vectors: Vectors | None = None,
-                 seed: int = 0) -> None:
+                 vectors: Vectors | None = None, seed: int = 0) -> None:
         if missing not in ("mask", "impute", "zero"):
             raise InterplayError(f"missing={missing!r} is not known: choose 'mask', 'impute' or 'zero'")
         _check_targets(targets, missing, config)
         _check_sizes(train, config)
-        self._train = replace(train, reward_range=reward_range or train.reward_range)
-        self._config = config
+        self._train, self._config = train, config
         self.missing, self.targets_of = missing, targets
         self.weights = pair_weights(answers, clip) if targets in WEIGHTED else None
         size = (config.embedding_size if vectors is None else _EMBEDDING_SIZE) - 1

@@ -209,6 +209,12 @@ def where_of(part: int, worlds: int, users: int) -> tuple[int, int, int, int]:
 
 
 @inlined
+def clamped(x: Any, low: Any, high: Any) -> Any:
+    """``x``, but at least ``low`` and at most ``high``."""
+    return min(max(x, low), high)
+
+
+@inlined
 def spare(c: Any, energy: Any, served: Any) -> Any:
     """What an item's budget can pay for a boost, in the order of ``masks.item_mask``.
 

@@ -65,7 +65,8 @@ def _any_of_of_copies(info: Any, in_dims: Any, key: Tensor, step: Tensor | None,
 
 
 _DRAW = "Tensor key, Tensor? step, SymInt number, SymInt stream, SymInt offset"
-_UNIFORM = operator(f"uniform({_DRAW}, Tensor? first, SymInt count) -> Tensor", hashing.uniform, "noise_gpu",
+_ON_GPU = "interplay.envs.kernels.noise_gpu"
+_UNIFORM = operator(f"uniform({_DRAW}, Tensor? first, SymInt count) -> Tensor", hashing.uniform, _ON_GPU,
                     _uniform_alike, _uniform_of_copies)
-_ANY_OF = operator(f"any_of({_DRAW}, Tensor mask) -> Tensor", hashing.any_of, "noise_gpu", _any_of_alike,
+_ANY_OF = operator(f"any_of({_DRAW}, Tensor mask) -> Tensor", hashing.any_of, _ON_GPU, _any_of_alike,
                    _any_of_of_copies)

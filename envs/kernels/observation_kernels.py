@@ -1,4 +1,4 @@
-"""The loops of what both sides see, as numba compiles them; see ``dispatch`` and ``transition_kernels``."""
+"""The loops of what both sides see, as numba compiles them; see ``dispatch`` and ``user_kernels``."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from interplay.envs.kernels.jit import exact, highest_of, inlined, loop, parts_of, spare, where_of
-
-
-@inlined
-def _bounded(x: Any, bound: Any) -> Any:
-    return min(max(x, -bound), bound)
+from interplay.envs.kernels.jit import clamped, exact, highest_of, loop, parts_of, spare, where_of
 
 
 @exact
@@ -28,15 +23,16 @@ def _see_selves(where: Any, numbers: Any, features: NDArray[np.float32], taste: 
         w = world % len(features)
         for user in range(np.uint64(begin), np.uint64(end)):
             if knows:
-                own[world, user, 0] = _bounded(mood[world, user] / c.mood_max, bound)
+                own[world, user, 0] = clamped(mood[world, user] / c.mood_max, -bound, bound)
                 for topic in range(np.uint64(topics)):
-                    own[world, user, one + topic] = _bounded(satiation[world, user, topic] / c.satiation_max, bound)
+                    tired = satiation[world, user, topic] / c.satiation_max
+                    own[world, user, one + topic] = clamped(tired, -bound, bound)
                 for d in range(np.uint64(size)):
-                    own[world, user, tastes + d] = _bounded(taste[world, user, d], bound)
+                    own[world, user, tastes + d] = clamped(taste[world, user, d], -bound, bound)
             else:
                 own[world, user, 0] = np.float32(1.0) if active[world, user] else np.float32(0.0)
             for f in range(np.uint64(features.shape[2])):
-                own[world, user, known + f] = _bounded(features[w, user, f], bound)
+                own[world, user, known + f] = clamped(features[w, user, f], -bound, bound)
 
 
 @exact
@@ -65,16 +61,16 @@ def _see_slots(where: Any, numbers: Any, rows: NDArray[np.float32], shown: NDArr
                 item = np.uint64(items[world, user, slot])
                 options[world, user, slot, 0] = shown[w, item, 1]
                 options[world, user, slot, 1] = shown[w, item, 2]
-                options[world, user, slot, 2] = _bounded(wearout[world, item, segment[w_segment, user]], bound)
-                options[world, user, slot, 3] = _bounded(energy[world, item] / c.budgets_max, bound)
-                options[world, user, slot, 4] = _bounded(popularity[world, item] / top, bound)
-                options[world, user, slot, 5] = _bounded(examination[slot], bound)
+                options[world, user, slot, 2] = clamped(wearout[world, item, segment[w_segment, user]], -bound, bound)
+                options[world, user, slot, 3] = clamped(energy[world, item] / c.budgets_max, -bound, bound)
+                options[world, user, slot, 4] = clamped(popularity[world, item] / top, -bound, bound)
+                options[world, user, slot, 5] = clamped(examination[slot], -bound, bound)
                 for column in range(rest):
                     options[world, user, slot, six + column] = shown[w, item, three + column]
                 if knows:
                     for d in range(size):
                         match = rows[w, item, first - three + d] * taste[world, user, d]
-                        options[world, user, slot, first + d] = _bounded(match, bound)
+                        options[world, user, slot, first + d] = clamped(match, -bound, bound)
 
 
 @loop
@@ -112,11 +108,11 @@ def _see_options(where: Any, numbers: Any, energy: NDArray[np.float32], alive: N
             most = spare(c, energy[world, i], costs[np.uint64(served[world, i])])
             for s in range(segments):
                 mine = boost[world, s, i]
-                options[world, i, s, 0] = _bounded(share[w_share, s], bound)
-                options[world, i, s, 1] = _bounded(affinity[world, i, s], bound)
-                options[world, i, s, 2] = _bounded(wearout[world, i, s], bound)
-                options[world, i, s, 3] = _bounded(mine, bound)
-                options[world, i, s, 4] = _bounded((boosts[world, s] - mine) / rivals, bound)
+                options[world, i, s, 0] = clamped(share[w_share, s], -bound, bound)
+                options[world, i, s, 1] = clamped(affinity[world, i, s], -bound, bound)
+                options[world, i, s, 2] = clamped(wearout[world, i, s], -bound, bound)
+                options[world, i, s, 3] = clamped(mine, -bound, bound)
+                options[world, i, s, 4] = clamped((boosts[world, s] - mine) / rivals, -bound, bound)
                 for level in range(levels):
                     can = alive[world, i] and costs[one + level] <= most
                     mask[world, i, one + s * levels + level] = can
@@ -131,7 +127,7 @@ def _see_own(where: Any, numbers: Any, shown: NDArray[np.float32], energy: NDArr
     for world in range(first_world, last_world):
         w = world % len(shown)
         for i in range(np.uint64(begin), np.uint64(end)):
-            own[world, i, 0] = _bounded(energy[world, i] / c.budgets_max, bound)
+            own[world, i, 0] = clamped(energy[world, i] / c.budgets_max, -bound, bound)
             for column in range(columns):
                 own[world, i, one + column] = shown[w, i, column]
 

@@ -28,7 +28,7 @@ def operator(signature: str, reference: Callable[..., Any], module: str, alike: 
     Args:
         signature: name, arguments and results, as torch writes them.
         reference: the function in plain torch.
-        module: the module of this package that has a function of the operator's name for a GPU with Triton.
+        module: the module that has a function of the operator's name for a GPU with Triton.
         alike: gives tensors of the right shapes and types, for tracing.
         of_copies: its rule for torch.func.vmap, as ``torch.library.register_vmap`` wants it; None = it has none.
     """
@@ -37,7 +37,7 @@ def operator(signature: str, reference: Callable[..., Any], module: str, alike: 
     def on_gpu(*arguments: Any) -> Any:
         if not _has_triton():
             return reference(*arguments)
-        return getattr(importlib.import_module(f"interplay.envs.kernels.{module}"), name)(*arguments)
+        return getattr(importlib.import_module(module), name)(*arguments)
 
     # Not torch.library.custom_op, whose calls take three times as long.
     _LIBRARY.define(signature, tags=(torch.Tag.pt2_compliant_tag,))

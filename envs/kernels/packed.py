@@ -34,6 +34,12 @@ class StateTables(NamedTuple):
     alive: NDArray[np.bool_]
 
 
+USER_TABLES = ("mood", "satiation")
+"""Those of mechanisms for users, in the order of the mechanisms."""
+ITEM_TABLES = ("wearout", "energy", "boost_segment", "boost_level")
+"""The same for items."""
+
+
 class StepTables(NamedTuple):
     """What else a step writes, in the order of ``step_layout``: tables of a ``Step``, and what comes after it."""
 

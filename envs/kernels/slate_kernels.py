@@ -9,47 +9,16 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import prange, uint32
+from numba import prange
 from numpy.typing import NDArray
 
+from interplay.envs.kernels.close_calls import furthest, margins, mark_near, settle
 from interplay.envs.kernels.exponential_race import TOGETHER, level_off, race, score_all
-from interplay.envs.kernels.jit import draw, finite, first_and_second, log, loop, routine
+from interplay.envs.kernels.jit import finite, first_and_second, log, loop, routine
 
 _LANES = 640  # users whose slates a thread draws side by side
 _SCORES = 1 << 16  # what they hold at most at once: 256 KiB of float32
 _WORTH = 128  # users that are worth a thread
-
-
-@routine
-def _settle(first: Any, second: Any, start: Any, taste: Any, temperature: Any, vectors: Any, offset: Any, shown: int,
-            place: Any, value: Any, error: Any) -> bool:
-    """A user's places as float64 has them, and whether float32 may have them otherwise.
-
-    Values are score + Gumbel noise, of those in ``place`` and of the best one behind them. ``error`` is how far from
-    them a float32 reckoning may be: by half of 2^-23 of each intermediate result, where the terms of a product are
-    added up in any order, but at least four side by side or with fused multiplications.
-    """
-    value[:] = -np.inf
-    for candidate in range(len(offset)):
-        if offset[candidate] == -np.inf:
-            continue
-        score, terms = 0.0, 0.0
-        for d in range(len(vectors)):
-            term = np.float64(taste[d]) * np.float64(vectors[d, candidate]) / np.float64(temperature)
-            score, terms = score + term, terms + abs(term)
-        score += np.float64(offset[candidate])
-        noise = -math.log(-math.log(np.float64(draw(first, second, uint32(start + uint32(candidate))))))
-        here, now = np.int32(candidate), score + noise
-        off = 2.0**-24 * (terms * (3.0 + 0.25 * len(vectors)) + 2.0 * abs(score) + abs(now) + 3.0 * abs(noise) + 4.0)
-        for k in range(len(value)):
-            if now > value[k]:
-                value[k], now = now, value[k]
-                error[k], off = off, error[k]
-                place[k], here = here, place[k]
-    close = False
-    for k in range(min(shown, len(value) - 1)):
-        close |= value[k + 1] > -np.inf and value[k] - value[k + 1] <= error[k] + error[k + 1]
-    return close
 
 
 @routine
@@ -70,30 +39,6 @@ def _add_log_chances(chosen: Any, left: Any, log_chance: Any) -> None:
     for n in range(len(chosen)):
         left[n] += np.float64(chosen[n])
         log_chance[n] += log(np.float32(chosen[n] / left[n]))
-
-
-@finite
-def _margins(earliest: Any, reach: Any, margin: Any) -> None:
-    """Relative differences of times that float32 sums of score and noise may get wrong, raised to ``margin``.
-
-    No score is further from 0 than ``reach``; a sum of ten such terms is off by 6e-7 of it at most.
-    """
-    for n in range(np.int32(len(reach))):
-        power = abs(np.float32(np.int32(earliest[n] >> np.int32(23)) - np.int32(127)))
-        here = np.float32(5e-7) * (np.float32(4.0) + power + np.float32(2.0) * reach[n])
-        margin[n] = here if here > margin[n] else margin[n]
-
-
-@finite
-def _furthest(vectors: NDArray[np.float32], offset: NDArray[np.float32]) -> Any:
-    """The length of the longest of the ``vectors [D, M]``, and the largest offset."""
-    longest, largest = np.float32(0.0), np.float32(0.0)
-    for candidate in range(len(offset)):
-        squares = np.float32(0.0)
-        for d in range(len(vectors)):
-            squares += vectors[d, candidate] * vectors[d, candidate]
-        longest, largest = max(longest, squares), max(largest, offset[candidate])
-    return np.float32(math.sqrt(longest)), largest
 
 
 @routine
@@ -172,14 +117,6 @@ def _ready(users: NDArray[np.int64], taste: NDArray[np.float32], temperature: np
 
 
 @routine
-def _mark_near(earlier: NDArray[np.int32], later: NDArray[np.int32], low: Any, margin: NDArray[np.float32],
-               near: NDArray[np.bool_]) -> None:
-    """Mark users with two candidates whose times are too near to order by their bits."""
-    for n in range(np.int32(len(near))):
-        near[n] |= np.float32(np.int32(later[n] - earlier[n]) - low) * np.float32(2.0**-24) < margin[n]
-
-
-@routine
 def _take_out(weight: NDArray[np.float32], place: NDArray[np.int32], chosen: NDArray[np.float32],
               left: NDArray[np.float64], unsure: NDArray[np.bool_]) -> None:
     """Weights of what users are shown in a slot leave those ``left``; those so small that bits are lost are marked."""
@@ -196,6 +133,18 @@ def _recount(weight: NDArray[np.float32], place: NDArray[np.int32], slots: int, 
     for n in range(len(left)):
         if left[n] <= total[n] * 1e-8:
             left[n] = _rest(weight, n, place[:, n], slots)
+
+
+@routine
+def _log_propensities(weight: NDArray[np.float32], place: NDArray[np.int32], slots: int, shown: int,
+                      total: NDArray[np.float64], unsure: NDArray[np.bool_], log_chance: NDArray[np.float32]) -> None:
+    """Add the logarithm of the chance of each slot; where bits are lost, users become ``unsure``."""
+    left, chosen = total.copy(), np.zeros((shown, len(total)), np.float32)
+    for k in range(shown):
+        _take_out(weight, place[k], chosen[k], left, unsure)
+    _recount(weight, place, slots, total, left)
+    for k in range(shown - 1, -1, -1):
+        _add_log_chances(chosen[k], left, log_chance)
 
 
 @routine
@@ -233,35 +182,28 @@ def _serve(first: Any, second: Any, users: NDArray[np.int64], taste: NDArray[np.
     weight = scores[:count]
     reach, margin = np.empty(lanes, np.float32), np.zeros(lanes, np.float32)
     highest, unsure = np.empty(lanes, np.float32), np.zeros(lanes, np.bool_)
-    total, left = np.zeros(lanes, np.float64), np.empty(lanes, np.float64)
+    total, log_chance = np.zeros(lanes, np.float64), np.zeros(lanes, np.float32)
     work, earliest = np.empty(lanes, np.int32), np.zeros((wanted, lanes), np.int32)
-    chosen, log_chance = np.zeros((slots, lanes), np.float32), np.zeros(lanes, np.float32)
     value, error = np.empty(wanted, np.float64), np.empty(wanted, np.float64)
     start = (users * count).astype(np.uint32)
     if shown > 0:
-        longest, largest = _furthest(some, offset[:count])
+        longest, largest = furthest(some, offset[:count])
         _ready(users, taste, temperature, longest, largest, columns, reach)
         score_all(columns, table, offset, scores)
         level_off(weight, reach, work, highest)
         race(first, second, start, low, highest, weight, total, work, earliest)
         for k in range(shown):
-            _margins(earliest[k], reach, margin)
+            margins(earliest[k], reach, margin)
     place = earliest & low
     for k in range(min(shown, wanted - 1)):
-        _mark_near(earliest[k], earliest[k + 1], low, margin, unsure)
+        mark_near(earliest[k], earliest[k + 1], low, margin, unsure)
     for n in range(lanes):
         if unsure[n]:
-            unsure[n] = _settle(first, second, start[n], taste[users[n]], temperature, some, offset[:count], shown,
-                                place[:, n], value, error)
-    left[:] = total
-    for k in range(shown):
-        _take_out(weight, place[k], chosen[k], left, unsure)
-    _recount(weight, place, slots, total, left)
-    calls = _hand_over(users, place, ids, shown, unsure, items, valid, close)
-    for k in range(shown - 1, -1, -1):
-        _add_log_chances(chosen[k], left, log_chance)
+            unsure[n] = settle(first, second, start[n], taste[users[n]], temperature, some, offset[:count], shown,
+                               place[:, n], value, error)
+    _log_propensities(weight, place, slots, shown, total, unsure, log_chance)
     _scatter(log_chance, users, log_propensity)
-    return calls
+    return _hand_over(users, place, ids, shown, unsure, items, valid, close)
 
 
 @loop

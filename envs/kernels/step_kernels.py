@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from interplay.envs.kernels import observation_kernels, slate_kernels, transition_kernels
+from interplay.envs.kernels import item_kernels, observation_kernels, slate_kernels, user_kernels
 from interplay.envs.kernels.jit import routine, serial, whole
 from interplay.envs.kernels.packed import StateTables, StepTables
 
 Arrays = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]
 """Of a ``Packed``."""
 
-_respond = serial(transition_kernels.respond)
-_update_users = serial(transition_kernels.update_users)
-_update_items = serial(transition_kernels.update_items)
-_log_boosts = serial(transition_kernels.log_boosts)
-_scale = serial(transition_kernels.scale)
+_respond = serial(user_kernels.respond)
+_update_users = serial(user_kernels.update_users)
+_update_items = serial(item_kernels.update_items)
+_log_boosts = serial(item_kernels.log_boosts)
+_scale = serial(user_kernels.scale)
 _slates = serial(slate_kernels.slates)
 _see_users = serial(observation_kernels.see_users)
 _see_items = serial(observation_kernels.see_items)
@@ -104,7 +104,7 @@ def play(numbers: Any, starts: NDArray[np.int64], step_starts: NDArray[np.int64]
          step: NDArray[np.int32], streams: tuple[int, int], slate: Any, population: Any, tables: Any, noise: Any,
          drifts: bool, user_action: NDArray[np.int64], item_action: NDArray[np.int64], before: Arrays, after: Arrays,
          happened: Arrays) -> int:
-    """``respond``, ``update_users`` and ``update_items`` of ``transition_kernels``, and what a ``Step`` says of them.
+    """``respond`` and ``update_users``, ``update_items``, and what a ``Step`` says of them.
 
     Returns:
         How many responses are ``close``; unless there are none, nothing else is done.
@@ -146,7 +146,7 @@ def _move_users(numbers: Any, key: Any, step: Any, stream: int, rows: Any, noise
 
 @whole
 def scale(taste: NDArray[np.float32], root: NDArray[np.float32]) -> None:
-    """See ``transition_kernels``."""
+    """See ``user_kernels``."""
     _scale(taste, root)
 
 

@@ -23,7 +23,7 @@ from interplay.envs.types import InterplayError
 from interplay.envs.world import State
 
 if TYPE_CHECKING:
-    from interplay.envs.pictures.picture import Picture
+    from interplay.envs.drawing.picture import Picture
 
 _FIRST_STREAM = 1 << 30  # above every ``noise.Stream``
 
@@ -124,6 +124,11 @@ class Outcome:
         """Topics of the items that users took, float32 ``[B, U, G]``; 0 for a skip."""
         return gather_rows(self.population.topics, self.item) * (self.position > 0).unsqueeze(2)
 
+    def chosen_number(self, mechanism: Mechanism, keep: Tensor) -> Tensor:
+        """The number of the level that each item chose, from 0, ``[B, I]``; ``keep`` where it chose none."""
+        level, _ = self.levels[mechanism.name]
+        return torch.where(level > 0, level - 1, keep)
+
     def chosen_level(self, mechanism: Mechanism, keep: Tensor) -> Tensor:
         """The value of the level that each item chose, float32 ``[B, I]``; ``keep`` where it chose none."""
         level, values = self.levels[mechanism.name]
@@ -180,6 +185,10 @@ class Mechanism(Checked):
         """Draws in (0, 1) of its own, float32 ``[B, *shape]``; a second call in a step needs an ``offset``."""
         return noise.uniform(at.key, at.time, self.stream, shape, offset)
 
+    def integers(self, at: State | Start, below: int, *shape: int, offset: int = 0) -> Tensor:
+        """Draws of 0 to ``below - 1``, each as likely, int64 ``[B, *shape]``; ``offset`` as in ``uniform``."""
+        return (self.uniform(at, *shape, offset=offset) * below).long().clamp(max=below - 1)
+
     @property
     def item_actions(self) -> Levels | None:
         """Levels that an item can choose, or None."""
@@ -212,7 +221,7 @@ class Mechanism(Checked):
     def update(self, state: State, outcome: Outcome) -> Mapping[str, Tensor]:
         """Its tables after the step, those that change.
 
-        Tables of the state itself may be among them, see ``world.MOVED``: then they take the place of what built-in
+        Other tables may be among them, also those of ``world.MOVED``: then they take the place of what earlier
         mechanisms made of them.
         """
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -9,9 +10,10 @@ import torch
 from torch import Tensor
 
 from interplay.envs.checking import Bounds, NotNegative
-from interplay.envs.mechanisms.base import Mechanism
-from interplay.envs.pictures.colours import BOOST
-from interplay.envs.pictures.picture import Picture
+from interplay.envs.drawing.colours import BOOST
+from interplay.envs.drawing.picture import Picture
+from interplay.envs.mechanisms.base import Mechanism, Start
+from interplay.envs.sizes import MarketSizes
 from interplay.envs.world import State
 
 Boost = Annotated[float, Bounds(1, above=True)]
@@ -44,8 +46,22 @@ class Boosts(Mechanism):
         """What boosts by these factors add to scores before slates are drawn, float32 ``[1 + L]``."""
         return factors.log()
 
+    def item_tables(self, start: Start) -> Mapping[str, Tensor]:
+        """What the item's last action was: its segment and how hard, 0 = rest, l = the l-th level: int64 ``[B, I]``."""
+        return {name: start.full_items(0.0).long() for name in ("boost_segment", "boost_level")}
+
+    def digit_sizes(self, sizes: MarketSizes) -> Sequence[int]:
+        """See ``exact_states``."""
+        return (1 + sizes.num_segments * len(self.levels),)
+
+    def digits(self, state: State) -> Tensor:
+        """The action that is being served, int64 ``[B, I, 1]``."""
+        action = state["boost_segment"] * len(self.levels) + state["boost_level"]
+        return torch.where(state["boost_level"] > 0, action, 0).unsqueeze(2)
+
     def draw(self, picture: Picture, state: State) -> None:
         """See ``Mechanism.draw``."""
         if self.levels:
-            factors = torch.tensor((1.0, *self.levels), device=state.boost_level.device)[state.boost_level]
+            level = state["boost_level"]
+            factors = torch.tensor((1.0, *self.levels), device=level.device)[level]
             picture.bar("items", "boost", factors, low=1.0, high=max(self.levels), colour=BOOST)

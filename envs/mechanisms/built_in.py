@@ -1,7 +1,8 @@
 """The six built-in kinds of mechanisms: which of them a market has, and what stands in for the others.
 
-Their tables are the state's own, which exist in every market. Kernels do the work of instances of exactly these
-classes; the torch code of their hooks is what kernels must equal to the bit. A subclass runs its own code everywhere.
+Their tables exist in every market, since agents see them and kernels read them. Kernels do the work of instances of
+exactly these classes; the torch code of their hooks is what kernels must equal to the bit. A subclass runs its own code
+everywhere.
 """
 
 from __future__ import annotations
@@ -56,6 +57,11 @@ class BuiltIn(NamedTuple):
         """Those that change tables of the state in a step."""
         return (self.mood, self.satiation, self.wearout, self.drift, *[self.budgets] * self.has_budgets)
 
+    def with_tables(self, others: Sequence[Mechanism]) -> list[Mechanism]:
+        """All mechanisms that make tables: these, unless one of ``others`` is a subclass in their place, and those."""
+        kinds = {kind_of(mechanism) for mechanism in others}
+        return [*(mechanism for mechanism in self[:-1] if kind_of(mechanism) not in kinds), *others]
+
     def records(self) -> dict[str, Mechanism]:
         """Those whose parameters kernels read, by what stands before their names, as ``satiation_``."""
         return {f"{mechanism.name}_": mechanism for mechanism in (*self.moving, self.budgets)}
@@ -64,6 +70,11 @@ class BuiltIn(NamedTuple):
 def kind_of(mechanism: Mechanism) -> type[Mechanism]:
     """What there can be one of in a market: a built-in kind with its subclasses, or the class itself."""
     return next((kind for kind in KINDS if isinstance(mechanism, kind)), type(mechanism))
+
+
+def inherits(mechanism: Mechanism, hook: str) -> bool:
+    """Whether it has this hook from a built-in kind: then what stands in for that kind shows it already."""
+    return any(isinstance(mechanism, kind) and getattr(type(mechanism), hook) is getattr(kind, hook) for kind in KINDS)
 
 
 def further(mechanisms: Sequence[Mechanism]) -> tuple[Mechanism, ...]:

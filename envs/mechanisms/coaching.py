@@ -132,7 +132,7 @@ class Coaching(Mechanism):
 
     def _contexts(self, at: State | Start, num_users: int, num_contexts: int) -> dict[str, Tensor]:
         """The contexts of a step, and what a noisy draw shows of them."""
-        number = (self.uniform(at, num_users, offset=2 * num_users) * num_contexts).clamp(max=num_contexts - 1).long()
+        number = self.integers(at, num_contexts, num_users, offset=2 * num_users)
         tables = {"context": one_hot(number, num_contexts)}
         if self.context_noise > 0.0:
             draw = number + self.context_noise * normal(at.key, at.time, self.stream, (num_users,))

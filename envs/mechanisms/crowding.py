@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from interplay.envs.checking import NotNegative
-from interplay.envs.indexing import one_hot
+from interplay.envs.indexing import combination, one_hot
 from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import FEATURE_BOUND
@@ -64,7 +64,7 @@ class Crowding(Mechanism):
         gross = start.of_items("crowding.gross", self.gross)
         crowding = start.of_items("crowding.crowding", self.crowding)
         fee, count = start.full_items(self.fees[0]), start.sizes.num_items
-        choice = (self.uniform(start, start.sizes.num_users) * (count + 1)).long().clamp(max=count)
+        choice = self.integers(start, count + 1, start.sizes.num_users)
         share = one_hot(choice, count + 1).mean(1)[:, 1:]
         return {"gross": gross, "crowding": crowding, "fee_level": torch.zeros_like(fee), "fee": fee,
                 "invested": share, "net_return": gross - crowding * share - fee}
@@ -76,9 +76,8 @@ class Crowding(Mechanism):
         after = {"invested": share, "net_return": state["gross"] - state["crowding"] * share - state["fee"]}
         if self.item_actions is None:
             return after
-        level, _ = outcome.levels[self.name]
         return after | {"fee": outcome.chosen_level(self, keep=state["fee"]),
-                        "fee_level": torch.where(level > 0, level - 1.0, state["fee_level"])}
+                        "fee_level": outcome.chosen_number(self, keep=state["fee_level"])}
 
     def user_reward(self, before: State, after: State, outcome: Outcome) -> Tensor:
         """The net return of the user's fund."""
@@ -108,7 +107,4 @@ class Crowding(Mechanism):
 
     def _fees(self, state: State) -> Tensor:
         """The number of the combination of fees, int64 ``[B, 1]``; the first fund is the lowest digit."""
-        number = torch.zeros_like(state.time, dtype=torch.int64)
-        for level in reversed(state["fee_level"].long().unbind(1)):
-            number = number * len(self.fees) + level
-        return number.unsqueeze(1)
+        return combination(state["fee_level"].long(), len(self.fees))

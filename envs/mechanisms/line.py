@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from interplay.envs.checking import Bounds
+from interplay.envs.drawing.colours import BUDGET
+from interplay.envs.drawing.picture import Picture
+from interplay.envs.indexing import combination
 from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
-from interplay.envs.pictures.colours import BUDGET
-from interplay.envs.pictures.picture import Picture
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.world import State
 
@@ -56,13 +57,11 @@ class Line(Mechanism):
 
     def item_tables(self, start: Start) -> Mapping[str, Tensor]:
         """Numbers of positions, of which any are as likely at first."""
-        place = (self.uniform(start, start.sizes.num_items) * self.num_positions).floor()
-        return {"place": place.clamp(max=self.num_positions - 1).long()}
+        return {"place": self.integers(start, self.num_positions, start.sizes.num_items)}
 
     def update(self, state: State, outcome: Outcome) -> Mapping[str, Tensor]:
         """See ``Mechanism.update``."""
-        level, _ = outcome.levels[self.name]
-        return {"place": torch.where(level > 0, level - 1, state["place"])}
+        return {"place": outcome.chosen_number(self, keep=state["place"])}
 
     def position(self, state: State) -> Tensor:
         """Float32 ``[B, I]``."""
@@ -101,10 +100,7 @@ class Line(Mechanism):
 
     def item_state(self, state: State) -> Tensor:
         """The combination of positions; the first item is the lowest digit."""
-        number = torch.zeros_like(state["place"][:, 0])
-        for place in reversed(state["place"].unbind(1)):
-            number = number * self.num_positions + place
-        return number.unsqueeze(1).expand(state.alive.shape)
+        return combination(state["place"], self.num_positions).expand(state.alive.shape)
 
     def measures(self, state: State) -> Mapping[str, Tensor]:
         """See ``Mechanism.measures``."""

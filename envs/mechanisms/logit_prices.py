@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from interplay.envs.checking import Bounds, Positive
+from interplay.envs.drawing.picture import Picture
+from interplay.envs.indexing import combination
 from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
-from interplay.envs.pictures.picture import Picture
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import InterplayError
 from interplay.envs.world import State
@@ -81,13 +82,11 @@ class LogitPrices(Mechanism):
 
     def item_tables(self, start: Start) -> Mapping[str, Tensor]:
         """Numbers of prices, of which any are as likely at first."""
-        level = (self.uniform(start, start.sizes.num_items) * self.num_prices).floor().clamp(max=self.num_prices - 1)
-        return {"price_level": level.long()}
+        return {"price_level": self.integers(start, self.num_prices, start.sizes.num_items)}
 
     def update(self, state: State, outcome: Outcome) -> Mapping[str, Tensor]:
         """See ``Mechanism.update``."""
-        level, _ = outcome.levels[self.name]
-        return {"price_level": torch.where(level > 0, level - 1, state["price_level"])}
+        return {"price_level": outcome.chosen_number(self, keep=state["price_level"])}
 
     def price(self, state: State) -> Tensor:
         """Prices, float32 ``[B, I]``."""
@@ -134,10 +133,7 @@ class LogitPrices(Mechanism):
 
     def item_state(self, state: State) -> Tensor:
         """The combination of prices; the first item is the lowest digit."""
-        number = torch.zeros_like(state["price_level"][:, 0])
-        for level in reversed(state["price_level"].unbind(1)):
-            number = number * self.num_prices + level
-        return number.unsqueeze(1).expand(state.alive.shape)
+        return combination(state["price_level"], self.num_prices).expand(state.alive.shape)
 
     def measures(self, state: State) -> Mapping[str, Tensor]:
         """See ``Mechanism.measures``."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from interplay.envs.checking import Fraction, NotNegative, Positive
-from interplay.envs.mechanisms.base import Mechanism, Outcome
+from interplay.envs.drawing.colours import MOOD
+from interplay.envs.drawing.picture import Picture
+from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
 from interplay.envs.noise import Stream, uniform
-from interplay.envs.pictures.colours import MOOD
-from interplay.envs.pictures.picture import Picture
+from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import TOLERANCE
 from interplay.envs.world import State
 
@@ -47,11 +48,31 @@ class Mood(Mechanism):
 
     def shift(self, state: State, items: Tensor) -> Tensor:
         """More in a good mood."""
-        return (self.weight * state.mood).unsqueeze(2).expand(items.shape)
+        return (self.weight * state["mood"]).unsqueeze(2).expand(items.shape)
+
+    def user_tables(self, start: Start) -> Mapping[str, Tensor]:
+        """h_u, float32 ``[B, U]`` in [-H, H]."""
+        return {"mood": start.full_users(0.0)}
+
+    def user_columns(self, sizes: MarketSizes) -> Sequence[str]:
+        """See ``Mechanism.user_columns``."""
+        return ("mood",)
+
+    def see_users(self, state: State) -> Tensor:
+        """As a part of the largest."""
+        return (state["mood"] / self.max).unsqueeze(2)
+
+    def digit_sizes(self, sizes: MarketSizes) -> Sequence[int]:
+        """See ``exact_states``."""
+        return (2 * int(self.max) + 1,)
+
+    def digits(self, state: State) -> Tensor:
+        """The mood in whole numbers, float32 ``[B, U, 1]``."""
+        return (state["mood"] + self.max).unsqueeze(2)
 
     def update(self, state: State, outcome: Outcome) -> Mapping[str, Tensor]:
         """Moods, and which users are there, if they may leave."""
-        mood = self.decay * state.mood + outcome.response * outcome.taken.mood_effect
+        mood = self.decay * state["mood"] + outcome.response * outcome.taken.mood_effect
         mood = mood.clamp(-self.max, self.max)
         if not self.leaving:
             return {"mood": mood}
@@ -62,4 +83,4 @@ class Mood(Mechanism):
     def draw(self, picture: Picture, state: State) -> None:
         """See ``Mechanism.draw``."""
         if not self.is_idle:
-            picture.bar("users", "mood", state.mood, low=-self.max, high=self.max, colour=MOOD)
+            picture.bar("users", "mood", state["mood"], low=-self.max, high=self.max, colour=MOOD)

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from interplay.envs.checking import Bounds, Fraction, NotNegative
+from interplay.envs.drawing.colours import HIGH
+from interplay.envs.drawing.picture import Picture
 from interplay.envs.indexing import gather_rows
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
-from interplay.envs.pictures.colours import HIGH
-from interplay.envs.pictures.picture import Picture
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import InterplayError
 from interplay.envs.world import State

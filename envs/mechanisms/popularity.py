@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from interplay.envs.checking import NotNegative, Positive
+from interplay.envs.drawing.picture import Picture
 from interplay.envs.indexing import gather_rows
 from interplay.envs.mechanisms.base import Mechanism, Start
-from interplay.envs.pictures.picture import Picture
 from interplay.envs.world import State
 
 

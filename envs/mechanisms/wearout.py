@@ -9,7 +9,7 @@ from torch import Tensor
 
 from interplay.envs.checking import Fraction, NotNegative
 from interplay.envs.indexing import cell_of, gather_rows
-from interplay.envs.mechanisms.base import Mechanism, Outcome
+from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
 from interplay.envs.world import State
 
 
@@ -34,14 +34,18 @@ class Wearout(Mechanism):
         """Less for an item that is worn out."""
         return -(self.weight * wearout_of(state, items))
 
+    def item_tables(self, start: Start) -> Mapping[str, Tensor]:
+        """f_i, float32 ``[B, I, C]``."""
+        return {"wearout": start.full_items(0.0, start.sizes.num_segments)}
+
     def update(self, state: State, outcome: Outcome) -> Mapping[str, Tensor]:
         """See ``Mechanism.update``."""
-        segments = state.wearout.shape[2]
+        segments = state["wearout"].shape[2]
         size = state.population.segments(segments).divisor.unsqueeze(1)
-        return {"wearout": self.decay * state.wearout + outcome.by_segment(segments) / size}
+        return {"wearout": self.decay * state["wearout"] + outcome.by_segment(segments) / size}
 
 
 def wearout_of(state: State, items: Tensor) -> Tensor:
     """f_j[c(u)], float32 ``[B, U, K]``."""
-    cell = cell_of(items, state.population.segment.unsqueeze(2), state.wearout.shape[2])
-    return gather_rows(state.wearout.flatten(1), cell)
+    cell = cell_of(items, state.population.segment.unsqueeze(2), state["wearout"].shape[2])
+    return gather_rows(state["wearout"].flatten(1), cell)

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interplay.envs.config import MarketConfig
-from interplay.envs.pictures.canvas import Canvas
-from interplay.envs.pictures.colours import GREY, INK
+from interplay.envs.drawing.canvas import Canvas
+from interplay.envs.drawing.colours import GREY, INK
+from interplay.envs.drawing.picture import Picture
 from interplay.envs.pictures.labels import label_agents
 from interplay.envs.pictures.layout import Box, place
 from interplay.envs.pictures.marks import draw_agents, draw_links
 from interplay.envs.pictures.panel import Panel
-from interplay.envs.pictures.picture import Picture
 from interplay.envs.pictures.scene import Scene
 from interplay.envs.pictures.strip import draw_strip
 

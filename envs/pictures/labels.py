@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from interplay.envs.config import MarketConfig
-from interplay.envs.pictures.picture import Picture
+from interplay.envs.drawing.picture import Picture
 from interplay.envs.world import State
 
 _FEW = 8  # agents that stand in one column, with room for their names

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from interplay.envs.pictures.canvas import Canvas
-from interplay.envs.pictures.colours import FAINT, GREY, IDLE, INK, ITEMS, PALE, WHITE, Colour, of_response
+from interplay.envs.drawing.canvas import Canvas
+from interplay.envs.drawing.colours import FAINT, GREY, IDLE, INK, ITEMS, PALE, WHITE, Colour, of_response
+from interplay.envs.drawing.picture import Picture, Side
 from interplay.envs.pictures.layout import MOST_POINTS, Box, Places
-from interplay.envs.pictures.picture import Picture, Side
 from interplay.envs.world import State, Step
 
 _CELL = 10  # pixels of a density

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from interplay.envs.pictures.canvas import Canvas
-from interplay.envs.pictures.colours import GREY, HIGH, IDLE, INK, ITEMS, LOW, PALE, WHITE
+from interplay.envs.drawing.canvas import Canvas
+from interplay.envs.drawing.colours import GREY, HIGH, IDLE, INK, ITEMS, LOW, PALE, WHITE
+from interplay.envs.drawing.picture import Picture, Side
 from interplay.envs.pictures.layout import MOST_POINTS, Box
 from interplay.envs.pictures.marks import draw_bar
-from interplay.envs.pictures.picture import Picture, Side
 from interplay.envs.world import State
 
 _ROW, _SWATCH, _BAR = 17, 26, 56

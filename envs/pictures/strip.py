@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from interplay.envs.pictures.canvas import Canvas
-from interplay.envs.pictures.colours import FAINT, GREY, ITEMS, PALE, USERS, Colour
+from interplay.envs.drawing.canvas import Canvas
+from interplay.envs.drawing.colours import FAINT, GREY, ITEMS, PALE, USERS, Colour
 from interplay.envs.pictures.layout import Box
 from interplay.envs.pictures.scene import Earned, Scene
 

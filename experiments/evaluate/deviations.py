@@ -55,8 +55,8 @@ def best_response_gap(market: Market, players: Players) -> float | None:
 def _of_user(market: Market, players: Players, game: SingleUserGame) -> float | None:
     """The optimum less the policy's own value."""
     count = len(game.mood)
-    state = replace(market.reset(range(count)), satiation=_column(game.satiation.T, market), mood=_column(
-        game.mood, market))
+    state = market.reset(range(count)).with_tables({"satiation": _column(game.satiation.T, market),
+                                                    "mood": _column(game.mood, market)})
     action = _tabulated(market, players, state, "users")
     if action is None:
         return None
@@ -69,9 +69,8 @@ def _of_users(market: Market, players: Players, game: BudgetGame) -> float | Non
     size = game.units(game.most) + 1
     grid = np.array(list(product(range(size), repeat=market.config.num_items)))
     energy = torch.tensor(grid * BUDGET_UNIT, dtype=torch.float32, device=market.device)
-    start = market.reset(range(len(grid)))
-    state = replace(start, energy=energy, alive=energy > 0.0)
-    state = replace(state, slate=replace(start.slate, valid=state.alive.unsqueeze(1).expand_as(start.slate.valid)))
+    state = market.reset(range(len(grid))).with_tables({"energy": energy, "alive": energy > 0.0})
+    state = replace(state, slate=replace(state.slate, valid=state.alive.unsqueeze(1).expand_as(state.slate.valid)))
     action = _tabulated(market, players, state, "users")
     if action is None:
         return None
@@ -105,7 +104,7 @@ def _of_items(market: Market, players: Players, game: ContestGame) -> float | No
     """Each item's best response to the others, over all combinations of boosts that are being served."""
     grid = np.array(list(product(range(len(game.levels)), repeat=game.num_items)))
     level = torch.tensor(grid, device=market.device)
-    state = replace(market.reset(range(len(grid))), boost_level=level, boost_segment=torch.zeros_like(level))
+    state = market.reset(range(len(grid))).with_tables({"boost_level": level, "boost_segment": torch.zeros_like(level)})
     action, taken = _tabulated(market, players, state, "items"), _tabulated(market, players, state, "users")
     if action is None or taken is None or (taken != 1).any():
         return None
@@ -135,8 +134,9 @@ def _tabulated(market: Market, players: Players, state: State, side: Side) -> Ac
     for past in (0.0, 1.0):
         # Neither is read by the rules of these games, but both are seen.
         popularity = past * uniform(state.key, 0, Stream.ACTION, tuple(state.popularity.shape[1:]))
-        wearout = past * uniform(state.key, 1, Stream.ACTION, tuple(state.wearout.shape[1:]))
-        other = replace(state, popularity=state.popularity + popularity, wearout=state.wearout + wearout)
+        wearout = past * uniform(state.key, 1, Stream.ACTION, tuple(state["wearout"].shape[1:]))
+        other = state.evolve(popularity=state.popularity + popularity).with_tables(
+            {"wearout": state["wearout"] + wearout})
         found.append(_actions(market, players, other, side))
     return found[0] if (found[0] == found[1]).all() else None
 

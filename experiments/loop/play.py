@@ -127,7 +127,7 @@ class EpisodeStats(TensorRecord):
     @classmethod
     def empty(cls, state: State) -> EpisodeStats:
         """Nothing yet."""
-        users, items = torch.zeros_like(state.mood), torch.zeros_like(state.energy)
+        users, items = torch.zeros_like(state["mood"]), torch.zeros_like(state["energy"])
         never = torch.zeros_like(state.active)
         return cls(users, items, users[:, 0], users[:, 0], users, never, never, items, items, items,
                    torch.zeros_like(state.time[0]).long())

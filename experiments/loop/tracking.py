@@ -101,8 +101,8 @@ class TensorBoard(Callback):
     def _histograms(self, run: Run) -> None:
         stats, state = run.stats, run.now.state
         for name, values in {"user_return": stats.user_return, "item_return": stats.item_return,
-                             "exposure": stats.exposure, "mood": state.mood, "satiation": state.satiation,
-                             "energy": state.energy, "boost": stats.boost / max(1, run.time - 1)}.items():
+                             "exposure": stats.exposure, "mood": state["mood"], "satiation": state["satiation"],
+                             "energy": state["energy"], "boost": stats.boost / max(1, run.time - 1)}.items():
             self._writer.add_histogram(f"histograms/{name}", values.float().cpu(), run.env_steps)
 
     def saving(self, run: Run) -> None:

@@ -72,7 +72,7 @@ def test_copies_do_what_each_does_alone(preset, users, options):
             copy.hand_over(number, player, own=True)
         assert torch.equal(state.key.unflatten(0, (2, -1))[number], own.key)
         assert torch.equal(state.taken.unflatten(0, (2, -1))[number], own.taken)
-        torch.testing.assert_close(state.satiation.unflatten(0, (2, -1))[number], own.satiation)
+        torch.testing.assert_close(state["satiation"].unflatten(0, (2, -1))[number], own["satiation"])
         assert wanted.keys() == metrics.keys()
         for name, value in wanted.items():
             torch.testing.assert_close(metrics[name][number], value, rtol=TOLERANCE, atol=1e-5)

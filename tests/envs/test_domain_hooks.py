@@ -37,7 +37,7 @@ class Clock(Mechanism):
 @dataclass(frozen=True)
 class OddMeasure(Mechanism):
     def measures(self, state):
-        return {"mood": state.mood}
+        return {"mood": state["mood"]}
 
 
 def rest(market):

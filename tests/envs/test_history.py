@@ -63,7 +63,7 @@ def test_a_user_of_the_partial_market_does_not_see_its_state():
     market = find_preset("kale-partial").market()
     state = market.reset([0])
     seen = market.observe(state, "users")
-    hidden = replace(state, mood=state.mood - 2.0, satiation=state.satiation + 1.0)
+    hidden = state.with_tables({"mood": state["mood"] - 2.0, "satiation": state["satiation"] + 1.0})
     same = market.observe(hidden, "users")
     assert all(map(torch.equal, seen.tensors(), same.tensors()))
     assert market.specs["users"].own_features == ("active",)
@@ -77,8 +77,8 @@ def test_the_partial_market_is_the_same_game():
     choices = [1, 2, 2, 4, 3, 0, 2, 4] * 3
     full, partial = (played(find_preset(name).market(), choices) for name in ("kale", "kale-partial"))
     assert full[1] == partial[1]
-    assert torch.equal(full[0][-1].mood, partial[0][-1].mood)
-    assert torch.equal(full[0][-1].satiation, partial[0][-1].satiation)
+    assert torch.equal(full[0][-1]["mood"], partial[0][-1]["mood"])
+    assert torch.equal(full[0][-1]["satiation"], partial[0][-1]["satiation"])
 
 
 def test_ids_say_which_item_is_in_a_slot_and_which_segment_an_option_is():

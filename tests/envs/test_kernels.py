@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from interplay.envs import kernels, population
+from interplay.envs import dispatch, kernels, population
 from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPopulation
 from interplay.envs.facade import flat_shape, flat_sides, flatten
-from interplay.envs.kernels import compiled, dispatch
+from interplay.envs.kernels import compiled
 from interplay.envs.market import Market
 from interplay.envs.noise import Stream, any_of, uniform, world_key
 from interplay.envs.observing import item_view, user_view

@@ -219,7 +219,8 @@ def test_equal_rewards_need_a_range() -> None:
     config = small_config(clicks, slate_size=2)
     with pytest.raises(InterplayError, match=r"every reward is 1.*reward_range \(--reward-range 0 1\)"):
         LoggedBehaviour(clicks, clicks, config)
-    made = Market(config, LoggedBehaviour(clicks, clicks, config, reward_range=(0.0, 1.0)))
+    clicks = replace(clicks, reward_range=(0.0, 1.0))
+    made = Market(config, LoggedBehaviour(clicks, clicks, config))
     assert respond(made, made.reset([0])).tolist() == [[1.0, 1.0], [0.0, 1.0]]
 
 
@@ -233,7 +234,7 @@ def test_disagreements_are_named() -> None:
     with pytest.raises(InterplayError, match="other users or items: make both with one split_log"):
         LoggedBehaviour(log, replace(log, user_ids=tuple(range(1, 13))), config)
     with pytest.raises(InterplayError, match=r"reward 5 lies outside reward_range=\(1, 4\): widen"):
-        LoggedBehaviour(log, log, config, reward_range=(1.0, 4.0))
+        LoggedBehaviour(replace(log, reward=log.reward.clip(1.0, 4.0), reward_range=(1.0, 4.0)), log, config)
 
 
 def test_the_config_follows_the_log() -> None:

@@ -50,14 +50,14 @@ def test_satiation_rises_with_topics_falls_with_time_and_is_clipped():
     market = pair(satiation={"gain": 3.0, "recovery": 0.5, "decay": 0.9, "max": 2.0})
     state, _ = play(market, ((2, 0), (0, 0)), ((2, 1), (0, 0)))
     # user 0 takes item 2 twice: .5 * 3 * (.25, .75) - .5 = (0, .625); then .9 * that + 1.5 * (.25, .75) - .5.
-    close(state.satiation[0], [[0.0, 1.1875], [1.0, 0.0]])
+    close(state["satiation"][0], [[0.0, 1.1875], [1.0, 0.0]])
     state, _ = play(market, *[((1, 0), (0, 0))] * 6)
-    assert state.satiation[0, 0, 0] == 2.0
+    assert state["satiation"][0, 0, 0] == 2.0
 
 
 def test_mood_follows_its_effects_and_is_clipped():
     state, _ = play(pair(mood={"decay": 0.8, "max": 0.7}), ((1, 2), (0, 0)), ((1, 0), (0, 0)))
-    close(state.mood[0], [-0.7, 0.2])
+    close(state["mood"][0], [-0.7, 0.2])
 
 
 def test_taste_drifts_towards_what_pleased():
@@ -77,7 +77,7 @@ def test_state_shifts_the_response_on_the_logit_scale():
 
 def test_wearout_is_by_segment_and_decays():
     state, _ = play(pair(wearout={"decay": 0.5}), ((1, 1), (0, 0)), ((1, 2), (0, 0)))
-    close(state.wearout[0], [[0.5 * 0.5 + 0.5, 0.5 * 0.5], [0.0, 0.5]])
+    close(state["wearout"][0], [[0.5 * 0.5 + 0.5, 0.5 * 0.5], [0.0, 0.5]])
 
 
 def test_position_bias_weakens_later_slots():
@@ -98,10 +98,10 @@ def test_a_boost_is_paid_for_when_it_is_served():
 def test_budgets_pay_upkeep_and_cost_and_the_dead_stay_dead():
     market = pair(budgets={"start": 1.0, "max": 1.5, "upkeep": 0.75})
     state, step = play(market, ((1, 1), (0, 1)))
-    close(state.energy[0], [1.25, 0.25])
+    close(state["energy"][0], [1.25, 0.25])
     assert not step.item_terminated.any()
     state, step = act(market, state, (1, 1))
-    close(state.energy[0], [1.5, 0.0])
+    close(state["energy"][0], [1.5, 0.0])
     assert step.item_terminated[0].tolist() == [False, True]
     assert state.alive[0].tolist() == [True, False]
     assert state.slate.valid[0, 0].tolist() == [True, False]
@@ -109,7 +109,7 @@ def test_budgets_pay_upkeep_and_cost_and_the_dead_stay_dead():
     state, step = act(market, state, (2, 2), (0, 1))  # nobody can take it, and it cannot boost
     assert step.illegal_users.tolist() == [2]
     assert step.illegal_items.tolist() == [1]
-    assert state.energy[0, 1] == 0.0
+    assert state["energy"][0, 1] == 0.0
 
 
 def test_an_item_cannot_boost_beyond_its_budget():
@@ -157,7 +157,7 @@ def test_no_item_is_charged_more_than_it_has(with_kernels, monkeypatch):
         draws = torch.rand(mask.shape, generator=torch.Generator().manual_seed(number))
         before, (state, step) = state, market.step(state, skips, draws.masked_fill(~mask, -1.0).argmax(2))
         boosting = step.cost > 0.0
-        assert not (boosting & (before.energy - market.config.built_in.budgets.upkeep - step.cost < -2e-4)).any()
+        assert not (boosting & (before["energy"] - market.config.built_in.budgets.upkeep - step.cost < -2e-4)).any()
         assert not step.illegal_items.any()
         charged += boosting.sum().item()
     assert charged > 100
@@ -172,7 +172,7 @@ def test_users_leave_at_the_bottom_and_come_back_neutral():
     state, step = act(market, state, (1, 1))
     assert step.response[0, 0] == 0.0
     assert state.active[0, 0]
-    assert state.mood[0, 0] == 0.0
+    assert state["mood"][0, 0] == 0.0
 
 
 def test_users_who_cannot_return_are_gone_for_good():

@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from interplay.envs import market_v0
+from interplay.envs.drawing.canvas import Canvas
+from interplay.envs.drawing.colours import HIGH, IDLE, ITEMS, LOW
+from interplay.envs.drawing.picture import Bars
 from interplay.envs.mechanisms import Mechanism
 from interplay.envs.noise import Stream, any_of
 from interplay.envs.pictures import window
-from interplay.envs.pictures.canvas import Canvas
-from interplay.envs.pictures.colours import HIGH, IDLE, ITEMS, LOW
 from interplay.envs.pictures.frame import paint
 from interplay.envs.pictures.layout import Box, place
-from interplay.envs.pictures.picture import Bars
 from interplay.envs.pictures.scene import Scene
 from interplay.envs.presets import find_preset, presets
 from interplay.envs.recommend_v0 import RecommendEnv, RecommendVectorEnv
@@ -146,7 +146,7 @@ class Painted(Mechanism):
     """Has a bar, labels, a note and a mark of its own."""
 
     def draw(self, picture, state):
-        picture.bar("items", "painted", torch.full_like(state.energy, 0.5), colour=(1, 2, 3))
+        picture.bar("items", "painted", torch.full_like(state["energy"], 0.5), colour=(1, 2, 3))
         picture.label("users", ["somebody"] * state.active.shape[1])
         picture.note("a note")
         picture.canvas.disc((20.0, 370.0), 8.0, (255, 0, 255))

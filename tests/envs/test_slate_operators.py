@@ -28,7 +28,7 @@ def some_scores(shape: tuple[int, int, int], share: float) -> Tensor:
 
 def compare_kernels() -> None:
     """Compare what Triton's interpreter draws with the reference."""
-    from interplay.envs.kernels import slates_gpu
+    from interplay.envs import slates_gpu
 
     for worlds, users, width, size in SHAPES:
         key, step = world_key(5, torch.arange(worlds)), 3 * torch.arange(worlds, dtype=torch.int32)

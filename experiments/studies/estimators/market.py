@@ -123,7 +123,7 @@ class LoggedMarket:
         last = self.other if other_slates else self.market
         drawing = [self.market] * (self.steps - 1) + [last, self.market]  # whose slates each step starts from
         state = drawing[0].reset(worlds, seed)
-        rest = torch.zeros_like(state.boost_level)
+        rest = torch.zeros_like(state["boost_level"])
         for following in drawing[1:]:
             seen = following.observe(state, "users", expected=True)
             chances = policy(seen)

@@ -29,7 +29,7 @@ class Roofline:
         seen = {side: market.observe(state, side) for side in SIDES}
         self._source = [x.clone() for record in seen.values() for x in (record.own, record.mask)]
         self._source.append(seen["items"].options.clone())
-        self._users = [state.user_vector.clone(), state.satiation.clone(), state.mood.clone()]
+        self._users = [state.user_vector.clone(), state["satiation"].clone(), state["mood"].clone()]
         self._clicks = torch.zeros(config.num_items)
 
     def play(self) -> None:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from interplay.envs.checking import check_value
-from interplay.envs.pictures.colours import LOW, OTHER, Colour
+from interplay.envs.drawing.colours import LOW, OTHER, Colour
 from interplay.envs.types import InterplayError
 
 if TYPE_CHECKING:
-    from interplay.envs.pictures.canvas import Canvas
+    from interplay.envs.drawing.canvas import Canvas
 
 Side = Literal["users", "items"]
 

@@ -69,7 +69,7 @@ def respond(constants: MarketConstants, state: State, action: Tensor,
     wanted = _array(action)
     position, item, response = np.empty_like(wanted), np.empty_like(wanted), np.empty(wanted.shape, np.float32)
     illegal, close = np.empty(wanted.shape, np.bool_), np.empty(wanted.shape, np.bool_)
-    forbidden, unsure = loops_of(wanted.size * constants.config.embedding_size, "transition_kernels").respond(
+    forbidden, unsure = loops_of(wanted.size * constants.config.embedding_size, "user_kernels").respond(
         constants.kernel.numbers, *state.arrays("key", "time"), int(Stream.RESPONSE), wanted,
         *state.slate.arrays("items", "valid"), *state.population.arrays("segment", "item_rows", "preference_weight"),
         *state.arrays("active", "mood", "satiation", "user_vector", "wearout"), constants.kernel.examination,
@@ -86,7 +86,7 @@ def update_users(constants: MarketConstants, state: State, choice: UserOutcome) 
     drifts = not constants.built_in.drift.is_idle
     taste = np.empty((*old[0].shape, c.embedding_size), np.float32) if drifts else _NOTHING
     squares = np.empty(old[0].shape, np.float32) if drifts else _NOTHING[0]
-    loops_of(old[1].size + taste.size, "transition_kernels").update_users(
+    loops_of(old[1].size + taste.size, "user_kernels").update_users(
         constants.kernel.numbers, *state.arrays("key", "time"), int(Stream.RETURN),
         *state.population.arrays("item_rows"), *_shaking(constants, state),
         *choice.arrays("item", "position", "response"), *state.arrays("user_vector"), *old, taste, squares,
@@ -120,7 +120,7 @@ def update_items(constants: MarketConstants, state: State, after: State, choice:
     terminated, illegal = np.empty(wanted.shape, np.bool_), np.empty(wanted.shape, np.bool_)
     item, response = choice.arrays("item", "response")
     count = item.size if len(item) > 1 else 1  # worlds are what goes side by side
-    forbidden = loops_of(count, "transition_kernels").update_items(
+    forbidden = loops_of(count, "item_kernels").update_items(
         constants.kernel.numbers, item, response, *population.arrays("segment", "item_rows"),
         population.sizes(segments)[0], constants.kernel.cost,
         *state.arrays("boost_level", "energy", "alive", "wearout", "popularity"), wanted, clicks, cost, own, terminated,
@@ -135,7 +135,7 @@ def _scale(taste: NDArray[np.float32], squares: NDArray[np.float32]) -> None:
     if deserved(taste.size) == 1:
         compiled("step_kernels").scale(taste, squares)
     else:
-        loops_of(taste.size, "transition_kernels").scale(taste, squares)
+        loops_of(taste.size, "user_kernels").scale(taste, squares)
 
 
 def _shaking(constants: MarketConstants, state: State) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -168,7 +168,7 @@ def log_boosts(constants: MarketConstants, state: State) -> NDArray[np.float32]:
         return known
     level, segment = state.arrays("boost_level", "boost_segment")
     boosts = np.empty((len(level), constants.config.num_segments, level.shape[1]), np.float32)
-    loops_of(boosts.size, "transition_kernels").log_boosts(constants.kernel.log_factor, level, segment, boosts)
+    loops_of(boosts.size, "item_kernels").log_boosts(constants.kernel.log_factor, level, segment, boosts)
     return boosts
 
 

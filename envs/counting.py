@@ -2,9 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
 from interplay.envs.config import MarketConfig
 from interplay.envs.mechanisms.base import Mechanism
+from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import InterplayError, Side
+from interplay.envs.world import State
+
+_DIGITS = {"own": ("satiation", "mood"), "budgets": ("budgets",), "boost": ("boosts",)}
+"""Kinds of exact states, and the built-in mechanisms whose digits make their numbers, the lowest first."""
+
+
+class HasDigits(Protocol):
+    """A mechanism whose tables, rounded to whole numbers, are digits of an exact state."""
+
+    def digit_sizes(self, sizes: MarketSizes, /) -> Sequence[int]:
+        """How many values each digit has."""
+
+    def digits(self, state: State, /) -> Tensor:
+        """The digits, ``[B, N, digits]``; ``N`` = 1 where all agents of a side see the same."""
+
+
+def with_digits(config: MarketConfig, kind: str) -> list[HasDigits]:
+    """The mechanisms whose digits make a state of this kind."""
+    return [getattr(config.built_in, name) for name in _DIGITS.get(kind, ())]
+
+
+def digit_sizes(config: MarketConfig, kind: str) -> list[int]:
+    """How many values each digit of a state of this kind has."""
+    return [size for mechanism in with_digits(config, kind) for size in mechanism.digit_sizes(config)]
 
 
 def num_levels(config: MarketConfig) -> int:

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from interplay.envs.checking import shown
 from interplay.envs.config import MarketConfig
+from interplay.envs.counting import with_states
 from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
-from interplay.envs.mechanisms.counting import with_states
+from interplay.envs.mechanisms.built_in import inherits
 from interplay.envs.types import FEATURE_BOUND, InterplayError, Side
 from interplay.envs.world import MOVED, ItemOutcome, State, Tables, UserOutcome
 
@@ -73,10 +74,11 @@ class ActiveMechanisms:
 
     def tables(self, start: Start) -> tuple[Tables, Tables]:
         """Tables of users and of items at time 0."""
-        users, items = [m.user_tables(start) for m in self._all], [m.item_tables(start) for m in self._all]
+        owners = self._config.built_in.with_tables(self._all)
+        users, items = [m.user_tables(start) for m in owners], [m.item_tables(start) for m in owners]
         _check_tables([name for part in users + items for name in part])
         for parts, count in ((users, self._config.num_users), (items, self._config.num_items)):
-            for mechanism, part in zip(self._all, parts, strict=True):
+            for mechanism, part in zip(owners, parts, strict=True):
                 for name, table in part.items():
                     shape = (len(start.key), count, *getattr(table, "shape", ())[2:])
                     _checked(mechanism, f"table {name!r}", table, shape, getattr(table, "dtype", torch.float32))
@@ -155,7 +157,7 @@ class ActiveMechanisms:
 
     def item_mask(self, state: State, mask: Tensor) -> Tensor:
         """The mask over all levels, from that over rest and boosts: bool ``[B, I, 1 + C * L]``."""
-        due = self._cost[state.boost_level] if self.have("can_spend") else state.energy
+        due = self._cost[state["boost_level"]] if self.have("can_spend") else state["energy"]
         for mechanism in self._having["can_spend"]:
             spare = _checked(mechanism, "can_spend", mechanism.can_spend(state, due), due.shape)
             pays = self._cost[1:].repeat(self._num_segments) <= spare.unsqueeze(2)
@@ -209,8 +211,7 @@ class ActiveMechanisms:
             changed |= own
         after = after.with_tables(changed) if changed else after
         if "alive" in changed:
-            after = after.evolve(boost_level=after.boost_level * after.alive,
-                                 boost_segment=after.boost_segment * after.alive)
+            after = after.with_tables({name: after[name] * after.alive for name in ("boost_level", "boost_segment")})
         leaves = [_checked(m, "leaves", m.leaves(after), after.active.shape, torch.bool)
                   for m in self._having["leaves"]]
         return after.evolve(active=after.active & ~reduce(torch.logical_or, leaves)) if leaves else after
@@ -247,7 +248,8 @@ class ActiveMechanisms:
 
 
 def _overrides(mechanism: Mechanism, hook: str) -> bool:
-    return getattr(type(mechanism), hook) is not getattr(Mechanism, hook)
+    shown = hook in ("see_users", "see_items") and inherits(mechanism, hook)
+    return getattr(type(mechanism), hook) is not getattr(Mechanism, hook) and not shown
 
 
 def _offered(levels: Iterable[Levels], num_segments: int, device: torch.device) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from interplay.envs.pictures.colours import INK, WHITE, Colour
+from interplay.envs.drawing.colours import INK, WHITE, Colour
 
 _ZOOM = 2
 
