@@ -43,10 +43,14 @@ class ActiveMechanisms:
     Args:
         config: of the market.
         device: of the market.
+
+    Attributes:
+        are_none: whether there is no mechanism but those that are built in.
     """
 
     def __init__(self, config: MarketConfig, device: torch.device) -> None:
         self._all, self._config, boosts = config.further, config, config.built_in.boosts
+        self.are_none = not self._all
         self._num_segments, self._num_boosts = config.num_segments, len(boosts.levels)
         self._cost = boosts.cost_of(torch.tensor((1.0, *boosts.levels), device=device))
         self._having = {hook: [m for m in self._all if _overrides(m, hook)] for hook in _HOOKS}
@@ -54,9 +58,6 @@ class ActiveMechanisms:
         self._values = {name: torch.tensor(levels.values, device=device) for name, levels in self._levels.items()}
         self._offered = _offered(self._levels.values(), config.num_segments, device)
         self._check()
-
-    def __bool__(self) -> bool:
-        return bool(self._all)
 
     def have(self, hook: str) -> bool:
         """Whether a mechanism overrides this hook."""

@@ -53,7 +53,7 @@ def flatten(view: View, agents: slice | None = None) -> Flat:
 
 def flat_sides(constants: MarketConstants, state: State, shapes: Sequence[tuple[int, int, int]]) -> list[Flat]:
     """What users and items see, in new arrays; ``shapes`` are those of ``flat_shape``."""
-    plain = not constants.mechanisms and constants.config.history_length == 0
+    plain = constants.mechanisms.are_none and constants.config.history_length == 0
     if state.is_packed and kernels.usable(state.key) and plain:
         return [Flat(*seen) for seen in dispatch.flat_views(constants, state, affinity(constants, state), shapes)]
     return [flatten(user_view(constants, state)), flatten(item_view(constants, state))]

@@ -205,7 +205,7 @@ class Market:
     def _plays_at_once(self, state: State) -> bool:
         """Whether ``dispatch.play`` can do all of a step but its slates: where more threads would not be quicker."""
         c = self.config
-        return (self.constants.formula and not self.constants.mechanisms and kernels.usable(state.key)
+        return (self.constants.formula and self.constants.mechanisms.are_none and kernels.usable(state.key)
                 and kernels.deserved(state.key.shape[0] * c.num_users * (c.num_topics + c.embedding_size)) == 1)
 
     def _update_slates(self, state: State) -> State:

@@ -13,6 +13,7 @@ from interplay.envs.constants import MarketConstants
 from interplay.envs.counting import num_levels
 from interplay.envs.exact_states import exact_state, num_states
 from interplay.envs.indexing import gather_rows
+from interplay.envs.kernels.table_operators import joined, products
 from interplay.envs.masks import boost_mask, slot_mask
 from interplay.envs.mechanisms.built_in import inherits
 from interplay.envs.mechanisms.wearout import wearout_of
@@ -101,7 +102,7 @@ def user_view(constants: MarketConstants, state: State, ranked: bool = True) -> 
         slots = state.slate.items.shape[2]
         examination = constants.examination[1:1 + slots] if ranked else constants.examination[1].expand(slots)
         seen = View(*_user_view(constants, state, examination))
-    if constants.mechanisms:
+    if not constants.mechanisms.are_none:
         own, options = constants.mechanisms.see_users(state), _shown_items(constants, state)
         seen = View(_with_columns(seen.own, own), _with_columns(seen.options, options),
                     constants.mechanisms.user_mask(state, seen.mask))
@@ -124,19 +125,14 @@ def _user_view(constants: MarketConstants, state: State, examination: Tensor) ->
     knows, built_in = config.user_sees == "state", constants.built_in
     self_knowledge = ([built_in.mood.see_users(state), built_in.satiation.see_users(state), state.user_vector]
                       if knows else [state.active.unsqueeze(2).to(torch.float32)])
-    own = torch.cat([*self_knowledge, population.user_features], dim=2)
     most = state.popularity.amax(1, keepdim=True).clamp(min=1.0)
-    rows = gather_rows(population.item_rows, items)
-    varying = (wearout_of(state, items), gather_rows(built_in.budgets.see_items(state).squeeze(2), items),
-               gather_rows(state.popularity / most, items), examination.expand(items.shape))
-    sizes = [config.num_topics, config.embedding_size, config.num_item_features]
-    topics, vector, features = rows[..., 3:].split_with_sizes(sizes, dim=3)
-    matched = vector * state.user_vector.unsqueeze(2) if knows else vector
-    # At most 8 parts, which torch.compile joins in one pass with what comes before and after.
-    options = torch.cat([rows[..., 1:3], *(column.unsqueeze(3) for column in varying), topics, matched,
-                         *[features] * (config.num_item_features > 0)], dim=3)
-    options *= valid.unsqueeze(3)  # an empty slot has no features
-    return _bounded(own), _bounded(options), slot_mask(constants, state)
+    rows = population.item_rows
+    parts = [rows[..., 1:3], wearout_of(state, items).unsqueeze(3), built_in.budgets.see_items(state),
+             (state.popularity / most).unsqueeze(2), examination.expand(items.shape).unsqueeze(3), rows[..., 3:]]
+    options = joined(parts, FEATURE_BOUND, valid, items=items, by_item=(0, 2, 3, 5),  # an empty slot has no features
+                     factor=state.user_vector.unsqueeze(2) if knows else None, at=6 + config.num_topics)
+    own = joined([*self_knowledge, population.user_features], FEATURE_BOUND)
+    return own, options, slot_mask(constants, state)
 
 
 def observe_items(constants: MarketConstants, state: State, expected: bool) -> Observation:
@@ -161,7 +157,7 @@ def item_view(constants: MarketConstants, state: State) -> View:
 
 def affinity(constants: MarketConstants, state: State) -> Tensor:
     """Products of items and segments' mean tastes, float32 ``[B, I, C]``."""
-    return state.population.item_vector.bmm(segment_means(constants, state).transpose(1, 2))
+    return products(state.population.item_vector, segment_means(constants, state))
 
 
 def _seen_by_items(constants: MarketConstants, state: State, match: Tensor) -> View:
@@ -171,7 +167,7 @@ def _seen_by_items(constants: MarketConstants, state: State, match: Tensor) -> V
     else:
         share = state.population.segments(constants.config.num_segments).share
         seen = View(*_item_view(constants, state, share, match, log_boosts(constants, state)))
-    if not constants.mechanisms:
+    if constants.mechanisms.are_none:
         return seen
     return View(_with_columns(seen.own, constants.mechanisms.see_items(state)), seen.options,
                 constants.mechanisms.item_mask(state, seen.mask))
@@ -189,11 +185,12 @@ def _item_view(constants: MarketConstants, state: State, share: Tensor, affinity
         boosts: float32 ``[B, C, I]``, the logarithms of boosts.
     """
     config = constants.config
-    own = torch.cat([constants.built_in.budgets.see_items(state), state.population.item_rows], dim=2)
+    own = joined([constants.built_in.budgets.see_items(state), state.population.item_rows], FEATURE_BOUND)
     rivals = (boosts.sum(2, keepdim=True) - boosts) / max(1, config.num_items - 1)
-    options = torch.stack([share.unsqueeze(1).expand_as(affinity), affinity, state["wearout"], boosts.transpose(1, 2),
-                           rivals.transpose(1, 2)], dim=3)
-    return _bounded(own), _bounded(options), boost_mask(constants, state)
+    columns = (share.unsqueeze(1).expand_as(affinity), affinity, state["wearout"], boosts.transpose(1, 2),
+               rivals.transpose(1, 2))
+    options = joined([column.unsqueeze(3) for column in columns], FEATURE_BOUND)
+    return own, options, boost_mask(constants, state)
 
 
 def _history(state: State) -> Tensor:
@@ -202,8 +199,7 @@ def _history(state: State) -> Tensor:
     items = (state.taken - 1).clamp(min=0)
     last = 3 + population.topics.shape[2] + population.item_vector.shape[2]
     seen = gather_rows(population.item_rows, items)[..., 1:last]
-    rows = torch.cat([taken.to(torch.float32), state.responses.unsqueeze(3), seen * taken], dim=3)
-    return _bounded(rows)
+    return joined([taken.to(torch.float32), state.responses.unsqueeze(3), seen * taken], FEATURE_BOUND)
 
 
 def _expected_profit(constants: MarketConstants, state: State, affinity: Tensor, boost: Tensor, size: Tensor) -> Tensor:
@@ -227,8 +223,3 @@ def _expected_profit(constants: MarketConstants, state: State, affinity: Tensor,
     resting = income[..., 0].sum(2, keepdim=True)
     boosting = resting.unsqueeze(3) + income[..., 1:] - income[..., :1] - constants.cost[1:]
     return torch.cat([resting, boosting.flatten(2)], dim=2)
-
-
-def _bounded(features: Tensor) -> Tensor:
-    """The features, which no other code holds, within their bounds."""
-    return features.clamp_(-FEATURE_BOUND, FEATURE_BOUND)

@@ -13,6 +13,7 @@ from interplay.envs.constants import MarketConstants
 from interplay.envs.indexing import gather_rows
 from interplay.envs.kernels import top_k
 from interplay.envs.kernels.operators import operator
+from interplay.envs.kernels.table_operators import products
 from interplay.envs.lists import Lists
 from interplay.envs.noise import Stream, as_gumbel, gumbel, uniform_rows
 from interplay.envs.world import Slate, State
@@ -103,7 +104,7 @@ def _boosts_of_living(constants: MarketConstants, state: State) -> Tensor:
 def segment_means(constants: MarketConstants, state: State) -> Tensor:
     """Mean taste of each segment, float32 ``[B, C, D]``."""
     segments = state.population.segments(constants.config.num_segments)
-    return segments.member.bmm(state.user_vector).div_(segments.divisor.unsqueeze(2))
+    return products(segments.member, state.user_vector.transpose(1, 2)).div_(segments.divisor.unsqueeze(2))
 
 
 def build_slates(constants: MarketConstants, state: State) -> Slate:

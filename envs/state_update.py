@@ -19,7 +19,7 @@ def move(constants: MarketConstants, state: State, choice: UserOutcome,
          action: Tensor) -> tuple[State, ItemOutcome, Outcome | None]:
     """Everything that built-in mechanisms do, then the others, which may have given items levels to choose."""
     mechanisms, illegal = constants.mechanisms, None
-    if not mechanisms:
+    if mechanisms.are_none:
         return *_move(constants, state, choice, action), None
     if mechanisms.limit_items:
         action, illegal = legal(action, item_mask(constants, state))

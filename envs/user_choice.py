@@ -16,7 +16,7 @@ from interplay.envs.world import State, UserOutcome
 def respond(constants: MarketConstants, state: State, action: Tensor) -> UserOutcome:
     """What users take, and how they respond. Forbidden actions become a skip."""
     with_kernels = kernels.usable(state.key)
-    if not with_kernels or constants.mechanisms:
+    if not (with_kernels and constants.mechanisms.are_none):
         position, item, illegal = _chosen(constants, state, action)
         shift = constants.mechanisms.shift(state, item.unsqueeze(2))
         extra = None if shift is None else shift.squeeze(2)

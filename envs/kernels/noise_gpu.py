@@ -7,7 +7,7 @@ With ``TRITON_INTERPRET=1`` in the environment it runs on tensors in the CPU's m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -27,9 +27,9 @@ _MULTIPLIER_1 = tl.constexpr(hashing.MULTIPLIER_1)
 _MULTIPLIER_2 = tl.constexpr(hashing.MULTIPLIER_2 + (1 << 32))
 
 
-def kernel(function: Callable[..., Any]) -> Any:
-    """For what a GPU runs. No kernel is compiled again for values that vary from step to step."""
-    return triton.jit(function, do_not_specialize=("counter", "stream", "offset"))
+def kernel(function: Callable[..., Any], unspecialised: Sequence[str] = ("counter", "stream", "offset")) -> Any:
+    """For what a GPU runs. No kernel is compiled again for the values of these, as they vary from step to step."""
+    return triton.jit(function, do_not_specialize=unspecialised)
 
 
 @kernel

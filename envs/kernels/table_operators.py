@@ -1,0 +1,74 @@
+"""Tables that a step writes, as operators: columns side by side, and products of small matrices.
+
+Torch joins columns of a few numbers each in several passes over memory, and calls a library for a million products of
+two numbers. On a GPU that is most of a step's time, so each is one kernel there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from interplay.envs.indexing import gather_rows
+from interplay.envs.kernels.operators import operator
+
+_ON_GPU = "interplay.envs.kernels.tables_gpu"
+
+
+def joined(parts: Sequence[Tensor], bound: float, valid: Tensor | None = None, *, items: Tensor | None = None,
+           by_item: Sequence[int] = (), factor: Tensor | None = None, at: int = 0) -> Tensor:
+    """Columns side by side, within bounds.
+
+    Args:
+        parts: float32 ``[B, N, F_p]`` or ``[B, N, K, F_p]``; at most 6 on a GPU's fast way.
+        bound: of the absolute value of what is given.
+        valid: bool ``[B, N, K]``; where it is False, all columns are 0.
+        items: int64 ``[B, N, K]``, the items that the parts ``by_item`` belong to.
+        by_item: numbers of parts that are float32 ``[B, I, F_p]``, of which each place takes the row of its item.
+        factor: float32 ``[B, N, 1, F]``, by which so many columns from ``at`` on are multiplied.
+        at: see ``factor``.
+
+    Returns:
+        float32 ``[B, N, sum F_p]`` or ``[B, N, K, sum F_p]``.
+    """
+    join = _joined if torch.compiler.is_compiling() else _JOINED  # compiled code fuses it with what is before and after
+    table: Tensor = join(list(parts), list(by_item), items, factor, at, valid, bound)
+    return table
+
+
+def products(one: Tensor, two: Tensor) -> Tensor:
+    """Inner products of all rows, float32 ``[B, M, N]``, of two batches ``[B, M, D]`` and ``[B, N, D]``."""
+    product: Tensor = (_PRODUCTS if one.is_cuda else _products)(one, two)  # elsewhere the detour takes microseconds
+    return product
+
+
+def _joined(parts: list[Tensor], by_item: list[int], items: Tensor | None, factor: Tensor | None, at: int,
+            valid: Tensor | None, bound: float) -> Tensor:
+    columns = [gather_rows(part, items) if items is not None and p in by_item else part for p, part in enumerate(parts)]
+    table = torch.cat(columns, dim=-1)
+    if factor is not None:
+        table[..., at:at + factor.shape[-1]] *= factor
+    if valid is not None:
+        table *= valid.unsqueeze(-1)
+    return table.clamp_(-bound, bound)
+
+
+def _joined_alike(parts: list[Tensor], by_item: list[int], items: Tensor | None, factor: Tensor | None, at: int,
+                  valid: Tensor | None, bound: float) -> Tensor:
+    places = parts[0].shape[:-1] if items is None else items.shape
+    return parts[0].new_empty(*places, sum(part.shape[-1] for part in parts))
+
+
+def _products(one: Tensor, two: Tensor) -> Tensor:
+    return one.bmm(two.transpose(1, 2))
+
+
+def _products_alike(one: Tensor, two: Tensor) -> Tensor:
+    return one.new_empty(*one.shape[:2], two.shape[1])
+
+
+_JOINED = operator("joined(Tensor[] parts, int[] by_item, Tensor? items, Tensor? factor, int at, Tensor? valid, "
+                   "float bound) -> Tensor", _joined, _ON_GPU, _joined_alike)
+_PRODUCTS = operator("products(Tensor one, Tensor two) -> Tensor", _products, _ON_GPU, _products_alike)

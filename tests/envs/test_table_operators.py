@@ -1,0 +1,70 @@
+"""A GPU's kernels of tables write what the reference writes."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+
+from interplay.envs.kernels import table_operators
+from interplay.envs.kernels.table_operators import joined, products
+
+BOUND = 1.5
+
+
+def _random(*shape: int) -> torch.Tensor:
+    values = torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
+    values.view(-1)[:1] = torch.nan
+    return values
+
+
+def compare_kernels() -> None:
+    """Compare what Triton's interpreter writes with the reference."""
+    from interplay.envs.kernels import tables_gpu
+
+    worlds, users, items, slots = 5, 3, 7, 4
+    taken = torch.randint(items, (worlds, users, slots), generator=torch.Generator().manual_seed(0))
+    of_items = _random(1, items, 9).expand(worlds, -1, -1)
+    parts = [of_items[..., 1:3], _random(worlds, users, slots).unsqueeze(3), _random(worlds, items, 1),
+             _random(slots).expand(worlds, users, slots).unsqueeze(3), _random(worlds, users, 0, slots).transpose(2, 3),
+             of_items[..., 3:]]
+    tables = [
+        (parts, [0, 2, 5], taken, _random(worlds, users, 1, 4), 6, taken % 3 > 0, BOUND),
+        ([_random(worlds, users, 2), of_items[:, :users]], [], None, None, 0, None, BOUND),
+        ([_random(worlds, slots, users).transpose(1, 2).unsqueeze(3)] * 5, [], None, None, 0, None, BOUND),
+        ([_random(worlds, users, 1)] * 9, [], None, None, 0, None, BOUND),  # too many parts: left to torch
+        ([_random(0, users, 2)], [], None, None, 0, None, BOUND),
+    ]
+    for table in tables:
+        torch.testing.assert_close(tables_gpu.joined(*table), table_operators._joined(*table), rtol=0, atol=0,
+                                   equal_nan=True)
+    for inner in (1, 2, 5, 100):
+        one, two = _random(worlds, items, inner), _random(worlds, inner, 3).transpose(1, 2)
+        torch.testing.assert_close(tables_gpu.products(one, two), table_operators._products(one, two), equal_nan=True)
+
+
+def test_columns_are_joined_bounded_and_left_out() -> None:
+    table = joined([torch.tensor([[[[1.0], [9.0]]]]), torch.tensor([[[-2.0, 3.0], [5.0, -7.0]]])], 4.0,
+                   torch.tensor([[[True, False]]]), items=torch.tensor([[[1, 0]]]), by_item=[1],
+                   factor=torch.tensor([[[[0.5]]]]), at=2)
+    assert table.tolist() == [[[[1.0, 4.0, -3.5], [0.0, 0.0, 0.0]]]]
+
+
+def test_products_are_those_of_all_rows() -> None:
+    one, two = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]), torch.tensor([[[5.0, 6.0]]])
+    assert products(one, two).tolist() == [[[17.0], [39.0]]]
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
+def test_the_kernels_of_a_gpu_write_the_same_tables() -> None:
+    """In a process of its own, since Triton decides when it is imported whether to interpret."""
+    done = subprocess.run([sys.executable, Path(__file__)], env={**os.environ, "TRITON_INTERPRET": "1"}, check=False,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+if __name__ == "__main__":
+    compare_kernels()
