@@ -11,6 +11,7 @@ from zlib import crc32
 import torch
 from torch import Tensor, nn
 
+from interplay.envs.kernels.operators import has_triton
 from interplay.envs.messages import choice
 from interplay.envs.noise import Stream, uniform, world_key
 from interplay.envs.stacking import is_stacked
@@ -144,9 +145,22 @@ class StackedNorm(nn.Module):
         return nn.functional.layer_norm(rows, rows.shape[-1:]) * self.weight + self.bias
 
 
+class Norm(nn.LayerNorm):
+    """A layer norm (Ba et al. 2016); on a GPU with Triton one kernel, as torch's own is slow for rows this narrow."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Float32 ``[..., size]`` to the same shape."""
+        if rows.is_cuda and has_triton() and not is_stacked(rows) and not torch.compiler.is_compiling():
+            from interplay.agents.parts import norm_gpu  # which needs Triton
+
+            normal: Tensor = norm_gpu.LayerNorm.apply(rows, self.weight, self.bias, self.eps)  # type: ignore[no-untyped-call]
+            return normal
+        return super().forward(rows)
+
+
 def norm_layer(size: int, device: torch.device, copies: int = 0) -> nn.Module:
     """A layer norm, or ``copies`` of it."""
-    return StackedNorm(size, copies, device) if copies else nn.LayerNorm(size, device=device)
+    return StackedNorm(size, copies, device) if copies else Norm(size, device=device)
 
 
 def linear_layer(inputs: int, outputs: int, device: torch.device, copies: int = 0) -> nn.Module:

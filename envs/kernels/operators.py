@@ -17,7 +17,8 @@ _LIBRARY: Any = torch.library.Library("interplay", "FRAGMENT")  # type: ignore[n
 
 
 @cache
-def _has_triton() -> bool:
+def has_triton() -> bool:
+    """Whether Triton is installed."""
     return importlib.util.find_spec("triton") is not None
 
 
@@ -35,7 +36,7 @@ def operator(signature: str, reference: Callable[..., Any], module: str, alike: 
     name = signature[:signature.index("(")]
 
     def on_gpu(*arguments: Any) -> Any:
-        if not _has_triton():
+        if not has_triton():
             return reference(*arguments)
         return getattr(importlib.import_module(module), name)(*arguments)
 

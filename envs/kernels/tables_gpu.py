@@ -64,7 +64,8 @@ def _joined(out, items, valid, factor, factor_batch, factor_row, factor_stride, 
         table *= tl.load(valid + place, mask=there, other=0).to(tl.float32)[:, None]
     table = tl.where(table > bound, bound, table)  # NaN stays
     table = tl.where(table < -bound, -bound, table)
-    tl.store(out + place.to(tl.int64)[:, None] * c6 + column[None, :], table, mask=there[:, None] & (column < c6)[None, :])
+    first = place.to(tl.int64) * c6
+    tl.store(out + first[:, None] + column[None, :], table, mask=there[:, None] & (column < c6)[None, :])
 
 
 @partial(kernel, unspecialised=("one_batch", "two_batch", "total"))

@@ -23,8 +23,8 @@ _CPU = torch.device("cpu")
 def cases(bench: Bench) -> Iterator[Case]:
     """Noise and every preset, beside the CPU's torch code and beside its kernels, which numba compiles first."""
     paths = ("torch", "kernels") if kernels.available() else ("torch",)
-    for name in ("noise", *presets()):
-        for path in paths:
+    for path in paths:  # those beside kernels last: compiling these takes long
+        for name in ("noise", *presets()):
             measure = partial(_noise, bench, path) if name == "noise" else partial(_play, bench, name, path)
             yield Case({"preset": name, "beside": path}, measure)
 
