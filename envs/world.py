@@ -207,6 +207,8 @@ class State(WorldRecord):
 
     def with_slate(self, slate: Slate) -> State:
         """The state with another slate; what is known of the rest as numpy has it, is known to both."""
+        if torch.compiler.is_compiling():  # of which nothing is known as numpy has it
+            return replace(self, slate=slate)
         new = object.__new__(State)
         self.__dict__.setdefault("_arrays", {})
         new.__dict__.update(self.__dict__, slate=slate)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from interplay.envs.types import InterplayError
-from interplay.experiments.common.saving import CONFIG
+from interplay.experiments.common.saving import CONFIG, PART
 
 LOCK = "lock"
 
@@ -21,7 +21,7 @@ def new_folder(log_dir: Path, name: str | None, default: str, *wanted: str) -> I
 
     Args:
         log_dir: folder in which it is made.
-        name: its name.
+        name: its name. A folder of this name that a killed process left empty is used.
         default: its name where ``name`` is None; a number is added where that is taken.
         wanted: names of files that are worth keeping, here or in a folder in here. If the block is stopped, so is
             config.json, from which a run can start again.
@@ -67,10 +67,23 @@ def _made(log_dir: Path, name: str | None, default: str) -> Path:
             if not isinstance(error, FileExistsError) or not log_dir.is_dir():
                 raise InterplayError(f"log_dir={str(log_dir)!r} cannot be written ({error.strerror or error}): choose "
                                      "another with --log-dir") from error
+            if name is not None and _is_abandoned(folder):
+                return folder
             if name is not None:
                 raise InterplayError(f"name={name!r} is taken in {str(log_dir)!r}: choose another, or go on with "
                                      f"--resume {folder}") from None
             number += 1
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Whether a process was killed between making the folder and writing its settings there."""
+    if not folder.is_dir() or not {path.name for path in folder.iterdir()} <= {LOCK, f"{CONFIG}{PART}"}:
+        return False
+    try:
+        with owned(folder):
+            return True
+    except (InterplayError, OSError):
+        return False
 
 
 @contextmanager

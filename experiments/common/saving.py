@@ -16,7 +16,7 @@ import torch
 
 from interplay.envs.types import InterplayError
 
-CONFIG, RESULTS = "config.json", "results.json"
+CONFIG, RESULTS, PART = "config.json", "results.json", ".part"
 
 FORMAT = 5
 """Version of all files that are written here. A reader rejects any other."""
@@ -33,7 +33,7 @@ def whole(path: Path) -> Iterator[Path]:
     Raises:
         OSError: it cannot be written. Nothing is left of the partial file.
     """
-    partial = path.with_name(path.name + ".part")
+    partial = path.with_name(path.name + PART)
     try:
         yield partial
         with partial.open("rb+") as file:

@@ -14,7 +14,7 @@ import torch
 from interplay.envs.types import InterplayError
 from interplay.experiments.cli.main import main
 from interplay.experiments.common import saving
-from interplay.experiments.common.folders import owned
+from interplay.experiments.common.folders import new_folder, owned
 from interplay.experiments.common.saving import (
     load_checkpoint,
     read_sealed,
@@ -315,3 +315,21 @@ def test_two_runs_may_begin_in_one_second(command, home, tmp_path, monkeypatch):
     assert second == f"{first}-1"
     for name in (first, second):
         assert read_sealed(tmp_path / name / "results.json")
+
+
+@pytest.mark.parametrize(("left", "is_used"), [((), True), (("lock",), True), (("lock", "config.json.part"), True),
+                                               (("config.json",), False), (("notes.txt",), False)])
+def test_a_folder_that_a_killed_process_left_empty_is_used(tmp_path, left, is_used):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in left:
+        (folder / name).write_text("")
+    if is_used:
+        with new_folder(tmp_path, "run", "other") as made:
+            assert made == folder
+        with owned(folder), pytest.raises(InterplayError, match="is taken"), new_folder(tmp_path, "run", "other"):
+            pass  # another process has just begun there
+    else:
+        with pytest.raises(InterplayError, match="is taken"), new_folder(tmp_path, "run", "other"):
+            pass
+    assert folder.is_dir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from interplay.experiments.studies.gpu.bench import Row
 
 ROWS = "rows.jsonl"
 
+_FOLDERS = re.compile(r"(?<![\w.])/\S*?(?=(?:site-packages|interplay)/\w|[\w.]+\.py\b)")
+"""What comes before a package or a file in a path: it depends on the machine."""
 _LONG = 150  # characters of a value in a line of progress
 
 
@@ -45,7 +48,7 @@ def _plain(value: Any) -> Any:
         return [_plain(inner) for inner in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
+    return value if value is None or isinstance(value, bool | int) else _FOLDERS.sub("", str(value))
 
 
 def _line(row: Row) -> str:
