@@ -14,8 +14,9 @@ from interplay.envs.config import MarketConfig
 from interplay.envs.counting import with_states
 from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
 from interplay.envs.mechanisms.built_in import inherits
+from interplay.envs.records import Tables
 from interplay.envs.types import FEATURE_BOUND, InterplayError, Side
-from interplay.envs.world import MOVED, ItemOutcome, State, Tables, UserOutcome
+from interplay.envs.world import MOVED, ItemOutcome, State, UserOutcome
 
 _HOOKS = ("shift", "slate_score", "user_reward", "expected_user_reward", "item_reward", "leaves", "see_users",
           "see_items", "allowed_slots", "allowed_levels", "can_spend")

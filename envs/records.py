@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
@@ -80,3 +81,40 @@ class WorldRecord(TensorRecord):
     def __getstate__(self) -> dict[str, Any]:
         """The tables alone: what is derived from them would be stored twice."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+@dataclass(frozen=True)
+class Tables(TensorRecord):
+    """Tensors by name: the tables of mechanisms."""
+
+    tables: dict[str, Tensor] = field(default_factory=dict)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The tensors by name."""
+        return dict(self.tables)
+
+    def loaded(self, state: dict[str, Any]) -> Self:
+        """See ``TensorRecord``."""
+        return type(self)({name: state[name].to(old.device) for name, old in self.tables.items()})
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """See ``TensorRecord``."""
+        return cls(dict(state))
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Every tensor."""
+        yield from self.tables.values()
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """See ``TensorRecord``."""
+        return type(self)({name: change(table) for name, table in self.tables.items()})
+
+    @classmethod
+    def stack(cls, records: Sequence[Self]) -> Self:
+        """See ``TensorRecord``."""
+        return cls({name: torch.stack([record.tables[name] for record in records]) for name in records[0].tables})
+
+    def updated(self, changed: Mapping[str, Tensor]) -> Self:
+        """With those of its tables that are in ``changed`` in place of the old ones."""
+        return type(self)({name: changed.get(name, old) for name, old in self.tables.items()})

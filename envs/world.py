@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 from interplay.envs.indexing import gather_rows
 from interplay.envs.kernels.packed import ITEM_TABLES, USER_TABLES, Layout, Packed
 from interplay.envs.population import Population
-from interplay.envs.records import WorldRecord
+from interplay.envs.records import Tables, WorldRecord
 from interplay.envs.types import InterplayError, TensorRecord
 
 
@@ -35,43 +35,6 @@ class Slate(WorldRecord):
     items: Tensor
     valid: Tensor
     log_propensity: Tensor
-
-
-@dataclass(frozen=True)
-class Tables(TensorRecord):
-    """Tensors by name: the tables of mechanisms."""
-
-    tables: dict[str, Tensor] = field(default_factory=dict)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The tensors by name."""
-        return dict(self.tables)
-
-    def loaded(self, state: dict[str, Any]) -> Self:
-        """See ``TensorRecord``."""
-        return type(self)({name: state[name].to(old.device) for name, old in self.tables.items()})
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """See ``TensorRecord``."""
-        return cls(dict(state))
-
-    def tensors(self) -> Iterator[Tensor]:
-        """Every tensor."""
-        yield from self.tables.values()
-
-    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
-        """See ``TensorRecord``."""
-        return type(self)({name: change(table) for name, table in self.tables.items()})
-
-    @classmethod
-    def stack(cls, records: Sequence[Self]) -> Self:
-        """See ``TensorRecord``."""
-        return cls({name: torch.stack([record.tables[name] for record in records]) for name in records[0].tables})
-
-    def updated(self, changed: Mapping[str, Tensor]) -> Self:
-        """With those of its tables that are in ``changed`` in place of the old ones."""
-        return type(self)({name: changed.get(name, old) for name, old in self.tables.items()})
 
 
 MOVED = ("active", "user_vector", "alive")

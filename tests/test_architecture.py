@@ -253,6 +253,12 @@ def test_names_and_texts_are_plain_english(folder):
     assert not found
 
 
+def test_names_of_tests_are_plain_english():
+    names = [node.name for file in files("tests") for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+             if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    assert not [name for name in names if name.lower().startswith("test") and UNPLAIN.search(name.replace("_", " "))]
+
+
 @pytest.mark.parametrize(("line", "bad"), [
     ("Told of losses.", True), ("who is gone", True), ("users who answer", False), ("whose weight", False),
     ("told, drawn = x", True), ("def _told(", True),

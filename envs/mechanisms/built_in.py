@@ -57,10 +57,10 @@ class BuiltIn(NamedTuple):
         """Those that change tables of the state in a step."""
         return (self.mood, self.satiation, self.wearout, self.drift, *[self.budgets] * self.has_budgets)
 
-    def with_tables(self, others: Sequence[Mechanism]) -> list[Mechanism]:
-        """All mechanisms that make tables: these, unless one of ``others`` is a subclass in their place, and those."""
+    def with_tables(self, others: Sequence[Mechanism]) -> tuple[Mechanism, ...]:
+        """All mechanisms that make tables: ``others``, and these where none of those is of their kind."""
         kinds = {kind_of(mechanism) for mechanism in others}
-        return [*(mechanism for mechanism in self[:-1] if kind_of(mechanism) not in kinds), *others]
+        return in_order([*others, *(mechanism for mechanism in self[:-1] if kind_of(mechanism) not in kinds)])
 
     def records(self) -> dict[str, Mechanism]:
         """Those whose parameters kernels read, by what stands before their names, as ``satiation_``."""

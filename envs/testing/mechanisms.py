@@ -7,7 +7,7 @@ every combination of features that hooks can meet.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -30,9 +30,10 @@ from interplay.envs.testing.traces import (
     replayed,
     second_world,
     trace,
+    with_tables_of,
 )
 from interplay.envs.types import FEATURE_BOUND, SIDES, InterplayError
-from interplay.envs.world import State, Step, Tables
+from interplay.envs.world import State, Step
 
 __all__ = ["MechanismError", "check_mechanism"]
 
@@ -284,19 +285,13 @@ class _Check:
             played = [market.step(state, users, torch.zeros_like(items)) for market, state in
                       zip(markets, states, strict=True)]
             states = [state for state, _ in played]
-            found, expected = (named(_without(state, states[1])) + named(step) for state, step in played)
+            found, expected = (named(with_tables_of(state, states[1])) + named(step) for state, step in played)
             self._same(expected, found, "worlds are not those without it")
 
     def _same(self, expected: Trace, found: Trace, fault: str,
               equal: Callable[[Tensor, Tensor], bool] = torch.equal) -> None:
         for (name, one), (_, other) in zip(expected, found, strict=True):
             self.require(equal(one, other), f"{fault} (first in {name})")
-
-
-def _without(state: State, other: State) -> State:
-    """The state without tables of mechanisms that another has not."""
-    return replace(state, user_tables=Tables({name: state[name] for name in other.user_tables.tables}),
-                   item_tables=Tables({name: state[name] for name in other.item_tables.tables}))
 
 
 def _overrides(mechanism: Mechanism, hook: str) -> bool:

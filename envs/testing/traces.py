@@ -17,6 +17,7 @@ from interplay.envs.market import Market
 from interplay.envs.noise import Stream, uniform
 from interplay.envs.pictures.frame import paint
 from interplay.envs.pictures.scene import Scene
+from interplay.envs.records import Tables
 from interplay.envs.types import SIDES, Observation, Side, TensorRecord
 from interplay.envs.world import State, Step
 
@@ -102,6 +103,12 @@ def _flat(values: dict[str, Any], name: str) -> Iterator[tuple[str, Tensor]]:
             yield from _flat(value, key)
         elif value is not None and key != "ids":
             yield f"{name}.{key}", value
+
+
+def with_tables_of(state: State, other: State) -> State:
+    """The state with those tables of mechanisms alone that another has, too."""
+    return replace(state, user_tables=Tables({name: state[name] for name in other.user_tables.tables}),
+                   item_tables=Tables({name: state[name] for name in other.item_tables.tables}))
 
 
 def second_world(table: Tensor) -> Tensor:

@@ -300,7 +300,7 @@ def test_an_arm_that_many_hit_at_once_moves_by_the_mean(spec, moved):
     assert torch.allclose(one.agent, other.agent)
 
 
-def test_matrix_factorisation_learns_who_likes_what(spec, moved):
+def test_matrix_factorisation_learns_which_agent_likes_which_item(spec, moved):
     """Agents like opposite items, so that neither agents nor items have a bias: only the vectors can tell."""
     agent = make("matrix-factorisation", spec, steps=1500)
     step = moved([[0, 1]] * 8, [[0, 0]] * 8, [[0.0, 0.0]] * 8, [[0, 1]] * 8)

@@ -207,7 +207,7 @@ def test_the_teams_critic_sees_what_an_agent_may_choose_from():
 
 
 @pytest.mark.parametrize(("kind", "sees"), [(IPPOAgent, False), (MAPPOAgent, True)], ids=["ippo", "mappo"])
-def test_a_state_that_only_options_tell_is_worth_what_it_pays_to_the_teams_critic(kind, sees):
+def test_a_state_that_only_options_show_is_worth_what_it_pays_to_the_teams_critic(kind, sees):
     """In every other world options look bright and everybody is paid; in the others nobody is, whatever they do."""
     agent, bright = actor(kind, 200), (torch.arange(WORLDS) % 2 == 0).float()
     before = replace(seen(), options=bright.view(WORLDS, 1, 1, 1).expand(WORLDS, 2, 2, 1))

@@ -68,7 +68,7 @@ def test_slots_that_nothing_is_left_for_leave_nothing_to_chance(allowed: tuple[i
 @pytest.mark.parametrize(("name", "explore"), [
     ("slateq", False), ("dqn", False), ("linear-thompson", False), ("beta-bernoulli", False), ("linucb", False),
     ("linucb", True), ("popularity", True), ("greedy", True), ("first", True), ("rest", True)])
-def test_slates_of_one_who_leaves_nothing_to_chance_are_certain(name: str, explore: bool) -> None:
+def test_slates_of_a_platform_without_chance_are_certain(name: str, explore: bool) -> None:
     offer = made(name).offer(seen(1, 2, 3), 2, explore)
     assert offer.log_propensity is not None
     assert (offer.log_propensity == 0.0).all()

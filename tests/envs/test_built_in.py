@@ -81,6 +81,19 @@ def test_the_torch_code_of_a_subclass_makes_the_same_world(kind, with_kernels):
     assert not state.active.all() or not state.alive.all()
 
 
+def test_a_subclass_may_begin_its_table_in_another_way():
+    @dataclass(frozen=True)
+    class Cheerful(Mood):
+        """Users begin in a good mood."""
+
+        def user_tables(self, start):
+            return {"mood": start.full_users(0.5)}
+
+    market = find_preset("town").market(**SMALL, mechanisms=[Cheerful(max=1.0)])
+    state = market.reset([0])
+    assert (list(state.user_tables.tables), state["mood"].unique().tolist()) == (["mood", "satiation"], [0.5])
+
+
 @pytest.mark.parametrize("name", OLD)
 def test_names_from_before_are_one_line_that_says_the_new_one(name):
     with pytest.raises(InterplayError, match=re.escape(f"{name!r} is a parameter of the mechanism")) as error:

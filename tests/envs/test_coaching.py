@@ -51,7 +51,7 @@ def test_users_see_how_likely_each_context_is() -> None:
     assert context.mean() == pytest.approx(0.5, abs=0.02)
 
 
-def test_contexts_are_drawn_anew_in_each_step() -> None:
+def test_contexts_are_drawn_again_in_each_step() -> None:
     market = find_preset("coach").market()
     state, contexts = market.reset(range(2_000)), []
     for _ in range(3):

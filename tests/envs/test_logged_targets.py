@@ -83,7 +83,7 @@ def test_guesses_stand_where_nothing_is_known():
     assert torch.allclose(targets.reward, torch.where(LOGGED, REWARD, guesses(some_log())), atol=1e-6)
 
 
-def test_doubly_robust_targets_are_corrected_guesses_of_who_has_not_seen_the_pair():
+def test_doubly_robust_targets_are_corrected_guesses_of_a_model_without_the_pair():
     log = some_log()
     item, user = torch.arange(3).unsqueeze(1), torch.arange(2)
     seen = [log.take((log.user + log.item) % 4 != fold, "of a fold") for fold in range(4)]
@@ -127,7 +127,7 @@ def test_they_are_right_in_the_mean_over_logs():
     assert mean["replay"] > reward.mean() + 0.05
 
 
-def test_worlds_go_on_by_responses_whatever_is_learnt():
+def test_worlds_go_on_by_responses_for_all_targets():
     """The same actions, the same states, steps and evaluations; other targets."""
     found = {}
     for targets in ("actual", "replay", "imputed", "ips", "doubly-robust"):

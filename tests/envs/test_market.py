@@ -224,11 +224,11 @@ def test_the_horizon_truncates_all_agents_at_once():
     assert act(market, state, (0, 0))[1].truncated.all()
 
 
-@pytest.mark.parametrize(("users", "items", "told"), [((1, 3), (1, 2), "user_action of shape (1, 3): give (1, 2)"),
+@pytest.mark.parametrize(("users", "items", "message"), [((1, 3), (1, 2), "user_action of shape (1, 3): give (1, 2)"),
                                                       ((1, 2), (2, 2), "item_action of shape (2, 2): give (1, 2)")])
-def test_actions_of_another_shape_are_refused(users, items, told):
+def test_actions_of_another_shape_are_refused(users, items, message):
     market = pair()
-    with pytest.raises(InterplayError, match=re.escape(told)):
+    with pytest.raises(InterplayError, match=re.escape(message)):
         market.step(market.reset([0]), torch.zeros(users, dtype=torch.int64), torch.zeros(items, dtype=torch.int64))
 
 

@@ -289,7 +289,7 @@ def test_two_mechanisms_do_not_share_a_table() -> None:
 
 
 def test_a_table_that_no_mechanism_made_is_an_error() -> None:
-    with pytest.raises(InterplayError, match="no mechanism of this market has a table 'prize': there are .*, price"):
+    with pytest.raises(InterplayError, match=r"no mechanism of this market has a table 'prize': there are .*, price"):
         town(Price()).reset([0])["prize"]
 
 

@@ -98,7 +98,7 @@ def test_neighbours_fill_the_square_evenly(what):
     assert stats.chisquare(counts.numpy()).pvalue > 1e-3
 
 
-def test_no_two_streams_share_draws_at_whatever_steps():
+def test_no_two_streams_share_draws_at_any_steps():
     """2 x 23 bits of 9 streams in 400 steps: by chance none of the 3,600 pairs should come twice."""
     drawn = torch.stack([torch.cat([uniform(KEY[:1], step, stream, (2,)) for step in range(400)]) for stream in Stream])
     assert len(drawn.view(-1, 2).unique(dim=0)) == len(Stream) * 400

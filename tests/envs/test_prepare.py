@@ -219,7 +219,7 @@ class TestSplits:
         for part in (train, test):
             assert part.summary().rows_read == len(log)  # every row is there or counted as dropped
 
-    def test_last_holds_out_one_pair_of_all_who_have_two(self) -> None:
+    def test_last_holds_out_one_pair_of_all_users_with_two(self) -> None:
         log = log_of((1, 4, 1, 20), (1, 3, 1, 20), (1, 2, 1, 10), (2, 9, 1, 5), (3, 1, 1, 7), (3, 2, 1, 6),
                      (3, 2, 1, 99))
         train, test = split_log(log, how="last")

@@ -80,3 +80,16 @@ def test_copies_hold_tables_alone_and_their_arrays_are_their_own(state: State, c
     other["mood"][0, 0] = 2.0
     assert other.arrays("mood")[0][0, 0] == 2.0
     assert state.arrays("mood")[0][0, 0] == 0.0
+
+
+def test_checkpoints_that_hold_tables_of_built_in_mechanisms_as_fields_are_read(state: State) -> None:
+    saved = state.with_tables({"mood": state["mood"] + 1.0, "energy": state["energy"] + 2.0}).state_dict()
+    early = saved | saved["user_tables"] | saved["item_tables"] | {"user_tables": {}, "item_tables": {}}
+    again = state.loaded(early)
+    assert (again["mood"] == 1.0).all()
+    assert torch.equal(again["energy"], state["energy"] + 2.0)
+
+
+def test_a_table_is_no_attribute(state: State) -> None:
+    with pytest.raises(AttributeError, match=r"a mechanism's table is state\['mood'\]"):
+        state.mood  # type: ignore[attr-defined]  # noqa: B018

@@ -135,7 +135,7 @@ def test_a_run_that_was_made_otherwise_is_not_taken_for_this_one(finished, tmp_p
     assert "--out" in error
 
 
-def test_what_a_market_recommends_to_agents_who_do_not_play_is_nothing_to_a_run(finished, tmp_path, monkeypatch):
+def test_what_a_market_recommends_to_agents_that_do_not_play_is_nothing_to_a_run(finished, tmp_path, monkeypatch):
     training_of = jobs.training_of
     settings = BenchmarkSettings(presets=("contest",), agents=("linucb",), seeds=1, scale=0.005,
                                  out=copied(finished, tmp_path)).checked()

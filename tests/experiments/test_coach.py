@@ -76,7 +76,7 @@ def test_little_noise_is_as_none() -> None:
     assert game_of(coach(context_noise=0.01)).optimum() == pytest.approx(3397.8, rel=1e-3)
 
 
-def test_who_sees_all_messages_so_far_can_do_as_well_as_who_sees_the_state() -> None:
+def test_to_see_all_messages_so_far_is_as_good_as_to_see_the_state() -> None:
     hidden = find_preset("coach-hidden")
     assert solve(hidden.market()) == solve(coach())
     assert solve(hidden.market(history_length=20)) is None

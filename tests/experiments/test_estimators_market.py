@@ -73,7 +73,7 @@ def test_truths_are_what_is_earned() -> None:
     assert truth["slate"].value < truth["slate"].logged - 0.01, "warmer slates are worse"
 
 
-def test_the_truth_of_an_episode_is_what_one_who_deviates_alone_earns() -> None:
+def test_the_truth_of_an_episode_is_what_a_user_that_deviates_alone_earns() -> None:
     market = town(4, num_users=4, wearout={"weight": 3.0})
     truth = find_truths(market, 2_000)["episode"]
     earned = sum(now.step.response[:, -1] for now in market.play(deviation(market), range(6_000), 99))
@@ -83,7 +83,7 @@ def test_the_truth_of_an_episode_is_what_one_who_deviates_alone_earns() -> None:
     assert together.value < truth.value - 0.01, "users that wear out the same items earn less together"
 
 
-def test_one_who_deviates_leaves_the_others_choices_as_they_are() -> None:
+def test_a_user_that_deviates_leaves_the_others_choices_as_they_are() -> None:
     market = town(1)
     (now,) = market.play(deviation(market), range(3), 0)
     assert torch.equal(now.chances[:, :-1], market.logger(now.seen)[:, :-1])

@@ -85,7 +85,7 @@ class Follows(Agent):
         return torch.where(paid[..., 1] < 0.25, 1, 2)
 
 
-def test_an_investor_gains_against_those_who_follow_the_last_return():
+def test_an_investor_gains_against_investors_that_follow_the_last_return():
     """The others are in B, then in A, and so on: it is worth being where they are not."""
     market = find_preset("pigou").market()
     crowd, alone = 0.25, 1.0 - 1 / 8

@@ -79,7 +79,7 @@ def test_gaps(places, gain):
     assert best_response_gap(market, players(market, places)) == pytest.approx(20 * gain, abs=1e-9)
 
 
-def test_measures_of_two_who_stand_apart():
+def test_measures_of_two_creators_that_stand_apart():
     market = find_preset("creators").market()
     state = market.reset([0]).with_tables({"place": torch.tensor([[0, 6]])})
     measures = {name: float(value) for name, value in market.config.mechanisms[0].measures(state).items()}

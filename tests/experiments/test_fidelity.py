@@ -176,7 +176,7 @@ def test_a_market_is_like_its_own_log_and_other_users_are_not(town_log: Path, tm
     assert rendered(tmp_path) == (tmp_path / "report.md").read_text()
 
 
-def test_sessions_and_positions_of_a_market_are_those_that_its_file_tells(town_log: Path) -> None:
+def test_sessions_and_positions_of_a_market_are_those_of_its_file(town_log: Path) -> None:
     log = read_log(town_log)
     market = find_preset("town").market("cpu", num_users=24, num_items=12, horizon=30)
     found = log_trace(log, (0.0, 1.0), 1800.0, read_extras(town_log, log, None))

@@ -58,7 +58,7 @@ def test_ranking_metrics_by_hand():
     assert found.coverage == pytest.approx((1 + 1 + 3 * 2 / 5) / 5)
 
 
-def test_a_perfect_list_scores_one_whatever_was_seen():
+def test_a_perfect_list_scores_one_for_any_history():
     truth = np.eye(4, dtype=float)[[1, 2, 3]]
     found = rank(lambda users: truth[users], csr_matrix((3, 4)), csr_matrix(truth), k=1)
     assert [found.recall.mean, found.ndcg.mean, found.hit_rate.mean, found.mrr.mean] == [1.0] * 4

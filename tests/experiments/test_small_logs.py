@@ -35,7 +35,7 @@ def test_towers_train_on_them(log: Path, tmp_path: Path) -> None:
     assert main(["recommend", "--run", str(tmp_path / "run"), "-k", "2"]) == 0
 
 
-def test_fidelity_judges_them_and_says_where_noise_cannot_be_told(
+def test_fidelity_judges_them_and_says_where_noise_cannot_be_measured(
         log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fidelity", "--log", str(log), "--resamples", "20", "--out", str(tmp_path / "out")]) == 0
     users = pl.read_csv(log)["user"].n_unique()

@@ -277,7 +277,7 @@ def test_a_bad_log_ends_in_one_clear_line(name, tmp_path, capsys):
         assert word in error
 
 
-def test_a_reader_who_has_read_enough_is_no_error():
+def test_a_reader_that_stops_early_is_no_error():
     """As of ``interplay train --help | head``; here it reads nothing at all."""
     script = "import sys; from interplay.experiments.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", script, "train", "--help"]
