@@ -6,15 +6,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from interplay.envs.types import InterplayError
 from interplay.experiments.studies.speed.cases import Core, cases, find_case
 from interplay.experiments.studies.speed.command import BenchSettings, Entry, _shown, _tried, bench
+from interplay.experiments.studies.speed.fused import Fused
 from interplay.experiments.studies.speed.report import AGENTS, USERS, Measured, _targets_with, write_bench
 from interplay.experiments.studies.speed.roofline import Roofline
 
 QUICK = {"threads": (1,), "seconds": 0.02}
-HEAVY = {"core-100000", "roofline-100000"}
+HEAVY = {"core-100000", "roofline-100000", "fused-100000"}
 
 
 @pytest.mark.parametrize("name", sorted(set(cases()) - HEAVY))
@@ -39,6 +41,13 @@ def test_the_roofline_moves_what_a_step_moves():
     roofline = Roofline(market, state)
     roofline.play()
     assert sum(x.numel() for x in roofline._source[::2]) >= state.user_vector.numel()
+
+
+def test_the_fused_loop_draws_the_slates_of_the_market():
+    market, state = Core("town", 1, num_users=700, num_items=30, num_candidates=13).state()
+    fused = Fused(market, state)
+    fused.play()
+    assert (torch.from_numpy(fused.slates) == state.slate.items[0]).float().mean() > 0.99  # but close calls
 
 
 def measured(name, rate, threads=1, users=None, agents=None, unit=AGENTS):
@@ -78,11 +87,12 @@ def test_the_exit_status_counts_our_own_cases_and_named_peers(tmp_path, monkeypa
 def test_targets_compare_like_with_like():
     found = [measured("core-2000", 4100.0, users=2000, agents=2050), measured("recsim_ng", 1000.0, unit=USERS),
              measured("core-kale", 100.0, users=1, agents=5), measured("vmas", 60.0),
-             measured("pettingzoo-1000", 2e6, users=900, agents=1000), measured("vmas", 1.0, threads=2)]
+             measured("pettingzoo-1000", 2e6, users=900, agents=1000), measured("magent2_pettingzoo", 5e5),
+             measured("vmas", 1.0, threads=2)]
     rows = {(row[0], row[4]): row for row in _targets_with(found, 1)}
     assert rows["core-2000", "recsim_ng"][3:] == ["4.00", "recsim_ng", "3.00", "yes"]
     assert rows["core-kale", "vmas"][3:] == ["1.67", "vmas", "2.00", "no"]
-    assert rows["pettingzoo-1000", ""][-1] == "yes"
+    assert rows["pettingzoo-1000", "magent2_pettingzoo"][3:] == ["4.00", "magent2_pettingzoo", "2.00", "yes"]
     assert len(rows) == 3
 
 

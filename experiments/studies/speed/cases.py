@@ -177,6 +177,12 @@ def _single(name: str, preset: str) -> Case:
                 "one world", 1, 1, lambda: SINGLES[name](preset).play)
 
 
+def _fused(core: Core) -> Play:
+    from interplay.experiments.studies.speed.fused import Fused  # which needs numba
+
+    return Fused(*core.state()).play
+
+
 def cases() -> dict[str, Case]:
     """All cases by name."""
     return {case.name: case for case in _cases()}
@@ -205,6 +211,8 @@ def _cases() -> Iterator[Case]:
     yield large.case("core-100000", "one town of 100,000 users x 10,000 items, slate 3 of 50 candidates")
     yield Case("roofline-100000", "gathers, scatters and observation writes of the same town, and nothing else",
                large.users, large.users + large.items, lambda: Roofline(*large.state()).play)
+    yield Case("fused-100000", "draws, scores, order and gathers of the same town by hand in one loop",
+               large.users, large.users + large.items, lambda: _fused(large))
     yield _facade(12, 9)
     yield _facade(900, 100)
     yield _facade(9_900, 100)

@@ -33,10 +33,10 @@ TARGETS = (
     Target("core-16x2000", USERS, 3.0, "recsim_ng"),
     Target("core-kale", AGENTS, 2.0, "vmas"),
     Target("core-12800", AGENTS, 3.0, "magent2"),
-    Target("pettingzoo-1000", AGENTS, 1.0, least=1e6),
-    Target("pettingzoo-10000", AGENTS, 1.0, least=1e6),
+    Target("pettingzoo-1000", AGENTS, 2.0, "magent2_pettingzoo"),
+    Target("pettingzoo-10000", AGENTS, 2.0, "magent2_pettingzoo"),
     Target("core-100000", USERS, 0.5, "core-2000"),
-    Target("core-100000", USERS, 0.25, "roofline-100000"),
+    Target("core-100000", USERS, 1 / 1.5, "fused-100000"),
     Target("train-dqn-town", USERS, 20.0, "single-dqn-town"),
     Target("train-pqn-town", USERS, 20.0, "single-pqn-town"),
 )

@@ -36,6 +36,10 @@ class Roofline:
         """One step's worth: observations are new tensors, as they are in the market."""
         self._rows.index_select(0, self._shown)
         self._rows.index_select(0, self._taken)
+        self.copy()
+
+    def copy(self) -> None:
+        """What depends on no slate."""
         for tensor in (*self._source, *self._users):
             torch.empty_like(tensor).copy_(tensor)
         self._clicks.scatter_add(0, self._taken, self._response)
