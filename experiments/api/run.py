@@ -29,6 +29,7 @@ from interplay.experiments.evaluate.learning import learning_picture
 from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.players import check_ready
 from interplay.experiments.loop.progress import Progress
+from interplay.experiments.loop.resolved import RunConfig
 from interplay.experiments.loop.run import BEST, CHECKPOINT
 from interplay.experiments.loop.run import Run as Training
 from interplay.experiments.loop.task import recommended
@@ -91,6 +92,11 @@ class Run:
     def folder(self) -> Path:
         """Where everything is written: TensorBoard's events, curve.csv, checkpoints, results.json."""
         return self._training.folder
+
+    @property
+    def config(self) -> RunConfig:
+        """All numbers of the training, the market and the agents: ``run.config.market.horizon``."""
+        return RunConfig.of(self._training.task, self._training.players)
 
     @property
     def command(self) -> str:

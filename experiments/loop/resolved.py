@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 import interplay
-from interplay.envs.config import by_dotted_name
+from interplay.envs.config import MarketConfig, by_dotted_name
 from interplay.envs.messages import shortened
+from interplay.envs.presets import Training
 from interplay.experiments.common.notes import InterplayWarning
 from interplay.experiments.common.saving import CONFIG, plain, read_sealed
 from interplay.experiments.common.serialising import RESOLVED
@@ -22,14 +23,35 @@ from interplay.experiments.loop.players import Players
 from interplay.experiments.loop.task import Task
 
 
-def resolved(task: Task, players: Players) -> dict[str, Any]:
-    """Numbers of the training, the market and the agents, and versions, as JSON gives them back."""
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__,
-                "interplay": interplay.__version__}
-    found: dict[str, Any] = plain({"training": asdict(task.training), "market": task.market.config.numbers(),
-                                   "options": {label: asdict(options) for label, options in players.options().items()},
-                                   "versions": versions})
-    return found
+@dataclass(frozen=True)
+class RunConfig:
+    """What the settings of a run come to: every number, whether it was typed, recommended or a default.
+
+    Attributes:
+        training: length, worlds and discount.
+        market: sizes and mechanisms.
+        agents: options of the agent of each side; of one that plays both, under ``both``.
+        versions: of Python and of packages, by name.
+    """
+
+    training: Training
+    market: MarketConfig
+    agents: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+    @classmethod
+    def of(cls, task: Task, players: Players) -> RunConfig:
+        """Of what is played, by these versions."""
+        versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__,
+                    "interplay": interplay.__version__}
+        return cls(task.training, task.market.config, players.options(), versions)
+
+    def values(self) -> dict[str, Any]:
+        """As JSON gives them back."""
+        found: dict[str, Any] = plain({
+            "training": asdict(self.training), "market": self.market.numbers(),
+            "options": {label: asdict(options) for label, options in self.agents.items()}, "versions": self.versions})
+        return found
 
 
 def note_changes(folder: Path, now: Mapping[str, Any]) -> None:
@@ -44,7 +66,7 @@ def differences(made: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[
     """Lines on numbers that were others when a run was made; none where that is not known.
 
     Args:
-        made: what ``resolved`` gave then.
+        made: what ``RunConfig.values`` gave then.
         now: what it gives.
     """
     before, after = by_dotted_name(made or {}), by_dotted_name(now)

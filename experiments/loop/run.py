@@ -33,7 +33,7 @@ from interplay.experiments.common.settings import Device, TrainSettings, find_de
 from interplay.experiments.loop.make_players import make_players
 from interplay.experiments.loop.play import EpisodeStats, Snapshot, iterate, look
 from interplay.experiments.loop.players import Players
-from interplay.experiments.loop.resolved import note_changes, resolved
+from interplay.experiments.loop.resolved import RunConfig, note_changes
 from interplay.experiments.loop.task import Task, make_task, with_agents
 
 CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
@@ -145,7 +145,7 @@ class Run:
         if run.settings.code != made.code:
             warnings.warn(f"code has changed since {str(folder)!r} was made: {', '.join(run.settings.code)}, was "
                           f"{', '.join(made.code)}", InterplayWarning, stacklevel=3)
-        note_changes(folder, resolved(run.task, run.players))
+        note_changes(folder, RunConfig.of(run.task, run.players).values())
         if (folder / checkpoint).is_file():
             run._restore(folder / checkpoint)
         return run
@@ -231,7 +231,7 @@ class Run:
 
     def write_config(self) -> None:
         """Write the settings, which ``load`` reads, and all numbers that follow from them."""
-        write_text(self.folder / CONFIG, to_json(self.settings, resolved(self.task, self.players)))
+        write_text(self.folder / CONFIG, to_json(self.settings, RunConfig.of(self.task, self.players).values()))
 
     def save(self, name: str = CHECKPOINT) -> None:
         """Write the checkpoint, to a file of this name; the old one stays until the new one is whole.

@@ -26,7 +26,7 @@ from interplay.experiments.common.options import parse_pairs, split_agent
 from interplay.experiments.common.pictures import Picture
 from interplay.experiments.common.saving import read_sealed
 from interplay.experiments.common.settings import TrainSettings
-from interplay.experiments.loop import run as loop_run
+from interplay.experiments.loop.resolved import RunConfig
 
 SMALL = dict(items="rest", episodes=2, num_worlds=2, eval_worlds=4)
 DQN = ip.agents.DQN(warm_up=16, batch_size=8, hidden=8)
@@ -258,8 +258,10 @@ def test_a_runs_folder_has_every_number_and_the_versions(run, monkeypatch):
     assert found["market"]["satiation"]["gain"] == find_preset("kale").config.built_in.satiation.gain
     assert (found["options"]["users"]["hidden"], found["options"]["users"]["target_rate"]) == (8, 0.01)
     assert found["versions"]["torch"] == torch.__version__
-    monkeypatch.setattr(loop_run, "resolved", lambda *played: {**found, "versions": {"torch": "9.9"},
-                                                              "training": {**found["training"], "discount": 0.5}})
+    assert run.config.values() == ip.load(run.folder).config.values() == found
+    assert (run.config.market.horizon, run.config.agents["users"].hidden) == (10, 8)
+    monkeypatch.setattr(RunConfig, "values", lambda config: {**found, "versions": {"torch": "9.9"},
+                                                             "training": {**found["training"], "discount": 0.5}})
     with pytest.warns(InterplayWarning, match=r"training.discount was 0.97, is 0.5; versions.torch was .* is '9.9'"):
         ip.load(run.folder)
 
