@@ -23,6 +23,7 @@ class Listed(BaseParallelWrapper):
 
 
 def listed(infos):
+    """The masks alone, as lists."""
     return {agent: {"action_mask": info["action_mask"].tolist()} for agent, info in infos.items()}
 
 

@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["interplay", "torchrl==0.11.1", "hydra-core==1.3.2", "av==13.1.0"]
+# dependencies = ["interplay", "torchrl==0.11.1", "hydra-core==1.3.2"]
 # [tool.interplay]
 # without-dependencies = ["benchmarl==1.5.2"]
 # ///

@@ -1,7 +1,7 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["interplay", "gym==0.26.2", "h5py==3.16.0", "click==8.3.1", "structlog==25.5.0", "colorama==0.4.6",
-#                 "dataclasses-json==0.6.7", "typing-extensions==4.15.0"]
+# dependencies = ["interplay", "gym==0.26.2", "h5py==3.16.0", "click==8.5.1", "structlog==26.1.0", "colorama==0.4.6",
+#                 "dataclasses-json==0.6.7", "typing-extensions==4.16.0"]
 # [tool.interplay]
 # without-dependencies = ["d3rlpy==2.8.1"]
 # ///
@@ -12,9 +12,9 @@ import numpy as np
 
 from interplay.envs.recommend_v0 import RecommendVectorEnv
 
-WORLDS, STEPS = 200, 6000
+WORLDS, STEPS = 400, 12_000
 
-# 1. A log: what was seen, done and earned in 200 episodes of random choices
+# 1. A log: what was seen, done and earned in episodes of random choices
 worlds = RecommendVectorEnv(WORLDS, "kale", autoreset_mode="SameStep")
 generator = np.random.default_rng(0)
 seen, _ = worlds.reset(seed=0)
@@ -28,8 +28,10 @@ columns = [np.stack(column, axis=1).reshape(WORLDS * 50, -1) for column in zip(*
 dataset = d3rlpy.dataset.MDPDataset(*columns[:3], terminals=columns[3].ravel(), timeouts=columns[4].ravel())
 
 # 2. A policy from it
-cql = d3rlpy.algos.DiscreteCQLConfig(gamma=0.97, alpha=0.1, learning_rate=1e-3, target_update_interval=200).create(device="cpu")
-cql.fit(dataset, n_steps=STEPS, n_steps_per_epoch=STEPS, show_progress=False, logger_adapter=d3rlpy.logging.NoopAdapterFactory())
+config = d3rlpy.algos.DiscreteCQLConfig(gamma=0.97, alpha=0.02, learning_rate=1e-3, target_update_interval=200)
+cql = config.create(device="cpu")
+cql.fit(dataset, n_steps=STEPS, n_steps_per_epoch=STEPS, show_progress=False,
+        logger_adapter=d3rlpy.logging.NoopAdapterFactory())
 
 # 3. What it earns
 env = gymnasium.make("interplay/Recommend-v0", preset="kale")

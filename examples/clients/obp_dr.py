@@ -1,9 +1,8 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["interplay", "pandas==2.3.3", "seaborn==0.13.2", "pyieoe==0.1.1", "mypy-extensions==1.1.0",
-#                 "pyyaml==6.0.3"]
+# dependencies = ["interplay", "pandas==2.3.3", "seaborn==0.13.2", "pyyaml==6.0.4"]
 # [tool.interplay]
-# without-dependencies = ["obp==0.5.7"]
+# without-dependencies = ["obp==0.5.7", "pyieoe==0.1.1"]
 # ///
 """Off-policy evaluation by the Open Bandit Pipeline of a log that a market wrote, beside the truth and `ip.ope`."""
 import numpy as np
@@ -35,8 +34,8 @@ model = RegressionModel(n_actions=5, base_model=Ridge()).fit_predict(
     context=context, action=action, reward=reward, n_folds=3, random_state=0)
 found = OffPolicyEvaluation(bandit_feedback=feedback, ope_estimators=[InverseProbabilityWeighting(), DoublyRobust()])
 estimates = found.estimate_policy_values(action_dist=target[:, :, None], estimated_rewards_by_reg_model=model)
-ours = {each.name: each.estimate.mean for each in evaluate_policy(BanditFeedback(context, action, reward, propensity, num_actions=5),
-                                                                  target)}
+log = BanditFeedback(context, action, reward, propensity, num_actions=5)
+ours = {each.name: each.estimate.mean for each in evaluate_policy(log, target)}
 worlds.reset(seed=0)
 _, truth, *_ = worlds.step((generator.random((ROUNDS, 1)) > target.cumsum(1)).sum(1))
 print(f"ipw {estimates['ipw']:.4f} (ip.ope {ours['IPS']:.4f}), dr {estimates['dr']:.4f} (ip.ope {ours['DR']:.4f}), "

@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["interplay", "supersuit==3.11.0", "gym==0.26.2", "psutil==7.1.3", "setuptools==80.9.0", "cython==3.2.1"]
+# dependencies = ["interplay", "supersuit==3.11.0", "gym==0.26.2", "psutil==7.2.2"]
 # [tool.interplay]
 # without-dependencies = ["pufferlib==1.0.1"]
 # ///
@@ -17,8 +17,9 @@ UPDATES, ROLLOUT, DISCOUNT = 40, 20, 0.97
 
 
 def make():
+    """A world whose agents have one space."""
     env = ip.pettingzoo("town", num_users=8, num_items=6, horizon=ROLLOUT, action_mask="none")
-    padded = supersuit.pad_action_space_v0(supersuit.pad_observations_v0(env))  # one space for all agents
+    padded = supersuit.pad_action_space_v0(supersuit.pad_observations_v0(env))
     return pufferlib.emulation.PettingZooPufferEnv(padded)
 
 

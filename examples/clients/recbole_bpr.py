@@ -1,7 +1,8 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["interplay", "numpy==1.26.4", "pandas==2.3.3", "colorlog==4.7.2", "colorama==0.4.4", "pyyaml==6.0.3",
-#                 "tabulate==0.9.0", "texttable==1.7.0", "thop==0.1.1.post2209072238", "psutil==7.1.3", "plotly==6.5.0"]
+# dependencies = ["interplay", "numpy==1.26.4", "pandas==2.3.3", "colorlog==4.7.2", "colorama==0.4.4",
+#                 "pyyaml==6.0.4", "tabulate==0.10.0", "texttable==1.7.2", "thop==0.1.1.post2209072238",
+#                 "psutil==7.2.2", "plotly==7.1.0"]
 # [tool.interplay]
 # without-dependencies = ["recbole==1.2.1"]
 # ///
@@ -29,7 +30,7 @@ Path("market/market.inter").write_text("\n".join(["user_id:token\titem_id:token"
 # 2. Models of RecBole
 for name in ("Pop", "BPR"):
     config = Config(model=name, dataset="market", config_dict={
-        "data_path": ".", "load_col": {"inter": ["user_id", "item_id"]}, "epochs": EPOCHS, "topk": 10, "use_gpu": False})
+        "data_path": ".", "load_col": {"inter": ["user_id", "item_id"]}, "epochs": EPOCHS, "use_gpu": False})
     init_seed(config["seed"], reproducibility=True)
     training, validation, test = data_preparation(config, create_dataset(config))
     trainer = get_trainer(config["MODEL_TYPE"], name)(config, get_model(name)(config, training.dataset))

@@ -30,17 +30,25 @@ class Renamed(BaseParallelWrapper):
 
 
 def renamed(seen):
+    """Observations with the other name."""
     return {agent: {"observations": one["observation"], "action_mask": one["action_mask"]}
             for agent, one in seen.items()}
 
 
-register_env("market", lambda _: ParallelPettingZooEnv(Renamed(ip.pettingzoo("town", num_users=8, num_items=6, horizon=20, action_mask="obs"))))
+def make(_):
+    """The market as RLlib's own environment."""
+    market = ip.pettingzoo("town", num_users=8, num_items=6, horizon=20, action_mask="obs")
+    return ParallelPettingZooEnv(Renamed(market))
+
+
+register_env("market", make)
 modules = MultiRLModuleSpec(rl_module_specs={
     side: RLModuleSpec(module_class=ActionMaskingTorchRLModule, model_config={"head_fcnet_hiddens": [64]})
     for side in ("user", "item")})
 config = (PPOConfig().environment("market").env_runners(num_env_runners=0)
           .multi_agent(policies={"user", "item"}, policy_mapping_fn=lambda agent, *_, **__: agent.split("_")[0])
-          .rl_module(rl_module_spec=modules).training(train_batch_size_per_learner=400, minibatch_size=256, num_epochs=2))
+          .rl_module(rl_module_spec=modules)
+          .training(train_batch_size_per_learner=400, minibatch_size=256, num_epochs=2))
 algorithm = config.build_algo()
 for _ in range(3):
     result = algorithm.train()

@@ -16,6 +16,8 @@ import interplay as ip
 
 
 class Policy(CategoricalMixin, Model):
+    """Logits of the allowed actions."""
+
     def __init__(self, **spaces):
         Model.__init__(self, **spaces)
         CategoricalMixin.__init__(self)
@@ -27,6 +29,8 @@ class Policy(CategoricalMixin, Model):
 
 
 class Value(DeterministicMixin, Model):
+    """What is still to be earned."""
+
     def __init__(self, **spaces):
         Model.__init__(self, **spaces)
         DeterministicMixin.__init__(self)

@@ -21,6 +21,8 @@ EPOCHS = 8
 
 
 class Masked(gymnasium.Wrapper):
+    """A user, and what may be recommended."""
+
     def __init__(self):
         super().__init__(gymnasium.make("interplay/Recommend-v0", preset="kale"))
         self.observation_space = Dict({"obs": self.env.observation_space, "mask": Box(0, 1, (5,), np.int8)})
@@ -41,7 +43,8 @@ policy = DiscreteQLearningPolicy(model=net, action_space=env.action_space, obser
                                  eps_training=0.2)
 algorithm = DQN(policy=policy, optim=AdamOptimizerFactory(lr=1e-3), gamma=0.97, n_step_return_horizon=3,
                 target_update_freq=200)
-training, test = Collector(algorithm, worlds, VectorReplayBuffer(20_000, 10)), Collector(algorithm, DummyVectorEnv([Masked] * 10))
+training = Collector(algorithm, worlds, VectorReplayBuffer(20_000, 10))
+test = Collector(algorithm, DummyVectorEnv([Masked] * 10))
 training.reset()
 training.collect(n_step=1000, random=True)
 result = algorithm.run_training(OffPolicyTrainerParams(

@@ -31,13 +31,13 @@ _SCORE = f"{HELD_OUT}normalised_score"
 class Sink(Protocol):
     """The methods of TensorBoard's writer by which the final evaluation is logged."""
 
-    def add_scalar(self, name: str, value: float, step: int) -> None:
+    def add_scalar(self, name: str, value: float, step: int, /) -> None:
         """Log a figure."""
 
-    def add_text(self, name: str, text: str, step: int) -> None:
+    def add_text(self, name: str, text: str, step: int, /) -> None:
         """Log a text in Markdown."""
 
-    def add_image(self, name: str, pixels: NDArray[np.uint8], step: int, dataformats: str) -> None:
+    def add_image(self, name: str, pixels: NDArray[np.uint8], step: int, /, *, dataformats: str) -> None:
         """Log a picture ``[H, W, 3]``."""
 
 
@@ -53,7 +53,8 @@ def log_final(run: Run, report: Report, scene: NDArray[np.uint8] | None, others:
     pictures = {"learning curve": _pixels(run, report), "held-out world at its end": scene}
     with _writer(run) as writer:
         _add_hparams(writer, run, report)
-        for sink in (writer, *others):
+        sinks: list[Sink] = [writer, *others]
+        for sink in sinks:
             for name, value, step in _points(run, report):
                 sink.add_scalar(name, value, step)
             sink.add_text("about this run", _summary(run, report), run.env_steps)

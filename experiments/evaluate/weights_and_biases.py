@@ -81,7 +81,7 @@ class WeightsAndBiases(Callback):
         """Keep the text as the run's notes, which are shown as Markdown."""
         self._run.notes = text
 
-    def add_image(self, name: str, pixels: NDArray[np.uint8], step: int, dataformats: str) -> None:
+    def add_image(self, name: str, pixels: NDArray[np.uint8], step: int, *, dataformats: str) -> None:
         """Log a picture ``[H, W, 3]``."""
         self._run.log({name: self._wandb.Image(pixels), _STEPS: step})
 

@@ -30,6 +30,8 @@ RECIPES = ROOT / "examples" / "clients"
 _METADATA = re.compile(r"^# /// script\n(.*?)^# ///$", re.DOTALL | re.MULTILINE)
 _LONGEST = 200  # letters of an output
 
+Command = Sequence[str | Path]
+
 
 @dataclass(frozen=True)
 class ClientSettings:
@@ -115,9 +117,9 @@ def _install(home: Path, needs: Needs) -> subprocess.CompletedProcess[str] | Non
     """Make the environment, if it is not there; gives the command that failed, if one did."""
     if (home / "done").exists():
         return None
-    pip = [home / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile"]
-    pinned = [*pip, "--constraint", ROOT / "constraints.txt"]
-    steps: list[Sequence[str | Path]] = [
+    pip: Command = [home / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile"]
+    pinned: Command = [*pip, "--constraint", ROOT / "constraints.txt"]
+    steps: list[Command] = [
         [sys.executable, "-m", "venv", home],
         [*pinned, "torch==2.13.0"],  # by itself, since some resolvers would first fetch another build of it
         [*pinned, "--editable", ROOT, *needs.whole]]
@@ -131,7 +133,7 @@ def _install(home: Path, needs: Needs) -> subprocess.CompletedProcess[str] | Non
     return None
 
 
-def _run(command: Sequence[str | Path], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def _run(command: Command, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     known = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     return subprocess.run(list(map(str, command)), cwd=folder, env=known | environment, text=True, check=False,
                           capture_output=True)
