@@ -112,12 +112,13 @@ def metric_page() -> str:
 
 def example_page() -> str:
     """The files of examples/, whole."""
-    sections = []
-    for path in sorted((ROOT / "examples").glob("*.py")):
+    sections, folder = [], ROOT / "examples"
+    for path in (*sorted(folder.glob("*.py")), *sorted(folder.glob("clients/*.py"))):
         code = path.read_text(encoding="utf-8")
         about = _line(ast.get_docstring(ast.parse(code)) or "")
-        sections.append(f"## {path.name}\n\n{about}\n\n```python\n{code}```")
-    return _page("Examples", "Each is one file of `examples/`. The tests run all of them.", sections)
+        sections.append(f"## {path.relative_to(folder).as_posix()}\n\n{about}\n\n```python\n{code}```")
+    return _page("Examples", "Each is one file of `examples/`. The tests run them all, but those of `clients`, which a "
+                 "study runs ([other libraries](../guides/clients.md)).", sections)
 
 
 PAGES: dict[str, Callable[[], str]] = {

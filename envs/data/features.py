@@ -84,7 +84,7 @@ def make_features(frame: pl.DataFrame, id_column: str, ids: Sequence[int | str],
 
 
 def typed(frame: pl.DataFrame, id_column: str) -> pl.DataFrame:
-    """A table of text in which columns of numbers have become numbers, except for the ids."""
+    """A table in which columns of numbers that are written as text have become numbers, except for the ids."""
     return frame.with_columns([_numbers(column) for column in frame.get_columns() if column.name != id_column])
 
 
@@ -126,8 +126,11 @@ def _standardised(column: NDArray[np.float64]) -> NDArray[np.float64]:
     return filled if np.isin(known, (0.0, 1.0)).all() else np.asarray((filled - mean) / known.std())
 
 
-def _numbers(text: pl.Series) -> pl.Series:
+def _numbers(column: pl.Series) -> pl.Series:
     """The column as numbers if all are; codes such as '007' are categories, as they are ids."""
+    if column.dtype.is_numeric() or column.dtype == pl.Boolean:
+        return column.cast(pl.Float64)
+    text = column.cast(pl.String)
     number = text.cast(pl.Float64, strict=False)
     code = text.str.contains(r"^[+-]?0\d").any()
     return text if code or number.null_count() > text.null_count() else number

@@ -49,7 +49,11 @@ class Chosen:
         self.mechanisms = (*(mechanism for mechanism in self.mechanisms if kind_of(mechanism) not in kinds), *added)
 
     def set(self, name: str, parameters: Mapping[str, Any]) -> None:
-        """Set parameters of the mechanism ``name``, which is added if it is not there."""
+        """Set parameters of the mechanism ``name``, which is added if it is not there.
+
+        A keyword of Python cannot have the dashes of a name, so that it has underscores in their place.
+        """
+        name = next((known for known in self.names if known.replace("-", "_") == name), name)
         check_names(self._owner, [name], self.names)
         self.switch(name, True)
         self.mechanisms = tuple(_with(mechanism, parameters) if _is(mechanism, name) else mechanism

@@ -15,6 +15,8 @@ from interplay.envs.checking import Fraction, NotNegative
 from interplay.envs.indexing import gather_rows, one_hot
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
 from interplay.envs.noise import normal
+from interplay.envs.drawing.colours import LOW, SATIATION
+from interplay.envs.drawing.picture import Picture
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.world import State
 
@@ -114,6 +116,17 @@ class Coaching(Mechanism):
         """See ``Mechanism``."""
         return {"share of users disengaged": self.leaves(state).float().mean(1),
                 "habituation": state["habituation"].mean(1)}
+
+    def draw(self, picture: Picture, state: State) -> None:
+        """The state of users, and what messages are for where there is room to write it."""
+        context = state["context"]
+        picture.bar("users", "context", context.argmax(2), high=context.shape[2] - 1)
+        picture.bar("users", "habituation", state["habituation"], colour=SATIATION)
+        picture.bar("users", "disengaged", state["disengagement"], high=self.disengagement_limit, colour=LOW)
+        if picture.columns:
+            share, topic = state.population.topics[0].max(1)
+            picture.label("items", [f"for context {g}" if alone else "generic"
+                                    for g, alone in zip(topic.tolist(), (share >= _WHOLE).tolist(), strict=True)])
 
     @property
     def _known(self) -> str:

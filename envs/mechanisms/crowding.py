@@ -16,6 +16,8 @@ from torch import Tensor
 from interplay.envs.checking import NotNegative
 from interplay.envs.indexing import combination, one_hot
 from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
+from interplay.envs.drawing.colours import BOOST, BUDGET, HIGH
+from interplay.envs.drawing.picture import Picture
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import FEATURE_BOUND
 from interplay.envs.world import State
@@ -104,6 +106,14 @@ class Crowding(Mechanism):
         """See ``Mechanism.measures``."""
         return {"share of users who invest": state["invested"].sum(1), "mean fee": state["fee"].mean(1),
                 "net return of a user": (state["invested"] * state["net_return"]).sum(1)}
+
+    def draw(self, picture: Picture, state: State) -> None:
+        """See ``Mechanism.draw``."""
+        best = max(self.gross)
+        picture.bar("items", "investors", state["invested"], colour=BUDGET)
+        picture.bar("items", "net return", state["net_return"], low=-best, high=best, colour=HIGH)
+        if self.item_actions is not None:
+            picture.bar("items", "fee", state["fee"], high=max(self.fees), colour=BOOST)
 
     def _fees(self, state: State) -> Tensor:
         """The number of the combination of fees, int64 ``[B, 1]``; the first fund is the lowest digit."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from interplay.envs.checking import Bounds
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
+from interplay.envs.drawing.picture import Picture
 from interplay.envs.world import State
 
 
@@ -42,3 +43,7 @@ class Repeats(Mechanism):
         seen = state["taken"].gather(2, items) > 0.0
         factor = torch.where(seen, self.rate, 1.0)
         return factor.log()
+
+    def draw(self, picture: Picture, state: State) -> None:
+        """Which share of users has taken each item."""
+        picture.bar("items", "taken by", state["taken"].mean(1))

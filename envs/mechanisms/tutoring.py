@@ -17,6 +17,8 @@ from interplay.envs.indexing import one_hot
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
 from interplay.envs.mechanisms.memory import AGAIN, FSRS, GOOD, Memory
 from interplay.envs.noise import normal
+from interplay.envs.drawing.colours import HIGH
+from interplay.envs.drawing.picture import Picture
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import InterplayError
 from interplay.envs.world import State
@@ -108,6 +110,12 @@ class Tutoring(Mechanism):
     def measures(self, state: State) -> dict[str, Tensor]:
         """See ``Mechanism``."""
         return {"mean recall": self._recall(state, state["lag"]).mean((1, 2))}
+
+    def draw(self, picture: Picture, state: State) -> None:
+        """What each student recalls, on average over items, and the same of each item over students."""
+        recall = self._recall(state, state["lag"])
+        picture.bar("users", "recall", recall.mean(2), colour=HIGH)
+        picture.bar("items", "recall", recall.mean(1), colour=HIGH)
 
     def _recalled_then(self, state: State) -> Tensor:
         """How likely each item is recalled when the delay has passed, float32 ``[B, U, I]``."""

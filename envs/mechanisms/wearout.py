@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from interplay.envs.checking import Fraction, NotNegative
+from interplay.envs.drawing.colours import SATIATION
+from interplay.envs.drawing.picture import Picture
 from interplay.envs.indexing import cell_of, gather_rows
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
 from interplay.envs.world import State
@@ -43,6 +45,11 @@ class Wearout(Mechanism):
         segments = state["wearout"].shape[2]
         size = state.population.segments(segments).divisor.unsqueeze(1)
         return {"wearout": self.decay * state["wearout"] + outcome.by_segment(segments) / size}
+
+    def draw(self, picture: Picture, state: State) -> None:
+        """The mean over segments; 1 is one response from every user."""
+        if not self.is_idle:
+            picture.bar("items", "wear-out", state["wearout"].mean(2), colour=SATIATION)
 
 
 def wearout_of(state: State, items: Tensor) -> Tensor:

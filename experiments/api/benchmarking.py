@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 import polars as pl
-from tqdm.auto import tqdm
 
 from interplay.envs.checking import check_names, shown
 from interplay.envs.presets import find_preset
@@ -24,6 +23,7 @@ from interplay.experiments.benchmark.plots import curves_picture, gathered, scor
 from interplay.experiments.benchmark.running import News
 from interplay.experiments.benchmark.scores import SCORES
 from interplay.experiments.common.pictures import Picture
+from interplay.experiments.common.progress import tqdm
 from interplay.experiments.loop.task import LOGGED_TRAINING
 
 

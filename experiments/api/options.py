@@ -38,6 +38,8 @@ class TrainOptions(TypedDict, total=False):
     """Whether iterations are recorded as graphs and replayed; by default on a GPU."""
     log_dir: str | Path
     """Folder in which the run's own folder is made; ``runs`` by default."""
+    logger: Literal["tensorboard", "wandb"]
+    """``"wandb"`` writes curves and pictures to Weights & Biases as well."""
     keep_replay: bool
     """Keep the agents' replay in the last checkpoint, so that ``resume`` trains longer as if the run had not ended."""
     name: str

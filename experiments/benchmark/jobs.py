@@ -27,7 +27,7 @@ from interplay.experiments.loop.task import training_of
 RUNS = "runs"
 ERROR = "error.txt"
 
-_MACHINE = ("log_dir", "device", "threads", "capture", "code", "sizes_of", "keep_replay")
+_MACHINE = ("log_dir", "device", "threads", "capture", "code", "sizes_of", "logger", "keep_replay")
 """What does not change a run's figures."""
 
 

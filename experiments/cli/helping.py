@@ -23,7 +23,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "agents": (("users", "items", "platform", "agents", "others", "user_option", "item_option", "platform_option"), ()),
     "training": (("episodes", "num_worlds", "seed", "seeds", "eval_every", "device"),
                  ("eval_worlds", "discount", "capture", "threads")),
-    "output": (("log_dir", "name", "resume", "out"), ("allow_code", "more_episodes", "keep_replay")),
+    "output": (("log_dir", "name", "resume", "out"), ("logger", "allow_code", "more_episodes", "keep_replay")),
 }
 """Groups of flags: those that ``--help`` shows, and those that only ``--help-all`` shows."""
 

@@ -121,6 +121,9 @@ class $kind(Mechanism):
 
     def see_users(self, state):  # [worlds, users, columns], what users know of it
         return state["$module"][..., None]
+
+    def draw(self, picture, state):  # in pictures and films
+        picture.bar("users", "tired", state["$module"])
 ''', '''from $module import $kind
 
 from interplay.envs.testing import check_mechanism

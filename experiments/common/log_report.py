@@ -21,16 +21,17 @@ from interplay.envs.types import InterplayError
 from interplay.experiments.common.table_settings import TableSettings
 
 _WORDS = {
-    "user": ("user", "visitor", "customer", "reviewer", "member", "student", "session", "person", "who", "account",
-             "representative", "fund"),
-    "item": ("item", "product", "movie", "book", "isbn", "asin", "article", "track", "song", "artist", "video",
-             "ticker", "joke", "what"),
+    "user": ("user", "visitor", "customer", "client", "buyer", "reviewer", "member", "student", "session", "person",
+             "who", "account", "representative", "fund"),
+    "item": ("item", "product", "sku", "movie", "book", "isbn", "asin", "article", "track", "song", "artist",
+             "video", "ticker", "joke", "what"),
     "reward": ("reward", "rating", "score", "star", "click", "event", "behavio", "weight", "amount", "value", "count"),
     "time": ("timestamp", "time", "date", "_at", "period_end"),
 }
 """What names of columns often contain, the likeliest first."""
 
 _FLAG = re.compile(r"--drop-bad-rows|--reward-map( [^ =]+=\d+)+")  # what errors suggest and can be typed as it is
+_OF_IDS = ("text", "integers")
 _MANY = 1000.0  # times the least reward, from which rewards are likely counts or money
 _BOTTOM = 0.5  # share of rewards at the bottom of the scale that is worth a warning
 
@@ -110,7 +111,7 @@ def _likely(frame: pl.DataFrame, table: TableFile, form: TableForm) -> tuple[Col
     """The likeliest columns, or names for a table without header; None where user or item is unclear."""
     if table.looks_like_data:
         return None, replace(form, header=False, columns=tuple(_roles_by_content(frame)))
-    roles = _roles_by_name(frame.columns)
+    roles = _roles(frame)
     if not {"user", "item"} <= set(roles):
         return None, form
     reward = roles.get("reward")
@@ -120,9 +121,23 @@ def _likely(frame: pl.DataFrame, table: TableFile, form: TableForm) -> tuple[Col
 def _likely_flags(frame: pl.DataFrame, looks_like_data: bool) -> list[str]:
     if looks_like_data:
         return ["--no-header", "--columns", *_roles_by_content(frame)]
-    roles = _roles_by_name(frame.columns)
+    roles = _roles(frame)
     flags = [[f"--{role}-column", shlex.quote(roles[role])] for role in _WORDS if role in roles]
     return [word for flag in flags for word in flag] + ([] if "reward" in roles else ["--reward-column", "none"])
+
+
+def _roles(frame: pl.DataFrame) -> dict[str, str]:
+    """The column of each purpose: by its name, or, of users and items whose names say nothing, by its values.
+
+    Values of such a column repeat. The one with the most different values is taken, or the first two in their order.
+    """
+    found = _roles_by_name(frame.columns)
+    missing = [role for role in ("user", "item") if role not in found]
+    free = [column for column in frame.get_columns() if column.name and column.name not in found.values()]
+    ids = [column for column in free if 1 < column.n_unique() <= len(column) / 2 and _type(column) in _OF_IDS]
+    if len(missing) == 1:
+        ids.sort(key=pl.Series.n_unique, reverse=True)
+    return found | {role: column.name for role, column in zip(missing, ids, strict=False)}
 
 
 def _roles_by_name(columns: list[str]) -> dict[str, str]:
@@ -164,8 +179,8 @@ def _oddities(log: InteractionLog) -> Iterator[tuple[str, str]]:
     bottom = float((log.reward <= np.float32(low)).mean())
     repeated = len(log) - len(log.pairs().rows)
     if repeated:
-        yield (f"{repeated:,} rows repeat a pair, and markets average the rows of a pair: counts are sums, and a "
-               "state that changes is its last value", "--duplicates mean|sum|last")
+        yield (f"{repeated:,} rows repeat a pair, and markets average the rows of a pair: take --duplicates sum for "
+               "counts, and last for a state that changes", "--duplicates mean")
     if low == high:
         yield f"every reward is {low:g}, so none is better than another", "--reward-range 0 1"
     elif low > 0 and bottom > _BOTTOM:

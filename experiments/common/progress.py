@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
-from tqdm.auto import tqdm
+from tqdm import TqdmWarning
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", TqdmWarning)  # in a notebook without ipywidgets, bars are text
+    from tqdm.auto import tqdm
+
+__all__ = ["advance", "each", "progress", "shown_progress", "tqdm"]
 
 T = TypeVar("T")
 

@@ -89,6 +89,9 @@ class RunSettings:
     """Folder in which the run's own folder is made."""
     name: str | None = None
     """Name of the run's own folder; by default the market, the agents, the seed and the time."""
+    logger: Literal["tensorboard", "wandb"] = "tensorboard"
+    """Where curves and pictures go: to TensorBoard's files in the run's folder, or to Weights & Biases as well, in the
+    project interplay. WANDB_MODE=offline keeps them in the run's folder until wandb sync."""
     resume: Path | None = None
     """Folder of an interrupted run to resume. All other settings come from there."""
     allow_code: bool = when(_RESUMED, False)

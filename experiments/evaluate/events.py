@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -24,33 +24,56 @@ from interplay.experiments.loop.tracking import HELD_OUT, REFERENCE
 FINAL = ".final"
 """Ends the name of the file of these events, which is written again when the run is evaluated again."""
 _RETURNS = ("user_return", "item_return")
-_POINTS = 50
+_MOST_POINTS = 50
 _SCORE = f"{HELD_OUT}normalised_score"
 
 
-def log_final(run: Run, report: Report, scene: NDArray[np.uint8] | None) -> None:
+class Sink(Protocol):
+    """The methods of TensorBoard's writer by which the final evaluation is logged."""
+
+    def add_scalar(self, name: str, value: float, step: int, /) -> None:
+        """Log a figure."""
+
+    def add_text(self, name: str, text: str, step: int, /) -> None:
+        """Log a text in Markdown."""
+
+    def add_image(self, name: str, pixels: NDArray[np.uint8], step: int, /, *, dataformats: str) -> None:
+        """Log a picture ``[H, W, 3]``."""
+
+
+def log_final(run: Run, report: Report, scene: NDArray[np.uint8] | None, others: Sequence[Sink] = ()) -> None:
     """Write the events of the final evaluation.
 
     Args:
         run: that was evaluated.
         report: what was found.
         scene: picture ``[H, W, 3]`` of a held-out world at its end, if there is one.
+        others: get the same, but for hyper-parameters.
     """
-    last = run.curve[-1] if run.curve else {}
+    pictures = {"learning curve": _pixels(run, report), "held-out world at its end": scene}
     with _writer(run) as writer:
-        for name in _RETURNS:
-            if f"{HELD_OUT}{name}" not in last:  # else the training has logged it
-                writer.add_scalar(f"{HELD_OUT}{name}", getattr(report.score, name).mean, run.env_steps)
-        for step, score in _scores(run, report):
-            writer.add_scalar(_SCORE, score, step)
-        for name, value in report.levels().items():
-            for step in _steps(run):
-                writer.add_scalar(f"{REFERENCE}{name}", value, step)
         _add_hparams(writer, run, report)
-        writer.add_text("about this run", _summary(run, report), run.env_steps)
-        writer.add_image("learning curve", _pixels(run, report), run.env_steps, dataformats="HWC")
-        if scene is not None:
-            writer.add_image("held-out world at its end", scene, run.env_steps, dataformats="HWC")
+        sinks: list[Sink] = [writer, *others]
+        for sink in sinks:
+            for name, value, step in _points(run, report):
+                sink.add_scalar(name, value, step)
+            sink.add_text("about this run", _summary(run, report), run.env_steps)
+            for name, pixels in pictures.items():
+                if pixels is not None:
+                    sink.add_image(name, pixels, run.env_steps, dataformats="HWC")
+
+
+def _points(run: Run, report: Report) -> Iterator[tuple[str, float, int]]:
+    """Figures by name, value and step."""
+    last = run.curve[-1] if run.curve else {}
+    for name in _RETURNS:
+        if f"{HELD_OUT}{name}" not in last:  # else the training has logged it
+            yield f"{HELD_OUT}{name}", getattr(report.score, name).mean, run.env_steps
+    for step, score in _scores(run, report):
+        yield _SCORE, score, step
+    for name, value in report.levels().items():
+        for step in _steps(run):
+            yield f"{REFERENCE}{name}", value, step
 
 
 @contextmanager
@@ -64,7 +87,7 @@ def _writer(run: Run) -> Iterator[SummaryWriter]:
 
 def _steps(run: Run) -> list[int]:
     """Where a line has points: so many that TensorBoard, which scales charts to most of the points, shows it."""
-    rows = run.curve[::max(1, len(run.curve) // _POINTS)]
+    rows = run.curve[::max(1, len(run.curve) // _MOST_POINTS)]
     return sorted({0, run.env_steps, *(int(row["env_steps"]) for row in rows)})
 
 

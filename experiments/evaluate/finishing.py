@@ -20,6 +20,7 @@ from interplay.experiments.evaluate.during import Evaluate
 from interplay.experiments.evaluate.evaluation import Report, report
 from interplay.experiments.evaluate.events import log_final
 from interplay.experiments.evaluate.recording import Recording
+from interplay.experiments.evaluate.weights_and_biases import WeightsAndBiases, check_wandb
 from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.run import Run
 from interplay.experiments.loop.training import train_all
@@ -34,20 +35,29 @@ def train_and_evaluate_all(several: Sequence[TrainSettings],
                            callbacks: Sequence[Sequence[Callback]],
                            ranks: Ranks = ALONE) -> list[tuple[Run, Report]]:
     """The same of runs that differ in their seeds alone; see ``train_all``. Of several processes, the first does it."""
-    finals = [FinalEvaluation() for _ in several]
-    runs = train_all(several, [[Evaluate(every=None), *own, final]
-                               for own, final in zip(callbacks, finals, strict=True)], ranks)
+    if any(settings.logger == "wandb" for settings in several):
+        check_wandb()  # before a folder is made
+    loggers = [WeightsAndBiases() for _ in several]
+    finals = [FinalEvaluation(logger) for logger in loggers]
+    runs = train_all(several, [[Evaluate(every=None), *own, logger, final]
+                               for own, logger, final in zip(callbacks, loggers, finals, strict=True)], ranks)
     return [(run, final.found) for run, final in zip(runs, finals, strict=True)]
 
 
 class FinalEvaluation(Callback):
     """Evaluates a finished run on held-out worlds beside baselines, and writes what was found.
 
+    Args:
+        logger: gets what was found, too, if it is active.
+
     Attributes:
         report: what was found; None before the run is finished.
     """
 
     report: Report | None = None
+
+    def __init__(self, logger: WeightsAndBiases) -> None:
+        self._logger = logger
 
     @property
     def found(self) -> Report:
@@ -60,7 +70,7 @@ class FinalEvaluation(Callback):
         market = run.task.held_out
         recording = Recording(market, run.players, most=1)
         self.report = found = report(market, run.players, run.task.training.eval_worlds, run.settings.seed, recording)
-        log_final(run, found, _picture(run, recording))
+        log_final(run, found, _picture(run, recording), [self._logger] if self._logger.active else [])
         write_sealed(run.folder / RESULTS, results(run, found))  # since benchmarks take it for the end of the run
 
 

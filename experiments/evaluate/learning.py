@@ -32,7 +32,10 @@ def learning_picture(run: Run, report: Report, path: Path | None) -> Picture:
     if not steps or steps[-1] < run.env_steps:
         steps, returns = [*steps, run.env_steps], [*returns, final]
     axis.plot(steps, returns, color=_BLUE, marker="o", markersize=4, label="held-out worlds, not exploring")
+    levels: dict[float, str] = {}
     for label, value in report.levels().items():
+        levels.setdefault(value, label)  # the optimum may be greedy: one line has one name
+    for value, label in levels.items():
         colour = _GREY if label in ("random", "greedy") else _RED
         axis.axhline(value, color=colour, linestyle="--", linewidth=1)
         axis.annotate(f"{label} {value:.5g}", (1.0, value), xycoords=("axes fraction", "data"), color=colour,

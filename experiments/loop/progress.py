@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tqdm.auto import tqdm
-
+from interplay.experiments.common.progress import tqdm
 from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.run import Run
 

@@ -75,6 +75,17 @@ def episode_figures(run: Run, metrics: Mapping[str, Tensor]) -> dict[str, float]
     return figures
 
 
+def due_histograms(run: Run) -> dict[str, Tensor]:
+    """Values of all agents and worlds by name, after some of a run's episodes; none after the others."""
+    if run.episode % max(1, run.episodes // _HISTOGRAMS):
+        return {}
+    stats, state = run.stats, run.now.state
+    values = {"user_return": stats.user_return, "item_return": stats.item_return, "exposure": stats.exposure,
+              "mood": state["mood"], "satiation": state["satiation"], "energy": state["energy"],
+              "boost": stats.boost / max(1, run.time - 1)}
+    return {f"histograms/{name}": table.float().cpu() for name, table in values.items()}
+
+
 class TensorBoard(Callback):
     """Writes the events of one run into its folder. The x axis is steps of single worlds."""
 
@@ -82,7 +93,6 @@ class TensorBoard(Callback):
         """Open the folder; say what is played at the start of a run."""
         # What an earlier part of the run logged after its last checkpoint comes again.
         self._writer = SummaryWriter(str(run.folder), purge_step=run.env_steps + 1 if run.env_steps else 0)
-        self._every = max(1, run.episodes // _HISTOGRAMS)
         if run.env_steps == 0:
             self._writer.add_custom_scalars(_LAYOUT)
             self._writer.add_text("config", _table(as_values(run.settings)), 0)
@@ -95,15 +105,8 @@ class TensorBoard(Callback):
         """Log the figures, and now and then histograms."""
         for name, value in figures.items():
             self._writer.add_scalar(name, value, run.env_steps)
-        if run.episode % self._every == 0:
-            self._histograms(run)
-
-    def _histograms(self, run: Run) -> None:
-        stats, state = run.stats, run.now.state
-        for name, values in {"user_return": stats.user_return, "item_return": stats.item_return,
-                             "exposure": stats.exposure, "mood": state["mood"], "satiation": state["satiation"],
-                             "energy": state["energy"], "boost": stats.boost / max(1, run.time - 1)}.items():
-            self._writer.add_histogram(f"histograms/{name}", values.float().cpu(), run.env_steps)
+        for name, values in due_histograms(run).items():
+            self._writer.add_histogram(name, values, run.env_steps)
 
     def saving(self, run: Run) -> None:
         """Write what is pending."""

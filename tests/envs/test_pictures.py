@@ -15,7 +15,7 @@ from interplay.envs import market_v0
 from interplay.envs.drawing.canvas import Canvas
 from interplay.envs.drawing.colours import HIGH, IDLE, ITEMS, LOW
 from interplay.envs.drawing.picture import Bars
-from interplay.envs.mechanisms import Mechanism
+from interplay.envs.mechanisms import Mechanism, mechanisms
 from interplay.envs.noise import Stream, any_of
 from interplay.envs.pictures import window
 from interplay.envs.pictures.frame import paint
@@ -157,6 +157,32 @@ def test_a_mechanism_draws_its_part():
     assert share(painted, (255, 0, 255)) > share(plain, (255, 0, 255)) == 0.0
     assert share(painted, (1, 2, 3)) > 0.0
     assert not np.array_equal(plain[:, 462:], painted[:, 462:])
+
+
+SEEN_ANYWAY = {"clock", "drift"}
+"""The title has the time, and users stand where their tastes are."""
+
+
+@pytest.mark.parametrize(("name", "preset", "changes"), [
+    ("coaching", "coach", {}), ("crowding", "pigou", {}), ("crowding", "funds", {}), ("tutoring", "tutor", {}),
+    ("tutoring", "tutor-fsrs", {}), ("wearout", "town", {}), ("repeats", "town", {"repeats": {"rate": 0.5}})])
+def test_mechanisms_draw_what_cannot_be_seen_otherwise(name, preset, changes, monkeypatch):
+    shown = picture_of(preset, 2, **changes)
+    monkeypatch.setattr(mechanisms()[name], "draw", Mechanism.draw)
+    hidden = picture_of(preset, 2, **changes)
+    assert not np.array_equal(shown[:, 462:], hidden[:, 462:])
+    assert not np.array_equal(shown[:, :440], hidden[:, :440])
+
+
+def test_no_mechanism_is_left_out_of_pictures():
+    assert {name for name, kind in mechanisms().items() if kind.draw is Mechanism.draw} == SEEN_ANYWAY
+
+
+def test_messages_of_a_coach_say_what_they_are_for(monkeypatch):
+    words = []
+    monkeypatch.setattr(Canvas, "text", lambda canvas, at, text, *rest: words.append(text))
+    picture_of("coach")
+    assert {"item 0 generic", "item 1 for context 0", "item 2 for context 1"} <= set(words)
 
 
 @pytest.mark.parametrize(("call", "message"), [

@@ -205,6 +205,15 @@ def test_a_curve_is_a_frame(run):
     assert run.curve["held_out/user_return"][-1] == pytest.approx(run.score.user_return.mean)
 
 
+def test_lines_that_coincide_have_one_label(tmp_path):
+    """Where nothing carries over, greedy users are optimal."""
+    run = ip.train(ip.market("kale", horizon=5, mood=False, satiation=False), users="random", items="rest", episodes=1,
+                   num_worlds=2, eval_worlds=2, log_dir=tmp_path)
+    assert len(set(run.score.levels().values())) < len(run.score.levels())
+    heights = [text.xy[1] for text in run.plot().axes[0].texts]
+    assert len(heights) == len(set(heights)) == len(set(run.score.levels().values()))
+
+
 def test_a_learning_curve_is_drawn_without_pyplot(run, tmp_path):
     figure = run.plot(tmp_path / "learning.png")
     assert (tmp_path / "learning.png").read_bytes().startswith(b"\x89PNG")

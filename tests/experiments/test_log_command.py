@@ -23,7 +23,9 @@ def shown(capsys: pytest.CaptureFixture[str], *words: str, status: int = 0) -> s
     SHOP.replace("buy", "4").replace("view", "1"),
     "customer;product;stars;date\n" + SHOP.replace(",view", "").replace(",buy", "").replace(",", ";"),
     "product,visitor\n" + "".join(f"i{n % 11},u{n % 7}\n" for n in range(70)),
-], ids=["no header", "named otherwise", "implicit"])
+    "number,dish,paid,customer\n" + "".join(f"{n},d{n % 11},{n / 7:.2f},{n % 7}\n" for n in range(70)),
+    "household,dish,amount\n" + "".join(f"{n % 7},d{n % 11},{n / 7:.2f}\n" for n in range(70)),
+], ids=["no header", "named otherwise", "implicit", "item by its values", "both by their values"])
 def test_the_flags_that_it_suggests_read_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                                  monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("COLUMNS", "200")

@@ -30,6 +30,15 @@ def test_a_frame_and_a_file_say_what_the_command_says(choices, tmp_path):
     assert "| SNIPS" in repr(found)
 
 
+@pytest.mark.parametrize("kind", [pl.Float32, pl.Int16, pl.Boolean, pl.String, pl.Categorical])
+def test_context_of_a_frame_may_be_of_any_type(choices, kind):
+    late = pl.Series("late", np.arange(600) % 2).cast(pl.String if kind == pl.Categorical else kind).cast(kind)
+    frame = pl.DataFrame(choices).with_columns(late)
+    wanted = pl.DataFrame(choices).with_columns(late=pl.Series(np.arange(600) % 2).cast(pl.String))
+    found, same = (ip.ope.evaluate(each, context=("late",))["DR"].estimate for each in (frame, wanted))
+    assert found.mean == pytest.approx(same.mean, rel=1e-6)
+
+
 def test_a_target_is_probabilities_or_a_column(choices, tmp_path):
     policy = np.tile([0.1, 0.9], (600, 1))
     path = tmp_path / "choices.csv"

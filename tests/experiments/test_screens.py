@@ -124,6 +124,15 @@ def test_what_new_writes_passes_its_tests_at_once(here: Path, capsys: pytest.Cap
         assert "exists: choose another name" in screen(capsys, f"new {kind} my-{kind}", status=2)
 
 
+def test_a_mechanism_trains_as_new_says(here: Path, capsys: pytest.CaptureFixture[str],
+                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(here))
+    (said,) = re.findall(r"interplay (train .*)", screen(capsys, "new mechanism my-mechanism"))
+    text = screen(capsys, f"{said} --episodes 1 --num-worlds 2 --eval-worlds 2 --market horizon=5")
+    assert "normalised score" in text
+    monkeypatch.delitem(sys.modules, "my_mechanism")
+
+
 @pytest.mark.parametrize("name", ["random", "3x", "class", "a/b", ""])
 def test_new_refuses_names_that_no_file_can_have(name: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "error: " in screen(capsys, f"new agent {shlex.quote(name)}", status=2)
