@@ -49,7 +49,7 @@ def test_no_module_imports_under_a_second_name(folder):
         assert not [n for n in imports(file) if n.split(".")[0] in ("envs", "agents", "experiments")], file
 
 
-LAYERS = ({"common", "exact"}, {"representation"}, {"loop"}, {"evaluate", "recommend"},
+LAYERS = ({"common", "exact"}, {"representation", "fit"}, {"loop"}, {"evaluate", "recommend"},
           {"benchmark", "fidelity", "offpolicy", "watch"}, {"suite"}, {"api", "cli"}, {"studies"})
 """Packages of experiments: each imports only packages that come before it."""
 
