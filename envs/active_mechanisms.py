@@ -12,8 +12,9 @@ from torch import Tensor
 from interplay.envs.checking import shown
 from interplay.envs.config import MarketConfig
 from interplay.envs.counting import with_states
-from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
+from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
 from interplay.envs.mechanisms.built_in import inherits
+from interplay.envs.mechanisms.levels import Levels
 from interplay.envs.records import Tables
 from interplay.envs.types import FEATURE_BOUND, InterplayError, Side
 from interplay.envs.world import MOVED, ItemOutcome, State, UserOutcome
@@ -285,5 +286,8 @@ def _check_tables(names: list[str]) -> None:
         if name in MOVED:
             raise InterplayError(f"a mechanism begins with a table {name!r}, which every state has: rename it, or "
                                  "leave it out, and give it by update alone")
+        if name in State.__dataclass_fields__:
+            raise InterplayError(f"a mechanism begins with a table {name!r}, which is what a state calls something "
+                                 "else: rename it")
         if names.count(name) > 1:
             raise InterplayError(f"two mechanisms have a table {name!r}: rename it in one of them")

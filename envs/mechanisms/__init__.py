@@ -11,7 +11,8 @@ from typing import Any
 
 from interplay.envs.checking import check_value
 from interplay.envs.discovery import discover, resolve
-from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
+from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
+from interplay.envs.mechanisms.levels import Levels
 from interplay.envs.types import InterplayError
 
 

@@ -9,7 +9,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from torch import Tensor
 from interplay.envs import noise
 from interplay.envs.checking import Checked
 from interplay.envs.indexing import cell_of, gather_rows
+from interplay.envs.mechanisms.levels import Levels
 from interplay.envs.population import Items, Population, kept
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import InterplayError
@@ -26,19 +27,6 @@ if TYPE_CHECKING:
     from interplay.envs.drawing.picture import Picture
 
 _FIRST_STREAM = 1 << 30  # above every ``noise.Stream``
-
-
-class Levels(NamedTuple):
-    """Actions that a mechanism gives to items, beside boosts.
-
-    Attributes:
-        values: what each level stands for, such as prices.
-        by_segment: whether an item chooses a level for one segment of users. If not, the levels are offered once, with
-            the first segment.
-    """
-
-    values: tuple[float, ...]
-    by_segment: bool = False
 
 
 class Start(NamedTuple):
@@ -180,6 +168,15 @@ class Mechanism(Checked):
     def is_idle(self) -> bool:
         """Whether its parameters switch it off: nothing that is earned depends on it. Exact solvers ask this."""
         return False
+
+    @property
+    def users_return(self) -> bool:
+        """Whether users who have left may come back because of it."""
+        return False
+
+    def without_return(self) -> Self:
+        """This mechanism for users who leave for good; a mechanism whose ``users_return`` may be True overrides it."""
+        return self
 
     def uniform(self, at: State | Start, *shape: int, offset: int = 0) -> Tensor:
         """Draws in (0, 1) of its own, float32 ``[B, *shape]``; a second call in a step needs an ``offset``."""

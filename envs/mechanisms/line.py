@@ -17,7 +17,8 @@ from interplay.envs.checking import Bounds
 from interplay.envs.drawing.colours import BUDGET
 from interplay.envs.drawing.picture import Picture
 from interplay.envs.indexing import combination
-from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
+from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
+from interplay.envs.mechanisms.levels import Levels
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.world import State
 

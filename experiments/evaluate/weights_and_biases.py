@@ -52,7 +52,7 @@ class WeightsAndBiases(Callback):
         """Open the run, or go on with it.
 
         Raises:
-            InterplayError: wandb is missing, or cannot open it, for example because nobody is logged in.
+            InterplayError: wandb is missing, or cannot open it, for example without a login.
         """
         if run.settings.logger != "wandb":
             return

@@ -288,6 +288,17 @@ def test_two_mechanisms_do_not_share_a_table() -> None:
         town(Price(), Rent()).reset([0])
 
 
+def test_a_table_has_no_name_of_the_states_own() -> None:
+    class Memory(Price):  # type: ignore[misc,valid-type]
+        """A price whose table has a name that every state gives to what users took last."""
+
+        def item_tables(self, start: Start) -> Mapping[str, Tensor]:
+            return {"taken": super().item_tables(start)["price"]}
+
+    with pytest.raises(InterplayError, match="a mechanism begins with a table 'taken', which is what a state calls"):
+        town(Memory()).reset([0])
+
+
 def test_a_table_that_no_mechanism_made_is_an_error() -> None:
     with pytest.raises(InterplayError, match=r"no mechanism of this market has a table 'prize': there are .*, price"):
         town(Price()).reset([0])["prize"]

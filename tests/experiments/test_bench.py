@@ -11,7 +11,7 @@ import torch
 from interplay.envs.types import InterplayError
 from interplay.experiments.studies.speed.cases import Core, cases, find_case
 from interplay.experiments.studies.speed.command import BenchSettings, Entry, _shown, _tried, bench
-from interplay.experiments.studies.speed.fused import Fused
+from interplay.experiments.studies.speed.fused_loop import Fused
 from interplay.experiments.studies.speed.report import AGENTS, USERS, Measured, _targets_with, write_bench
 from interplay.experiments.studies.speed.roofline import Roofline
 

@@ -178,7 +178,7 @@ def _single(name: str, preset: str) -> Case:
 
 
 def _fused(core: Core) -> Play:
-    from interplay.experiments.studies.speed.fused import Fused  # which needs numba
+    from interplay.experiments.studies.speed.fused_loop import Fused  # which needs numba
 
     return Fused(*core.state()).play
 

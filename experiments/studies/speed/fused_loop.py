@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from interplay.envs import kernels
 from interplay.envs.indexing import gather_rows
 from interplay.envs.kernels.exponential_race import TOGETHER, race, score_all
-from interplay.envs.kernels.jit import draw, exp, first_and_second, loop, use_threads
+from interplay.envs.kernels.jit import draw, exp, first_and_second, loop, routine, use_threads
 from interplay.envs.market import Market
 from interplay.envs.noise import Stream
 from interplay.envs.slates import candidates_of
@@ -24,6 +24,20 @@ from interplay.envs.world import State
 from interplay.experiments.studies.speed.roofline import Roofline
 
 _LANES = 640  # users that a thread serves side by side
+
+
+@routine
+def _answer(first: Any, second: Any, users: NDArray[np.int64], ids: NDArray[np.int64], earliest: NDArray[np.int32],
+            low: Any, rows: NDArray[np.float32], slates: NDArray[np.int64], options: NDArray[np.float32],
+            response: NDArray[np.float32]) -> None:
+    for n in range(len(users)):
+        user = users[n]
+        for k in range(len(earliest)):
+            item = ids[earliest[k, n] & low]
+            slates[user, k] = item
+            options[user, k] = rows[item]
+        rate = np.float32(1.0) / (np.float32(1.0) + exp(-abs(options[user, 0, 1])))
+        response[user] = draw(first, second, np.uint32(user)) < rate
 
 
 @loop
@@ -48,14 +62,7 @@ def _step(pieces: NDArray[np.int64], order: NDArray[np.int64], key: NDArray[np.i
         work, earliest = np.empty(lanes, np.int32), np.empty((slots, lanes), np.int32)
         level = np.full(lanes, scale[1], np.float32)
         race(first, second, (users * count).astype(np.uint32), low, level, weight, total, work, earliest)
-        for n in range(lanes):
-            user = users[n]
-            for k in range(slots):
-                item = ids[segment, earliest[k, n] & low]
-                slates[user, k] = item
-                options[user, k] = rows[item]
-            rate = np.float32(1.0) / (np.float32(1.0) + exp(-abs(options[user, 0, 1])))
-            response[user] = draw(answer, answer_too, np.uint32(user)) < rate
+        _answer(answer, answer_too, users, ids[segment], earliest, low, rows, slates, options, response)
 
 
 class Fused:
