@@ -15,7 +15,8 @@ from interplay.envs.kernels import switched_off
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ("CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE", "examples/*.py", "examples/clients/*.py",
-          "examples/notebooks/*.ipynb", "experiments/results/**/*.md", "experiments/results/**/*.png", "experiments/results/make.sh")
+          "examples/notebooks/*.ipynb", "experiments/results/**/*.md", "experiments/results/**/*.png",
+          "experiments/results/make.sh")
 """Files outside docs/ that pages link; the site holds them at the same paths."""
 _SHIM = "https://unpkg.com/iframe-worker/shim"
 

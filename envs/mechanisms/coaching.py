@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from interplay.envs.checking import Fraction, NotNegative
+from interplay.envs.drawing.colours import LOW, SATIATION
+from interplay.envs.drawing.picture import Picture
 from interplay.envs.indexing import gather_rows, one_hot
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
 from interplay.envs.noise import normal
-from interplay.envs.drawing.colours import LOW, SATIATION
-from interplay.envs.drawing.picture import Picture
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.world import State
 

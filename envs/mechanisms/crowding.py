@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from interplay.envs.checking import NotNegative
-from interplay.envs.indexing import combination, one_hot
-from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
 from interplay.envs.drawing.colours import BOOST, BUDGET, HIGH
 from interplay.envs.drawing.picture import Picture
+from interplay.envs.indexing import combination, one_hot
+from interplay.envs.mechanisms.base import Levels, Mechanism, Outcome, Start
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import FEATURE_BOUND
 from interplay.envs.world import State

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from interplay.envs.checking import Bounds
-from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
 from interplay.envs.drawing.picture import Picture
+from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
 from interplay.envs.world import State
 
 

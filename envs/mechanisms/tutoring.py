@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from interplay.envs.checking import NotNegative, Positive
+from interplay.envs.drawing.colours import HIGH
+from interplay.envs.drawing.picture import Picture
 from interplay.envs.indexing import one_hot
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
 from interplay.envs.mechanisms.memory import AGAIN, FSRS, GOOD, Memory
 from interplay.envs.noise import normal
-from interplay.envs.drawing.colours import HIGH
-from interplay.envs.drawing.picture import Picture
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import InterplayError
 from interplay.envs.world import State

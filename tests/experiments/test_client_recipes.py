@@ -46,10 +46,10 @@ def test_what_a_recipe_needs(tmp_path: Path) -> None:
     assert needs_of(recipe) == (["whole==1.0"], ["bare==2.0"])
     assert needs_of(recipe).library == "bare==2.0"
     recipe.write_text(HEADER.replace("==1.0", ">=1.0"))
-    with pytest.raises(InterplayError, match="needs 'whole>=1.0' without a version"):
+    with pytest.raises(InterplayError, match=r"needs 'whole>=1\.0' without a version"):
         needs_of(recipe)
     recipe.write_text("print()")
-    with pytest.raises(InterplayError, match="has no lines '# /// script'"):
+    with pytest.raises(InterplayError, match="has no lines"):
         needs_of(recipe)
 
 
