@@ -132,6 +132,8 @@ suite() {  # a row each for experiments/results/suite, and the page that is made
 
 reproductions() { python -m interplay.experiments.studies.reproductions.pricing --out $R/pricing; }
 
+clients() { python -m interplay.experiments.studies.clients --out $R/clients; }
+
 faults() { python scripts/faults.py --out $R/faults; }
 
 frames() { python -m interplay.experiments.studies.frames --out $R/frames; }
@@ -155,7 +157,7 @@ speed() {
 # On a machine with a GPU; no part of all studies.
 gpu() { bash scripts/gpu.sh --out $R/gpu; }
 
-for study in "${@:-presets domains jester congress pretrained representations ranking logs unbiased ope fidelity fit intervals viability budgets suite faults frames film speed}"; do
+for study in "${@:-presets domains jester congress pretrained representations ranking logs unbiased ope fidelity fit intervals viability budgets suite clients faults frames film speed}"; do
     for name in $study; do "$name"; done
 done
 python scripts/plot.py $R/presets --out $R  # the pictures of docs/results.md

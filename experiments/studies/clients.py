@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,12 +23,13 @@ from interplay.experiments.cli.entry import main
 from interplay.experiments.common.flags import check_flags
 from interplay.experiments.common.reports import known_rows, made_by, made_line, publish
 from interplay.experiments.common.tables import table
-from interplay.experiments.studies.command_lines import typed
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "examples" / "clients"
 _METADATA = re.compile(r"^# /// script\n(.*?)^# ///$", re.DOTALL | re.MULTILINE)
 _LONGEST = 200  # letters of an output
+_DONE = "interplay-done"
+"""File of a virtual environment that holds all that its recipe needs."""
 
 Command = Sequence[str | Path]
 
@@ -87,11 +88,12 @@ def study(settings: ClientSettings) -> str:
     for name in settings.names:
         if name not in recipes:
             raise InterplayError(f"no recipe {name!r}: choose from {', '.join(recipes)}")
+    made = made_by(f"python -m interplay.experiments.studies.clients --out {settings.out}")
     rows: dict[str, Mapping[str, Any]] = {row["recipe"]: row for row in known_rows(settings.out)}
     for name in settings.names or recipes:
         rows[name] = run_recipe(recipes[name], settings.environments)
         kept = [rows[each] for each in recipes if each in rows]
-        report = publish(settings.out, text, made_by(typed("interplay.experiments.studies.clients")), {"rows": kept})
+        report = publish(settings.out, text, made, {"rows": kept})
     print(report)
     return report
 
@@ -102,21 +104,19 @@ def run_recipe(recipe: Path, environments: Path | None) -> dict[str, Any]:
     with TemporaryDirectory(prefix="interplay-") as temporary:
         folder = Path(temporary)
         home = (environments or folder) / recipe.stem
-        started = time.monotonic()
-        failed = _install(home, needs)
-        installed = time.monotonic()
+        kept, started = (home / _DONE).exists(), _processor_seconds()
+        failed = None if kept else _install(home, needs)
+        installed = _processor_seconds()
         work = folder / "work"
         work.mkdir()
         ended = failed or _run([home / "bin" / "python", recipe], work, OMP_NUM_THREADS="1")
         return {"recipe": recipe.stem, "library": needs.library, "alone": needs.bare, "ran": ended.returncode == 0,
-                "install_seconds": round(installed - started), "seconds": round(time.monotonic() - installed),
-                "output": _last_line(ended)}
+                "install_seconds": None if kept else round(installed - started),
+                "seconds": round(_processor_seconds() - installed), "output": _last_line(ended)}
 
 
 def _install(home: Path, needs: Needs) -> subprocess.CompletedProcess[str] | None:
-    """Make the environment, if it is not there; gives the command that failed, if one did."""
-    if (home / "done").exists():
-        return None
+    """Make the environment; gives the command that failed, if one did."""
     pip: Command = [home / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile"]
     pinned: Command = [*pip, "--constraint", ROOT / "constraints.txt"]
     steps: list[Command] = [
@@ -129,7 +129,7 @@ def _install(home: Path, needs: Needs) -> subprocess.CompletedProcess[str] | Non
         done = _run(step, ROOT)
         if done.returncode:
             return done
-    (home / "done").touch()
+    (home / _DONE).touch()
     return None
 
 
@@ -137,6 +137,12 @@ def _run(command: Command, folder: Path, **environment: str) -> subprocess.Compl
     known = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     return subprocess.run(list(map(str, command)), cwd=folder, env=known | environment, text=True, check=False,
                           capture_output=True)
+
+
+def _processor_seconds() -> float:
+    """Of all commands so far; other programs do not change them."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _last_line(ended: subprocess.CompletedProcess[str]) -> str:
@@ -149,12 +155,16 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
     """The report, from its rows."""
     rows = source["data"]["rows"]
     cells = [[row["recipe"], row["library"] + " (without its dependencies)" * bool(row["alone"]),
-              "yes" if row["ran"] else "no", f"{row['install_seconds']} s", f"{row['seconds']} s", row["output"]]
+              "yes" if row["ran"] else "no", _seconds(row["install_seconds"]), _seconds(row["seconds"]), row["output"]]
              for row in rows]
     return "\n\n".join([made_line(source["made"]),
                         "Each recipe of `examples/clients` in a virtual environment of its own, with the versions that "
-                        "it pins. The output is its last line.",
+                        "it pins. Seconds are of the processor. The output is a recipe's last line.",
                         table(["recipe", "library", "ran", "installed in", "ran for", "output"], cells)]) + "\n"
+
+
+def _seconds(value: int | None) -> str:
+    return "earlier" if value is None else f"{value} s"
 
 
 if __name__ == "__main__":
