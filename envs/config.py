@@ -8,9 +8,8 @@ from typing import Any, Literal
 
 from interplay.envs.checking import Fraction, NotNegative, Positive, check_names, check_value
 from interplay.envs.mechanisms import Mechanism, find_mechanism
-from interplay.envs.mechanisms.built_in import BuiltIn, find, further, in_order
+from interplay.envs.mechanisms.built_in import BuiltIn, further, in_order
 from interplay.envs.mechanisms.choosing import Chosen, check_no_parameters
-from interplay.envs.mechanisms.mood import Mood
 from interplay.envs.population import kept
 from interplay.envs.sizes import Length, MarketSizes
 from interplay.envs.types import InterplayError
@@ -77,13 +76,11 @@ class MarketConfig(MarketSizes):
     @property
     def users_return(self) -> bool:
         """Whether users who have left may come back."""
-        mood = find(self.mechanisms, Mood)
-        return mood is not None and mood.users_return
+        return any(mechanism.users_return for mechanism in self.mechanisms)
 
     def without_return(self) -> MarketConfig:
         """This config for users who leave for good."""
-        return replace(self, mechanisms=tuple(replace(m, return_rate=0.0) if isinstance(m, Mood) else m
-                                              for m in self.mechanisms))
+        return replace(self, mechanisms=tuple(m.without_return() for m in self.mechanisms))
 
     def numbers(self) -> dict[str, Any]:
         """All values by field; those of mechanisms in a dictionary by the mechanism's name. ``changed`` takes them."""

@@ -40,11 +40,21 @@ def responses(constants: MarketConstants, state: State, item: Tensor, position: 
         extra: float32 ``[B, U]``, as in ``response_rate``.
         first: number of the first of these users, by which each has noise of its own.
     """
-    extra = None if extra is None else extra.unsqueeze(2)
+    extra, sampled = None if extra is None else extra.unsqueeze(2), constants.config.response_mode == "sampled"
+    draw = uniform(state.key, state.time, Stream.RESPONSE, item.shape[1:], first) if sampled else None
+    if draw is not None and constants.behaviour.has_levels:
+        return _levels(constants, state, item.unsqueeze(2), constants.noticed[position], extra, draw)
     rate = response_rate(constants, state, item.unsqueeze(2), position.unsqueeze(2), extra).squeeze(2)
-    if constants.config.response_mode == "mean":
-        return rate
-    return (uniform(state.key, state.time, Stream.RESPONSE, item.shape[1:], first) < rate).to(torch.float32)
+    return rate if draw is None else (draw < rate).to(torch.float32)
+
+
+def _levels(constants: MarketConstants, state: State, items: Tensor, noticed: Tensor, extra: Tensor | None,
+            draw: Tensor) -> Tensor:
+    """Responses on the levels of the behaviour, 0 for what is not noticed; one draw decides both."""
+    shift = state_shift(constants, state, items, extra)
+    quantile = (draw / noticed.clamp(min=1e-6)).clamp(max=1.0)
+    level = constants.behaviour.level(state, items, shift, quantile.unsqueeze(2)).squeeze(2)
+    return torch.where(draw < noticed, level, 0.0)
 
 
 def state_shift(constants: MarketConstants, state: State, items: Tensor, extra: Tensor | None) -> Tensor:

@@ -59,9 +59,9 @@ LAYERS = {
         {"data", "behaviour"},
         {"constants", "dispatch", "exact_states", "masks", "responding", "rewards", "slates", "slates_gpu",
          "state_update", "user_choice", "observing", "market", "transitions", "company"},
-        {"presets", "pictures", "testing", "facade", "roster", "market_v0", "recommend_v0", "recommend_vector"}),
+        {"presets", "fitted_preset", "pictures", "testing", "facade", "roster", "market_v0", "recommend_v0", "recommend_vector"}),
     "experiments": (
-        {"common", "exact", "representation"}, {"loop"}, {"evaluate", "recommend"},
+        {"common", "exact", "representation", "fit"}, {"loop"}, {"evaluate", "recommend"},
         {"benchmark", "fidelity", "offpolicy", "watch", "suite"}, {"api", "cli"}, {"studies"})}
 """Packages, and modules beside them: each imports only from its own layer and those before it, never in a circle."""
 

@@ -65,6 +65,22 @@ class Behaviour(ABC):
         """
         return _FORMULAS.get(getattr(self.response, "__func__", None))
 
+    @property
+    def has_levels(self) -> bool:
+        """Whether ``level`` draws responses; if not, they are drawn as 0 or 1."""
+        return False
+
+    def level(self, state: State, items: Tensor, shift: Tensor, draw: Tensor) -> Tensor:
+        """Responses in [0, 1] whose mean is ``response``; asked only of a behaviour that ``has_levels``.
+
+        Args:
+            state: the worlds.
+            items: int64 ``[B, U, K]``.
+            shift: float32 ``[B, U, K]``, as in ``response``.
+            draw: float32 ``[B, U, K]`` in (0, 1), at which quantile each response lies.
+        """
+        raise NotImplementedError
+
     def candidates(self) -> tuple[Tensor, Tensor] | None:
         """Items that each user may be offered, or None for all.
 

@@ -59,7 +59,7 @@ def population_of(log: InteractionLog, vectors: Vectors, mean: float, config: Ma
     count = np.bincount(log.item, minlength=log.num_items)
     topics = np.ones((log.num_items, 1)) if log.item_topics is None else log.item_topics
     ones, zeros = np.ones(log.num_items), np.zeros(log.num_items)
-    segment = torch.from_numpy(_segments(taste, config.num_segments, rng))
+    segment = torch.from_numpy(segments_of(taste, config.num_segments, rng))
     rows = Population(float32(taste), segment, float32(vector), float32(_appeal(log, mean)),
                       float32(topics), float32(zeros), float32(ones), float32(count),
                       torch.ones(config.embedding_size), _features(log.user_features, log.num_users),
@@ -108,7 +108,7 @@ def _appeal(log: InteractionLog, mean: float) -> NDArray[np.float64]:
     return logit
 
 
-def _segments(taste: NDArray[np.float64], num_segments: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def segments_of(taste: NDArray[np.float64], num_segments: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Users by k-means on their tastes, int64 ``[U]``; a segment may stay empty."""
     clusters = min(num_segments, len(np.unique(taste, axis=0)))
     with warnings.catch_warnings():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from interplay.envs.data.log import InteractionLog
 from interplay.envs.types import InterplayError
 
-How = Literal["random", "time", "global-time", "last", "own"]
+How = Literal["random", "time", "global-time", "last", "own", "users"]
 
 LATE = "later than the first held-out row"
 """Why ``"global-time"`` drops training rows, as their count is called."""
@@ -36,6 +36,7 @@ def split_log(log: InteractionLog, held_out: float = 0.2, how: How = "random",
             ``"last"`` = each user's newest alone (leave-one-out), of users with at least two.
             ``"global-time"`` = the newest of all. Training rows later than the first of them are dropped, so that
             nothing is learnt from the future; users and items may then be in one part only.
+            ``"users"`` = all pairs of some users, drawn at random.
             ``"own"`` = the log's own split, less the training rows of pairs that are held out too.
         seed: of the random draw.
 
@@ -63,6 +64,9 @@ def _held_pairs(log: InteractionLog, key: Ints, pair: Ints, held_out: float, how
     """Which pairs are held out, bool ``[P]``, of the distinct ones ``key [P]``, in which each row's is ``pair [N]``."""
     if how == "random":
         return np.random.default_rng(seed).permutation(len(key)) < round(held_out * len(key))
+    if how == "users":
+        users = np.random.default_rng(seed).permutation(np.unique(log.user))
+        return np.isin(key // log.num_items, users[:round(held_out * len(users))])
     if how == "own":
         held = np.zeros(len(key), dtype=np.bool_)
         held[pair[_own_rows(log)]] = True

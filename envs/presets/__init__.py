@@ -17,12 +17,16 @@ def presets() -> dict[str, Preset]:
 
 
 def find_preset(name: str) -> Preset:
-    """The preset called ``name``, or the object that ``module:attribute`` names.
+    """The preset called ``name``, the object that ``module:attribute`` names, or what ``fit`` wrote into a folder.
 
     Raises:
         InterplayError: it does not exist.
     """
+    from interplay.envs.fitted_preset import is_preset, load_preset  # which needs this package
+
     check_value("preset", name, str)
+    if name not in presets() and is_preset(name):
+        return load_preset(name)
     preset: Preset = resolve(name, presets(), "preset")
     check_value("preset", preset, Preset)
     return preset

@@ -17,6 +17,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "pretrain": "train two towers on a log",
         "recommend": "list items for users of a log",
         "ope": "estimate what a policy would have earned on a log",
+        "fit": "fit a market to a log",
         "fidelity": "measure how like a log a market is"},
     "What there is": {
         "agents": "list the agents",

@@ -50,10 +50,10 @@ class LogSettings(TableSettings):
     item_features: Path | None = when(LOGGED, None)
     """Table of item features, with ids in the log's item column."""
     held_out: float = when(_SHARED_OUT, 0.2)
-    """Part of the log that only the evaluation sees."""
-    split: Literal["random", "time", "global-time", "last", "own"] = when(LOGGED, "random")
+    """Part of the log (with --split users, of its users) that only the evaluation sees."""
+    split: Literal["random", "time", "global-time", "last", "own", "users"] = when(LOGGED, "random")
     """How the held-out part is chosen: at random, each user's newest pairs, the newest of all, each user's very last
-    one, or as the data set or --split-column says."""
+    one, all pairs of some users, or as the data set or --split-column says."""
     duplicates: Literal["keep", "mean", "sum", "first", "last"] = when(LOGGED, "keep")
     """Rows of one pair: all kept, or one row in their place."""
     clip_rewards: tuple[float, float] | None = when(LOGGED, None)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
-from interplay.envs.data import find_log
+import numpy as np
+
+from interplay.envs.data import InteractionLog, find_log
+from interplay.envs.fitted_preset import is_preset, load_preset
 from interplay.envs.types import SIDES, InterplayError, Side
 from interplay.experiments.common.command_lines import command_line
 from interplay.experiments.common.flags import check_flags
@@ -39,6 +43,7 @@ def fidelity(settings: FidelitySettings) -> list[Finding]:
     Raises:
         InterplayError: the settings or the log are wrong.
     """
+    settings = settings.completed()
     _check(settings)
     both = _compared(settings)
     low, high = both.scale
@@ -74,10 +79,16 @@ def _compared(settings: FidelitySettings) -> Compared:
     extras = read_extras(find_log(settings.log, settings.data_dir), parts.whole, settings.position_column,
                          settings.form(), settings.named_columns(settings.split_column))
     log = log_trace(parts.whole, scale, settings.gap, extras)
-    run = _trained(settings)
-    played = play(run.task.market, run.players, len(log), settings.most_worlds, run.task.training.num_worlds)
+    log = _of_part(log, parts.held_out) if settings.split == "users" else log
+    fitted = settings.preset is not None and is_preset(settings.preset)
+    run = _trained(_sized_as(log, settings) if fitted else settings)
+    played = play(run.task.market, run.players, len(log), settings.most_worlds,
+                  1 if fitted else run.task.training.num_worlds)
     notes = [parts.summary, _market_note(run, played, log), f"rewards  0 and 1 stand for {scale[0]:g} and {scale[1]:g}"]
     market = played.trace
+    if settings.split == "users":
+        market = market if settings.preset is not None else _of_part(market, parts.train)
+        notes.append(f"compared with the log's {log.num_users:,} users that are held out")
     if extras.session is None and not times_known(parts.whole):
         market = market.one_session_a_user()
         notes.append("sessions are all responses of a user: the log does not have the time of every row")
@@ -87,6 +98,19 @@ def _compared(settings: FidelitySettings) -> Compared:
                         else f"no {settings.gap:g} s without a response") + "; of the market: one stay in an episode")
     notes.append(_resampled(log))
     return Compared(log, market, scale, notes)
+
+
+def _of_part(trace: Trace, part: InteractionLog) -> Trace:
+    """The rows of users who have some in a part of the log."""
+    return trace.of_users(np.bincount(part.user, minlength=trace.num_users) > 0)
+
+
+def _sized_as(log: Trace, settings: FidelitySettings) -> FidelitySettings:
+    """A fitted market, played as its log was made: with as many users, until they have taken all that they will."""
+    assert settings.preset is not None, "checked"
+    preset = load_preset(settings.preset)
+    numbers = tuple(f"{name}={value}" for name, value in preset.as_log(log.num_users).items())
+    return replace(settings, users=settings.users or preset.log_users, market=numbers + settings.market)
 
 
 def _resampled(log: Trace) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
 from interplay.envs.checking import Count, Positive
+from interplay.envs.fitted_preset import is_preset
 from interplay.experiments.common.flags import Many, Need, Seed, when
-from interplay.experiments.common.log_settings import LikedSettings
+from interplay.experiments.common.log_settings import LikedSettings, LogSettings
 from interplay.experiments.common.settings import OptionSettings, TrainSettings
+from interplay.experiments.fit.settings import FitSettings
 
 _MADE_OF_LOG = Need(lambda s: s.preset is None, "it is about markets made of the log: leave it out with --preset")
 
@@ -26,9 +28,11 @@ class FidelitySettings(OptionSettings, LikedSettings):
     """
 
     preset: str | None = None
-    """Play this preset's market instead of one made of the log."""
-    users: str = "conditional-logit"
-    """Agent that plays the users, as in train."""
+    """Play this preset's market instead of one made of the log. A market that was fitted to a log is compared, by
+    default, with the held-out part of that log."""
+    users: str | None = None
+    """Agent that plays the users, as in train; by default conditional-logit, and in a fitted market the one that takes
+    what people of the log take."""
     items: str = "rest"
     """Agent that plays the items, as in train."""
     platform: str | None = None
@@ -52,8 +56,16 @@ class FidelitySettings(OptionSettings, LikedSettings):
     out: Path = Path("fidelity")
     """Folder for the report, the scores and the picture."""
 
+    def completed(self) -> FidelitySettings:
+        """With the log of a fitted market, if no other is named."""
+        if self.log is not None or self.preset is None or not is_preset(self.preset):
+            return self
+        made = FitSettings.read(Path(self.preset))
+        return replace(self, **{f.name: getattr(made, f.name) for f in fields(LogSettings)}, seed=made.seed, gap=made.gap)
+
     def train_settings(self) -> TrainSettings:
         """The agents and the market, as ``train`` takes them."""
         own = {f.name for f in fields(self)} - ({f.name for f in fields(LikedSettings)} if self.preset else set())
         values = {name: getattr(self, name) for name in own & {f.name for f in fields(TrainSettings)}}
+        values["users"] = self.users or "conditional-logit"
         return TrainSettings(**{name: value for name, value in values.items() if value is not None})

@@ -91,6 +91,20 @@ class Trace:
         """The same with one session for each user."""
         return replace(self, session=self.user)
 
+    def of_users(self, kept: Bools) -> Trace:
+        """The rows of some users, bool ``[U]``, who are numbered anew.
+
+        Raises:
+            InterplayError: users have items of their own world.
+        """
+        if self.cluster is not None or self.item_owner is not None:
+            raise InterplayError("split='users' needs users who share their items, and this log was written by several "
+                                 "worlds: take another split")
+        row, number = kept[self.user], np.cumsum(kept) - 1
+        return replace(self, user=number[self.user[row]], item=self.item[row], reward=self.reward[row],
+                       session=self.session[row], num_users=int(kept.sum()),
+                       position=None if self.position is None else self.position[row])
+
 
 class Extras(NamedTuple):
     """Columns of a log's file beyond the log, for each of its ``N`` rows; None where they are missing.

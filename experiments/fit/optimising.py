@@ -1,0 +1,39 @@
+"""Maximum likelihood with a penalty, by L-BFGS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from interplay.envs.types import InterplayError
+
+
+def minimise(loss: Callable[[], Tensor], parameters: Sequence[Tensor], steps: int) -> None:
+    """Change the parameters in place until the loss is at a minimum, or for so many steps.
+
+    Args:
+        loss: of the parameters; it may call ``backward`` on parts of itself, and gives what is left to be called on.
+        parameters: leaves of which the loss has gradients.
+        steps: most iterations of L-BFGS.
+
+    Raises:
+        InterplayError: the loss is not finite.
+    """
+    optimiser = torch.optim.LBFGS(list(parameters), max_iter=steps, history_size=10, line_search_fn="strong_wolfe",
+                                  tolerance_grad=1e-5, tolerance_change=1e-7)
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        value = loss()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value.detach()
+
+    if not bool(torch.isfinite(torch.as_tensor(optimiser.step(closure)))):
+        raise InterplayError("fit: the likelihood is not finite: check the rewards of the log with `interplay log`")
+
+
+def leaf(values: Tensor) -> Tensor:
+    """A parameter that starts at these values."""
+    return values.detach().clone().requires_grad_(True)

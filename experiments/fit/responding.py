@@ -1,0 +1,160 @@
+"""How users respond: an ordered logit on the log's own levels, with a bias of users, one of items, and a low rank.
+
+McCullagh, "Regression models for ordinal data", JRSS B 1980: the response is above level l with probability
+sigmoid(z - c_l), here with z = b_u + b_i + <x_u, y_i>.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid, softplus
+
+from interplay.experiments.fit.optimising import leaf, minimise
+from interplay.experiments.fit.rows import Floats, Rows, parted
+from interplay.experiments.fit.scores import Score
+
+MOST_LEVELS = 32
+"""Rewards of more values are put into bins, of equally many rows each."""
+
+_RANKS = (0, 4, 8)
+_BIAS_PENALTIES = (1.0, 3.0)
+_FACTOR_PENALTIES = (4.0, 8.0)
+_STEPS = 80
+
+
+@dataclass(frozen=True, eq=False)
+class Responses:
+    """A fitted model of responses.
+
+    Attributes:
+        levels: float64 ``[L]``, ascending.
+        cuts: float32 ``[L - 1]``, ascending.
+        user_bias, item_bias: float32 ``[U]`` and ``[I]``.
+        user_factor, item_factor: float32 ``[U, R]`` and ``[I, R]``.
+        penalties: of biases and of factors.
+    """
+
+    levels: Floats
+    cuts: Tensor
+    user_bias: Tensor
+    item_bias: Tensor
+    user_factor: Tensor
+    item_factor: Tensor
+    penalties: tuple[float, float]
+
+    def logit(self, rows: Rows) -> Tensor:
+        """z of each row."""
+        user, item = torch.from_numpy(rows.user), torch.from_numpy(rows.item)
+        return (self.user_bias[user] + self.item_bias[item]
+                + (self.user_factor[user] * self.item_factor[item]).sum(1))
+
+    def log_likelihood(self, rows: Rows) -> Tensor:
+        """Of each row's level, float32 ``[N]``."""
+        return _log_probability(self.logit(rows), self.cuts, _place(rows, self.levels))
+
+    def folded_in(self, rows: Rows) -> Responses:
+        """The same for other users, whose own numbers alone are fitted to their rows."""
+        start = replace(self, user_bias=torch.zeros(rows.num_users),
+                        user_factor=torch.zeros(rows.num_users, self.user_factor.shape[1]))
+        return _fitted(start, rows, ("user_bias", "user_factor"))
+
+
+def levels_of(reward: Floats) -> Floats:
+    """The values that responses have in the market, ascending: the log's own, or means of bins if there are many."""
+    values = np.unique(reward)
+    if len(values) <= MOST_LEVELS:
+        return values
+    ordered = np.sort(reward)
+    return np.unique([part.mean() for part in np.array_split(ordered, MOST_LEVELS)])
+
+
+def fit_responses(rows: Rows, seed: int) -> Responses:
+    """The model whose rank and penalties predict a tenth of the rows best, fitted to all."""
+    known, wanted = parted(rows, 0.1, np.random.default_rng(seed))
+    levels = levels_of(rows.reward)
+    tried = [(rank, bias, factor) for rank, bias, factor in product(_RANKS, _BIAS_PENALTIES, _FACTOR_PENALTIES)
+             if rank > 0 or factor == _FACTOR_PENALTIES[0]]  # without factors their penalty makes no difference
+    found = [_start(rows, levels, rank, (bias, factor), seed) for rank, bias, factor in tried]
+    best = _best(found, known, wanted) if len(levels) > 1 else found[0]
+    return _fitted(best, rows, _ALL)
+
+
+def _best(starts: Sequence[Responses], known: Rows, wanted: Rows) -> Responses:
+    scores = [float(_fitted(start, known, _ALL).log_likelihood(wanted).mean()) for start in starts]
+    return starts[int(np.argmax(scores))]
+
+
+_ALL = ("cuts", "user_bias", "item_bias", "user_factor", "item_factor")
+
+
+def _start(rows: Rows, levels: Floats, rank: int, penalties: tuple[float, float], seed: int) -> Responses:
+    generator = torch.Generator().manual_seed(seed)
+    return Responses(levels, _marginal_cuts(rows, levels), torch.zeros(rows.num_users), torch.zeros(rows.num_items),
+                     0.1 * torch.randn(rows.num_users, rank, generator=generator),
+                     0.1 * torch.randn(rows.num_items, rank, generator=generator), penalties)
+
+
+def _fitted(start: Responses, rows: Rows, names: Sequence[str]) -> Responses:
+    """With these of its tensors changed so that the rows become likely."""
+    parts = {name: leaf(getattr(start, name)) for name in names}
+    if len(start.levels) < 2:
+        return start
+    if "cuts" in parts:  # by their steps, which stay positive
+        cuts = start.cuts
+        parts["cuts"] = leaf(torch.cat([cuts[:1], torch.log(torch.expm1(cuts.diff().clamp(min=1e-3)))]))
+    place = _place(rows, start.levels)
+
+    def model() -> Responses:
+        own = dict(parts)
+        if "cuts" in own:
+            own["cuts"] = torch.cat([own["cuts"][:1], own["cuts"][:1] + softplus(own["cuts"][1:]).cumsum(0)])
+        return replace(start, **own)
+
+    def loss() -> Tensor:
+        now = model()
+        bias, factor = now.penalties
+        penalty = (bias * (now.user_bias.square().sum() + now.item_bias.square().sum())
+                   + factor * (now.user_factor.square().sum() + now.item_factor.square().sum())) / 2.0
+        return (penalty - _log_probability(now.logit(rows), now.cuts, place).sum()) / len(rows)
+
+    minimise(loss, [part for part in parts.values() if part.numel()], _STEPS)
+    with torch.no_grad():
+        return replace(start, **{name: getattr(model(), name).detach() for name in names})
+
+
+def _marginal_cuts(rows: Rows, levels: Floats) -> Tensor:
+    """The cuts of a model without users and items."""
+    count = np.bincount(_place(rows, levels).numpy(), minlength=len(levels)) + 0.5
+    above = 1.0 - np.cumsum(count)[:-1] / count.sum()
+    return torch.from_numpy(np.log((1.0 - above) / above)).float()
+
+
+def _place(rows: Rows, levels: Floats) -> Tensor:
+    """The level of each row, int64 ``[N]``: the nearest one."""
+    return torch.from_numpy(np.searchsorted((levels[1:] + levels[:-1]) / 2.0, rows.reward))
+
+
+def _log_probability(logit: Tensor, cuts: Tensor, place: Tensor) -> Tensor:
+    """Of the level of each row, float32 ``[N]``."""
+    far = cuts.new_full((1,), 30.0)
+    edges = torch.cat([-far, cuts, far])
+    low, high = edges[place] - logit, edges[place + 1] - logit
+    # log(sigmoid(high) - sigmoid(low)), without taking differences of numbers near 1
+    return logsigmoid(high) + logsigmoid(-low) + torch.log(-torch.expm1((low - high).clamp(max=-1e-6)))
+
+
+def score_responses(model: Responses, rows: Rows, wanted: Rows) -> Score:
+    """Of held-out rows, beside the shares of the levels in the training rows."""
+    with torch.no_grad():
+        fitted = float(model.log_likelihood(wanted).mean())
+        simple = _log_probability(torch.zeros(len(wanted)), _marginal_cuts(rows, model.levels),
+                                  _place(wanted, model.levels)).mean()
+    rank = model.user_factor.shape[1]
+    return Score("how users respond", f"ordered logit, biases of users and items, rank {rank}",
+                 "shares of the levels", len(wanted), fitted, float(simple))

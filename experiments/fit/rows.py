@@ -1,0 +1,98 @@
+"""The rows of a log in the order in which users went through them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interplay.envs.data import InteractionLog
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """``N`` rows of ``U`` users, user after user and by time; rows of one time stay in the log's order.
+
+    Attributes:
+        user: int64 ``[N]``, ascending, in ``0..U-1``; each user has a row.
+        item: int64 ``[N]``.
+        reward: float64 ``[N]``, on the scale on which the log's range is [0, 1].
+        session: int64 ``[N]``, ascending.
+        people: int64 ``[U]``, the users' numbers in the log.
+        num_items: I.
+    """
+
+    user: Ints
+    item: Ints
+    reward: Floats
+    session: Ints
+    people: Ints
+    num_items: int
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    @property
+    def num_users(self) -> int:
+        """U."""
+        return len(self.people)
+
+    @cached_property
+    def first(self) -> Bools:
+        """Whether the user takes the item for the first time, bool ``[N]``."""
+        _, place = np.unique(self.user * np.int64(self.num_items) + self.item, return_index=True)
+        found = np.zeros(len(self), dtype=np.bool_)
+        found[place] = True
+        return found
+
+    @property
+    def has_repeats(self) -> bool:
+        """Whether a user takes an item twice."""
+        return not bool(self.first.all())
+
+    @property
+    def lifetimes(self) -> Ints:
+        """Rows of each user, int64 ``[U]``."""
+        return np.bincount(self.user, minlength=self.num_users)
+
+    def where(self, kept: Bools) -> Rows:
+        """Some rows, with the same users."""
+        return replace(self, user=self.user[kept], item=self.item[kept], reward=self.reward[kept],
+                       session=self.session[kept])
+
+    def of_users(self, kept: Bools) -> Rows:
+        """All rows of some users, bool ``[U]``, who are numbered anew."""
+        some = self.where(kept[self.user])
+        return replace(some, user=(np.cumsum(kept) - 1)[some.user], people=self.people[kept])
+
+    def renumbered(self, number: Ints, people: Ints) -> Rows:
+        """The same rows with other, ascending numbers of their users, int64 ``[U]``, among ``people``."""
+        return replace(self, user=number[self.user], people=people)
+
+
+def rows_of(log: InteractionLog, gap: float) -> Rows:
+    """The rows of a log.
+
+    Args:
+        log: where each user counts that has a row.
+        gap: seconds without a row after which a session is over. Without the time of every row, a user has one session.
+    """
+    timed = log.time is not None and not bool(np.isnan(log.time).any())
+    time = log.time if timed and log.time is not None else np.zeros(len(log))
+    order = np.lexsort((time, log.user))
+    people, user = np.unique(log.user[order], return_inverse=True)
+    begins = np.r_[True, (np.diff(user) != 0) | (np.diff(time[order]) > gap)]
+    reward = log.scaled(log.reward).astype(np.float64)[order]
+    return Rows(user, log.item[order], reward, np.cumsum(begins) - 1, people, log.num_items)
+
+
+def parted(rows: Rows, share: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
+    """Some rows of each user drawn at random, ``share`` of all, after the others: the others first."""
+    some = rng.permutation(len(rows)) < round(share * len(rows))
+    return rows.where(~some), rows.where(some)

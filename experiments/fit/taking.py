@@ -1,0 +1,217 @@
+"""What users take: a conditional logit over the catalogue, in which what was taken before weighs more or less.
+
+McFadden 1973: user u takes item i with probability w_ui exp(s_ui) / sum_j w_uj exp(s_uj), where w is 1 for items that
+the user has not taken yet and the rate of repeats for others. The score is
+
+    s_ui = <p_u, q_i> + <t_u, topics_i> + gamma (z_ui - biases) + a_i:
+
+taste of a low rank, the user's liking of topics, what the user responds well to, and popularity. The likelihood is that
+of each user's rows in their order, over all items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from interplay.experiments.fit.optimising import leaf, minimise
+from interplay.experiments.fit.responding import Responses
+from interplay.experiments.fit.rows import Rows, parted
+from interplay.experiments.fit.scores import Score
+
+_RANKS = (0, 8)
+_PENALTIES = (2.0, 8.0)
+_POPULARITY_PENALTY = 0.1
+_STEPS = 60
+_CELLS = 1 << 22  # scores held at once
+_LEAST_GAMMA = 0.1  # else agents could not see in vectors what users respond to
+
+
+@dataclass(frozen=True, eq=False)
+class Takes:
+    """A fitted model of what users take.
+
+    Attributes:
+        user_factor, item_factor: float32 ``[U, R]`` and ``[I, R]``: p and q.
+        liking: float32 ``[U, G]``: t.
+        popularity: float32 ``[I]``: a.
+        raw_gamma, raw_rate: float32 ``[]``, of gamma and of the rate of repeats, on the scale on which they are fitted.
+        topics: float32 ``[I, G]``.
+        user_response, item_response: float32 ``[U, R']`` and ``[I, R']``, factors of the model of responses.
+        penalty: of factors and liking.
+        repeats: whether the rate of repeats is above 0.
+    """
+
+    user_factor: Tensor
+    item_factor: Tensor
+    liking: Tensor
+    popularity: Tensor
+    raw_gamma: Tensor
+    raw_rate: Tensor
+    topics: Tensor
+    user_response: Tensor
+    item_response: Tensor
+    penalty: float
+    repeats: bool
+
+    @property
+    def gamma(self) -> Tensor:
+        """How much the response that a user can expect moves what it takes."""
+        return softplus(self.raw_gamma) + _LEAST_GAMMA
+
+    @property
+    def rate(self) -> Tensor:
+        """The factor of what was taken before."""
+        return self.raw_rate.exp() if self.repeats else torch.zeros(())
+
+    def scores(self, users: slice) -> Tensor:
+        """s of some users and all items, float32 ``[n, I]``."""
+        user = torch.cat([self.user_factor[users], self.liking[users], self.gamma * self.user_response[users]], dim=1)
+        item = torch.cat([self.item_factor, self.topics, self.item_response], dim=1)
+        return user @ item.T + self.popularity
+
+    def folded_in(self, rows: Rows, responses: Responses) -> Takes:
+        """The same for other users, whose own numbers alone are fitted to their rows."""
+        start = replace(self.of_others(rows.num_users), user_response=responses.user_factor)
+        return _fitted(start, rows, ("user_factor", "liking"))
+
+    def of_others(self, num_users: int) -> Takes:
+        """The same for so many users of whom nothing is known."""
+        return replace(self, **{name: torch.zeros(num_users, getattr(self, name).shape[1])
+                                for name in ("user_factor", "liking", "user_response")})
+
+    def log_likelihood(self, known: Rows, wanted: Rows) -> float:
+        """Mean over rows that follow on ``known``, each as if it were the next."""
+        with torch.no_grad():
+            parts = [_of_next(self.scores(users), self.rate, of_known, of_wanted).sum() for users, of_known, of_wanted
+                     in zip(*_chunks(known), _chunks(wanted)[1], strict=True)]
+        return float(sum(parts)) / len(wanted)
+
+
+def fit_takes(rows: Rows, topics: Tensor, responses: Responses, seed: int) -> Takes:
+    """The model whose rank and penalty predict a tenth of the rows best, fitted to all."""
+    known, wanted = parted(rows, 0.1, np.random.default_rng(seed))
+    starts = [_start(rows, topics, responses, rank, penalty, seed) for rank, penalty in product(_RANKS, _PENALTIES)]
+    scores = [_fitted(start, known, _ALL).log_likelihood(known, wanted) for start in starts]
+    return _fitted(starts[int(np.argmax(scores))], rows, _ALL)
+
+
+def popularity_alone(rows: Rows, takes: Takes) -> Takes:
+    """The same without anything that makes users differ."""
+    return _fitted(takes.of_others(rows.num_users), rows, ("popularity", "raw_rate"))
+
+
+_ALL = ("user_factor", "item_factor", "liking", "popularity", "raw_gamma", "raw_rate")
+
+
+def _start(rows: Rows, topics: Tensor, responses: Responses, rank: int, penalty: float, seed: int) -> Takes:
+    generator = torch.Generator().manual_seed(seed)
+    count = torch.from_numpy(np.bincount(rows.item, minlength=rows.num_items)).float()
+    return Takes(0.1 * torch.randn(rows.num_users, rank, generator=generator),
+                 0.1 * torch.randn(rows.num_items, rank, generator=generator),
+                 torch.zeros(rows.num_users, topics.shape[1]), (count + 0.5).log() - (count + 0.5).log().mean(),
+                 torch.tensor(-1.0), torch.zeros(()), topics, responses.user_factor, responses.item_factor, penalty,
+                 rows.has_repeats)
+
+
+def _fitted(start: Takes, rows: Rows, names: Sequence[str]) -> Takes:
+    """With these of its tensors changed so that the rows become likely."""
+    parts = {name: leaf(getattr(start, name)) for name in names}
+    users, chunks = _chunks(rows)
+
+    def loss() -> Tensor:
+        likelihood = torch.zeros(())
+        for some, own in zip(users, chunks, strict=True):  # one after the other, since all scores could be too many
+            now = replace(start, **parts)
+            part = -_in_order(now.scores(some), now.rate, own).sum() / len(rows)
+            part.backward()  # type: ignore[no-untyped-call]
+            likelihood += part.detach()
+        now = replace(start, **parts)
+        taste = sum(table.square().sum() for table in (now.user_factor, now.item_factor, now.liking))
+        return likelihood + (now.penalty * taste + _POPULARITY_PENALTY * now.popularity.square().sum()) / 2 / len(rows)
+
+    minimise(loss, [part for part in parts.values() if part.numel()], _STEPS)
+    return replace(start, **{name: part.detach() for name, part in parts.items()})
+
+
+class _Chunk(NamedTuple):
+    """Rows of neighbouring users, ``n`` of them.
+
+    Attributes:
+        user: int64 ``[N']``, from 0. item: int64 ``[N']``.
+        first: bool ``[N']``, whether the user has not taken the item in an earlier row.
+        begin: int64 ``[N']``, the row with which the user begins.
+    """
+
+    user: Tensor
+    item: Tensor
+    first: Tensor
+    begin: Tensor
+
+
+def _chunks(rows: Rows) -> tuple[list[slice], list[_Chunk]]:
+    """All users in stretches of so many that their scores can be held at once."""
+    count = max(1, _CELLS // rows.num_items)
+    users = [slice(begin, min(begin + count, rows.num_users)) for begin in range(0, rows.num_users, count)]
+    chunks = []
+    for some in users:
+        row = slice(*np.searchsorted(rows.user, [some.start, some.stop]))
+        user = rows.user[row] - some.start
+        own = (user, rows.item[row], rows.first[row], np.searchsorted(user, user))
+        chunks.append(_Chunk(*(torch.from_numpy(np.ascontiguousarray(column)) for column in own)))
+    return users, chunks
+
+
+def _in_order(scores: Tensor, rate: Tensor, rows: _Chunk) -> Tensor:
+    """Log-likelihood of each row, given the user's earlier rows, for scores ``[n, I]``."""
+    row, weight, total = _weights(scores, rows)
+    weight_once = weight * rows.first
+    before = weight_once.cumsum(0) - weight_once
+    before = before - before[rows.begin]
+    return _log_share(row, weight, total[rows.user] - (1.0 - rate) * before, rate, rows.first)
+
+
+def _of_next(scores: Tensor, rate: Tensor, known: _Chunk, wanted: _Chunk) -> Tensor:
+    """The same of each ``wanted`` row, given all ``known`` rows of the user."""
+    _, weight, _ = _weights(scores, known)
+    row, own, total = _weights(scores, wanted)
+    taken = torch.zeros_like(total).index_add(0, known.user, weight * known.first)
+    width = scores.shape[1]
+    new = ~torch.isin(wanted.user * width + wanted.item, known.user * width + known.item)
+    return _log_share(row, own, (total - (1.0 - rate) * taken)[wanted.user], rate, new)
+
+
+def _weights(scores: Tensor, rows: _Chunk) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each row its score less the user's highest, and exp of that; and the sum of the latter over all items."""
+    least = scores - scores.detach().amax(1, keepdim=True)
+    row = least[rows.user, rows.item].double()
+    return row, row.exp(), least.exp().sum(1, dtype=torch.float64)
+
+
+def _log_share(row: Tensor, weight: Tensor, total: Tensor, rate: Tensor, new: Tensor) -> Tensor:
+    """The logarithm of a row's part of the weights of all items; at most 0, however little is left of those."""
+    factor = torch.where(new, 1.0, rate)
+    return row + factor.log() - torch.maximum(total, weight * factor).log()
+
+
+def score_takes(takes: Takes, simple: Takes, known: Rows, wanted: Rows) -> list[Score]:
+    """Of held-out rows that follow on ``known``, beside popularity alone; and of repeats, beside none of their own.
+
+    Args:
+        takes, simple: of the users of ``known``.
+        known: rows that the users are known by.
+        wanted: other rows of the same users.
+    """
+    fitted, popular = takes.log_likelihood(known, wanted), simple.log_likelihood(known, wanted)
+    alike = replace(takes, raw_rate=torch.zeros(()), repeats=True).log_likelihood(known, wanted)
+    parts = f"taste of rank {takes.item_factor.shape[1]}, topics, response, popularity"
+    return [Score("what users take", f"conditional logit: {parts}", "popularity alone", len(wanted), fitted, popular),
+            Score("repeats", f"what was taken weighs {float(takes.rate):.3g} times", "it weighs as before", len(wanted),
+                  fitted, alike)]
