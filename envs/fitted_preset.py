@@ -81,9 +81,9 @@ def _load(file: Path, changed: int) -> FittedPreset:
     try:
         state = torch.load(file, weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
-        raise InterplayError(f"{str(file)!r} cannot be read ({type(error).__name__}): fit the market again") from error
+        raise InterplayError(f"{str(file)!r} cannot be read ({type(error).__name__}): fit it again") from error
     if state.get("version") != _VERSION:
-        raise InterplayError(f"{str(file)!r} is of version {state.get('version')}, not {_VERSION}: fit the market again")
+        raise InterplayError(f"{str(file)!r} has version {state.get('version')}, not {_VERSION}: fit it again")
     return fitted_preset(file.parent.name, _config(state["config"]), FittedTables.from_state(state["tables"]),
                          Training(**state["training"]), state["summary"], state["log_horizon"])
 

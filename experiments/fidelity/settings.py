@@ -61,7 +61,8 @@ class FidelitySettings(OptionSettings, LikedSettings):
         if self.log is not None or self.preset is None or not is_preset(self.preset):
             return self
         made = FitSettings.read(Path(self.preset))
-        return replace(self, **{f.name: getattr(made, f.name) for f in fields(LogSettings)}, seed=made.seed, gap=made.gap)
+        own = {f.name: getattr(made, f.name) for f in fields(LogSettings)}
+        return replace(self, **own, seed=made.seed, gap=made.gap)
 
     def train_settings(self) -> TrainSettings:
         """The agents and the market, as ``train`` takes them."""

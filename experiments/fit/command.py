@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import torch
+
+from interplay.envs.behaviour.fitted import FittedTables
 from interplay.envs.fitted_preset import FittedPreset, save_preset
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.command_lines import command_line
-from interplay.experiments.common.logs import logged_parts
+from interplay.experiments.common.logs import Parts, logged_parts
 from interplay.experiments.common.reports import REPORT, made_by, publish
 from interplay.experiments.common.saving import CONFIG, write_text
 from interplay.experiments.common.threads import working_threads
 from interplay.experiments.fit.judging import judge
 from interplay.experiments.fit.making import make_preset, make_tables, topics_of
+from interplay.experiments.fit.people import plausible_responses, plausible_takes
 from interplay.experiments.fit.report import fit_text, table_of
-from interplay.experiments.fit.responding import fit_responses
-from interplay.experiments.fit.rows import rows_of
+from interplay.experiments.fit.responding import Responses, fit_responses
+from interplay.experiments.fit.rows import Rows, rows_of
 from interplay.experiments.fit.settings import FitSettings
-from interplay.experiments.fit.taking import fit_takes
+from interplay.experiments.fit.taking import Takes, fit_takes
 from interplay.experiments.fit.visiting import fit_visits
 
 
@@ -34,7 +40,7 @@ def fit(settings: FitSettings) -> FittedPreset:
     responses = fit_responses(rows, settings.seed)
     takes = fit_takes(rows, topics_of(parts.train), responses, settings.seed)
     visits = fit_visits(rows, settings.seed)
-    tables = make_tables(parts.train, rows, takes, responses)
+    tables = _people(parts, rows, takes, responses, settings.seed)
     preset = make_preset(settings.out.resolve().name, tables, rows, float(takes.rate), visits)
     scores = [score._asdict() for score in judge(settings, parts.held_out, rows, responses, takes, visits)]
     save_preset(settings.out, preset, tables)
@@ -43,3 +49,11 @@ def fit(settings: FitSettings) -> FittedPreset:
     publish(settings.out, fit_text, made_by(command_line("fit", settings)), {"rows": scores, "notes": notes})
     print(f"{table_of(scores)}\nwrote {settings.out / REPORT}: play it with --preset {settings.out}")
     return preset
+
+
+def _people(parts: Parts, rows: Rows, takes: Takes, responses: Responses, seed: int) -> FittedTables:
+    """The tables of the market, with people who differ as much as real ones do."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn = plausible_responses(responses, rows, generator)
+    tastes = plausible_takes(replace(takes, user_response=drawn.user_factor), rows, generator)
+    return make_tables(parts.train, rows, tastes, drawn)

@@ -24,7 +24,9 @@ def judge(settings: FitSettings, held_out: InteractionLog, rows: Rows, responses
         settings: say what is held out.
         held_out: it.
         rows: of the training part.
-        responses, takes, visits: what was fitted to them.
+        responses: what was fitted to them.
+        takes: likewise.
+        visits: likewise.
     """
     unseen, simple = rows_of(held_out, settings.gap), popularity_alone(rows, takes)
     if settings.split == "users":

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from interplay.envs.types import InterplayError
+
+Record = TypeVar("Record", bound=Any)
+
+
+def with_tensors(record: Record, tensors: Mapping[str, Tensor]) -> Record:
+    """A dataclass with other tensors in some fields."""
+    changed: Record = replace(record, **tensors)
+    return changed
 
 
 def minimise(loss: Callable[[], Tensor], parameters: Sequence[Tensor], steps: int) -> None:
@@ -30,7 +40,8 @@ def minimise(loss: Callable[[], Tensor], parameters: Sequence[Tensor], steps: in
         value.backward()  # type: ignore[no-untyped-call]
         return value.detach()
 
-    if not bool(torch.isfinite(torch.as_tensor(optimiser.step(closure)))):
+    value = optimiser.step(closure)  # type: ignore[no-untyped-call]
+    if not bool(torch.isfinite(value)):
         raise InterplayError("fit: the likelihood is not finite: check the rewards of the log with `interplay log`")
 
 

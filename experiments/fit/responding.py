@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
-from interplay.experiments.fit.optimising import leaf, minimise
-from interplay.experiments.fit.rows import Floats, Rows, parted
+from interplay.experiments.fit.optimising import leaf, minimise, with_tensors
+from interplay.experiments.fit.rows import TUNED_ON, Bools, Floats, Rows, parted, some_users
 from interplay.experiments.fit.scores import Score
 
 MOST_LEVELS = 32
@@ -58,6 +58,16 @@ class Responses:
         """Of each row's level, float32 ``[N]``."""
         return _log_probability(self.logit(rows), self.cuts, _place(rows, self.levels))
 
+    def information(self, rows: Rows) -> Tensor:
+        """How much each row says of its logit: the second derivative of its log-likelihood, negated, ``[N]``."""
+        low, high = _edges(self.logit(rows), self.cuts, _place(rows, self.levels))
+        return torch.sigmoid(high) * torch.sigmoid(-high) + torch.sigmoid(low) * torch.sigmoid(-low)
+
+    def of_users(self, some: Bools) -> Responses:
+        """The same for some of its users, bool ``[U]``."""
+        chosen = torch.from_numpy(some)
+        return replace(self, user_bias=self.user_bias[chosen], user_factor=self.user_factor[chosen])
+
     def folded_in(self, rows: Rows) -> Responses:
         """The same for other users, whose own numbers alone are fitted to their rows."""
         start = replace(self, user_bias=torch.zeros(rows.num_users),
@@ -76,18 +86,19 @@ def levels_of(reward: Floats) -> Floats:
 
 def fit_responses(rows: Rows, seed: int) -> Responses:
     """The model whose rank and penalties predict a tenth of the rows best, fitted to all."""
-    known, wanted = parted(rows, 0.1, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    some = rows.of_users(some_users(rows, TUNED_ON, rng))
+    known, wanted = parted(some, 0.1, rng)
     levels = levels_of(rows.reward)
     tried = [(rank, bias, factor) for rank, bias, factor in product(_RANKS, _BIAS_PENALTIES, _FACTOR_PENALTIES)
              if rank > 0 or factor == _FACTOR_PENALTIES[0]]  # without factors their penalty makes no difference
-    found = [_start(rows, levels, rank, (bias, factor), seed) for rank, bias, factor in tried]
-    best = _best(found, known, wanted) if len(levels) > 1 else found[0]
-    return _fitted(best, rows, _ALL)
 
+    def score(rank: int, bias: float, factor: float) -> float:
+        start = _start(known, levels, rank, (bias, factor), seed)
+        return float(_fitted(start, known, _ALL).log_likelihood(wanted).mean())
 
-def _best(starts: Sequence[Responses], known: Rows, wanted: Rows) -> Responses:
-    scores = [float(_fitted(start, known, _ALL).log_likelihood(wanted).mean()) for start in starts]
-    return starts[int(np.argmax(scores))]
+    rank, bias, factor = tried[int(np.argmax([score(*each) for each in tried]))] if len(levels) > 1 else tried[0]
+    return _fitted(_start(rows, levels, rank, (bias, factor), seed), rows, _ALL)
 
 
 _ALL = ("cuts", "user_bias", "item_bias", "user_factor", "item_factor")
@@ -114,7 +125,7 @@ def _fitted(start: Responses, rows: Rows, names: Sequence[str]) -> Responses:
         own = dict(parts)
         if "cuts" in own:
             own["cuts"] = torch.cat([own["cuts"][:1], own["cuts"][:1] + softplus(own["cuts"][1:]).cumsum(0)])
-        return replace(start, **own)
+        return with_tensors(start, own)
 
     def loss() -> Tensor:
         now = model()
@@ -125,7 +136,7 @@ def _fitted(start: Responses, rows: Rows, names: Sequence[str]) -> Responses:
 
     minimise(loss, [part for part in parts.values() if part.numel()], _STEPS)
     with torch.no_grad():
-        return replace(start, **{name: getattr(model(), name).detach() for name in names})
+        return with_tensors(start, {name: getattr(model(), name).detach() for name in names})
 
 
 def _marginal_cuts(rows: Rows, levels: Floats) -> Tensor:
@@ -142,11 +153,16 @@ def _place(rows: Rows, levels: Floats) -> Tensor:
 
 def _log_probability(logit: Tensor, cuts: Tensor, place: Tensor) -> Tensor:
     """Of the level of each row, float32 ``[N]``."""
-    far = cuts.new_full((1,), 30.0)
-    edges = torch.cat([-far, cuts, far])
-    low, high = edges[place] - logit, edges[place + 1] - logit
+    low, high = _edges(logit, cuts, place)
     # log(sigmoid(high) - sigmoid(low)), without taking differences of numbers near 1
     return logsigmoid(high) + logsigmoid(-low) + torch.log(-torch.expm1((low - high).clamp(max=-1e-6)))
+
+
+def _edges(logit: Tensor, cuts: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+    """The cuts below and above the level of each row, less its logit."""
+    far = cuts.new_full((1,), 30.0)
+    edges = torch.cat([-far, cuts, far])
+    return edges[place] - logit, edges[place + 1] - logit
 
 
 def score_responses(model: Responses, rows: Rows, wanted: Rows) -> Score:

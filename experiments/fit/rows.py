@@ -14,6 +14,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+TUNED_ON = 100_000
+"""Rows, at most, by which ranks and penalties are chosen."""
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -90,6 +93,13 @@ def rows_of(log: InteractionLog, gap: float) -> Rows:
     begins = np.r_[True, (np.diff(user) != 0) | (np.diff(time[order]) > gap)]
     reward = log.scaled(log.reward).astype(np.float64)[order]
     return Rows(user, log.item[order], reward, np.cumsum(begins) - 1, people, log.num_items)
+
+
+def some_users(rows: Rows, most: int, rng: np.random.Generator) -> Bools:
+    """About so many rows' users at most, drawn at random, bool ``[U]``; all of them where there are fewer rows."""
+    share = min(1.0, most / len(rows))
+    chosen: Bools = rng.permutation(rows.num_users) < max(1, round(share * rows.num_users))
+    return chosen
 
 
 def parted(rows: Rows, share: float, rng: np.random.Generator) -> tuple[Rows, Rows]:

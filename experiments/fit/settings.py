@@ -18,8 +18,8 @@ from interplay.experiments.common.table_settings import LOGGED
 class FitSettings(LogSettings):
     """Fit a market to the training part of a log by maximum likelihood, and write it as a preset.
 
-    Every command takes it as --preset FOLDER. People are drawn from those of the training part; what they take, how they
-    respond, how much and in which sessions is fitted, and reported beside simpler models on the held-out part, by
+    Every command takes it as --preset FOLDER. People are drawn from those of the training part. What they take, how
+    they respond, how much and in which sessions is fitted, and reported beside simpler models on the held-out part, by
     default users whose rows were not seen.
     """
 

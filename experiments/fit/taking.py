@@ -21,13 +21,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from interplay.experiments.fit.optimising import leaf, minimise
+from interplay.experiments.fit.optimising import leaf, minimise, with_tensors
 from interplay.experiments.fit.responding import Responses
-from interplay.experiments.fit.rows import Rows, parted
+from interplay.experiments.fit.rows import TUNED_ON, Rows, parted, some_users
 from interplay.experiments.fit.scores import Score
 
 _RANKS = (0, 8)
-_PENALTIES = (2.0, 8.0)
+_PENALTIES = (2.0, 8.0, 32.0)
 _POPULARITY_PENALTY = 0.1
 _STEPS = 60
 _CELLS = 1 << 22  # scores held at once
@@ -84,8 +84,8 @@ class Takes:
 
     def of_others(self, num_users: int) -> Takes:
         """The same for so many users of whom nothing is known."""
-        return replace(self, **{name: torch.zeros(num_users, getattr(self, name).shape[1])
-                                for name in ("user_factor", "liking", "user_response")})
+        return with_tensors(self, {name: torch.zeros(num_users, getattr(self, name).shape[1])
+                                   for name in ("user_factor", "liking", "user_response")})
 
     def log_likelihood(self, known: Rows, wanted: Rows) -> float:
         """Mean over rows that follow on ``known``, each as if it were the next."""
@@ -96,11 +96,23 @@ class Takes:
 
 
 def fit_takes(rows: Rows, topics: Tensor, responses: Responses, seed: int) -> Takes:
-    """The model whose rank and penalty predict a tenth of the rows best, fitted to all."""
-    known, wanted = parted(rows, 0.1, np.random.default_rng(seed))
-    starts = [_start(rows, topics, responses, rank, penalty, seed) for rank, penalty in product(_RANKS, _PENALTIES)]
-    scores = [_fitted(start, known, _ALL).log_likelihood(known, wanted) for start in starts]
-    return _fitted(starts[int(np.argmax(scores))], rows, _ALL)
+    """The model whose rank and penalty predict users best who are not among those that it was fitted to.
+
+    Of a fifth of the users, half of the rows say what they like, and the others are predicted.
+    """
+    rng = np.random.default_rng(seed)
+    some = some_users(rows, TUNED_ON, rng)
+    new = some & (rng.random(rows.num_users) < 0.2)
+    old, (known, wanted) = rows.of_users(some & ~new), parted(rows.of_users(new), 0.5, rng)
+    of_old, of_new = responses.of_users(some & ~new), responses.of_users(new)
+
+    def score(rank: int, penalty: float) -> float:
+        takes = _fitted(_start(old, topics, of_old, rank, penalty, seed), old, _ALL)
+        return takes.folded_in(known, of_new).log_likelihood(known, wanted)
+
+    tried = list(product(_RANKS, _PENALTIES))
+    best = tried[int(np.argmax([score(*each) for each in tried]))] if len(wanted) and len(old) else tried[-1]
+    return _fitted(_start(rows, topics, responses, *best, seed), rows, _ALL)
 
 
 def popularity_alone(rows: Rows, takes: Takes) -> Takes:
@@ -129,16 +141,16 @@ def _fitted(start: Takes, rows: Rows, names: Sequence[str]) -> Takes:
     def loss() -> Tensor:
         likelihood = torch.zeros(())
         for some, own in zip(users, chunks, strict=True):  # one after the other, since all scores could be too many
-            now = replace(start, **parts)
+            now = with_tensors(start, parts)
             part = -_in_order(now.scores(some), now.rate, own).sum() / len(rows)
             part.backward()  # type: ignore[no-untyped-call]
             likelihood += part.detach()
-        now = replace(start, **parts)
+        now = with_tensors(start, parts)
         taste = sum(table.square().sum() for table in (now.user_factor, now.item_factor, now.liking))
         return likelihood + (now.penalty * taste + _POPULARITY_PENALTY * now.popularity.square().sum()) / 2 / len(rows)
 
     minimise(loss, [part for part in parts.values() if part.numel()], _STEPS)
-    return replace(start, **{name: part.detach() for name, part in parts.items()})
+    return with_tensors(start, {name: part.detach() for name, part in parts.items()})
 
 
 class _Chunk(NamedTuple):
@@ -156,11 +168,15 @@ class _Chunk(NamedTuple):
     begin: Tensor
 
 
-def _chunks(rows: Rows) -> tuple[list[slice], list[_Chunk]]:
+def chunks_of(rows: Rows) -> list[slice]:
     """All users in stretches of so many that their scores can be held at once."""
     count = max(1, _CELLS // rows.num_items)
-    users = [slice(begin, min(begin + count, rows.num_users)) for begin in range(0, rows.num_users, count)]
-    chunks = []
+    return [slice(begin, min(begin + count, rows.num_users)) for begin in range(0, rows.num_users, count)]
+
+
+def _chunks(rows: Rows) -> tuple[list[slice], list[_Chunk]]:
+    """The stretches of ``chunks_of`` and their rows."""
+    users, chunks = chunks_of(rows), []
     for some in users:
         row = slice(*np.searchsorted(rows.user, [some.start, some.stop]))
         user = rows.user[row] - some.start
@@ -205,7 +221,8 @@ def score_takes(takes: Takes, simple: Takes, known: Rows, wanted: Rows) -> list[
     """Of held-out rows that follow on ``known``, beside popularity alone; and of repeats, beside none of their own.
 
     Args:
-        takes, simple: of the users of ``known``.
+        takes: of the users of ``known``.
+        simple: of popularity alone.
         known: rows that the users are known by.
         wanted: other rows of the same users.
     """

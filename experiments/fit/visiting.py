@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
 from interplay.experiments.fit.rows import Bools, Floats, Ints, Rows
 from interplay.experiments.fit.scores import Score
 
-_FINEST = 8  # bins of each doubling of the length that are tried for activity
+_BINS = (0, 1, 2, 4, 8, 64)  # of each doubling of the length, that are tried for activity
+_PRIORS = (1.0, 0.1, 0.01)  # ends at the overall rate that each bin starts from, that are tried
 _SLICES = 256  # values that the market has for activity
-_PRIOR = 1.0  # ends at the overall rate that each bin starts from
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +35,15 @@ class Hazard:
 
     def at(self, length: Ints) -> Floats:
         """The hazard of these lengths."""
-        return self.rate[np.minimum(_bin(length, self.bins), len(self.rate) - 1)]
+        found: Floats = self.rate[np.minimum(_bin(length, self.bins), len(self.rate) - 1)]
+        return found
 
     def log_likelihood(self, length: Ints, ended: Bools) -> Floats:
         """Of lengths that were reached; of those that have ended, that they did."""
         hazard = self.at(np.arange(1, int(length.max()) + 1))
         lasted = np.r_[0.0, np.cumsum(np.log1p(-hazard))]
-        return np.where(ended, lasted[length - 1] + np.log(hazard[length - 1]), lasted[length])
+        found: Floats = np.where(ended, lasted[length - 1] + np.log(hazard[length - 1]), lasted[length])
+        return found
 
     def slices(self, count: int) -> Floats:
         """Means of the distribution's ``count`` equal parts, ascending."""
@@ -58,13 +61,14 @@ class Hazard:
         return found
 
 
-def fit_hazard(length: Ints, ended: Bools, bins: int) -> Hazard:
+def fit_hazard(length: Ints, ended: Bools, bins: int, prior: float = 1.0) -> Hazard:
     """By maximum likelihood, with a little weight on the overall rate.
 
     Args:
         length: int64 ``[N]``, from 1.
         ended: bool ``[N]``; False for lengths of which it is known only that they were reached, without an end.
         bins: see ``Hazard``.
+        prior: how many ends at the overall rate each bin starts from.
     """
     most = int(length.max())
     reached = np.bincount(length, minlength=most + 1)[::-1].cumsum()[::-1][1:]
@@ -72,8 +76,7 @@ def fit_hazard(length: Ints, ended: Bools, bins: int) -> Hazard:
     place = _bin(np.arange(1, most + 1), bins)
     overall = ends.sum() / max(reached.sum(), 1)
     exposed, events = np.bincount(place, weights=reached), np.bincount(place, weights=ends)
-    prior = _PRIOR / max(overall, 1e-9)  # so many steps have one end
-    rate = (events + _PRIOR) / (exposed + prior) if overall > 0.0 else np.zeros(len(exposed))
+    rate = np.zeros(len(exposed)) if overall == 0.0 else (events + prior) / (exposed + prior / overall)
     return Hazard(bins, rate.clip(0.0, 1.0 - 1e-6))
 
 
@@ -106,16 +109,14 @@ class Visits:
 
 def fit_visits(rows: Rows, seed: int) -> Visits:
     """Both hazards; the bins of activity are those that predict a fifth of the users best."""
-    lifetimes, everyone = rows.lifetimes, np.ones(rows.num_users, dtype=np.bool_)
     wanted = np.random.default_rng(seed).permutation(rows.num_users) < rows.num_users // 5
-    bins = _best_bins(lifetimes[~wanted], lifetimes[wanted]) if wanted.any() else 0
-    length, ended = sessions_of(rows)
-    return Visits(fit_hazard(lifetimes, everyone, bins), fit_hazard(length, ended, 1))
+    shape = _best_shape(rows.lifetimes[~wanted], rows.lifetimes[wanted]) if wanted.any() else (0, 1.0)
+    return Visits(fit_hazard(rows.lifetimes, rows.lifetimes > 0, *shape), fit_hazard(*sessions_of(rows), 1))
 
 
-def _best_bins(known: Ints, wanted: Ints) -> int:
-    tried = [0, *(1 << power for power in range(_FINEST.bit_length()))]
-    return max(tried, key=lambda bins: _mean(fit_hazard(known, known > 0, bins), wanted, wanted > 0))
+def _best_shape(known: Ints, wanted: Ints) -> tuple[int, float]:
+    return max(product(_BINS, _PRIORS), key=lambda shape: _mean(fit_hazard(known, known > 0, *shape), wanted,
+                                                                wanted > 0))
 
 
 def _mean(hazard: Hazard, length: Ints, ended: Bools) -> float:
