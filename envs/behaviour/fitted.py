@@ -31,8 +31,8 @@ class FittedTables(TensorRecord):
     Attributes:
         user_vector: float32 ``[P, D]``, the least active person first.
         segment: int64 ``[P]``. user_features: float32 ``[P, Fu]``.
-        item_vector: float32 ``[I, D]``. appeal: ``[I]``. topics: ``[I, G]``. popularity: ``[I]``. item_features:
-            ``[I, Fi]``.
+        item_vector: float32 ``[I, D]``. appeal, mood_effect, popularity: ``[I]``. topics: ``[I, G]``.
+            item_features: ``[I, Fi]``.
         preference_weight: float32 ``[D]``.
         levels: float32 ``[L]``, what responses can be, ascending in [0, 1].
         cuts: float32 ``[L - 1]``, c, ascending.
@@ -43,6 +43,7 @@ class FittedTables(TensorRecord):
     user_features: Tensor
     item_vector: Tensor
     appeal: Tensor
+    mood_effect: Tensor
     topics: Tensor
     popularity: Tensor
     item_features: Tensor
@@ -84,7 +85,7 @@ class FittedBehaviour(Behaviour):
             user_vector=t.user_vector[who], segment=t.segment[who] % self._config.num_segments,
             user_features=t.user_features[who],
             item_vector=all_worlds(t.item_vector), appeal=all_worlds(t.appeal), topics=all_worlds(t.topics),
-            mood_effect=all_worlds(zeros), margin=all_worlds(zeros + 1.0), popularity=all_worlds(t.popularity),
+            mood_effect=all_worlds(t.mood_effect), margin=all_worlds(zeros + 1.0), popularity=all_worlds(t.popularity),
             preference_weight=all_worlds(t.preference_weight), item_features=all_worlds(t.item_features))
 
     def people(self, key: Tensor) -> Tensor:

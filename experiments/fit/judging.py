@@ -34,12 +34,12 @@ def judge(settings: FitSettings, held_out: InteractionLog, rows: Rows, responses
         responses = responses.folded_in(known)
         takes = takes.folded_in(known, responses)
         simple = simple.of_others(known.num_users)
-        return [*score_takes(takes, simple, known, wanted), score_responses(responses, rows, wanted),
+        return [*score_takes(takes, simple, known, wanted), *score_responses(responses, rows, wanted),
                 *score_visits(visits, rows, unseen)]
     wanted = _renumbered(unseen, rows)
     some = np.random.default_rng(settings.seed).permutation(rows.num_users) < max(1, rows.num_users // 5)
     others = rows.of_users(~some)
-    return [*score_takes(takes, simple, rows, wanted), score_responses(responses, rows, wanted),
+    return [*score_takes(takes, simple, rows, wanted), *score_responses(responses, rows, wanted),
             *score_visits(fit_visits(others, settings.seed), others, rows.of_users(some))]
 
 

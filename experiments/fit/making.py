@@ -14,17 +14,19 @@ from interplay.envs.data.population import segments_of
 from interplay.envs.fitted_preset import FittedPreset, fitted_preset
 from interplay.envs.mechanisms import Mechanism
 from interplay.envs.mechanisms.boosts import Boosts
+from interplay.envs.mechanisms.mood import Mood
 from interplay.envs.mechanisms.repeats import Repeats
+from interplay.envs.mechanisms.satiation import Satiation
 from interplay.envs.mechanisms.visits import Visits as VisitsMechanism
 from interplay.envs.presets import Training
 from interplay.experiments.fit.responding import Responses
-from interplay.experiments.fit.rows import Ints, Rows
+from interplay.experiments.fit.rows import AWAY, Ints, Rows
 from interplay.experiments.fit.taking import Takes
 from interplay.experiments.fit.visiting import Visits, sessions_of
 
 _SLATE_SIZE = 5  # where the catalogue has as many items
 _NUM_USERS, _NUM_SEGMENTS, _HORIZON = 64, 4, 100  # at most, unless asked for otherwise
-_RETURN_RATE = 0.5
+_RETURN_RATE = 1.0 / AWAY
 _SPARE = 1.2  # for users who are away more often than others
 
 
@@ -42,10 +44,16 @@ def make_tables(log: InteractionLog, rows: Rows, takes: Takes, responses: Respon
     return FittedTables(
         user_vector=user, segment=torch.from_numpy(segments_of(user.double().numpy(), _NUM_SEGMENTS, rng)),
         user_features=_features(log.user_features, rows.people[order]), item_vector=item,
-        appeal=responses.item_bias, topics=topics_of(log),
+        appeal=responses.item_bias, mood_effect=_mood_effect(responses), topics=topics_of(log),
         popularity=torch.from_numpy(np.bincount(rows.item, minlength=rows.num_items)).float(),
         item_features=_features(log.item_features, np.arange(log.num_items)), preference_weight=weight,
         levels=torch.from_numpy(responses.levels).float(), cuts=responses.cuts)
+
+
+def _mood_effect(responses: Responses) -> Tensor:
+    """The effect of each item as a part of the largest one, float32 ``[I]``."""
+    effect = responses.carry.item_effect(len(responses.item_bias))
+    return effect / effect.abs().max().clamp(min=1e-9)
 
 
 def topics_of(log: InteractionLog) -> Tensor:
@@ -75,9 +83,11 @@ def _features(values: np.ndarray | None, rows: Ints) -> Tensor:
     return torch.zeros(len(rows), 0) if values is None else torch.from_numpy(standardised(values)[rows]).float()
 
 
-def make_preset(name: str, tables: FittedTables, rows: Rows, rate: float, visits: Visits) -> FittedPreset:
+def make_preset(name: str, tables: FittedTables, rows: Rows, responses: Responses, rate: float,
+                visits: Visits) -> FittedPreset:
     """The market of these tables, and how to train there."""
-    mechanisms: list[Mechanism] = [Boosts(cost=0.05), VisitsMechanism(visits.steps(), visits.hazard(), _RETURN_RATE)]
+    mechanisms: list[Mechanism] = [Boosts(cost=0.05), VisitsMechanism(visits.steps(), visits.hazard(), _RETURN_RATE),
+                                   *_carrying(responses)]
     if rate != 1.0:
         mechanisms.append(Repeats(rate))
     users = min(_NUM_USERS, rows.num_users)
@@ -92,7 +102,20 @@ def make_preset(name: str, tables: FittedTables, rows: Rows, rate: float, visits
     return fitted_preset(name, config, tables, training, summary, longest(rows, visits))
 
 
+def _carrying(responses: Responses) -> list[Mechanism]:
+    """Mood and satiation, where there are such; neither reaches its bound, since responses are at most 1."""
+    found: list[Mechanism] = []
+    carry = responses.carry
+    if carry.mood_decay > 0.0:
+        weight = float(carry.item_effect(len(responses.item_bias)).abs().max())
+        found.append(Mood(weight, carry.mood_decay, 1.0 / (1.0 - carry.mood_decay)))
+    if carry.satiation_decay > 0.0:
+        found.append(Satiation(float(carry.satiation), carry.satiation_decay, 1.0,
+                               max=1.0 / (1.0 - carry.satiation_decay)))
+    return found
+
+
 def longest(rows: Rows, visits: Visits) -> int:
     """Steps after which the most active user has taken all that it will, time away included."""
-    away = float(sessions_of(rows)[1].sum()) / _RETURN_RATE / len(rows)  # steps for each row
+    away = float(sessions_of(rows)[1].sum()) * AWAY / len(rows)  # steps for each row
     return int(_SPARE * max(visits.steps()) * (1.0 + away)) + 20

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
+from interplay.experiments.fit.carrying import Carried, Carry, carried, moods, satiations
 from interplay.experiments.fit.optimising import leaf, minimise, with_tensors
 from interplay.experiments.fit.rows import TUNED_ON, Bools, Floats, Rows, parted, some_users
 from interplay.experiments.fit.scores import Score
@@ -25,7 +27,7 @@ MOST_LEVELS = 32
 _RANKS = (0, 4, 8)
 _BIAS_PENALTIES = (1.0, 3.0)
 _FACTOR_PENALTIES = (4.0, 8.0)
-_STEPS = 80
+_STEPS = 150
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,8 @@ class Responses:
         user_bias, item_bias: float32 ``[U]`` and ``[I]``.
         user_factor, item_factor: float32 ``[U, R]`` and ``[I, R]``.
         penalties: of biases and of factors.
+        carry: what is carried over from earlier rows.
+        topics: float32 ``[I, G]``.
     """
 
     levels: Floats
@@ -47,12 +51,20 @@ class Responses:
     user_factor: Tensor
     item_factor: Tensor
     penalties: tuple[float, float]
+    carry: Carry
+    topics: Tensor
 
-    def logit(self, rows: Rows) -> Tensor:
-        """z of each row."""
+    def logit(self, rows: Rows, past: Carried | None = None) -> Tensor:
+        """z of each row; ``past`` is what ``carried`` gives for them, if it is known already."""
         user, item = torch.from_numpy(rows.user), torch.from_numpy(rows.item)
-        return (self.user_bias[user] + self.item_bias[item]
-                + (self.user_factor[user] * self.item_factor[item]).sum(1))
+        still = self.user_bias[user] + self.item_bias[item] + (self.user_factor[user] * self.item_factor[item]).sum(1)
+        past = self.carried(rows) if past is None else past
+        return still if past is None else still + past.shift(self.carry)
+
+    def carried(self, rows: Rows) -> Carried | None:
+        """What the rows carry over; None where nothing is."""
+        idle = self.carry.mood_decay == 0.0 and self.carry.satiation_decay == 0.0
+        return None if idle or rows.past is None else carried(rows.past, rows.item, self.topics, self.carry)
 
     def log_likelihood(self, rows: Rows) -> Tensor:
         """Of each row's level, float32 ``[N]``."""
@@ -84,8 +96,11 @@ def levels_of(reward: Floats) -> Floats:
     return np.unique([part.mean() for part in np.array_split(ordered, MOST_LEVELS)])
 
 
-def fit_responses(rows: Rows, seed: int) -> Responses:
-    """The model whose rank and penalties predict a tenth of the rows best, fitted to all."""
+def fit_responses(rows: Rows, topics: Tensor, seed: int) -> Responses:
+    """The model whose rank and penalties predict a tenth of the rows best, fitted to all.
+
+    Mood and satiation are there if these rows are likelier with them.
+    """
     rng = np.random.default_rng(seed)
     some = rows.of_users(some_users(rows, TUNED_ON, rng))
     known, wanted = parted(some, 0.1, rng)
@@ -93,50 +108,73 @@ def fit_responses(rows: Rows, seed: int) -> Responses:
     tried = [(rank, bias, factor) for rank, bias, factor in product(_RANKS, _BIAS_PENALTIES, _FACTOR_PENALTIES)
              if rank > 0 or factor == _FACTOR_PENALTIES[0]]  # without factors their penalty makes no difference
 
-    def score(rank: int, bias: float, factor: float) -> float:
-        start = _start(known, levels, rank, (bias, factor), seed)
-        return float(_fitted(start, known, _ALL).log_likelihood(wanted).mean())
+    def start(of: Rows, rank: int, bias: float, factor: float) -> Responses:
+        return _start(of, levels, topics, rank, (bias, factor), seed)
 
-    rank, bias, factor = tried[int(np.argmax([score(*each) for each in tried]))] if len(levels) > 1 else tried[0]
-    return _fitted(_start(rows, levels, rank, (bias, factor), seed), rows, _ALL)
+    def score(model: Responses) -> float:
+        return float(model.log_likelihood(wanted).mean())
+
+    if len(levels) < 2:
+        return start(rows, *tried[0])
+    found = [_fitted(start(known, *each), known, _ALL) for each in tried]
+    best = max(range(len(tried)), key=lambda place: score(found[place]))
+    model, timed = found[best], rows.past is not None
+    for more in (moods(topics, timed), satiations(topics, timed)):
+        model = max([_fitted(with_carry(model, **each), known, _ALL) for each in ({}, *more)], key=score)
+    return _fitted(replace(start(rows, *tried[best]), carry=model.carry), rows, _ALL)
 
 
-_ALL = ("cuts", "user_bias", "item_bias", "user_factor", "item_factor")
+def with_carry(model: Responses, **changes: Any) -> Responses:
+    """The model with other numbers of what is carried over."""
+    return replace(model, carry=replace(model.carry, **changes))
 
 
-def _start(rows: Rows, levels: Floats, rank: int, penalties: tuple[float, float], seed: int) -> Responses:
+_CARRIED = ("common", "effect", "raw_satiation")
+_ALL = ("cuts", "user_bias", "item_bias", "user_factor", "item_factor", *_CARRIED)
+
+
+def _start(rows: Rows, levels: Floats, topics: Tensor, rank: int, penalties: tuple[float, float],
+           seed: int) -> Responses:
     generator = torch.Generator().manual_seed(seed)
     return Responses(levels, _marginal_cuts(rows, levels), torch.zeros(rows.num_users), torch.zeros(rows.num_items),
                      0.1 * torch.randn(rows.num_users, rank, generator=generator),
-                     0.1 * torch.randn(rows.num_items, rank, generator=generator), penalties)
+                     0.1 * torch.randn(rows.num_items, rank, generator=generator), penalties, Carry(), topics)
 
 
 def _fitted(start: Responses, rows: Rows, names: Sequence[str]) -> Responses:
     """With these of its tensors changed so that the rows become likely."""
-    parts = {name: leaf(getattr(start, name)) for name in names}
     if len(start.levels) < 2:
         return start
+    parts = {name: leaf(getattr(start.carry if name in _CARRIED else start, name)) for name in names}
     if "cuts" in parts:  # by their steps, which stay positive
         cuts = start.cuts
         parts["cuts"] = leaf(torch.cat([cuts[:1], torch.log(torch.expm1(cuts.diff().clamp(min=1e-3)))]))
-    place = _place(rows, start.levels)
+    place, past = _place(rows, start.levels), start.carried(rows)
+    centre = past.total.mean() if past is not None and "cuts" in parts else torch.zeros(())
+    past = None if past is None else past._replace(total=past.total - centre)  # else cuts and moods are hard to part
 
     def model() -> Responses:
-        own = dict(parts)
+        own = {name: part for name, part in parts.items() if name not in _CARRIED}
         if "cuts" in own:
             own["cuts"] = torch.cat([own["cuts"][:1], own["cuts"][:1] + softplus(own["cuts"][1:]).cumsum(0)])
-        return with_tensors(start, own)
+        carry = with_tensors(start.carry, {name: parts[name] for name in _CARRIED if name in parts})
+        return replace(with_tensors(start, own), carry=carry)
 
     def loss() -> Tensor:
         now = model()
         bias, factor = now.penalties
         penalty = (bias * (now.user_bias.square().sum() + now.item_bias.square().sum())
                    + factor * (now.user_factor.square().sum() + now.item_factor.square().sum())) / 2.0
-        return (penalty - _log_probability(now.logit(rows), now.cuts, place).sum()) / len(rows)
+        penalty = penalty + now.carry.penalty() + 0.0 * (now.carry.common + now.carry.raw_satiation)
+        return (penalty - _log_probability(now.logit(rows, past), now.cuts, place).sum()) / len(rows)
 
     minimise(loss, [part for part in parts.values() if part.numel()], _STEPS)
     with torch.no_grad():
-        return with_tensors(start, {name: getattr(model(), name).detach() for name in names})
+        found = model()
+        carry = with_tensors(found.carry, {name: getattr(found.carry, name).detach() for name in _CARRIED})
+        own = {name: getattr(found, name).detach() for name in names if name not in _CARRIED}
+        own |= {"cuts": own["cuts"] + carry.common * centre} if "cuts" in own else {}
+        return replace(with_tensors(found, own), carry=carry)
 
 
 def _marginal_cuts(rows: Rows, levels: Floats) -> Tensor:
@@ -165,12 +203,20 @@ def _edges(logit: Tensor, cuts: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
     return edges[place] - logit, edges[place + 1] - logit
 
 
-def score_responses(model: Responses, rows: Rows, wanted: Rows) -> Score:
+def score_responses(model: Responses, rows: Rows, wanted: Rows) -> list[Score]:
     """Of held-out rows, beside the shares of the levels in the training rows."""
     with torch.no_grad():
         fitted = float(model.log_likelihood(wanted).mean())
         simple = _log_probability(torch.zeros(len(wanted)), _marginal_cuts(rows, model.levels),
                                   _place(wanted, model.levels)).mean()
     rank = model.user_factor.shape[1]
-    return Score("how users respond", f"ordered logit, biases of users and items, rank {rank}",
-                 "shares of the levels", len(wanted), fitted, float(simple))
+    found = [Score("how users respond", f"ordered logit, biases of users and items, rank {rank}",
+                   "shares of the levels", len(wanted), fitted, float(simple))]
+    for part, off in (("mood", {"mood_decay": 0.0, "common": torch.zeros(()), "effect": torch.zeros(0)}),
+                      ("satiation", {"satiation_decay": 0.0})):
+        decay = getattr(model.carry, f"{part}_decay")
+        with torch.no_grad():
+            without = float(with_carry(model, **off).log_likelihood(wanted).mean()) if decay > 0.0 else fitted
+        found.append(Score(part, f"decay {decay:g}" if decay else "not likelier", "none", len(wanted), fitted, without,
+                           decay > 0.0))
+    return found

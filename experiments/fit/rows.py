@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,28 @@ Bools = NDArray[np.bool_]
 TUNED_ON = 100_000
 """Rows, at most, by which ranks and penalties are chosen."""
 
+AWAY = 2.0
+"""Steps that users stay away between two sessions, on average."""
+
+_MOST_PAST, _MOST_CELLS = 20, 1 << 23  # rows of the past that are kept of each row, and of all
+
+
+class Past(NamedTuple):
+    """The last ``K`` rows before each row, of the same user.
+
+    Attributes:
+        age: float32 ``[N, K]``, steps since then, 0 for the row before; infinite where there is none.
+        reward: float32 ``[N, K]``. item: int32 ``[N, K]``.
+    """
+
+    age: NDArray[np.float32]
+    reward: NDArray[np.float32]
+    item: NDArray[np.int32]
+
+    def where(self, kept: Bools) -> Past:
+        """Of some rows."""
+        return Past(self.age[kept], self.reward[kept], self.item[kept])
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -29,6 +52,7 @@ class Rows:
         session: int64 ``[N]``, ascending.
         people: int64 ``[U]``, the users' numbers in the log.
         num_items: I.
+        past: what came before each row; it stays where other rows are left out. None where the order is not known.
     """
 
     user: Ints
@@ -37,6 +61,7 @@ class Rows:
     session: Ints
     people: Ints
     num_items: int
+    past: Past | None = None
 
     def __len__(self) -> int:
         return len(self.user)
@@ -67,7 +92,8 @@ class Rows:
     def where(self, kept: Bools) -> Rows:
         """Some rows, with the same users."""
         return replace(self, user=self.user[kept], item=self.item[kept], reward=self.reward[kept],
-                       session=self.session[kept])
+                       session=self.session[kept],
+                       past=None if self.past is None else self.past.where(kept))
 
     def of_users(self, kept: Bools) -> Rows:
         """All rows of some users, bool ``[U]``, who are numbered anew."""
@@ -92,7 +118,18 @@ def rows_of(log: InteractionLog, gap: float) -> Rows:
     people, user = np.unique(log.user[order], return_inverse=True)
     begins = np.r_[True, (np.diff(user) != 0) | (np.diff(time[order]) > gap)]
     reward = log.scaled(log.reward).astype(np.float64)[order]
-    return Rows(user, log.item[order], reward, np.cumsum(begins) - 1, people, log.num_items)
+    rows = Rows(user, log.item[order], reward, np.cumsum(begins) - 1, people, log.num_items)
+    return replace(rows, past=_past(rows)) if timed else rows
+
+
+def _past(rows: Rows) -> Past:
+    """The past of each row; the time between two sessions is ``AWAY`` steps."""
+    count = min(_MOST_PAST, max(1, _MOST_CELLS // len(rows)))
+    place = np.arange(len(rows))[:, None] - 1 - np.arange(count)
+    there = (place >= 0) & (rows.user[place] == rows.user[:, None])
+    away = AWAY * (rows.session[:, None] - rows.session[place])
+    age = np.where(there, np.arange(count) + away, np.inf).astype(np.float32)
+    return Past(age, rows.reward[place].astype(np.float32), rows.item[place].astype(np.int32))
 
 
 def some_users(rows: Rows, most: int, rng: np.random.Generator) -> Bools:
