@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,12 @@ class FittedPreset(Preset):
     Attributes:
         log_users: agent that takes what people of the log would take.
         log_horizon: steps after which every user's activity is over.
+        folder: where it was read from; empty if it was not.
     """
 
     log_users: str = "first"
     log_horizon: int = 1
+    folder: str = ""
 
     def as_log(self, num_users: int) -> dict[str, int]:
         """Numbers of the market for worlds in which so many users live through all of their activity."""
@@ -65,6 +67,11 @@ def is_preset(name: str) -> bool:
     return (Path(name) / MARKET).is_file()
 
 
+def found_anywhere(name: str) -> str:
+    """A preset's name that holds in every working directory: a folder becomes absolute."""
+    return str(Path(name).resolve()) if is_preset(name) else name
+
+
 def load_preset(folder: str) -> FittedPreset:
     """The preset in a folder.
 
@@ -84,8 +91,9 @@ def _load(file: Path, changed: int) -> FittedPreset:
         raise InterplayError(f"{str(file)!r} cannot be read ({type(error).__name__}): fit it again") from error
     if state.get("version") != _VERSION:
         raise InterplayError(f"{str(file)!r} has version {state.get('version')}, not {_VERSION}: fit it again")
-    return fitted_preset(file.parent.name, _config(state["config"]), FittedTables.from_state(state["tables"]),
+    made = fitted_preset(file.parent.name, _config(state["config"]), FittedTables.from_state(state["tables"]),
                          Training(**state["training"]), state["summary"], state["log_horizon"])
+    return replace(made, folder=str(file.parent))
 
 
 def _config(numbers: Mapping[str, Any]) -> MarketConfig:

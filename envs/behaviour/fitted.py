@@ -29,6 +29,7 @@ class FittedTables(TensorRecord):
     """What is known of ``P`` people and ``I`` items of a log; see ``Population`` for what the columns mean.
 
     Attributes:
+        people: int64 ``[P]``, the people's numbers in the log.
         user_vector: float32 ``[P, D]``, the least active person first.
         segment: int64 ``[P]``. user_features: float32 ``[P, Fu]``.
         item_vector: float32 ``[I, D]``. appeal, mood_effect, popularity: ``[I]``. topics: ``[I, G]``.
@@ -38,6 +39,7 @@ class FittedTables(TensorRecord):
         cuts: float32 ``[L - 1]``, c, ascending.
     """
 
+    people: Tensor
     user_vector: Tensor
     segment: Tensor
     user_features: Tensor
@@ -75,7 +77,7 @@ class FittedBehaviour(Behaviour):
     def populate(self, key: Tensor) -> Population:
         """The log's items, and people drawn for each world."""
         t = self._on(key.device)
-        who = self.people(key)
+        who = self._drawn(key)
         worlds, zeros = len(key), torch.zeros_like(t.appeal)
 
         def all_worlds(table: Tensor) -> Tensor:
@@ -88,7 +90,12 @@ class FittedBehaviour(Behaviour):
             mood_effect=all_worlds(t.mood_effect), margin=all_worlds(zeros + 1.0), popularity=all_worlds(t.popularity),
             preference_weight=all_worlds(t.preference_weight), item_features=all_worlds(t.item_features))
 
-    def people(self, key: Tensor) -> Tensor:
+    @property
+    def people(self) -> Tensor:
+        """The numbers in the log of the people, int64 ``[P]``, as a world with ``P`` users has them."""
+        return next(iter(self._tables.values())).people
+
+    def _drawn(self, key: Tensor) -> Tensor:
         """Which person each user is, int64 ``[B, U]``."""
         first, width = self._first.to(key.device), self._width.to(key.device)
         draw = uniform(key, 0, Stream.POPULATION, (self._config.num_users,), _PEOPLE * self._config.num_users)

@@ -11,6 +11,7 @@ import numpy as np
 from interplay.agents import Player, agents
 from interplay.envs.checking import shown
 from interplay.envs.config import by_dotted_name
+from interplay.envs.fitted_preset import FittedPreset
 from interplay.envs.mechanisms import Mechanism, mechanisms
 from interplay.envs.presets import Preset, Training, presets
 from interplay.envs.types import InterplayError
@@ -67,6 +68,8 @@ def preset_name(preset: object) -> str:
     if not isinstance(preset, Preset):
         raise InterplayError(f"market {shown(preset)}: give a preset's name, a Preset, interplay.market(...) or "
                              "interplay.log(...)")
+    if isinstance(preset, FittedPreset) and preset.folder:
+        return preset.folder
     return preset.name if presets().get(preset.name) is preset else location(preset, "preset")
 
 

@@ -11,6 +11,7 @@ import torch
 
 from interplay.agents import agents, find_agent
 from interplay.envs.checking import Bounds, Index
+from interplay.envs.fitted_preset import is_preset
 from interplay.envs.presets import find_preset
 from interplay.envs.types import SIDES, InterplayError, Side
 from interplay.experiments.benchmark.jobs import RUNS, folder_of
@@ -168,8 +169,8 @@ def _markets(settings: BenchmarkSettings) -> Iterator[TrainSettings]:
 def _jobs(settings: BenchmarkSettings, base: TrainSettings) -> Iterator[TrainSettings]:
     """A training for each agent and seed."""
     training = recommended(base)
-    label = name_of(base) if base.log is not None else base.preset
     preset = find_preset(base.preset) if base.log is None else None
+    label = name_of(base) if preset is None else preset.name if is_preset(base.preset) else base.preset
     every = tuple(name for name, kind in agents().items() if kind.learns and training.side in kind.plays)
     for agent in settings.agents or (preset.benchmark_agents if preset is not None else ()) or every:
         for seed in range(settings.seeds or (preset.seeds if preset is not None else _SEEDS)):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from interplay.envs.behaviour.fitted import FittedTables
-from interplay.envs.fitted_preset import FittedPreset, save_preset
+from interplay.envs.fitted_preset import FittedPreset, load_preset, save_preset
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.command_lines import command_line
 from interplay.experiments.common.logs import Parts, logged_parts
@@ -49,7 +49,7 @@ def fit(settings: FitSettings) -> FittedPreset:
     notes = [parts.summary, f"market   {preset.summary}"]
     publish(settings.out, fit_text, made_by(command_line("fit", settings)), {"rows": scores, "notes": notes})
     print(f"{table_of(scores)}\nwrote {settings.out / REPORT}: play it with --preset {settings.out}")
-    return preset
+    return load_preset(str(settings.out))
 
 
 def _people(parts: Parts, rows: Rows, takes: Takes, responses: Responses, seed: int) -> FittedTables:

@@ -42,7 +42,8 @@ def make_tables(log: InteractionLog, rows: Rows, takes: Takes, responses: Respon
     rng = np.random.default_rng(0)
     user = user[who]
     return FittedTables(
-        user_vector=user, segment=torch.from_numpy(segments_of(user.double().numpy(), _NUM_SEGMENTS, rng)),
+        people=torch.from_numpy(rows.people[order]), user_vector=user,
+        segment=torch.from_numpy(segments_of(user.double().numpy(), _NUM_SEGMENTS, rng)),
         user_features=_features(log.user_features, rows.people[order]), item_vector=item,
         appeal=responses.item_bias, mood_effect=_mood_effect(responses), topics=topics_of(log),
         popularity=torch.from_numpy(np.bincount(rows.item, minlength=rows.num_items)).float(),

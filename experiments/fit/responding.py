@@ -27,6 +27,7 @@ MOST_LEVELS = 32
 _RANKS = (0, 4, 8)
 _BIAS_PENALTIES = (1.0, 3.0)
 _FACTOR_PENALTIES = (4.0, 8.0)
+_STANDARD_ERRORS = 2.0  # by which mood or satiation has to raise the likelihood of held-out rows
 _STEPS = 150
 
 
@@ -114,13 +115,19 @@ def fit_responses(rows: Rows, topics: Tensor, seed: int) -> Responses:
     def score(model: Responses) -> float:
         return float(model.log_likelihood(wanted).mean())
 
+    def clearly_better(model: Responses, simple: Responses) -> bool:
+        gain = model.log_likelihood(wanted) - simple.log_likelihood(wanted)
+        return float(gain.mean()) > _STANDARD_ERRORS * float(gain.std()) / len(wanted) ** 0.5
+
     if len(levels) < 2:
         return start(rows, *tried[0])
     found = [_fitted(start(known, *each), known, _ALL) for each in tried]
     best = max(range(len(tried)), key=lambda place: score(found[place]))
     model, timed = found[best], rows.past is not None
     for more in (moods(topics, timed), satiations(topics, timed)):
-        model = max([_fitted(with_carry(model, **each), known, _ALL) for each in ({}, *more)], key=score)
+        model, *others = [_fitted(with_carry(model, **each), known, _ALL) for each in ({}, *more)]
+        better = [other for other in others if clearly_better(other, model)]
+        model = max(better, key=score) if better else model
     return _fitted(replace(start(rows, *tried[best]), carry=model.carry), rows, _ALL)
 
 

@@ -16,6 +16,7 @@ from interplay.agents.parts.captured import Captured
 from interplay.agents.parts.ranks import ALONE, Ranks
 from interplay.agents.parts.replay import memories_left_out
 from interplay.envs.discovery import code_digest, trusting
+from interplay.envs.fitted_preset import found_anywhere
 from interplay.envs.messages import shortened
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.finite import check_state
@@ -97,6 +98,7 @@ class Run:
     def start(cls, settings: TrainSettings, folder: Path, ranks: Ranks = ALONE) -> Self:
         """A run at its beginning."""
         device = find_device(settings.device)
+        settings = replace(settings, preset=found_anywhere(settings.preset))
         settings = with_agents(replace(settings, sizes_of=settings.sizes_of or _kind_of(device)))
         task = make_task(settings, device)
         players = make_players(settings, task)

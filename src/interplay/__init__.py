@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from interplay.envs.types import InterplayError
     from interplay.experiments.api import ope
     from interplay.experiments.api.benchmarking import Table, benchmark
+    from interplay.experiments.api.fitting import fit
     from interplay.experiments.api.markets import Log, log, market, pettingzoo
     from interplay.experiments.api.run import Run, load, recommend, train
     from interplay.experiments.api.seeds import train_seeds
@@ -36,13 +37,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = ["Callback", "Evaluate", "InterplayError", "Log", "Preset", "Progress", "Run", "Table", "Training", "agents",
-           "benchmark", "experiments", "load", "log", "market", "ope", "pettingzoo", "recommend", "train",
+           "benchmark", "experiments", "fit", "load", "log", "market", "ope", "pettingzoo", "recommend", "train",
            "train_seeds"]
 
 _MODULES = {
     "interplay.envs.presets": ("Preset", "Training"),
     "interplay.envs.types": ("InterplayError",),
     "interplay.experiments.api.benchmarking": ("Table", "benchmark"),
+    "interplay.experiments.api.fitting": ("fit",),
     "interplay.experiments.api.markets": ("Log", "log", "market", "pettingzoo"),
     "interplay.experiments.api.run": ("Run", "load", "recommend", "train"),
     "interplay.experiments.api.seeds": ("train_seeds",),
