@@ -6,7 +6,7 @@ sigmoid(z - c_l), here with z = b_u + b_i + <x_u, y_i>.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -27,7 +27,7 @@ MOST_LEVELS = 32
 _RANKS = (0, 4, 8)
 _BIAS_PENALTIES = (1.0, 3.0)
 _FACTOR_PENALTIES = (4.0, 8.0)
-_STANDARD_ERRORS = 2.0  # by which mood or satiation has to raise the likelihood of held-out rows
+_STANDARD_ERRORS = 3.0  # by which mood or satiation has to raise the likelihood of held-out rows
 _STEPS = 150
 
 
@@ -116,8 +116,8 @@ def fit_responses(rows: Rows, topics: Tensor, seed: int) -> Responses:
         return float(model.log_likelihood(wanted).mean())
 
     def clearly_better(model: Responses, simple: Responses) -> bool:
-        gain = model.log_likelihood(wanted) - simple.log_likelihood(wanted)
-        return float(gain.mean()) > _STANDARD_ERRORS * float(gain.std()) / len(wanted) ** 0.5
+        gain = (model.log_likelihood(wanted) - simple.log_likelihood(wanted)).numpy()
+        return bool(gain.mean() > _STANDARD_ERRORS * gain.std() / len(gain) ** 0.5)
 
     if len(levels) < 2:
         return start(rows, *tried[0])
@@ -210,20 +210,26 @@ def _edges(logit: Tensor, cuts: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
     return edges[place] - logit, edges[place + 1] - logit
 
 
-def score_responses(model: Responses, rows: Rows, wanted: Rows) -> list[Score]:
-    """Of held-out rows, beside the shares of the levels in the training rows."""
+def simpler(model: Responses, rows: Rows) -> dict[str, Responses]:
+    """Models without mood and without satiation, each where the model has it, fitted to the same rows."""
+    off: dict[str, dict[str, Any]] = {
+        "mood": {"mood_decay": 0.0, "common": torch.zeros(()), "effect": torch.zeros(0)},
+        "satiation": {"satiation_decay": 0.0}}
+    return {part: _fitted(with_carry(model, **changes), rows, _ALL) for part, changes in off.items()
+            if getattr(model.carry, f"{part}_decay") > 0.0}
+
+
+def score_responses(model: Responses, without: Mapping[str, Responses], rows: Rows, wanted: Rows) -> list[Score]:
+    """Of held-out rows, beside the shares of the levels in the training rows, and beside models without some parts."""
     with torch.no_grad():
         fitted = float(model.log_likelihood(wanted).mean())
-        simple = _log_probability(torch.zeros(len(wanted)), _marginal_cuts(rows, model.levels),
-                                  _place(wanted, model.levels)).mean()
-    rank = model.user_factor.shape[1]
-    found = [Score("how users respond", f"ordered logit, biases of users and items, rank {rank}",
-                   "shares of the levels", len(wanted), fitted, float(simple))]
-    for part, off in (("mood", {"mood_decay": 0.0, "common": torch.zeros(()), "effect": torch.zeros(0)}),
-                      ("satiation", {"satiation_decay": 0.0})):
+        plain = {part: float(other.log_likelihood(wanted).mean()) for part, other in without.items()}
+        simple = float(_log_probability(torch.zeros(len(wanted)), _marginal_cuts(rows, model.levels),
+                                        _place(wanted, model.levels)).mean())
+    name = f"ordered logit, biases of users and items, rank {model.user_factor.shape[1]}"
+    found = [Score("how users respond", name, "shares of the levels", len(wanted), fitted, simple)]
+    for part in ("mood", "satiation"):
         decay = getattr(model.carry, f"{part}_decay")
-        with torch.no_grad():
-            without = float(with_carry(model, **off).log_likelihood(wanted).mean()) if decay > 0.0 else fitted
-        found.append(Score(part, f"decay {decay:g}" if decay else "not likelier", "none", len(wanted), fitted, without,
-                           decay > 0.0))
+        found.append(Score(part, f"decay {decay:g}" if decay else "not clearly likelier", "none", len(wanted), fitted,
+                           plain.get(part, fitted), decay > 0.0))
     return found

@@ -1,0 +1,50 @@
+"""All parts of a market, fitted to one log."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+
+from interplay.envs.behaviour.fitted import FittedTables
+from interplay.envs.data import InteractionLog
+from interplay.envs.fitted_preset import FittedPreset
+from interplay.experiments.fit.making import make_preset, make_tables, topics_of
+from interplay.experiments.fit.people import plausible_responses, plausible_takes
+from interplay.experiments.fit.responding import Responses, fit_responses
+from interplay.experiments.fit.rows import Rows, rows_of
+from interplay.experiments.fit.taking import Takes, fit_takes
+from interplay.experiments.fit.visiting import Visits, fit_visits
+
+
+class Fitted(NamedTuple):
+    """What was fitted to ``rows``, and the market that follows."""
+
+    rows: Rows
+    responses: Responses
+    takes: Takes
+    visits: Visits
+    tables: FittedTables
+    preset: FittedPreset
+
+
+def fit_log(log: InteractionLog, name: str, gap: float, seed: int) -> Fitted:
+    """Fit a market to all rows of a log.
+
+    Args:
+        log: what may be learnt from.
+        name: of the preset.
+        gap: seconds without a row after which a user's next session begins.
+        seed: of all that is drawn.
+    """
+    rows, topics = rows_of(log, gap), topics_of(log)
+    responses = fit_responses(rows, topics, seed)
+    takes = fit_takes(rows, topics, responses, seed)
+    visits = fit_visits(rows, seed)
+    generator = torch.Generator().manual_seed(seed)
+    people = plausible_responses(responses, rows, generator)
+    tastes = plausible_takes(replace(takes, user_response=people.user_factor), rows, generator)
+    tables = make_tables(log, rows, tastes, people)
+    preset = make_preset(name, tables, rows, responses, float(takes.rate), visits)
+    return Fitted(rows, responses, takes, visits, tables, preset)
