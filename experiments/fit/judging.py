@@ -7,7 +7,7 @@ import numpy as np
 from interplay.envs.data import InteractionLog
 from interplay.experiments.fit.fitting import Fitted
 from interplay.experiments.fit.responding import score_responses, simpler
-from interplay.experiments.fit.rows import Rows, parted, rows_of
+from interplay.experiments.fit.rows import parted, rows_of
 from interplay.experiments.fit.scores import Score
 from interplay.experiments.fit.settings import FitSettings
 from interplay.experiments.fit.taking import popularity_alone, score_takes
@@ -35,14 +35,8 @@ def judge(settings: FitSettings, held_out: InteractionLog, fitted: Fitted) -> li
         simple = simple.of_others(known.num_users)
         return [*score_takes(takes, simple, known, wanted), *score_responses(responses, without, rows, wanted),
                 *score_visits(visits, rows, unseen)]
-    wanted = _renumbered(unseen, rows)
+    wanted = unseen.among(rows)
     some = np.random.default_rng(settings.seed).permutation(rows.num_users) < max(1, rows.num_users // 5)
     others = rows.of_users(~some)
     return [*score_takes(takes, simple, rows, wanted), *score_responses(responses, without, rows, wanted),
             *score_visits(fit_visits(others, settings.seed), others, rows.of_users(some))]
-
-
-def _renumbered(unseen: Rows, rows: Rows) -> Rows:
-    """The rows of users who have other rows in ``rows``, with their numbers there."""
-    known = unseen.of_users(np.isin(unseen.people, rows.people))
-    return known.renumbered(np.searchsorted(rows.people, known.people), rows.people)

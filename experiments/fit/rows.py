@@ -52,6 +52,7 @@ class Rows:
         session: int64 ``[N]``, ascending.
         people: int64 ``[U]``, the users' numbers in the log.
         num_items: I.
+        open_end: bool ``[U]``, users whose last session may not have been over when the log ended.
         past: what came before each row; it stays where other rows are left out. None where the order is not known.
     """
 
@@ -61,6 +62,7 @@ class Rows:
     session: Ints
     people: Ints
     num_items: int
+    open_end: Bools
     past: Past | None = None
 
     def __len__(self) -> int:
@@ -98,11 +100,14 @@ class Rows:
     def of_users(self, kept: Bools) -> Rows:
         """All rows of some users, bool ``[U]``, who are numbered anew."""
         some = self.where(kept[self.user])
-        return replace(some, user=(np.cumsum(kept) - 1)[some.user], people=self.people[kept])
+        return replace(some, user=(np.cumsum(kept) - 1)[some.user], people=self.people[kept],
+                       open_end=self.open_end[kept])
 
-    def renumbered(self, number: Ints, people: Ints) -> Rows:
-        """The same rows with other, ascending numbers of their users, int64 ``[U]``, among ``people``."""
-        return replace(self, user=number[self.user], people=people)
+    def among(self, others: Rows) -> Rows:
+        """The rows of users who have rows in ``others``, with their numbers there."""
+        known = self.of_users(np.isin(self.people, others.people))
+        number = np.searchsorted(others.people, known.people)
+        return replace(known, user=number[known.user], people=others.people, open_end=others.open_end)
 
 
 def rows_of(log: InteractionLog, gap: float) -> Rows:
@@ -118,7 +123,9 @@ def rows_of(log: InteractionLog, gap: float) -> Rows:
     people, user = np.unique(log.user[order], return_inverse=True)
     begins = np.r_[True, (np.diff(user) != 0) | (np.diff(time[order]) > gap)]
     reward = log.scaled(log.reward).astype(np.float64)[order]
-    rows = Rows(user, log.item[order], reward, np.cumsum(begins) - 1, people, log.num_items)
+    last = np.r_[user[1:] != user[:-1], True]
+    open_end = time[order][last] > time.max() - gap if timed else np.zeros(len(people), dtype=np.bool_)
+    rows = Rows(user, log.item[order], reward, np.cumsum(begins) - 1, people, log.num_items, open_end)
     return replace(rows, past=_past(rows)) if timed else rows
 
 

@@ -28,10 +28,12 @@ class Hazard:
     Attributes:
         bins: bins of each doubling: 1 = lengths 1, 2, 3 to 4, 5 to 8 and so on; 0 = one bin for all.
         rate: float64, the hazard in each bin; the last one holds for all that is longer.
+        longest: lengths that are longer count as this, since nothing is known of them.
     """
 
     bins: int
     rate: Floats
+    longest: int = 1 << 20
 
     def at(self, length: Ints) -> Floats:
         """The hazard of these lengths."""
@@ -42,13 +44,14 @@ class Hazard:
         """Of lengths that were reached; of those that have ended, that they did."""
         hazard = self.at(np.arange(1, int(length.max()) + 1))
         lasted = np.r_[0.0, np.cumsum(np.log1p(-hazard))]
-        found: Floats = np.where(ended, lasted[length - 1] + np.log(hazard[length - 1]), lasted[length])
+        ending = np.log(np.maximum(hazard[length - 1], 1e-12))
+        found: Floats = np.where(ended, lasted[length - 1] + ending, lasted[length])
         return found
 
     def slices(self, count: int) -> Floats:
         """Means of the distribution's ``count`` equal parts, ascending."""
         most = 1
-        while np.log1p(-self.at(np.arange(1, most + 1))).sum() > -12.0 and most < 1 << 20:
+        while np.log1p(-self.at(np.arange(1, most + 1))).sum() > -12.0 and most < self.longest:
             most *= 2
         hazard = self.at(np.arange(1, most + 1))
         hazard[-1] = 1.0
@@ -77,7 +80,7 @@ def fit_hazard(length: Ints, ended: Bools, bins: int, prior: float = 1.0) -> Haz
     overall = ends.sum() / max(reached.sum(), 1)
     exposed, events = np.bincount(place, weights=reached), np.bincount(place, weights=ends)
     rate = np.zeros(len(exposed)) if overall == 0.0 else (events + prior) / (exposed + prior / overall)
-    return Hazard(bins, rate.clip(0.0, 1.0 - 1e-6))
+    return Hazard(bins, rate.clip(0.0, 1.0 - 1e-6), 8 * most)
 
 
 def _bin(length: Ints, bins: int) -> Ints:
@@ -110,13 +113,11 @@ class Visits:
 def fit_visits(rows: Rows, seed: int) -> Visits:
     """Both hazards; the bins of activity are those that predict a fifth of the users best."""
     wanted = np.random.default_rng(seed).permutation(rows.num_users) < rows.num_users // 5
-    shape = _best_shape(rows.lifetimes[~wanted], rows.lifetimes[wanted]) if wanted.any() else (0, 1.0)
-    return Visits(fit_hazard(rows.lifetimes, rows.lifetimes > 0, *shape), fit_hazard(*sessions_of(rows), 1))
-
-
-def _best_shape(known: Ints, wanted: Ints) -> tuple[int, float]:
-    return max(product(_BINS, _PRIORS), key=lambda shape: _mean(fit_hazard(known, known > 0, *shape), wanted,
-                                                                wanted > 0))
+    length, ended = rows.lifetimes, ~rows.open_end
+    known, unseen = (length[~wanted], ended[~wanted]), (length[wanted], ended[wanted])
+    shape = (max(product(_BINS, _PRIORS), key=lambda shape: _mean(fit_hazard(*known, *shape), *unseen))
+             if wanted.any() else (0, 1.0))
+    return Visits(fit_hazard(length, ended, *shape), fit_hazard(*sessions_of(rows), 1))
 
 
 def _mean(hazard: Hazard, length: Ints, ended: Bools) -> float:
@@ -132,11 +133,11 @@ def sessions_of(rows: Rows) -> tuple[Ints, Bools]:
 
 def score_visits(visits: Visits, known: Rows, wanted: Rows) -> Sequence[Score]:
     """Of held-out users, beside geometric distributions."""
-    everyone = np.ones(wanted.num_users, dtype=np.bool_)
-    simple = fit_hazard(known.lifetimes, np.ones(known.num_users, dtype=np.bool_), 0)
+    ended = ~wanted.open_end
+    simple = fit_hazard(known.lifetimes, ~known.open_end, 0)
     found = [Score("who comes how often", f"hazard, {visits.activity.bins} bins a doubling", "geometric",
-                   wanted.num_users, _mean(visits.activity, wanted.lifetimes, everyone),
-                   _mean(simple, wanted.lifetimes, everyone))]
+                   wanted.num_users, _mean(visits.activity, wanted.lifetimes, ended),
+                   _mean(simple, wanted.lifetimes, ended))]
     length, ended = sessions_of(wanted)
     if ended.any():
         simple = fit_hazard(*sessions_of(known), 0)

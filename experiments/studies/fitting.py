@@ -1,0 +1,290 @@
+"""What a fitted market is worth where the truth is known: policies that are learnt and ranked in it, in the true town.
+
+One town, the same people and items in all worlds, writes logs of different lengths: its users choose at random from
+slates that the market draws. A market is fitted to each. DQN is trained there and plays in the true town; so do other
+policies, whose returns in the fitted market and whose off-policy estimates from the same log are compared with the true
+ones. In the true town every policy sees what the fitted market knows of the users and items, as a deployed one would.
+
+Run as ``python -m interplay.experiments.studies.fitting --out experiments/results/fit/town``.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy.stats import kendalltau
+from torch import Tensor
+
+from interplay.agents import Player
+from interplay.envs.behaviour.fitted import FittedBehaviour
+from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPopulation
+from interplay.envs.config import MarketConfig
+from interplay.envs.data import InteractionLog
+from interplay.envs.fitted_preset import save_preset
+from interplay.envs.market import Market
+from interplay.envs.noise import Stream, any_of, world_key
+from interplay.envs.population import Population
+from interplay.envs.presets import find_preset
+from interplay.envs.state_update import move
+from interplay.envs.types import Observation
+from interplay.envs.world import Slate, State, Step, UserOutcome
+from interplay.experiments.cli.main import main
+from interplay.experiments.common.options import parse_pairs, split_agent
+from interplay.experiments.common.reports import made_by, made_line, publish
+from interplay.experiments.common.settings import TrainSettings
+from interplay.experiments.common.tables import table
+from interplay.experiments.evaluate.evaluation import evaluate
+from interplay.experiments.fit.fitting import fit_log
+from interplay.experiments.loop.make_players import make_player
+from interplay.experiments.loop.run import Run
+from interplay.experiments.studies.command_lines import typed
+
+_STEP = 60.0  # seconds
+_EPISODE = 30 * 86400.0  # seconds from the start of an episode to that of the next
+_LOG_SEED, _EVALUATION_SEED = 1000, 2000
+
+POLICIES = ("random", "first", "popularity", "greedy", "conditional-logit,temperature=0.2",
+            "conditional-logit,temperature=1", "conditional-logit,temperature=3", "dqn")
+"""Agents of the users that are ranked; dqn is the one that was trained in the fitted market."""
+
+
+@dataclass(frozen=True)
+class FittingSettings:
+    """Fit markets to logs of a town, train and rank policies there, and play them in the town."""
+
+    out: Path | None = None
+    """Folder of the report."""
+    rows: tuple[int, ...] = (1_000, 10_000, 100_000)
+    """Lengths of the logs."""
+    num_seeds: int = 2
+    """Towns, each with logs and trainings of its own."""
+    episodes: int = 40
+    """Episodes of each training."""
+    worlds: int = 16
+    """Episodes of each evaluation."""
+
+
+class OneTown:
+    """The people of one world of ``town``, the same in all worlds.
+
+    Args:
+        config: of the town.
+        seed: which town.
+    """
+
+    def __init__(self, config: MarketConfig, seed: int) -> None:
+        self._one = TownPopulation(config)(world_key(seed, torch.zeros(1, dtype=torch.int64)))
+
+    def __call__(self, key: Tensor) -> Population:
+        """These people for each key."""
+        return self._one.expand(len(key))
+
+
+def _town(seed: int) -> Any:
+    return replace(find_preset("town"), name=f"town-{seed}",
+                   behaviour=lambda config: SyntheticBehaviour(OneTown(config, seed)))
+
+
+TOWNS = {seed: _town(seed) for seed in range(8)}
+TOWN_0, TOWN_1, TOWN_2, TOWN_3 = (TOWNS[seed] for seed in range(4))
+
+
+class Decision(NamedTuple):
+    """One step of all users in the true town: what a policy would have seen, and what happened.
+
+    Attributes:
+        seen: by users, as the fitted market knows them; None where there is no fitted market.
+        action: int64 ``[B, U]``, in the order of that market's users.
+        response: float32 ``[B, U]``, in the same order. present: bool ``[B, U]``.
+    """
+
+    seen: Observation
+    action: Tensor
+    response: Tensor
+    present: Tensor
+
+
+def log_of(market: Market, rows: int) -> InteractionLog:
+    """The first rows that the town's users write who choose at random, skips left out."""
+    parts: list[np.ndarray] = []
+    world = 0
+    while sum(len(part) for part in parts) < rows:
+        state = market.reset([world], _LOG_SEED)
+        for step in range(market.config.horizon):
+            after, done = market.step(state, _random(market, state), _rest(market, state))
+            user = torch.nonzero(done.position[0] > 0).squeeze(1)
+            time = torch.full((len(user),), world * _EPISODE + step * _STEP, dtype=torch.float64)
+            parts.append(torch.stack([user.double(), done.chosen[0, user].double(), done.response[0, user].double(),
+                                      time], dim=1).numpy())
+            state = after
+        world += 1
+    user, item, reward, time = np.concatenate(parts)[:rows].T
+    topics = market.reset([0], _LOG_SEED).population.topics[0].numpy()
+    return InteractionLog(user.astype(np.int64), item.astype(np.int64), reward.astype(np.float32),
+                          tuple(range(market.config.num_users)), tuple(range(market.config.num_items)), (0.0, 1.0),
+                          time=time, item_topics=topics)
+
+
+def _random(market: Market, state: State) -> Tensor:
+    return any_of(state.key, state.time, Stream.ACTION, market.observe(state, "users").mask)
+
+
+def _rest(market: Market, state: State) -> Tensor:
+    return torch.zeros(len(state.key), market.config.num_items, dtype=torch.int64)
+
+
+@torch.no_grad()
+def in_truth(truth: Market, fitted: Market, player: Player | None, worlds: range, seed: int) -> Iterator[Decision]:
+    """Play the true town with a policy that knows what the fitted market knows; None = users choose at random.
+
+    A shadow of the worlds in the fitted market is shown the true slates and told the true responses.
+    """
+    behaviour = fitted.behaviour
+    assert isinstance(behaviour, FittedBehaviour)
+    people = behaviour.people
+    state, shadow = truth.reset(worlds, seed), fitted.reset(worlds, seed)
+    for _ in range(truth.config.horizon):
+        shadow = _shown(shadow, state, people)
+        seen = fitted.observe(shadow, "users", expected=player is None or player.sees_expected_reward)
+        action = _random(truth, state)[:, people] if player is None else player.act_as("users", seen, False)
+        true_action = torch.zeros_like(action)
+        true_action[:, people] = action
+        after, step = truth.step(state, true_action, _rest(truth, state))
+        outcome = _outcome(step, people)
+        yield Decision(seen, action, outcome.response, shadow.active)
+        shadow, state = move(fitted.constants, shadow, outcome, _rest(fitted, shadow))[0], after
+
+
+def _shown(shadow: State, state: State, people: Tensor) -> State:
+    """The shadow with the slates and the presence of the true worlds."""
+    slate = Slate(*(column[:, people] for column in state.slate.tensors()))
+    return shadow.evolve(active=state.active[:, people]).with_slate(slate)
+
+
+def _outcome(step: Step, people: Tensor) -> UserOutcome:
+    return UserOutcome(step.position[:, people], step.chosen[:, people], torch.zeros_like(step.illegal_users),
+                       step.response[:, people])
+
+
+def study(settings: FittingSettings) -> str:
+    """Fit, train and compare, and write ``report.md`` and ``report.json``; gives the report's text."""
+    torch.set_num_threads(1)
+    rows: list[dict[str, Any]] = []
+    report = ""
+    for seed in range(settings.num_seeds):
+        for row in _of_town(settings, seed):
+            rows.append(row)
+            report = publish(settings.out, text, made_by(typed(__name__)), {"rows": rows})
+            print(report, flush=True)
+    return report
+
+
+def _of_town(settings: FittingSettings, seed: int) -> Iterator[dict[str, Any]]:
+    """A row for each length of the log; DQN that was trained in the town itself comes first."""
+    run = _trained(TrainSettings(preset=f"{__name__}:TOWN_{seed}", seed=seed, users="dqn", items="rest", device="cpu",
+                                 episodes=settings.episodes))
+    truth = run.task.market
+    now = {"seed": seed, "trained in the truth": evaluate(truth, run.players, settings.worlds).user_return.mean}
+    for count in settings.rows:
+        with tempfile.TemporaryDirectory() as folder:
+            yield {**now, "rows": count, "policies": _compared(settings, truth, count, seed, Path(folder))}
+
+
+def _compared(settings: FittingSettings, truth: Market, count: int, seed: int, folder: Path) -> list[dict[str, Any]]:
+    """Of each policy its return in the fitted market and in the truth, and its estimate from the log."""
+    log = log_of(truth, count)
+    fitted = fit_log(log, "fitted", 1800.0, seed)
+    save_preset(folder, fitted.preset, fitted.tables)
+    config = truth.config
+    run = _trained(TrainSettings(
+        preset=str(folder), seed=seed, users="dqn", items="rest", device="cpu", episodes=settings.episodes,
+        discount=0.97, market=tuple(f"{name}={getattr(config, name)}" for name in ("horizon", "slate_size"))
+        + (f"num_users={len(fitted.tables.people)}",)))
+    market, found = run.task.market, []
+    for name in POLICIES:
+        player = run.players["users"] if name == "dqn" else _policy(run, name)
+        inside = evaluate(market, run.players.replaced("users", player), settings.worlds).user_return.mean
+        true = sum(float((each.response).sum()) for each in
+                   in_truth(truth, market, player, range(settings.worlds), _EVALUATION_SEED)) / settings.worlds
+        estimate = _estimate(truth, market, player, count)
+        found.append({"policy": name, "fitted": inside, "true": true, "estimate": estimate})
+    return found
+
+
+def _trained(settings: TrainSettings) -> Run:
+    """A run that is finished; nothing is written."""
+    run = Run.start(settings, Path())
+    while not run.finished:
+        run.step()
+        if run.episode_ended:
+            run.next_episode()
+    return run
+
+
+def _policy(run: Run, name: str) -> Player:
+    """An agent of the users that need not learn."""
+    agent, options = split_agent(name)
+    return make_player(run.task, agent, parse_pairs(options, "policy"), {"users": run.task.market.spec_of("users")}, 0)
+
+
+def _estimate(truth: Market, fitted: Market, player: Player, rows: int) -> float:
+    """What the policy earns by a step on the log's decisions: self-normalised inverse propensities.
+
+    Of each decision in the log all is known: what was seen, and that any allowed action was as likely.
+    """
+    total = weights = torch.zeros((), dtype=torch.float64)
+    taken = 0
+    for world in range(1 + rows // (truth.config.num_users * truth.config.horizon // 2)):
+        for each in in_truth(truth, fitted, None, range(world, world + 1), _LOG_SEED):
+            chance = player.log_propensity_as("users", each.seen, each.action, False)
+            assert chance is not None, "policies that are ranked know their propensities"
+            same = torch.where(each.action == player.act_as("users", each.seen, False), 0.0, -torch.inf)
+            chance = same if bool((chance == 0.0).all()) else chance  # nothing is left to chance
+            weight = (chance.exp() * each.seen.mask.sum(2) * each.present).double()
+            total, weights = total + (weight * each.response).sum(), weights + weight.sum()
+            taken += int((each.action > 0).sum())
+            if taken >= rows:
+                return float(total / weights)
+    return float(total / weights)
+
+
+def text(folder: Path, source: Mapping[str, Any]) -> str:
+    """The report, from its rows."""
+    rows = source["data"]["rows"]
+    parts = ["# Fitted markets where the truth is known", made_line(source["made"]), _READING,
+             table(["town", "rows of the log", "random", "DQN of the fitted market", "DQN of the town", "normalised",
+                    "rank correlation of the fitted market", "of off-policy estimates"], [_line(row) for row in rows])]
+    for row in rows:
+        cells = [[each["policy"], f"{each['true']:.0f}", f"{each['fitted']:.0f}", f"{each['estimate']:.4f}"]
+                 for each in row["policies"]]
+        parts += [f"## Town {row['seed']}, {row['rows']:,} rows",
+                  table(["policy", "return in the town", "in the fitted market", "estimate of a step"], cells)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _line(row: Mapping[str, Any]) -> list[str]:
+    policies = {each["policy"]: each for each in row["policies"]}
+    random, dqn, best = policies["random"]["true"], policies["dqn"]["true"], row["trained in the truth"]
+    true, fitted, estimate = ([each[name] for each in row["policies"]] for name in ("true", "fitted", "estimate"))
+    return [str(row["seed"]), f"{row['rows']:,}", f"{random:.0f}", f"{dqn:.0f}", f"{best:.0f}",
+            f"{(dqn - random) / (best - random):.3f}", f"{kendalltau(true, fitted).statistic:.2f}",
+            f"{kendalltau(true, estimate).statistic:.2f}"]
+
+
+_READING = """\
+Each town is one world of `town`, with the same people and items in all episodes. Returns are sums over its users, and
+means over held-out episodes in the true town, where policies see what the fitted market knows. *Normalised*: 0 is
+random, 1 is DQN that was trained in the town itself and sees it as it is. Rank correlations are Kendall's tau of the
+returns of the policies below with their true returns. Off-policy estimates are self-normalised inverse propensities of
+each decision in the same log."""
+
+
+if __name__ == "__main__":
+    sys.exit(main(command="interplay.experiments.studies.fitting:study"))
