@@ -22,7 +22,7 @@ class Visits(Mechanism):
     """Each user is present for a number of steps in all, in sessions that end at random, with time away in between.
 
     User k of U lasts for as many steps as the (k + a draw from [0, 1]) / U quantile of ``steps`` says, so that users
-    with higher numbers are more active.
+    with higher numbers are more active. It decides alone who is present: a mood at its lowest makes nobody leave.
     """
 
     steps: tuple[Positive, ...] = (10.0, 40.0)

@@ -133,7 +133,8 @@ def _past(rows: Rows) -> Past:
     """The past of each row; the time between two sessions is ``AWAY`` steps."""
     count = min(_MOST_PAST, max(1, _MOST_CELLS // len(rows)))
     place = np.arange(len(rows))[:, None] - 1 - np.arange(count)
-    there = (place >= 0) & (rows.user[place] == rows.user[:, None])
+    there, place = place >= 0, place.clip(0)
+    there &= rows.user[place] == rows.user[:, None]
     away = AWAY * (rows.session[:, None] - rows.session[place])
     age = np.where(there, np.arange(count) + away, np.inf).astype(np.float32)
     return Past(age, rows.reward[place].astype(np.float32), rows.item[place].astype(np.int32))

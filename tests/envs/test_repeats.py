@@ -33,12 +33,24 @@ def test_the_contract_holds(rate):
 
 
 def test_the_rate_decides_how_often_items_return():
-    never, seldom, often = (share_of_repeats(Repeats(rate)) for rate in (0.0, 0.2, 1.0))
+    never, seldom, often, most = (share_of_repeats(Repeats(rate)) for rate in (0.0, 0.2, 1.0, 9.0))
     assert never == 0.0
-    assert 0.0 < seldom < often
+    assert 0.0 < seldom < often < most
     assert often == share_of_repeats()
+
+
+def test_each_pair_takes_a_bit():
+    market = find_preset("town").market(num_users=3, num_items=20, mechanisms=(Repeats(),))
+    state = market.reset([0])
+    take, rest = torch.tensor([[1, 2, 0]]), torch.zeros(1, 20, dtype=torch.int64)
+    taken = market.step(state, take, rest)[0]["taken"][0]
+    assert taken.dtype == torch.uint8
+    assert taken.shape == (3, 3)
+    bits = (taken.unsqueeze(2) >> torch.arange(8)) % 2
+    shown = state.slate.items[0]
+    assert bits.flatten(1)[:, :20].nonzero().tolist() == [[0, int(shown[0, 0])], [1, int(shown[1, 1])]]
 
 
 def test_a_rate_outside_its_range_is_refused():
     with pytest.raises(InterplayError, match="rate"):
-        Repeats(1.5)
+        Repeats(-0.5)

@@ -1,0 +1,215 @@
+"""``interplay fit``: each part by hand or on data whose law is known, and the commands that take what it writes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import interplay as ip
+from interplay.envs.data import InteractionLog, split_log
+from interplay.envs.fitted_preset import FittedPreset
+from interplay.envs.presets import find_preset
+from interplay.experiments.cli.main import main
+from interplay.experiments.common.reports import rendered
+from interplay.experiments.fit import carrying, responding, taking
+from interplay.experiments.fit.people import plausible_responses
+from interplay.experiments.fit.rows import rows_of
+from interplay.experiments.fit.visiting import fit_hazard, fit_visits
+
+USERS, ITEMS = 40, 12
+
+
+def made_log(seed=0, steps=8, gap=60.0):
+    """Users who take items without repeats by taste and popularity, and like what suits them."""
+    rng = np.random.default_rng(seed)
+    taste, vector, appeal = rng.normal(size=(USERS, 2)), rng.normal(size=(ITEMS, 2)), rng.normal(size=ITEMS)
+    user, item, reward, time = [], [], [], []
+    for u in range(USERS):
+        score = taste[u] @ vector.T + appeal
+        for number, i in enumerate(np.argsort(-(score + rng.gumbel(size=ITEMS)))[:rng.integers(2, steps)]):
+            user.append(u)
+            item.append(int(i))
+            reward.append(float(np.clip(np.round(3 + score[i] + rng.logistic()), 1, 5)))
+            time.append(u * 1e6 + number * gap + (9000.0 if number >= 3 else 0.0))
+    return InteractionLog(np.array(user), np.array(item), np.array(reward, dtype=np.float32), tuple(range(USERS)),
+                          tuple(range(ITEMS)), (1.0, 5.0), time=np.array(time))
+
+
+def test_rows_are_in_the_order_of_each_user_with_sessions_and_their_past():
+    log = InteractionLog(np.array([1, 0, 1, 1]), np.array([0, 1, 2, 0]), np.array([1, 2, 3, 5], dtype=np.float32),
+                         ("a", "b", "c"), (7, 8, 9), (1.0, 5.0), time=np.array([50.0, 0.0, 10.0, 5000.0]))
+    rows = rows_of(log, gap=1800.0)
+    assert rows.user.tolist() == [0, 1, 1, 1]
+    assert rows.item.tolist() == [1, 2, 0, 0]
+    assert rows.people.tolist() == [0, 1]
+    assert rows.session.tolist() == [0, 1, 1, 2]
+    assert rows.first.tolist() == [True, True, True, False]
+    assert rows.open_end.tolist() == [False, True]
+    assert rows.past is not None
+    assert rows.past.age[3, :2].tolist() == [2.0, 3.0]  # the session before is two steps of absence away
+    assert rows.past.reward[2, 0] == 0.5
+    assert np.isinf(rows.past.age[1]).all()
+
+
+def test_all_rows_of_some_users_are_held_out():
+    log = made_log()
+    train, held_out = split_log(log, 0.25, "users", seed=3)
+    assert len(np.unique(held_out.user)) == USERS // 4
+    assert not set(train.user) & set(held_out.user)
+    assert len(train) + len(held_out) == len(log)
+
+
+def brute_force(scores, rate, rows):
+    """The log-likelihood of rows in their order, one after the other."""
+    total = 0.0
+    for u in range(rows.num_users):
+        weight = np.exp(scores[u])
+        for i in rows.item[rows.user == u]:
+            total += np.log(weight[i] / weight.sum())
+            if weight[i] == np.exp(scores[u, i]):
+                weight[i] *= rate
+    return total
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.4, 3.0])
+def test_the_likelihood_of_takes_is_that_of_draws_without_what_was_taken(rate):
+    log = made_log()
+    if rate > 0.0:
+        log = InteractionLog(np.r_[log.user, log.user], np.r_[log.item, log.item], np.r_[log.reward, log.reward],
+                             log.user_ids, log.item_ids, log.reward_range)
+    rows = rows_of(log, 1800.0)
+    scores = torch.randn(USERS, ITEMS, generator=torch.Generator().manual_seed(1))
+    (_, (chunk,)) = taking._chunks(rows)
+    found = taking._in_order(scores, torch.tensor(rate), chunk).sum()
+    assert float(found) == pytest.approx(brute_force(scores.double().numpy(), rate, rows), rel=1e-5)
+
+
+def test_cuts_and_effects_are_found_again():
+    rng = np.random.default_rng(1)
+    users, items, cuts = 60, 16, np.array([-1.0, 0.5])
+    bias = rng.normal(size=items)
+    user, item = np.divmod(np.arange(users * items), items)
+    place = (cuts < (bias[item] + rng.logistic(size=len(item)))[:, None]).sum(1)
+    log = InteractionLog(user, item, np.array([0.0, 0.5, 1.0], dtype=np.float32)[place], tuple(range(users)),
+                         tuple(range(items)), (0.0, 1.0))
+    model = responding.fit_responses(rows_of(log, 1.0), torch.ones(items, 1), seed=0)
+    assert np.abs(model.item_bias.numpy() - model.cuts.numpy()[0] - (bias - cuts[0])).mean() < 0.25
+    assert float(model.cuts.diff()) == pytest.approx(1.5, abs=0.25)
+
+
+def test_the_mood_is_found_where_there_is_one_and_only_there():
+    rng = np.random.default_rng(2)
+    user, item, reward = np.repeat(np.arange(20), 60), rng.integers(0, 4, 1200), np.zeros(1200)
+    for weight in (0.0, 2.0):
+        mood = 0.0
+        for row in range(1200):
+            mood = 0.0 if row % 60 == 0 else mood
+            reward[row] = float(rng.random() < 1.0 / (1.0 + np.exp(1.5 * (weight > 0) - weight * mood)))
+            mood = 0.5 * mood + reward[row]
+        log = InteractionLog(user, item, reward.astype(np.float32), tuple(range(20)), tuple(range(4)), (0.0, 1.0),
+                             time=np.arange(1200.0))
+        found = responding.fit_responses(rows_of(log, 1800.0), torch.ones(4, 1), seed=0).carry
+        assert (found.mood_decay > 0.0) == (weight > 0.0)
+    assert float(found.item_effect(4).mean()) == pytest.approx(2.0, rel=0.4)
+
+
+def test_satiation_counts_the_topics_of_earlier_rows():
+    topics = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    log = InteractionLog(np.zeros(3, dtype=np.int64), np.array([0, 1, 0]), np.array([1, 1, 1], dtype=np.float32),
+                         (0,), (0, 1), (0.0, 1.0), time=np.arange(3.0))
+    rows = rows_of(log, 1800.0)
+    assert rows.past is not None
+    found = carrying.carried(rows.past, rows.item, topics, carrying.Carry(satiation_decay=0.5))
+    assert found.satiation.tolist() == [0.0, 0.0, 0.5]
+
+
+def test_hazards_of_lengths_are_those_of_their_bins():
+    length = np.repeat([1, 2, 3, 4], [50, 25, 12, 13])
+    hazard = fit_hazard(length, length > 0, 1, prior=1e-9)
+    assert hazard.rate.tolist() == pytest.approx([0.5, 0.5, 25 / 38])
+    found = hazard.log_likelihood(np.array([1, 3, 3]), np.array([True, True, False]))
+    last = 25 / 38
+    assert found.tolist() == pytest.approx(np.log([0.5, 0.25 * last, 0.25 * (1 - last)]).tolist())
+
+
+def test_slices_have_the_mean_of_the_distribution():
+    length = np.random.default_rng(0).geometric(0.05, 4000)
+    found = fit_hazard(length, length > 0, 0).slices(64)
+    assert (np.diff(found) >= 0.0).all()
+    assert found.mean() == pytest.approx(20.0, rel=0.05)
+    assert found[-1] == pytest.approx(np.sort(length)[-62:].mean(), rel=0.15)
+
+
+def test_equal_lengths_stay_equal():
+    rows = rows_of(made_log(steps=3), 1800.0)
+    assert set(rows.lifetimes) == {2}
+    found = fit_visits(rows, 0).activity.slices(16)
+    assert np.allclose(found[:-1], 2.0, atol=0.05)
+    assert found[-1] < 3.0  # a user's last session is not over when the log ends
+
+
+def test_plausible_people_differ_more_than_the_likeliest():
+    rows = rows_of(made_log(), 1800.0)
+    model = responding.fit_responses(rows, torch.ones(ITEMS, 1), seed=0)
+    drawn = plausible_responses(model, rows, torch.Generator().manual_seed(0))
+    assert drawn.user_bias.var() > model.user_bias.var()
+    assert torch.equal(drawn.item_bias, model.item_bias)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A market that was fitted by the command, with its log."""
+    path, log = tmp_path_factory.mktemp("fit"), made_log()
+    lines = [f"u{u},i{i},{r:g},{t:.0f}" for u, i, r, t in zip(log.user, log.item, log.reward, log.time, strict=True)]
+    (path / "log.csv").write_text("\n".join(["user,item,reward,time", *lines]) + "\n", encoding="utf-8")
+    assert main(["fit", str(path / "log.csv"), "--out", str(path / "market")]) == 0
+    return path
+
+
+def test_the_report_follows_from_its_rows(folder):
+    market = folder / "market"
+    assert (market / "report.md").read_text(encoding="utf-8") == rendered(market)
+    parts = [row["part"] for row in json.loads((market / "report.json").read_text(encoding="utf-8"))["data"]["rows"]]
+    assert parts == ["what users take", "repeats", "how users respond", "mood", "satiation", "who comes how often",
+                     "how long sessions are"]
+
+
+def test_a_folder_is_a_preset(folder, capsys):
+    preset = find_preset(str(folder / "market"))
+    assert isinstance(preset, FittedPreset)
+    assert preset.name == "market"
+    state = preset.market(num_users=3).reset([0])
+    assert state.population.item_vector.shape[1] == ITEMS
+    assert ip.market(preset).settings["preset"] == str(folder / "market")
+
+
+def test_fits_of_one_seed_are_equal(folder):
+    again = ip.fit(folder / "log.csv", folder / "again")
+    first, second = (preset.market().reset([0, 1]) for preset in (find_preset(str(folder / "market")), again))
+    assert all(torch.equal(a, b) for a, b in zip(first.tensors(), second.tensors(), strict=True))
+
+
+def test_commands_take_the_folder(folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    small = ["--episodes", "1", "--num-worlds", "1", "--eval-worlds", "1", "--market", "horizon=3"]
+    assert main(["train", "--preset", "market", "--name", "run", *small]) == 0
+    assert main(["fidelity", "--preset", "market", "--resamples", "20", "--out", "like"]) == 0
+    out = capsys.readouterr().out
+    assert "compared with the log's 8 users that are held out" in out
+    assert "0 skips" in out
+    monkeypatch.chdir("/")  # the run knows where its market is
+    assert main(["recommend", "--run", str(folder / "runs" / "run"), "-k", "2", "--format", "csv"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + 2 * USERS
+    assert sum(line.split(",")[5] == "popularity" for line in lines[1:]) == 2 * 8  # who is held out
+
+
+def test_what_cannot_be_fitted_is_said_in_a_line(folder, capsys, tmp_path):
+    assert main(["fit"]) == 2
+    assert "fit needs a log" in capsys.readouterr().err
+    (tmp_path / "market.pt").write_bytes(b"no market")
+    assert main(["train", "--preset", str(tmp_path)]) == 2
+    assert "fit it again" in capsys.readouterr().err
