@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +44,7 @@ def fidelity(settings: FidelitySettings) -> list[Finding]:
     Raises:
         InterplayError: the settings or the log are wrong.
     """
-    settings = settings.completed()
+    typed, settings = command_line("fidelity", settings), settings.completed()
     _check(settings)
     both = _compared(settings)
     low, high = both.scale
@@ -55,7 +56,7 @@ def fidelity(settings: FidelitySettings) -> list[Finding]:
     else:
         aspects.append(predicting)
     findings = judge(aspects, both.log, both.market, settings.resamples, settings.seed)
-    _write(settings, findings, left_out, both.notes)
+    _write(settings.out, typed, findings, left_out, both.notes)
     return findings
 
 
@@ -150,10 +151,9 @@ def _market_note(run: Run, played: Played, log: Trace) -> str:
             f"{run.task.market.config.horizon} steps, {played.skipped:,} skips{bound}")
 
 
-def _write(settings: FidelitySettings, findings: list[Finding], left_out: dict[str, str], notes: list[str]) -> None:
+def _write(out: Path, typed: str, findings: list[Finding], left_out: dict[str, str], notes: list[str]) -> None:
     found = rows(findings, left_out)
     print("\n".join(notes), markdown(found), summary(found), sep="\n")
-    out = settings.out
-    publish(out, fidelity_text, made_by(command_line("fidelity", settings)), {"rows": found, "notes": notes})
+    publish(out, fidelity_text, made_by(typed), {"rows": found, "notes": notes})
     draw(findings, summary(found), out / PICTURE)
     print(f"wrote {out / REPORT} and {out / PICTURE}")

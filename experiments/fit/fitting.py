@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from interplay.envs.behaviour.fitted import FittedTables
@@ -13,9 +14,11 @@ from interplay.envs.fitted_preset import FittedPreset
 from interplay.experiments.fit.making import make_preset, make_tables, topics_of
 from interplay.experiments.fit.people import plausible_responses, plausible_takes
 from interplay.experiments.fit.responding import Responses, fit_responses
-from interplay.experiments.fit.rows import Rows, rows_of
+from interplay.experiments.fit.rows import Rows, rows_of, some_users
 from interplay.experiments.fit.taking import Takes, fit_takes
 from interplay.experiments.fit.visiting import Visits, fit_visits
+
+_MOST_ROWS = 1_000_000  # of a longer log, some users have about so many
 
 
 class Fitted(NamedTuple):
@@ -39,6 +42,7 @@ def fit_log(log: InteractionLog, name: str, gap: float, seed: int) -> Fitted:
         seed: of all that is drawn.
     """
     rows, topics = rows_of(log, gap), topics_of(log)
+    rows = rows.of_users(some_users(rows, _MOST_ROWS, np.random.default_rng(seed)))
     responses = fit_responses(rows, topics, seed)
     takes = fit_takes(rows, topics, responses, seed)
     visits = fit_visits(rows, seed)

@@ -31,6 +31,8 @@ _PENALTIES = (2.0, 8.0, 32.0)
 _POPULARITY_PENALTY = 0.1
 _STEPS = 60
 _CELLS = 1 << 22  # scores held at once
+_WIDE = 8192  # items above which only a sample of those that a user did not take is looked at
+_SAMPLE = 2048  # items of it, and rows that share it, about
 _LEAST_GAMMA = 0.1  # else agents could not see in vectors what users respond to
 
 
@@ -71,11 +73,11 @@ class Takes:
         """The factor of what was taken before."""
         return self.raw_rate.exp() if self.repeats else torch.zeros(())
 
-    def scores(self, users: slice) -> Tensor:
-        """s of some users and all items, float32 ``[n, I]``."""
+    def scores(self, users: slice, items: Tensor | slice = slice(None)) -> Tensor:
+        """s of some users and of some or all items, float32 ``[n, I]``."""
         user = torch.cat([self.user_factor[users], self.liking[users], self.gamma * self.user_response[users]], dim=1)
         item = torch.cat([self.item_factor, self.topics, self.item_response], dim=1)
-        return user @ item.T + self.popularity
+        return user @ item[items].T + self.popularity[items]
 
     def folded_in(self, rows: Rows, responses: Responses) -> Takes:
         """The same for other users, whose own numbers alone are fitted to their rows."""
@@ -136,13 +138,13 @@ def _start(rows: Rows, topics: Tensor, responses: Responses, rank: int, penalty:
 def _fitted(start: Takes, rows: Rows, names: Sequence[str]) -> Takes:
     """With these of its tensors changed so that the rows become likely."""
     parts = {name: leaf(getattr(start, name)) for name in names}
-    users, chunks = _chunks(rows)
+    users, chunks = _chunks(rows) if rows.num_items <= _WIDE else _sampled(rows)
 
     def loss() -> Tensor:
         likelihood = torch.zeros(())
         for some, own in zip(users, chunks, strict=True):  # one after the other, since all scores could be too many
             now = with_tensors(start, parts)
-            part = -_in_order(now.scores(some), now.rate, own).sum() / len(rows)
+            part = -_in_order(now.scores(some, own.items), now.rate, own).sum() / len(rows)
             part.backward()  # type: ignore[no-untyped-call]
             likelihood += part.detach()
         now = with_tensors(start, parts)
@@ -160,12 +162,16 @@ class _Chunk(NamedTuple):
         user: int64 ``[N']``, from 0. item: int64 ``[N']``.
         first: bool ``[N']``, whether the user has not taken the item in an earlier row.
         begin: int64 ``[N']``, the row with which the user begins.
+        items: int64 ``[M]``, the items that ``item`` numbers; all of them where the catalogue is not wide.
+        log_count: float32 ``[M]`` or ``[]``, the logarithm of how many items each of these stands for.
     """
 
     user: Tensor
     item: Tensor
     first: Tensor
     begin: Tensor
+    items: Tensor | slice = slice(None)
+    log_count: Tensor = torch.zeros(())
 
 
 def chunks_of(rows: Rows) -> list[slice]:
@@ -176,12 +182,31 @@ def chunks_of(rows: Rows) -> list[slice]:
 
 def _chunks(rows: Rows) -> tuple[list[slice], list[_Chunk]]:
     """The stretches of ``chunks_of`` and their rows."""
-    users, chunks = chunks_of(rows), []
-    for some in users:
-        row = slice(*np.searchsorted(rows.user, [some.start, some.stop]))
-        user = rows.user[row] - some.start
-        own = (user, rows.item[row], rows.first[row], np.searchsorted(user, user))
-        chunks.append(_Chunk(*(torch.from_numpy(np.ascontiguousarray(column)) for column in own)))
+    users = chunks_of(rows)
+    return users, [_chunk(rows, some) for some in users]
+
+
+def _chunk(rows: Rows, some: slice) -> _Chunk:
+    row = slice(*np.searchsorted(rows.user, [some.start, some.stop]))
+    user = rows.user[row] - some.start
+    own = (user, rows.item[row], rows.first[row], np.searchsorted(user, user))
+    return _Chunk(*(torch.from_numpy(np.ascontiguousarray(column)) for column in own))
+
+
+def _sampled(rows: Rows) -> tuple[list[slice], list[_Chunk]]:
+    """The same in shorter stretches, with the items that their users took and a sample of the others.
+
+    Each item of the sample stands for as many as its share says, so that the sum over all items has the right mean.
+    """
+    rng, last = np.random.default_rng(0), np.cumsum(rows.lifetimes)
+    edges = np.unique(np.r_[0, np.searchsorted(last, np.arange(_SAMPLE, last[-1], _SAMPLE)) + 1, rows.num_users])
+    users, chunks = [slice(*each) for each in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)], []
+    for chunk in (_chunk(rows, some) for some in users):
+        taken, place = torch.unique(chunk.item, return_inverse=True)
+        others = np.setdiff1d(np.arange(rows.num_items), taken.numpy())
+        sample = torch.from_numpy(rng.permutation(others)[:_SAMPLE])
+        count = torch.cat([torch.ones(len(taken)), torch.full((len(sample),), len(others) / max(1, len(sample)))])
+        chunks.append(chunk._replace(item=place, items=torch.cat([taken, sample]), log_count=count.log()))
     return users, chunks
 
 
@@ -208,7 +233,7 @@ def _weights(scores: Tensor, rows: _Chunk) -> tuple[Tensor, Tensor, Tensor]:
     """Of each row its score less the user's highest, and exp of that; and the sum of the latter over all items."""
     least = scores - scores.detach().amax(1, keepdim=True)
     row = least[rows.user, rows.item].double()
-    return row, row.exp(), least.exp().sum(1, dtype=torch.float64)
+    return row, row.exp(), (least + rows.log_count).exp().sum(1, dtype=torch.float64)
 
 
 def _log_share(row: Tensor, weight: Tensor, total: Tensor, rate: Tensor, new: Tensor) -> Tensor:

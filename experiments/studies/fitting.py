@@ -63,7 +63,7 @@ class FittingSettings:
     """Folder of the report."""
     rows: tuple[int, ...] = (1_000, 10_000, 100_000)
     """Lengths of the logs."""
-    num_seeds: int = 2
+    num_seeds: int = 1
     """Towns, each with logs and trainings of its own."""
     episodes: int = 40
     """Episodes of each training."""

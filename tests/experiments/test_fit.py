@@ -213,3 +213,20 @@ def test_what_cannot_be_fitted_is_said_in_a_line(folder, capsys, tmp_path):
     (tmp_path / "market.pt").write_bytes(b"no market")
     assert main(["train", "--preset", str(tmp_path)]) == 2
     assert "fit it again" in capsys.readouterr().err
+
+
+def test_a_sample_of_the_catalogue_stands_for_all_of_it(monkeypatch):
+    rows = rows_of(made_log(), 1800.0)
+    topics = torch.ones(ITEMS, 1)
+    takes = taking._start(rows, topics, responding.fit_responses(rows, topics, 0), 2, 1.0, 0)
+
+    def sums(sample):
+        monkeypatch.setattr(taking, "_SAMPLE", sample)
+        users, chunks = taking._sampled(rows)
+        totals = [taking._weights(takes.scores(some, own.items), own)[2] for some, own in zip(users, chunks, strict=True)]
+        return torch.cat(totals), [own.log_count.exp().sum() for own in chunks]
+
+    full, _ = sums(1000)
+    some, counts = sums(4)
+    assert [float(count) for count in counts] == pytest.approx([ITEMS] * len(counts))
+    assert float((some.log() - full.log()).abs().mean()) < 0.2
