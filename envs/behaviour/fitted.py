@@ -1,4 +1,4 @@
-"""Fitted behaviour: people drawn from those that a log was fitted with, who respond on the log's own levels.
+"""Fitted behaviour: people drawn from those of a log, with responses on the log's own levels.
 
 What users take is decided by slates, whose scores are the fitted ones. How they respond is an ordered logit: the
 response is above level l with probability sigmoid(z - c_l), where z is the article's preference formula. With levels 0
@@ -57,8 +57,8 @@ class FittedTables(TensorRecord):
 class FittedBehaviour(Behaviour):
     """Responses by an ordered logit on people who are drawn from a log's.
 
-    The items are the log's in every world. User k of U is drawn from the k-th of U equal parts of the people, who are
-    ordered by activity: so each world has all kinds, and one with as many users as there are people has each once.
+    The items are the log's in every world. User k of U is drawn from the k-th of U equal parts of the people, which
+    are ordered by activity: so each world has all kinds, and one with as many users as there are people has each once.
 
     Args:
         tables: what was fitted.
@@ -77,15 +77,15 @@ class FittedBehaviour(Behaviour):
     def populate(self, key: Tensor) -> Population:
         """The log's items, and people drawn for each world."""
         t = self._on(key.device)
-        who = self._drawn(key)
+        rows = self._drawn(key)
         worlds, zeros = len(key), torch.zeros_like(t.appeal)
 
         def all_worlds(table: Tensor) -> Tensor:
             return table.expand(worlds, *table.shape)
 
         return Population(
-            user_vector=t.user_vector[who], segment=t.segment[who] % self._config.num_segments,
-            user_features=t.user_features[who],
+            user_vector=t.user_vector[rows], segment=t.segment[rows] % self._config.num_segments,
+            user_features=t.user_features[rows],
             item_vector=all_worlds(t.item_vector), appeal=all_worlds(t.appeal), topics=all_worlds(t.topics),
             mood_effect=all_worlds(t.mood_effect), margin=all_worlds(zeros + 1.0), popularity=all_worlds(t.popularity),
             preference_weight=all_worlds(t.preference_weight), item_features=all_worlds(t.item_features))

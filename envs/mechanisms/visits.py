@@ -22,7 +22,8 @@ class Visits(Mechanism):
     """Each user is present for a number of steps in all, in sessions that end at random, with time away in between.
 
     User k of U lasts for as many steps as the (k + a draw from [0, 1]) / U quantile of ``steps`` says, so that users
-    with higher numbers are more active. It decides alone who is present: a mood at its lowest makes nobody leave.
+    with higher numbers are more active. It alone decides which users are present: a mood at its
+    lowest makes no user leave.
     """
 
     steps: tuple[Positive, ...] = (10.0, 40.0)
@@ -55,7 +56,7 @@ class Visits(Mechanism):
         return {"left": left, "stay": torch.zeros_like(left)}
 
     def update(self, state: State, outcome: Outcome) -> Mapping[str, Tensor]:
-        """Counts the step, and decides who is present in the next one."""
+        """Counts the step, and decides which users are present in the next one."""
         here, users = state.active, state.active.shape[1]
         left, stay = state["left"] - here.to(torch.float32), torch.where(here, state["stay"] + 1.0, 0.0)
         ends = self.uniform(state, users) < self._hazard_at(stay)

@@ -55,7 +55,7 @@ def next_response(log: Trace, market: Trace, liked_above: float, seed: int) -> t
     def of(trace: Trace, weight: Ints) -> Distribution:
         examples = real if trace is log else made
         row = weight[examples.user] * (~test if trace is log else 1)
-        if not row.any():  # a resample without a user of this half, which tells nothing
+        if not row.any():  # a resample without a user of this half: nothing is learnt from it
             return Distribution(np.array([0.5]), np.ones(1))
         score = _scores(examples, row.astype(np.float64), real.features[test])
         return Distribution(np.array([roc_auc_score(real.liked[test], score)]), np.ones(1))

@@ -92,7 +92,7 @@ class Trace:
         return replace(self, session=self.user)
 
     def of_users(self, kept: Bools) -> Trace:
-        """The rows of some users, bool ``[U]``, who are numbered anew.
+        """The rows of some users, bool ``[U]``, with new numbers.
 
         Raises:
             InterplayError: users have items of their own world.

@@ -6,7 +6,7 @@ the last row is 0. Mood adds an effect of the item that was taken; satiation tak
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,10 +33,10 @@ class Carry:
     """
 
     mood_decay: float = 0.0
-    common: Tensor = torch.zeros(())
-    effect: Tensor = torch.zeros(0)
+    common: Tensor = field(default_factory=lambda: torch.zeros(()))
+    effect: Tensor = field(default_factory=lambda: torch.zeros(0))
     satiation_decay: float = 0.0
-    raw_satiation: Tensor = torch.tensor(-2.0)
+    raw_satiation: Tensor = field(default_factory=lambda: torch.tensor(-2.0))
 
     @property
     def satiation(self) -> Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 from interplay.envs.data import InteractionLog
 from interplay.experiments.fit.fitting import Fitted
 from interplay.experiments.fit.responding import score_responses, simpler
-from interplay.experiments.fit.rows import parted, rows_of
+from interplay.experiments.fit.rows import divided, rows_of
 from interplay.experiments.fit.scores import Score
 from interplay.experiments.fit.settings import FitSettings
 from interplay.experiments.fit.taking import popularity_alone, score_takes
@@ -29,7 +29,7 @@ def judge(settings: FitSettings, held_out: InteractionLog, fitted: Fitted) -> li
     unseen, simple = rows_of(held_out, settings.gap), popularity_alone(rows, takes)
     without = simpler(responses, rows)
     if settings.split == "users":
-        known, wanted = parted(unseen, 0.5, np.random.default_rng(settings.seed))
+        known, wanted = divided(unseen, 0.5, np.random.default_rng(settings.seed))
         responses, without = responses.folded_in(known), {part: each.folded_in(known) for part, each in without.items()}
         takes = takes.folded_in(known, responses)
         simple = simple.of_others(known.num_users)

@@ -38,9 +38,9 @@ def make_tables(log: InteractionLog, rows: Rows, takes: Takes, responses: Respon
     """
     order = np.argsort(rows.lifetimes, kind="stable")
     user, item, weight = _vectors(takes, responses)
-    who = torch.from_numpy(order)
+    by_activity = torch.from_numpy(order)
     rng = np.random.default_rng(0)
-    user = user[who]
+    user = user[by_activity]
     return FittedTables(
         people=torch.from_numpy(rows.people[order]), user_vector=user,
         segment=torch.from_numpy(segments_of(user.double().numpy(), _NUM_SEGMENTS, rng)),

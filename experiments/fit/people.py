@@ -18,7 +18,7 @@ from interplay.experiments.fit.taking import Takes, chunks_of
 
 
 def plausible_responses(model: Responses, rows: Rows, generator: torch.Generator) -> Responses:
-    """The model with biases and factors of users drawn anew."""
+    """The model with biases and factors of users drawn again."""
     if len(model.levels) < 2:
         return model
     user, item = torch.from_numpy(rows.user), torch.from_numpy(rows.item)
@@ -34,7 +34,7 @@ def plausible_responses(model: Responses, rows: Rows, generator: torch.Generator
 
 
 def plausible_takes(model: Takes, rows: Rows, generator: torch.Generator) -> Takes:
-    """The model with tastes and likings of users drawn anew."""
+    """The model with tastes and likings of users drawn again."""
     column = torch.cat([model.item_factor, model.topics], dim=1)
     size = column.shape[1]
     outer = (column.unsqueeze(2) * column.unsqueeze(1)).flatten(1)

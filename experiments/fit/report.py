@@ -26,5 +26,5 @@ def fit_text(folder: Path, source: Mapping[str, Any]) -> str:
 
 _READING = """\
 Log-likelihoods are means over held-out cases (rows, users or sessions), in nats: higher is better. Nothing of the
-held-out part was used to fit. Of users who are held out, half of the rows tell what they like and the other half is
+held-out part was used to fit. Of users who are held out, half of the rows show what they like and the other half is
 predicted."""

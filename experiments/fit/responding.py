@@ -18,7 +18,7 @@ from torch.nn.functional import logsigmoid, softplus
 
 from interplay.experiments.fit.carrying import Carried, Carry, carried, moods, satiations
 from interplay.experiments.fit.optimising import leaf, minimise, with_tensors
-from interplay.experiments.fit.rows import TUNED_ON, Bools, Floats, Rows, parted, some_users
+from interplay.experiments.fit.rows import TUNED_ON, Bools, Floats, Rows, divided, some_users
 from interplay.experiments.fit.scores import Score
 
 MOST_LEVELS = 32
@@ -104,7 +104,7 @@ def fit_responses(rows: Rows, topics: Tensor, seed: int) -> Responses:
     """
     rng = np.random.default_rng(seed)
     some = rows.of_users(some_users(rows, TUNED_ON, rng))
-    known, wanted = parted(some, 0.1, rng)
+    known, wanted = divided(some, 0.1, rng)
     levels = levels_of(rows.reward)
     tried = [(rank, bias, factor) for rank, bias, factor in product(_RANKS, _BIAS_PENALTIES, _FACTOR_PENALTIES)
              if rank > 0 or factor == _FACTOR_PENALTIES[0]]  # without factors their penalty makes no difference

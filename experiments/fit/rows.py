@@ -98,7 +98,7 @@ class Rows:
                        past=None if self.past is None else self.past.where(kept))
 
     def of_users(self, kept: Bools) -> Rows:
-        """All rows of some users, bool ``[U]``, who are numbered anew."""
+        """All rows of some users, bool ``[U]``, with new numbers."""
         some = self.where(kept[self.user])
         return replace(some, user=(np.cumsum(kept) - 1)[some.user], people=self.people[kept],
                        open_end=self.open_end[kept])
@@ -147,7 +147,7 @@ def some_users(rows: Rows, most: int, rng: np.random.Generator) -> Bools:
     return chosen
 
 
-def parted(rows: Rows, share: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
+def divided(rows: Rows, share: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
     """Some rows of each user drawn at random, ``share`` of all, after the others: the others first."""
     some = rng.permutation(len(rows)) < round(share * len(rows))
     return rows.where(~some), rows.where(some)

@@ -23,7 +23,7 @@ from torch.nn.functional import softplus
 
 from interplay.experiments.fit.optimising import leaf, minimise, with_tensors
 from interplay.experiments.fit.responding import Responses
-from interplay.experiments.fit.rows import TUNED_ON, Rows, parted, some_users
+from interplay.experiments.fit.rows import TUNED_ON, Rows, divided, some_users
 from interplay.experiments.fit.scores import Score
 
 _RANKS = (0, 8)
@@ -85,7 +85,7 @@ class Takes:
         return _fitted(start, rows, ("user_factor", "liking"))
 
     def of_others(self, num_users: int) -> Takes:
-        """The same for so many users of whom nothing is known."""
+        """The same for so many unknown users."""
         return with_tensors(self, {name: torch.zeros(num_users, getattr(self, name).shape[1])
                                    for name in ("user_factor", "liking", "user_response")})
 
@@ -98,14 +98,14 @@ class Takes:
 
 
 def fit_takes(rows: Rows, topics: Tensor, responses: Responses, seed: int) -> Takes:
-    """The model whose rank and penalty predict users best who are not among those that it was fitted to.
+    """The model whose rank and penalty best predict users that it was not fitted to.
 
     Of a fifth of the users, half of the rows say what they like, and the others are predicted.
     """
     rng = np.random.default_rng(seed)
     some = some_users(rows, TUNED_ON, rng)
     new = some & (rng.random(rows.num_users) < 0.2)
-    old, (known, wanted) = rows.of_users(some & ~new), parted(rows.of_users(new), 0.5, rng)
+    old, (known, wanted) = rows.of_users(some & ~new), divided(rows.of_users(new), 0.5, rng)
     of_old, of_new = responses.of_users(some & ~new), responses.of_users(new)
 
     def score(rank: int, penalty: float) -> float:

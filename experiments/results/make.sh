@@ -75,6 +75,24 @@ fidelity() {
     python scripts/fidelity.py --log runs/town.market.parquet --preset town --out $R/fidelity/town
 }
 
+# Markets fitted to logs, and the fidelity of each with users that were held out; then markets where the truth is known.
+fit() {
+    one() {
+        local name=$1; shift
+        interplay fit "$@" --out runs/fit/$name
+        mkdir -p $R/fit/$name
+        cp runs/fit/$name/report.json runs/fit/$name/report.md $R/fit/$name
+        interplay fidelity --preset runs/fit/$name --out $R/fit/$name/fidelity
+    }
+    one ml-100k "$DATA/ml-100k"
+    one oulad "$DATA/oulad/studentAssessment.csv" --user-column id_student --item-column id_assessment \
+        --reward-column score
+    one congress-trades "$DATA/congress-trades/trades.csv" --user-column Representative --item-column Ticker \
+        --reward-column Amount --time-column TransactionDate --scale-rewards log
+    one coat "$DATA/coat"
+    python -m interplay.experiments.studies.fitting --out $R/fit/town
+}
+
 intervals() { python -m interplay.experiments.studies.interval_coverage --out $R/intervals; }
 
 viability() {
@@ -137,7 +155,7 @@ speed() {
 # On a machine with a GPU; no part of all studies.
 gpu() { bash scripts/gpu.sh --out $R/gpu; }
 
-for study in "${@:-presets domains jester congress pretrained representations ranking logs unbiased ope fidelity intervals viability budgets suite faults frames film speed}"; do
+for study in "${@:-presets domains jester congress pretrained representations ranking logs unbiased ope fidelity fit intervals viability budgets suite faults frames film speed}"; do
     for name in $study; do "$name"; done
 done
 python scripts/plot.py $R/presets --out $R  # the pictures of docs/results.md

@@ -35,6 +35,7 @@ from interplay.envs.presets import find_preset
 from interplay.envs.state_update import move
 from interplay.envs.types import Observation
 from interplay.envs.world import Slate, State, Step, UserOutcome
+from interplay.experiments.api.names import pairs
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.options import parse_pairs, split_agent
 from interplay.experiments.common.reports import made_by, made_line, publish
@@ -112,7 +113,7 @@ class Decision(NamedTuple):
 
 
 def log_of(market: Market, rows: int) -> InteractionLog:
-    """The first rows that the town's users write who choose at random, skips left out."""
+    """The first rows of the town's users if they choose at random; skips are left out."""
     parts: list[np.ndarray] = []
     world = 0
     while sum(len(part) for part in parts) < rows:
@@ -144,7 +145,7 @@ def _rest(market: Market, state: State) -> Tensor:
 def in_truth(truth: Market, fitted: Market, player: Player | None, worlds: range, seed: int) -> Iterator[Decision]:
     """Play the true town with a policy that knows what the fitted market knows; None = users choose at random.
 
-    A shadow of the worlds in the fitted market is shown the true slates and told the true responses.
+    A shadow of the worlds in the fitted market sees the true slates and the true responses.
     """
     behaviour = fitted.behaviour
     assert isinstance(behaviour, FittedBehaviour)
@@ -203,10 +204,9 @@ def _compared(settings: FittingSettings, truth: Market, count: int, seed: int, f
     fitted = fit_log(log, "fitted", 1800.0, seed)
     save_preset(folder, fitted.preset, fitted.tables)
     config = truth.config
-    run = _trained(TrainSettings(
-        preset=str(folder), seed=seed, users="dqn", items="rest", device="cpu", episodes=settings.episodes,
-        discount=0.97, market=tuple(f"{name}={getattr(config, name)}" for name in ("horizon", "slate_size"))
-        + (f"num_users={len(fitted.tables.people)}",)))
+    sizes = {"horizon": config.horizon, "slate_size": config.slate_size, "num_users": len(fitted.tables.people)}
+    run = _trained(TrainSettings(preset=str(folder), seed=seed, users="dqn", items="rest", device="cpu", discount=0.97,
+                                 episodes=settings.episodes, market=pairs(sizes)))
     market, found = run.task.market, []
     for name in POLICIES:
         player = run.players["users"] if name == "dqn" else _policy(run, name)

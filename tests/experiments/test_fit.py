@@ -223,7 +223,8 @@ def test_a_sample_of_the_catalogue_stands_for_all_of_it(monkeypatch):
     def sums(sample):
         monkeypatch.setattr(taking, "_SAMPLE", sample)
         users, chunks = taking._sampled(rows)
-        totals = [taking._weights(takes.scores(some, own.items), own)[2] for some, own in zip(users, chunks, strict=True)]
+        totals = [taking._weights(takes.scores(some, own.items), own)[2]
+                  for some, own in zip(users, chunks, strict=True)]
         return torch.cat(totals), [own.log_count.exp().sum() for own in chunks]
 
     full, _ = sums(1000)
