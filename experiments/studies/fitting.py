@@ -66,7 +66,7 @@ class FittingSettings:
     """Lengths of the logs."""
     num_seeds: int = 1
     """Towns, each with logs and trainings of its own."""
-    episodes: int = 40
+    episodes: int = 20
     """Episodes of each training."""
     worlds: int = 16
     """Episodes of each evaluation."""
@@ -208,13 +208,13 @@ def _compared(settings: FittingSettings, truth: Market, count: int, seed: int, f
     run = _trained(TrainSettings(preset=str(folder), seed=seed, users="dqn", items="rest", device="cpu", discount=0.97,
                                  episodes=settings.episodes, market=pairs(sizes)))
     market, found = run.task.market, []
-    for name in POLICIES:
-        player = run.players["users"] if name == "dqn" else _policy(run, name)
+    players = {name: run.players["users"] if name == "dqn" else _policy(run, name) for name in POLICIES}
+    estimates = _estimates(truth, market, players, count)
+    for name, player in players.items():
         inside = evaluate(market, run.players.replaced("users", player), settings.worlds).user_return.mean
-        true = sum(float((each.response).sum()) for each in
+        true = sum(float(each.response.sum()) for each in
                    in_truth(truth, market, player, range(settings.worlds), _EVALUATION_SEED)) / settings.worlds
-        estimate = _estimate(truth, market, player, count)
-        found.append({"policy": name, "fitted": inside, "true": true, "estimate": estimate})
+        found.append({"policy": name, "fitted": inside, "true": true, "estimate": estimates[name]})
     return found
 
 
@@ -234,25 +234,31 @@ def _policy(run: Run, name: str) -> Player:
     return make_player(run.task, agent, parse_pairs(options, "policy"), {"users": run.task.market.spec_of("users")}, 0)
 
 
-def _estimate(truth: Market, fitted: Market, player: Player, rows: int) -> float:
-    """What the policy earns by a step on the log's decisions: self-normalised inverse propensities.
+def _estimates(truth: Market, fitted: Market, players: Mapping[str, Player], rows: int) -> dict[str, float]:
+    """What each policy earns by a step on the log's decisions: self-normalised inverse propensities.
 
     Of each decision in the log all is known: what was seen, and that any allowed action was as likely.
     """
-    total = weights = torch.zeros((), dtype=torch.float64)
+    sums = {name: np.zeros(2) for name in players}
     taken = 0
-    for world in range(1 + rows // (truth.config.num_users * truth.config.horizon // 2)):
+    for world in range(rows):  # as many as it takes
         for each in in_truth(truth, fitted, None, range(world, world + 1), _LOG_SEED):
-            chance = player.log_propensity_as("users", each.seen, each.action, False)
-            assert chance is not None, "policies that are ranked know their propensities"
-            same = torch.where(each.action == player.act_as("users", each.seen, False), 0.0, -torch.inf)
-            chance = same if bool((chance == 0.0).all()) else chance  # nothing is left to chance
-            weight = (chance.exp() * each.seen.mask.sum(2) * each.present).double()
-            total, weights = total + (weight * each.response).sum(), weights + weight.sum()
+            for name, player in players.items():
+                weight = (_chance(player, each) * each.seen.mask.sum(2) * each.present).double()
+                sums[name] += [float((weight * each.response).sum()), float(weight.sum())]
             taken += int((each.action > 0).sum())
             if taken >= rows:
-                return float(total / weights)
-    return float(total / weights)
+                return {name: float(earned / weight) for name, (earned, weight) in sums.items()}
+    raise AssertionError("each world adds rows")
+
+
+def _chance(player: Player, decision: Decision) -> Tensor:
+    """How likely the policy acts as the log did, float32 ``[B, U]``."""
+    chance = player.log_propensity_as("users", decision.seen, decision.action, False)
+    assert chance is not None, "policies that are ranked know their propensities"
+    if bool((chance == 0.0).all()):  # it leaves nothing to chance, and is sure of what it would do itself
+        return (decision.action == player.act_as("users", decision.seen, False)).float()
+    return chance.exp()
 
 
 def text(folder: Path, source: Mapping[str, Any]) -> str:
