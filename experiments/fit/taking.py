@@ -29,7 +29,7 @@ from interplay.experiments.fit.scores import Score
 _RANKS = (0, 8)
 _PENALTIES = (2.0, 8.0, 32.0)
 _POPULARITY_PENALTY = 0.1
-_STEPS = 60
+_STEPS = 80
 _CELLS = 1 << 22  # scores held at once
 _WIDE = 8192  # items above which only a sample of those that a user did not take is looked at
 _SAMPLE = 2048  # items of it, and rows that share it, about
