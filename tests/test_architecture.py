@@ -59,7 +59,7 @@ LAYERS = {
         {"data", "behaviour"},
         {"constants", "dispatch", "exact_states", "masks", "responding", "rewards", "slates", "slates_gpu",
          "state_update", "user_choice", "observing", "market", "transitions", "company"},
-        {"presets", "fitted_preset", "pictures", "testing", "facade", "roster", "market_v0", "recommend_v0", "recommend_vector"}),
+        {"presets", "pictures", "testing", "facade", "roster", "market_v0", "recommend_v0", "recommend_vector"}),
     "experiments": (
         {"common", "exact", "representation", "fit"}, {"loop"}, {"evaluate", "recommend"},
         {"benchmark", "fidelity", "offpolicy", "watch", "suite"}, {"api", "cli"}, {"studies"})}
@@ -130,7 +130,7 @@ def test_every_preset_is_found():
     assert set(presets()) >= {"kale", "kale-null", "kale-partial", "viability", "contest", "town", "feed", "pigou",
                               "funds", "pricing", "pricing-three", "pricing-cheapest", "creators", "creators-four",
                               "herd", "opinions"}
-    assert {name.split("-")[0] for name in presets()} == modules("envs/presets")
+    assert {name.split("-")[0] for name in presets()} == modules("envs/presets", "folders")
 
 
 def test_every_data_set_is_found():

@@ -9,7 +9,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -180,15 +180,6 @@ class Mechanism(Checked):
     def is_idle(self) -> bool:
         """Whether its parameters switch it off: nothing that is earned depends on it. Exact solvers ask this."""
         return False
-
-    @property
-    def users_return(self) -> bool:
-        """Whether users who have left may come back because of it."""
-        return False
-
-    def without_return(self) -> Self:
-        """This mechanism for users who leave for good; a mechanism whose ``users_return`` may be True overrides it."""
-        return self
 
     def uniform(self, at: State | Start, *shape: int, offset: int = 0) -> Tensor:
         """Draws in (0, 1) of its own, float32 ``[B, *shape]``; a second call in a step needs an ``offset``."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -46,10 +45,6 @@ class Mood(Mechanism):
     def users_return(self) -> bool:
         """Whether users who have left may come back."""
         return self.leaving and self.return_rate > 0.0
-
-    def without_return(self) -> Self:
-        """See ``Mechanism.without_return``."""
-        return replace(self, return_rate=0.0)
 
     def shift(self, state: State, items: Tensor) -> Tensor:
         """More in a good mood."""

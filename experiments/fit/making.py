@@ -11,7 +11,6 @@ from interplay.envs.config import MarketConfig
 from interplay.envs.data import InteractionLog
 from interplay.envs.data.features import standardised
 from interplay.envs.data.population import segments_of
-from interplay.envs.fitted_preset import FittedPreset, fitted_preset
 from interplay.envs.mechanisms import Mechanism
 from interplay.envs.mechanisms.boosts import Boosts
 from interplay.envs.mechanisms.mood import Mood
@@ -19,6 +18,7 @@ from interplay.envs.mechanisms.repeats import Repeats
 from interplay.envs.mechanisms.satiation import Satiation
 from interplay.envs.mechanisms.visits import Visits as VisitsMechanism
 from interplay.envs.presets import Training
+from interplay.envs.presets.folders import FittedPreset, fitted_preset
 from interplay.experiments.fit.responding import Responses
 from interplay.experiments.fit.rows import AWAY, Ints, Rows
 from interplay.experiments.fit.taking import Takes

@@ -16,8 +16,8 @@ from interplay.agents.parts.captured import Captured
 from interplay.agents.parts.ranks import ALONE, Ranks
 from interplay.agents.parts.replay import memories_left_out
 from interplay.envs.discovery import code_digest, trusting
-from interplay.envs.fitted_preset import found_anywhere
 from interplay.envs.messages import shortened
+from interplay.envs.presets.folders import found_anywhere
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.finite import check_state
 from interplay.experiments.common.notes import InterplayWarning

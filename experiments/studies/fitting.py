@@ -27,11 +27,11 @@ from interplay.envs.behaviour.fitted import FittedBehaviour
 from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPopulation
 from interplay.envs.config import MarketConfig
 from interplay.envs.data import InteractionLog
-from interplay.envs.fitted_preset import save_preset
 from interplay.envs.market import Market
 from interplay.envs.noise import Stream, any_of, world_key
 from interplay.envs.population import Population
 from interplay.envs.presets import find_preset
+from interplay.envs.presets.folders import save_preset
 from interplay.envs.state_update import move
 from interplay.envs.types import Observation
 from interplay.envs.world import Slate, State, Step, UserOutcome
