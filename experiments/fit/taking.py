@@ -89,6 +89,13 @@ class Takes:
         return with_tensors(self, {name: torch.zeros(num_users, getattr(self, name).shape[1])
                                    for name in ("user_factor", "liking", "user_response")})
 
+    def of_each_user(self, rows: Rows) -> Tensor:
+        """The log-likelihood of each user's rows in their order, float64 ``[U]``."""
+        users, chunks = _chunks(rows)
+        parts = [torch.zeros(some.stop - some.start, dtype=torch.float64).index_add(
+            0, own.user, _in_order(self.scores(some), self.rate, own)) for some, own in zip(users, chunks, strict=True)]
+        return torch.cat(parts)
+
     def log_likelihood(self, known: Rows, wanted: Rows) -> float:
         """Mean over rows that follow on ``known``, each as if it were the next."""
         with torch.no_grad():
