@@ -130,7 +130,7 @@ def test_every_preset_is_found():
     assert set(presets()) >= {"kale", "kale-null", "kale-partial", "viability", "contest", "town", "feed", "pigou",
                               "funds", "pricing", "pricing-three", "pricing-cheapest", "creators", "creators-four",
                               "herd", "opinions"}
-    assert {name.split("-")[0] for name in presets()} == modules("envs/presets", "fitted")  # whose presets are files
+    assert {name.split("-")[0] for name in presets()} == modules("envs/presets", "folders")  # whose presets are files
 
 
 def test_every_data_set_is_found():

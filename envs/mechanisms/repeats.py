@@ -31,23 +31,24 @@ class Repeats(Mechanism):
     def user_tables(self, start: Start) -> Mapping[str, Tensor]:
         """The items that each user has taken, uint8 ``[B, U, I / 8]``: item i is bit ``i % 8`` of byte ``i // 8``."""
         shape = (len(start.key), start.sizes.num_users, -(-start.sizes.num_items // 8))
-        return {"taken_before": torch.zeros(shape, dtype=torch.uint8, device=start.key.device)}
+        return {"consumed": torch.zeros(shape, dtype=torch.uint8, device=start.key.device)}
 
     def update(self, state: State, outcome: Outcome) -> Mapping[str, Tensor]:
         """Marks what was taken in this step; a skip marks nothing."""
-        old, item = state["taken_before"], outcome.item.unsqueeze(2)
+        old, item = state["consumed"], outcome.item.unsqueeze(2)
         bit = torch.bitwise_left_shift(torch.ones_like(item), item % 8) * (outcome.position > 0).unsqueeze(2)
         byte = item // 8
-        return {"taken_before": old.scatter(2, byte, old.gather(2, byte) | bit.to(torch.uint8))}
+        return {"consumed": old.scatter(2, byte, old.gather(2, byte) | bit.to(torch.uint8))}
 
     def slate_score(self, state: State, items: Tensor) -> Tensor:
         """The logarithm of ``rate`` for items that were taken before, 0 for others."""
-        byte = state["taken_before"].gather(2, items // 8)
+        byte = state["consumed"].gather(2, items // 8)
         seen = torch.bitwise_right_shift(byte, (items % 8).to(torch.uint8)) % 2 > 0
         factor = torch.where(seen, self.rate, 1.0)
         return factor.log()
 
     def draw(self, picture: Picture, state: State) -> None:
         """Which share of users has taken each item."""
-        bits = state["taken_before"].unsqueeze(3) >> torch.arange(8, device=state.key.device) & 1
-        picture.bar("items", "taken by", bits.flatten(2)[..., :state.alive.shape[1]].float().mean(1))
+        bits = torch.arange(8, dtype=torch.uint8, device=state.key.device)
+        taken = torch.bitwise_right_shift(state["consumed"].unsqueeze(3), bits) % 2
+        picture.bar("items", "taken by", taken.flatten(2)[..., :state.alive.shape[1]].to(torch.float32).mean(1))

@@ -8,6 +8,7 @@ from functools import cache
 from interplay.envs.checking import check_value
 from interplay.envs.discovery import discover, resolve
 from interplay.envs.presets.base import Preset, Training
+from interplay.envs.presets.folders import is_preset, load_preset
 
 
 @cache
@@ -22,8 +23,6 @@ def find_preset(name: str) -> Preset:
     Raises:
         InterplayError: it does not exist.
     """
-    from interplay.envs.presets.fitted import is_preset, load_preset  # which needs this package
-
     check_value("preset", name, str)
     if name not in presets() and is_preset(name):
         return load_preset(name)

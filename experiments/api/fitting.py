@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from interplay.envs.checking import check_names
-from interplay.envs.presets.fitted import FittedPreset
+from interplay.envs.presets.folders import FittedPreset
 from interplay.experiments.api.markets import Log, setting
 from interplay.experiments.fit.command import fit as run
 from interplay.experiments.fit.settings import FitSettings

@@ -13,7 +13,7 @@ from interplay.envs.checking import shown
 from interplay.envs.config import by_dotted_name
 from interplay.envs.mechanisms import Mechanism, mechanisms
 from interplay.envs.presets import Preset, Training, presets
-from interplay.envs.presets.fitted import FittedPreset
+from interplay.envs.presets.folders import FittedPreset
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.flags import changed
 

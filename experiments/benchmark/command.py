@@ -12,7 +12,7 @@ import torch
 from interplay.agents import agents, find_agent
 from interplay.envs.checking import Bounds, Index
 from interplay.envs.presets import find_preset
-from interplay.envs.presets.fitted import is_preset
+from interplay.envs.presets.folders import is_preset
 from interplay.envs.types import SIDES, InterplayError, Side
 from interplay.experiments.benchmark.jobs import RUNS, folder_of
 from interplay.experiments.benchmark.report import write_report

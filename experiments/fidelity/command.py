@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from interplay.envs.data import InteractionLog, find_log
-from interplay.envs.presets.fitted import is_preset, load_preset
+from interplay.envs.presets.folders import is_preset, load_preset
 from interplay.envs.types import SIDES, InterplayError, Side
 from interplay.experiments.common.command_lines import command_line
 from interplay.experiments.common.flags import check_flags

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from interplay.envs.checking import Count, Positive
-from interplay.envs.presets.fitted import is_preset
+from interplay.envs.presets.folders import is_preset
 from interplay.experiments.common.flags import Many, Need, Seed, when
 from interplay.experiments.common.log_settings import LikedSettings, LogSettings
 from interplay.experiments.common.settings import OptionSettings, TrainSettings

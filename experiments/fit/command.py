@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from interplay.envs.presets.fitted import FittedPreset, load_preset, save_preset
+from interplay.envs.presets.folders import FittedPreset, load_preset, save_preset
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.command_lines import command_line
 from interplay.experiments.common.flags import check_flags

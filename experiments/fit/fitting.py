@@ -10,7 +10,7 @@ import torch
 
 from interplay.envs.behaviour.fitted import FittedTables
 from interplay.envs.data import InteractionLog
-from interplay.envs.presets.fitted import FittedPreset
+from interplay.envs.presets.folders import FittedPreset
 from interplay.experiments.fit.making import make_preset, make_tables, topics_of
 from interplay.experiments.fit.people import plausible_responses, plausible_takes
 from interplay.experiments.fit.responding import Responses, fit_responses

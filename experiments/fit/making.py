@@ -18,7 +18,7 @@ from interplay.envs.mechanisms.repeats import Repeats
 from interplay.envs.mechanisms.satiation import Satiation
 from interplay.envs.mechanisms.visits import Visits as VisitsMechanism
 from interplay.envs.presets import Training
-from interplay.envs.presets.fitted import FittedPreset, fitted_preset
+from interplay.envs.presets.folders import FittedPreset, fitted_preset
 from interplay.experiments.fit.responding import Responses
 from interplay.experiments.fit.rows import AWAY, Ints, Rows
 from interplay.experiments.fit.taking import Takes

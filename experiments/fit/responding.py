@@ -28,7 +28,7 @@ _RANKS = (0, 4, 8)
 _BIAS_PENALTIES = (1.0, 3.0)
 _FACTOR_PENALTIES = (4.0, 8.0)
 _STANDARD_ERRORS = 3.0  # by which mood or satiation has to raise the likelihood of held-out rows
-_STEPS = 150
+_STEPS = 200
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ from interplay.experiments.fit.scores import Score
 _RANKS = (0, 8)
 _PENALTIES = (2.0, 8.0, 32.0)
 _POPULARITY_PENALTY = 0.1
-_STEPS = 60
+_STEPS = 80
 _CELLS = 1 << 22  # scores held at once
 _WIDE = 8192  # items above which only a sample of those that a user did not take is looked at
 _SAMPLE = 2048  # items of it, and rows that share it, about
@@ -88,6 +88,13 @@ class Takes:
         """The same for so many unknown users."""
         return with_tensors(self, {name: torch.zeros(num_users, getattr(self, name).shape[1])
                                    for name in ("user_factor", "liking", "user_response")})
+
+    def of_each_user(self, rows: Rows) -> Tensor:
+        """The log-likelihood of each user's rows in their order, float64 ``[U]``."""
+        users, chunks = _chunks(rows)
+        parts = [torch.zeros(some.stop - some.start, dtype=torch.float64).index_add(
+            0, own.user, _in_order(self.scores(some), self.rate, own)) for some, own in zip(users, chunks, strict=True)]
+        return torch.cat(parts)
 
     def log_likelihood(self, known: Rows, wanted: Rows) -> float:
         """Mean over rows that follow on ``known``, each as if it were the next."""

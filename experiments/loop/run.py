@@ -17,7 +17,7 @@ from interplay.agents.parts.ranks import ALONE, Ranks
 from interplay.agents.parts.replay import memories_left_out
 from interplay.envs.discovery import code_digest, trusting
 from interplay.envs.messages import shortened
-from interplay.envs.presets.fitted import found_anywhere
+from interplay.envs.presets.folders import found_anywhere
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.finite import check_state
 from interplay.experiments.common.notes import InterplayWarning

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from interplay.envs.behaviour.fitted import FittedBehaviour
 from interplay.envs.market import Market
-from interplay.envs.presets.fitted import is_preset, load_preset
+from interplay.envs.presets.folders import is_preset, load_preset
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.logs import Parts, logged_parts
 from interplay.experiments.fit.settings import FitSettings

@@ -31,7 +31,7 @@ from interplay.envs.market import Market
 from interplay.envs.noise import Stream, any_of, world_key
 from interplay.envs.population import Population
 from interplay.envs.presets import find_preset
-from interplay.envs.presets.fitted import save_preset
+from interplay.envs.presets.folders import save_preset
 from interplay.envs.state_update import move
 from interplay.envs.types import Observation
 from interplay.envs.world import Slate, State, Step, UserOutcome

@@ -43,7 +43,7 @@ def test_each_pair_takes_a_bit():
     market = find_preset("town").market(num_users=3, num_items=20, mechanisms=(Repeats(),))
     state = market.reset([0])
     take, rest = torch.tensor([[1, 2, 0]]), torch.zeros(1, 20, dtype=torch.int64)
-    taken = market.step(state, take, rest)[0]["taken_before"][0]
+    taken = market.step(state, take, rest)[0]["consumed"][0]
     assert taken.dtype == torch.uint8
     assert taken.shape == (3, 3)
     bits = (taken.unsqueeze(2) >> torch.arange(8)) % 2

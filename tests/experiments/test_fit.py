@@ -11,7 +11,7 @@ import torch
 import interplay as ip
 from interplay.envs.data import InteractionLog, split_log
 from interplay.envs.presets import find_preset
-from interplay.envs.presets.fitted import FittedPreset
+from interplay.envs.presets.folders import FittedPreset
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.reports import rendered
 from interplay.experiments.fit import carrying, responding, taking
