@@ -132,7 +132,8 @@ class State(WorldRecord):
         new, changed = object.__new__(State), tables.keys() | arrays.keys()
         for name in _PACKED.keys() & changed:
             old, now = getattr(self, name).tables, tables[name].tables
-            changed |= {each for each, table in old.items() if now.get(each) is not table} - self.__dataclass_fields__.keys()
+            changed |= {each for each, table in old.items()
+                        if now.get(each) is not table and each not in self.__dataclass_fields__}
         packed, boosts = self.__dict__.get("_packed"), self.__dict__.get("_boosts")
         if packed is not None and not changed.isdisjoint(packed.layout.names):
             self.arrays(*packed.layout.names)
