@@ -76,12 +76,11 @@ class MarketConfig(MarketSizes):
     @property
     def users_return(self) -> bool:
         """Whether users who have left may come back."""
-        return any(map(_lets_return, self.mechanisms))
+        return any(mechanism.users_return for mechanism in self.mechanisms)
 
     def without_return(self) -> MarketConfig:
         """This config for users who leave for good."""
-        never: dict[str, Any] = {"return_rate": 0.0}
-        return replace(self, mechanisms=tuple(replace(m, **never) if _lets_return(m) else m for m in self.mechanisms))
+        return replace(self, mechanisms=tuple(m.without_return() for m in self.mechanisms))
 
     def numbers(self) -> dict[str, Any]:
         """All values by field; those of mechanisms in a dictionary by the mechanism's name. ``changed`` takes them."""
@@ -131,8 +130,3 @@ def _as_mechanisms(given: Sequence[Mechanism | str]) -> tuple[Mechanism, ...]:
     given = tuple(given) if isinstance(given, list) else given
     check_value("mechanisms", given, tuple[Mechanism | str, ...])
     return tuple(find_mechanism(each) if isinstance(each, str) else each for each in given)
-
-
-def _lets_return(mechanism: Mechanism) -> bool:
-    """Whether users may come back because of it; such a mechanism has a parameter ``return_rate``."""
-    return bool(getattr(mechanism, "users_return", False))

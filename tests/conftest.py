@@ -1,6 +1,10 @@
 """Settings for all tests."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +32,20 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INTERPLAY_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def interpreted() -> Callable[[str], None]:
+    """Runs a file as a program in which Triton interprets kernels: it decides when it is imported whether to do so."""
+    if find_spec("triton") is None:
+        pytest.skip("Triton is not installed")
+
+    def run(file: str) -> None:
+        done = subprocess.run([sys.executable, file], env={**os.environ, "TRITON_INTERPRET": "1"}, check=False,
+                              capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+    return run
 
 
 @pytest.fixture

@@ -52,8 +52,8 @@ def test_no_module_imports_under_a_second_name(folder):
 
 LAYERS = {
     "envs": (
-        {"messages", "types", "checking", "discovery", "arguments", "targets", "trees", "sizes", "hashing", "indexing",
-         "stacking", "vectors", "drawing"},
+        {"messages", "files", "types", "checking", "discovery", "arguments", "targets", "trees", "sizes", "hashing",
+         "indexing", "stacking", "vectors", "drawing"},
         {"kernels", "noise", "graphs", "threads", "lists", "records", "population", "world"},
         {"mechanisms", "config", "counting", "active_mechanisms"},
         {"data", "behaviour"},

@@ -33,19 +33,22 @@ def joined(parts: Sequence[Tensor], bound: float, valid: Tensor | None = None, *
     Returns:
         float32 ``[B, N, sum F_p]`` or ``[B, N, K, sum F_p]``.
     """
-    join = _joined if torch.compiler.is_compiling() else _JOINED  # compiled code fuses it with what is before and after
+    # Compiled code fuses it with what is before and after.
+    join = joined_by_torch if torch.compiler.is_compiling() else _JOINED
     table: Tensor = join(list(parts), list(by_item), items, factor, at, valid, bound)
     return table
 
 
 def products(one: Tensor, two: Tensor) -> Tensor:
     """Inner products of all rows, float32 ``[B, M, N]``, of two batches ``[B, M, D]`` and ``[B, N, D]``."""
-    product: Tensor = (_PRODUCTS if one.is_cuda else _products)(one, two)  # elsewhere the detour takes microseconds
+    # Elsewhere the way through an operator would take microseconds for nothing.
+    product: Tensor = (_PRODUCTS if one.is_cuda else products_by_torch)(one, two)
     return product
 
 
-def _joined(parts: list[Tensor], by_item: list[int], items: Tensor | None, factor: Tensor | None, at: int,
-            valid: Tensor | None, bound: float) -> Tensor:
+def joined_by_torch(parts: list[Tensor], by_item: list[int], items: Tensor | None, factor: Tensor | None, at: int,
+                    valid: Tensor | None, bound: float) -> Tensor:
+    """What ``joined`` gives, by torch's own operators."""
     columns = [gather_rows(part, items) if items is not None and p in by_item else part for p, part in enumerate(parts)]
     table = torch.cat(columns, dim=-1)
     if factor is not None:
@@ -55,20 +58,23 @@ def _joined(parts: list[Tensor], by_item: list[int], items: Tensor | None, facto
     return table.clamp_(-bound, bound)
 
 
-def _joined_alike(parts: list[Tensor], by_item: list[int], items: Tensor | None, factor: Tensor | None, at: int,
-                  valid: Tensor | None, bound: float) -> Tensor:
+def joined_alike(parts: list[Tensor], by_item: list[int], items: Tensor | None, factor: Tensor | None, at: int,
+                 valid: Tensor | None, bound: float) -> Tensor:
+    """A table of that shape, without values."""
     places = parts[0].shape[:-1] if items is None else items.shape
     return parts[0].new_empty(*places, sum(part.shape[-1] for part in parts))
 
 
-def _products(one: Tensor, two: Tensor) -> Tensor:
+def products_by_torch(one: Tensor, two: Tensor) -> Tensor:
+    """What ``products`` gives, by torch's own operator."""
     return one.bmm(two.transpose(1, 2))
 
 
-def _products_alike(one: Tensor, two: Tensor) -> Tensor:
+def products_alike(one: Tensor, two: Tensor) -> Tensor:
+    """A table of that shape, without values."""
     return one.new_empty(*one.shape[:2], two.shape[1])
 
 
 _JOINED = operator("joined(Tensor[] parts, int[] by_item, Tensor? items, Tensor? factor, int at, Tensor? valid, "
-                   "float bound) -> Tensor", _joined, _ON_GPU, _joined_alike)
-_PRODUCTS = operator("products(Tensor one, Tensor two) -> Tensor", _products, _ON_GPU, _products_alike)
+                   "float bound) -> Tensor", joined_by_torch, _ON_GPU, joined_alike)
+_PRODUCTS = operator("products(Tensor one, Tensor two) -> Tensor", products_by_torch, _ON_GPU, products_alike)

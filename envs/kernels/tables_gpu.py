@@ -86,9 +86,9 @@ def joined(parts: list[Tensor], by_item: list[int], items: Tensor | None, factor
            valid: Tensor | None, bound: float) -> Tensor:
     """What ``table_operators.joined`` gives; see there."""
     widths = [part.shape[-1] for part in parts]
-    out = table_operators._joined_alike(parts, by_item, items, factor, at, valid, bound)
+    out = table_operators.joined_alike(parts, by_item, items, factor, at, valid, bound)
     if len(parts) > _MOST_PARTS or sum(widths) > _TILE or out.numel() > _MOST:
-        return table_operators._joined(parts, by_item, items, factor, at, valid, bound)
+        return table_operators.joined_by_torch(parts, by_item, items, factor, at, valid, bound)
     slots = out.shape[2] if out.dim() == 4 else 1
     padding, width = [0] * (_MOST_PARTS - len(parts)), triton.next_power_of_2(max(1, out.shape[-1]))
     places, height = out[..., 0].numel() if out.numel() else 0, _TILE // width
@@ -116,9 +116,9 @@ def _strides(part: Tensor, by_item: bool) -> tuple[int, int, int, int]:
 def products(one: Tensor, two: Tensor) -> Tensor:
     """What ``table_operators.products`` gives; see there."""
     inner = one.shape[2]
-    out = table_operators._products_alike(one, two)
+    out = table_operators.products_alike(one, two)
     if inner > _LONGEST or out.numel() > _MOST:
-        return table_operators._products(one, two)
+        return table_operators.products_by_torch(one, two)
     if out.numel() > 0:
         with torch.cuda.device_of(out):
             _products[(triton.cdiv(out.numel(), _BLOCK),)](one, two, out, *one.stride(), *two.stride(), out.numel(),

@@ -6,7 +6,8 @@ A log says how many rows a user has in all, and when sessions end; ``interplay f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -38,6 +39,10 @@ class Visits(Mechanism):
     def users_return(self) -> bool:
         """Whether users who have left may come back."""
         return self.return_rate > 0.0
+
+    def without_return(self) -> Self:
+        """See ``Mechanism.without_return``."""
+        return replace(self, return_rate=0.0)
 
     def user_tables(self, start: Start) -> Mapping[str, Tensor]:
         """Steps that each user has left, and steps of its present session: float32 ``[B, U]``."""

@@ -12,7 +12,9 @@ import torch
 
 from interplay.envs.behaviour.fitted import FittedBehaviour, FittedTables
 from interplay.envs.config import MarketConfig
+from interplay.envs.files import whole
 from interplay.envs.mechanisms import find_mechanism
+from interplay.envs.messages import shortened
 from interplay.envs.presets.base import Preset, Training
 from interplay.envs.types import InterplayError
 
@@ -48,7 +50,7 @@ def fitted_preset(name: str, config: MarketConfig, tables: FittedTables, trainin
 
 
 def save_preset(folder: Path, preset: FittedPreset, tables: FittedTables) -> None:
-    """Write it into a folder, from where ``load_preset`` reads it.
+    """Write it into a folder, for ``load_preset``. An older one there stays until the new one is whole.
 
     Raises:
         InterplayError: the folder cannot be written.
@@ -57,9 +59,11 @@ def save_preset(folder: Path, preset: FittedPreset, tables: FittedTables) -> Non
              "training": asdict(preset.training), "summary": preset.summary, "log_horizon": preset.log_horizon}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        torch.save(state, folder / MARKET)
-    except (OSError, RuntimeError) as error:
-        raise InterplayError(f"{str(folder)!r} cannot be written ({error}): choose another folder") from error
+        with whole(folder / MARKET) as file:
+            torch.save(state, file)
+    except (OSError, RuntimeError) as error:  # torch raises RuntimeError where a disk is full
+        message = f"{str(folder)!r} cannot be written ({error}): choose another folder"
+        raise InterplayError(shortened(message)) from error
 
 
 def is_preset(name: str) -> bool:

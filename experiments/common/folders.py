@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from interplay.envs.files import PART
 from interplay.envs.types import InterplayError
-from interplay.experiments.common.saving import CONFIG, PART
+from interplay.experiments.common.saving import CONFIG
 
 LOCK = "lock"
 
@@ -67,12 +68,13 @@ def _made(log_dir: Path, name: str | None, default: str) -> Path:
             if not isinstance(error, FileExistsError) or not log_dir.is_dir():
                 raise InterplayError(f"log_dir={str(log_dir)!r} cannot be written ({error.strerror or error}): choose "
                                      "another with --log-dir") from error
-            if name is not None and _is_abandoned(folder):
+            if name is None:
+                number += 1
+                continue
+            if _is_abandoned(folder):
                 return folder
-            if name is not None:
-                raise InterplayError(f"name={name!r} is taken in {str(log_dir)!r}: choose another, or go on with "
-                                     f"--resume {folder}") from None
-            number += 1
+            raise InterplayError(f"name={name!r} is taken in {str(log_dir)!r}: choose another, or go on with "
+                                 f"--resume {folder}") from None
 
 
 def _is_abandoned(folder: Path) -> bool:

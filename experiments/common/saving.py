@@ -6,45 +6,21 @@ import hashlib
 import io
 import json
 import math
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from interplay.envs.files import whole
 from interplay.envs.types import InterplayError
 
-CONFIG, RESULTS, PART = "config.json", "results.json", ".part"
+CONFIG, RESULTS = "config.json", "results.json"
 
 FORMAT = 5
 """Version of all files that are written here. A reader rejects any other."""
 
 _END_LENGTH = len(f"interplay {FORMAT} ") + 64
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A partial file to write to, which replaces ``path`` once it is complete; until then the old file stays.
-
-    It is synced to disk first: after a power cut a new name could stand for an empty file otherwise.
-
-    Raises:
-        OSError: it cannot be written. Nothing is left of the partial file.
-    """
-    partial = path.with_name(path.name + PART)
-    try:
-        yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException as error:
-        with suppress(OSError):
-            partial.unlink()
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)
-        raise
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any], made_by: Mapping[str, Any]) -> None:

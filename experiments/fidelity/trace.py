@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from interplay.envs.data import InteractionLog
 from interplay.envs.types import InterplayError
+from interplay.experiments.common.pairs import are_new
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -62,10 +63,7 @@ class Trace:
     @cached_property
     def repeated(self) -> Bools:
         """Whether the user took the item in an earlier row, bool ``[N]``."""
-        _, first = np.unique(self.user * np.int64(self.num_items) + self.item, return_index=True)
-        again = np.ones(len(self), dtype=np.bool_)
-        again[first] = False
-        return again
+        return ~are_new(self.user, self.item, self.num_items)
 
     @cached_property
     def activity(self) -> Ints:

@@ -172,7 +172,7 @@ def _fitted(start: Responses, rows: Rows, names: Sequence[str]) -> Responses:
         bias, factor = now.penalties
         penalty = (bias * (now.user_bias.square().sum() + now.item_bias.square().sum())
                    + factor * (now.user_factor.square().sum() + now.item_factor.square().sum())) / 2.0
-        penalty = penalty + now.carry.penalty() + 0.0 * (now.carry.common + now.carry.raw_satiation)
+        penalty = penalty + now.carry.penalty()
         return (penalty - _log_probability(now.logit(rows, past), now.cuts, place).sum()) / len(rows)
 
     minimise(loss, [part for part in parts.values() if part.numel()], _STEPS)

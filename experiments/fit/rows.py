@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interplay.envs.data import InteractionLog
+from interplay.experiments.common.pairs import are_new
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -76,10 +77,7 @@ class Rows:
     @cached_property
     def first(self) -> Bools:
         """Whether the user takes the item for the first time, bool ``[N]``."""
-        _, place = np.unique(self.user * np.int64(self.num_items) + self.item, return_index=True)
-        found = np.zeros(len(self), dtype=np.bool_)
-        found[place] = True
-        return found
+        return are_new(self.user, self.item, self.num_items)
 
     @property
     def has_repeats(self) -> bool:

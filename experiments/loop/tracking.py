@@ -10,8 +10,8 @@ from typing import Any
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from interplay.envs.files import whole
 from interplay.experiments.common.finite import check_figures, check_market
-from interplay.experiments.common.saving import whole
 from interplay.experiments.common.serialising import as_values
 from interplay.experiments.common.statistics import gini
 from interplay.experiments.common.tables import table

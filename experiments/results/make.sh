@@ -85,6 +85,8 @@ fit() {
         interplay fidelity --preset runs/fit/$name --out $R/fit/$name/fidelity
     }
     one ml-100k "$DATA/ml-100k"
+    one ml-100k-split-1 "$DATA/ml-100k" --seed 1  # splits that nobody had looked at while the model was made
+    one ml-100k-split-2 "$DATA/ml-100k" --seed 2
     one oulad "$DATA/oulad/studentAssessment.csv" --user-column id_student --item-column id_assessment \
         --reward-column score
     one congress-trades "$DATA/congress-trades/trades.csv" --user-column Representative --item-column Ticker \

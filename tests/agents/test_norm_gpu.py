@@ -1,12 +1,7 @@
 """A GPU's kernels of layer norms give what torch gives, and the same gradients."""
 
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Callable
 
-import pytest
 import torch
 
 
@@ -30,12 +25,8 @@ def compare_kernels() -> None:
             torch.testing.assert_close(one, other, rtol=1e-4, atol=2e-4)
 
 
-@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
-def test_the_kernels_of_a_gpu_give_what_torch_gives() -> None:
-    """In a process of its own, since Triton decides when it is imported whether to interpret."""
-    done = subprocess.run([sys.executable, Path(__file__)], env={**os.environ, "TRITON_INTERPRET": "1"}, check=False,
-                          capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_the_kernels_of_a_gpu_give_what_torch_gives(interpreted: Callable[[str], None]) -> None:
+    interpreted(__file__)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,7 @@
 """Every way to draw noise gives the same bits: torch, a GPU's kernel, compiled code; a step may be a tensor."""
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 import torch
@@ -95,10 +90,8 @@ def compare_kernels() -> None:
     assert torch.equal(noise_gpu.any_of(*place), hashing.any_of(*place))
 
 
-@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
-def test_the_kernels_of_a_gpu_have_the_same_bits() -> None:
-    """In a process of its own, since Triton decides when it is imported whether to interpret."""
-    subprocess.run([sys.executable, Path(__file__)], check=True, env=os.environ | {"TRITON_INTERPRET": "1"})
+def test_the_kernels_of_a_gpu_have_the_same_bits(interpreted: Callable[[str], None]) -> None:
+    interpreted(__file__)
 
 
 if __name__ == "__main__":

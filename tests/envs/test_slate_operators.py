@@ -1,12 +1,7 @@
 """The kernel that draws slates on a GPU draws those of the reference."""
 
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Callable
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -55,10 +50,8 @@ def test_the_operator_does_without_kernels_of_the_cpu() -> None:
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
-@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
-def test_the_kernel_of_a_gpu_draws_the_same_slates() -> None:
-    """In a process of its own, since Triton decides when it is imported whether to interpret."""
-    subprocess.run([sys.executable, Path(__file__)], check=True, env=os.environ | {"TRITON_INTERPRET": "1"})
+def test_the_kernel_of_a_gpu_draws_the_same_slates(interpreted: Callable[[str], None]) -> None:
+    interpreted(__file__)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,7 @@
 """A GPU's kernels of tables write what the reference writes."""
 
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Callable
 
-import pytest
 import torch
 
 from interplay.envs.kernels import table_operators
@@ -39,11 +34,12 @@ def compare_kernels() -> None:
         ([_random(0, users, 2)], [], None, None, 0, None, BOUND),
     ]
     for table in tables:
-        torch.testing.assert_close(tables_gpu.joined(*table), table_operators._joined(*table), rtol=0, atol=0,
+        torch.testing.assert_close(tables_gpu.joined(*table), table_operators.joined_by_torch(*table), rtol=0, atol=0,
                                    equal_nan=True)
     for inner in (1, 2, 5, 100):
         one, two = _random(worlds, items, inner), _random(worlds, inner, 3).transpose(1, 2)
-        torch.testing.assert_close(tables_gpu.products(one, two), table_operators._products(one, two), equal_nan=True)
+        torch.testing.assert_close(tables_gpu.products(one, two), table_operators.products_by_torch(one, two),
+                                   equal_nan=True)
 
 
 def test_columns_are_joined_bounded_and_left_out() -> None:
@@ -58,12 +54,8 @@ def test_products_are_those_of_all_rows() -> None:
     assert products(one, two).tolist() == [[[17.0], [39.0]]]
 
 
-@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
-def test_the_kernels_of_a_gpu_write_the_same_tables() -> None:
-    """In a process of its own, since Triton decides when it is imported whether to interpret."""
-    done = subprocess.run([sys.executable, Path(__file__)], env={**os.environ, "TRITON_INTERPRET": "1"}, check=False,
-                          capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_the_kernels_of_a_gpu_write_the_same_tables(interpreted: Callable[[str], None]) -> None:
+    interpreted(__file__)
 
 
 if __name__ == "__main__":

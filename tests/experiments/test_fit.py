@@ -11,10 +11,12 @@ import torch
 import interplay as ip
 from interplay.envs.data import InteractionLog, split_log
 from interplay.envs.presets import find_preset
-from interplay.envs.presets.folders import FittedPreset
+from interplay.envs.presets.folders import MARKET, FittedPreset, save_preset
+from interplay.envs.types import InterplayError
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.reports import rendered
 from interplay.experiments.fit import carrying, responding, taking
+from interplay.experiments.fit.fitting import fit_log
 from interplay.experiments.fit.people import plausible_responses
 from interplay.experiments.fit.rows import rows_of
 from interplay.experiments.fit.visiting import fit_hazard, fit_visits
@@ -231,3 +233,20 @@ def test_a_sample_of_the_catalogue_stands_for_all_of_it(monkeypatch):
     some, counts = sums(4)
     assert [float(count) for count in counts] == pytest.approx([ITEMS] * len(counts))
     assert float((some.log() - full.log()).abs().mean()) < 0.2
+
+
+def test_a_preset_that_cannot_be_written_leaves_the_older_one(tmp_path, monkeypatch):
+    fitted = fit_log(made_log(), "fitted", 1800.0, 0)
+    save_preset(tmp_path, fitted.preset, fitted.tables)
+    before = (tmp_path / MARKET).read_bytes()
+
+    def full(state, path):
+        path.write_bytes(b"a part")
+        raise RuntimeError("no space left\non the disk")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(InterplayError, match=r"cannot be written \(no space left") as said:
+        save_preset(tmp_path, fitted.preset, fitted.tables)
+    assert "\n" not in str(said.value)
+    assert (tmp_path / MARKET).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [MARKET]

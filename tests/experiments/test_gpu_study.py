@@ -32,6 +32,13 @@ ROOT = Path(__file__).parents[2]
 GPU = "interplay.experiments.studies.gpu.command:gpu"
 
 
+def test_rows_do_not_say_where_files_are(tmp_path: Path) -> None:
+    place = "/home/me/else.where/src/interplay/envs/market.py"
+    write_row(tmp_path, {"section": "core", "case": 0, "trace": [f'File "{place}", line 3', "1 / 2 and a/b.py"]})
+    (row,) = read_rows(tmp_path)
+    assert row["trace"] == ['File "interplay/envs/market.py", line 3', "1 / 2 and a/b.py"]
+
+
 def test_the_script_measures_without_a_gpu_and_reports_what_it_measured(tmp_path: Path) -> None:
     sections = ("graphs", "machine", "core", "training")
     command = ["bash", str(ROOT / "scripts" / "gpu.sh"), "--device", "cpu", "--quick", "--out", str(tmp_path / "gpu")]

@@ -11,9 +11,9 @@ from typing import Literal
 import pytest
 import torch
 
+from interplay.envs import files
 from interplay.envs.types import InterplayError
 from interplay.experiments.cli.main import main
-from interplay.experiments.common import saving
 from interplay.experiments.common.folders import new_folder, owned
 from interplay.experiments.common.saving import (
     load_checkpoint,
@@ -218,7 +218,7 @@ def test_what_was_there_stays_until_the_new_file_is_whole(tmp_path, monkeypatch)
     def full(number):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(saving.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(OSError, match=r"No space left on device.*x\.pt"):
         save_checkpoint(tmp_path / "x.pt", {"a": 2}, {})
     assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]

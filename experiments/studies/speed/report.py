@@ -19,13 +19,12 @@ from interplay.experiments.studies.speed.picture import draw
 
 
 class Target(NamedTuple):
-    """What a rate should be: at least ``factor`` times that of another, or ``least``."""
+    """What a rate should be: at least ``factor`` times that of another."""
 
     case: str
     unit: str
     factor: float
-    other: str | None = None
-    least: float = 0.0
+    other: str
 
 
 TARGETS = (
@@ -91,14 +90,11 @@ def _targets_with(found: Sequence[Measured], threads: int) -> Iterator[list[str]
     here = {one.name: one for one in found if one.threads == threads}
     for target in TARGETS:
         own = here[target.case].per_second(target.unit) if target.case in here else None
-        base = 1.0 if target.other is None else (
-            here[target.other].per_second(target.unit) if target.other in here else None)
+        base = here[target.other].per_second(target.unit) if target.other in here else None
         if own is None or base is None:
             continue
-        wanted = target.least if target.other is None else target.factor
-        shown = f"{own / base:,.2f}" if target.other is not None else f"{own:,.0f}"
-        yield [target.case, str(threads), target.unit, shown, target.other or "", f"{wanted:,.2f}",
-               "yes" if own / base >= wanted else "no"]
+        yield [target.case, str(threads), target.unit, f"{own / base:,.2f}", target.other, f"{target.factor:,.2f}",
+               "yes" if own / base >= target.factor else "no"]
 
 
 def _number(value: float | None) -> str:
