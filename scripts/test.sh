@@ -9,14 +9,19 @@ if [ -z "${VIRTUAL_ENV:-}" ]; then
     . .venv/bin/activate
 fi
 python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[dev]"
-if [ $# -eq 0 ]; then
-    bash scripts/lowest.sh install &  # beside mypy, which uses one core
+if [ $# -eq 0 ]; then  # beside mypy, which uses one core
+    bash scripts/lowest.sh install &
     installing=$!
+    # Each process of the tests would compile these loops for itself, in a minute.
+    python -c "import interplay as ip; town = ip.market('town'); worlds = town.reset(worlds=range(3)); \
+        town.step(worlds, *town.random_actions(worlds))" &
+    compiling=$!
 fi
 ruff check .
 mypy
 if [ $# -eq 0 ]; then
     wait "$installing"
+    wait "$compiling"
 fi
 python -m pytest -n 2 --dist worksteal "$@"
 if [ $# -eq 0 ]; then

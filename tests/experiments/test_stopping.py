@@ -12,8 +12,9 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.summary.writer import event_file_writer
 
+from interplay.envs import files
 from interplay.experiments.cli.main import main
-from interplay.experiments.common import saving, stopping
+from interplay.experiments.common import stopping
 from interplay.experiments.common.saving import read_sealed
 from interplay.experiments.evaluate import finishing
 from interplay.experiments.loop.run import Run
@@ -71,7 +72,7 @@ def at_call(number, happens, owner, name, patch):
 
 PLACES = {"start": (1, Run, "start"), "config is written": (1, Run, "write_config"), "first save": (1, Run, "save"),
           "TensorBoard": (1, TensorBoard, "begin"), "first step": (1, Run, "step"), "mid-episode": (17, Run, "step"),
-          "end of an episode": (2, Run, "next_episode"), "last save": (2, Run, "save"), "sync": (4, saving.os, "fsync"),
+          "end of an episode": (2, Run, "next_episode"), "last save": (2, Run, "save"), "sync": (4, files.os, "fsync"),
           "evaluation": (1, finishing, "report"), "results": (1, finishing, "write_sealed")}
 
 
@@ -137,7 +138,7 @@ def of_pretrain(folder):
 
 
 PHASES = {"log": (1, command, "logged_parts"), "model": (1, Training, "__init__"), "batch": (20, Training, "_step"),
-          "sync": (2, saving.os, "fsync"), "baselines": (1, command, "rankers"), "model.pt": (1, command, "_save"),
+          "sync": (2, files.os, "fsync"), "baselines": (1, command, "rankers"), "model.pt": (1, command, "_save"),
           "results": (1, command, "write_sealed")}
 
 
