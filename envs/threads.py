@@ -2,8 +2,8 @@
 
 Kernels and torch share one OpenMP. Its threads spin while they wait for each other, and where other programs use the
 CPU, the thread that is waited for may not run meanwhile: two threads were 20 times slower than one. Nothing but the
-environment variable ``OMP_WAIT_POLICY=PASSIVE``, set before Python starts, makes them sleep. So a market takes no
-thread that it was not given. Torch's own number of threads is left as it is for everything else.
+environment variable ``OMP_WAIT_POLICY=PASSIVE``, set before torch is imported, makes them sleep; the command line sets
+it. A market takes no thread that it was not given. Torch's own number of threads is left as it is for everything else.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ R = TypeVar("R")
 def set_num_threads(count: int) -> None:
     """Let all markets and facades of this process work on so many threads.
 
-    Set ``OMP_WAIT_POLICY=PASSIVE`` before Python starts, unless the machine has nothing else to do.
+    Set ``OMP_WAIT_POLICY=PASSIVE`` before torch is imported, unless the machine has nothing else to do.
 
     Raises:
         InterplayError: not an integer of at least 1.

@@ -29,7 +29,9 @@ _SCRIPT = """{zsh}_interplay() {{
 }}
 complete -o filenames -F _interplay interplay
 """
-_ZSH = "autoload -U +X bashcompinit && bashcompinit\n"
+_ZSH = """(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }
+autoload -U +X bashcompinit && bashcompinit
+"""
 
 
 def command(shell: Literal["bash", "zsh"] = "bash") -> None:

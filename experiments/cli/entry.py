@@ -22,6 +22,8 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
         print_anything()
         print(answer)
         return 0
+    # Before torch is loaded: threads that spin while they wait are far slower than one where other programs run.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from interplay.experiments.cli.main import main as run
 
     try:

@@ -83,8 +83,7 @@ class RunSettings:
     """Whether iterations of training are recorded as graphs and replayed, with the same results: auto = on a GPU, where
     they become CUDA graphs. On a CPU, on is slow and only shows that an agent can be recorded."""
     threads: Threads = 1
-    """Threads on the CPU. Small tensors gain nothing from more, and where other programs run, torch's are much slower
-    than one unless OMP_WAIT_POLICY=PASSIVE is set."""
+    """Threads on the CPU. Small tensors gain nothing from more, and a busy machine makes two slower than one."""
     log_dir: Path = Path("runs")
     """Folder in which the run's own folder is made."""
     name: str | None = None

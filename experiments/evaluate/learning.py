@@ -18,6 +18,8 @@ _GREY, _RED, _BLUE = "#8a8f98", "#c1121f", "#0072b2"
 def learning_picture(run: Run, report: Report, path: Path | None) -> Picture:
     """Return of users over steps, in training and on held-out worlds, beside what others get.
 
+    Training on a log earns from another part of the log than the levels are of: it has no line there.
+
     Args:
         run: with a curve.
         report: of the run.
@@ -26,7 +28,8 @@ def learning_picture(run: Run, report: Report, path: Path | None) -> Picture:
     figure = Picture(figsize=(6.4, 4.0), layout="constrained")
     axis = figure.add_subplot()
     name = f"{HELD_OUT}user_return"
-    axis.plot(*_points(run, "user_return"), color=_BLUE, alpha=0.35, label="training, exploring")
+    if run.task.parts is None:
+        axis.plot(*_points(run, "user_return"), color=_BLUE, alpha=0.35, label="training, exploring")
     steps, returns = _points(run, name)
     final = report.score.user_return.mean
     if not steps or steps[-1] < run.env_steps:

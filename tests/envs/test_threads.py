@@ -1,5 +1,7 @@
 """A market takes no thread that nobody gave it, and leaves torch as many as it had."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -86,3 +88,12 @@ def test_a_market_and_its_facades_work_on_one_thread(seen: list[int]) -> None:
 def test_a_number_of_threads_is_at_least_one(count: object) -> None:
     with pytest.raises(InterplayError, match="count"):
         set_num_threads(count)  # type: ignore[arg-type]
+
+
+def test_threads_of_the_command_line_sleep_while_they_wait() -> None:
+    """Threads that spin are many times slower than threads that sleep where other programs run."""
+    code = "import sys; from interplay.experiments.cli.entry import main; sys.exit(main(['presets']))"
+    plain = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    plain["OMP_DISPLAY_ENV"] = "VERBOSE"
+    done = subprocess.run([sys.executable, "-c", code], env=plain, capture_output=True, text=True, check=True)
+    assert "GOMP_SPINCOUNT = '0'" in done.stderr

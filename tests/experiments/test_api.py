@@ -228,6 +228,16 @@ def test_a_learning_curve_is_drawn_without_pyplot(run, tmp_path):
         run.plot(tmp_path / "nowhere" / "learning.png")
 
 
+def test_a_learning_curve_on_a_log_has_no_line_of_its_training_part(run, logged):
+    """Levels and held-out returns are of another part of the log, so that the lines cannot be compared."""
+    assert "training, exploring" in _labels(run.plot())
+    assert _labels(logged.plot()) == {"held-out worlds, not exploring"}
+
+
+def _labels(figure):
+    return {text.get_text() for text in figure.axes[0].get_legend().get_texts()}
+
+
 def test_no_module_of_the_package_chooses_a_backend(tmp_path):
     code = ("import matplotlib, sys\nimport interplay.experiments.benchmark.plots, interplay.experiments.api.run\n"
             "import interplay.experiments.fidelity.picture, interplay.experiments.studies.speed.picture\n"
