@@ -4,6 +4,7 @@
 # runs with the lowest versions of the dependencies.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+unset PYTHONDONTWRITEBYTECODE  # else each of hundreds of processes compiles all that it imports, in seconds
 if [ -z "${VIRTUAL_ENV:-}" ]; then
     [ -d .venv ] || python3 -m venv .venv
     . .venv/bin/activate

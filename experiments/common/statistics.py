@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 from scipy.optimize import brentq
+from scipy.special import ndtri, stdtrit  # scipy.stats, which has the same, takes a second to import
 
 from interplay.envs.types import InterplayError
 
@@ -22,7 +22,7 @@ INTERVALS = (f"Intervals [low, high] are 95 %: Student's t for means, Tukey and 
 """What the brackets in tables mean."""
 
 _MIDDLE_HALF = 0.25  # of the values are cut off at each end
-_Z = float(stats.norm.ppf(0.975))
+_Z = float(ndtri(0.975))
 
 
 class Estimate(NamedTuple):
@@ -147,7 +147,7 @@ def _trimmed(strata: Sequence[Floats], share: float) -> Estimate:
         return Estimate(mean, (mean, mean), n=len(values))
     # Welch and Satterthwaite's degrees of freedom; one task has those of its values that are kept, less 1.
     freedom = variance**2 / sum(error**2 / free for error, free in parts)
-    half = float(stats.t.ppf(0.975, freedom) * np.sqrt(variance))
+    half = float(stdtrit(freedom, 0.975) * np.sqrt(variance))
     return Estimate(mean, (mean - half, mean + half), n=len(values))
 
 

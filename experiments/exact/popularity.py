@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
-from scipy import stats
 
 from interplay.envs.market import Market
 from interplay.envs.mechanisms.popularity import Popularity
 from interplay.experiments.exact.base import ExactGame, Oracle, only_mechanism
+
+if TYPE_CHECKING:
+    from scipy import stats
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,12 @@ class PolyaUrn(ExactGame):
 
     def limit(self, item: int = 0) -> stats.rv_continuous:
         """The distribution of an item's share in the limit: a Beta distribution."""
+        from scipy import stats  # takes a second to import, which no run needs
+
         return stats.beta(self.prior[item], sum(self.prior) - self.prior[item])
 
     def taken(self, item: int = 0) -> stats.rv_discrete:
         """The distribution of how often an item is taken by the horizon."""
+        from scipy import stats
+
         return stats.betabinom(self.horizon, self.prior[item], sum(self.prior) - self.prior[item])

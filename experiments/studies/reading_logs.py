@@ -30,6 +30,7 @@ _COMMANDS = {
     "recommend": "-k 3 --format csv",
     "ope": "--folds 2",
     "fidelity": "--most-worlds 1 --resamples 20",
+    "fit": "",
 }
 """The commands, and what makes them short."""
 
@@ -78,9 +79,11 @@ def _row(name: str, command: str, data: Path, folder: Path) -> Row:
 
 def _run(command: str, path: Path, flags: Sequence[str], folder: Path, places: Mapping[str, str]) -> dict[str, Any]:
     """What a command says, and what it costs, in a process of its own. ``places`` shortens paths in messages."""
-    own = {"recommend": ["--run", str(folder / "pretrain")], "ope": [str(path)]}.get(command, ["--log", str(path)])
-    place = {"fidelity": ["--out", str(folder)], "train": ["--log-dir", str(folder), "--name", "train"],
-             "pretrain": ["--log-dir", str(folder), "--name", "pretrain"]}.get(command, [])
+    positional, named = [str(path)], ["--log", str(path)]
+    own = {"recommend": ["--run", str(folder / "pretrain")], "ope": positional, "fit": positional}.get(command, named)
+    runs = ["--log-dir", str(folder), "--name", command]
+    place = {"fidelity": ["--out", str(folder)], "fit": ["--out", str(folder / command)], "train": runs,
+             "pretrain": runs}.get(command, [])
     with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
         process = os.fork()
         if process == 0:
@@ -107,7 +110,7 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
     """The report, from its rows."""
     rows: Sequence[Row] = source["data"]["rows"]
     works = sum(not row["error"] for row in rows)
-    short = "; ".join(f"`{command} {words}`" for command, words in _COMMANDS.items())
+    short = "; ".join(f"`{command} {words}`" for command, words in _COMMANDS.items() if words)
     lines = [made_line(source["made"]),
              f"Each command on each log, first with the file's name alone, then with flags where that is refused: "
              f"{works} of {len(rows)} run. Trainings are short: {short}. Seconds are CPU time without the "
