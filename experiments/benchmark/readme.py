@@ -24,15 +24,11 @@ _BASELINES = ("random", "greedy")
 def results_table(results: Path, markets: Sequence[str] = ()) -> str:
     """One line for each market, and agent of the other side, in the ``scores.csv`` files below ``results``.
 
-    Reports that ``STALE.md`` lists count only where no other report has the market.
-
     Args:
         results: folder of the committed scores.
         markets: those to show, in this order; () = all that are there.
     """
-    paths, stale = sorted(results.rglob(SCORES)), _stale(results)
-    games = _games(path for path in paths if path.parent.relative_to(results).as_posix() not in stale)
-    games = _games(path for path in paths if path.parent.relative_to(results).as_posix() in stale) | games
+    games = _games(sorted(results.rglob(SCORES)))
     header = ["market", "others", "measure", *_BASELINES, "best learner, IQM", "seeds", "exact"]
     shown = sorted(games, key=lambda game: markets.index(game[0]) if game[0] in markets else 0)
     return table(header, [_line(games[game], *game) for game in shown if not markets or game[0] in markets])
@@ -48,13 +44,6 @@ def _games(paths: Iterable[Path]) -> dict[tuple[str, str], list[Row]]:
             others = ", ".join(sorted({row.others for row in rows if row.kind == "learner"}))
             games.setdefault((market, others), []).extend(rows)
     return games
-
-
-def _stale(results: Path) -> set[str]:
-    """Folders of reports that are to be made again."""
-    file = results / "STALE.md"
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return {line.removeprefix("- ") for line in lines if line.startswith("- ")}
 
 
 def _line(rows: Sequence[Row], market: str, others: str) -> list[str]:

@@ -7,7 +7,11 @@ cd "$(dirname "$0")/../.."
 R=experiments/results
 DATA=${DATA:-../shared/data}
 
-presets() { python scripts/benchmark.py --out $R/presets; }
+presets() {
+    python scripts/benchmark.py --out $R/presets
+    (cd examples && python ../scripts/benchmark.py --presets town --seeds 5 --out ../$R/slot-means \
+        --agents my_agent:SlotMeans first linucb linear-thompson)
+}
 
 domains() {
     python scripts/benchmark.py --presets coach coach-null tutor tutor-fast pigou creators creators-four pricing \

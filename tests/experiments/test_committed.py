@@ -1,6 +1,5 @@
 """Each committed report is what its command writes from the rows that are committed beside it."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from interplay.experiments.common.reports import REPORT, SOURCE, made_by, made_l
 
 RESULTS = Path(__file__).parents[2] / "experiments" / "results"
 FOLDERS = sorted(path.parent for path in RESULTS.rglob(REPORT))
-STALE = {RESULTS / name for name in re.findall(r"^- (\S+)$", (RESULTS / "STALE.md").read_text(encoding="utf-8"), re.M)}
 
 
 def listed(folder, source):
@@ -20,16 +18,10 @@ def listed(folder, source):
     return made_line(source["made"]) + "\n\n" + ", ".join(source["data"]["rows"]) + "\n"
 
 
-@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder not in STALE],
-                         ids=lambda folder: str(folder.relative_to(RESULTS)))
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(RESULTS)))
 def test_a_committed_report_follows_from_its_rows(folder):
     assert (folder / SOURCE).is_file(), "a report without rows cannot be checked"
     assert rendered(folder) == (folder / REPORT).read_text(encoding="utf-8")
-
-
-def test_what_is_listed_as_stale_is_there_and_cannot_be_checked():
-    assert set(FOLDERS) >= STALE
-    assert not [folder for folder in STALE if (folder / SOURCE).is_file()], "it can be checked now: delete its line"
 
 
 @pytest.mark.parametrize("page", PAGES)
