@@ -200,7 +200,7 @@ class Market:
     def boosts(self, state: State) -> Tensor:
         """Factor of each item's boost that the current slates were built with, float32 ``[B, I]``; 1 = rest."""
         check_value("state", state, State)
-        return self.constants.factor[state["boost_level"]]
+        return self.constants.built_in.boosts.by_level.factor[state["boost_level"]]
 
     def _plays_at_once(self, state: State) -> bool:
         """Whether ``dispatch.play`` can do all of a step but its slates: where more threads would not be quicker."""
