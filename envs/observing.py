@@ -15,9 +15,10 @@ from interplay.envs.exact_states import exact_state, num_states
 from interplay.envs.indexing import gather_rows
 from interplay.envs.kernels.table_operators import joined, products
 from interplay.envs.masks import boost_mask, slot_mask
+from interplay.envs.population import Population
 from interplay.envs.responding import response_rate
 from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means
-from interplay.envs.types import FEATURE_BOUND, Observation, Side, SideSpec
+from interplay.envs.types import FEATURE_BOUND, Catalogue, Observation, Side, SideSpec
 from interplay.envs.world import Slate, State, View
 
 
@@ -50,6 +51,24 @@ def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
                          *built_in.boosts.segment_columns(config), *columns(config, "see_segments")),
         num_states=num_states(config, "items"), num_ids=config.num_segments, delayed=True)
     return {"users": users, "items": items}
+
+
+def catalogue_of(config: MarketConfig, spec: SideSpec, population: Population) -> Catalogue:
+    """What options of users have from the items of this population, which all worlds have."""
+    dims, topics, features = range(config.embedding_size), range(config.num_topics), range(config.num_item_features)
+    vector = "match" if config.user_sees == "state" else "vector"
+    names = ["appeal", "mood_effect", *(f"topic_{g}" for g in topics), *(f"{vector}_{d}" for d in dims),
+             *(f"feature_{n}" for n in features)]
+    # Other mechanisms may give users tastes beyond the bounds of what is seen, which a match depends on.
+    held = [name for name in names if not (name.startswith("match") and config.further)]
+    kept = [name for name in spec.option_features if name not in held]
+    tastes = {f"match_{d}": spec.own_features.index(f"taste_{d}") for d in dims if vector == "match"}
+    table = population.item_rows[0, :, 1:]  # all but the margin
+    places = [[names.index(name) for name in held], [tastes.get(name, len(spec.own_features)) for name in held],
+              [spec.option_features.index(name) for name in kept],
+              [[*held, *kept].index(name) for name in spec.option_features]]
+    columns, *others = (torch.tensor(each, dtype=torch.int64, device=table.device) for each in places)
+    return Catalogue(table[:, columns], *others)
 
 
 def platform_spec(constants: MarketConstants, users: SideSpec) -> SideSpec:
