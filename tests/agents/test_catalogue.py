@@ -15,7 +15,7 @@ def log(tmp_path):
     rng = np.random.default_rng(0)
     lines = [f"{user},{item},{rng.integers(1, 6)}" for user in range(12) for item in range(9) if rng.random() < 0.7]
     file = tmp_path / "log.csv"
-    file.write_text("\n".join(["user,item,rating", *lines]))
+    file.write_text("\n".join(["user,item,reward", *lines]))
     return file
 
 
