@@ -40,7 +40,7 @@ class Compared(NamedTuple):
 
 @working_threads(1)
 def fidelity(settings: FidelitySettings) -> list[Finding]:
-    """Play, compare, print the table and write report, scores and picture.
+    """Play a market and say how like a log it is, and whether the difference is more than the log's own noise.
 
     Raises:
         InterplayError: the settings or the log are wrong.
