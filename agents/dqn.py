@@ -104,8 +104,9 @@ class DQNAgent(Agent):
         self._alone = o.sharing == "independent"
         self._batch = (max(1, o.batch_size // spec.num_agents), spec.num_agents) if self._alone else (o.batch_size,)
         self._replay: Replay[Experience] = (
-            PrioritisedReplay(o.capacity, o.priority, self.device, spec.num_agents if self._alone else 1, o.warm_up)
-            if o.priority > 0.0 else Replay(o.capacity, o.warm_up))
+            PrioritisedReplay(o.capacity, o.priority, self.device, spec.num_agents if self._alone else 1, o.warm_up,
+                              spec.catalogue)
+            if o.priority > 0.0 else Replay(o.capacity, o.warm_up, spec.catalogue))
         self._all_agents = torch.arange(spec.num_agents)
         self._middle = (torch.arange(o.num_quantiles) + 0.5) / o.num_quantiles
 

@@ -115,7 +115,8 @@ class SharedCriticAgent(JointAgent):
         self._row = {side: spec.num_agents if o.mixing != "none" else 1 for side, spec in specs.items()}
         num_rows = min(o.capacity // row for row in self._row.values())
         self._replay: dict[Side, Replay[Experience]] = {
-            side: Replay(max(1, num_rows), math.ceil(o.warm_up / row)) for side, row in self._row.items()}
+            side: Replay(max(1, num_rows), math.ceil(o.warm_up / row), specs[side].catalogue)
+            for side, row in self._row.items()}
 
     def warm_start(self, pretrained: Pretrained) -> str:
         """Both networks from the same towers; see ``Player.warm_start``."""

@@ -84,7 +84,7 @@ class SlateQAgent(Agent):
         self.target.requires_grad_(False)
         self._optimisers = {"value": Optimiser(self.online, o.learning_rate),
                             "choice": Optimiser(self.choice, o.learning_rate)}
-        self._replay: Replay[Transition] = Replay(o.capacity, o.warm_up)
+        self._replay: Replay[Transition] = Replay(o.capacity, o.warm_up, self.spec.catalogue)
 
     @torch.no_grad()
     def act(self, observation: Observation, explore: bool) -> Tensor:

@@ -11,16 +11,16 @@ from torch import Tensor
 
 from interplay.envs.checking import shown
 from interplay.envs.config import MarketConfig
-from interplay.envs.counting import with_states
+from interplay.envs.counting import COLUMNS, columns_of, with_states
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
-from interplay.envs.mechanisms.built_in import inherits
+from interplay.envs.mechanisms.built_in import BuiltIn, inherits
 from interplay.envs.mechanisms.levels import Levels
 from interplay.envs.records import Tables
 from interplay.envs.types import FEATURE_BOUND, InterplayError, Side
 from interplay.envs.world import MOVED, ItemOutcome, State, UserOutcome
 
-_HOOKS = ("shift", "slate_score", "user_reward", "expected_user_reward", "item_reward", "leaves", "see_users",
-          "see_items", "allowed_slots", "allowed_levels", "can_spend")
+_HOOKS = (*COLUMNS, "shift", "slate_score", "user_reward", "expected_user_reward", "item_reward", "leaves",
+          "allowed_slots", "allowed_levels", "can_spend")
 
 
 class ItemMoves(NamedTuple):
@@ -44,17 +44,18 @@ class ActiveMechanisms:
 
     Args:
         config: of the market.
+        built_in: its mechanisms that kernels know.
         device: of the market.
 
     Attributes:
         are_none: whether there is no mechanism but those that are built in.
     """
 
-    def __init__(self, config: MarketConfig, device: torch.device) -> None:
-        self._all, self._config, boosts = config.further, config, config.built_in.boosts
+    def __init__(self, config: MarketConfig, built_in: BuiltIn, device: torch.device) -> None:
+        self._all, self._config = tuple(mechanism.on(device) for mechanism in config.further), config
         self.are_none = not self._all
-        self._num_segments, self._num_boosts = config.num_segments, len(boosts.levels)
-        self._cost = boosts.cost_of(torch.tensor((1.0, *boosts.levels), device=device))
+        self._num_segments, self._num_boosts = config.num_segments, len(built_in.boosts.levels)
+        self._cost = built_in.boosts.by_level.cost
         self._having = {hook: [m for m in self._all if _overrides(m, hook)] for hook in _HOOKS}
         self._levels = {m.name: m.item_actions for m in self._all if m.item_actions is not None}
         self._values = {name: torch.tensor(levels.values, device=device) for name, levels in self._levels.items()}
@@ -130,13 +131,11 @@ class ActiveMechanisms:
         more = self._sum("item_reward", before.alive.shape, before, after, outcome)
         return profit if more is None else (profit + more).masked_fill(~before.alive, 0.0)
 
-    def see_users(self, state: State) -> Tensor | None:
-        """Their columns of users, float32 ``[B, U', F]``, within bounds."""
-        return self._columns("see_users", state)
-
-    def see_items(self, state: State) -> Tensor | None:
-        """Their columns of items, float32 ``[B, I, F]``, within bounds."""
-        return self._columns("see_items", state)
+    def see(self, hook: str, shape: Sequence[int], *arguments: Tensor | State) -> Tensor | None:
+        """What one of ``counting.COLUMNS`` shows at places of this shape, float32 ``[*shape, F]``, within bounds."""
+        parts = [_checked(m, hook, getattr(m, hook)(*arguments), (*shape, len(columns_of(m, hook, self._config))))
+                 for m in self._having[hook]]
+        return torch.cat(parts, dim=-1).clamp(-FEATURE_BOUND, FEATURE_BOUND) if parts else None
 
     def exact_state(self, side: Side, state: State) -> Tensor:
         """The number of the state that tabular agents of a side see, int64 ``[B, N]``."""
@@ -223,13 +222,6 @@ class ActiveMechanisms:
         parts = [_checked(m, hook, getattr(m, hook)(*arguments), shape) for m in self._having[hook]]
         return reduce(torch.add, parts) if parts else None
 
-    def _columns(self, hook: str, state: State) -> Tensor | None:
-        agents = state.active.shape if hook == "see_users" else state.alive.shape
-        names = "user_columns" if hook == "see_users" else "item_columns"
-        parts = [_checked(m, hook, getattr(m, hook)(state), (*agents, len(getattr(m, names)(self._config))))
-                 for m in self._having[hook]]
-        return torch.cat(parts, dim=2).clamp(-FEATURE_BOUND, FEATURE_BOUND) if parts else None
-
     def _allowed(self, mechanism: Mechanism, state: State) -> Tensor:
         """Which of a mechanism's own levels may be chosen, bool ``[B, I, L]``."""
         if mechanism in self._having["allowed_levels"]:
@@ -251,7 +243,7 @@ class ActiveMechanisms:
 
 
 def _overrides(mechanism: Mechanism, hook: str) -> bool:
-    shown = hook in ("see_users", "see_items") and inherits(mechanism, hook)
+    shown = hook in COLUMNS and inherits(mechanism, hook)
     return getattr(type(mechanism), hook) is not getattr(Mechanism, hook) and not shown
 
 

@@ -25,7 +25,7 @@ class KernelConstants(NamedTuple):
 
     Attributes:
         numbers: those of the config and of built-in mechanisms, ``TOLERANCE`` and ``formula``, as one record.
-        cost, log_factor: float32 ``[1 + L]``, as in ``MarketConstants``.
+        cost, log_factor: float32 ``[1 + L]``, as in ``boosts.ByLevel``.
         examination: float32 ``[1 + K]``, as in ``MarketConstants``.
         item_numbers: int64 ``[1, 1, I]``.
         state, step: where tables are that a step writes.
@@ -40,13 +40,13 @@ class KernelConstants(NamedTuple):
     step: Layout
 
     @classmethod
-    def make(cls, config: MarketConfig, formula: bool, cost: Tensor, log_factor: Tensor,
-             examination: Tensor) -> KernelConstants:
+    def make(cls, config: MarketConfig, formula: bool, examination: Tensor) -> KernelConstants:
         """From tables on the host."""
         built_in = config.built_in
+        _, cost, score = built_in.boosts.by_level
         numbers = kernels.numbers({"": config, **built_in.records()}, has_budgets=built_in.has_budgets,
                                   tolerance=TOLERANCE, mood_floor=TOLERANCE - built_in.mood.max, formula=formula)
-        return cls(numbers, cost.numpy(), log_factor.numpy(), examination.numpy(),
+        return cls(numbers, cost.numpy(), score.numpy(), examination.numpy(),
                    np.arange(config.num_items).reshape(1, 1, -1), state_layout(config, config.history_length),
                    step_layout(config))
 
@@ -57,9 +57,6 @@ class MarketConstants(NamedTuple):
     Attributes:
         config: sizes and mechanisms.
         behaviour: the population and its responses.
-        factor: float32 ``[1 + L]``, xi by level, 1 for rest.
-        cost: float32 ``[1 + L]``, what each level costs.
-        log_factor: float32 ``[1 + L]``.
         level_of: int64 ``[1 + C * L]``, the boost level of each action of an item.
         segment_of: int64 ``[1 + C * L]``, the segment of each action of an item.
         always: bool ``[1, 1, 1]``, True: the mask of action 0.
@@ -76,9 +73,6 @@ class MarketConstants(NamedTuple):
 
     config: MarketConfig
     behaviour: Behaviour
-    factor: Tensor
-    cost: Tensor
-    log_factor: Tensor
     level_of: Tensor
     segment_of: Tensor
     always: Tensor
@@ -97,22 +91,19 @@ class MarketConstants(NamedTuple):
         """Work the constants out on the host, so that they are the same on every device, and put them on ``device``."""
         found = behaviour.candidates()
         lists = None if found is None else Lists.make(*found, config.slate_size, config.num_items).to(device)
-        boosts = config.built_in.boosts
-        factor = torch.tensor((1.0, *boosts.levels), device="cpu")
+        built_in = config.built_in.on(device)
         slot = torch.arange(1 + config.slate_size, device="cpu")
         examination = slot.clamp(min=1).to(torch.float32) ** -config.position_bias
-        cost, log_factor = boosts.cost_of(factor), boosts.score_of(factor)
-        levels, segments = len(boosts.levels), range(config.num_segments)
+        levels, segments = len(built_in.boosts.levels), range(config.num_segments)
         level_of = [0, *(1 + level for _ in segments for level in range(levels))]
         segment_of = [0, *(segment for segment in segments for _ in range(levels))]
         formula = config.response_mode == "sampled" and behaviour.formula == "preference"
-        kernel = KernelConstants.make(config, formula, cost, log_factor, examination)
-        return cls(config, behaviour, factor.to(device), cost.to(device), log_factor.to(device),
-                   torch.tensor(level_of, device=device), torch.tensor(segment_of, device=device),
+        kernel = KernelConstants.make(config, formula, examination)
+        return cls(config, behaviour, torch.tensor(level_of, device=device), torch.tensor(segment_of, device=device),
                    torch.ones(1, 1, 1, dtype=torch.bool, device=device), examination.to(device),
                    (examination * (slot > 0)).to(device), torch.arange(config.num_segments, device=device),
-                   _powers(config, device), lists, kernel, formula, config.built_in,
-                   ActiveMechanisms(config, device))
+                   _powers(config, device), lists, kernel, formula, built_in,
+                   ActiveMechanisms(config, built_in, device))
 
 
 def _powers(config: MarketConfig, device: torch.device) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""How many actions and exact states there are with a market's mechanisms."""
+"""How many actions, exact states and columns there are with a market's mechanisms."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from torch import Tensor
 
 from interplay.envs.config import MarketConfig
 from interplay.envs.mechanisms.base import Mechanism
+from interplay.envs.mechanisms.built_in import inherits
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import InterplayError, Side
 from interplay.envs.world import State
 
+COLUMNS = {"see_users": "user_columns", "see_items": "item_columns", "see_options": "option_columns",
+           "see_segments": "segment_columns"}
+"""Hooks that show something to agents, and those that name the columns of it."""
 _DIGITS = {"own": ("satiation", "mood"), "budgets": ("budgets",), "boost": ("boosts",)}
 """Kinds of exact states, and the built-in mechanisms whose digits make their numbers, the lowest first."""
 
@@ -35,6 +39,18 @@ def with_digits(config: MarketConfig, kind: str) -> list[HasDigits]:
 def digit_sizes(config: MarketConfig, kind: str) -> list[int]:
     """How many values each digit of a state of this kind has."""
     return [size for mechanism in with_digits(config, kind) for size in mechanism.digit_sizes(config)]
+
+
+def columns(config: MarketConfig, hook: str) -> tuple[str, ...]:
+    """Names of what the mechanisms that are not built in show by one of ``COLUMNS``."""
+    return tuple(name for m in config.further if not inherits(m, COLUMNS[hook])
+                 for name in columns_of(m, hook, config))
+
+
+def columns_of(mechanism: Mechanism, hook: str, config: MarketConfig) -> Sequence[str]:
+    """The same of one mechanism."""
+    names: Sequence[str] = getattr(mechanism, COLUMNS[hook])(config)
+    return names
 
 
 def num_levels(config: MarketConfig) -> int:

@@ -25,6 +25,7 @@ from interplay.envs.constants import MarketConstants
 from interplay.envs.mechanisms.base import Start
 from interplay.envs.noise import check_draws, world_key
 from interplay.envs.observing import (
+    catalogue_of,
     observe_all,
     observe_items,
     observe_platform,
@@ -68,6 +69,10 @@ class Market:
         self.device = as_device(device)
         self.constants = MarketConstants.make(config, behaviour, self.device)
         self.specs = side_specs(config)
+        if behaviour.same_items:
+            population = behaviour.populate(world_key(0, torch.zeros(1, dtype=torch.int64, device=self.device)))
+            self.specs["users"] = replace(self.specs["users"],
+                                          catalogue=catalogue_of(config, self.specs["users"], population))
         self.platform_spec = platform_spec(self.constants, self.specs["users"])
         if behaviour.has_targets and self.constants.mechanisms.have("user_reward"):
             raise InterplayError(f"behaviour {behaviour.name!r} has targets for responses alone, but a mechanism adds "
@@ -200,7 +205,7 @@ class Market:
     def boosts(self, state: State) -> Tensor:
         """Factor of each item's boost that the current slates were built with, float32 ``[B, I]``; 1 = rest."""
         check_value("state", state, State)
-        return self.constants.factor[state["boost_level"]]
+        return self.constants.built_in.boosts.by_level.factor[state["boost_level"]]
 
     def _plays_at_once(self, state: State) -> bool:
         """Whether ``dispatch.play`` can do all of a step but its slates: where more threads would not be quicker."""

@@ -27,13 +27,13 @@ def item_mask(constants: MarketConstants, state: State) -> Tensor:
 
 def boost_mask(constants: MarketConstants, state: State) -> Tensor:
     """Bool ``[B, I, 1 + C * L]``, of boost levels alone; resting is always allowed."""
-    cost, built_in = constants.cost[1:], constants.built_in
+    built_in, cost = constants.built_in, constants.built_in.boosts.by_level.cost
     if built_in.boosts.is_idle:
         return torch.ones_like(state.alive).unsqueeze(2)
-    can = state.alive.unsqueeze(2).expand(-1, -1, cost.shape[0])
+    can = state.alive.unsqueeze(2).expand(-1, -1, len(cost) - 1)
     if built_in.has_budgets:
-        spare = built_in.budgets.can_spend(state, constants.cost[state["boost_level"]])
-        can = can & (cost <= spare.unsqueeze(2))
+        spare = built_in.budgets.can_spend(state, cost[state["boost_level"]])
+        can = can & (cost[1:] <= spare.unsqueeze(2))
     return torch.cat([constants.always.expand(*state.alive.shape, 1), *[can] * constants.config.num_segments], dim=2)
 
 

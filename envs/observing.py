@@ -10,16 +10,15 @@ from torch import Tensor
 from interplay.envs import dispatch, kernels
 from interplay.envs.config import MarketConfig
 from interplay.envs.constants import MarketConstants
-from interplay.envs.counting import num_levels
+from interplay.envs.counting import columns, num_levels
 from interplay.envs.exact_states import exact_state, num_states
 from interplay.envs.indexing import gather_rows
 from interplay.envs.kernels.table_operators import joined, products
 from interplay.envs.masks import boost_mask, slot_mask
-from interplay.envs.mechanisms.built_in import inherits
-from interplay.envs.mechanisms.wearout import wearout_of
+from interplay.envs.population import Population
 from interplay.envs.responding import response_rate
 from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means
-from interplay.envs.types import FEATURE_BOUND, Observation, Side, SideSpec
+from interplay.envs.types import FEATURE_BOUND, Catalogue, Observation, Side, SideSpec
 from interplay.envs.world import Slate, State, View
 
 
@@ -32,26 +31,44 @@ def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
                                     for count in (config.num_user_features, config.num_item_features))
     remembered = ("taken", "response", "appeal", "mood_effect", *topics, *vector)
     knows, built_in = config.user_sees == "state", config.built_in
-    user_columns = tuple(c for m in config.further if not inherits(m, "user_columns") for c in m.user_columns(config))
-    item_columns = tuple(c for m in config.further if not inherits(m, "item_columns") for c in m.item_columns(config))
     self_knowledge = (*built_in.mood.user_columns(config), *built_in.satiation.user_columns(config),
                       *(f"taste_{d}" for d in dims)) if knows else ("active",)
-    budget = built_in.budgets.item_columns(config)
+    budget, of_items = built_in.budgets.item_columns(config), columns(config, "see_items")
     users = SideSpec(
         side="users", num_agents=config.num_users, num_options=config.slate_size, num_levels=1,
-        own_features=(*self_knowledge, *user_features, *user_columns),
-        option_features=("appeal", "mood_effect", "wearout", *budget, "popularity", "examination", *topics,
-                         *((f"match_{d}" for d in dims) if knows else vector), *item_features, *item_columns),
+        own_features=(*self_knowledge, *user_features, *columns(config, "see_users")),
+        option_features=("appeal", "mood_effect", *built_in.wearout.option_columns(config), *budget, "popularity",
+                         "examination", *topics, *((f"match_{d}" for d in dims) if knows else vector), *item_features,
+                         *of_items, *columns(config, "see_options")),
         num_states=num_states(config, "users"), num_ids=config.num_items,
         history_length=config.history_length,
         history_features=remembered if config.history_length > 0 else ())
     items = SideSpec(
         side="items", num_agents=config.num_items, num_options=config.num_segments,
         num_levels=num_levels(config),
-        own_features=(*budget, "margin", "appeal", "mood_effect", *topics, *vector, *item_features, *item_columns),
-        option_features=("segment_share", "affinity", "wearout", "boost", "rival_boost"),
+        own_features=(*budget, "margin", "appeal", "mood_effect", *topics, *vector, *item_features, *of_items),
+        option_features=("segment_share", "affinity", *built_in.wearout.segment_columns(config),
+                         *built_in.boosts.segment_columns(config), *columns(config, "see_segments")),
         num_states=num_states(config, "items"), num_ids=config.num_segments, delayed=True)
     return {"users": users, "items": items}
+
+
+def catalogue_of(config: MarketConfig, spec: SideSpec, population: Population) -> Catalogue:
+    """What options of users have from the items of this population, which all worlds have."""
+    dims, topics, features = range(config.embedding_size), range(config.num_topics), range(config.num_item_features)
+    vector = "match" if config.user_sees == "state" else "vector"
+    names = ["appeal", "mood_effect", *(f"topic_{g}" for g in topics), *(f"{vector}_{d}" for d in dims),
+             *(f"feature_{n}" for n in features)]
+    # Other mechanisms may give users tastes beyond the bounds of what is seen, which a match depends on.
+    held = [name for name in names if not (name.startswith("match") and config.further)]
+    kept = [name for name in spec.option_features if name not in held]
+    tastes = {f"match_{d}": spec.own_features.index(f"taste_{d}") for d in dims if vector == "match"}
+    table = population.item_rows[0, :, 1:]  # all but the margin
+    places = [[names.index(name) for name in held], [tastes.get(name, len(spec.own_features)) for name in held],
+              [spec.option_features.index(name) for name in kept],
+              [[*held, *kept].index(name) for name in spec.option_features]]
+    columns, *others = (torch.tensor(each, dtype=torch.int64, device=table.device) for each in places)
+    return Catalogue(table[:, columns], *others)
 
 
 def platform_spec(constants: MarketConstants, users: SideSpec) -> SideSpec:
@@ -103,20 +120,24 @@ def user_view(constants: MarketConstants, state: State, ranked: bool = True) -> 
         examination = constants.examination[1:1 + slots] if ranked else constants.examination[1].expand(slots)
         seen = View(*_user_view(constants, state, examination))
     if not constants.mechanisms.are_none:
-        own, options = constants.mechanisms.see_users(state), _shown_items(constants, state)
-        seen = View(_with_columns(seen.own, own), _with_columns(seen.options, options),
+        seen = View(_with_columns(seen.own, constants.mechanisms.see("see_users", state.active.shape, state)),
+                    _with_columns(seen.options, *_shown_options(constants, state)),
                     constants.mechanisms.user_mask(state, seen.mask))
     return seen if constants.config.history_length == 0 else replace(seen, history=_history(state))
 
 
-def _with_columns(features: Tensor, more: Tensor | None) -> Tensor:
-    return features if more is None else torch.cat([features, more], dim=-1)
+def _with_columns(features: Tensor, *more: Tensor | None) -> Tensor:
+    given = [columns for columns in more if columns is not None]
+    return torch.cat([features, *given], dim=-1) if given else features
 
 
-def _shown_items(constants: MarketConstants, state: State) -> Tensor | None:
-    """What mechanisms show of the items in users' slots, float32 ``[B, U, K, F]``; an empty slot has no features."""
-    columns = constants.mechanisms.see_items(state)
-    return None if columns is None else gather_rows(columns, state.slate.items) * state.slate.valid.unsqueeze(3)
+def _shown_options(constants: MarketConstants, state: State) -> list[Tensor | None]:
+    """What mechanisms show of users' slots, float32 ``[B, U, K, F]`` each; an empty slot has no features."""
+    items, valid = state.slate.items, state.slate.valid.unsqueeze(3)
+    of_items = constants.mechanisms.see("see_items", state.alive.shape, state)
+    shown = (None if of_items is None else gather_rows(of_items, items),
+             constants.mechanisms.see("see_options", items.shape, state, items))
+    return [None if each is None else each * valid for each in shown]
 
 
 def _user_view(constants: MarketConstants, state: State, examination: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -127,7 +148,7 @@ def _user_view(constants: MarketConstants, state: State, examination: Tensor) ->
                       if knows else [state.active.unsqueeze(2).to(torch.float32)])
     most = state.popularity.amax(1, keepdim=True).clamp(min=1.0)
     rows = population.item_rows
-    parts = [rows[..., 1:3], wearout_of(state, items).unsqueeze(3), built_in.budgets.see_items(state),
+    parts = [rows[..., 1:3], built_in.wearout.see_options(state, items), built_in.budgets.see_items(state),
              (state.popularity / most).unsqueeze(2), examination.expand(items.shape).unsqueeze(3), rows[..., 3:]]
     options = joined(parts, FEATURE_BOUND, valid, items=items, by_item=(0, 2, 3, 5),  # an empty slot has no features
                      factor=state.user_vector.unsqueeze(2) if knows else None, at=6 + config.num_topics)
@@ -166,15 +187,17 @@ def _seen_by_items(constants: MarketConstants, state: State, match: Tensor) -> V
         seen = dispatch.see_items(constants, state, match)
     else:
         share = state.population.segments(constants.config.num_segments).share
-        seen = View(*_item_view(constants, state, share, match, log_boosts(constants, state)))
+        seen = View(*_item_view(constants, state, share, match))
     if constants.mechanisms.are_none:
         return seen
-    return View(_with_columns(seen.own, constants.mechanisms.see_items(state)), seen.options,
-                constants.mechanisms.item_mask(state, seen.mask))
+    mechanisms, segments = constants.mechanisms, constants.segment_numbers.expand_as(match)
+    return View(_with_columns(seen.own, mechanisms.see("see_items", state.alive.shape, state)),
+                _with_columns(seen.options, mechanisms.see("see_segments", match.shape, state, segments)),
+                mechanisms.item_mask(state, seen.mask))
 
 
-def _item_view(constants: MarketConstants, state: State, share: Tensor, affinity: Tensor,
-               boosts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _item_view(constants: MarketConstants, state: State, share: Tensor,
+               affinity: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """``Observation.own``, ``options`` and ``mask`` of items.
 
     Args:
@@ -182,14 +205,12 @@ def _item_view(constants: MarketConstants, state: State, share: Tensor, affinity
         state: the worlds.
         share: float32 ``[B, C]``, part of the users in each segment.
         affinity: float32 ``[B, I, C]``, of items and segments' mean tastes.
-        boosts: float32 ``[B, C, I]``, the logarithms of boosts.
     """
-    config = constants.config
-    own = joined([constants.built_in.budgets.see_items(state), state.population.item_rows], FEATURE_BOUND)
-    rivals = (boosts.sum(2, keepdim=True) - boosts) / max(1, config.num_items - 1)
-    columns = (share.unsqueeze(1).expand_as(affinity), affinity, state["wearout"], boosts.transpose(1, 2),
-               rivals.transpose(1, 2))
-    options = joined([column.unsqueeze(3) for column in columns], FEATURE_BOUND)
+    built_in, segments = constants.built_in, constants.segment_numbers.expand_as(affinity)
+    own = joined([built_in.budgets.see_items(state), state.population.item_rows], FEATURE_BOUND)
+    options = joined([share.unsqueeze(1).expand_as(affinity).unsqueeze(3), affinity.unsqueeze(3),
+                      built_in.wearout.see_segments(state, segments), built_in.boosts.see_segments(state, segments)],
+                     FEATURE_BOUND)
     return own, options, boost_mask(constants, state)
 
 
@@ -212,14 +233,14 @@ def _expected_profit(constants: MarketConstants, state: State, affinity: Tensor,
     Returns:
         float32 ``[B, I, 1 + C * L]``.
     """
-    config, population = constants.config, state.population
+    config, population, by_level = constants.config, state.population, constants.built_in.boosts.by_level
     strength = (affinity / config.temperature).exp() * state.alive.unsqueeze(2)
     served = strength * boost.exp()
     others = served.sum(1, keepdim=True) - served
-    mine = strength.unsqueeze(3) * constants.factor
+    mine = strength.unsqueeze(3) * by_level.factor
     rate = torch.sigmoid(population.appeal.unsqueeze(2) - constants.built_in.wearout.weight * state["wearout"])
     worth = population.margin.unsqueeze(2) * rate * size.unsqueeze(1)
     income = worth.unsqueeze(3) * mine / (mine + others.unsqueeze(3)).clamp(min=1e-9)
     resting = income[..., 0].sum(2, keepdim=True)
-    boosting = resting.unsqueeze(3) + income[..., 1:] - income[..., :1] - constants.cost[1:]
+    boosting = resting.unsqueeze(3) + income[..., 1:] - income[..., :1] - by_level.cost[1:]
     return torch.cat([resting, boosting.flatten(2)], dim=2)

@@ -90,10 +90,7 @@ def log_boosts(constants: MarketConstants, state: State) -> Tensor:
     """log x_i[c], float32 ``[B, C, I]``: 0 except in the segment that the item targets."""
     if kernels.usable(state.key):
         return torch.from_numpy(dispatch.log_boosts(constants, state))
-    worlds, items = state.alive.shape
-    boosts = constants.log_factor.new_zeros(worlds, constants.config.num_segments, items)
-    log_boost = constants.log_factor.take(state["boost_level"])
-    return boosts.scatter_(1, state["boost_segment"].unsqueeze(1), log_boost.unsqueeze(1))
+    return constants.built_in.boosts.scores(state, constants.config.num_segments)
 
 
 def _boosts_of_living(constants: MarketConstants, state: State) -> Tensor:
@@ -151,7 +148,7 @@ def _chunks(constants: MarketConstants, num_worlds: int, num_users: int, width: 
     """Stretches of users, so few that the scores of their ``width`` candidates fit a CPU's cache or a GPU's memory."""
     config = constants.config
     each = config.num_items if _dense(constants, width) else width * config.embedding_size
-    chunk = max(1, (_CHUNK_ON_GPU if constants.cost.is_cuda else _CHUNK) // (num_worlds * each))
+    chunk = max(1, (_CHUNK_ON_GPU if constants.noticed.is_cuda else _CHUNK) // (num_worlds * each))
     return (slice(u, min(u + chunk, num_users)) for u in range(0, num_users, chunk))
 
 

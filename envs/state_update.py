@@ -37,7 +37,7 @@ def _move(constants: MarketConstants, state: State, choice: UserOutcome, action:
         after = dispatch.update_users(constants, state, choice)
         heard = None if constants.formula else _by_segment(constants, state, choice)
         return dispatch.update_items(constants, state, after, choice, action, heard)
-    heard, cost = _by_segment(constants, state, choice), constants.cost[state["boost_level"]]
+    heard, cost = _by_segment(constants, state, choice), constants.built_in.boosts.by_level.cost[state["boost_level"]]
     clicks = heard.sum(2)
     outcome = Outcome(state.population, choice.item, choice.position, choice.response, clicks, action, {}, cost, heard)
     changed: dict[str, Any] = {}

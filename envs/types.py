@@ -10,7 +10,7 @@ nothing: a user skips, an item rests.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, Self, get_type_hints
 
 import torch
@@ -132,6 +132,7 @@ class SideSpec:
         history_length: ``H``, steps that ``Observation.history`` goes back; 0 = there is none.
         history_features: names of the columns of ``Observation.history``.
         delayed: whether an action serves, and is paid for, only in the step after it was chosen, as boosts do.
+        catalogue: columns of options that follow from the item, where all worlds have the same items; else None.
     """
 
     side: Side
@@ -145,6 +146,7 @@ class SideSpec:
     history_length: int = 0
     history_features: tuple[str, ...] = ()
     delayed: bool = False
+    catalogue: Catalogue | None = field(default=None, compare=False, repr=False)
 
     @property
     def num_actions(self) -> int:
@@ -178,6 +180,36 @@ class Observation(TensorRecord):
     history: Tensor | None = None
     history_ids: Tensor | None = None
     expected: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Catalogue(TensorRecord):
+    """Columns of options that follow from the item and its user alone, so that a memory can keep the item's number.
+
+    Attributes:
+        table: float32 ``[I, S]``, the columns of each item.
+        factor: int64 ``[S]``, the column of ``Observation.own`` that multiplies each; one past the last = nothing does.
+        kept: int64 ``[F_option - S]``, the other columns of ``Observation.options``.
+        order: int64 ``[F_option]``, where each column of options stands among those of ``table`` and then ``kept``.
+    """
+
+    constant: ClassVar[bool] = True
+    table: Tensor
+    factor: Tensor
+    kept: Tensor
+    order: Tensor
+
+    def without(self, seen: Observation) -> Observation:
+        """What is seen without these columns."""
+        return replace(seen, options=seen.options[..., self.kept], ids=seen.ids.int())
+
+    def restored(self, seen: Observation) -> Observation:
+        """What ``without`` left, with these columns again, to the bit. Empty slots, which show 0 alone, stay so."""
+        factor = torch.cat([seen.own, torch.ones_like(seen.own[..., :1])], dim=-1)[..., self.factor]
+        columns = torch.cat([self.table[seen.ids] * factor.unsqueeze(-2), seen.options], dim=-1)[..., self.order]
+        there = (seen.options != 0.0).any(-1, keepdim=True)
+        options = torch.where(there, columns.clamp(-FEATURE_BOUND, FEATURE_BOUND), 0.0)
+        return replace(seen, options=options, ids=seen.ids.long())
 
 
 ALL_ALIKE = torch.empty(0)

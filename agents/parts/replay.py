@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from interplay.agents.parts.counting import Counting
 from interplay.agents.parts.schedules import Scalar
 from interplay.envs.noise import Stream
-from interplay.envs.types import InterplayError, TensorRecord
+from interplay.envs.types import Catalogue, InterplayError, Observation, TensorRecord
 
 if TYPE_CHECKING:
     from interplay.agents.parts.player import Player
@@ -48,6 +49,8 @@ class Replay(Counting, Generic[Record]):
     Args:
         capacity: rows to keep, ``MOST_ROWS`` (67 million) at most; the oldest are overwritten.
         warm_up: rows from which it is ready.
+        catalogue: of the options that rows were seen with: then items' numbers are kept in place of its columns, which
+            are most of what is seen of a long list.
 
     Attributes:
         added: rows that were ever added.
@@ -57,8 +60,9 @@ class Replay(Counting, Generic[Record]):
     """
 
     _counters: ClassVar[tuple[str, ...]] = ("added",)
+    _catalogue: Catalogue | None = None
 
-    def __init__(self, capacity: int, warm_up: int = 1) -> None:
+    def __init__(self, capacity: int, warm_up: int = 1, catalogue: Catalogue | None = None) -> None:
         if capacity > MOST_ROWS:
             raise InterplayError(f"capacity={capacity} is more than a replay can draw from with equal chances: use at "
                                  f"most {MOST_ROWS}")
@@ -67,6 +71,8 @@ class Replay(Counting, Generic[Record]):
         self._warm_up = max(1, warm_up)
         self._at_once = 0  # rows of each call of add
         self.added = 0
+        if catalogue is not None:  # otherwise no state
+            self._catalogue = catalogue
 
     @property
     def ready(self) -> bool:
@@ -86,6 +92,7 @@ class Replay(Counting, Generic[Record]):
 
     def add(self, rows: Record) -> None:
         """Append rows, always as many as the first time."""
+        rows = rows if self._catalogue is None else _seen_as(rows, self._catalogue.without)
         self._at_once = count = _num_rows(rows)
         # A multiple of what comes at once, so that no batch is cut and a row's place shows whose it is.
         store = self._store or self._allocate(rows, max(1, self._capacity // count) * count)
@@ -113,7 +120,8 @@ class Replay(Counting, Generic[Record]):
     def at(self, index: Tensor) -> tuple[Record, Tensor]:
         """The rows at these places (int64 ``[S]`` or ``[S, N]``), and the places."""
         assert self._store is not None
-        return self._store.rows(index.flatten()).map(lambda x: x.view(*index.shape, *x.shape[1:])), index
+        rows = self._store.rows(index.flatten()).map(lambda x: x.view(*index.shape, *x.shape[1:]))
+        return rows if self._catalogue is None else _seen_as(rows, self._catalogue.restored), index
 
     def state_dict(self) -> dict[str, Any]:
         """See ``Stateful``; that of an empty memory within ``memories_left_out``."""
@@ -148,12 +156,12 @@ class PrioritisedReplay(Replay[Record]):
         exponent: alpha of the paper's equation 1; 0 = each as likely.
         device: where the priorities live.
         num_agents: N, if rows of each agent are drawn on their own; rows must come agent by agent.
-        warm_up: as for ``Replay``.
+        warm_up, catalogue: as for ``Replay``.
     """
 
     def __init__(self, capacity: int, exponent: float, device: torch.device, num_agents: int = 1,
-                 warm_up: int = 1) -> None:
-        super().__init__(capacity, warm_up)
+                 warm_up: int = 1, catalogue: Catalogue | None = None) -> None:
+        super().__init__(capacity, warm_up, catalogue)
         self._exponent = exponent
         self._weight = torch.zeros(0, device=device)
         self._largest = torch.ones(num_agents, device=device)
@@ -247,6 +255,11 @@ def shuffled(player: Player, num_rows: int, num_epochs: int, num_parts: int) -> 
     """A few passes over a rollout: places of its rows, int64, in ``num_parts`` parts that are new in each pass."""
     for _ in range(num_epochs):
         yield from player.draw(num_rows, stream=Stream.REPLAY).argsort().chunk(num_parts)
+
+
+def _seen_as(record: Any, change: Callable[[Observation], Observation]) -> Any:
+    """An ``Experience`` or a ``Transition`` whose observations are changed."""
+    return replace(record, observation=change(record.observation), next_observation=change(record.next_observation))
 
 
 def _num_rows(record: TensorRecord) -> int:

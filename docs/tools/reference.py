@@ -12,9 +12,8 @@ from typing import Any
 
 from interplay.envs.presets import Preset
 from interplay.experiments.cli.catalogue import MARKET, Option, Thing, description, named, options_of, things, typed
-from interplay.experiments.cli.commands import COMMANDS
+from interplay.experiments.cli.commands import COMMANDS, module_of
 from interplay.experiments.cli.flag_texts import texts_of
-from interplay.experiments.cli.helping import module_of
 from interplay.experiments.evaluate.evaluation import Score
 from interplay.experiments.exact.oracles import Oracle, solve
 

@@ -33,11 +33,13 @@ def implements(formula: Formula) -> Callable[[Response], Response]:
 class Behaviour(ABC):
     """Decides which users and items a world has, and how likely a user is to respond to an item.
 
-    Must be overridden: ``populate`` and ``response``. May be overridden: ``candidates``, and ``has_targets`` with
-    ``targets``. The market owns all the rest: state, noise, slates, rewards.
+    Must be overridden: ``populate`` and ``response``. May be overridden: ``same_items``, ``candidates``, and
+    ``has_targets`` with ``targets``. The market owns all the rest: state, noise, slates, rewards.
     """
 
     name: ClassVar[str]
+    same_items: ClassVar[bool] = False
+    """Whether all worlds have the same items, whatever their keys: then memories of agents keep numbers of items."""
 
     @abstractmethod
     def populate(self, key: Tensor) -> Population:

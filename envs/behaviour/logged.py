@@ -76,6 +76,7 @@ class LoggedBehaviour(Behaviour):
     """
 
     name: ClassVar[str] = "logged"
+    same_items: ClassVar[bool] = True
 
     def __init__(self, train: InteractionLog, answers: InteractionLog, config: MarketConfig,
                  missing: Missing = "mask", *, targets: TargetsOf = "actual", clip: float = np.inf,

@@ -9,126 +9,24 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from interplay.envs import noise
 from interplay.envs.checking import Checked
-from interplay.envs.indexing import cell_of, gather_rows
+from interplay.envs.mechanisms.given import Outcome, Start, responses_by_segment
 from interplay.envs.mechanisms.levels import Levels
-from interplay.envs.population import Items, Population, kept
 from interplay.envs.sizes import MarketSizes
-from interplay.envs.types import InterplayError
 from interplay.envs.world import State
 
 if TYPE_CHECKING:
     from interplay.envs.drawing.picture import Picture
 
+__all__ = ["Mechanism", "Outcome", "Start", "responses_by_segment"]
+
 _FIRST_STREAM = 1 << 30  # above every ``noise.Stream``
-
-
-class Start(NamedTuple):
-    """The worlds before time 0, from which mechanisms make their tables.
-
-    Attributes:
-        key: int32 ``[B, 2]``, noise keys.
-        population: users and items.
-        sizes: how many users, items, topics and so on.
-    """
-
-    key: Tensor
-    population: Population
-    sizes: MarketSizes
-
-    @property
-    def time(self) -> int:
-        """The step before the first, so that its draws are no step's."""
-        return -1
-
-    def full_users(self, value: float, *shape: int) -> Tensor:
-        """A table of users that holds ``value``, float32 ``[B, U, *shape]``."""
-        return torch.full((len(self.key), self.sizes.num_users, *shape), float(value), device=self.key.device)
-
-    def full_items(self, value: float, *shape: int) -> Tensor:
-        """A table of items that holds ``value``, float32 ``[B, I, *shape]``."""
-        return torch.full((len(self.key), self.sizes.num_items, *shape), float(value), device=self.key.device)
-
-    def of_items(self, parameter: str, values: Sequence[float]) -> Tensor:
-        """A table of a parameter, float32 ``[B, I]``: one value for all items, or one for each.
-
-        It is made without copying from the host, so that a GPU can replay it.
-        """
-        count = self.sizes.num_items
-        if len(values) not in (1, count):
-            raise InterplayError(f"{parameter} has {len(values)} values, but there are {count} items: give one, or one "
-                                 "for each")
-        if len(values) == 1:
-            return self.full_items(values[0])
-        return torch.stack([self.full_items(value)[:, 0] for value in values], dim=1)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What happened in a step, as mechanisms see it.
-
-    Attributes:
-        population: users and items.
-        item: int64 ``[B, U]``, the item that each user took; meaningless where ``position`` is 0.
-        position: int64 ``[B, U]``, its slot, from 1; 0 = skipped.
-        response: float32 ``[B, U]``, 0 for a skip.
-        demand: float32 ``[B, I]``, responses to each item.
-        segment: int64 ``[B, I]``, the segment of the level that an item chose, see ``Levels.by_segment``.
-        levels: for each mechanism with ``item_actions``, by name: the level that each item chose, int64 ``[B, I]``, 0 =
-            none, and the levels' values, float32 ``[L]``.
-        cost: float32 ``[B, I]``, what the boosts cost that were served.
-        heard: float32 ``[B, I, C]``, what ``by_segment`` gives, where it is known already.
-    """
-
-    population: Population
-    item: Tensor
-    position: Tensor
-    response: Tensor
-    demand: Tensor
-    segment: Tensor
-    levels: Mapping[str, tuple[Tensor, Tensor]]
-    cost: Tensor
-    heard: Tensor | None = None
-
-    def by_segment(self, num_segments: int) -> Tensor:
-        """Responses to each item from each segment, float32 ``[B, I, C]``."""
-        if self.heard is not None:
-            return self.heard
-        return responses_by_segment(self.population, self.item, self.response, self.demand.shape[1], num_segments)
-
-    @kept
-    def taken(self) -> Items:
-        """What never changes of the items that users took."""
-        return self.population.of_items(self.item)
-
-    @property
-    def topics_taken(self) -> Tensor:
-        """Topics of the items that users took, float32 ``[B, U, G]``; 0 for a skip."""
-        return gather_rows(self.population.topics, self.item) * (self.position > 0).unsqueeze(2)
-
-    def chosen_number(self, mechanism: Mechanism, keep: Tensor) -> Tensor:
-        """The number of the level that each item chose, from 0, ``[B, I]``; ``keep`` where it chose none."""
-        level, _ = self.levels[mechanism.name]
-        return torch.where(level > 0, level - 1, keep)
-
-    def chosen_level(self, mechanism: Mechanism, keep: Tensor) -> Tensor:
-        """The value of the level that each item chose, float32 ``[B, I]``; ``keep`` where it chose none."""
-        level, values = self.levels[mechanism.name]
-        return torch.where(level > 0, values[(level - 1).clamp(min=0)], keep)
-
-
-def responses_by_segment(population: Population, item: Tensor, response: Tensor, num_items: int,
-                         num_segments: int) -> Tensor:
-    """What the users of each segment responded to each item, float32 ``[B, I, C]``, for ``item`` int64 ``[B, U]``."""
-    cell = cell_of(item, population.segment, num_segments)
-    empty = response.new_zeros(len(response), num_items * num_segments)
-    return empty.scatter_add_(1, cell, response).view(-1, num_items, num_segments)
 
 
 @dataclass(frozen=True)
@@ -186,6 +84,10 @@ class Mechanism(Checked):
         """Draws of 0 to ``below - 1``, each as likely, int64 ``[B, *shape]``; ``offset`` as in ``uniform``."""
         return (self.uniform(at, *shape, offset=offset) * below).long().clamp(max=below - 1)
 
+    def on(self, device: torch.device) -> Self:
+        """This mechanism for a market on a device: where it keeps constants there, so that no step copies them."""
+        return self
+
     @property
     def item_actions(self) -> Levels | None:
         """Levels that an item can choose, or None."""
@@ -197,6 +99,14 @@ class Mechanism(Checked):
 
     def item_columns(self, sizes: MarketSizes) -> Sequence[str]:
         """Names of the columns of ``see_items``."""
+        return ()
+
+    def option_columns(self, sizes: MarketSizes) -> Sequence[str]:
+        """Names of the columns of ``see_options``."""
+        return ()
+
+    def segment_columns(self, sizes: MarketSizes) -> Sequence[str]:
+        """Names of the columns of ``see_segments``."""
         return ()
 
     def num_user_states(self, sizes: MarketSizes) -> int | None:
@@ -261,6 +171,18 @@ class Mechanism(Checked):
 
     def see_items(self, state: State) -> Tensor:
         """What items see of themselves, and users of the items in their slots, float32 ``[B, I, F]`` in [-4, 4]."""
+        raise NotImplementedError
+
+    def see_options(self, state: State, items: Tensor) -> Tensor:
+        """What users see of each of ``items`` int64 ``[B, U', K]``, float32 ``[B, U', K, F]`` in [-4, 4].
+
+        For what depends on the user, too: ``see_items`` shows the same to all. Empty slots show 0. ``state`` may hold
+        some users alone.
+        """
+        raise NotImplementedError
+
+    def see_segments(self, state: State, segments: Tensor) -> Tensor:
+        """What items see of each of ``segments`` int64 ``[B, I, C]``, float32 ``[B, I, C, F]`` in [-4, 4]."""
         raise NotImplementedError
 
     def user_state(self, state: State) -> Tensor:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, replace
+from typing import Annotated, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -13,10 +13,25 @@ from interplay.envs.checking import Bounds, NotNegative
 from interplay.envs.drawing.colours import BOOST
 from interplay.envs.drawing.picture import Picture
 from interplay.envs.mechanisms.base import Mechanism, Start
+from interplay.envs.population import kept
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.world import State
 
 Boost = Annotated[float, Bounds(1, above=True)]
+
+
+class ByLevel(NamedTuple):
+    """What each level stands for, float32 ``[1 + L]``; the first is rest.
+
+    Attributes:
+        factor: xi, 1 for rest.
+        cost: charged when it is served.
+        score: what it adds to scores before slates are drawn.
+    """
+
+    factor: Tensor
+    cost: Tensor
+    score: Tensor
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,38 @@ class Boosts(Mechanism):
         """What boosts by these factors add to scores before slates are drawn, float32 ``[1 + L]``."""
         return factors.log()
 
+    @kept
+    def by_level(self) -> ByLevel:
+        """Worked out on the host, so that they are the same on every device."""
+        factor = torch.tensor((1.0, *self.levels), device="cpu")
+        return ByLevel(factor, self.cost_of(factor), self.score_of(factor))
+
+    def with_levels(self, by_level: ByLevel) -> Self:
+        """The same with these numbers by level."""
+        new = replace(self)
+        new.__dict__["by_level"] = by_level
+        return new
+
+    def on(self, device: torch.device) -> Self:
+        """See ``Mechanism.on``."""
+        return self.with_levels(ByLevel(*(table.to(device) for table in self.by_level)))
+
+    def scores(self, state: State, num_segments: int) -> Tensor:
+        """log x_i[c], float32 ``[B, C, I]``: 0 except in the segment that the item targets."""
+        level, score = state["boost_level"], self.by_level.score
+        scores = score.new_zeros(len(level), num_segments, level.shape[1])
+        return scores.scatter_(1, state["boost_segment"].unsqueeze(1), score.take(level).unsqueeze(1))
+
+    def segment_columns(self, sizes: MarketSizes) -> Sequence[str]:
+        """See ``Mechanism.segment_columns``."""
+        return ("boost", "rival_boost")
+
+    def see_segments(self, state: State, segments: Tensor) -> Tensor:
+        """The item's own ``scores``, and the mean of other items'."""
+        scores = self.scores(state, segments.shape[2])
+        rivals = (scores.sum(2, keepdim=True) - scores) / max(1, scores.shape[2] - 1)
+        return torch.stack([scores, rivals], dim=3).transpose(1, 2)
+
     def item_tables(self, start: Start) -> Mapping[str, Tensor]:
         """What the item's last action was: its segment and how hard, 0 = rest, l = the l-th level: int64 ``[B, I]``."""
         return {name: start.full_items(0.0).long() for name in ("boost_segment", "boost_level")}
@@ -62,6 +109,5 @@ class Boosts(Mechanism):
     def draw(self, picture: Picture, state: State) -> None:
         """See ``Mechanism.draw``."""
         if self.levels:
-            level = state["boost_level"]
-            factors = torch.tensor((1.0, *self.levels), device=level.device)[level]
+            factors = self.by_level.factor.to(state.active.device)[state["boost_level"]]
             picture.bar("items", "boost", factors, low=1.0, high=max(self.levels), colour=BOOST)

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
+import torch
+
 from interplay.envs.mechanisms.base import Mechanism
 from interplay.envs.mechanisms.boosts import Boosts
 from interplay.envs.mechanisms.budgets import Budgets
@@ -47,7 +49,8 @@ class BuiltIn(NamedTuple):
     @classmethod
     def of(cls, mechanisms: Sequence[Mechanism]) -> BuiltIn:
         """Those among all mechanisms of a market."""
-        boosts = find(mechanisms, Boosts) or Boosts(levels=())  # whose code makes tables, for kernels too
+        found = find(mechanisms, Boosts) or Boosts(levels=())
+        boosts = Boosts(found.levels, found.cost).with_levels(found.by_level)  # a subclass's numbers, for kernels too
         return cls(_known(mechanisms, Mood), _known(mechanisms, Satiation), _known(mechanisms, Wearout),
                    _known(mechanisms, Drift), _known(mechanisms, Budgets), boosts,
                    any(type(mechanism) is Budgets for mechanism in mechanisms))
@@ -61,6 +64,10 @@ class BuiltIn(NamedTuple):
         """All mechanisms that make tables: ``others``, and these where none of those is of their kind."""
         kinds = {kind_of(mechanism) for mechanism in others}
         return in_order([*others, *(mechanism for mechanism in self[:-1] if kind_of(mechanism) not in kinds)])
+
+    def on(self, device: torch.device) -> BuiltIn:
+        """The same for a market on a device."""
+        return self._replace(boosts=self.boosts.on(device))
 
     def records(self) -> dict[str, Mechanism]:
         """Those whose parameters kernels read, by what stands before their names, as ``satiation_``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -12,6 +12,7 @@ from interplay.envs.drawing.colours import SATIATION
 from interplay.envs.drawing.picture import Picture
 from interplay.envs.indexing import cell_of, gather_rows
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
+from interplay.envs.sizes import MarketSizes
 from interplay.envs.world import State
 
 
@@ -34,7 +35,7 @@ class Wearout(Mechanism):
 
     def shift(self, state: State, items: Tensor) -> Tensor:
         """Less for an item that is worn out."""
-        return -(self.weight * wearout_of(state, items))
+        return -(self.weight * _of_items(state, items))
 
     def item_tables(self, start: Start) -> Mapping[str, Tensor]:
         """f_i, float32 ``[B, I, C]``."""
@@ -46,13 +47,29 @@ class Wearout(Mechanism):
         size = state.population.segments(segments).divisor.unsqueeze(1)
         return {"wearout": self.decay * state["wearout"] + outcome.by_segment(segments) / size}
 
+    def option_columns(self, sizes: MarketSizes) -> Sequence[str]:
+        """See ``Mechanism.option_columns``."""
+        return ("wearout",)
+
+    def segment_columns(self, sizes: MarketSizes) -> Sequence[str]:
+        """See ``Mechanism.segment_columns``."""
+        return ("wearout",)
+
+    def see_options(self, state: State, items: Tensor) -> Tensor:
+        """f_j[c(u)] of each item in the user's own segment."""
+        return _of_items(state, items).unsqueeze(3)
+
+    def see_segments(self, state: State, segments: Tensor) -> Tensor:
+        """f_i[c] of the item in each segment."""
+        return state["wearout"].unsqueeze(3)
+
     def draw(self, picture: Picture, state: State) -> None:
         """The mean over segments; 1 is one response from every user."""
         if not self.is_idle:
             picture.bar("items", "wear-out", state["wearout"].mean(2), colour=SATIATION)
 
 
-def wearout_of(state: State, items: Tensor) -> Tensor:
+def _of_items(state: State, items: Tensor) -> Tensor:
     """f_j[c(u)], float32 ``[B, U, K]``."""
     cell = cell_of(items, state.population.segment.unsqueeze(2), state["wearout"].shape[2])
     return gather_rows(state["wearout"].flatten(1), cell)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from interplay.envs import kernels
+from interplay.envs.counting import columns_of
 from interplay.envs.market import Market
 from interplay.envs.mechanisms import Mechanism, Start
 from interplay.envs.mechanisms.built_in import KINDS
@@ -102,13 +103,7 @@ def _made(mechanism: Mechanism | type[Mechanism]) -> Mechanism:
 
 @dataclass(frozen=True)
 class _Check:
-    """One market with the mechanism.
-
-    Attributes:
-        mechanism: that is checked.
-        case: what the market is like, in words.
-        changes: of the preset ``town``.
-    """
+    """One market with the mechanism; ``case`` says what it is like, ``changes`` are those of the preset ``town``."""
 
     mechanism: Mechanism
     case: str
@@ -147,16 +142,18 @@ class _Check:
         m, c, items = self.mechanism, self.market().config, state.slate.items
         (worlds, users, slots), levels = items.shape, 0 if m.item_actions is None else len(m.item_actions.values)
         every = torch.arange(c.num_items).expand(worlds, users, -1)
-        columns = {"see_users": len(m.user_columns(c)), "see_items": len(m.item_columns(c))}
+        segments = torch.arange(c.num_segments).expand(worlds, c.num_items, -1)
         self._given("shift", (state, items), (worlds, users, slots))
         self._given("slate_score", (state, every), (worlds, users, c.num_items))
         self._given("expected_user_reward", (state, items, 0.1 * items), (worlds, users, 1 + slots))
         self._given("leaves", (state,), (worlds, users))
-        self._given("see_users", (state,), (worlds, users, columns["see_users"]), FEATURE_BOUND)
-        self._given("see_items", (state,), (worlds, c.num_items, columns["see_items"]), FEATURE_BOUND)
         self._given("allowed_slots", (state, items), (worlds, users, slots))
         self._given("allowed_levels", (state,), (worlds, c.num_items, levels))
-        for hook, count in columns.items():
+        shown = {"see_users": ((worlds, users), ()), "see_items": ((worlds, c.num_items), ()),
+                 "see_options": (items.shape, (items,)), "see_segments": (segments.shape, (segments,))}
+        for hook, (places, more) in shown.items():
+            count = len(columns_of(m, hook, c))
+            self._given(hook, (state, *more), (*places, count), FEATURE_BOUND)
             self.require(_overrides(m, hook) or count == 0, f"{count} columns have names, but there is no {hook}")
 
     def rewards(self) -> None:
@@ -188,8 +185,9 @@ class _Check:
         """Hooks that may be asked about some users give their rows."""
         _, state, _ = self.later()
         users = torch.tensor([3, 1])
-        for hook, arguments in (("see_users", ()), ("slate_score", (state.slate.items,)),
-                                ("allowed_slots", (state.slate.items,))):
+        items = (state.slate.items,)
+        for hook, arguments in (("see_users", ()), ("see_options", items), ("slate_score", items),
+                                ("allowed_slots", items)):
             if _overrides(self.mechanism, hook):
                 call = getattr(self.mechanism, hook)
                 some = call(state.of_users(users), *(table[:, users] for table in arguments))

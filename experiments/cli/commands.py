@@ -32,7 +32,17 @@ GROUPS: dict[str, dict[str, str]] = {
 }
 
 COMMANDS = {name: what for group in GROUPS.values() for name, what in group.items()}
-"""Commands, each a file beside this one, which is imported only if it is typed."""
+
+_HOMES = {"agents": "cli.listing:list_agents", "presets": "cli.listing:list_presets", "show": "cli.listing:show",
+          "mechanisms": "cli.listing:list_mechanisms", "datasets": "cli.listing:list_datasets",
+          "fidelity": "fidelity.command:fidelity", "ope": "offpolicy.command:ope",
+          "pretrain": "recommend.command:pretrain"}
+"""Functions that are commands as they are; each other one is called ``command`` and has a file beside this one."""
+
+
+def module_of(command: str) -> str:
+    """Where the function of a command is, as ``module:function``; it is imported only if it is typed."""
+    return f"interplay.experiments.{_HOMES.get(command, f'cli.{command}:command')}"
 
 
 def overview() -> str:

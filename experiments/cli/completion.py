@@ -9,9 +9,8 @@ from interplay.agents import agents
 from interplay.envs.data import data_sets
 from interplay.envs.mechanisms import mechanisms
 from interplay.envs.presets import presets
-from interplay.experiments.cli.commands import COMMANDS
+from interplay.experiments.cli.commands import COMMANDS, module_of
 from interplay.experiments.cli.flag_texts import texts_of
-from interplay.experiments.cli.helping import module_of
 
 _SCRIPT = """{zsh}_interplay() {{
     local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}}

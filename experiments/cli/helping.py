@@ -11,7 +11,7 @@ from pathlib import Path
 
 import interplay
 from interplay.envs.messages import choice, shortened
-from interplay.experiments.cli.commands import COMMANDS, overview
+from interplay.experiments.cli.commands import COMMANDS, module_of, overview
 from interplay.experiments.cli.flag_texts import Flag, Texts, texts_of
 
 _HELP = ("-h", "--help", "--help-all")
@@ -32,11 +32,6 @@ _MANY = 14
 """Flags of a command that are all shown by ``--help``."""
 _LEFT = 28
 """Columns of a flag and its value, before its text."""
-
-
-def module_of(command: str) -> str:
-    """Where the function of a command is."""
-    return f"interplay.experiments.cli.{command}:command"
 
 
 def quick_answer(words: Sequence[str], command: str | None = None) -> str | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from interplay.agents import agents
 from interplay.envs.config import MarketConfig, by_dotted_name
@@ -26,7 +28,7 @@ from interplay.experiments.cli.console import counted, say, say_table, say_whole
 
 
 def list_agents() -> None:
-    """Print all agents."""
+    """List the agents: what each is, and which sides it plays."""
     rows = [(name, " ".join(kind.plays) if len(kind.plays) < 3 else "any", "yes" if kind.learns else "no",
              summary(Thing("agent", name, kind))) for name, kind in agents().items()]
     say_table(("agent", "side", "learns", "what it is"), rows)
@@ -34,7 +36,7 @@ def list_agents() -> None:
 
 
 def list_presets() -> None:
-    """Print all presets."""
+    """List the markets that are ready to play."""
     rows = [(name, f"{counted(p.config.num_users, 'user')}, {counted(p.config.num_items, 'item')}", p.training.side,
              p.summary) for name, p in presets().items()]
     say_table(("preset", "size", "compares", "what it is"), rows)
@@ -42,7 +44,7 @@ def list_presets() -> None:
 
 
 def list_mechanisms() -> None:
-    """Print all mechanisms."""
+    """List the mechanisms that can be added to a market."""
     say_table(("mechanism", "what it is"), [(name, summary(Thing("mechanism", name, kind)))
                                             for name, kind in mechanisms().items()])
     say("\ninterplay show MECHANISM lists its parameters. --market MECHANISM.PARAMETER=VALUE sets one, and adds the "
@@ -50,15 +52,19 @@ def list_mechanisms() -> None:
 
 
 def list_datasets() -> None:
-    """Print the public data sets, and the formats that are read."""
+    """List the public data sets that can be asked for by name, and the formats that are read."""
     rows = [(", ".join(kind.downloads or [name]), kind.rows or summary(Thing("data set", name, kind)), kind.licence)
             for name, kind in data_sets().items()]
     say_table(("name", "a row is", "licence"), rows)
     say("\ninterplay show DATASET names its source; interplay train --log DATASET downloads it, if it may.")
 
 
-def show(name: str) -> None:
-    """Print what is known of everything called ``name``."""
+def show(name: Annotated[str, tyro.conf.Positional]) -> None:
+    """Explain an agent, a preset, a mechanism, a data set, an encoder or the market, with its options.
+
+    Args:
+        name: one of those that interplay agents, presets, mechanisms and datasets list, market, or module:Name.
+    """
     for number, thing in enumerate(named(name)):
         say("\n" * bool(number) + f"{thing.name}: {thing.kind}", "bold")
         say(description(thing) + "\n")

@@ -14,8 +14,8 @@ import tyro
 from interplay.envs.checking import shown
 from interplay.envs.messages import choice
 from interplay.envs.types import InterplayError
-from interplay.experiments.cli.commands import COMMANDS
-from interplay.experiments.cli.helping import module_of, quick_answer, wrong_words
+from interplay.experiments.cli.commands import COMMANDS, module_of
+from interplay.experiments.cli.helping import quick_answer, wrong_words
 from interplay.experiments.common.guarding import guarded
 from interplay.experiments.common.notes import printed_notes
 from interplay.experiments.common.progress import shown_progress

@@ -26,6 +26,7 @@ from interplay.experiments.fidelity.report import PICTURE, fidelity_text, markdo
 from interplay.experiments.fidelity.settings import FidelitySettings
 from interplay.experiments.fidelity.trace import Trace, log_trace, times_known
 from interplay.experiments.loop.run import Run
+from interplay.experiments.loop.training import train_unwatched
 
 
 class Compared(NamedTuple):
@@ -39,7 +40,7 @@ class Compared(NamedTuple):
 
 @working_threads(1)
 def fidelity(settings: FidelitySettings) -> list[Finding]:
-    """Play, compare, print the table and write report, scores and picture.
+    """Play a market and say how like a log it is, and whether the difference is more than the log's own noise.
 
     Raises:
         InterplayError: the settings or the log are wrong.
@@ -136,10 +137,7 @@ def _trained(settings: FidelitySettings) -> Run:
     if settings.episodes is not None and not learning:
         raise InterplayError(f"--episodes {settings.episodes} has no effect: no agent learns here: leave it out")
     if learning:
-        while not run.finished:
-            run.step()
-            if run.episode_ended:
-                run.next_episode()
+        train_unwatched(run)
     return run
 
 

@@ -72,6 +72,20 @@ def train_all(several: Sequence[TrainSettings], callbacks: Sequence[Sequence[Cal
     return runs
 
 
+def advance(run: Run | Together) -> dict[str, Tensor]:
+    """One iteration of training, and the next episode where one has ended; gives the metrics."""
+    metrics = run.step()
+    if run.episode_ended:
+        run.next_episode()
+    return metrics
+
+
+def train_unwatched(run: Run) -> None:
+    """Train to the end; nothing is written."""
+    while not run.finished:
+        advance(run)
+
+
 def _named(diverged: Sequence[tuple[Run, DivergedError]], count: int) -> DivergedError:
     """What is wrong with the first of the runs that diverged, and which they are."""
     seeds = ", ".join(str(run.settings.seed) for run, _ in diverged)

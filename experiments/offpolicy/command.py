@@ -130,7 +130,7 @@ class Question(NamedTuple):
 
 
 def ope(settings: OpeSettings) -> None:
-    """Print the table, and write it if that is asked for.
+    """Estimate what a policy would have earned from what another policy did (off-policy evaluation).
 
     Raises:
         InterplayError: the log or a number is wrong.

@@ -42,7 +42,9 @@ from interplay.experiments.representation.tuning import Strengths, rankers, tune
 
 
 def pretrain(settings: PretrainSettings) -> Path:
-    """One run, or one for each seed or fold and a report of all.
+    """Train two towers on a log, beside the baselines that they have to beat.
+
+    One run, or one for each seed or fold and a report of all.
 
     Returns:
         The folder.

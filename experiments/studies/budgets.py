@@ -7,7 +7,6 @@ holds already stay in its report, and are not trained again.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,13 +20,14 @@ import torch
 from interplay.envs.presets import find_preset
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.options import parse_pairs, split_agent
-from interplay.experiments.common.reports import SOURCE, made_by, made_line, publish
+from interplay.experiments.common.reports import known_rows, made_by, made_line, publish
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.statistics import FEWEST, INTERVALS, mean_estimate
 from interplay.experiments.common.tables import table
 from interplay.experiments.evaluate.evaluation import evaluate
 from interplay.experiments.loop.run import Run
-from interplay.experiments.studies.command_lines import typed
+from interplay.experiments.loop.training import train_unwatched
+from interplay.experiments.studies.command_lines import reported, typed
 
 Row = Mapping[str, Any]
 
@@ -50,23 +50,14 @@ class BudgetSettings:
 def study(settings: BudgetSettings) -> str:
     """Train, and write ``report.md`` and ``report.json``; gives the report's text."""
     torch.set_num_threads(1)
-    rows, made = _known(settings.out), made_by(typed(__name__))
+    rows = {(row["plan"], row["agent"], row["seed"]): row for row in known_rows(settings.out)}
+    made = made_by(typed(__name__))
     for plan in settings.plans:
         for agent, seed in product(settings.agents or _benchmark_agents(plan), range(settings.num_seeds)):
             if (plan, agent, seed) not in rows:
                 rows[plan, agent, seed] = _row(plan, agent, seed)
                 publish(settings.out, text, made, {"rows": list(rows.values())})  # a study that is stopped keeps them
-    report = publish(settings.out, text, made, {"rows": list(rows.values())})
-    print(report)
-    return report
-
-
-def _known(folder: Path | None) -> dict[tuple[str, str, int], Row]:
-    """Rows of the report in the folder, by plan, agent and seed."""
-    if folder is None or not (folder / SOURCE).is_file():
-        return {}
-    rows = json.loads((folder / SOURCE).read_text(encoding="utf-8"))["data"]["rows"]
-    return {(row["plan"], row["agent"], row["seed"]): row for row in rows}
+    return reported(settings.out, text, __name__, {"rows": list(rows.values())})
 
 
 def _benchmark_agents(plan: str) -> tuple[str, ...]:
@@ -79,10 +70,7 @@ def _row(plan: str, agent: str, seed: int) -> Row:
     settings = TrainSettings(preset=preset, seed=seed, device="cpu", **parse_pairs(pairs, "--plans"))
     run = Run.start(settings.played_by(find_preset(preset).training.side, agent), Path())  # nothing is written
     started = time.process_time()
-    while not run.finished:
-        run.step()
-        if run.episode_ended:
-            run.next_episode()
+    train_unwatched(run)
     seconds, training = time.process_time() - started, run.task.training
     score = getattr(evaluate(run.task.held_out, run.players, training.eval_worlds), training.measure).mean
     return {"plan": plan, "agent": agent, "seed": seed, "num_worlds": training.num_worlds,

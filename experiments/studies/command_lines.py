@@ -1,9 +1,14 @@
-"""Command lines of studies, which are made from a shell alone."""
+"""Studies, which are made from a shell alone: what was typed, and reports that say so."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from interplay.experiments.common.reports import Renderer, made_by, publish
 
 
 def typed(command: str) -> str:
@@ -15,3 +20,10 @@ def typed(command: str) -> str:
     words = sys.argv[2:] if sys.argv[1:2] == [command] else sys.argv[1:]
     program = ["-m", command] if "." in command else [f"scripts/{command}.py"]
     return shlex.join(["python", *program, *words])
+
+
+def reported(folder: Path | None, renderer: Renderer, command: str, data: Mapping[str, Any]) -> str:
+    """Write and print the report of what was typed; gives its text. See ``publish`` and ``typed``."""
+    report = publish(folder, renderer, made_by(typed(command)), data)
+    print(report)
+    return report

@@ -20,13 +20,13 @@ from interplay.envs.presets import find_preset
 from interplay.envs.types import Side
 from interplay.experiments.cli.entry import main
 from interplay.experiments.common.flags import Many, check_flags
-from interplay.experiments.common.reports import made_by, made_line, publish
+from interplay.experiments.common.reports import made_line
 from interplay.experiments.common.tables import table
 from interplay.experiments.common.threads import working_threads
 from interplay.experiments.evaluate.evaluation import evaluate, stand_in
 from interplay.experiments.evaluate.recording import Recording
 from interplay.experiments.loop.players import Players
-from interplay.experiments.studies.command_lines import typed
+from interplay.experiments.studies.command_lines import reported
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,7 @@ def study(settings: FrameSettings) -> str:
     check_flags(settings)
     rows = [{"market": name, "frames_per_second": float(np.median(list(_rates(name, settings.repeats))))}
             for name in settings.markets]
-    report = publish(settings.out, text, made_by(typed("interplay.experiments.studies.frames")), {"rows": rows})
-    print(report)
-    return report
+    return reported(settings.out, text, "interplay.experiments.studies.frames", {"rows": rows})
 
 
 def _rates(name: str, repeats: int) -> Iterator[float]:

@@ -24,10 +24,10 @@ from typing import Any
 
 from interplay.envs.presets import presets
 from interplay.experiments.cli.main import main
-from interplay.experiments.common.reports import made_by, made_line, publish
+from interplay.experiments.common.reports import made_line
 from interplay.experiments.common.tables import table
 from interplay.experiments.common.workers import usable_cores
-from interplay.experiments.studies.command_lines import typed
+from interplay.experiments.studies.command_lines import reported
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -90,9 +90,7 @@ def study(settings: GoldenSettings) -> str:
         old = list(pool.map(lambda case: case[1](before), cases))
         new = list(pool.map(lambda case: case[1](ROOT), cases))
     rows = [{"case": name, "before": a, "now": b} for (name, _), a, b in zip(cases, old, new, strict=True)]
-    report = publish(settings.out, text, made_by(typed(__name__)), {"before": settings.before, "rows": rows})
-    print(report)
-    return report
+    return reported(settings.out, text, __name__, {"before": settings.before, "rows": rows})
 
 
 @contextmanager

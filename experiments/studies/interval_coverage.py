@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from interplay.experiments.cli.main import main
-from interplay.experiments.common.reports import made_by, made_line, publish
+from interplay.experiments.common.reports import made_line
 from interplay.experiments.common.statistics import (
     FEWEST,
     INTERVALS,
@@ -27,7 +27,7 @@ from interplay.experiments.common.statistics import (
     probability_of_improvement,
 )
 from interplay.experiments.common.tables import table
-from interplay.experiments.studies.command_lines import typed
+from interplay.experiments.studies.command_lines import reported
 
 SIZES = (3, 5, 10, 20)
 _FAILS = 0.1  # of the runs
@@ -81,9 +81,7 @@ FIGURES = {"mean": Figure(1, lambda rows: mean_estimate(rows[0]), 0.0),
 def study(settings: CoverageSettings) -> str:
     """Draw, count, and write ``report.md`` and ``report.json``; gives the report's text."""
     rows = [*_figures(settings), *_probabilities(settings)]
-    report = publish(settings.out, text, made_by(typed(__name__)), {"rows": rows})
-    print(report)
-    return report
+    return reported(settings.out, text, __name__, {"rows": rows})
 
 
 def _figures(settings: CoverageSettings) -> Iterator[dict[str, Any]]:

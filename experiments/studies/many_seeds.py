@@ -19,6 +19,7 @@ from interplay.experiments.common.tables import table
 from interplay.experiments.common.threads import working_threads
 from interplay.experiments.loop.run import Run
 from interplay.experiments.loop.together import Together
+from interplay.experiments.loop.training import advance
 
 _PARTS = 3
 
@@ -70,9 +71,7 @@ def _time(group: Together, settings: SeedsSettings) -> float:
 
 def _play(group: Together, steps: int) -> None:
     for _ in range(steps):
-        group.step()
-        if group.episode_ended:
-            group.next_episode()
+        advance(group)
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 

@@ -21,7 +21,7 @@ from interplay.experiments.common.reports import known_rows, made_by, made_line,
 from interplay.experiments.common.saving import RESULTS, read_sealed
 from interplay.experiments.common.statistics import Estimate
 from interplay.experiments.common.tables import table
-from interplay.experiments.studies.command_lines import typed
+from interplay.experiments.studies.command_lines import reported, typed
 from interplay.experiments.studies.real_logs import read_words
 
 Row = Mapping[str, Any]
@@ -56,9 +56,7 @@ def study(settings: RankingSettings) -> str:
         if name not in {row["log"] for row in rows}:
             rows += _rows(name, settings.data)
             publish(settings.out, text, made, {"rows": rows})  # a study that is stopped keeps them
-    report = publish(settings.out, text, made, {"rows": rows})
-    print(report)
-    return report
+    return reported(settings.out, text, __name__, {"rows": rows})
 
 
 def _rows(name: str, data: Path) -> list[Row]:

@@ -19,7 +19,7 @@ from typing import Any
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.reports import known_rows, made_by, made_line, publish
 from interplay.experiments.common.tables import table
-from interplay.experiments.studies.command_lines import typed
+from interplay.experiments.studies.command_lines import reported, typed
 from interplay.experiments.studies.real_logs import LOGS
 
 Row = Mapping[str, Any]
@@ -59,9 +59,7 @@ def study(settings: ReadingSettings) -> str:
                 if not any((row["log"], row["command"]) == (name, command) for row in rows):
                     rows.append(_row(name, command, settings.data, Path(folder)))
                     publish(settings.out, text, made, {"rows": rows})
-    report = publish(settings.out, text, made, {"rows": rows})
-    print(report)
-    return report
+    return reported(settings.out, text, __name__, {"rows": rows})
 
 
 def _row(name: str, command: str, data: Path, folder: Path) -> Row:

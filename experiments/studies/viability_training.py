@@ -16,14 +16,15 @@ import torch
 
 from interplay.envs.presets import find_preset
 from interplay.experiments.cli.main import main
-from interplay.experiments.common.reports import made_by, made_line, publish
+from interplay.experiments.common.reports import made_line
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.statistics import INTERVALS, interquartile_mean
 from interplay.experiments.common.tables import table
 from interplay.experiments.evaluate.evaluation import evaluate
 from interplay.experiments.exact.oracles import solve
 from interplay.experiments.loop.run import Run
-from interplay.experiments.studies.command_lines import typed
+from interplay.experiments.loop.training import train_unwatched
+from interplay.experiments.studies.command_lines import reported
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,7 @@ def study(settings: TrainingSettings) -> str:
     assert oracle.greedy is not None
     exact = {"optimum": round(oracle.user_return, 3), "greedy": round(oracle.greedy, 3)}
     data = exact | {"num_worlds": settings.num_worlds, "rows": list(_rows(settings))}
-    report = publish(settings.out, text, made_by(typed(__name__)), data)
-    print(report)
-    return report
+    return reported(settings.out, text, __name__, data)
 
 
 def _rows(settings: TrainingSettings) -> Iterator[dict[str, Any]]:
@@ -67,10 +66,7 @@ def _rows(settings: TrainingSettings) -> Iterator[dict[str, Any]]:
 def _scores(settings: TrainSettings) -> tuple[float, float]:
     """User return, and the share of items that are alive at the end, on held-out worlds after training."""
     run = Run.start(settings, Path())  # nothing is written
-    while not run.finished:
-        run.step()
-        if run.episode_ended:
-            run.next_episode()
+    train_unwatched(run)
     score = evaluate(run.task.held_out, run.players, run.task.training.eval_worlds)
     return score.user_return.mean, score.items_alive.mean
 

@@ -3,6 +3,7 @@
 import re
 import runpy
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,6 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from interplay.agents import Agent
+from interplay.agents.parts.player import Setting
 from interplay.envs import kernels
 from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_config
 from interplay.envs.data import InteractionLog, make_log
@@ -21,7 +24,7 @@ from interplay.envs.mechanisms import Levels, Mechanism, Outcome, Start, find_me
 from interplay.envs.presets import find_preset
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.testing import MechanismError, check_mechanism
-from interplay.envs.types import InterplayError
+from interplay.envs.types import SIDES, InterplayError, Observation
 from interplay.envs.world import State
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -120,6 +123,65 @@ def test_prices_lower_responses_and_are_seen_by_both_sides() -> None:
     assert (seen.options[..., place] == (seen.ids / 8.0) * state.slate.valid).all()
     seen = market.observe(state, "items")
     assert seen.own[0, :, market.specs["items"].own_features.index("price")].tolist() == [i / 8.0 for i in range(9)]
+
+
+@dataclass(frozen=True)
+class Loyalty(Mechanism):
+    """Users come back to items; items see who does."""
+
+    def user_tables(self, start: Start) -> dict[str, Tensor]:
+        return {"bought": start.full_users(0, start.sizes.num_items)}
+
+    def update(self, state: State, outcome: Outcome) -> dict[str, Tensor]:
+        taken = torch.zeros_like(state["bought"]).scatter_(2, outcome.item.unsqueeze(2), 1.0)
+        return {"bought": (state["bought"] + taken * (outcome.position > 0).unsqueeze(2)).clamp(max=4.0)}
+
+    def option_columns(self, sizes: MarketSizes) -> list[str]:
+        return ["bought before"]
+
+    def see_options(self, state: State, items: Tensor) -> Tensor:
+        return state["bought"].gather(2, items).unsqueeze(3)
+
+    def segment_columns(self, sizes: MarketSizes) -> list[str]:
+        return ["buyers", "segment"]
+
+    def see_segments(self, state: State, segments: Tensor) -> Tensor:
+        member = state.population.segments(segments.shape[2]).member                      # [B, C, U]
+        buyers = (member @ (state["bought"] > 0.0).float()).transpose(1, 2) / member.shape[2]
+        return torch.stack([buyers, segments / 4.0], dim=3)
+
+
+class Returning(Agent):
+    """Takes what its user has bought most often."""
+
+    name = "returning"
+
+    def scores(self, observation: Observation, agent_ids: Tensor | None = None) -> Tensor:
+        bought = observation.options[..., self.spec.option_features.index("bought before")]
+        return torch.cat([torch.full_like(bought[..., :1], 0.5), bought], dim=2)
+
+
+@pytest.mark.parametrize("with_kernels", [False, True])
+def test_agents_see_what_a_mechanism_shows_of_options(with_kernels: bool) -> None:
+    check_mechanism(Loyalty)
+    market = town(Loyalty())
+    state, (users, items) = market.reset([0]), idle(market)
+    users[0, :2] = 2
+    liked = state.slate.items[0, :2, 1]
+    with nullcontext() if with_kernels else kernels.switched_off():
+        after, _ = market.step(state, users, items)
+        after = replace(after, slate=state.slate)
+        seen = [market.observe(after, side) for side in SIDES]
+    assert [spec.option_features[-1] for spec in market.specs.values()] == ["bought before", "segment"]
+    assert [o.options.shape[3] for o in seen] == [len(s.option_features) for s in market.specs.values()]
+    assert seen[0].options[0, :, :, -1].tolist() == [[0, 1, 0, 0], [0, 1, 0, 0], *[[0] * 4] * 4]
+    buyers = torch.zeros(9, 2)
+    for item, segment in zip(liked.tolist(), state.population.segment[0, :2].tolist(), strict=True):
+        buyers[item, segment] += 1 / 6
+    torch.testing.assert_close(seen[1].options[0, :, :, -2], buyers)
+    assert (seen[1].options[0, :, :, -1] == torch.tensor([0.0, 0.25])).all()
+    agent = Returning(market.specs["users"], Setting(1))
+    assert agent.act(seen[0], explore=False)[0].tolist() == [2, 2, 0, 0, 0, 0]
 
 
 def test_levels_that_are_not_by_segment_are_offered_once() -> None:

@@ -18,9 +18,8 @@ import pytest
 from interplay.agents import agents
 from interplay.envs.data import data_sets
 from interplay.envs.presets import presets
-from interplay.experiments.cli.commands import COMMANDS
+from interplay.experiments.cli.commands import COMMANDS, module_of
 from interplay.experiments.cli.flag_texts import texts_of
-from interplay.experiments.cli.helping import module_of
 from interplay.experiments.cli.main import main
 
 SCREENS = Path(__file__).parent / "screens"

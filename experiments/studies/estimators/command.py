@@ -12,8 +12,8 @@ import torch
 from interplay.envs.checking import Bounds, Positive
 from interplay.envs.presets import find_preset
 from interplay.experiments.common.flags import Many, Need, Seed, check_flags, when
-from interplay.experiments.common.reports import made_by, made_line, publish
-from interplay.experiments.studies.command_lines import typed
+from interplay.experiments.common.reports import made_line
+from interplay.experiments.studies.command_lines import reported
 from interplay.experiments.studies.estimators.accuracy import Accuracy, accuracy_table
 from interplay.experiments.studies.estimators.market import LoggedMarket
 from interplay.experiments.studies.estimators.market_judging import FRESH_WORLDS, judge_market
@@ -61,7 +61,7 @@ def estimators(settings: EstimatorSettings) -> None:
     torch.set_num_threads(1)
     sections = _bandit(settings) if settings.preset is None else _market(settings, settings.preset)
     data = {"sections": [{"text": text, "accuracies": [a._asdict() for a in found]} for text, found in sections]}
-    print(publish(settings.out, estimators_text, made_by(typed("estimators")), data))
+    reported(settings.out, estimators_text, "estimators", data)
 
 
 def estimators_text(folder: Path, source: Mapping[str, Any]) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from functools import partial
 
 from interplay.envs import kernels
+from interplay.experiments.loop.training import advance
 from interplay.experiments.studies.gpu.bench import Bench, Case, Row, repeated
 from interplay.experiments.studies.gpu.bits import compared
-from interplay.experiments.studies.gpu.settings import Training, capture_row, iterate
+from interplay.experiments.studies.gpu.settings import Training, capture_row
 from interplay.experiments.studies.gpu.training import OWN
 
 _TINY = (Training("kale", "pqn", 2), Training("kale", "dqn", 2))
@@ -24,5 +25,5 @@ def _both(bench: Bench, training: Training) -> Row:
     with_graphs, without = training.start(bench, "on"), training.start(bench, "off")
     with kernels.switched_off():  # as graphs do
         for run in (with_graphs, without):
-            repeated(partial(iterate, run), bench.sized(2 * run.task.market.config.horizon + 20, 24))
+            repeated(partial(advance, run), bench.sized(2 * run.task.market.config.horizon + 20, 24))
     return {**compared(with_graphs, without), **capture_row(with_graphs)}

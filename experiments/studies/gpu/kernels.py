@@ -7,10 +7,11 @@ from functools import partial
 
 import torch
 
+from interplay.experiments.loop.training import advance
 from interplay.experiments.studies.gpu.bench import Bench, Case, Row, repeated
 from interplay.experiments.studies.gpu.core import Size
 from interplay.experiments.studies.gpu.playing import CAPTURED, EAGER, loop_of
-from interplay.experiments.studies.gpu.settings import Capture, Training, capture_row, iterate, warmed_up
+from interplay.experiments.studies.gpu.settings import Capture, Training, capture_row, warmed_up
 from interplay.experiments.studies.gpu.training import CAPTURE, OWN
 
 _SIZES = (Size("kale", 1 << 12), Size("kale", 1 << 19), Size("town", 16), Size("town", 1 << 11))
@@ -42,4 +43,4 @@ def _train(bench: Bench, training: Training, capture: Capture) -> Row:
     """A mean over iterations, of which some learn and one may begin another episode."""
     run = training.start(bench, capture)
     warmed_up(bench, run)
-    return {**bench.kernels_of(lambda: iterate(run), bench.sized(50, 2)), **capture_row(run)}
+    return {**bench.kernels_of(lambda: advance(run), bench.sized(50, 2)), **capture_row(run)}

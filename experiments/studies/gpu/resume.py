@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from interplay.experiments.loop.run import Run
+from interplay.experiments.loop.training import advance
 from interplay.experiments.studies.gpu.bench import Bench, Case, Row, repeated
 from interplay.experiments.studies.gpu.bits import compared
-from interplay.experiments.studies.gpu.settings import Capture, Training, iterate
+from interplay.experiments.studies.gpu.settings import Capture, Training
 
 _AGENTS = ("pqn", "dqn", "q-learning", "ippo", "shared-critic")
 _WITH: tuple[Capture, ...] = ("off", "on")
@@ -36,4 +37,4 @@ def _resumed(bench: Bench, training: Training, capture: Capture) -> Row:
 
 
 def _play(bench: Bench, run: Run) -> None:
-    repeated(lambda: iterate(run), bench.sized(60, 6))
+    repeated(lambda: advance(run), bench.sized(60, 6))

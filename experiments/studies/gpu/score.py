@@ -11,8 +11,9 @@ from interplay.experiments.common.threads import working_threads
 from interplay.experiments.evaluate.evaluation import evaluate
 from interplay.experiments.exact.oracles import solve
 from interplay.experiments.loop.run import Run
+from interplay.experiments.loop.training import advance
 from interplay.experiments.studies.gpu.bench import Bench, Case, Row
-from interplay.experiments.studies.gpu.settings import Training, capture_row, iterate
+from interplay.experiments.studies.gpu.settings import Training, capture_row
 from interplay.experiments.studies.gpu.training import CPU_THREADS
 from interplay.experiments.studies.speed.to_score import first_row, last_row
 
@@ -73,7 +74,7 @@ def _trained(bench: Bench, run: Run, pause: float) -> float:
     started = time.perf_counter()
     while (seconds := time.perf_counter() - started) < pause and not run.finished:
         for _ in range(10):  # which divides the iterations of an episode
-            iterate(run)
+            advance(run)
         bench.wait()
     return seconds
 

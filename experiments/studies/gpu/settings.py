@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -13,6 +12,7 @@ from interplay.envs.presets import find_preset
 from interplay.envs.types import Side
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.loop.run import Run
+from interplay.experiments.loop.training import advance
 from interplay.experiments.studies.gpu.bench import Bench, Row, repeated
 
 SOON = {"warm_up": 20, "batch_size": 8, "hidden": 8, "rollout_length": 4, "num_minibatches": 1, "num_clusters": 5,
@@ -71,18 +71,10 @@ def soon_of(kind: type[Player]) -> dict[str, int]:
     return {f.name: SOON[f.name] for f in fields(kind.Options) if f.name in SOON}
 
 
-def iterate(run: Run) -> Mapping[str, Any]:
-    """One iteration of training, and the next episode where one has ended; gives the metrics."""
-    metrics = run.step()
-    if run.episode_ended:
-        run.next_episode()
-    return metrics
-
-
 def warmed_up(bench: Bench, run: Run) -> None:
     """Train until learners learn and graphs, if there are any, are recorded: that of a reset is at the second one."""
     iterations = 40 if run.captured is None else 2 * run.task.market.config.horizon + 20
-    repeated(lambda: iterate(run), bench.sized(iterations, 3))
+    repeated(lambda: advance(run), bench.sized(iterations, 3))
     bench.wait()
 
 

@@ -12,9 +12,10 @@ import torch
 from interplay.agents import agents
 from interplay.envs.presets import find_preset, presets
 from interplay.experiments.common.settings import OPTION_OF
+from interplay.experiments.loop.training import advance
 from interplay.experiments.studies.gpu.bench import Bench, Case, Row, repeated
 from interplay.experiments.studies.gpu.playing import EAGER, loop_of
-from interplay.experiments.studies.gpu.settings import Training, iterate, side_of, soon
+from interplay.experiments.studies.gpu.settings import Training, side_of, soon
 
 _WARM_UP, _STEPS = 20, 12
 
@@ -45,7 +46,7 @@ def _reset(bench: Bench, preset: str) -> Row:
 def _train(bench: Bench, preset: str, agent: str) -> Row:
     option = OPTION_OF[side_of(preset, agent)]
     run = Training(preset, agent, worlds=4).start(bench, "off", **{option: soon(agent)})
-    repeated(lambda: iterate(run), _WARM_UP)
+    repeated(lambda: advance(run), _WARM_UP)
     return _watched(bench, run.step, _STEPS)
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from functools import partial
 
 from interplay.experiments.common.threads import working_threads
+from interplay.experiments.loop.training import advance
 from interplay.experiments.studies.gpu.bench import Bench, Case, Row
 from interplay.experiments.studies.gpu.playing import CAPTURED, EAGER
-from interplay.experiments.studies.gpu.settings import Capture, Training, capture_row, iterate, warmed_up
+from interplay.experiments.studies.gpu.settings import Capture, Training, capture_row, warmed_up
 
 CPU_THREADS = 2
 CAPTURE: dict[str, Capture] = {EAGER: "off", CAPTURED: "on"}
@@ -51,7 +52,7 @@ def _measure(bench: Bench, training: Training, capture: Capture) -> Row:
 
     def step() -> None:
         nonlocal updates
-        updates += bool(iterate(run))
+        updates += bool(advance(run))
 
     seconds, total = bench.seconds_of(step), run.agent_steps / run.env_steps
     steps = run.task.training.num_worlds / seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from interplay.envs.types import SIDES, InterplayError
 from interplay.envs.world import State
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.loop.run import Run
+from interplay.experiments.loop.training import advance
 from interplay.experiments.studies.speed.roofline import Roofline
 from interplay.experiments.studies.speed.single import SINGLES
 
-Play = Callable[[], None]
+Play = Callable[[], object]
 
 _STEPS = 100  # of a single world in one piece
 
@@ -160,13 +162,7 @@ def _training(agent: str, preset: str) -> Case:
 
     def make() -> Play:
         run = Run.start(TrainSettings(preset=preset, users=agent, device="cpu"), Path(tempfile.gettempdir()))
-
-        def play() -> None:
-            run.step()
-            if run.episode_ended:
-                run.next_episode()
-
-        return play
+        return partial(advance, run)
 
     return Case(f"train-{agent}-{preset}", f"training {agent} users on {preset}, {worlds} worlds",
                 worlds * config.num_users, worlds * (config.num_users + config.num_items), make)

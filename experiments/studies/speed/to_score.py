@@ -28,12 +28,13 @@ from interplay.envs.recommend_v0 import RecommendVectorEnv
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.flags import Many
 from interplay.experiments.common.options import make_options, parse_pairs, split_agent
-from interplay.experiments.common.reports import made_by, made_line, publish
+from interplay.experiments.common.reports import made_line
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.tables import table
 from interplay.experiments.evaluate.evaluation import HELD_OUT_SEED, evaluate
 from interplay.experiments.loop.run import Run
-from interplay.experiments.studies.command_lines import typed
+from interplay.experiments.loop.training import advance
+from interplay.experiments.studies.command_lines import reported
 from interplay.experiments.studies.speed.single import SINGLES
 
 _WORLDS = 256  # that a policy is evaluated in
@@ -76,9 +77,7 @@ class Learner:
     def train(self) -> None:
         """One iteration, unless the training is over."""
         if not self.over:
-            self._run.step()
-            if self._run.episode_ended:
-                self._run.next_episode()
+            advance(self._run)
 
     @property
     def steps(self) -> int:
@@ -248,9 +247,7 @@ def race(settings: Race) -> str:
         print(f"seed {seed}, {name}: touched {_seconds([found[-1].touched])}, held {_seconds([found[-1].held])}",
               flush=True)
     data = {"preset": settings.preset, "wanted": settings.wanted, "reached": [asdict(one) for one in found]}
-    text = publish(settings.out, race_text, made_by(typed(__name__)), data)
-    print(text)
-    return text
+    return reported(settings.out, race_text, __name__, data)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ from interplay.envs.types import InterplayError
 from interplay.experiments.common.flags import Many, Need, Seed, check_flags, when
 from interplay.experiments.common.log_settings import LogSettings
 from interplay.experiments.common.logs import Parts, logged_parts
-from interplay.experiments.common.reports import REPORT, Renderer, made_by, made_line, publish
+from interplay.experiments.common.reports import REPORT, Renderer, made_line
 from interplay.experiments.common.table_settings import LOGGED
 from interplay.experiments.common.tables import table
-from interplay.experiments.studies.command_lines import typed
+from interplay.experiments.studies.command_lines import reported
 from interplay.experiments.studies.unbiased.agents import World, agents_report, compare_agents
 from interplay.experiments.studies.unbiased.estimates import (
     Errors,
@@ -96,7 +96,7 @@ def _with_agents(settings: UnbiasedSettings) -> None:
 
 
 def _publish(out: Path | None, renderer: Renderer, data: Mapping[str, Any]) -> None:
-    print(publish(out, renderer, made_by(typed("unbiased")), data))
+    reported(out, renderer, "unbiased", data)
     if out is not None:
         print(f"wrote {out / REPORT}")
 
