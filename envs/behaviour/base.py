@@ -39,7 +39,7 @@ class Behaviour(ABC):
 
     name: ClassVar[str]
     same_items: ClassVar[bool] = False
-    """Whether all worlds have the same items, whatever their keys: then memories of agents keep numbers of items."""
+    """Whether all worlds have the same items, under all keys: then memories of agents keep numbers of items."""
 
     @abstractmethod
     def populate(self, key: Tensor) -> Population:

@@ -15,27 +15,6 @@ from interplay.envs.data.sources import part_files
 from interplay.envs.types import InterplayError
 
 
-def read_table(path: Path | str, user: str = "user", item: str = "item", reward: str | None = "reward",
-               time: str | None = None, propensity: str | None = None, split: str | None = None,
-               form: TableForm | None = None) -> InteractionLog:
-    """A log from a table with one response in each row.
-
-    Args:
-        path: the file, or a folder of parts.
-        user: the column of users' ids.
-        item: the column of items' ids.
-        reward: the column of rewards; None = there is none, and each row is worth 1.
-        time: the column of times, if there is one.
-        propensity: the column of propensities, if there is one.
-        split: the column that says train or test, if there is one. ``ColumnNames`` says what each may hold.
-        form: how the table is written; None = detected.
-
-    Raises:
-        InterplayError: the file is missing or unreadable, or ``make_log`` refuses it.
-    """
-    return _read(Path(path), ColumnNames(user, item, reward, time, propensity, split), form)
-
-
 class TableData(DataSet):
     """A table of responses. Columns that are not named are ``user``, ``item`` and ``reward``.
 
@@ -54,18 +33,13 @@ class TableData(DataSet):
         return True
 
     def read(self, path: Path, columns: ColumnNames | None, form: TableForm | None = None) -> InteractionLog:
-        """The columns named, or the defaults."""
-        return _read(path, columns, form)
-
-
-def _read(path: Path, columns: ColumnNames | None, form: TableForm | None) -> InteractionLog:
-    """The columns that are needed only."""
-    table = TableFile(path, form)
-    columns = _resolved(columns or _defaults(table.columns), table, path.name)
-    rows = table.read(columns.used())
-    frame = rows.frame if rows.typed else parse_text(rows.frame, columns)
-    log = make_log(frame, columns, path.name, rows.dropped, form)
-    return replace(log, notes=(f"form     {'; '.join(rows.notes)}", *log.notes))
+        """The columns named, or the defaults, and no others."""
+        table = TableFile(path, form)
+        columns = _resolved(columns or _defaults(table.columns), table, path.name)
+        rows = table.read(columns.used())
+        frame = rows.frame if rows.typed else parse_text(rows.frame, columns)
+        log = make_log(frame, columns, path.name, rows.dropped, form)
+        return replace(log, notes=(f"form     {'; '.join(rows.notes)}", *log.notes))
 
 
 def _defaults(existing: list[str]) -> ColumnNames:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -17,8 +17,11 @@ from interplay.envs.population import Items, Population, kept
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import InterplayError
 
-if TYPE_CHECKING:
-    from interplay.envs.mechanisms.base import Mechanism
+
+class HasName(Protocol):
+    """A mechanism."""
+
+    name: ClassVar[str]
 
 
 class Start(NamedTuple):
@@ -104,12 +107,12 @@ class Outcome:
         """Topics of the items that users took, float32 ``[B, U, G]``; 0 for a skip."""
         return gather_rows(self.population.topics, self.item) * (self.position > 0).unsqueeze(2)
 
-    def chosen_number(self, mechanism: Mechanism, keep: Tensor) -> Tensor:
+    def chosen_number(self, mechanism: HasName, keep: Tensor) -> Tensor:
         """The number of the level that each item chose, from 0, ``[B, I]``; ``keep`` where it chose none."""
         level, _ = self.levels[mechanism.name]
         return torch.where(level > 0, level - 1, keep)
 
-    def chosen_level(self, mechanism: Mechanism, keep: Tensor) -> Tensor:
+    def chosen_level(self, mechanism: HasName, keep: Tensor) -> Tensor:
         """The value of the level that each item chose, float32 ``[B, I]``; ``keep`` where it chose none."""
         level, values = self.levels[mechanism.name]
         return torch.where(level > 0, values[(level - 1).clamp(min=0)], keep)

@@ -20,7 +20,7 @@ from interplay.envs.data import (
     split_log,
 )
 from interplay.envs.data.movielens_100k import GENRES
-from interplay.envs.data.table import read_table
+from interplay.envs.data.table import TableData
 from interplay.envs.types import InterplayError
 
 MOVIELENS = Path(__file__).parents[2].parent / "shared/data/ml-100k"
@@ -246,7 +246,7 @@ class TestTable:
             table.write_parquet(path)
         else:
             table.write_csv(path, separator="\t" if extension == ".tsv" else ",")
-        log = read_table(path, "who", "what", "worth", "when", "p")
+        log = read_log(path, ColumnNames("who", "what", "worth", "when", "p"))
         assert (log.user_ids, log.item_ids) == (("a", "b"), (3, 20))
         assert (log.user.tolist(), log.item.tolist()) == ([1, 0, 1], [1, 0, 0])
         assert log.reward.tolist() == [1.0, 2.0, 4.0]
@@ -289,12 +289,12 @@ class TestTable:
     def test_bad_files_are_refused(self, tmp_path: Path, name: str, content: bytes, message: str) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InterplayError, match=message) as caught:
-            read_table(tmp_path / name)
+            TableData().read(tmp_path / name, ColumnNames())
         assert "\n" not in str(caught.value)
 
     def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(InterplayError, match=r"none.csv: there is no such file: check the path"):
-            read_table(tmp_path / "none.csv")
+            TableData().read(tmp_path / "none.csv", ColumnNames())
 
 
 class TestDiscovery:
