@@ -43,10 +43,11 @@ class PricingGame(ExactGame):
 
     @classmethod
     def of(cls, market: Market) -> Self | None:
-        """See ``ExactGame.of``."""
+        """See ``ExactGame.of``. Of a platform that keeps an incumbent nothing is known."""
         c = market.config
         model = only_mechanism(market, LogitPrices)
-        return None if model is None else cls(model, c.num_items, c.num_users, c.horizon)
+        known = model is not None and model.shown != "incumbent"
+        return cls(model, c.num_items, c.num_users, c.horizon) if known else None
 
     def oracle(self) -> Oracle | None:
         """The equilibrium of any price, joint monopoly, and the equilibria of the grid at which all prices are equal.

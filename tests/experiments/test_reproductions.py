@@ -72,7 +72,7 @@ def test_learners_without_a_future_end_at_static_equilibria_or_beside_them():
     game = PricingGame(LogitPrices(lowest=1.3, highest=2.0, num_prices=8), 2)
     sessions = Sessions(game.table(), Protocol(decay=1e-4, discount=0.0, patience=3_000, most=100_000), 8, seed=2)
     sessions.run()
-    settled = followed(sessions.strategy, sessions.place, 50)[-1]
+    settled = followed(sessions, sessions.place, 50).action[-1]
     known = np.searchsorted(np.array(game.model.prices) + 1e-9, game.grid_equilibria())
     distance = np.abs(settled[:, None] - known).max(2).min(1)
     assert distance.max() <= 1
@@ -80,9 +80,10 @@ def test_learners_without_a_future_end_at_static_equilibria_or_beside_them():
 
 
 def test_a_forced_price_is_set_once(profit):
-    strategy = np.zeros((2, 2, 16), dtype=np.int64)
+    sessions, strategy = Sessions(profit, Protocol(), 2, seed=0), np.zeros((2, 2, 16), dtype=np.int64)
     strategy[:, 1, 12:] = 2  # firm 1 sets 2 after firm 0 has set 3
-    path = followed(strategy, np.zeros(2, dtype=np.int64), 3, np.array([[3, -1], [-1, -1]]))
+    sessions.strategy = strategy
+    path = followed(sessions, np.zeros(2, dtype=np.int64), 3, np.array([[3, -1], [-1, -1]])).action
     assert path[:, 0].tolist() == [[3, 0], [0, 2], [0, 0]]
     assert path[:, 1].tolist() == [[0, 0]] * 3
 
@@ -92,7 +93,7 @@ def test_the_study_writes_its_report_and_picture(tmp_path):
     assert (tmp_path / "report.md").read_text() == said
     assert (tmp_path / "prices.png").stat().st_size > 1_000
     cases = json.loads((tmp_path / "report.json").read_text())["data"]["cases"]
-    assert list(cases) == ["pricing", "pricing-cheapest"]
+    assert list(cases) == list(pricing.CASES)
     for case in cases.values():
         assert len(case["price"]) == len(case["profit gain"]) == 5
         assert all(1.4 < price < 2.0 for price in case["price"])

@@ -1,0 +1,87 @@
+"""`shop`: shoppers with limited money, and products with limited stock that set prices; `clearance`: one of each.
+
+Gallego and van Ryzin, "Optimal dynamic pricing of inventories with stochastic demand over finite horizons", Management
+Science 1994; see ``mechanisms.shop``, which has the equations.
+
+`shop`: 32 shoppers and 16 products.
+
+- Observation (user): the part of its money that is left, how much it had, its taste and the part of the episode that is
+  left; and, of each product in the slate, the price, the stock that is left, what was sold last, how its vector matches
+  the taste, what it is worth above its price, and which part of the money left it costs.
+- Actions: 0 = buy nothing, k = look at the product in slot k, which is bought if it is worth its price. What is sold
+  out or costs more than is left cannot be taken.
+- Slates: 4 of the 16, more often those to the shopper's taste.
+- Items: products; each chooses one of 7 prices for the next step, or keeps its price. Tabular ones have one state.
+- Rewards: a shopper earns its surplus, a product its margin for each unit sold.
+- Start: any prices; qualities, tastes and money are drawn for each world. End: ``truncated`` after 40 steps, which
+  learners see come. No exact value is known.
+
+`clearance`: one product of which there are 5, and one shopper in each of 20 steps that always looks at it.
+
+- Items: the product. Tabular ones see the step, the stock and the price; networks the price, stock and last sale.
+- Known (``experiments.exact.clearance``): the best prices for each step and stock earn 5.671 on average, the best that
+  stays once it is set 5.397, and that which would be best for a stock without end 3.778.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPopulation, all_alike
+from interplay.envs.config import MarketConfig
+from interplay.envs.mechanisms.clock import Clock
+from interplay.envs.mechanisms.shop import Shop
+from interplay.envs.population import Population
+from interplay.envs.presets.base import Preset, Training
+
+
+def _shoppers(config: MarketConfig) -> SyntheticBehaviour:
+    """Tastes and vectors of a town. The mechanism says how likely shoppers buy, and what products earn."""
+    town = TownPopulation(config)
+
+    def draw(key: Tensor) -> Population:
+        people = town(key)
+        nothing = torch.zeros_like(people.appeal)
+        return replace(people, appeal=nothing, mood_effect=nothing, margin=nothing,
+                       preference_weight=torch.zeros_like(people.preference_weight))
+
+    return SyntheticBehaviour(draw)
+
+
+def _one_shopper(config: MarketConfig) -> SyntheticBehaviour:
+    """Without margins, since the mechanism pays them."""
+    alike = all_alike(config, appeal=0.0)
+
+    def draw(key: Tensor) -> Population:
+        people = alike.populate(key)
+        return replace(people, margin=torch.zeros_like(people.margin))
+
+    return SyntheticBehaviour(draw)
+
+
+SHOP = Preset(
+    "shop",
+    MarketConfig(
+        num_users=32, num_items=16, slate_size=4, embedding_size=6, num_topics=4, num_segments=1, horizon=40,
+        temperature=0.5, item_state="single", mechanisms=(
+            Shop(stock=(20.0,), costs=(0.4,), quality=0.5, quality_spread=0.3, liking=1.0, money=4.0, money_spread=0.5),
+            Clock())),
+    _shoppers,
+    Training(num_worlds=8, episodes=60, eval_worlds=64, discount=0.99, others="q-learning",
+             options={"dqn": {"learning_rate": 0.003, "target_rate": 0.02},
+                      "pqn": {"learning_rate": 0.002, "rollout_length": 20, "num_minibatches": 8}},
+             on_gpu={"num_worlds": 128}),
+    "32 shoppers with limited money, and 16 products with limited stock that set prices", ("dqn", "pqn", "ippo"),
+    seeds=5)
+
+CLEARANCE = Preset(
+    "clearance",
+    MarketConfig(
+        num_users=1, num_items=1, slate_size=1, embedding_size=1, num_topics=1, num_segments=1, horizon=20,
+        slate_order="fixed", item_state="mechanism", mechanisms=(Shop(stock=(5.0,)), Clock())),
+    _one_shopper,
+    Training(num_worlds=64, episodes=200, eval_worlds=2048, discount=1.0, side="items", others="first",
+             measure="item_return", options={"q-learning": {"rate_power": 0.6}}).sized_for_gpu(1024),
+    "one product with a limited stock: the best price depends on what is left, and for how long", ("q-learning", "dqn"),
+    seeds=10)
