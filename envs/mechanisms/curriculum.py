@@ -32,7 +32,8 @@ class Curriculum(Mechanism):
     last studied, k_i what was known of it then, and S_i its stability, which begins at 1. In each step, first the delay
     passes. Then the student studies the concept i that it takes: its response is whether it recalls it. It is ready for
     the part r_i of it: the mean of m over the prerequisites of i, those that are missing in a short list counting as 1.
-    Then k_i becomes ``m_i + r_i (1 - m_i)``, S_i grows by r_i, and t_i is 0. The student earns the mean of m.
+    Then k_i becomes ``m_i + r_i (1 - m_i)``, S_i grows by r_i, and t_i is 0. The student earns the mean of m, in which
+    concept i counts in proportion to i ** advanced, from 1 for the first.
     """
 
     delay: Positive = 1.0
@@ -47,6 +48,8 @@ class Curriculum(Mechanism):
     """How far before a concept its prerequisites lie at most. What would lie before the first one is missing."""
     known: Fraction = 0.0
     """k at the start, of all concepts."""
+    advanced: NotNegative = 0.0
+    """How much more later concepts count; 0 = all count alike."""
     ordering: NotNegative = 0.0
     """How much slates prefer what a student is ready for and does not recall: their scores gain ordering (r - m)."""
 
@@ -109,13 +112,20 @@ class Curriculum(Mechanism):
 
     def user_reward(self, before: State, after: State, outcome: Outcome) -> Tensor:
         """Mean recall."""
-        return self._recall(after).mean(2)
+        return (self._recall(after) * self._weight(after)).mean(2)
+
+    def _weight(self, state: State) -> Tensor:
+        """What each concept counts, float32 ``[I]``, 1 on average."""
+        needs = state["needs"]
+        raised = (torch.arange(needs.shape[1], device=needs.device) + 1.0) ** self.advanced
+        return raised / raised.mean()
 
     def expected_user_reward(self, state: State, items: Tensor, rate: Tensor) -> Tensor:
         """The same."""
         recall = self._recall(state, self.delay)
-        gain = ((1.0 - recall) * self._readiness(state, recall)).gather(2, items) / recall.shape[2]
-        return recall.mean(2, keepdim=True) + torch.cat([torch.zeros_like(gain[..., :1]), gain], dim=2)
+        weight = self._weight(state)
+        gain = ((1.0 - recall) * self._readiness(state, recall) * weight).gather(2, items) / recall.shape[2]
+        return (recall * weight).mean(2, keepdim=True) + torch.cat([torch.zeros_like(gain[..., :1]), gain], dim=2)
 
     def see_users(self, state: State) -> Tensor:
         """See ``user_columns``; what is recalled at one half or more counts as known."""

@@ -112,5 +112,5 @@ COACH_LARGE = Preset(
     replace(_CONFIG, num_users=24, num_items=9, slate_size=4, embedding_size=4, slate_order="ranked", temperature=0.5,
             mechanisms=(Programmes(spread=0.5, liking=0.5), Clock())),
     _programmes,
-    replace(_TRAINING, num_worlds=8, episodes=60, eval_worlds=64, others="q-learning", on_gpu={"num_worlds": 128}),
-    "24 people that differ, and 9 programmes that compete for them and tire them", ("dqn", "pqn", "ippo"), seeds=5)
+    replace(_TRAINING, num_worlds=8, episodes=20, eval_worlds=64, others="q-learning", on_gpu={"num_worlds": 128}),
+    "24 people that differ, and 9 programmes that compete for them and tire them", ("dqn", "pqn"), seeds=5)

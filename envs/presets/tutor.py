@@ -26,7 +26,8 @@ Exact values (``experiments.exact.tutor``):
 - Actions: 0 = study nothing, k = study the concept in slot k.
 - Items: concepts, or their authors, which want to be studied with success: one earns 1 for each student that studies it
   and recalls it, and pays for each step in which it is shown more.
-- Rewards: a student earns its mean recall of all concepts after the step.
+- Rewards: a student earns its mean recall of all concepts after the step, in which concept i counts in proportion to
+  i. So what comes first earns least, but all else builds on it.
 - Start: nothing is known; prerequisites and forgetting are drawn for each world. End: ``truncated`` after 60 steps,
   which learners see come.
 - No exact value is known. Without prerequisites, with all known at the start, it is the model of ``tutor``.
@@ -94,8 +95,10 @@ TUTOR_LARGE = Preset(
         num_users=16, num_items=24, slate_size=6, embedding_size=1, num_topics=1, num_segments=1, horizon=60,
         item_state="boost", mechanisms=(
             Boosts(levels=(2.0, 4.0), cost=0.1), Clock(),
-            Curriculum(delay=1.0, forgetting=0.1, spread=0.5, ordering=2.0))),
+            Curriculum(delay=1.0, forgetting=0.05, spread=0.5, advanced=1.0, ordering=2.0))),
     _concepts,
-    replace(_TRAINING, num_worlds=8, episodes=60, eval_worlds=64, others="q-learning", on_gpu={"num_worlds": 128},
-            options={"dqn": {"learning_rate": 0.003, "target_rate": 0.02}}),
-    "16 students and 24 concepts that build on each other and compete for students", ("dqn", "pqn", "ippo"), seeds=5)
+    replace(_TRAINING, num_worlds=8, episodes=20, eval_worlds=64, reward_scale=10.0, others="q-learning",
+            options={"dqn": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3},
+                     "pqn": {"learning_rate": 0.002, "rollout_length": 20, "num_minibatches": 8}},
+            on_gpu={"num_worlds": 128}),
+    "16 students and 24 concepts that build on each other and compete for students", ("dqn", "pqn"), seeds=5)

@@ -29,13 +29,17 @@ def winner(action, last, holder, luck, m, rule, advantage):  # type: ignore[no-u
         luck: a draw from [0, 1), which decides between equal prices.
         m: how many prices there are.
         rule: CHEAPEST or INCUMBENT.
-        advantage: in the latter case, the number of prices by which others must be below the holder's to take its place.
+        advantage: in the latter case, by more than so many prices others must be below the holder's to take its place.
     """
-    n, lowest = len(action), action.min()
+    n, lowest, equal = len(action), m, 0
+    for firm in range(n):
+        if action[firm] < lowest:
+            lowest, equal = action[firm], 0
+        equal += action[firm] == lowest
     if rule == INCUMBENT and action[holder] <= lowest + advantage:
         if action[holder] <= last // m ** (n - 1 - holder) % m:
             return holder
-    pick, shown = int(luck * (action == lowest).sum()), 0
+    pick, shown = int(luck * equal), 0
     for firm in range(n):
         if action[firm] == lowest:
             if pick == 0:
@@ -80,7 +84,10 @@ def play(values, best, worth, changed, state, holder, explores, anything, luck, 
                 target = paid + discount * worth[k, i, after]
                 values[k, i, s, action[i]] += rate * (target - values[k, i, s, action[i]])
             for i in range(n):
-                place = values[k, i, s].argmax()
+                place = 0
+                for price in range(1, m):
+                    if values[k, i, s, price] > values[k, i, s, place]:
+                        place = price
                 if place != best[k, i, s]:
                     changed[k] = period + t + 1
                 best[k, i, s], worth[k, i, s] = place, values[k, i, s, place]

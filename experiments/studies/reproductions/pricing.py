@@ -30,7 +30,7 @@ from interplay.experiments.studies.reproductions.price_loop import ALL, CHEAPEST
 from interplay.experiments.studies.reproductions.price_sessions import Display, Protocol, Sessions, followed
 
 CASES = {"pricing": 0, "pricing-cheapest": 0, "pricing-shared": 0, "pricing-incumbent": 1,
-         "pricing-incumbent, advantage 0": 0, "pricing-incumbent, advantage 2": 2, "pricing-incumbent, advantage 4": 4}
+         "pricing-incumbent, advantage 0": 0, "pricing-incumbent, advantage 4": 4}
 """Markets, each named by its preset, and the advantage of an incumbent in prices of the grid."""
 TARGETS = {("pricing", "profit gain"): (0.861, 0.03), ("pricing", "price"): (1.80, 0.02),
            ("pricing-cheapest", "price shown"): (1.55, 0.03), ("pricing-cheapest", "change of price"): (-0.074, 0.02),
