@@ -8,6 +8,7 @@ that was shown last, unless its price rises, is their dynamic kind.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -63,6 +64,29 @@ class LogitPrices(Mechanism):
         super().__post_init__()
         if self.lowest >= self.highest:
             raise InterplayError(f"lowest={self.lowest} must be below highest={self.highest}")
+
+    def equal_price(self, num_items: int, together: int) -> float:
+        """The price at which ``p - c = mu / (1 - k s(p))`` if all products are shown, by bisection.
+
+        For ``together`` k = 1 it is that of the equilibrium, and for k = ``num_items`` that of all firms together.
+        """
+        low, high = self.cost, self.cost + max(10.0, self.quality - self.outside + 10.0 * self.differentiation)
+        for _ in range(60):
+            price = (low + high) / 2.0
+            share = self._share_at(price, num_items)
+            too_low = price - self.cost < self.differentiation / max(1.0 - together * share, 1e-12)
+            low, high = (price, high) if too_low else (low, price)
+        return low
+
+    def _share_at(self, price: float, num_items: int) -> float:
+        """Share of each of so many products, all shown and at one price."""
+        return 1.0 / (num_items + math.exp(min(700.0, (self.outside - self.quality + price) / self.differentiation)))
+
+    def gain(self, profit: Tensor, num_items: int) -> Tensor:
+        """Where a firm's profit lies between that of the equilibrium, 0, and of joint monopoly, 1, with all shown."""
+        prices = [self.equal_price(num_items, together) for together in (1, num_items)]
+        low, high = ((price - self.cost) * self._share_at(price, num_items) for price in prices)
+        return (profit - low) / max(high - low, TOLERANCE)
 
     @property
     def draws_one(self) -> bool:
@@ -179,7 +203,7 @@ class LogitPrices(Mechanism):
         profit = (price - self.cost) * share
         paid = (price * share).sum(1) / share.sum(1)
         return {"price": price.mean(1), "price paid": paid, "profit of an item": profit.mean(1),
-                "consumer surplus": self.surplus(state)}
+                "profit gain": self.gain(profit.mean(1), price.shape[1]), "consumer surplus": self.surplus(state)}
 
     def draw(self, picture: Picture, state: State) -> None:
         """See ``Mechanism.draw``."""

@@ -35,8 +35,8 @@ class Shop(Mechanism):
     sigmoid(V)`` with ``V = (w - p_j) / mu``. It is the shopper's reward. A product earns its margin for each unit sold.
 
     Shoppers have money for the whole episode, of which what is left at the end is worth nothing more. A product that
-    costs more than that, or of which nothing is left, cannot be taken. If shoppers want more than there is, each gets an
-    equal part. Prices that products choose hold from the next step on, so that shoppers see them before.
+    costs more than that, or of which nothing is left, cannot be taken. If shoppers want more than there is, each gets
+    an equal part. Prices that products choose hold from the next step on, so that shoppers see them before.
     """
 
     lowest: Positive = 0.5

@@ -18,7 +18,6 @@ than one price of the grid; agents also see which was shown.
   (0.120163) and 2 (0.25).
 """
 
-import math
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -32,20 +31,9 @@ _DEMAND = LogitPrices()
 _BEHAVIOUR = partial(all_alike, appeal=-CERTAIN)
 
 
-def _price(num_items: int, together: int) -> float:
-    """The price at which ``p - c = mu / (1 - k s(p))``: for k = 1 in equilibrium, for all firms together with k = n."""
-    low, high = _DEMAND.cost, _DEMAND.cost + 10.0
-    for _ in range(60):
-        price = (low + high) / 2.0
-        share = 1.0 / (num_items + math.exp((_DEMAND.outside - _DEMAND.quality + price) / _DEMAND.differentiation))
-        too_low = price - _DEMAND.cost < _DEMAND.differentiation / (1.0 - together * share)
-        low, high = (price, high) if too_low else (low, price)
-    return low
-
-
 def _demand(num_items: int, advantage: int = 0, **parameters: Any) -> LogitPrices:
     """Demand with the prices that so many firms can set; ``advantage`` in prices of the grid."""
-    equilibrium, monopoly = _price(num_items, 1), _price(num_items, num_items)
+    equilibrium, monopoly = (_DEMAND.equal_price(num_items, together) for together in (1, num_items))
     beyond = 0.1 * (monopoly - equilibrium)
     made = LogitPrices(lowest=equilibrium - beyond, highest=monopoly + beyond, **parameters)
     return replace(made, advantage=advantage * made.step)

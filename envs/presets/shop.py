@@ -1,9 +1,6 @@
-"""`shop`: shoppers with limited money, and products with limited stock that set prices; `clearance`: one of each.
+"""`shop`: 32 shoppers with limited money, and 16 products with limited stock that set prices.
 
-Gallego and van Ryzin, "Optimal dynamic pricing of inventories with stochastic demand over finite horizons", Management
-Science 1994; see ``mechanisms.shop``, which has the equations.
-
-`shop`: 32 shoppers and 16 products.
+See ``mechanisms.shop``, which has the equations and sources.
 
 - Observation (user): the part of its money that is left, how much it had, its taste and the part of the episode that is
   left; and, of each product in the slate, the price, the stock that is left, what was sold last, how its vector matches
@@ -16,12 +13,6 @@ Science 1994; see ``mechanisms.shop``, which has the equations.
 - Stock: 30 of each product, of which one comes back in each step, up to 30.
 - Start: any prices; qualities, tastes and money are drawn for each world. End: ``truncated`` after 40 steps, which
   learners see come. No exact value is known.
-
-`clearance`: one product of which there are 5, and one shopper in each of 20 steps that always looks at it.
-
-- Items: the product. Tabular ones see the step, the stock and the price; networks the price, stock and last sale.
-- Known (``experiments.exact.clearance``): the best prices for each step and stock earn 5.671 on average, the best that
-  stays once it is set 5.397, and that which would be best for a stock without end 3.778.
 """
 
 from dataclasses import replace
@@ -29,7 +20,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPopulation, all_alike
+from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPopulation
 from interplay.envs.config import MarketConfig
 from interplay.envs.mechanisms.clock import Clock
 from interplay.envs.mechanisms.shop import Shop
@@ -50,17 +41,6 @@ def _shoppers(config: MarketConfig) -> SyntheticBehaviour:
     return SyntheticBehaviour(draw)
 
 
-def _one_shopper(config: MarketConfig) -> SyntheticBehaviour:
-    """Without margins, since the mechanism pays them."""
-    alike = all_alike(config, appeal=0.0)
-
-    def draw(key: Tensor) -> Population:
-        people = alike.populate(key)
-        return replace(people, margin=torch.zeros_like(people.margin))
-
-    return SyntheticBehaviour(draw)
-
-
 SHOP = Preset(
     "shop",
     MarketConfig(
@@ -74,14 +54,3 @@ SHOP = Preset(
                       "pqn": {"learning_rate": 0.002, "rollout_length": 20, "num_minibatches": 8}},
              on_gpu={"num_worlds": 128}),
     "32 shoppers with limited money, and 16 products with limited stock that set prices", ("dqn", "pqn"), seeds=5)
-
-CLEARANCE = Preset(
-    "clearance",
-    MarketConfig(
-        num_users=1, num_items=1, slate_size=1, embedding_size=1, num_topics=1, num_segments=1, horizon=20,
-        slate_order="fixed", item_state="mechanism", mechanisms=(Shop(stock=(5.0,)), Clock())),
-    _one_shopper,
-    Training(num_worlds=64, episodes=200, eval_worlds=1024, discount=1.0, side="items", others="first",
-             measure="item_return", options={"q-learning": {"rate_power": 0.6}}).sized_for_gpu(1024),
-    "one product with a limited stock: the best price depends on what is left, and for how long", ("q-learning", "dqn"),
-    seeds=10)

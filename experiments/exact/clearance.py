@@ -1,7 +1,7 @@
 """One product with a limited stock, and one shopper in each step: dynamic programming over the stock and the price.
 
-From the equations of ``mechanisms.shop``. A price that is chosen in a step holds in the next one, so it is chosen before
-the product knows whether it sells now. Shoppers look at the product in each step in which there is some of it.
+From the equations of ``mechanisms.shop``. A price that is chosen in a step holds in the next one, so it is chosen
+before the product knows whether it sells now. Shoppers look at the product in each step in which there is some of it.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ import pytest
 from interplay.envs.mechanisms.logit_prices import LogitPrices
 from interplay.experiments.exact.pricing import PricingGame
 from interplay.experiments.studies.reproductions import pricing
-from interplay.experiments.studies.reproductions.price_sessions import Protocol, Sessions, followed
+from interplay.experiments.studies.reproductions.price_loop import CHEAPEST, INCUMBENT, winner
+from interplay.experiments.studies.reproductions.price_sessions import Display, Protocol, Sessions, followed
 
 
 @pytest.fixture
@@ -48,6 +49,29 @@ def test_sessions_learn_by_the_published_update(profit):
     for k, table in enumerate(values):
         for (s, i, a), value in table.items():
             assert sessions.values[k, i, s, a] == pytest.approx(value, rel=1e-12)
+
+
+def test_the_firm_that_is_shown_is_the_cheapest_or_an_incumbent():
+    for last, holder, action, rule, advantage, shown in (
+            ((2, 2), 0, (1, 2), CHEAPEST, 0, 0), ((2, 2), 0, (2, 1), CHEAPEST, 0, 1),
+            ((2, 2), 0, (2, 1), INCUMBENT, 0, 1), ((2, 2), 0, (2, 1), INCUMBENT, 1, 0),
+            ((2, 2), 0, (3, 3), INCUMBENT, 1, 1), ((2, 2), 1, (0, 1), INCUMBENT, 1, 1)):
+        found = winner(np.array(action), last[0] * 4 + last[1], holder, 0.9, 4, rule, advantage)
+        assert found == shown
+    drawn = [winner(np.array([2, 2]), 0, 0, luck, 4, CHEAPEST, 0) for luck in (0.1, 0.4, 0.6, 0.9)]
+    assert drawn == [0, 0, 1, 1]
+
+
+def test_sessions_in_which_one_is_shown_pay_that_firm_alone(profit):
+    alone = (0.1, 0.2, 0.3, 0.4)
+    for rule in (CHEAPEST, INCUMBENT):
+        sessions = Sessions(profit, Protocol(decay=0.0, patience=10**9, discount=0.0, rate=1.0), 3, 4,
+                            Display(rule, alone, 1))
+        first = sessions.values.copy()
+        sessions.play(400)
+        changed = sessions.values[sessions.values != first]
+        assert set(np.round(changed, 12)) == {0.0, *alone}
+        assert sessions.values.shape[2] == (32 if rule == INCUMBENT else 16)
 
 
 def test_a_session_converges_once_its_strategies_stay(profit):

@@ -36,9 +36,9 @@ def winner(action, last, holder, luck, m, rule, advantage):  # type: ignore[no-u
         if action[firm] < lowest:
             lowest, equal = action[firm], 0
         equal += action[firm] == lowest
-    if rule == INCUMBENT and action[holder] <= lowest + advantage:
-        if action[holder] <= last // m ** (n - 1 - holder) % m:
-            return holder
+    before = last // m ** (n - 1 - holder) % m
+    if rule == INCUMBENT and action[holder] <= lowest + advantage and action[holder] <= before:
+        return holder
     pick, shown = int(luck * equal), 0
     for firm in range(n):
         if action[firm] == lowest:
@@ -51,20 +51,25 @@ def winner(action, last, holder, luck, m, rule, advantage):  # type: ignore[no-u
 @njit  # type: ignore[untyped-decorator]
 def play(values, best, worth, changed, state, holder, explores, anything, luck,  # type: ignore[no-untyped-def]
          table, alone, rule, advantage, period, rate, discount):
-    """Some periods of all sessions; all arrays of the first line but the last three are written.
+    """Some periods of all sessions. Writes values, best, worth, changed, state and holder.
 
     Args:
         values: ``[sessions, n, states, m]``.
-        best, worth: ``[sessions, n, states]``, the price of the highest value, and that value.
+        best: ``[sessions, n, states]``, the price of the highest value.
+        worth: the same shape, that value.
         changed: ``[sessions]``, the period in which a best price changed last.
-        state, holder: ``[sessions]``, the state and the firm that was shown last.
-        explores, anything: ``[periods, sessions, n]``, whether a firm explores, and by which price.
+        state: ``[sessions]``.
+        holder: ``[sessions]``, the firm that was shown last.
+        explores: ``[periods, sessions, n]``, whether a firm explores.
+        anything: the same shape, by which price.
         luck: ``[periods, sessions]``, which decides between equal prices.
         table: ``[n, m ** n]``, profits where all are shown.
         alone: ``[m]``, profit of a firm that is shown alone.
-        rule, advantage: see ``winner``.
+        rule: see ``winner``.
+        advantage: see ``winner``.
         period: how many were played before.
-        rate, discount: of learning.
+        rate: of learning.
+        discount: of profits.
     """
     periods, sessions, n = explores.shape
     m = values.shape[3]

@@ -94,8 +94,7 @@ def _case(name: str, settings: PricingSettings) -> dict[str, Any]:
 
 
 def _game(name: str) -> PricingGame:
-    """Profits of a case. Those of a platform that keeps an incumbent are those of one that shows the cheapest, where no
-    firm has a past."""
+    """Profits of a case; for a platform that keeps an incumbent, those of one that shows the cheapest."""
     preset = find_preset(name.split(",")[0])
     shown = "cheapest" if preset.config.mechanisms[0].shown == "incumbent" else None  # type: ignore[attr-defined]
     game = PricingGame.of(preset.market(**({"logit_prices.shown": shown} if shown else {})))
