@@ -49,8 +49,10 @@ SHOP = Preset(
             Shop(stock=(30.0,), restock=1.0, costs=(0.4,), quality=0.5, quality_spread=0.3, liking=2.0, money=2.0,
                  money_spread=0.5), Clock())),
     _shoppers,
-    Training(num_worlds=8, episodes=20, eval_worlds=64, discount=0.99, reward_scale=5.0, others="q-learning",
-             options={"dqn": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3},
+    Training(num_worlds=8, episodes=20, eval_worlds=64, discount=0.99, reward_scale=5.0,
+             # One table for all products: product number 5 is another one in every world.
+             options={"q-learning": {"shared": True},
+                      "dqn": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3},
                       "pqn": {"learning_rate": 0.002, "rollout_length": 20, "num_minibatches": 8}},
              on_gpu={"num_worlds": 128}),
     "32 shoppers with limited money, and 16 products with limited stock that set prices", ("dqn", "pqn"), seeds=5)
