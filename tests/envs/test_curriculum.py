@@ -5,7 +5,7 @@ import torch
 
 from interplay.envs.mechanisms.curriculum import Curriculum
 from interplay.envs.presets import find_preset
-from interplay.envs.testing import check_mechanism
+from interplay.envs.testing import MechanismError, check_mechanism
 
 
 @pytest.mark.parametrize("mechanism", [
@@ -86,3 +86,28 @@ def test_prerequisites_lie_within_reach_before_a_concept():
     assert (needs[:, 6:].sum(2) == 1.0).all()
     assert (needs[:, 0] == 0.0).all()
     assert needs[:, ~outside].count_nonzero() > 0
+
+
+def test_a_platform_sees_of_candidates_what_users_see_of_their_slots():
+    market = find_preset("tutor-large").market()
+    state = market.reset(range(3))
+    place = [market.specs["users"].option_features.index(name) for name in ("recall", "readiness", "forgetting")]
+    seen, every = market.observe(state, "users"), market.observe(state, "platform")
+    assert every.options.shape[2] == 24
+    items = seen.ids.unsqueeze(3).expand(-1, -1, -1, 3)
+    torch.testing.assert_close(every.options[..., place].gather(2, items), seen.options[..., place])
+    some = market.observe_all(state, torch.tensor([5, 2]))
+    torch.testing.assert_close(some.options[..., place], every.options[:, [5, 2]][..., place])
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda seen: seen[..., :-1], r"see_slots gave shape \[3, 5, 3, 4\], must give \[3, 5, 3, 5\]"),
+    (lambda seen: seen * 10.0 + 5.0, "see_slots gave .*: scale it to"),
+    (lambda seen: seen * torch.arange(seen.shape[1]).view(1, -1, 1, 1) / 9, "see_slots gave users 3 and 1 other rows")])
+def test_the_contract_looks_at_what_users_see_of_slots(change, message):
+    class Odd(Curriculum):
+        def see_slots(self, state, items):
+            return change(super().see_slots(state, items))
+
+    with pytest.raises(MechanismError, match=message):
+        check_mechanism(Odd)
