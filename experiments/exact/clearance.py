@@ -52,7 +52,7 @@ class ClearanceGame(ExactGame):
     def oracle(self) -> Oracle:
         """The best price for each step, stock and price, and prices that stay once they are set."""
         prices = range(self.rules.num_prices)
-        fixed = [self._value(lambda ahead, price=price: price) for price in prices]
+        fixed = [self._value(_always(price)) for price in prices]
         margin = (np.array(self.rules.prices) - self._cost) * self._buys
         best, myopic = int(np.argmax([item for item, _ in fixed])), int(np.argmax(margin))
         return self._known("optimum", self._value(lambda ahead: int(ahead.argmax())), (
@@ -88,3 +88,8 @@ class ClearanceGame(ExactGame):
                     now[:, stock, price] = gained + after[:, choose(after[0])]
             ahead = now
         return float(ahead[0, -1].mean()), float(ahead[1, -1].mean())
+
+
+def _always(price: int) -> Choice:
+    """A price that stays, by its number."""
+    return lambda ahead: price

@@ -47,8 +47,9 @@ class PricingGame(ExactGame):
         """See ``ExactGame.of``. Of a platform that keeps an incumbent nothing is known."""
         c = market.config
         model = only_mechanism(market, LogitPrices)
-        known = model is not None and model.shown != "incumbent"
-        return cls(model, c.num_items, c.num_users, c.horizon) if known else None
+        if model is None or model.shown == "incumbent":
+            return None
+        return cls(model, c.num_items, c.num_users, c.horizon)
 
     def oracle(self) -> Oracle | None:
         """The equilibrium of any price, joint monopoly, and the equilibria of the grid at which all prices are equal.

@@ -19,7 +19,7 @@ domains() {
     python scripts/benchmark.py --presets coach-hidden --out $R/coach-hidden
 }
 
-domains-large() { python scripts/benchmark.py --presets coach-large tutor-large shop --agents dqn --out $R/domains-large; }
+domains-large() { python scripts/benchmark.py --presets coach-large tutor-large shop --out $R/domains-large; }
 
 jester() {
     python scripts/benchmark.py --log "$DATA/jester" --k-core 100 --agents dqn,updates_per_step=8 --others rest --seeds 5 \

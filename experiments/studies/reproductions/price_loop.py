@@ -1,4 +1,15 @@
-"""The loop of sessions in which firms learn prices, period by period: compiled where numba is installed."""
+"""The loop of sessions in which firms learn prices, period by period: compiled where numba is installed.
+
+What ``play`` takes, for n firms that set one of m prices:
+
+- values ``[sessions, n, states, m]``; best and worth ``[sessions, n, states]``, the price of the highest value, and it;
+- changed ``[sessions]``, the period in which a best price changed last; state and holder ``[sessions]``, the state and
+  the firm that was shown last;
+- explores and anything ``[periods, sessions, n]``, whether a firm explores, and by which price; luck ``[periods,
+  sessions]``, which decides between equal prices;
+- table ``[n, m ** n]``, profits where all are shown; alone ``[m]``, profit of a firm that is shown alone;
+- rule and advantage, see ``winner``; period, how many were played before; rate and discount of learning.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +21,7 @@ import numpy as np
 try:
     from numba import njit
 except ImportError:  # it is an extra; the same loop then runs as it stands, a hundred times as slowly
-    def njit(function: Callable[..., Any]) -> Callable[..., Any]:
+    def njit(function: Callable[..., Any]) -> Callable[..., Any]:  # type: ignore[no-redef]
         """The function itself."""
         return function
 
@@ -18,7 +29,7 @@ ALL, CHEAPEST, INCUMBENT = 0, 1, 2
 """Which products a platform shows."""
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def winner(action, last, holder, luck, m, rule, advantage):  # type: ignore[no-untyped-def]
     """The firm that is shown alone.
 
@@ -48,29 +59,10 @@ def winner(action, last, holder, luck, m, rule, advantage):  # type: ignore[no-u
     return shown
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def play(values, best, worth, changed, state, holder, explores, anything, luck,  # type: ignore[no-untyped-def]
          table, alone, rule, advantage, period, rate, discount):
-    """Some periods of all sessions. Writes values, best, worth, changed, state and holder.
-
-    Args:
-        values: ``[sessions, n, states, m]``.
-        best: ``[sessions, n, states]``, the price of the highest value.
-        worth: the same shape, that value.
-        changed: ``[sessions]``, the period in which a best price changed last.
-        state: ``[sessions]``.
-        holder: ``[sessions]``, the firm that was shown last.
-        explores: ``[periods, sessions, n]``, whether a firm explores.
-        anything: the same shape, by which price.
-        luck: ``[periods, sessions]``, which decides between equal prices.
-        table: ``[n, m ** n]``, profits where all are shown.
-        alone: ``[m]``, profit of a firm that is shown alone.
-        rule: see ``winner``.
-        advantage: see ``winner``.
-        period: how many were played before.
-        rate: of learning.
-        discount: of profits.
-    """
+    """Some periods of all sessions: writes values, best, worth, changed, state and holder; see the top of this file."""
     periods, sessions, n = explores.shape
     m = values.shape[3]
     action = np.zeros(n, dtype=np.int64)

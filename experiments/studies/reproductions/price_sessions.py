@@ -139,13 +139,16 @@ def followed(sessions: Sessions, state: Actions, periods: int, forced: Actions |
     """
     count, n, _ = sessions.strategy.shape
     m, rng, rule = sessions.values.shape[3], np.random.default_rng(seed), sessions.display.rule
-    weights, holder, actions, shown = m ** np.arange(n)[::-1], state // m**n, [], []
+    weights: Actions = m ** np.arange(n)[::-1]
+    holder: Actions = state // m**n
+    actions: list[Actions] = []
+    shown: list[Actions] = []
     for period in range(periods):
         action = sessions.strategy[np.arange(count), :, state]
         if period == 0 and forced is not None:
             action = np.where(forced >= 0, forced, action)
         if rule != ALL:
-            luck = rng.random(count)
+            luck: Array = rng.random(count)
             holder = np.array([winner(action[k], state[k] % m**n, holder[k], luck[k], m, rule,
                                       sessions.display.advantage) for k in range(count)])
         state = action @ weights + m**n * holder * (rule == INCUMBENT)
