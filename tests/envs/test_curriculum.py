@@ -101,13 +101,13 @@ def test_a_platform_sees_of_candidates_what_users_see_of_their_slots():
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    (lambda seen: seen[..., :-1], r"see_slots gave shape \[3, 5, 3, 4\], must give \[3, 5, 3, 5\]"),
-    (lambda seen: seen * 10.0 + 5.0, "see_slots gave .*: scale it to"),
-    (lambda seen: seen * torch.arange(seen.shape[1]).view(1, -1, 1, 1) / 9, "see_slots gave users 3 and 1 other rows")])
+    (lambda seen: seen[..., :-1], r"see_options gave shape \[3, 5, 3, 4\], must give \[3, 5, 3, 5\]"),
+    (lambda seen: seen * 10.0 + 5.0, "see_options gave .*: scale it to"),
+    (lambda seen: seen * torch.arange(seen.shape[1]).view(1, -1, 1, 1) / 9, "see_options gave users 3 and 1")])
 def test_the_contract_looks_at_what_users_see_of_slots(change, message):
     class Odd(Curriculum):
-        def see_slots(self, state, items):
-            return change(super().see_slots(state, items))
+        def see_options(self, state, items):
+            return change(super().see_options(state, items))
 
     with pytest.raises(MechanismError, match=message):
         check_mechanism(Odd)

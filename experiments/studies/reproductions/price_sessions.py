@@ -148,7 +148,7 @@ def followed(sessions: Sessions, state: Actions, periods: int, forced: Actions |
         if period == 0 and forced is not None:
             action = np.where(forced >= 0, forced, action)
         if rule != ALL:
-            luck: Array = rng.random(count)
+            luck = rng.random((count,))
             holder = np.array([winner(action[k], state[k] % m**n, holder[k], luck[k], m, rule,
                                       sessions.display.advantage) for k in range(count)])
         state = action @ weights + m**n * holder * (rule == INCUMBENT)
