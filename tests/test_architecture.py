@@ -128,8 +128,9 @@ def test_every_file_of_encoders_is_an_encoder():
 
 def test_every_preset_is_found():
     assert set(presets()) >= {"kale", "kale-null", "kale-partial", "viability", "contest", "town", "feed", "pigou",
-                              "funds", "pricing", "pricing-three", "pricing-cheapest", "creators", "creators-four",
-                              "herd", "opinions"}
+                              "funds", "pricing", "pricing-three", "pricing-cheapest", "pricing-shared",
+                              "pricing-incumbent", "coach-large", "tutor-large", "shop", "clearance", "creators",
+                              "creators-four", "herd", "opinions"}
     assert {name.split("-")[0] for name in presets()} == modules("envs/presets", "folders")  # whose presets are files
 
 

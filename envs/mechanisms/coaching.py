@@ -7,6 +7,7 @@ physical activity adaptive intervention" (NeurIPS 2024 workshop on behavioral ma
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,9 +19,20 @@ from interplay.envs.indexing import gather_rows, one_hot
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
 from interplay.envs.noise import normal
 from interplay.envs.sizes import MarketSizes
+from interplay.envs.types import FEATURE_BOUND
 from interplay.envs.world import State
 
 _WHOLE = 0.99  # the least share of a topic in a message that is for this topic alone
+_TRAITS = ("habituation gain", "habituation decay", "disengagement gain", "steps of a message")
+
+
+class _Traits(NamedTuple):
+    """What users have each for themselves: numbers, or float32 ``[B, U]`` or ``[B, U, 1]`` where users differ."""
+
+    gain: float | Tensor
+    decay: float | Tensor
+    annoyance: float | Tensor
+    walking: float | Tensor
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,13 @@ class Coaching(Mechanism):
 
     Users see their context as probabilities: of each context, given a draw of N(number of the context,
     context_noise); with context_noise = 0, these are 0 or 1.
+
+    In two ways users may differ, which the published model does not have:
+
+    - ``spread``: habituation_gain, habituation_decay, disengagement_gain and the steps that messages make a user walk
+      are each multiplied by a factor of the user's own, which it sees;
+    - ``liking``: those steps are also multiplied by 1 + liking <p_u, v_j>, by taste of the user and vector of the
+      message.
     """
 
     habituation_start: Fraction = 0.1
@@ -67,40 +86,60 @@ class Coaching(Mechanism):
     """Standard deviation of the draw that shows the context."""
     hidden: bool = False
     """Whether users do not see h and d."""
+    spread: NotNegative = 0.0
+    """Standard deviation of the logarithms of users' own factors; 0 = users are alike."""
+    liking: Fraction = 0.0
+    """How much more a user walks after a message that is wholly to its taste."""
 
     replaces_user_reward = True
 
     def user_columns(self, sizes: MarketSizes) -> list[str]:
-        """How likely each context is, h and d."""
-        return [f"context_{g}" for g in range(sizes.num_topics)] + ["habituation", "disengagement"] * (not self.hidden)
+        """How likely each context is, h and d, and logarithms of own factors."""
+        own = ["habituation", "disengagement"] * (not self.hidden) + list(_TRAITS) * (self.spread > 0.0)
+        return [f"context_{g}" for g in range(sizes.num_topics)] + own
 
     def user_tables(self, start: Start) -> dict[str, Tensor]:
-        """h and d float32 ``[B, U]``; ``context`` float32 ``[B, U, G]``, 1 at the right one; what is believed of it."""
-        return {"habituation": start.full_users(self.habituation_start),
-                "disengagement": start.full_users(self.disengagement_start),
-                **self._contexts(start, start.sizes.num_users, start.sizes.num_topics)}
+        """h and d float32 ``[B, U]``; ``context`` float32 ``[B, U, G]``, 1 at the right one; what is believed of it.
+
+        Where users differ, ``traits`` float32 ``[B, U, 4]`` are logarithms of their factors.
+        """
+        tables = {"habituation": start.full_users(self.habituation_start),
+                  "disengagement": start.full_users(self.disengagement_start),
+                  **self._contexts(start, start.sizes.num_users, start.sizes.num_topics)}
+        if self.spread > 0.0:  # drawn at a time of their own, since contexts take the draws of the start
+            shape = (start.sizes.num_users, len(_TRAITS))
+            tables["traits"] = self.spread * normal(start.key, start.time - 1, self.stream, shape)
+        return tables
 
     def update(self, state: State, outcome: Outcome) -> dict[str, Tensor]:
         """h and d after the step, and a new context. Users' responses do not matter."""
         sent, h, d = outcome.position > 0, state["habituation"], state["disengagement"]
         _, wrong = _fit(outcome.population.topics, outcome.item, state["context"])
+        traits, strength = self._traits(state), self._strength(state, outcome.item)
         calmer = torch.where(sent, (1.0 - self.disengagement_decay) * d, d)
-        return {"habituation": torch.where(sent, self._habituated(h), (1.0 - self.habituation_decay) * h),
-                "disengagement": torch.where(sent & (wrong > 0.5), self._annoyed(d), calmer),
+        return {"habituation": torch.where(sent, self._habituated(h, traits, strength), (1.0 - traits.decay) * h),
+                "disengagement": torch.where(sent & (wrong > 0.5), self._annoyed(d, traits, strength), calmer),
                 **self._contexts(state, *state["context"].shape[1:])}
 
     def user_reward(self, before: State, after: State, outcome: Outcome) -> Tensor:
         """Steps walked."""
-        right, wrong = _fit(outcome.population.topics, outcome.item, before["context"])
-        steps = self.base_steps + self._walked(after["habituation"], right, wrong) * (outcome.position > 0)
+        steps = self.base_steps + self.caused(before, after["habituation"], outcome)
         return steps.masked_fill(self.leaves(after), 0.0)
+
+    def caused(self, before: State, habituation: Tensor, outcome: Outcome) -> Tensor:
+        """Steps after a message, given habituation after the step, if the user has not left: float32 ``[B, U]``."""
+        right, wrong = _fit(outcome.population.topics, outcome.item, before["context"])
+        effect = self._effect(before, outcome.item, self._traits(before))
+        return self._walked(habituation, right, wrong) * effect * (outcome.position > 0)
 
     def expected_user_reward(self, state: State, items: Tensor, rate: Tensor) -> Tensor:
         """The mean over contexts, each as likely as the user believes."""
         h, d = state["habituation"].unsqueeze(2), state["disengagement"].unsqueeze(2)
+        traits, strength = self._traits(state, slots=True), self._strength(state, items)
         right, wrong = _fit(state.population.topics, items, state[self._known].unsqueeze(2))
-        lost = self.base_steps * wrong * (self._annoyed(d) >= self.disengagement_limit)
-        sent = self.base_steps + self._walked(self._habituated(h), right, wrong) - lost
+        lost = self.base_steps * wrong * (self._annoyed(d, traits, strength) >= self.disengagement_limit)
+        walked = self._walked(self._habituated(h, traits, strength), right, wrong)
+        sent = self.base_steps + walked * self._effect(state, items, traits) - lost
         return torch.cat([torch.full_like(h, self.base_steps), sent], dim=2)
 
     def leaves(self, state: State) -> Tensor:
@@ -108,9 +147,10 @@ class Coaching(Mechanism):
         return state["disengagement"] >= self.disengagement_limit
 
     def see_users(self, state: State) -> Tensor:
-        """How likely each context is, h and d."""
+        """See ``user_columns``."""
         own = [] if self.hidden else [state[name].unsqueeze(2) for name in ("habituation", "disengagement")]
-        return torch.cat([state[self._known], *own], dim=2)
+        traits = [state["traits"].clamp(-FEATURE_BOUND, FEATURE_BOUND)] if self.spread > 0.0 else []
+        return torch.cat([state[self._known], *own, *traits], dim=2)
 
     def measures(self, state: State) -> dict[str, Tensor]:
         """See ``Mechanism``."""
@@ -133,11 +173,32 @@ class Coaching(Mechanism):
         """The table of what users know of their context."""
         return "belief" if self.context_noise > 0.0 else "context"
 
-    def _habituated(self, h: Tensor) -> Tensor:
-        return (h + self.habituation_gain).clamp(max=1.0)
+    def _traits(self, state: State, slots: bool = False) -> _Traits:
+        """Of users, with an axis for slots if asked."""
+        gain, decay, annoyance = self.habituation_gain, self.habituation_decay, self.disengagement_gain
+        if self.spread == 0.0:
+            return _Traits(gain, decay, annoyance, 1.0)
+        factors = state["traits"].exp().unbind(2)
+        own = [factor.unsqueeze(2) for factor in factors] if slots else factors
+        return _Traits(gain * own[0], (decay * own[1]).clamp(max=1.0), annoyance * own[2], own[3])
 
-    def _annoyed(self, d: Tensor) -> Tensor:
-        return (d + self.disengagement_gain).clamp(max=1.0)
+    def _strength(self, state: State, items: Tensor) -> float | Tensor:
+        """What multiplies all that the messages ``items`` int64 ``[B, U, ...]`` do; subclasses may say more."""
+        return 1.0
+
+    def _effect(self, state: State, items: Tensor, traits: _Traits) -> float | Tensor:
+        """What multiplies the steps after the messages ``items`` int64 ``[B, U, ...]``."""
+        effect = traits.walking * self._strength(state, items)
+        if self.liking == 0.0:
+            return effect
+        taste = state.user_vector if items.dim() == 2 else state.user_vector.unsqueeze(2)
+        return effect * (1.0 + self.liking * (taste * state.population.of_items(items).vector).sum(-1))
+
+    def _habituated(self, h: Tensor, traits: _Traits, strength: float | Tensor) -> Tensor:
+        return (h + traits.gain * strength).clamp(max=1.0)
+
+    def _annoyed(self, d: Tensor, traits: _Traits, strength: float | Tensor) -> Tensor:
+        return (d + traits.annoyance * strength).clamp(max=1.0)
 
     def _walked(self, h: Tensor, right: Tensor, wrong: Tensor) -> Tensor:
         """Steps after a message that is this likely to be right or wrong, and generic otherwise."""

@@ -20,14 +20,30 @@ wherever h is at most .4052 3237.9; that message by chance, with the best probab
 - ``coach-noisy``: what shows the context is drawn from N(c, .4); see ``--market coaching.context_noise=1``.
 - ``coach-hidden``: h, d and the time are not seen, but the messages so far, from which h follows, since it began at .1.
   Without memory, an agent can only send at all times (1535.0) or by chance (3005.6); with memory, it can reach 3397.8.
+
+``coach-large``: 24 people that differ, and 9 programmes that compete for them (``mechanisms.programmes``).
+
+- Observation (user): as above, with logarithms of the person's own factors of what a message adds to h, of what a step
+  without one takes from h, of what a wrong message adds to d, and of the steps walked; and, of each message in the
+  slate, its topics, how it matches the person's taste, how strong it is, and how many steps it caused in the last step.
+- Slates: 4 of the 9, more often those to the person's taste.
+- Items: programmes, of which three send generic messages and three each those for a context. Each chooses how strong
+  its messages are: half, as in ``coach``, or half as strong again. Tabular ones have one state.
+- Rewards: a person earns its steps, a programme those that its messages caused.
+- Start and end as above. No exact value is known; ``programmes.spread=0``, ``liking=0`` and one strength are ``coach``.
 """
 
 from dataclasses import replace
 
-from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
+import torch
+from torch import Tensor
+
+from interplay.envs.behaviour.synthetic import CERTAIN, GivenPopulation, SyntheticBehaviour, TownPopulation
 from interplay.envs.config import MarketConfig
 from interplay.envs.mechanisms.clock import Clock
 from interplay.envs.mechanisms.coaching import Coaching
+from interplay.envs.mechanisms.programmes import Programmes
+from interplay.envs.population import Population
 from interplay.envs.presets.base import Preset, Training
 
 
@@ -71,3 +87,30 @@ COACH_HIDDEN = Preset("coach-hidden",
                       _behaviour, replace(_TRAINING, discount=0.98),
                       "coach that does not see habituation, only the messages that it has sent",
                       tuple(f"shared-critic,encoder={encoder}" for encoder in ("none", "gru", "transformer")), seeds=10)
+
+
+def _programmes(config: MarketConfig) -> SyntheticBehaviour:
+    """People and programmes with vectors of a town; of three messages one is generic, and one for each context.
+
+    People respond to none of them, so that programmes earn by steps alone.
+    """
+    town = TownPopulation(config)
+
+    def draw(key: Tensor) -> Population:
+        people = town(key)
+        kind = torch.arange(config.num_items, device=key.device).expand_as(people.appeal) % 3
+        topics = torch.stack([torch.where(kind == 0, 0.5, (kind == context).float()) for context in (1, 2)], dim=2)
+        nothing = torch.zeros_like(people.appeal)
+        return replace(people, topics=topics, appeal=nothing - CERTAIN, mood_effect=nothing,
+                       preference_weight=torch.zeros_like(people.preference_weight))
+
+    return SyntheticBehaviour(draw)
+
+
+COACH_LARGE = Preset(
+    "coach-large",
+    replace(_CONFIG, num_users=24, num_items=9, slate_size=4, embedding_size=4, slate_order="ranked", temperature=0.5,
+            mechanisms=(Programmes(spread=0.5, liking=0.5), Clock())),
+    _programmes,
+    replace(_TRAINING, num_worlds=8, episodes=20, eval_worlds=64, others="q-learning", on_gpu={"num_worlds": 128}),
+    "24 people that differ, and 9 programmes that compete for them and tire them", ("dqn", "pqn"), seeds=5)

@@ -2,7 +2,10 @@
 
 Calvano, Calzolari, Denicolo and Pastorello, "Artificial intelligence, algorithmic pricing, and collusion", American
 Economic Review 2020. `pricing-three` has three firms. In `pricing-cheapest` the platform shows the cheaper product
-alone (Johnson, Rhodes and Wildenbeest, "Platform design when sellers use pricing algorithms", Econometrica 2023).
+alone, of two at one price one by chance (Johnson, Rhodes and Wildenbeest, "Platform design when sellers use pricing
+algorithms", Econometrica 2023); in `pricing-shared` both at one price get half of the consumers. In `pricing-incumbent`
+the platform goes on to show the firm that it showed last, unless that raises its price, or the other's is lower by more
+than one price of the grid; agents also see which was shown.
 
 - Items: two firms at marginal cost 1, whose products are worth 2 to consumers. In each step each sets one of 15 prices,
   evenly from 10 % of the way between equilibrium and monopoly below the equilibrium to as much above the monopoly. An
@@ -15,7 +18,7 @@ alone (Johnson, Rhodes and Wildenbeest, "Platform design when sellers use pricin
   (0.120163) and 2 (0.25).
 """
 
-import math
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -28,22 +31,12 @@ _DEMAND = LogitPrices()
 _BEHAVIOUR = partial(all_alike, appeal=-CERTAIN)
 
 
-def _price(num_items: int, together: int) -> float:
-    """The price at which ``p - c = mu / (1 - k s(p))``: for k = 1 in equilibrium, for all firms together with k = n."""
-    low, high = _DEMAND.cost, _DEMAND.cost + 10.0
-    for _ in range(60):
-        price = (low + high) / 2.0
-        share = 1.0 / (num_items + math.exp((_DEMAND.outside - _DEMAND.quality + price) / _DEMAND.differentiation))
-        too_low = price - _DEMAND.cost < _DEMAND.differentiation / (1.0 - together * share)
-        low, high = (price, high) if too_low else (low, price)
-    return low
-
-
-def _demand(num_items: int, **parameters: Any) -> LogitPrices:
-    """Demand with the prices that so many firms can set."""
-    equilibrium, monopoly = _price(num_items, 1), _price(num_items, num_items)
+def _demand(num_items: int, advantage: int = 0, **parameters: Any) -> LogitPrices:
+    """Demand with the prices that so many firms can set; ``advantage`` in prices of the grid."""
+    equilibrium, monopoly = (_DEMAND.equal_price(num_items, together) for together in (1, num_items))
     beyond = 0.1 * (monopoly - equilibrium)
-    return LogitPrices(lowest=equilibrium - beyond, highest=monopoly + beyond, **parameters)
+    made = LogitPrices(lowest=equilibrium - beyond, highest=monopoly + beyond, **parameters)
+    return replace(made, advantage=advantage * made.step)
 
 
 def _config(num_items: int, **parameters: Any) -> MarketConfig:
@@ -60,5 +53,9 @@ _ENTRANTS = ("q-learning", "dqn,sharing=independent", "pqn,sharing=independent")
 PRICING = Preset("pricing", _config(2), _BEHAVIOUR, _TRAINING,
                  "two firms set prices: each alone undercuts, learners come to keep prices up", _ENTRANTS)
 PRICING_THREE = Preset("pricing-three", _config(3), _BEHAVIOUR, _TRAINING, "pricing with three firms", _ENTRANTS)
-PRICING_CHEAPEST = Preset("pricing-cheapest", _config(2, shown="cheapest"), _BEHAVIOUR, _TRAINING,
+PRICING_CHEAPEST = Preset("pricing-cheapest", _config(2, shown="cheapest", ties="drawn"), _BEHAVIOUR, _TRAINING,
                           "pricing on a platform that shows the cheaper product alone", _ENTRANTS)
+PRICING_SHARED = Preset("pricing-shared", _config(2, shown="cheapest"), _BEHAVIOUR, _TRAINING,
+                        "pricing-cheapest in which firms with equal prices share consumers", _ENTRANTS)
+PRICING_INCUMBENT = Preset("pricing-incumbent", _config(2, shown="incumbent", advantage=1), _BEHAVIOUR, _TRAINING,
+                           "pricing on a platform that keeps showing a firm that undercut", _ENTRANTS)

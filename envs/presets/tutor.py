@@ -16,13 +16,30 @@ Exact values (``experiments.exact.tutor``):
 - ``tutor-null`` (theta .2 of all; 5 between steps): 11.1723 for all three, the control in which planning gains nothing.
 
 ``tutor-fsrs``: 20 facts for 30 days in FSRS-6, of which the first stability differs. No exact value is known.
+
+``tutor-large``: 16 students and 24 concepts that build on each other (``mechanisms.curriculum``), which compete.
+
+- Observation (user): mean recall, the share of concepts known and the part of the episode that is left; and, of each
+  concept in the slate, its place in the order, how much builds on it and how much of that is not recalled, and the
+  student's recall, readiness, stability and forgetting.
+- Slates: 6 of the 24, more often those that the student is ready for and does not recall, and those that pay for it.
+- Actions: 0 = study nothing, k = study the concept in slot k.
+- Items: concepts, or their authors, which want to be studied with success: one earns 1 for each student that studies it
+  and recalls it, and pays for each step in which it is shown more.
+- Rewards: a student earns its mean recall of all concepts after the step, in which concept i counts in proportion to
+  i. So what comes first earns least, but all else builds on it.
+- Start: nothing is known; prerequisites and forgetting are drawn for each world. End: ``truncated`` after 60 steps,
+  which learners see come.
+- No exact value is known. Without prerequisites, with all known at the start, it is the model of ``tutor``.
 """
 
 from dataclasses import replace
 
-from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
+from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour, all_alike
 from interplay.envs.config import MarketConfig
+from interplay.envs.mechanisms.boosts import Boosts
 from interplay.envs.mechanisms.clock import Clock
+from interplay.envs.mechanisms.curriculum import Curriculum
 from interplay.envs.mechanisms.tutoring import Tutoring
 from interplay.envs.presets.base import Preset, Training
 
@@ -65,3 +82,23 @@ TUTOR_FSRS = Preset("tutor-fsrs",
                             mechanisms=(Tutoring(model="fsrs", delay=1.0, spread=1.0), Clock())),
                     _behaviour, _TRAINING, "tutor by FSRS-6, the model of the program Anki: 20 facts, 30 days",
                     ("dqn", "pqn", "ippo"), seeds=5)
+
+
+def _concepts(config: MarketConfig) -> SyntheticBehaviour:
+    """Students and concepts that differ by the mechanism alone, which says how likely students respond."""
+    return all_alike(config, appeal=0.0)
+
+
+TUTOR_LARGE = Preset(
+    "tutor-large",
+    MarketConfig(
+        num_users=16, num_items=24, slate_size=6, embedding_size=1, num_topics=1, num_segments=1, horizon=60,
+        item_state="boost", mechanisms=(
+            Boosts(levels=(2.0, 4.0), cost=0.1), Clock(),
+            Curriculum(delay=1.0, forgetting=0.05, spread=0.5, advanced=1.0, ordering=2.0))),
+    _concepts,
+    replace(_TRAINING, num_worlds=8, episodes=20, eval_worlds=64, reward_scale=10.0, others="q-learning",
+            options={"dqn": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3},
+                     "pqn": {"learning_rate": 0.002, "rollout_length": 20, "num_minibatches": 8}},
+            on_gpu={"num_worlds": 128}),
+    "16 students and 24 concepts that build on each other and compete for students", ("dqn", "pqn"), seeds=5)

@@ -10,10 +10,12 @@ from typing import Any
 from interplay.experiments.benchmark.curves import write_curves
 from interplay.experiments.benchmark.scores import (
     METRICS,
+    OF_FIELD,
     SCORES,
     Row,
     agents_of,
     collect,
+    measured,
     read_rows,
     references,
     scores,
@@ -80,7 +82,7 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
 
 
 def _market(rows: Sequence[Row], market: str) -> str:
-    """The two tables of one market."""
+    """The tables of one market."""
     first = next(row for row in rows if row.market == market)
     measure = first.measure.replace("_", " ")
     names = agents_of(rows, market, "baseline", "learner")
@@ -90,7 +92,16 @@ def _market(rows: Sequence[Row], market: str) -> str:
     shown = [m for m in METRICS if m != first.measure and any(scores(rows, market, name, m) for name in names)]
     other = table(["agent", *(m.replace("_", " ") for m in shown)],
                   [[name, *(_mean(scores(rows, market, name, m)) for m in shown)] for name in names])
-    return f"## {market}\n\nOthers: {first.others}.{_ends(rows, market)}\n\n{score}\n\n{other}"
+    return "\n\n".join([f"## {market}", f"Others: {first.others}.{_ends(rows, market)}", score, other,
+                        *_of_field(rows, market, names)])
+
+
+def _of_field(rows: Sequence[Row], market: str, names: Sequence[str]) -> list[str]:
+    """What the market's mechanisms measure, a line for each figure; nothing where they measure nothing."""
+    known = [figure for figure in measured(rows) if any(scores(rows, market, name, figure) for name in names)]
+    lines = [[figure.removeprefix(OF_FIELD), *(_mean(scores(rows, market, name, figure)) for name in names)]
+             for figure in known]
+    return [table(["measure of the field", *names], lines)] if lines else []
 
 
 def _ends(rows: Sequence[Row], market: str) -> str:

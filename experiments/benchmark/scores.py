@@ -22,6 +22,9 @@ METRICS = ("user_return", "item_return", "welfare", "click_through", "session_le
            "coverage", "exposure_gini", "items_alive", "mean_boost", "rent_dissipation")
 """Figures of an evaluation, in the order in which they are reported."""
 
+OF_FIELD = "measure: "
+"""Before the names of what mechanisms measure, such as mean recall, among figures and columns."""
+
 Kind = Literal["baseline", "learner", "exact", "reference"]
 _NUMBERS = ("score", "normalised", "best_response_gap", "agent_steps_per_second", "wall_seconds", *METRICS)
 _AGAIN = "delete the run, and make it again"
@@ -40,7 +43,8 @@ class Row:
         seed: of the run; -1 for what is exact, and for references.
         measure: the figure by which the market compares agents.
         others: the agent of the other side.
-        figures: ``score`` (the measure's value), ``normalised``, speed, and every metric that is known.
+        figures: ``score`` (the measure's value), ``normalised``, speed, and every metric that is known; after
+            ``OF_FIELD``, what mechanisms measure.
     """
 
     market: str
@@ -100,10 +104,16 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
     """As CSV, one line for each row; what is not known is empty."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*_WORDS, *_NUMBERS])
+        numbers = [*_NUMBERS, *measured(rows)]
+        writer.writerow([*_WORDS, *numbers])
         for row in rows:
             writer.writerow([*(getattr(row, word) for word in _WORDS),
-                             *(f"{row.figures[n]:.7g}" if n in row.figures else "" for n in _NUMBERS)])
+                             *(f"{row.figures[n]:.7g}" if n in row.figures else "" for n in numbers)])
+
+
+def measured(rows: Sequence[Row]) -> list[str]:
+    """Figures that mechanisms measure, in the order of the rows."""
+    return list(dict.fromkeys(name for row in rows for name in row.figures if name.startswith(OF_FIELD)))
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -118,8 +128,9 @@ def read_rows(path: Path) -> list[Row]:
         reader = csv.DictReader(file)
         if reader.fieldnames is None or not {*_WORDS, "score"} <= set(reader.fieldnames):
             raise InterplayError(f"{str(path)!r} has columns {reader.fieldnames}: give folders that benchmark wrote")
+        numbers = [name for name in reader.fieldnames if name in _NUMBERS or name.startswith(OF_FIELD)]
         rows = [Row(r["market"], r["agent"], _kind(r["kind"]), int(r["seed"]), r["measure"], r["others"],
-                    {name: float(r[name]) for name in _NUMBERS if r.get(name)}) for r in reader]
+                    {name: float(r[name]) for name in numbers if r.get(name)}) for r in reader]
     for row in rows:
         check_finite(list(row.figures.values()), f"{str(path)!r}: figures of {row.agent} in {row.market}",
                      _AGAIN)
@@ -199,7 +210,8 @@ def _figures(evaluation: dict[str, Any], result: dict[str, Any]) -> dict[str, fl
     figures["score"] = figures[result["training"]["measure"]]
     check_finite([math.nan if value is None else value for value in figures.values()],
                  f"figures of {result['preset']} with {agent_of(result)}, seed {result['seed']}", _AGAIN)
-    return figures
+    of_field = {OF_FIELD + name: estimate["mean"] for name, estimate in evaluation.get("measures", {}).items()}
+    return figures | {name: value for name, value in of_field.items() if value is not None and math.isfinite(value)}
 
 
 def _row(result: dict[str, Any], agent: str, kind: Kind, seed: int, figures: dict[str, float]) -> Row:

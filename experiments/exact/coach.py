@@ -58,7 +58,7 @@ class CoachGame(ExactGame):
         """See ``ExactGame.of``. Where h is not seen, all messages so far must be: h follows from them."""
         c = market.config
         rules = only_mechanism(market, Coaching, beside=Clock, appeal=np.inf)
-        if rules is None or c.num_users != 1:
+        if rules is None or c.num_users != 1 or rules.spread > 0.0 or rules.liking > 0.0:
             return None
         if rules.hidden and (c.history_length < c.horizon - 1 or rules.context_noise > 0.0):
             return None

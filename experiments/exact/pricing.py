@@ -23,6 +23,7 @@ from interplay.experiments.exact.base import Actions, Array, ExactGame, Oracle, 
 _MOST_PROFILES = 100_000
 _MOST_STATES = 1_000  # more would take minutes
 _ROUNDING = 1e-9
+_ALIKE = 1e-4  # profits that differ by less count as the same: those of a single firm
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,12 @@ class PricingGame(ExactGame):
 
     @classmethod
     def of(cls, market: Market) -> Self | None:
-        """See ``ExactGame.of``."""
+        """See ``ExactGame.of``. Of a platform that keeps an incumbent nothing is known."""
         c = market.config
         model = only_mechanism(market, LogitPrices)
-        return None if model is None else cls(model, c.num_items, c.num_users, c.horizon)
+        if model is None or model.shown == "incumbent":
+            return None
+        return cls(model, c.num_items, c.num_users, c.horizon)
 
     def oracle(self) -> Oracle | None:
         """The equilibrium of any price, joint monopoly, and the equilibria of the grid at which all prices are equal.
@@ -62,7 +65,8 @@ class PricingGame(ExactGame):
         """All at one price."""
         prices = np.full(self.num_items, price)
         surplus, profit = self.surplus(prices), float(self.profits(prices)[0])
-        measures = {"price": price, "price paid": price, "profit of an item": profit, "consumer surplus": surplus}
+        measures = {"price": price, "price paid": price, "profit of an item": profit, "profit gain": self.gain(profit),
+                    "consumer surplus": surplus}
         return Oracle(name, surplus * self.num_users * self.horizon, item_return=profit * self.num_items * self.horizon,
                       measures=measures, others=others)
 
@@ -115,7 +119,7 @@ class PricingGame(ExactGame):
         """Where a profit lies between that of the equilibrium, 0, and that of joint monopoly, 1, with all shown."""
         game = self.all_shown
         low, high = (float(game.profits(np.full(self.num_items, price))[0]) for price in (game.nash(), game.monopoly()))
-        return (profit - low) / (high - low)
+        return (profit - low) / max(high - low, _ALIKE)
 
     @property
     def all_shown(self) -> PricingGame:

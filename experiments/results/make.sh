@@ -19,6 +19,8 @@ domains() {
     python scripts/benchmark.py --presets coach-hidden --out $R/coach-hidden
 }
 
+domains-large() { python scripts/benchmark.py --presets coach-large tutor-large shop --out $R/domains-large; }
+
 jester() {
     python scripts/benchmark.py --log "$DATA/jester" --k-core 100 --agents dqn,updates_per_step=8 --others rest --seeds 5 \
         --out $R/jester
@@ -163,7 +165,7 @@ speed() {
 # On a machine with a GPU; no part of all studies.
 gpu() { bash scripts/gpu.sh --out $R/gpu; }
 
-for study in "${@:-presets domains jester congress pretrained representations ranking logs unbiased ope fidelity fit intervals viability budgets suite clients faults frames film speed}"; do
+for study in "${@:-presets domains domains-large jester congress pretrained representations ranking logs unbiased ope fidelity fit intervals viability budgets suite clients faults frames film speed}"; do
     for name in $study; do "$name"; done
 done
 python scripts/plot.py $R/presets --out $R  # the pictures of docs/results.md

@@ -21,7 +21,7 @@ from interplay.experiments.benchmark import jobs
 from interplay.experiments.benchmark.command import BenchmarkSettings, planned
 from interplay.experiments.benchmark.curves import read_curves
 from interplay.experiments.benchmark.plots import gathered
-from interplay.experiments.benchmark.scores import Row, agents_of, read_rows, scores, write_rows
+from interplay.experiments.benchmark.scores import Row, agents_of, measured, read_rows, scores, write_rows
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.folders import owned
 from interplay.experiments.common.saving import write_sealed
@@ -391,12 +391,13 @@ def test_curves_are_kept_for_every_run(finished):
 
 def test_rows_are_read_as_they_were_written(tmp_path):
     rows = [Row("m", "a", "learner", 0, "user_return", "rest", {"score": 1.5, "normalised": 0.25}),
-            Row("m", "a", "baseline", 0, "user_return", "rest", {"score": 0.5}),
+            Row("m", "a", "baseline", 0, "user_return", "rest", {"score": 0.5, "measure: mean recall": 0.75}),
             Row("m", "optimum", "exact", -1, "user_return", "rest", {"score": 2.0})]
     write_rows(rows, tmp_path / "scores.csv")
     assert read_rows(tmp_path / "scores.csv") == rows
     assert agents_of(rows, "m", "baseline", "learner") == ["a"]
     assert scores(rows[:1], "m", "a", "normalised") == [0.25]
+    assert measured(rows) == ["measure: mean recall"]
 
 
 def test_the_other_side_and_what_is_learnt_of_logs_can_be_chosen(tmp_path):

@@ -15,7 +15,7 @@ from interplay.experiments.exact.oracles import game_of_mechanisms, solve
 from interplay.experiments.exact.pricing import PricingGame
 from interplay.experiments.loop.players import Players
 
-PRESETS = {"pricing": 2, "pricing-three": 3, "pricing-cheapest": 2}
+PRESETS = {"pricing": 2, "pricing-three": 3, "pricing-cheapest": 2, "pricing-shared": 2}
 
 
 class Level(Agent):
@@ -124,6 +124,53 @@ def test_no_answer_is_given_to_another_question():
         LogitPrices(lowest=2.0)
 
 
-@pytest.mark.parametrize("shown", ["all", "cheapest"])
-def test_the_contract(shown):
-    check_mechanism(LogitPrices(shown=shown))
+@pytest.mark.parametrize("mechanism", [
+    LogitPrices(), LogitPrices(shown="cheapest"), LogitPrices(shown="cheapest", ties="drawn"),
+    LogitPrices(shown="incumbent", advantage=0.1)])
+def test_the_contract(mechanism):
+    check_mechanism(mechanism)
+
+
+def set_prices(market, state, *levels):
+    """One step in which the firms set these prices, by number."""
+    worlds = len(state.time)
+    action = torch.tensor([levels]).expand(worlds, -1) + 1
+    return market.step(state, torch.zeros(worlds, 1, dtype=torch.int64), action)
+
+
+def test_of_equal_prices_one_is_drawn_for_all_consumers():
+    market = find_preset("pricing-cheapest").market()
+    state, step = set_prices(market, market.reset(range(400)), 3, 3)
+    game = game_of_mechanisms(market)
+    alone = 2 * game.profits(np.full(2, game.model.prices[3]))[0]
+    assert step.item_own.amax(1) == pytest.approx(torch.full((400,), alone), rel=1e-5)
+    assert not step.item_own.amin(1).any()
+    assert (step.item_own[:, 0] > 0).float().mean().item() == pytest.approx(0.5, abs=0.1)
+    _, step = set_prices(market, state, 5, 4)
+    assert not step.item_own[:, 0].any()
+
+
+def test_an_incumbent_is_shown_until_it_raises_its_price_or_is_undercut_by_more_than_its_advantage():
+    market = find_preset("pricing-incumbent").market()
+    state, _ = set_prices(market, market.reset(range(3)), 4, 9)
+    for levels, shown in (((4, 3), 0), ((4, 2), 1), ((3, 2), 1), ((3, 4), 0), ((2, 3), 0), ((1, 1), 0)):
+        state, step = set_prices(market, state, *levels)
+        assert state["slot"].argmax(1).tolist() == [shown] * 3
+        price = market.config.mechanisms[0].prices[levels[shown]]
+        share = 1 / (1 + np.exp((price - 2.0) / 0.25))
+        assert step.item_own[:, shown] == pytest.approx(torch.full((3,), (price - 1.0) * share), rel=1e-5)
+        surplus = 0.25 * np.log1p(np.exp((2.0 - price) / 0.25))
+        assert step.user_own[:, 0] == pytest.approx(torch.full((3,), surplus), rel=1e-5)
+    number = state["price_level"] @ torch.tensor([1, 15])  # and 225 times the incumbent, which is firm 0
+    assert torch.equal(market.observe(state, "items").state[:, 0], number)
+    assert market.specs["items"].num_states == 2 * 15**2
+    assert solve(market) is None
+
+
+def test_profit_gain_is_0_in_equilibrium_and_1_in_joint_monopoly():
+    game = PricingGame(LogitPrices(), 2)
+    for price, gain in ((game.nash(), 0.0), (game.monopoly(), 1.0)):
+        profit = torch.tensor(game.profits(np.full(2, price))[0])
+        assert game.model.gain(profit, 2).item() == pytest.approx(gain, abs=1e-6)
+    assert game.gain(game.profits(np.array([1.6, 1.7])).mean()) == pytest.approx(
+        game.model.gain(torch.tensor(game.profits(np.array([1.6, 1.7])).mean()), 2).item(), abs=1e-9)

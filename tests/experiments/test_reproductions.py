@@ -8,7 +8,8 @@ import pytest
 from interplay.envs.mechanisms.logit_prices import LogitPrices
 from interplay.experiments.exact.pricing import PricingGame
 from interplay.experiments.studies.reproductions import pricing
-from interplay.experiments.studies.reproductions.price_sessions import Protocol, Sessions, followed
+from interplay.experiments.studies.reproductions.price_loop import CHEAPEST, INCUMBENT, winner
+from interplay.experiments.studies.reproductions.price_sessions import Display, Protocol, Sessions, followed
 
 
 @pytest.fixture
@@ -50,6 +51,29 @@ def test_sessions_learn_by_the_published_update(profit):
             assert sessions.values[k, i, s, a] == pytest.approx(value, rel=1e-12)
 
 
+def test_the_firm_that_is_shown_is_the_cheapest_or_an_incumbent():
+    for last, holder, action, rule, advantage, shown in (
+            ((2, 2), 0, (1, 2), CHEAPEST, 0, 0), ((2, 2), 0, (2, 1), CHEAPEST, 0, 1),
+            ((2, 2), 0, (2, 1), INCUMBENT, 0, 1), ((2, 2), 0, (2, 1), INCUMBENT, 1, 0),
+            ((2, 2), 0, (3, 3), INCUMBENT, 1, 1), ((2, 2), 1, (0, 1), INCUMBENT, 1, 1)):
+        found = winner(np.array(action), last[0] * 4 + last[1], holder, 0.9, 4, rule, advantage)
+        assert found == shown
+    drawn = [winner(np.array([2, 2]), 0, 0, luck, 4, CHEAPEST, 0) for luck in (0.1, 0.4, 0.6, 0.9)]
+    assert drawn == [0, 0, 1, 1]
+
+
+def test_sessions_in_which_one_is_shown_pay_that_firm_alone(profit):
+    alone = (0.1, 0.2, 0.3, 0.4)
+    for rule in (CHEAPEST, INCUMBENT):
+        sessions = Sessions(profit, Protocol(decay=0.0, patience=10**9, discount=0.0, rate=1.0), 3, 4,
+                            Display(rule, alone, 1))
+        first = sessions.values.copy()
+        sessions.play(400)
+        changed = sessions.values[sessions.values != first]
+        assert set(np.round(changed, 12)) == {0.0, *alone}
+        assert sessions.values.shape[2] == (32 if rule == INCUMBENT else 16)
+
+
 def test_a_session_converges_once_its_strategies_stay(profit):
     sessions = Sessions(profit, Protocol(decay=1e-3, patience=2_000, most=100_000), 4, seed=1)
     sessions.run()
@@ -72,7 +96,7 @@ def test_learners_without_a_future_end_at_static_equilibria_or_beside_them():
     game = PricingGame(LogitPrices(lowest=1.3, highest=2.0, num_prices=8), 2)
     sessions = Sessions(game.table(), Protocol(decay=1e-4, discount=0.0, patience=3_000, most=100_000), 8, seed=2)
     sessions.run()
-    settled = followed(sessions.strategy, sessions.place, 50)[-1]
+    settled = followed(sessions, sessions.place, 50).action[-1]
     known = np.searchsorted(np.array(game.model.prices) + 1e-9, game.grid_equilibria())
     distance = np.abs(settled[:, None] - known).max(2).min(1)
     assert distance.max() <= 1
@@ -80,9 +104,10 @@ def test_learners_without_a_future_end_at_static_equilibria_or_beside_them():
 
 
 def test_a_forced_price_is_set_once(profit):
-    strategy = np.zeros((2, 2, 16), dtype=np.int64)
+    sessions, strategy = Sessions(profit, Protocol(), 2, seed=0), np.zeros((2, 2, 16), dtype=np.int64)
     strategy[:, 1, 12:] = 2  # firm 1 sets 2 after firm 0 has set 3
-    path = followed(strategy, np.zeros(2, dtype=np.int64), 3, np.array([[3, -1], [-1, -1]]))
+    sessions.strategy = strategy
+    path = followed(sessions, np.zeros(2, dtype=np.int64), 3, np.array([[3, -1], [-1, -1]])).action
     assert path[:, 0].tolist() == [[3, 0], [0, 2], [0, 0]]
     assert path[:, 1].tolist() == [[0, 0]] * 3
 
@@ -92,7 +117,7 @@ def test_the_study_writes_its_report_and_picture(tmp_path):
     assert (tmp_path / "report.md").read_text() == said
     assert (tmp_path / "prices.png").stat().st_size > 1_000
     cases = json.loads((tmp_path / "report.json").read_text())["data"]["cases"]
-    assert list(cases) == ["pricing", "pricing-cheapest"]
+    assert list(cases) == list(pricing.CASES)
     for case in cases.values():
         assert len(case["price"]) == len(case["profit gain"]) == 5
         assert all(1.4 < price < 2.0 for price in case["price"])

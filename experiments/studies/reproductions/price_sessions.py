@@ -2,19 +2,41 @@
 
 It is written apart from the agent ``q-learning``, whose options do not allow the protocol: values begin at what a price
 is worth against rivals that set any price, exploration falls exponentially without an end, the rate is constant, and
-each session has tables of its own. Sessions run side by side in NumPy; none mixes with another.
+each session has tables of its own; none mixes with another.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interplay.experiments.exact.base import Actions, Array
+from interplay.experiments.studies.reproductions.price_loop import ALL, INCUMBENT, play, winner
 
 _BLOCK = 1_000  # periods whose chance is drawn at once; convergence is looked at after each
+
+
+@dataclass(frozen=True)
+class Display:
+    """Which products a platform shows.
+
+    Attributes:
+        rule: all, the cheapest alone, or that of the incumbent: the firm that was shown last is shown again unless it
+            raises its price, or another's is lower by more than the advantage. Then the cheapest is shown. Of equal
+            prices, one is drawn.
+        alone: profit of a firm that is shown alone, at each price.
+        advantage: of the incumbent, in prices of the grid.
+    """
+
+    rule: int = ALL
+    alone: tuple[float, ...] = (0.0,)
+    advantage: int = 0
+
+
+EVERYTHING = Display()
 
 
 @dataclass(frozen=True)
@@ -39,33 +61,36 @@ class Protocol:
 class Sessions:
     """Sessions side by side. A state is the prices of the last period, numbered with the first firm as highest digit.
 
+    Where a platform keeps an incumbent, the state is that firm's number, too, as a further digit above.
+
     Args:
         profit: ``[n, m, ..., m]``, profit of each firm at each combination of prices.
         protocol: how firms learn.
         num_sessions: how many.
         seed: of all their chance.
+        display: which products are shown; also an attribute.
 
     Attributes:
         values: ``[sessions, n, states, m]``, tables of values.
-        state: int ``[sessions]``.
+        state, holder: int ``[sessions]``; the latter is the firm that was shown last, where one is shown.
         period: how many were played.
         converged: int ``[sessions]``, the period in which each converged; 0 = not yet.
         strategy, place: int ``[sessions, n, states]`` and ``[sessions]``, best prices and states when it did.
     """
 
-    def __init__(self, profit: Array, protocol: Protocol, num_sessions: int, seed: int) -> None:
+    def __init__(self, profit: Array, protocol: Protocol, num_sessions: int, seed: int,
+                 display: Display = EVERYTHING) -> None:
         n, m = profit.shape[:2]
-        self.protocol, self._n, self._m = protocol, n, m
-        self._profit, self._weights = profit.reshape(n, -1), m ** np.arange(n)[::-1]
-        states = m**n
+        self.protocol, self._n, self._m, self.display = protocol, n, m, display
+        self._profit = np.ascontiguousarray(profit.reshape(n, -1))
+        states = m**n * (n if display.rule == INCUMBENT else 1)
         first = np.stack([np.moveaxis(profit[i], i, 0).reshape(m, -1).mean(1) for i in range(n)])
         shape = (num_sessions, n, states, m)
         self.values: Array = np.broadcast_to(first[None, :, None] / (1.0 - protocol.discount), shape).copy()
-        self._flat = self.values.reshape(-1)
-        self._rows = np.arange(num_sessions * n).reshape(num_sessions, n) * states
-        self._best, self._worth = self.values.argmax(3).reshape(-1), self.values.max(3).reshape(-1)
+        self._best, self._worth = self.values.argmax(3), self.values.max(3)
         self._rng = np.random.default_rng(seed)
         self.state: Actions = self._rng.integers(states, size=num_sessions)
+        self.holder: Actions = self.state // m**n
         self.period, self._changed = 0, np.zeros(num_sessions, dtype=np.int64)
         self.converged: Actions = np.zeros(num_sessions, dtype=np.int64)
         self.strategy: Actions = np.zeros((num_sessions, n, states), dtype=np.int64)
@@ -81,47 +106,52 @@ class Sessions:
         chance = np.exp(-self.protocol.decay * (self.period + np.arange(periods)))
         explores = self._rng.random((periods, len(self.state), self._n)) < chance[:, None, None]
         anything = self._rng.integers(self._m, size=explores.shape)
-        for k in range(periods):
-            self._play_one(explores[k], anything[k])
+        shows_one = self.display.rule != ALL
+        luck = self._rng.random((periods, len(self.state))) if shows_one else np.zeros((1, 1))
+        play(self.values, self._best, self._worth, self._changed, self.state, self.holder, explores, anything, luck,
+             self._profit, np.array(self.display.alone), self.display.rule, self.display.advantage, self.period,
+             self.protocol.rate, self.protocol.discount)
+        self.period += periods
         ended = self.period - self._changed >= self.protocol.patience
         self._keep((self.converged == 0) & (ended | (self.period >= self.protocol.most)))
 
-    def _play_one(self, explores: NDArray[np.bool_], anything: Actions) -> None:
-        row = self._rows + self.state[:, None]
-        action = np.where(explores, anything, self._best[row])
-        joint = action @ self._weights
-        cell = row * self._m + action
-        profit = self._profit[np.arange(self._n), joint[:, None]]
-        target = profit + self.protocol.discount * self._worth[self._rows + joint[:, None]]
-        self._flat[cell] += self.protocol.rate * (target - self._flat[cell])
-        moved = self._flat.reshape(-1, self._m)[row]
-        best = moved.argmax(2)
-        self.period += 1
-        self._changed[(best != self._best[row]).any(1)] = self.period
-        self._best[row], self._worth[row], self.state = best, moved.max(2), joint
-
     def _keep(self, these: NDArray[np.bool_]) -> None:
         self.converged[these] = self.period
-        self.strategy[these] = self._best.reshape(self.strategy.shape)[these]
-        self.place[these] = self.state[these]
+        self.strategy[these], self.place[these] = self._best[these], self.state[these]
 
 
-def followed(strategy: Actions, state: Actions, periods: int, forced: Actions | None = None) -> Actions:
-    """What firms set when they follow their strategies without exploring, ``[periods, sessions, n]``.
+class Path(NamedTuple):
+    """What firms set, ``[periods, sessions, n]``, and which is shown, ``[periods, sessions]``; -1 = all are."""
+
+    action: Actions
+    shown: Actions
+
+
+def followed(sessions: Sessions, state: Actions, periods: int, forced: Actions | None = None, seed: int = 0) -> Path:
+    """What firms do when they follow their strategies without exploring.
 
     Args:
-        strategy: ``[sessions, n, m ** n]``.
+        sessions: that have ended.
         state: ``[sessions]``.
         periods: how many.
         forced: ``[sessions, n]``, prices of the first period in place of the strategies'; -1 = as the strategy says.
+        seed: of what decides between equal prices.
     """
-    sessions, n, states = strategy.shape
-    weights = round(states ** (1.0 / n)) ** np.arange(n)[::-1]
-    path = []
+    count, n, _ = sessions.strategy.shape
+    m, rng, rule = sessions.values.shape[3], np.random.default_rng(seed), sessions.display.rule
+    weights: Actions = m ** np.arange(n)[::-1]
+    holder: Actions = state // m**n
+    actions: list[Actions] = []
+    shown: list[Actions] = []
     for period in range(periods):
-        action = strategy[np.arange(sessions), :, state]
+        action = sessions.strategy[np.arange(count), :, state]
         if period == 0 and forced is not None:
             action = np.where(forced >= 0, forced, action)
-        path.append(action)
-        state = action @ weights
-    return np.stack(path)
+        if rule != ALL:
+            luck = rng.random((count,))
+            holder = np.array([winner(action[k], state[k] % m**n, holder[k], luck[k], m, rule,
+                                      sessions.display.advantage) for k in range(count)])
+        state = action @ weights + m**n * holder * (rule == INCUMBENT)
+        actions.append(action)
+        shown.append(holder if rule != ALL else np.full(count, -1))
+    return Path(np.stack(actions), np.stack(shown))
