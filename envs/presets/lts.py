@@ -37,7 +37,7 @@ def _config(sensitivity: float) -> MarketConfig:
         slate_order="fixed", item_state="single", mechanisms=(Satisfaction(sensitivity=sensitivity), Clock()))
 
 
-_TRAINING = Training(num_worlds=64, episodes=128, eval_worlds=2048, discount=0.99, reward_scale=0.05,
+_TRAINING = Training(num_worlds=64, episodes=32, eval_worlds=2048, discount=0.99, reward_scale=0.05,
                      options={"dqn": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3}}).sized_for_gpu(1024)
 _AGENTS = ("dqn", "pqn", "ippo")
 

@@ -133,10 +133,10 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
     return "\n\n".join([
         made_line(source["made"]),
         f"{data['sessions']} sessions of 20 creators for each ranking. M1 ranks by relevance and bait; M2 retrieves "
-        "and ranks by models that learn from clicks; M3 lets pass only what has more quality than bait. `by chance` is a "
-        "control that was not published: slates are random. Published figures are means over five seeds, with the half "
-        "width of their 95 % interval as tolerance; or of one seed (M2 and temperatures), where the tolerance is what "
-        f"95 of 100 sessions here differ from their mean. {READING}",
+        "and ranks by models that learn from clicks; M3 lets only what has more quality than bait pass. `by chance` is "
+        "a control that was not published: slates are random. Published figures are means over five seeds, with the "
+        "half width of their 95 % interval as tolerance; or of one seed (M2 and temperatures), where the tolerance is "
+        f"what 95 of 100 sessions here differ from their mean. {READING}",
         findings_table(list(_rows(played))), *_claims(played), "![creators over training](creators.png)"]) + "\n"
 
 

@@ -20,7 +20,7 @@ from scipy.special import ndtr
 from interplay.envs.presets import find_preset
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.pictures import Picture
-from interplay.experiments.common.reports import made_by, made_line, publish
+from interplay.experiments.common.reports import known_rows, made_by, made_line, publish
 from interplay.experiments.common.statistics import INTERVALS, mean_estimate
 from interplay.experiments.common.tables import table
 from interplay.experiments.exact.base import Array
@@ -63,21 +63,27 @@ class CoachingSettings:
 def study(settings: CoachingSettings) -> str:
     """Solve, train, and write ``report.md``, ``report.json`` and ``returns.png``; gives the report's text."""
     torch.set_num_threads(1)
-    data = {"agent": settings.agent, "rows": list(_rows(settings))}
-    report = publish(settings.out, text, made_by(typed(__name__)), data)
+    known = {row["noise"]: row["found"] for row in known_rows(settings.out) if "found" in row}
+    rows = [{"seen": seen, "noise": noise, **published._asdict(), "optimum": round(optimum(seen, noise), 1)}
+            for (seen, noise), published in PUBLISHED.items()]
+    data, made = {"agent": settings.agent, "rows": rows}, made_by(typed(__name__))
+    for _ in _trained(rows, settings, known):  # what is trained is kept, and goes on after a stop
+        report = publish(settings.out, text, made, data)
     if settings.out is not None:
-        draw(data["rows"], settings.agent, settings.out / "returns.png")
+        draw(rows, settings.agent, settings.out / "returns.png")
     print(report)
     return report
 
 
-def _rows(settings: CoachingSettings) -> Iterator[dict[str, Any]]:
-    for (seen, noise), published in PUBLISHED.items():
-        row = {"seen": seen, "noise": noise, **published._asdict(), "optimum": round(optimum(seen, noise), 1)}
-        if seen == "probability":
-            market = (f"coaching.context_noise={noise}", f"coaching.disengagement_limit={_LIMIT}")
-            row["found"] = returns_of_seeds("coach", settings.agent, settings.seeds, settings.episodes, market)
-        yield row
+def _trained(rows: Sequence[dict[str, Any]], settings: CoachingSettings, known: Mapping[float, Sequence[float]]) -> \
+        Iterator[None]:
+    """Add what agents reach to the rows in which probabilities are seen, training by training."""
+    for row in rows:
+        if row["seen"] == "probability":
+            market = (f"coaching.context_noise={row['noise']}", f"coaching.disengagement_limit={_LIMIT}")
+            kept = known.get(row["noise"], ())
+            for found in returns_of_seeds("coach", settings.agent, settings.seeds, settings.episodes, kept, market):
+                yield row.update({"found": found} if found else {})
 
 
 def optimum(seen: str, noise: float) -> float:
@@ -107,8 +113,8 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
         "Returns of StepCountJITAI's person. The context is 0 or 1; a draw of N(context, noise) shows it, as the "
         "probability of each or as the likelier one alone. Published: means of 1,000 episodes after training with one "
         "seed, as the authors' notebook prints them. Optimum: dynamic programming with what is seen. A published "
-        f"figure is consistent if it is not above the optimum. `{data['agent']}` of this package: held-out worlds, without "
-        f"exploration, one value for each training seed. {INTERVALS}",
+        f"figure is consistent if it is not above the optimum. `{data['agent']}` of this package: held-out worlds, "
+        f"without exploration, one value for each training seed. {INTERVALS}",
         _table(data["rows"], data["agent"]), "![returns by noise](returns.png)"]) + "\n"
 
 

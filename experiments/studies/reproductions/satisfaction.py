@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import torch
 from interplay.envs.presets import find_preset
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.pictures import Picture
-from interplay.experiments.common.reports import made_by, made_line, publish
+from interplay.experiments.common.reports import known_rows, made_by, made_line, publish
 from interplay.experiments.exact.satisfaction import SatisfactionGame, any_item, greedy, optimal
 from interplay.experiments.studies.command_lines import typed
 from interplay.experiments.studies.reproductions.findings import READING, Row, finding, findings_table
@@ -52,10 +53,14 @@ class SatisfactionSettings:
 def study(settings: SatisfactionSettings) -> str:
     """Solve, train, and write ``report.md``, ``report.json`` and ``planning.png``; gives the report's text."""
     torch.set_num_threads(1)
-    rows = [*_published_rows(), *_exact_rows(), *_learnt_rows(settings)]
-    report = publish(settings.out, text, made_by(typed(__name__)), {"rows": rows, "planning": _planning()})
+    exact, planning = [*_published_rows(), *_exact_rows()], _planning()
+    known = {(row["where"], row["figure"]): row["values"] for row in known_rows(settings.out)}
+    made = made_by(typed(__name__))
+    for learnt in _learnt_rows(settings, known):  # what is trained is kept, and goes on after a stop
+        rows = [*exact, *learnt]
+        report = publish(settings.out, text, made, {"rows": rows, "planning": planning})
     if settings.out is not None:
-        draw(rows, _planning(), settings.out / "planning.png")
+        draw(rows, planning, settings.out / "planning.png")
     print(report)
     return report
 
@@ -82,12 +87,18 @@ def _exact(game: SatisfactionGame) -> dict[str, float]:
             **{other.name: other.user_return for other in oracle.others}}
 
 
-def _learnt_rows(settings: SatisfactionSettings) -> Iterator[Row]:
-    for name in PRESETS:
-        best = _game(name).value(optimal)
-        for agent in settings.agents:
-            found = returns_of_seeds(name, agent, settings.seeds, settings.episodes)
-            yield finding(name, f"{agent}, beside the optimum", found, round(best, 1), _SHARE * best)
+def _learnt_rows(settings: SatisfactionSettings, known: Mapping[tuple[str, str], Sequence[float]]) -> Iterator[
+        list[Row]]:
+    """Rows of what was learnt, after each training, and at the end."""
+    done: list[Row] = []
+    for name, agent in product(PRESETS, settings.agents):
+        best, figure = _game(name).value(optimal), f"{agent}, beside the optimum"
+        kept = known.get((name, figure), ())
+        rows: list[Row] = []
+        for found in returns_of_seeds(name, agent, settings.seeds, settings.episodes, kept):
+            rows = [finding(name, figure, found, round(best, 1), _SHARE * best)] if found else []
+            yield [*done, *rows]
+        done += rows
 
 
 def _game(preset: str) -> SatisfactionGame:
