@@ -34,7 +34,7 @@ ENVIRONMENTS = {"SingleItem-BoredInf": 1, "SlateTopK-BoredInf": 10}
 PUBLISHED = {("SingleItem-BoredInf", "random"): 9.3, ("SingleItem-BoredInf", "greedy"): 50.7,
              ("SlateTopK-BoredInf", "random"): 42.4, ("SlateTopK-BoredInf", "greedy"): 147.2}
 _POLICIES: Mapping[str, Policy] = {"random": any_items, "greedy": greedy, "greedy, but never boring": careful}
-_INFLUENCE = {True: "", False: ", influence as in the paper's text"}
+_INFLUENCE = {True: "", False: ", influence by the mean vector"}
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,9 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
     return "\n\n".join([
         made_line(source["made"]),
         f"Clicks in 100 steps, mean over {data['users']} users in each of {data['catalogues']} catalogues of 1,000 "
-        "items that are drawn as SARDINE draws its one. Clicks influence interests as in SARDINE's code, or as in its "
-        "paper's text, where that is said. The tolerance is what 95 of 100 catalogues differ from the mean: a "
+        "items that are drawn as SARDINE draws its one. Clicks influence interests by the mean of all "
+        "numbers of clicked items, as in SARDINE's code, or by their mean vector, which its comment asks for, where "
+        "that is said. The tolerance is what 95 of 100 catalogues differ from the mean: a "
         f"figure is reached if SARDINE's catalogue can be one of these. {READING}",
         findings_table(data["rows"]), "![clicks by policy](clicks.png)"]) + "\n"
 

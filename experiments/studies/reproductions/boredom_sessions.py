@@ -39,7 +39,7 @@ class Boredom:
             is bored for as many steps.
         examination: how much less each slot is looked at than the one before.
         averages_numbers: whether m is the mean of all numbers in the clicked items' vectors, in each coordinate, as
-            SARDINE's code has it; else their mean vector, as its paper has it.
+            SARDINE's code has it; else their mean vector, as the comment of that line asks for.
     """
 
     slate_size: int = 1
