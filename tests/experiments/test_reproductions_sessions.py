@@ -31,11 +31,11 @@ def cells(table, row):
 
 
 def test_a_figure_is_reached_within_its_tolerance():
-    rows = [finding("a", "near", [1.0, 1.2], 1.0, 0.1), finding("a", "far", [1.0, 1.2], 1.0, 0.05),
+    rows = [finding("a", "near", [1.0, 1.2], 1.0, 0.2), finding("a", "far", [1.0, 1.2], 1.0, 0.05),
             finding("a", "alone", 3.25, digits=2)]
     assert [reached(row) for row in rows] == [True, False, None]
     table = findings_table(rows)
-    assert cells(table, 0) == ["a", "near", "1.0 ± 0.1", "1.1 (1.0 to 1.2, n = 2)", "reached"]
+    assert cells(table, 0) == ["a", "near", "1.0 ± 0.2", "1.1 (1.0 to 1.2, n = 2)", "reached"]
     assert cells(table, 1)[-1] == "not reached"
     assert cells(table, 2) == ["a", "alone", "", "3.25 (exact)", ""]
 
