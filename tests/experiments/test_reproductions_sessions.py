@@ -290,10 +290,13 @@ def test_a_round_pays_a_click_of_each_user_and_adds_its_bait_to_fatigue():
     assert not clicks[shown == 0.0].any()
 
 
-def test_the_study_of_the_arena_writes_its_report_and_picture(tmp_path):
-    said = arena.study(arena.ArenaSettings(tmp_path, sessions=3, episodes=2, episodes_of_temperatures=1, rounds=12))
+def test_the_study_of_the_arena_writes_its_report_and_picture_and_keeps_what_was_played(tmp_path, monkeypatch):
+    settings = arena.ArenaSettings(tmp_path, sessions=3, episodes=2, episodes_of_temperatures=1, rounds=12)
+    said = arena.study(settings)
     assert (tmp_path / "report.md").read_text() == said == rendered(tmp_path)
     assert (tmp_path / "creators.png").stat().st_size > 1_000
-    played = json.loads((tmp_path / "report.json").read_text())["data"]["played"]
-    assert played["M1"]["episode"] == [0, 1]
-    assert all(len(kept["gini"][0]) == 3 for kept in played.values())
+    rows = json.loads((tmp_path / "report.json").read_text())["data"]["rows"]
+    assert [row["episode"] for row in rows if row["of"]["name"] == "M1"] == [[0, 1]]
+    assert all(len(row["gini"][0]) == 3 for row in rows)
+    monkeypatch.setattr(arena, "_played", lambda ranking, of: pytest.fail("it has been played"))
+    assert arena.study(settings) == said

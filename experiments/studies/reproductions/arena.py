@@ -17,7 +17,7 @@ import torch
 
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.pictures import Picture
-from interplay.experiments.common.reports import made_by, made_line, publish
+from interplay.experiments.common.reports import known_rows, made_by, made_line, publish
 from interplay.experiments.studies.command_lines import typed
 from interplay.experiments.studies.reproductions.arena_market import (
     Arena,
@@ -66,12 +66,15 @@ class ArenaSettings:
 def study(settings: ArenaSettings) -> str:
     """Play, and write ``report.md``, ``report.json`` and ``creators.png``; gives the report's text."""
     torch.set_num_threads(1)
-    played = {name: _played(name, ranking, episodes, settings)
-              for name, (ranking, episodes) in _rankings(settings).items()}
-    data = {"sessions": settings.sessions, "played": played}
-    report = publish(settings.out, text, made_by(typed(__name__)), data)
+    made, rows = made_by(typed(__name__)), list(known_rows(settings.out))
+    for name, (ranking, episodes) in _rankings(settings).items():  # what was played is kept, and goes on after a stop
+        of = {"name": name, "episodes": episodes, "sessions": settings.sessions, "rounds": settings.rounds,
+              "seed": settings.seed}
+        if of not in [row["of"] for row in rows]:
+            rows = [row for row in rows if row["of"]["name"] != name] + [{"of": of, **_played(ranking, of)}]
+        report = publish(settings.out, text, made, {"rows": rows})
     if settings.out is not None:
-        draw(played, settings.out / "creators.png")
+        draw(rows, settings.out / "creators.png")
     print(report)
     return report
 
@@ -83,23 +86,22 @@ def _rankings(settings: ArenaSettings) -> dict[str, tuple[Callable[[torch.Genera
     def engaging(temperature: float, chance: torch.Generator) -> Ranking:
         return by_engagement(temperature)
 
-    whole = {"by chance": by_chance, "M1": partial(engaging, 1.0), "M2": partial(learnt, False),
-             "M3": partial(learnt, True)}
+    whole: dict[str, Callable[[torch.Generator], Ranking]] = {
+        "by chance": by_chance, "M1": partial(engaging, 1.0), "M2": partial(learnt, False), "M3": partial(learnt, True)}
     return {name: (ranking, settings.episodes) for name, ranking in whole.items()} | {
         f"M1, temperature {t:g}": (partial(engaging, t), settings.episodes_of_temperatures) for t in TEMPERATURES}
 
 
-def _played(name: str, ranking: Callable[[torch.Generator], Ranking], episodes: int,
-            settings: ArenaSettings) -> dict[str, Any]:
+def _played(ranking: Callable[[torch.Generator], Ranking], of: Mapping[str, Any]) -> dict[str, Any]:
     """What was measured every few episodes and at the end: ``[measurements][sessions]`` of each."""
-    market = Market(replace(Arena(), rounds=settings.rounds), settings.sessions, ranking, settings.seed)
+    market = Market(replace(Arena(), rounds=of["rounds"]), of["sessions"], ranking, of["seed"])
     kept: dict[str, Any] = {"episode": [], "gini": [], "quality": [], "bait": []}
-    for number, measured in enumerate(market.episodes(episodes)):
-        if number % _EVERY == 0 or number == episodes - 1:
+    for number, measured in enumerate(market.episodes(of["episodes"])):
+        if number % _EVERY == 0 or number == of["episodes"] - 1:
             kept["episode"].append(number)
             for each, values in measured._asdict().items():
                 kept[each].append([round(value, 4) for value in values.tolist()])
-    print(f"{name}: Gini's index {np.mean(kept['gini'][0]):.3f} to {np.mean(kept['gini'][-1]):.3f}, quality "
+    print(f"{of['name']}: Gini's index {np.mean(kept['gini'][0]):.3f} to {np.mean(kept['gini'][-1]):.3f}, quality "
           f"{np.mean(kept['quality'][-1]):.3f}, bait {np.mean(kept['bait'][-1]):.3f}", flush=True)
     return kept
 
@@ -128,20 +130,27 @@ def _rise(kept: Mapping[str, Any]) -> list[float]:
 
 def text(folder: Path, source: Mapping[str, Any]) -> str:
     """The report, from its rows."""
-    data = source["data"]
-    played = data["played"]
+    played = _by_name(source["data"]["rows"])
+    sessions = next(iter(played.values()))["of"]["sessions"]
     return "\n\n".join([
         made_line(source["made"]),
-        f"{data['sessions']} sessions of 20 creators for each ranking. M1 ranks by relevance and bait; M2 retrieves "
+        f"{sessions} sessions of 20 creators for each ranking. M1 ranks by relevance and bait; M2 retrieves "
         "and ranks by models that learn from clicks; M3 lets only what has more quality than bait pass. `by chance` is "
         "a control that was not published: slates are random. Published figures are means over five seeds, with the "
         "half width of their 95 % interval as tolerance; or of one seed (M2 and temperatures), where the tolerance is "
         f"what 95 of 100 sessions here differ from their mean. {READING}",
-        findings_table(list(_rows(played))), *_claims(played), "![creators over training](creators.png)"]) + "\n"
+        findings_table(list(_rows(played))), *_claims(played),
+        "![creators over training](creators.png)"]) + "\n"
+
+
+def _by_name(rows: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    return {row["of"]["name"]: row for row in rows}
 
 
 def _claims(played: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """One paragraph for each claim."""
+    """One paragraph for each claim, once all rankings have been played."""
+    if len(played) < len(_COLOURS) + len(TEMPERATURES):
+        return []
     rises = {name: sum(value > _RISE for value in _rise(played[name])) for name in ("M1", "by chance")}
     count = len(played["M1"]["gini"][-1])
     last = {name: {key: np.array(kept[key][-1]) for key in ("gini", "quality", "bait")}
@@ -160,8 +169,9 @@ def _claims(played: Mapping[str, Mapping[str, Any]]) -> list[str]:
         f"H4, two stages (M2) make exposure more unequal than one (M1): in {wins('M2', 'M1', 'gini')} sessions."]
 
 
-def draw(played: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Means over sessions, episode by episode."""
+    played = _by_name(rows)
     figure = Picture(figsize=(10.0, 3.4), layout="constrained")
     titles = {"gini": "Gini's index of clicks", "quality": "quality", "bait": "bait"}
     for axis, (key, title) in zip(figure.subplots(1, len(titles)), titles.items(), strict=True):

@@ -138,9 +138,8 @@ class Market:
         return episode, Measured(gini(total), content.quality.double().mean(1), content.bait.double().mean(1))
 
     def _content(self, action: Tensor) -> Content:
-        vector, rest = action.split([self._arena.size, 2], dim=2)
-        quality, bait = ((rest + 1.0) / 2.0).unbind(2)
-        return Content(_unit(vector), quality, bait)
+        quality, bait = ((action[..., self._arena.size:] + 1.0) / 2.0).unbind(2)
+        return Content(_unit(action[..., :self._arena.size]), quality, bait)
 
     def _round(self, content: Content, fatigue: Tensor) -> tuple[Tensor, Tensor]:
         """Clicks ``[S, C]``, and users' fatigue ``[S, U]`` after them."""

@@ -105,7 +105,8 @@ class Learners:
         learners, steps = episode.reward.shape
         for _ in range(self.EPOCHS):
             order = torch.rand(learners, steps, generator=self._chance).argsort(1)
-            for rows in order.split(self.BATCH, dim=1):
+            for first in range(0, steps, self.BATCH):
+                rows = order[:, first:first + self.BATCH]
                 self._step(Episode(*(_taken(each, rows) for each in episode)), _taken(advantage, rows),
                            _taken(target, rows))
 
@@ -116,7 +117,7 @@ class Learners:
         entropy = (std.log() + 0.5 * math.log(2.0 * math.pi * math.e)).sum(2).mean(1)
         loss = self.VALUE * (value - target).square().mean(1) - gain - self.ENTROPY * entropy
         self._optimiser.zero_grad()
-        loss.sum().backward()
+        torch.autograd.backward(loss.sum())
         clip_each(self._parameters, self.NORM)
         self._optimiser.step()
 
@@ -200,6 +201,6 @@ class Ranker:
         score = self._rank(torch.cat([user, creator, extra], dim=2))[..., 0]
         loss = nn.functional.binary_cross_entropy_with_logits(score, clicked, reduction="none").mean(1)
         self._optimiser.zero_grad()
-        loss.sum().backward()
+        torch.autograd.backward(loss.sum())
         clip_each(self._parameters, self.NORM)
         self._optimiser.step()

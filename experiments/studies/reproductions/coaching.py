@@ -98,9 +98,12 @@ def optimum(seen: str, noise: float) -> float:
         none, generic, right, wrong = total
         rest: Array = np.maximum(none, generic)
         if next(steps) == game.horizon - 1:  # the last that is computed is the first that is played
-            return np.maximum(rest, right)
-        return game.best(total, total) if seen == "probability" else np.maximum(
-            rest, (1.0 - mistaken) * right + mistaken * wrong)
+            known: Array = np.maximum(rest, right)
+            return known
+        if seen == "probability":
+            return game.best(total, total)
+        by_label: Array = np.maximum(rest, (1.0 - mistaken) * right + mistaken * wrong)
+        return by_label
 
     return game.value(best)
 

@@ -30,7 +30,8 @@ def finding(where: str, figure: str, values: Sequence[float] | float, published:
         digits: of the table.
     """
     exact = isinstance(values, int | float)
-    return {"where": where, "figure": figure, "values": [values] if exact else list(values), "exact": exact,
+    listed = [values] if isinstance(values, int | float) else list(values)
+    return {"where": where, "figure": figure, "values": listed, "exact": exact,
             "published": published, "tolerance": tolerance, "digits": digits}
 
 
