@@ -1,7 +1,7 @@
-"""`lts`: chocolate is worth more now, kale keeps its user satisfied, and who is satisfied gets more out of both.
+"""`lts`: chocolate is worth more now, kale keeps users satisfied, and satisfied users get more of both.
 
 RecSim's environment of long-term satisfaction (Ie et al. 2019, see ``mechanisms.satisfaction``, which has its
-equations) as a market: the user is its user with the recommender, who takes one of two items.
+equations) as a market: the user is its user with its recommender, and takes one of two items.
 
 - Observation (user): the exposure to good content as a part of the highest, and the part of the episode that is left;
   and the mood effect of each item. RecSim hides the exposure and shows what the last response was worth.
@@ -25,7 +25,7 @@ from interplay.envs.presets.base import Preset, Training
 
 
 def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
-    """One user, who responds to all that it takes; items differ in their mood effects alone."""
+    """One user that responds to all that it takes; items differ in their mood effects alone."""
     return SyntheticBehaviour(GivenPopulation(
         user_vector=[[1.0]], segment=[0], item_vector=[[0.0]] * 2, preference_weight=[0.0], appeal=[CERTAIN] * 2,
         topics=[[1.0]] * 2, mood_effect=[-1.0, 1.0]))

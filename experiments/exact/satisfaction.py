@@ -53,7 +53,7 @@ def any_item(now: Array, total: Array) -> Array:
 
 @dataclass(frozen=True)
 class SatisfactionGame(ExactGame):
-    """One user that responds to whatever it takes.
+    """One user that responds to all that it takes.
 
     Attributes:
         rules: the parameters.

@@ -53,7 +53,7 @@ def test_responses_are_worth_what_is_expected(action: int, mean: float, limit: f
         assert (spread.mean(), spread.std()) == (pytest.approx(0.0, abs=0.01), pytest.approx(1.0, abs=0.01))
 
 
-def test_who_takes_nothing_earns_nothing() -> None:
+def test_users_that_take_nothing_earn_nothing() -> None:
     market = find_preset("lts").market()
     _, step = stepped(market, market.reset(range(10)), 0)
     assert not step.user_own.any()

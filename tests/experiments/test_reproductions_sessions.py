@@ -113,7 +113,7 @@ def test_a_bored_user_clicks_on_nothing():
 
 
 @pytest.mark.parametrize("slate_size", [1, 10])
-def test_careful_slates_bore_nobody_and_show_the_best_of_the_rest(slate_size):
+def test_careful_slates_bore_no_user_and_show_the_best_of_the_rest(slate_size):
     rules = Boredom(slate_size=slate_size, num_items=300)
     items = catalogue(rules, np.random.default_rng(5))
     sessions = Sessions(rules, items, 20, np.random.default_rng(6))

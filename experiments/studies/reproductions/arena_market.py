@@ -151,11 +151,11 @@ class Market:
         slot = (logit - (-noise.log()).log()).argmax(2, keepdim=True)
         taken = shown.gather(2, slot)[..., 0]
         if isinstance(self._ranking, Learnt):
-            self._tell(self._ranking.ranker, content, shown, slot)
+            self._report(self._ranking.ranker, content, shown, slot)
         clicks = torch.zeros(content.bait.shape).scatter_add_(1, taken, torch.ones(taken.shape))
         return clicks, REST * fatigue + content.bait.gather(1, taken)
 
-    def _tell(self, ranker: Ranker, content: Content, shown: Tensor, slot: Tensor) -> None:
+    def _report(self, ranker: Ranker, content: Content, shown: Tensor, slot: Tensor) -> None:
         """Show the ranking model what became of the slates."""
         slots = shown.shape[2]
         items = shown.flatten(1)

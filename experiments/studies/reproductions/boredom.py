@@ -39,7 +39,7 @@ _INFLUENCE = {True: "", False: ", influence by the mean vector"}
 
 @dataclass(frozen=True)
 class BoredomSettings:
-    """Show random and greedy slates to SARDINE's users, who get bored."""
+    """Show random and greedy slates to SARDINE's users, which get bored."""
 
     out: Path | None = None
     """Folder of the report and the picture."""

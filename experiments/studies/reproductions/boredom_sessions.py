@@ -1,4 +1,4 @@
-"""Sessions of SARDINE's users, who get bored, from its equations: Deffayet et al. (TORS 2024, arXiv 2311.16586).
+"""Sessions of SARDINE's users, which get bored, from its equations: Deffayet et al. (TORS 2024, arXiv 2311.16586).
 
 It stands apart from the market, in which a user takes one item of a slate: here each item of a slate is clicked or not.
 Sessions of one catalogue run side by side in NumPy.

@@ -66,7 +66,7 @@ def study(settings: SatisfactionSettings) -> str:
 
 
 def _published_rows() -> list[Row]:
-    """Random items, drawn anew in each step, as RecSim has them by default, and with its agents' limit."""
+    """Random items, drawn again in each step, as RecSim has them by default, and with its agents' limit."""
     rules = _game("lts-null").rules
     every = tuple(((np.arange(_ITEMS) + 0.5) / _ITEMS).tolist())
     found = {limit: SatisfactionGame(replace(rules, limit=limit), every, 60).value(any_item) for limit in (0.0, 100.0)}
