@@ -38,9 +38,9 @@ def _config(sensitivity: float) -> MarketConfig:
 
 
 # What responses are worth is skewed: only errors that count in full lead to its mean.
-_TRAINING = Training(num_worlds=64, episodes=32, eval_worlds=2048, discount=0.99, reward_scale=0.05,
-                     options={"dqn": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3, "hidden": 32,
-                                      "batch_size": 128, "huber_delta": 100.0}}).sized_for_gpu(1024)
+_TRAINING = Training(num_worlds=64, episodes=64, eval_worlds=2048, discount=0.99, reward_scale=0.05,
+                     options={"dqn": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3,
+                                      "huber_delta": 100.0}}).sized_for_gpu(1024)
 _AGENTS = ("dqn", "pqn", "ippo")
 
 LTS = Preset("lts", _config(0.1), _behaviour, _TRAINING,

@@ -111,13 +111,14 @@ def optimum(seen: str, noise: float) -> float:
 def text(folder: Path, source: Mapping[str, Any]) -> str:
     """The report, from its rows."""
     data = source["data"]
+    trained = (f"`{data['agent']}` of this package: held-out worlds, without exploration, one value for each training "
+               f"seed. {INTERVALS}")
     return "\n\n".join([
         made_line(source["made"]),
         "Returns of StepCountJITAI's person. The context is 0 or 1; a draw of N(context, noise) shows it, as the "
         "probability of each or as the likelier one alone. Published: means of 1,000 episodes after training with one "
         "seed, as the authors' notebook prints them. Optimum: dynamic programming with what is seen. A published "
-        f"figure is consistent if it is not above the optimum. `{data['agent']}` of this package: held-out worlds, "
-        f"without exploration, one value for each training seed. {INTERVALS}",
+        f"figure is consistent if it is not above the optimum. {trained * any('found' in row for row in data['rows'])}",
         _table(data["rows"], data["agent"]), "![returns by noise](returns.png)"]) + "\n"
 
 
