@@ -76,11 +76,11 @@ class CoachGame(ExactGame):
 
     def optimum(self) -> float:
         """The best policy."""
-        return self.value(lambda now, total: self._best(total, total), self._sizes)
+        return self.value(lambda now, total: self.best(total, total), self._sizes)
 
     def greedy(self) -> float:
         """The policy that earns most now: the message for the likelier context, or none where h' would be 1."""
-        return self.value(lambda now, total: self._best(now, total), self._sizes)
+        return self.value(lambda now, total: self.best(now, total), self._sizes)
 
     def memoryless(self) -> float:
         """The best policy that knows the context alone: the right message, with the same probability in each step."""
@@ -126,7 +126,7 @@ class CoachGame(ExactGame):
     def _sizes(self) -> tuple[int, int]:
         return _BY_H if self.rules.context_noise == 0.0 else _BY_BOTH
 
-    def _best(self, judged: Array, total: Array) -> Array:
+    def best(self, judged: Array, total: Array) -> Array:
         """What follows from taking what is ``judged`` best, given what is known of the context.
 
         A draw x from N(c, noise) makes the likelier context as likely as a number m in [.5, 1], and its message is sent

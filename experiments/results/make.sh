@@ -138,7 +138,14 @@ suite() {  # a row each for experiments/results/suite, and the page that is made
     python -m interplay.experiments.suite.leaderboard
 }
 
-reproductions() { python -m interplay.experiments.studies.reproductions.pricing --out $R/pricing; }
+reproductions() {
+    local studies=interplay.experiments.studies.reproductions
+    python -m $studies.pricing --out $R/pricing
+    for study in satisfaction boredom coaching arena; do
+        python -m $studies.$study --out $R/reproductions/$study
+    done
+    python -m $studies.coat --data "$DATA" --out $R/reproductions/coat
+}
 
 clients() { python -m interplay.experiments.studies.clients --out $R/clients; }
 

@@ -165,7 +165,8 @@ SEEN_ANYWAY = {"clock", "drift"}
 
 @pytest.mark.parametrize(("name", "preset", "changes"), [
     ("coaching", "coach", {}), ("crowding", "pigou", {}), ("crowding", "funds", {}), ("tutoring", "tutor", {}),
-    ("tutoring", "tutor-fsrs", {}), ("wearout", "town", {}), ("repeats", "town", {"repeats": {"rate": 0.5}})])
+    ("tutoring", "tutor-fsrs", {}), ("satisfaction", "lts", {}), ("wearout", "town", {}),
+    ("repeats", "town", {"repeats": {"rate": 0.5}})])
 def test_mechanisms_draw_what_cannot_be_seen_otherwise(name, preset, changes, monkeypatch):
     shown = picture_of(preset, 2, **changes)
     monkeypatch.setattr(mechanisms()[name], "draw", Mechanism.draw)

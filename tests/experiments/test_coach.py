@@ -105,7 +105,7 @@ def test_the_market_pays_named_policies_what_was_computed(choose: Choose, exact:
 def optimal(game: CoachGame, sizes: tuple[int, int]) -> Choose:
     """The policy of the dynamic programme at the nearest point of its grid."""
     tables = []
-    game.value(lambda now, total: (tables.append(total), game._best(total, total))[1], sizes)
+    game.value(lambda now, total: (tables.append(total), game.best(total, total))[1], sizes)
     limit = game.rules.disengagement_limit
 
     def choose(step: int, state: State) -> Tensor:
