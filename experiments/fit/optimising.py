@@ -32,7 +32,7 @@ def minimise(loss: Callable[[], Tensor], parameters: Sequence[Tensor], steps: in
         InterplayError: the loss is not finite.
     """
     optimiser = torch.optim.LBFGS(list(parameters), max_iter=steps, history_size=30, line_search_fn="strong_wolfe",
-                                  tolerance_grad=1e-6, tolerance_change=1e-9)
+                                  tolerance_grad=1e-6, tolerance_change=1e-7)
 
     def closure() -> Tensor:
         optimiser.zero_grad()
