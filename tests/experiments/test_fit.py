@@ -276,6 +276,19 @@ def test_commands_take_the_folder(folder, capsys, monkeypatch):
     assert sum(line.split(",")[5] == "popularity" for line in lines[1:]) == 2 * 8  # who is held out
 
 
+def test_fitted_markets_are_compared_and_watched(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    short = ["--seeds", "1", "--scale", "0.03", "--market", "horizon=4", "--workers", "1", "--keep-checkpoints"]
+    agents = ["--agents", "dqn,warm_up=8,batch_size=8"]
+    assert main(["benchmark", "--presets", "market", *agents, *short, "--out", "compared"]) == 0
+    report = (folder / "compared" / "report.md").read_text(encoding="utf-8")
+    assert "## market" in report
+    assert "popularity" in report
+    (run,) = (path for path in (folder / "compared" / "runs").iterdir() if path.is_dir())
+    assert main(["watch", str(run), "--out", "film.gif"]) == 0
+    assert (folder / "film.gif").read_bytes().startswith(b"GIF8")
+
+
 def test_what_cannot_be_fitted_is_said_in_a_line(folder, capsys, tmp_path):
     assert main(["fit"]) == 2
     assert "fit needs a log" in capsys.readouterr().err
