@@ -165,7 +165,7 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
     for row in rows:
         cells = [[each["policy"], f"{each['true']:.0f}", f"{each['fitted']:.0f}", f"{each['estimate']:.4f}"]
                  for each in row["policies"]]
-        parts += [f"## Town {row['seed']}, {row['rows']:,} rows of {row['writer']} users",
+        parts += [f"## Town {row['seed']}, {row['rows']:,} rows of {_writer(row)} users",
                   table(["policy", "return in the town", "in the fitted market", "estimate of a step"], cells)]
     return "\n\n".join(parts) + "\n"
 
@@ -174,9 +174,15 @@ def _line(row: Mapping[str, Any]) -> list[str]:
     policies = {each["policy"]: each for each in row["policies"]}
     random, dqn, best = policies["random"]["true"], policies["dqn"]["true"], row["trained in the truth"]
     true, fitted, estimate = ([each[name] for each in row["policies"]] for name in ("true", "fitted", "estimate"))
-    return [str(row["seed"]), row["writer"], f"{row['rows']:,}", f"{random:.0f}", f"{dqn:.0f}", f"{best:.0f}",
+    return [str(row["seed"]), _writer(row), f"{row['rows']:,}", f"{random:.0f}", f"{dqn:.0f}", f"{best:.0f}",
             f"{(dqn - random) / (best - random):.3f}", f"{kendalltau(true, fitted).statistic:.2f}",
             f"{kendalltau(true, estimate).statistic:.2f}"]
+
+
+def _writer(row: Mapping[str, Any]) -> str:
+    """The agent of the log's users; there was one alone when the first reports were made."""
+    name: str = row.get("writer", "random")
+    return name
 
 
 _READING = """\
