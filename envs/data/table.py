@@ -17,7 +17,7 @@ from interplay.envs.types import InterplayError
 
 def read_table(path: Path | str, user: str = "user", item: str = "item", reward: str | None = "reward",
                time: str | None = None, propensity: str | None = None, split: str | None = None,
-               form: TableForm | None = None, position: str | None = None) -> InteractionLog:
+               form: TableForm | None = None) -> InteractionLog:
     """A log from a table with one response in each row.
 
     Args:
@@ -29,12 +29,11 @@ def read_table(path: Path | str, user: str = "user", item: str = "item", reward:
         propensity: the column of propensities, if there is one.
         split: the column that says train or test, if there is one. ``ColumnNames`` says what each may hold.
         form: how the table is written; None = detected.
-        position: the column of slots, if there is one.
 
     Raises:
         InterplayError: the file is missing or unreadable, or ``make_log`` refuses it.
     """
-    return _read(Path(path), ColumnNames(user, item, reward, time, propensity, split, position), form)
+    return _read(Path(path), ColumnNames(user, item, reward, time, propensity, split), form)
 
 
 class TableData(DataSet):

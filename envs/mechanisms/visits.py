@@ -38,7 +38,7 @@ class Visits(Mechanism):
     return_rate: Fraction = 0.5
     """Probability that an absent user whose steps are not used up comes back in a step."""
     mood_slope: NotNegative = 0.0
-    """How sharply users leave near their lowest mood; 0 = whatever their mood."""
+    """How sharply users leave near their lowest mood; 0 = their mood makes no difference."""
     lowest_mood: Positive = 4.0
     """A session also ends with probability sigmoid(2 - mood_slope (mood + lowest_mood)) after a step."""
 

@@ -49,7 +49,7 @@ def fit_responses(rows: Rows, topics: Tensor, hazard: Sequence[float], seed: int
     trial = Trial.of(rows, seed)
     if len(levels) < 2:
         return start_of(rows, levels, topics, tried[0], seed)
-    if not trial.tells:
+    if not trial.decides:
         return fit_to(start_of(rows, levels, topics, tried[-1], seed), rows, ALL)
     found = [fit_to(start_of(trial.old, levels, topics, each, seed), trial.old, ALL) for each in tried]
     best = max(range(len(tried)), key=lambda place: float(trial.scores(found[place]).mean()))
@@ -59,7 +59,7 @@ def fit_responses(rows: Rows, topics: Tensor, hazard: Sequence[float], seed: int
 
 
 class Trial(NamedTuple):
-    """Users by whom models are chosen.
+    """Users that models are chosen by.
 
     Attributes:
         old: rows of the users that models are fitted to.
@@ -81,7 +81,7 @@ class Trial(NamedTuple):
         return cls(some.of_users(~unseen), new, *divided(new, 0.5, rng))
 
     @property
-    def tells(self) -> bool:
+    def decides(self) -> bool:
         """Whether there is anything to go by."""
         return len(self.old) > 0 and len(self.wanted) > 0
 
@@ -116,7 +116,7 @@ class Trial(NamedTuple):
 
 
 def clearly(gain: Tensor, user: np.ndarray) -> bool:
-    """Whether gains ``[N]`` are above 0 by more than chance among their users ``[N]``, who differ from each other."""
+    """Whether gains ``[N]`` are above 0 by more than chance among their users ``[N]``, each of them one draw."""
     by_user = np.bincount(user, weights=gain.double().numpy())[np.unique(user)]
     if len(by_user) < 2:
         return False
