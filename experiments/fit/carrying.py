@@ -22,6 +22,7 @@ from interplay.experiments.fit.rows import Past, Rows
 
 _EFFECT_PENALTY = 4.0
 _MOST_CELLS = 1 << 24  # similarities of pairs of items
+_LARGEST_DECAY = 0.99  # so that nothing is left after the steps that stand for never
 _PRIOR = 1.0  # ends of sessions of average length that each bin of the hazard starts from
 
 LEARNT = ("raw_mood_decay", "common", "effect", "raw_bound", "raw_slope", "raw_hazard", "raw_satiation_decay",
@@ -59,13 +60,13 @@ class Carry:
 
     @property
     def mood_decay(self) -> Tensor:
-        """Part of the mood that is left after a step, in (0, 1)."""
-        return torch.sigmoid(self.raw_mood_decay)
+        """Part of the mood that is left after a step, above 0."""
+        return _LARGEST_DECAY * torch.sigmoid(self.raw_mood_decay)
 
     @property
     def satiation_decay(self) -> Tensor:
         """The same of satiation."""
-        return torch.sigmoid(self.raw_satiation_decay)
+        return _LARGEST_DECAY * torch.sigmoid(self.raw_satiation_decay)
 
     @property
     def satiation(self) -> Tensor:

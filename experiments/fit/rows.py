@@ -22,7 +22,7 @@ TUNED_ON = 100_000
 AWAY = 2.0
 """Steps that users stay away between two sessions, on average."""
 
-_NEVER = 1e6  # steps after which nothing is left of what was before
+_NEVER = 1e4  # steps after which nothing is left of what was before
 _ROW_COLUMNS = ("user", "item", "reward", "session", "stay", "ends", "absent", "returned")
 _LANE, _BURN_IN = 192, 64  # rows that are gone through one after the other, and rows before them that only lead in
 
