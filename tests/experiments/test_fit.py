@@ -152,7 +152,8 @@ def test_satiation_counts_the_topics_of_earlier_rows():
                          (0,), (0, 1), (0.0, 1.0), time=np.arange(3.0))
     rows = rows_of(log, 1800.0)
     assert rows.past is not None
-    carry = carrying.Carry(has_satiation=True, raw_satiation_decay=torch.logit(torch.tensor(0.5 / 0.99)), raw_recovery=torch.tensor(-40.0),
+    carry = carrying.Carry(has_satiation=True, raw_satiation_decay=torch.logit(torch.tensor(0.5 / 0.99)),
+                           raw_recovery=torch.tensor(-40.0),
                            raw_satiation=torch.tensor(0.5413249))  # a decay of a half, a weight of 1
     found = carrying.History.of(rows.past, topics).carried(carry)
     assert found.shift.tolist() == pytest.approx([0.0, 0.0, -0.5])
