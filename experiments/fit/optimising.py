@@ -41,7 +41,7 @@ def minimise(loss: Callable[[], Tensor], parameters: Sequence[Tensor], steps: in
         optimiser.zero_grad()
         value = loss()
         value.backward()  # type: ignore[no-untyped-call]
-        if value.detach() < least:
+        if torch.isfinite(value) and value.detach() < least:
             least, best = value.detach(), [parameter.detach().clone() for parameter in parameters]
         return value.detach()
 

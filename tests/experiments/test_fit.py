@@ -117,6 +117,16 @@ def test_the_likelihood_of_takes_is_that_of_draws_without_what_was_taken(rate):
     assert float(found) == pytest.approx(brute_force(scores.double().numpy(), rate, rows), rel=1e-5)
 
 
+def test_an_item_whose_weight_is_0_in_float64_is_not_likely():
+    """After all that is likely was taken, 0 / 0 would count as infinitely likely."""
+    rows = taking._Chunk(*(torch.tensor(column) for column in ([0, 0], [0, 1], [True, True], [0, 0])))
+    scores = torch.tensor([[0.0, -1000.0, -1100.0]], requires_grad=True)
+    found = taking._in_order(scores, torch.zeros(()), rows).sum()
+    assert -1000.0 < float(found.detach()) <= 0.0
+    (slope,) = torch.autograd.grad(found, scores)
+    assert bool(torch.isfinite(slope).all()) and float(slope[0, 1]) >= 0.0
+
+
 def test_cuts_and_effects_are_found_again():
     rng = np.random.default_rng(1)
     users, items, cuts = 60, 16, np.array([-1.0, 0.5])
