@@ -36,6 +36,8 @@ class ColumnNames:
     """Probability in (0, 1] with which the policy that wrote the log showed the item."""
     split: str | None = None
     """``train`` or ``test``: the log's own training part and held-out part."""
+    position: str | None = None
+    """The slot in which the item was shown, counted from 1."""
 
     def used(self) -> list[str]:
         """The columns that are named, in the order of the fields."""
@@ -113,6 +115,14 @@ def read_propensities(column: pl.Series, source: str) -> NDArray[np.float64]:
     inside = (values > 0.0) & (values <= 1.0)
     refuse(~inside, column, "which is no propensity: give a probability above 0 and at most 1", source)
     return values.to_numpy()
+
+
+def read_positions(column: pl.Series, source: str) -> NDArray[np.int64]:
+    """Whole numbers from 1, int64 ``[N]``."""
+    values = floats(column, source)
+    refuse((values < 1.0) | (values != values.floor()) | (values > LARGEST), column,
+           "which is no position: count slots from 1", source)
+    return values.cast(pl.Int64).to_numpy()
 
 
 def read_split(column: pl.Series, source: str) -> NDArray[np.bool_]:

@@ -16,6 +16,7 @@ from interplay.envs.data.columns import (
     check_columns,
     read_good_rows,
     read_ids,
+    read_positions,
     read_propensities,
     read_split,
 )
@@ -27,7 +28,7 @@ from interplay.envs.types import InterplayError
 
 Ids = tuple[int, ...] | tuple[str, ...]
 
-_ROW_FIELDS = ("user", "item", "reward", "time", "propensity", "split")
+_ROW_FIELDS = ("user", "item", "reward", "time", "propensity", "split", "position")
 
 
 class Pairs(NamedTuple):
@@ -105,6 +106,7 @@ class InteractionLog:
         time: float64 ``[N]``, unix seconds; NaN where a public data set does not know it.
         propensity: float64 ``[N]`` in (0, 1].
         split: bool ``[N]``, the source's own held-out rows.
+        position: int64 ``[N]``, the slot in which the item was shown, from 1.
         item_topics: float32 ``[I, G]``, each row on the simplex. topic_names: their ``G`` names.
         titles: ``I`` names of items for people; may repeat.
         user_features, item_features: float32 ``[U, F]`` and ``[I, F]`` in the source's own units, NaN for what is not
@@ -122,6 +124,7 @@ class InteractionLog:
     time: NDArray[np.float64] | None = None
     propensity: NDArray[np.float64] | None = None
     split: NDArray[np.bool_] | None = None
+    position: NDArray[np.int64] | None = None
     item_topics: NDArray[np.float32] | None = None
     topic_names: tuple[str, ...] | None = None
     titles: tuple[str, ...] | None = None
@@ -245,6 +248,7 @@ def _checked_log(frame: pl.DataFrame, columns: ColumnNames, source: str, dropped
         time=None if time is None else time.seconds,
         propensity=None if columns.propensity is None else read_propensities(frame[columns.propensity], source),
         split=None if columns.split is None else read_split(frame[columns.split], source),
+        position=None if columns.position is None else read_positions(frame[columns.position], source),
         dropped=dropped, notes=notes)
 
 

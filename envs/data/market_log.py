@@ -16,7 +16,7 @@ from interplay.envs.data.reading import column_names, read_frame
 SUFFIX = ".market.parquet"
 """What the file's name ends with."""
 
-_COLUMNS = ColumnNames(time="step")
+_COLUMNS = ColumnNames(time="step", position="position")
 
 
 class MarketLog(DataSet):

@@ -12,10 +12,13 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from interplay.envs.checking import Fraction, Positive
+from interplay.envs.checking import Fraction, NotNegative, Positive
 from interplay.envs.drawing.picture import Picture
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
 from interplay.envs.world import State
+
+AT_LOWEST = 2.0
+"""Log-odds to end a session at the lowest mood."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,8 @@ class Visits(Mechanism):
     """Each user is present for a number of steps in all, in sessions that end at random, with time away in between.
 
     User k of U lasts for as many steps as the (k + a draw from [0, 1]) / U quantile of ``steps`` says, so that users
-    with higher numbers are more active. It alone decides which users are present: a mood at its
-    lowest makes no user leave.
+    with higher numbers are more active. It alone decides which users are present: of a mood at its lowest, users leave
+    by ``mood_slope`` and not by ``mood.leaving``.
     """
 
     steps: tuple[Positive, ...] = (10.0, 40.0)
@@ -34,6 +37,10 @@ class Visits(Mechanism):
     ones are for steps 2, 3 to 4, 5 to 8 and so on, and the last one for all that follow."""
     return_rate: Fraction = 0.5
     """Probability that an absent user whose steps are not used up comes back in a step."""
+    mood_slope: NotNegative = 0.0
+    """How sharply users leave near their lowest mood; 0 = their mood makes no difference."""
+    lowest_mood: Positive = 4.0
+    """A session also ends with probability sigmoid(2 - mood_slope (mood + lowest_mood)) after a step."""
 
     @property
     def users_return(self) -> bool:
@@ -64,6 +71,14 @@ class Visits(Mechanism):
         back = self.uniform(state, users, offset=users) < self.return_rate
         active = torch.where(here, ~ends, back) & (left > 0.5)
         return {"left": left, "stay": stay, "active": active}
+
+    def leaves(self, state: State) -> Tensor:
+        """Users whose mood is near its lowest."""
+        if self.mood_slope == 0.0:
+            return torch.zeros_like(state.active)
+        users = state.active.shape[1]
+        chance = torch.sigmoid(AT_LOWEST - self.mood_slope * (state["mood"] + self.lowest_mood))
+        return state.active & (self.uniform(state, users, offset=2 * users) < chance)
 
     def _hazard_at(self, stay: Tensor) -> Tensor:
         """The hazard after so many steps of a session."""

@@ -37,6 +37,8 @@ class Training(Checked):
     """Held-out worlds of the final evaluation."""
     discount: Discount = 0.97
     """Discount of learners."""
+    user_discount: Discount | None = None
+    """That of learners that play the users alone; None = as all others."""
     reward_scale: Positive = 1.0
     """Factor of the rewards that agents learn from, for rewards far from 1; evaluations report them without it."""
     side: Side = "users"

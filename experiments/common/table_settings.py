@@ -64,11 +64,13 @@ class TableSettings(FormSettings):
     """Column of the log with the time, if any. If no column is named, a column called time is used."""
     propensity_column: str | None = when(LOGGED, None)
     """Column of the log with the propensity, if any."""
+    position_column: str | None = when(LOGGED, None)
+    """Column of the log with the slot in which the item was shown, counted from 1, if any."""
 
     def column_names(self, split: str | None = None) -> ColumnNames:
         """The columns; ``split`` is the one that says train or test."""
         return ColumnNames(self.user_column, self.item_column, self.reward_column, self.time_column,
-                           self.propensity_column, split)
+                           self.propensity_column, split, self.position_column)
 
     def named_columns(self, split: str | None = None) -> ColumnNames | None:
         """The columns, if any is named; the name of a file whose columns are named says nothing."""

@@ -30,7 +30,7 @@ def fit(settings: FitSettings) -> FittedPreset:
         raise InterplayError("scale_rewards='user' takes away what makes users differ: use none, log or range")
     parts = logged_parts(settings, settings.seed)
     print(parts.summary)
-    fitted = fit_log(parts.train, settings.out.resolve().name, settings.gap, settings.seed)
+    fitted = fit_log(parts.train, settings.out.resolve().name, settings.gap, settings.seed, settings.step)
     scores = [score._asdict() for score in judge(settings, parts.held_out, fitted)]
     save_preset(settings.out, fitted.preset, fitted.tables)
     write_text(settings.out / CONFIG, settings.to_json())

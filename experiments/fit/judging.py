@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from interplay.envs.data import InteractionLog
+from interplay.experiments.fit.choosing import score_leaving, score_responses, simpler
 from interplay.experiments.fit.fitting import Fitted
-from interplay.experiments.fit.responding import score_responses, simpler
 from interplay.experiments.fit.rows import divided, rows_of
 from interplay.experiments.fit.scores import Score
 from interplay.experiments.fit.settings import FitSettings
@@ -26,7 +26,7 @@ def judge(settings: FitSettings, held_out: InteractionLog, fitted: Fitted) -> li
         fitted: to the training part.
     """
     rows, responses, takes, visits, *_ = fitted
-    unseen, simple = rows_of(held_out, settings.gap), popularity_alone(rows, takes)
+    unseen, simple = rows_of(held_out, settings.gap, settings.step), popularity_alone(rows, takes)
     without = simpler(responses, rows)
     if settings.split == "users":
         known, wanted = divided(unseen, 0.5, np.random.default_rng(settings.seed))
@@ -34,9 +34,10 @@ def judge(settings: FitSettings, held_out: InteractionLog, fitted: Fitted) -> li
         takes = takes.folded_in(known, responses)
         simple = simple.of_others(known.num_users)
         return [*score_takes(takes, simple, known, wanted), *score_responses(responses, without, rows, wanted),
-                *score_visits(visits, rows, unseen)]
+                *score_visits(visits, rows, unseen), *score_leaving(responses, visits.hazard(), unseen)]
     wanted = unseen.among(rows)
     some = np.random.default_rng(settings.seed).permutation(rows.num_users) < max(1, rows.num_users // 5)
     others = rows.of_users(~some)
     return [*score_takes(takes, simple, rows, wanted), *score_responses(responses, without, rows, wanted),
-            *score_visits(fit_visits(others, settings.seed), others, rows.of_users(some))]
+            *score_visits(fit_visits(others, settings.seed), others, rows.of_users(some)),
+            *score_leaving(responses, visits.hazard(), wanted)]

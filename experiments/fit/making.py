@@ -20,13 +20,12 @@ from interplay.envs.mechanisms.visits import Visits as VisitsMechanism
 from interplay.envs.presets import Training
 from interplay.envs.presets.folders import FittedPreset, fitted_preset
 from interplay.experiments.fit.responding import Responses
-from interplay.experiments.fit.rows import AWAY, Ints, Rows
+from interplay.experiments.fit.rows import Ints, Rows
 from interplay.experiments.fit.taking import Takes
 from interplay.experiments.fit.visiting import Visits, sessions_of
 
 _SLATE_SIZE = 5  # where the catalogue has as many items
 _NUM_USERS, _NUM_SEGMENTS, _HORIZON = 64, 4, 100  # at most, unless asked for otherwise
-_RETURN_RATE = 1.0 / AWAY
 _SPARE = 1.2  # for users who are away more often than others
 
 
@@ -87,8 +86,7 @@ def _features(values: np.ndarray | None, rows: Ints) -> Tensor:
 def make_preset(name: str, tables: FittedTables, rows: Rows, responses: Responses, rate: float,
                 visits: Visits) -> FittedPreset:
     """The market of these tables, and how to train there."""
-    mechanisms: list[Mechanism] = [Boosts(cost=0.05), VisitsMechanism(visits.steps(), visits.hazard(), _RETURN_RATE),
-                                   *_carrying(responses)]
+    mechanisms: list[Mechanism] = [Boosts(cost=0.05), _visits(responses, visits), *_carrying(responses)]
     if rate != 1.0:
         mechanisms.append(Repeats(rate))
     users = min(_NUM_USERS, rows.num_users)
@@ -96,27 +94,46 @@ def make_preset(name: str, tables: FittedTables, rows: Rows, responses: Response
         num_users=users, num_items=rows.num_items, slate_size=min(_SLATE_SIZE, rows.num_items),
         embedding_size=tables.item_vector.shape[1], num_topics=tables.topics.shape[1], num_segments=_NUM_SEGMENTS,
         num_user_features=tables.user_features.shape[1], num_item_features=tables.item_features.shape[1],
-        horizon=min(_HORIZON, longest(rows, visits)), mechanisms=tuple(mechanisms))
+        position_bias=float(responses.position_bias), horizon=min(_HORIZON, longest(rows, visits)),
+        mechanisms=tuple(mechanisms))
     training = Training(num_worlds=4, episodes=40, eval_worlds=16, discount=0.9,
                         options={"q-learning": {"shared": True, "num_clusters": 2}})
     summary = f"fitted to {rows.num_users:,} users, {rows.num_items:,} items and {len(rows):,} rows of a log"
     return fitted_preset(name, config, tables, training, summary, longest(rows, visits))
 
 
+def _visits(responses: Responses, visits: Visits) -> VisitsMechanism:
+    """Who is there when; where users leave by mood, the hazard of a session's length is what is left of it."""
+    carry = responses.carry
+    if not carry.leaves:
+        return VisitsMechanism(visits.steps(), visits.hazard(), visits.return_rate)
+    unit = _largest_effect(responses)
+    return VisitsMechanism(visits.steps(), tuple(torch.sigmoid(carry.raw_hazard).tolist()), visits.return_rate,
+                           mood_slope=float(carry.slope) * unit, lowest_mood=float(carry.bound) / unit)
+
+
+def _largest_effect(responses: Responses) -> float:
+    """Of an item on the mood, on the logit scale: the weight of a mood that is counted in it."""
+    return float(responses.carry.item_effect(len(responses.item_bias)).abs().max())
+
+
 def _carrying(responses: Responses) -> list[Mechanism]:
-    """Mood and satiation, where there are such; neither reaches its bound, since responses are at most 1."""
+    """Mood and satiation, where there are such.
+
+    Satiation does not reach its bound, since responses are at most 1; nor does a mood that makes no user leave.
+    """
     found: list[Mechanism] = []
     carry = responses.carry
-    if carry.mood_decay > 0.0:
-        weight = float(carry.item_effect(len(responses.item_bias)).abs().max())
-        found.append(Mood(weight, carry.mood_decay, 1.0 / (1.0 - carry.mood_decay)))
-    if carry.satiation_decay > 0.0:
-        found.append(Satiation(float(carry.satiation), carry.satiation_decay, 1.0,
-                               max=1.0 / (1.0 - carry.satiation_decay)))
+    if carry.has_mood:
+        unit, decay = _largest_effect(responses), float(carry.mood_decay)
+        found.append(Mood(unit, decay, float(carry.bound) / unit if carry.leaves else 1.0 / (1.0 - decay)))
+    if carry.has_satiation:
+        decay = float(carry.satiation_decay)
+        found.append(Satiation(float(carry.satiation), decay, 1.0, float(carry.recovery), max=1.0 / (1.0 - decay)))
     return found
 
 
 def longest(rows: Rows, visits: Visits) -> int:
     """Steps after which the most active user has taken all that it will, time away included."""
-    away = float(sessions_of(rows)[1].sum()) * AWAY / len(rows)  # steps for each row
+    away = float(sessions_of(rows)[1].sum()) / visits.return_rate / len(rows)  # steps for each row
     return int(_SPARE * max(visits.steps()) * (1.0 + away)) + 20

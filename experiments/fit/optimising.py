@@ -32,17 +32,29 @@ def minimise(loss: Callable[[], Tensor], parameters: Sequence[Tensor], steps: in
         InterplayError: the loss is not finite.
     """
     optimiser = torch.optim.LBFGS(list(parameters), max_iter=steps, history_size=30, line_search_fn="strong_wolfe",
-                                  tolerance_grad=1e-6, tolerance_change=1e-9)
+                                  tolerance_grad=1e-6, tolerance_change=1e-7)
+
+    least, best = torch.tensor(torch.inf), [parameter.detach().clone() for parameter in parameters]
 
     def closure() -> Tensor:
+        nonlocal least, best
         optimiser.zero_grad()
         value = loss()
         value.backward()  # type: ignore[no-untyped-call]
+        if torch.isfinite(value) and value.detach() < least:
+            least, best = value.detach(), [parameter.detach().clone() for parameter in parameters]
         return value.detach()
 
-    value = optimiser.step(closure)  # type: ignore[no-untyped-call]
-    if not bool(torch.isfinite(value)):
+    try:
+        optimiser.step(closure)  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        if "overflow" not in str(error):  # else a line search has left float32, and what it found before stands
+            raise
+    if not bool(torch.isfinite(least)):
         raise InterplayError("fit: the likelihood is not finite: check the rewards of the log with `interplay log`")
+    with torch.no_grad():
+        for parameter, value in zip(parameters, best, strict=True):
+            parameter.copy_(value)
 
 
 def leaf(values: Tensor) -> Tensor:

@@ -31,5 +31,9 @@ class FitSettings(LogSettings):
     """Seed of the split and of all that is drawn while fitting."""
     gap: Positive = 1800.0
     """Seconds without a row after which a user's next session begins."""
+    step: Positive | None = None
+    """Seconds that a step of the market takes, for a log that keeps a clock: absences last as long in the market as in
+    the log, and sessions are cut off where no user has a row for longer than the gap. By default a step is a row of the
+    user, and an absence takes two."""
     out: Path = Path("fitted")
     """Folder for the preset and its report."""

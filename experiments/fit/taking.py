@@ -33,6 +33,7 @@ _STEPS = 80
 _CELLS = 1 << 22  # scores held at once
 _WIDE = 8192  # items above which only a sample of those that a user did not take is looked at
 _SAMPLE = 2048  # items of it, and rows that share it, about
+_TINY = 1e-300  # what is left of all weights at least, in float64
 _LEAST_GAMMA = 0.1  # else agents could not see in vectors what users respond to
 
 
@@ -223,17 +224,17 @@ def _in_order(scores: Tensor, rate: Tensor, rows: _Chunk) -> Tensor:
     weight_once = weight * rows.first
     before = weight_once.cumsum(0) - weight_once
     before = before - before[rows.begin]
-    return _log_share(row, weight, total[rows.user] - (1.0 - rate) * before, rate, rows.first)
+    return _log_share(row, total[rows.user] - (1.0 - rate) * before, rate, rows.first)
 
 
 def _of_next(scores: Tensor, rate: Tensor, known: _Chunk, wanted: _Chunk) -> Tensor:
     """The same of each ``wanted`` row, given all ``known`` rows of the user."""
     _, weight, _ = _weights(scores, known)
-    row, own, total = _weights(scores, wanted)
+    row, _, total = _weights(scores, wanted)
     taken = torch.zeros_like(total).index_add(0, known.user, weight * known.first)
     width = scores.shape[1]
     new = ~torch.isin(wanted.user * width + wanted.item, known.user * width + known.item)
-    return _log_share(row, own, (total - (1.0 - rate) * taken)[wanted.user], rate, new)
+    return _log_share(row, (total - (1.0 - rate) * taken)[wanted.user], rate, new)
 
 
 def _weights(scores: Tensor, rows: _Chunk) -> tuple[Tensor, Tensor, Tensor]:
@@ -243,10 +244,11 @@ def _weights(scores: Tensor, rows: _Chunk) -> tuple[Tensor, Tensor, Tensor]:
     return row, row.exp(), (least + rows.log_count).exp().sum(1, dtype=torch.float64)
 
 
-def _log_share(row: Tensor, weight: Tensor, total: Tensor, rate: Tensor, new: Tensor) -> Tensor:
+def _log_share(row: Tensor, total: Tensor, rate: Tensor, new: Tensor) -> Tensor:
     """The logarithm of a row's part of the weights of all items; at most 0, however little is left of those."""
-    factor = torch.where(new, 1.0, rate)
-    return row + factor.log() - torch.maximum(total, weight * factor).log()
+    own = row + torch.where(new, 1.0, rate).log()
+    # As logarithms, since the weight of an unlikely item is 0 in float64, and 0 / 0 would count as likely.
+    return own - torch.maximum(total.clamp(min=_TINY).log(), own)
 
 
 def score_takes(takes: Takes, simple: Takes, known: Rows, wanted: Rows) -> list[Score]:

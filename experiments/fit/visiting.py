@@ -13,7 +13,7 @@ from itertools import product
 
 import numpy as np
 
-from interplay.experiments.fit.rows import Bools, Floats, Ints, Rows
+from interplay.experiments.fit.rows import AWAY, Bools, Floats, Ints, Rows
 from interplay.experiments.fit.scores import Score
 
 _BINS = (0, 1, 2, 4, 8, 64)  # of each doubling of the length, that are tried for activity
@@ -95,11 +95,13 @@ class Visits:
 
     Attributes:
         activity: distribution of a user's rows.
-        session: of the rows of a session, which the end of a user's activity ends too.
+        session: of the steps of a session, which the end of a user's activity ends too.
+        return_rate: the hazard of an absence.
     """
 
     activity: Hazard
     session: Hazard
+    return_rate: float
 
     def steps(self) -> tuple[float, ...]:
         """As the mechanism ``visits`` takes them."""
@@ -117,7 +119,17 @@ def fit_visits(rows: Rows, seed: int) -> Visits:
     known, unseen = (length[~wanted], ended[~wanted]), (length[wanted], ended[wanted])
     shape = (max(product(_BINS, _PRIORS), key=lambda shape: _mean(fit_hazard(*known, *shape), *unseen))
              if wanted.any() else (0, 1.0))
-    return Visits(fit_hazard(length, ended, *shape), fit_hazard(*sessions_of(rows), 1))
+    return Visits(fit_hazard(length, ended, *shape), session_hazard(rows), _return_rate(rows))
+
+
+def session_hazard(rows: Rows) -> Hazard:
+    """Of sessions, by their length alone."""
+    return fit_hazard(*sessions_of(rows), 1)
+
+
+def _return_rate(rows: Rows) -> float:
+    """How many absences end in a step of them, as if there were one more of two steps."""
+    return float((rows.returned.sum() + 1.0) / (rows.absent.sum() + AWAY))
 
 
 def _mean(hazard: Hazard, length: Ints, ended: Bools) -> float:
@@ -125,10 +137,9 @@ def _mean(hazard: Hazard, length: Ints, ended: Bools) -> float:
 
 
 def sessions_of(rows: Rows) -> tuple[Ints, Bools]:
-    """The length of each session, and whether it ended while the user's activity went on: ``[S]`` and ``[S]``."""
-    _, begin, length = np.unique(rows.session, return_index=True, return_counts=True)
-    user = rows.user[begin]
-    return length, np.r_[user[1:] == user[:-1], False]
+    """Steps of each session, and whether it ended while the user's activity went on: ``[S]`` and ``[S]``."""
+    last = rows.ends != 0
+    return rows.stay[last], rows.ends[last] == 1
 
 
 def score_visits(visits: Visits, known: Rows, wanted: Rows) -> Sequence[Score]:

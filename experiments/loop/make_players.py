@@ -46,7 +46,9 @@ def make_player(task: Task, name: str, pairs: Mapping[str, Any], specs: Mapping[
     check_plays(kind, next(iter(specs)), name)
     options = make_options(kind.Options, {**task.training.options.get(name, {}), **pairs}, f"agent {name!r}")
     total = task.training.episodes * task.market.config.horizon
-    setting = Setting(seed, task.market.device, total, task.training.discount, task.training.reward_scale)
+    training, of_users = task.training, [*specs] == ["users"]
+    discount = training.user_discount if of_users and training.user_discount is not None else training.discount
+    setting = Setting(seed, task.market.device, total, discount, training.reward_scale)
     return kind.of(specs, setting, options)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_config
+from interplay.envs.config import MarketConfig
 from interplay.envs.data import InteractionLog
 from interplay.envs.data.propensity import thinned
 from interplay.envs.market import Market
@@ -22,10 +23,15 @@ from interplay.experiments.loop.players import PLACKETT_LUCE
 from interplay.experiments.representation.fitting import Fitted
 from interplay.experiments.representation.pretrained import encoder_of
 
-LOGGED_TRAINING = Training(num_worlds=1, episodes=60, eval_worlds=8, discount=0.9, others="q-learning",
+LOGGED_TRAINING = Training(num_worlds=1, episodes=60, eval_worlds=8, discount=0.9, user_discount=0.0,
+                           others="q-learning",
                            # With many clusters an item that boosts would move to those of items that earn more anyway.
                            options={"q-learning": {"shared": True, "num_clusters": 2}})
-"""Recommended training on a log: one world already holds hundreds of agents."""
+"""Recommended training on a log: one world already holds hundreds of agents.
+
+What users take changes nothing that they can earn later, so that a discount above 0 would add noise alone: dqn then
+skips where it should not. Where a mechanism is added that carries over, users have the discount of the others.
+"""
 
 _CPU = torch.device("cpu")
 
@@ -142,9 +148,15 @@ def _logged_game(settings: TrainSettings, device: torch.device, changes: dict[st
                                 vectors=vectors, seed=settings.seed)
     held_out = behaviour.answering(test)
     name = name_of(settings)
-    return Task(name, Market(config, behaviour, device, name), Market(config, held_out, device, name),
-                training_of(settings, device), f"{summary}{note}\n{behaviour.description()}", behaviour.description(),
-                parts, fitted)
+    training = _users_plan(training_of(settings, device), config)
+    return Task(name, Market(config, behaviour, device, name), Market(config, held_out, device, name), training,
+                f"{summary}{note}\n{behaviour.description()}", behaviour.description(), parts, fitted)
+
+
+def _users_plan(training: Training, config: MarketConfig) -> Training:
+    """The training, in which users look ahead if anything carries over."""
+    carries_over = any(mechanism.carries_over for mechanism in config.mechanisms)
+    return replace(training, user_discount=None) if carries_over else training
 
 
 def _pretrained(settings: TrainSettings, train: InteractionLog) -> tuple[Fitted | None, str]:
@@ -160,4 +172,5 @@ def _pretrained(settings: TrainSettings, train: InteractionLog) -> tuple[Fitted 
 def training_of(settings: TrainSettings, device: torch.device) -> Training:
     """What is recommended, with the settings' own numbers in place."""
     own = {name: getattr(settings, name) for name in ("num_worlds", "episodes", "eval_worlds", "discount")}
+    own |= {} if settings.discount is None else {"user_discount": settings.discount}
     return replace(recommended(settings, device), **{name: value for name, value in own.items() if value is not None})

@@ -99,7 +99,11 @@ fit() {
         --reward-column Amount --time-column TransactionDate --scale-rewards log
     one coat "$DATA/coat"
     python -m interplay.experiments.studies.fitting --out $R/fit/town
+    python -m interplay.experiments.studies.fitting --rows 100000 --writers conditional-logit,temperature=0.5 \
+        --out $R/fit/town-choosing
 }
+
+logged_users() { python -m interplay.experiments.studies.logged_users --data "$DATA" --out $R/logged-users; }
 
 intervals() { python -m interplay.experiments.studies.interval_coverage --out $R/intervals; }
 
@@ -172,7 +176,7 @@ speed() {
 # On a machine with a GPU; no part of all studies.
 gpu() { bash scripts/gpu.sh --out $R/gpu; }
 
-for study in "${@:-presets domains domains-large jester congress pretrained representations ranking logs unbiased ope fidelity fit intervals viability budgets suite clients faults frames film speed}"; do
+for study in "${@:-presets domains domains-large jester congress pretrained representations ranking logged_users logs unbiased ope fidelity reproductions fit intervals viability budgets suite clients faults frames film speed}"; do
     for name in $study; do "$name"; done
 done
 python scripts/plot.py $R/presets --out $R  # the pictures of docs/results.md

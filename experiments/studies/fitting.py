@@ -1,9 +1,10 @@
 """What a fitted market is worth where the truth is known: policies that are learnt and ranked in it, in the true town.
 
-One town, the same people and items in all worlds, writes logs of different lengths: its users choose at random from
-slates that the market draws. A market is fitted to each. DQN is trained there and plays in the true town; so do other
-policies, whose returns in the fitted market and whose off-policy estimates from the same log are compared with the true
-ones. In the true town every policy sees what the fitted market knows of the users and items, as a deployed one would.
+One town, the same people and items in all worlds, writes logs of different lengths, from slates that the market draws
+at random. Users of one kind of log choose at random, too; those of the other choose what they like. A market is fitted
+to each. DQN is trained there and plays in the true town; so do other policies, whose returns in the fitted market and
+whose off-policy estimates from the same log are compared with the true ones. In the true town every policy sees what
+the fitted market knows of the users and items, as a deployed one would.
 
 Run as ``python -m interplay.experiments.studies.fitting --out experiments/results/fit/town``.
 """
@@ -13,9 +14,10 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,18 +25,8 @@ from scipy.stats import kendalltau
 from torch import Tensor
 
 from interplay.agents import Player
-from interplay.envs.behaviour.fitted import FittedBehaviour
-from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPopulation
-from interplay.envs.config import MarketConfig
-from interplay.envs.data import InteractionLog
 from interplay.envs.market import Market
-from interplay.envs.noise import Stream, any_of, world_key
-from interplay.envs.population import Population
-from interplay.envs.presets import find_preset
 from interplay.envs.presets.folders import save_preset
-from interplay.envs.state_update import move
-from interplay.envs.types import Observation
-from interplay.envs.world import Slate, State, Step, UserOutcome
 from interplay.experiments.api.names import pairs
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.options import parse_pairs, split_agent
@@ -46,10 +38,9 @@ from interplay.experiments.fit.fitting import fit_log
 from interplay.experiments.loop.make_players import make_player
 from interplay.experiments.loop.run import Run
 from interplay.experiments.studies.command_lines import typed
+from interplay.experiments.studies.towns import GAP, LOG_SEED, STEP, Decision, OneTown, in_truth, log_of, writer_of
 
-_STEP = 60.0  # seconds
-_EPISODE = 30 * 86400.0  # seconds from the start of an episode to that of the next
-_LOG_SEED, _EVALUATION_SEED = 1000, 2000
+_EVALUATION_SEED = 2000
 
 POLICIES = ("random", "first", "popularity", "greedy", "conditional-logit,temperature=0.2",
             "conditional-logit,temperature=1", "conditional-logit,temperature=3", "dqn")
@@ -62,116 +53,16 @@ class FittingSettings:
 
     out: Path | None = None
     """Folder of the report."""
-    rows: tuple[int, ...] = (1_000, 10_000, 100_000)
+    rows: tuple[int, ...] = (100_000, 10_000, 1_000)
     """Lengths of the logs."""
+    writers: tuple[str, ...] = ("conditional-logit,temperature=0.5", "random")
+    """Agents that play the users who write logs."""
     num_seeds: int = 1
     """Towns, each with logs and trainings of its own."""
     episodes: int = 20
     """Episodes of each training."""
     worlds: int = 16
     """Episodes of each evaluation."""
-
-
-class OneTown:
-    """The people of one world of ``town``, the same in all worlds.
-
-    Args:
-        config: of the town.
-        seed: which town.
-    """
-
-    def __init__(self, config: MarketConfig, seed: int) -> None:
-        self._one = TownPopulation(config)(world_key(seed, torch.zeros(1, dtype=torch.int64)))
-
-    def __call__(self, key: Tensor) -> Population:
-        """These people for each key."""
-        return self._one.expand(len(key))
-
-
-def _town(seed: int) -> Any:
-    return replace(find_preset("town"), name=f"town-{seed}",
-                   behaviour=lambda config: SyntheticBehaviour(OneTown(config, seed)))
-
-
-TOWNS = {seed: _town(seed) for seed in range(8)}
-TOWN_0, TOWN_1, TOWN_2, TOWN_3 = (TOWNS[seed] for seed in range(4))
-
-
-class Decision(NamedTuple):
-    """One step of all users in the true town: what a policy would have seen, and what happened.
-
-    Attributes:
-        seen: by users, as the fitted market knows them; None where there is no fitted market.
-        action: int64 ``[B, U]``, in the order of that market's users.
-        response: float32 ``[B, U]``, in the same order. present: bool ``[B, U]``.
-    """
-
-    seen: Observation
-    action: Tensor
-    response: Tensor
-    present: Tensor
-
-
-def log_of(market: Market, rows: int) -> InteractionLog:
-    """The first rows of the town's users if they choose at random; skips are left out."""
-    parts: list[np.ndarray] = []
-    world = 0
-    while sum(len(part) for part in parts) < rows:
-        state = market.reset([world], _LOG_SEED)
-        for step in range(market.config.horizon):
-            after, done = market.step(state, _random(market, state), _rest(market, state))
-            user = torch.nonzero(done.position[0] > 0).squeeze(1)
-            time = torch.full((len(user),), world * _EPISODE + step * _STEP, dtype=torch.float64)
-            parts.append(torch.stack([user.double(), done.chosen[0, user].double(), done.response[0, user].double(),
-                                      time], dim=1).numpy())
-            state = after
-        world += 1
-    user, item, reward, time = np.concatenate(parts)[:rows].T
-    topics = market.reset([0], _LOG_SEED).population.topics[0].numpy()
-    return InteractionLog(user.astype(np.int64), item.astype(np.int64), reward.astype(np.float32),
-                          tuple(range(market.config.num_users)), tuple(range(market.config.num_items)), (0.0, 1.0),
-                          time=time, item_topics=topics)
-
-
-def _random(market: Market, state: State) -> Tensor:
-    return any_of(state.key, state.time, Stream.ACTION, market.observe(state, "users").mask)
-
-
-def _rest(market: Market, state: State) -> Tensor:
-    return torch.zeros(len(state.key), market.config.num_items, dtype=torch.int64)
-
-
-@torch.no_grad()
-def in_truth(truth: Market, fitted: Market, player: Player | None, worlds: range, seed: int) -> Iterator[Decision]:
-    """Play the true town with a policy that knows what the fitted market knows; None = users choose at random.
-
-    A shadow of the worlds in the fitted market sees the true slates and the true responses.
-    """
-    behaviour = fitted.behaviour
-    assert isinstance(behaviour, FittedBehaviour)
-    people = behaviour.people
-    state, shadow = truth.reset(worlds, seed), fitted.reset(worlds, seed)
-    for _ in range(truth.config.horizon):
-        shadow = _shown(shadow, state, people)
-        seen = fitted.observe(shadow, "users", expected=player is None or player.sees_expected_reward)
-        action = _random(truth, state)[:, people] if player is None else player.act_as("users", seen, False)
-        true_action = torch.zeros_like(action)
-        true_action[:, people] = action
-        after, step = truth.step(state, true_action, _rest(truth, state))
-        outcome = _outcome(step, people)
-        yield Decision(seen, action, outcome.response, shadow.active)
-        shadow, state = move(fitted.constants, shadow, outcome, _rest(fitted, shadow))[0], after
-
-
-def _shown(shadow: State, state: State, people: Tensor) -> State:
-    """The shadow with the slates and the presence of the true worlds."""
-    slate = Slate(*(column[:, people] for column in state.slate.tensors()))
-    return shadow.evolve(active=state.active[:, people]).with_slate(slate)
-
-
-def _outcome(step: Step, people: Tensor) -> UserOutcome:
-    return UserOutcome(step.position[:, people], step.chosen[:, people], torch.zeros_like(step.illegal_users),
-                       step.response[:, people])
 
 
 def study(settings: FittingSettings) -> str:
@@ -189,19 +80,20 @@ def study(settings: FittingSettings) -> str:
 
 def _of_town(settings: FittingSettings, seed: int) -> Iterator[dict[str, Any]]:
     """A row for each length of the log; DQN that was trained in the town itself comes first."""
-    run = _trained(TrainSettings(preset=f"{__name__}:TOWN_{seed}", seed=seed, users="dqn", items="rest", device="cpu",
-                                 episodes=settings.episodes))
+    run = _trained(TrainSettings(preset=f"{OneTown.__module__}:TOWN_{seed}", seed=seed, users="dqn", items="rest",
+                                 device="cpu", episodes=settings.episodes))
     truth = run.task.market
     now = {"seed": seed, "trained in the truth": evaluate(truth, run.players, settings.worlds).user_return.mean}
-    for count in settings.rows:
+    for writer, count in product(settings.writers, settings.rows):
         with tempfile.TemporaryDirectory() as folder:
-            yield {**now, "rows": count, "policies": _compared(settings, truth, count, seed, Path(folder))}
+            yield {**now, "writer": writer, "rows": count,
+                   "policies": _compared(settings, truth, count, writer, seed, Path(folder))}
 
 
-def _compared(settings: FittingSettings, truth: Market, count: int, seed: int, folder: Path) -> list[dict[str, Any]]:
+def _compared(settings: FittingSettings, truth: Market, count: int, writer: str, seed: int,
+              folder: Path) -> list[dict[str, Any]]:
     """Of each policy its return in the fitted market and in the truth, and its estimate from the log."""
-    log = log_of(truth, count)
-    fitted = fit_log(log, "fitted", 1800.0, seed)
+    fitted = fit_log(log_of(truth, count, writer), "fitted", GAP, seed, STEP)
     save_preset(folder, fitted.preset, fitted.tables)
     config = truth.config
     sizes = {"horizon": config.horizon, "slate_size": config.slate_size, "num_users": len(fitted.tables.people)}
@@ -209,7 +101,7 @@ def _compared(settings: FittingSettings, truth: Market, count: int, seed: int, f
                                  episodes=settings.episodes, market=pairs(sizes)))
     market, found = run.task.market, []
     players = {name: run.players["users"] if name == "dqn" else _policy(run, name) for name in POLICIES}
-    estimates = _estimates(truth, market, players, count)
+    estimates = _estimates(truth, market, players, count, writer)
     for name, player in players.items():
         inside = evaluate(market, run.players.replaced("users", player), settings.worlds).user_return.mean
         true = sum(float(each.response.sum()) for each in
@@ -234,17 +126,19 @@ def _policy(run: Run, name: str) -> Player:
     return make_player(run.task, agent, parse_pairs(options, "policy"), {"users": run.task.market.spec_of("users")}, 0)
 
 
-def _estimates(truth: Market, fitted: Market, players: Mapping[str, Player], rows: int) -> dict[str, float]:
+def _estimates(truth: Market, fitted: Market, players: Mapping[str, Player], rows: int,
+               writer: str) -> dict[str, float]:
     """What each policy earns by a step on the log's decisions: self-normalised inverse propensities.
 
-    Of each decision in the log all is known: what was seen, and that any allowed action was as likely.
+    Of each decision in the log all is known: what was seen, and how likely the action was.
     """
     sums = {name: np.zeros(2) for name in players}
-    taken = 0
+    taken = 0  # in a log with this many rows
     for world in range(rows):  # as many as it takes
-        for each in in_truth(truth, fitted, None, range(world, world + 1), _LOG_SEED):
+        for each in in_truth(truth, fitted, writer_of(truth, writer), range(world, world + 1), LOG_SEED, True):
+            assert each.log_chance is not None, "the writer knows the truth"
             for name, player in players.items():
-                weight = (_chance(player, each) * each.seen.mask.sum(2) * each.present).double()
+                weight = (_chance(player, each) * each.present / each.log_chance.exp()).double()
                 sums[name] += [float((weight * each.response).sum()), float(weight.sum())]
             taken += int((each.action > 0).sum())
             if taken >= rows:
@@ -265,12 +159,13 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
     """The report, from its rows."""
     rows = source["data"]["rows"]
     parts = ["# Fitted markets where the truth is known", made_line(source["made"]), _READING,
-             table(["town", "rows of the log", "random", "DQN of the fitted market", "DQN of the town", "normalised",
-                    "rank correlation of the fitted market", "of off-policy estimates"], [_line(row) for row in rows])]
+             table(["town", "users of the log", "rows", "random", "DQN of the fitted market", "DQN of the town",
+                    "normalised", "rank correlation of the fitted market", "of off-policy estimates"],
+                   [_line(row) for row in rows])]
     for row in rows:
         cells = [[each["policy"], f"{each['true']:.0f}", f"{each['fitted']:.0f}", f"{each['estimate']:.4f}"]
                  for each in row["policies"]]
-        parts += [f"## Town {row['seed']}, {row['rows']:,} rows",
+        parts += [f"## Town {row['seed']}, {row['rows']:,} rows of {_writer(row)} users",
                   table(["policy", "return in the town", "in the fitted market", "estimate of a step"], cells)]
     return "\n\n".join(parts) + "\n"
 
@@ -279,9 +174,15 @@ def _line(row: Mapping[str, Any]) -> list[str]:
     policies = {each["policy"]: each for each in row["policies"]}
     random, dqn, best = policies["random"]["true"], policies["dqn"]["true"], row["trained in the truth"]
     true, fitted, estimate = ([each[name] for each in row["policies"]] for name in ("true", "fitted", "estimate"))
-    return [str(row["seed"]), f"{row['rows']:,}", f"{random:.0f}", f"{dqn:.0f}", f"{best:.0f}",
+    return [str(row["seed"]), _writer(row), f"{row['rows']:,}", f"{random:.0f}", f"{dqn:.0f}", f"{best:.0f}",
             f"{(dqn - random) / (best - random):.3f}", f"{kendalltau(true, fitted).statistic:.2f}",
             f"{kendalltau(true, estimate).statistic:.2f}"]
+
+
+def _writer(row: Mapping[str, Any]) -> str:
+    """The agent of the log's users; there was one alone when the first reports were made."""
+    name: str = row.get("writer", "random")
+    return name
 
 
 _READING = """\

@@ -70,7 +70,7 @@ def frozen(line: Line) -> SuiteMarket:
     if line.log is not None:
         config = {name: value for name, value in MarketConfig().changed(VERSION, line.changes).numbers().items()
                   if name not in _OF_A_LOG}
-        return SuiteMarket(line.name, config, replace(LOGGED_TRAINING, options={}, **budget),
+        return SuiteMarket(line.name, config, replace(LOGGED_TRAINING, options={}, user_discount=None, **budget),
                            Reference("random", None), Reference("greedy", None), log=line.log)
     preset = find_preset(line.name)
     training = replace(preset.training, options={}, on_gpu=None, **budget)

@@ -92,6 +92,15 @@ class TestMakeLog:
         assert log.propensity is not None
         assert log.propensity.tolist() == [1.0, 0.5, 1e-6]
 
+    def test_positions_count_from_one(self) -> None:
+        columns = ColumnNames(position="slot")
+        log = make_log(frame(slot=[3, 1, 2]), columns)
+        assert log.position is not None
+        assert log.take(np.array([True, False, True]), "left out").position.tolist() == [3, 2]
+        for wrong in (0, 1.5):
+            with pytest.raises(InterplayError, match="which is no position: count slots from 1"):
+                make_log(frame(slot=[1, wrong, 2] if wrong == 0 else [1.0, wrong, 2.0]), columns)
+
     @pytest.mark.parametrize(("columns", "message"), [
         ({"reward": [1.0, None, 2.0]}, "'reward' has nothing in row 2.*fill it in"),
         ({"reward": [1.0, float("nan"), 2.0]}, "'reward' has nan in row 2.*not a finite number: correct"),

@@ -15,7 +15,8 @@ from interplay.envs.presets.folders import MARKET, FittedPreset, save_preset
 from interplay.envs.types import InterplayError
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.reports import rendered
-from interplay.experiments.fit import carrying, responding, taking
+from interplay.experiments.fit import carrying, taking
+from interplay.experiments.fit.choosing import clearly, fit_responses
 from interplay.experiments.fit.fitting import fit_log
 from interplay.experiments.fit.people import plausible_responses
 from interplay.experiments.fit.rows import rows_of
@@ -51,9 +52,36 @@ def test_rows_are_in_the_order_of_each_user_with_sessions_and_their_past():
     assert rows.first.tolist() == [True, True, True, False]
     assert rows.open_end.tolist() == [False, True]
     assert rows.past is not None
-    assert rows.past.age[3, :2].tolist() == [2.0, 3.0]  # the session before is two steps of absence away
-    assert rows.past.reward[2, 0] == 0.5
-    assert np.isinf(rows.past.age[1]).all()
+    assert rows.past.gap[2:].tolist() == [1.0, 3.0]  # the session before is two steps of absence away
+    assert (rows.past.gap[:2] >= 1e4).all()  # nothing came before
+    assert rows.stay.tolist() == [1, 1, 2, 1]
+    assert rows.ends.tolist() == [-1, 0, 1, -1]
+
+
+def clocked(*times):
+    """Rows of two users, the first of whom comes at these seconds; a step takes a second, a session ends after 4."""
+    user = np.array([0] * len(times) + [1] * 40)
+    time = np.r_[times, np.arange(20.0), 1000.0 + np.arange(20.0)]
+    log = InteractionLog(user, np.zeros(len(user), dtype=np.int64), np.ones(len(user), dtype=np.float32), (0, 1), (0,),
+                         (0.0, 1.0), time=time)
+    return rows_of(log, 4.0, 1.0)
+
+
+def test_a_clock_counts_the_steps_of_sessions_and_absences():
+    rows = clocked(0.0, 2.0, 12.0, 1000.0)
+    assert rows.stay[:4].tolist() == [1, 3, 1, 1]
+    assert rows.past is not None
+    assert rows.past.gap[1:4].tolist() == [2.0, 10.0, 988.0]
+    assert rows.ends[:4].tolist() == [0, 1, 1, -1]
+    assert rows.absent[:3].tolist() == [0.0, 6.0, 3.0]  # the second is cut off by the log's interruption at 19
+    assert rows.returned[:3].tolist() == [False, True, False]
+    assert fit_visits(rows, 0).return_rate == pytest.approx(2.0 / 11.0)
+
+
+def test_a_session_that_reaches_an_interruption_is_not_over():
+    rows = clocked(16.0, 18.0, 1000.0)
+    assert rows.ends[:3].tolist() == [0, -1, -1]
+    assert rows.ends[-21] == -1
 
 
 def test_all_rows_of_some_users_are_held_out():
@@ -89,6 +117,16 @@ def test_the_likelihood_of_takes_is_that_of_draws_without_what_was_taken(rate):
     assert float(found) == pytest.approx(brute_force(scores.double().numpy(), rate, rows), rel=1e-5)
 
 
+def test_an_item_whose_weight_is_0_in_float64_is_not_likely():
+    """After all that is likely was taken, 0 / 0 would count as infinitely likely."""
+    rows = taking._Chunk(*(torch.tensor(column) for column in ([0, 0], [0, 1], [True, True], [0, 0])))
+    scores = torch.tensor([[0.0, -1000.0, -1100.0]], requires_grad=True)
+    found = taking._in_order(scores, torch.zeros(()), rows).sum()
+    assert -1000.0 < float(found.detach()) <= 0.0
+    (slope,) = torch.autograd.grad(found, scores)
+    assert bool(torch.isfinite(slope).all()) and float(slope[0, 1]) >= 0.0
+
+
 def test_cuts_and_effects_are_found_again():
     rng = np.random.default_rng(1)
     users, items, cuts = 60, 16, np.array([-1.0, 0.5])
@@ -97,7 +135,7 @@ def test_cuts_and_effects_are_found_again():
     place = (cuts < (bias[item] + rng.logistic(size=len(item)))[:, None]).sum(1)
     log = InteractionLog(user, item, np.array([0.0, 0.5, 1.0], dtype=np.float32)[place], tuple(range(users)),
                          tuple(range(items)), (0.0, 1.0))
-    model = responding.fit_responses(rows_of(log, 1.0), torch.ones(items, 1), seed=0)
+    model = fit_responses(rows_of(log, 1.0), torch.ones(items, 1), (0.1,), seed=0)
     assert np.abs(model.item_bias.numpy() - model.cuts.numpy()[0] - (bias - cuts[0])).mean() < 0.25
     assert float(model.cuts.diff()) == pytest.approx(1.5, abs=0.25)
 
@@ -113,8 +151,8 @@ def test_the_mood_is_found_where_there_is_one_and_only_there():
             mood = 0.5 * mood + reward[row]
         log = InteractionLog(user, item, reward.astype(np.float32), tuple(range(20)), tuple(range(4)), (0.0, 1.0),
                              time=np.arange(1200.0))
-        found = responding.fit_responses(rows_of(log, 1800.0), torch.ones(4, 1), seed=0).carry
-        assert (found.mood_decay > 0.0) == (weight > 0.0)
+        found = fit_responses(rows_of(log, 1800.0), torch.ones(4, 1), (0.1,), seed=0).carry
+        assert found.has_mood == (weight > 0.0)
     assert float(found.item_effect(4).mean()) == pytest.approx(2.0, rel=0.4)
 
 
@@ -124,8 +162,48 @@ def test_satiation_counts_the_topics_of_earlier_rows():
                          (0,), (0, 1), (0.0, 1.0), time=np.arange(3.0))
     rows = rows_of(log, 1800.0)
     assert rows.past is not None
-    found = carrying.carried(rows.past, rows.item, topics, carrying.Carry(satiation_decay=0.5))
-    assert found.satiation.tolist() == [0.0, 0.0, 0.5]
+    carry = carrying.Carry(has_satiation=True, raw_satiation_decay=torch.logit(torch.tensor(0.5 / 0.99)),
+                           raw_recovery=torch.tensor(-40.0),
+                           raw_satiation=torch.tensor(0.5413249))  # a decay of a half, a weight of 1
+    found = carrying.History.of(rows.past, topics).carried(carry)
+    assert found.shift.tolist() == pytest.approx([0.0, 0.0, -0.5])
+
+
+def leavers(steps=40, users=60):
+    """Users who take items of effects 1 and -1 on their mood by chance, and leave when it is -3."""
+    rng, rows = np.random.default_rng(4), []
+    for u in range(users):
+        mood, time = 0.0, 0
+        while time < 12 * steps:
+            item = int(rng.integers(2))
+            rows.append((u, item, float(rng.random() < 1.0 / (1.0 + np.exp(-1.0 - 0.5 * mood))), time))
+            mood = 0.9 * mood + rows[-1][2] * (1.0 - 2.0 * item)
+            left = mood < -3.0
+            mood, time = (0.0, time + 30) if left else (mood, time + 1)
+    user, item, reward, time = (np.array(column) for column in zip(*rows, strict=True))
+    return InteractionLog(user, item, reward.astype(np.float32), tuple(range(users)), (0, 1), (0.0, 1.0),
+                          time=time.astype(np.float64))
+
+
+def test_a_mood_at_which_users_leave_is_found_and_plays_its_part_in_the_market():
+    fitted = fit_log(leavers(), "leavers", 10.0, 0, 1.0)
+    carry = fitted.responses.carry
+    assert carry.leaves
+    first, second = carry.item_effect(2).tolist()
+    assert first > 0.2
+    assert second < -0.2
+    visits = next(m for m in fitted.preset.config.mechanisms if m.name == "visits")
+    mood = next(m for m in fitted.preset.config.mechanisms if m.name == "mood")
+    assert mood.max == visits.lowest_mood == pytest.approx(3.0, rel=0.4)
+    assert mood.decay == pytest.approx(0.9, abs=0.06)
+    assert visits.mood_slope > 1.0
+
+
+def test_gains_are_clear_only_beyond_the_chance_of_users():
+    user = np.repeat(np.arange(10), 5)
+    assert clearly(torch.ones(50), user)
+    assert not clearly(torch.ones(50), np.zeros(50, dtype=np.int64))
+    assert not clearly(torch.from_numpy(np.where(user == 3, 5.0, -0.1)), user)
 
 
 def test_hazards_of_lengths_are_those_of_their_bins():
@@ -155,7 +233,7 @@ def test_equal_lengths_stay_equal():
 
 def test_plausible_people_differ_more_than_the_likeliest():
     rows = rows_of(made_log(), 1800.0)
-    model = responding.fit_responses(rows, torch.ones(ITEMS, 1), seed=0)
+    model = fit_responses(rows, torch.ones(ITEMS, 1), (0.1,), seed=0)
     drawn = plausible_responses(model, rows, torch.Generator().manual_seed(0))
     assert drawn.user_bias.var() > model.user_bias.var()
     assert torch.equal(drawn.item_bias, model.item_bias)
@@ -209,6 +287,19 @@ def test_commands_take_the_folder(folder, capsys, monkeypatch):
     assert sum(line.split(",")[5] == "popularity" for line in lines[1:]) == 2 * 8  # who is held out
 
 
+def test_fitted_markets_are_compared_and_watched(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    short = ["--seeds", "1", "--scale", "0.03", "--market", "horizon=4", "--workers", "1", "--keep-checkpoints"]
+    agents = ["--agents", "dqn,warm_up=8,batch_size=8"]
+    assert main(["benchmark", "--presets", "market", *agents, *short, "--out", "compared"]) == 0
+    report = (folder / "compared" / "report.md").read_text(encoding="utf-8")
+    assert "## market" in report
+    assert "popularity" in report
+    (run,) = (path for path in (folder / "compared" / "runs").iterdir() if path.is_dir())
+    assert main(["watch", str(run), "--out", "film.gif"]) == 0
+    assert (folder / "film.gif").read_bytes().startswith(b"GIF8")
+
+
 def test_what_cannot_be_fitted_is_said_in_a_line(folder, capsys, tmp_path):
     assert main(["fit"]) == 2
     assert "fit needs a log" in capsys.readouterr().err
@@ -220,7 +311,7 @@ def test_what_cannot_be_fitted_is_said_in_a_line(folder, capsys, tmp_path):
 def test_a_sample_of_the_catalogue_stands_for_all_of_it(monkeypatch):
     rows = rows_of(made_log(), 1800.0)
     topics = torch.ones(ITEMS, 1)
-    takes = taking._start(rows, topics, responding.fit_responses(rows, topics, 0), 2, 1.0, 0)
+    takes = taking._start(rows, topics, fit_responses(rows, topics, (0.1,), 0), 2, 1.0, 0)
 
     def sums(sample):
         monkeypatch.setattr(taking, "_SAMPLE", sample)

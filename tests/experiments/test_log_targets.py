@@ -5,7 +5,12 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
+from interplay.envs.types import SIDES
+from interplay.experiments.common.settings import TrainSettings
+from interplay.experiments.loop.make_players import make_players
+from interplay.experiments.loop.task import make_task, with_agents
 from interplay.experiments.studies import main
 from interplay.experiments.studies.unbiased.agents import World, returns
 
@@ -43,6 +48,16 @@ def test_weights_are_of_the_training_part(log, tmp_path):
     assert main(["train", "--log", str(log), *arguments, *SMALL]) == 0
     words = json.loads((tmp_path / "run" / "results.json").read_text())["rewards"].split("weights of ")[1].split()
     assert float(words[0]) >= 1.25
+
+
+@pytest.mark.parametrize(("changes", "expected"), [
+    ({}, (0.0, 0.9)),
+    ({"discount": 0.5}, (0.5, 0.5)),
+    ({"market": ("mood.weight=1.0",)}, (0.9, 0.9))])
+def test_users_of_a_log_look_ahead_only_where_something_carries_over(changes, expected, log):
+    settings = with_agents(TrainSettings(log=log, users="dqn", items="dqn", **changes))
+    players = make_players(settings, make_task(settings, torch.device("cpu")))
+    assert tuple(players[side].setting.discount for side in SIDES) == expected
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

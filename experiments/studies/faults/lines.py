@@ -150,9 +150,9 @@ def _base(command: str, name: str) -> list[str]:
 
 _SPLIT = ("reward_range", "clip_rewards")
 _LOG_SETTINGS = {"data_dir", "user_column", "item_column", "reward_column", "time_column", "propensity_column",
-                 "split_column", "reward_range", "user_features", "item_features", "held_out", "split", "duplicates",
-                 "clip_rewards", "implicit_above", "k_core", "scale_rewards", "missing", "targets", "clip_weights",
-                 "encoder"}
+                 "position_column", "split_column", "reward_range", "user_features", "item_features", "held_out",
+                 "split", "duplicates", "clip_rewards", "implicit_above", "k_core", "scale_rewards", "missing",
+                 "targets", "clip_weights", "encoder"}
 
 
 def _without(words: list[str], flag: str) -> list[str]:

@@ -1,0 +1,114 @@
+"""Users who learn in markets made of real logs: DQN at the default budget beside popularity, on held-out pairs.
+
+Each seed is a split of the log and a training; items rest. Run as
+``python -m interplay.experiments.studies.logged_users --data FOLDER --out FOLDER``. Logs that the report in the folder
+has already are not trained again.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+
+from interplay.experiments.cli.main import main
+from interplay.experiments.common.reports import known_rows, made_by, made_line, publish
+from interplay.experiments.common.settings import TrainSettings
+from interplay.experiments.common.statistics import INTERVALS, mean_estimate
+from interplay.experiments.common.tables import table
+from interplay.experiments.evaluate.evaluation import evaluate, stand_in
+from interplay.experiments.loop.run import Run
+from interplay.experiments.loop.task import with_agents
+from interplay.experiments.studies.command_lines import typed
+from interplay.experiments.studies.real_logs import read_words
+
+LOGS = ("congress-trades", "sec-13f", "coat", "taobao", "oulad", "ml-100k", "jester")
+"""The logs, short ones first."""
+
+_OTHERS = ("popularity", "random", "greedy")
+
+
+@dataclass(frozen=True)
+class LoggedUsersSettings:
+    """Train users on real logs and compare them with popularity."""
+
+    data: Path
+    """Folder of the logs."""
+    logs: tuple[str, ...] = LOGS
+    """Which of them."""
+    num_seeds: int = 5
+    """Splits, each with a training of its own."""
+    out: Path | None = None
+    """Folder of the report, which may hold logs already."""
+
+
+def study(settings: LoggedUsersSettings) -> str:
+    """Train, and write ``report.md`` and ``report.json``; gives the report's text."""
+    torch.set_num_threads(1)
+    rows, made = known_rows(settings.out), made_by(typed(__name__))
+    for name in settings.logs:
+        if name not in {row["log"] for row in rows}:
+            returns = [_returns(name, settings.data, seed) for seed in range(settings.num_seeds)]
+            rows.append({"log": name} | {agent: [each[agent] for each in returns] for agent in ("dqn", *_OTHERS)})
+            publish(settings.out, text, made, {"rows": rows})  # a study that is stopped keeps them
+    report = publish(settings.out, text, made, {"rows": rows})
+    print(report)
+    return report
+
+
+def _returns(name: str, data: Path, seed: int) -> dict[str, float]:
+    """Users' returns on the held-out part, by agent."""
+    words = [*read_words(name, data), "--seed", str(seed), "--items", "rest", "--device", "cpu"]
+    run = Run.start(with_agents(tyro.cli(TrainSettings, args=words)), Path())
+    while not run.finished:
+        run.step()
+        if run.episode_ended:
+            run.next_episode()
+    market, worlds = run.task.held_out, run.task.training.eval_worlds
+    found = {"dqn": evaluate(market, run.players, worlds).user_return.mean}
+    for other in _OTHERS:
+        players = run.players.replaced("users", stand_in(market, "users", other, seed))
+        found[other] = evaluate(market, players, worlds).user_return.mean
+    return found
+
+
+def text(folder: Path, source: Mapping[str, Any]) -> str:
+    """The report, from its rows."""
+    rows = source["data"]["rows"]
+    header = ["log", "dqn", "popularity", "random", "greedy", "dqn less popularity, by split", "intervals"]
+    apart = sum(_verdict(row) == "apart, dqn above" for row in rows)
+    return "\n\n".join(["# Users who learn on real logs", made_line(source["made"]), f"{_READING} {INTERVALS}",
+                        table(header, [_cells(row) for row in rows]),
+                        f"Intervals apart, with dqn above: {apart} of {len(rows)} logs."]) + "\n"
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    gain = np.subtract(row["dqn"], row["popularity"])
+    return [row["log"], *(str(mean_estimate(row[name])) for name in ("dqn", "popularity")),
+            *(f"{np.mean(row[name]):.1f}" for name in ("random", "greedy")), str(mean_estimate(gain)), _verdict(row)]
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    """Whether the intervals of both returns are apart."""
+    dqn, other = (mean_estimate(row[name]).ci95 for name in ("dqn", "popularity"))
+    if dqn is None or other is None:
+        return "too few splits"
+    if dqn[0] > other[1]:
+        return "apart, dqn above"
+    return "apart, dqn below" if dqn[1] < other[0] else "overlap"
+
+
+_READING = """\
+Returns are sums over the users of a log in held-out worlds, which answer from the held-out part alone; each seed is a
+random split and a training at the default budget. *Greedy* knows the answers. *By split*: the mean difference on the
+same split, which leaves out what splits have in common."""
+
+
+if __name__ == "__main__":
+    sys.exit(main(command="interplay.experiments.studies.logged_users:study"))
