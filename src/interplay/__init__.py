@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from interplay.experiments.loop.callbacks import Callback
     from interplay.experiments.loop.progress import Progress
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["Callback", "Evaluate", "InterplayError", "Log", "Preset", "Progress", "Run", "Table", "Training", "agents",
            "benchmark", "experiments", "fit", "load", "log", "market", "ope", "pettingzoo", "recommend", "train",
