@@ -35,14 +35,14 @@ def results_table(results: Path, markets: Sequence[str] = ()) -> str:
 
 
 def _games(paths: Iterable[Path]) -> dict[tuple[str, str], list[Row]]:
-    """Rows by market and agent of the other side."""
+    """Rows by market and agent of the other side; where two reports have both, of the first."""
     games: dict[tuple[str, str], list[Row]] = {}
     for path in paths:
         found = read_rows(path)
         for market in dict.fromkeys(row.market for row in found):
             rows = [row for row in found if row.market == market]
             others = ", ".join(sorted({row.others for row in rows if row.kind == "learner"}))
-            games.setdefault((market, others), []).extend(rows)
+            games.setdefault((market, others), rows)
     return games
 
 
