@@ -208,9 +208,10 @@ def _item_view(constants: MarketConstants, state: State, share: Tensor,
     """
     built_in, segments = constants.built_in, constants.segment_numbers.expand_as(affinity)
     own = joined([built_in.budgets.see_items(state), state.population.item_rows], FEATURE_BOUND)
+    # Not by see_segments, which stacks both columns: on a GPU another kernel.
+    boosts = [column.unsqueeze(3) for column in built_in.boosts.own_and_rivals(state, affinity.shape[2])]
     options = joined([share.unsqueeze(1).expand_as(affinity).unsqueeze(3), affinity.unsqueeze(3),
-                      built_in.wearout.see_segments(state, segments), built_in.boosts.see_segments(state, segments)],
-                     FEATURE_BOUND)
+                      built_in.wearout.see_segments(state, segments), *boosts], FEATURE_BOUND)
     return own, options, boost_mask(constants, state)
 
 

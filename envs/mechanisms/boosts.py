@@ -87,11 +87,15 @@ class Boosts(Mechanism):
         """See ``Mechanism.segment_columns``."""
         return ("boost", "rival_boost")
 
-    def see_segments(self, state: State, segments: Tensor) -> Tensor:
-        """The item's own ``scores``, and the mean of other items'."""
-        scores = self.scores(state, segments.shape[2])
+    def own_and_rivals(self, state: State, num_segments: int) -> tuple[Tensor, Tensor]:
+        """The item's own ``scores``, and the mean of other items', float32 ``[B, I, C]`` each."""
+        scores = self.scores(state, num_segments)
         rivals = (scores.sum(2, keepdim=True) - scores) / max(1, scores.shape[2] - 1)
-        return torch.stack([scores, rivals], dim=3).transpose(1, 2)
+        return scores.transpose(1, 2), rivals.transpose(1, 2)
+
+    def see_segments(self, state: State, segments: Tensor) -> Tensor:
+        """See ``own_and_rivals``."""
+        return torch.stack(self.own_and_rivals(state, segments.shape[2]), dim=3)
 
     def item_tables(self, start: Start) -> Mapping[str, Tensor]:
         """What the item's last action was: its segment and how hard, 0 = rest, l = the l-th level: int64 ``[B, I]``."""
