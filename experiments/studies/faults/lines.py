@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
+from interplay.experiments.cli.commands import module_of
 from interplay.experiments.studies import COMMANDS
 from interplay.experiments.studies.faults.inside import quiet
 from interplay.experiments.studies.faults.processes import Command, forked
@@ -168,7 +169,7 @@ _PLACES = ("path", "run", "folders")  # given by their place, without a flag; th
 
 def _settings(command: str) -> Iterator[tuple[str, Any]]:
     """Name and type of all that a command can be given."""
-    module, name = COMMANDS.get(command, f"interplay.experiments.cli.{command}:command").split(":")
+    module, name = (COMMANDS.get(command) or module_of(command)).split(":")
     function = getattr(import_module(module), name)
     hints = get_type_hints(function)
     for name in inspect.signature(function).parameters:
