@@ -218,7 +218,7 @@ def test_a_market_made_of_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[
     (["--log", "TABLE", "--gap", "0"], "gap=0.0 must be a finite number above 0"),
     (["--log", "TABLE", "--most-worlds", "0"], "most_worlds=0 must be an integer between 1"),
     (["--log", "TABLE", "--scale-rewards", "user"], "scale_rewards='user' would compare"),
-    (["--log", "TABLE", "--position-column", "place"], "position_column='place' is no column of table.csv"),
+    (["--log", "TABLE", "--position-column", "place"], "table.csv: no column 'place'"),
     (["--log", "TABLE", "--position-column", "slot", "--k-core", "8"], "positions cannot be matched"),
     (["--log", "TABLE", "--market", "horizon=1", "--users", "first", "--items", "unknown-agent"], "unknown-agent"),
 ])
