@@ -166,7 +166,9 @@ speed() {
     python scripts/bench.py --peers --repeats 2 --seconds 2 --out $R/speed/core
     python scripts/bench.py --only gymnasium-kale gymnasium-cartpole pettingzoo-21 --repeats 5 --seconds 2 \
         --out $R/speed/single
-    python scripts/bench.py --only core-12800 pettingzoo-10000 --busy 1 --repeats 3 --seconds 3 --out $R/speed/busy
+    python scripts/bench.py --only core-12800 pettingzoo-10000 --busy 1 --repeats 2 --seconds 2 --out $R/speed/busy
+    OMP_WAIT_POLICY=ACTIVE python scripts/bench.py --only core-12800 pettingzoo-10000 --busy 1 --repeats 1 --seconds 2 \
+        --out $R/speed/busy-spinning
     python -m interplay.experiments.studies.speed.to_score kale 37.26 --learners pqn pqn,exploration_fraction=0.2 \
         dqn,learning_rate=0.003,target_rate=0.05 single-dqn single-dqn,learning_rate=0.003,target_rate=0.02 single-pqn \
         single-pqn,learning_rate=0.001,rollout_length=32 --seeds 10 --num-worlds 64 --episodes 24 --seconds 100 \
