@@ -105,7 +105,7 @@ fit() {
 
 logged_users() { python -m interplay.experiments.studies.logged_users --data "$DATA" --out $R/logged-users; }
 
-intervals() { python -m interplay.experiments.studies.interval_coverage --out $R/intervals; }
+intervals() { python -m interplay.experiments.studies.interval_coverage --out $R/intervals --repeats 8000; }
 
 viability() {
     python -m interplay.experiments.studies.viability_training --out $R/viability-length
