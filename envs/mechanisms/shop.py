@@ -110,13 +110,13 @@ class Shop(Mechanism):
         return {"money": money, "first_money": money, "surplus": start.full_users(0.0)}
 
     def item_tables(self, start: Start) -> Mapping[str, Tensor]:
-        """Numbers of prices; qualities, costs and stocks; units sold and takings of the last step: ``[B, I]``."""
+        """Numbers of prices; qualities, costs and stocks; units sold and revenue of the last step: ``[B, I]``."""
         items, stock = start.sizes.num_items, start.of_items("shop.stock", self.stock)
         drawn = normal(start.key, start.time - 1, self.stream, (items,))  # a time of its own: money takes the other's
         nothing = start.full_items(0.0)
         return {"price_level": self.integers(start, self.num_prices, items, offset=2 * start.sizes.num_users),
                 "quality": self.quality + self.quality_spread * drawn, "first_stock": stock, "stock": stock,
-                "unit_cost": start.of_items("shop.costs", self.costs), "sold": nothing, "takings": nothing}
+                "unit_cost": start.of_items("shop.costs", self.costs), "sold": nothing, "revenue": nothing}
 
     def price(self, state: State) -> Tensor:
         """Prices that hold now, float32 ``[B, I]``."""
@@ -143,7 +143,7 @@ class Shop(Mechanism):
         sold = outcome.demand * part
         bought = outcome.response * part.gather(1, outcome.item)
         left = torch.minimum(state["stock"] - sold + self.restock, state["first_stock"]).clamp(min=0.0)
-        return {"stock": left, "sold": sold, "takings": self.price(state) * sold,
+        return {"stock": left, "sold": sold, "revenue": self.price(state) * sold,
                 "money": (state["money"] - bought * self._prices_of(state, outcome.item)).clamp(min=0.0),
                 "surplus": bought * self._gain(self._value(state, outcome.item)),
                 "price_level": outcome.chosen_number(self, keep=state["price_level"])}
@@ -162,8 +162,8 @@ class Shop(Mechanism):
         return torch.cat([torch.zeros_like(gain[..., :1]), gain], dim=2)
 
     def item_reward(self, before: State, after: State, outcome: Outcome) -> Tensor:
-        """Takings less the cost of what was sold."""
-        return after["takings"] - after["unit_cost"] * after["sold"]
+        """Revenue less the cost of what was sold."""
+        return after["revenue"] - after["unit_cost"] * after["sold"]
 
     def see_users(self, state: State) -> Tensor:
         """The part of the money that is left, and the money at the start beside that of others."""
@@ -198,7 +198,7 @@ class Shop(Mechanism):
     def measures(self, state: State) -> Mapping[str, Tensor]:
         """See ``Mechanism.measures``."""
         sold = state["sold"].sum(1)
-        profit = state["takings"] - state["unit_cost"] * state["sold"]
+        profit = state["revenue"] - state["unit_cost"] * state["sold"]
         return {"price": self.price(state).mean(1), "sales": sold, "profit of an item": profit.mean(1),
                 "consumer surplus": state["surplus"].mean(1), "stock left": (
                     state["stock"] / state["first_stock"]).mean(1),
