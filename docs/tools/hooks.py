@@ -52,7 +52,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         depth = page.file.src_uri.count("/")
         markdown = markdown.replace(f"]({'../' * (depth + 1)}", f"]({'../' * depth}")
     else:
-        markdown = markdown.replace("](docs/", "](")
+        markdown = re.sub(r"\]\(((?:\.\./)*)docs/", r"](\1", markdown)
     markdown = re.sub(r"^(```+\w+) \{[^}\n]*\}$", r"\1", markdown, flags=re.MULTILINE)
     return re.sub(r"^```.*?^```|`[^`\n]+`|\$([^$\n]+)\$", _symbol, markdown, flags=re.MULTILINE | re.DOTALL)
 
