@@ -18,6 +18,8 @@ BEGIN, END = "<!-- results: python -m interplay.experiments.benchmark.readme -->
 PAGES: dict[str, tuple[str, ...]] = {
     "README.md": ("kale", "kale-partial", "viability", "contest", "town", "ml-100k"), "docs/results.md": ()}
 """Pages with such a table, and the markets that it shows; () = all."""
+_FIRST = ("presets", "domains", "domains-large")
+"""Folders of scores whose markets come first; all others, of logs, follow."""
 _BASELINES = ("random", "greedy")
 
 
@@ -28,7 +30,8 @@ def results_table(results: Path, markets: Sequence[str] = ()) -> str:
         results: folder of the committed scores.
         markets: those to show, in this order; () = all that are there.
     """
-    games = _games(sorted(results.rglob(SCORES)))
+    first = {name: at for at, name in enumerate(_FIRST)}
+    games = _games(sorted(results.rglob(SCORES), key=lambda path: (first.get(path.parent.name, len(first)), path)))
     header = ["market", "others", "measure", *_BASELINES, "best learner, IQM", "seeds", "exact"]
     shown = sorted(games, key=lambda game: markets.index(game[0]) if game[0] in markets else 0)
     return table(header, [_line(games[game], *game) for game in shown if not markets or game[0] in markets])
