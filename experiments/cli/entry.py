@@ -16,7 +16,16 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
     """As ``cli.main.main``, for the main program of a process."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = _answer(list(sys.argv[1:] if arguments is None else arguments), command)
+        sys.stdout.flush()  # now, and not while Python ends, where an error could not be handled
+    except BrokenPipeError:  # a reader such as head has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains as it ends
+        return 141  # the status that a shell gives for it
+    return status
+
+
+def _answer(words: Sequence[str], command: str | None) -> int:
     answer = quick_answer(words, command)
     if answer is not None:  # at once, without torch
         print_anything()

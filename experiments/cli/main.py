@@ -52,9 +52,8 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
         except KeyboardInterrupt as stop:
             print(str(stop) or "stopped", file=sys.stderr)
             return stop.status if isinstance(stop, Stopped) else 130
-        except BrokenPipeError:  # a reader such as head has read enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains as it ends
-            return 141  # the status that a shell gives for it
+        except BrokenPipeError:  # whoever calls this knows what a reader that is gone means
+            raise
         except OSError as error:  # the disk is full, or a folder cannot be written
             print(f"error: {error}: free space, or choose another place", file=sys.stderr)
             return 2

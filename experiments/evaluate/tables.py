@@ -51,7 +51,8 @@ def exact(report: Report) -> tuple[Oracle, ...]:
 
 def measures(report: Report, interval: bool = True) -> tuple[list[str], list[list[str]]]:
     """Header and rows: what mechanisms measure, over steps and at the end, beside what is known exactly."""
-    known, found = exact(report), report.score.measures
+    found = report.score.measures
+    known = [oracle for oracle in exact(report) if oracle.measures.keys() & found.keys()]
     rows = [[name, *(str(one if interval else Estimate(one.mean)) for one in (found[name], found[name + AT_END])),
              *(f"{oracle.measures[name]:.4f}" if name in oracle.measures else "" for oracle in known)]
             for name in found if not name.endswith(AT_END)]

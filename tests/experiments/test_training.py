@@ -277,10 +277,10 @@ def test_a_bad_log_ends_in_one_clear_line(name, tmp_path, capsys):
         assert word in error
 
 
-def test_a_reader_that_stops_early_is_no_error():
-    """As of ``interplay train --help | head``; here it reads nothing at all."""
-    script = "import sys; from interplay.experiments.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", script, "train", "--help"]
+@pytest.mark.parametrize("words", [["train", "--help"], ["presets"]], ids=["at once", "by a command"])
+def test_a_reader_that_stops_early_is_no_error(words):
+    """As of ``interplay presets | head``; here it reads nothing at all."""
+    command = [sys.executable, "-m", "interplay", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
