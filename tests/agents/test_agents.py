@@ -44,8 +44,8 @@ def test_every_agent_keeps_the_contract(name):
     check_agent(kind, small(kind), device_steps=3 if name == "q-learning" else DEVICE_STEPS)
 
 
-@pytest.mark.parametrize("flags", [{"priority": 0.6, "sharing": "independent"},
-                                   {"num_quantiles": 3, "dueling": True, "munchausen": 0.9}, {"num_steps": 3}])
+@pytest.mark.parametrize("flags", [{"priority": 0.6, "sharing": "independent", "num_steps": 3},
+                                   {"num_quantiles": 3, "dueling": True, "munchausen": 0.9}])
 def test_variants_of_dqn_keep_the_contract(flags):
     check_agent(find_agent("dqn"), DQNOptions(warm_up=20, batch_size=8, hidden=8, **flags))
 

@@ -42,13 +42,17 @@ def kinds() -> list[str]:
     return [name for name in presets() if not name.endswith(variants)]
 
 
+AHEAD = ("feed", "town", "kale-partial")
+"""Presets whose graphs are also made without what they write in place, as generated code needs them."""
+
+
 @pytest.mark.parametrize("name", kinds())
 def test_observations_a_step_and_a_reset_compile_into_one_graph(name: str) -> None:
     preset = find_preset(name)
     market = preset.market()
     step = step_of(market, preset.training.side == "platform")
     torch.compiler.reset()
-    compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
+    compiled = torch.compile(step, fullgraph=True, backend="aot_eager" if name in AHEAD else "eager")
     one = other = market.reset(range(3))
     with kernels.switched_off():
         for _ in range(3):

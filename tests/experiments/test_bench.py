@@ -55,11 +55,10 @@ def measured(name, rate, threads=1, users=None, agents=None, unit=AGENTS):
 
 
 def test_a_report_has_rates_targets_and_a_picture(tmp_path, capsys):
-    settings = BenchSettings(only=("core-2000", "single-dqn-kale"), repeats=2, out=tmp_path / "out", **QUICK)
+    settings = BenchSettings(only=("core-2000",), repeats=2, out=tmp_path / "out", **QUICK)
     assert bench(settings) == 0
     found = json.loads((tmp_path / "out" / "report.json").read_text())["data"]
-    assert [(one["name"], one["threads"], len(one["rates"])) for one in found["measured"]] == [
-        ("core-2000", 1, 10), ("single-dqn-kale", 1, 10)]
+    assert [(one["name"], one["threads"], len(one["rates"])) for one in found["measured"]] == [("core-2000", 1, 10)]
     assert all(rate > 0 for one in found["measured"] for rate in one["rates"])
     assert "one town of 2,000 users x 50 items" in (tmp_path / "out" / "report.md").read_text()
     assert (tmp_path / "out" / "bench.png").stat().st_size > 1000
@@ -116,7 +115,7 @@ def test_busy_processes_use_the_cpu_and_end_with_their_parent():
 import os, sys, time
 from interplay.experiments.studies.speed.command import busy_processes
 with busy_processes(1):
-    time.sleep(1.0)
+    time.sleep(0.3)
     if sys.argv[1] == "die":
         os._exit(7)
 print(sum(os.times()[2:4]))

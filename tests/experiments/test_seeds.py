@@ -25,7 +25,8 @@ TOLERANCE = 1e-4
 """Relative, of every figure of a run. A longer one differs by more once rounding has changed what somebody does."""
 
 MARKETS = {
-    "kale": dict(preset="kale", items="rest", episodes=4, num_worlds=8, eval_worlds=16, eval_every=2),
+    "kale": dict(preset="kale", items="rest", episodes=4, num_worlds=8, eval_worlds=8, eval_every=2,
+                 market=("horizon=20",)),
     "town": dict(preset="town", items="q-learning", episodes=3, num_worlds=2, eval_worlds=2, eval_every=2,
                  market=("num_users=5", "num_items=6", "horizon=12"), item_option=("fit_steps=5", "num_clusters=4"))}
 AGENTS = {"dqn": ("warm_up=60", "batch_size=16"), "pqn": ("rollout_length=5",)}
