@@ -44,9 +44,12 @@ def kinds() -> list[str]:
 
 AHEAD = ("feed", "town", "kale-partial")
 """Presets whose graphs are also made without what they write in place, as generated code needs them."""
+FAST = (*AHEAD, "coach", "viability")
+"""Among the presets of all kinds, those with mechanisms within kernels and beyond, with and without a platform."""
 
 
-@pytest.mark.parametrize("name", kinds())
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in FAST else pytest.mark.slow)
+                                  for name in kinds()])
 def test_observations_a_step_and_a_reset_compile_into_one_graph(name: str) -> None:
     preset = find_preset(name)
     market = preset.market()

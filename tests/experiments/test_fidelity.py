@@ -157,6 +157,7 @@ def town_cast(market: object, users: str) -> Players:
 TOWN = ["--preset", "town", "--market", "num_users=24", "--market", "num_items=12", "--market", "horizon=30"]
 
 
+@pytest.mark.slow
 def test_a_market_is_like_its_own_log_and_other_users_are_not(town_log: Path, tmp_path: Path) -> None:
     tables = []
     for users in ("conditional-logit", "random"):

@@ -14,6 +14,7 @@ from interplay.experiments.common import stopping
 from interplay.experiments.common.finite import DivergedError
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.stopping import Stopped
+from interplay.experiments.evaluate import finishing
 from interplay.experiments.evaluate.during import Evaluate
 from interplay.experiments.evaluate.finishing import train_and_evaluate, train_and_evaluate_all
 from interplay.experiments.loop import together
@@ -44,8 +45,9 @@ def train_all(settings, *callbacks):
 
 @pytest.fixture(autouse=True)
 def few_are_stacked(monkeypatch):
-    """Two runs are enough, also on a CPU."""
+    """Two runs are enough, also on a CPU; and none needs its pictures."""
     monkeypatch.setattr(together, "FEWEST_ON_CPU", 2)
+    monkeypatch.setattr(finishing, "log_final", lambda *given: None)
 
 
 @pytest.fixture
@@ -76,7 +78,7 @@ def assert_alike(one, other):
 
 
 @pytest.mark.parametrize("agent", AGENTS)
-@pytest.mark.parametrize("market", MARKETS)
+@pytest.mark.parametrize("market", ["kale", pytest.param("town", marks=pytest.mark.slow)])
 def test_each_seed_is_what_it_is_alone(tmp_path, stacks, market, agent):
     runs = train_all(settings(tmp_path / "together", market, agent, seed=4, seeds=3))
     assert stacks == [3, 3]
