@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 """The top of a checkout; where the package is installed, a folder without ``.git``."""
 
 
+@cache  # a process runs what it has imported, whatever is checked out later
 def git_hash(root: Path = ROOT) -> str | None:
     """The commit that is checked out in a folder, whatever has been edited since; None = it is no checkout."""
     try:

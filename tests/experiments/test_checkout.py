@@ -40,5 +40,5 @@ def test_a_further_working_tree_has_the_refs_of_the_first(tmp_path: Path) -> Non
 
 def test_where_there_is_no_checkout_there_is_none(tmp_path: Path) -> None:
     assert git_hash(tmp_path) is None
-    write(tmp_path / ".git", HEAD="ref: refs/heads/new")  # before its first commit
-    assert git_hash(tmp_path) is None
+    write(tmp_path / "new" / ".git", HEAD="ref: refs/heads/new")  # before its first commit
+    assert git_hash(tmp_path / "new") is None
