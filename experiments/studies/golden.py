@@ -75,6 +75,7 @@ for words in given:
 """
 """What trains, one command line after the other."""
 
+_NEW = "failed: unknown preset"
 _SMALL = ("--num-worlds", "8", "--eval-worlds", "8")
 _KALE = ("--preset", "kale", "--items", "rest", "--episodes", "12", "--users")
 _VIABILITY = ("--preset", "viability", "--items", "rest", "--episodes", "4", "--users")
@@ -172,14 +173,16 @@ def _python(tree: Path, more: Mapping[str, str], *arguments: str) -> str:
 def text(folder: Path, source: Mapping[str, Any]) -> str:
     """The report, from its rows."""
     data = source["data"]
-    same = sum(row["before"] == row["now"] for row in data["rows"])
-    rows = [[row["case"], row["before"], row["now"], "yes" if row["before"] == row["now"] else "NO"]
-            for row in data["rows"]]
+    known = [row for row in data["rows"] if not row["before"].startswith(_NEW)]
+    same = sum(row["before"] == row["now"] for row in known)
+    rows = [[row["case"], row["before"], row["now"], "yes" if row["before"] == row["now"] else "NO"] for row in known]
+    new = [row["case"] for row in data["rows"] if row not in known]
     return "\n\n".join([
         made_line(source["made"]),
         f"Digests of all that agents see and get in random play, and of curves and evaluations of trainings, at commit "
         f"{data['before']} and now: {same} of {len(rows)} are the same.",
-        table(["case", "before", "now", "same"], rows)]) + "\n"
+        table(["case", "before", "now", "same"], rows),
+        *([f"Not there before: {'; '.join(new)}."] if new else [])]) + "\n"
 
 
 if __name__ == "__main__":
