@@ -9,9 +9,9 @@ ROOT = Path(__file__).resolve().parents[2]
 """The top of a checkout; where the package is installed, a folder without ``.git``."""
 
 
-@cache  # a process runs what it has imported, whatever is checked out later
+@cache  # a process runs what it has imported, also when another commit is checked out later
 def git_hash(root: Path = ROOT) -> str | None:
-    """The commit that is checked out in a folder, whatever has been edited since; None = it is no checkout."""
+    """The commit that is checked out in a folder, which may have been edited since; None = it is no checkout."""
     try:
         git = root / ".git"
         if git.is_file():  # a further working tree, whose refs are with those of the first
