@@ -6,8 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ "$1" = test ]; then
     # Old packages warn about new ones that they use: those warnings are not errors here.
-    exec .venv-lowest/bin/python -m pytest --override-ini filterwarnings=default --disable-warnings \
-        tests/test_lowest_versions.py tests/envs/test_market_v0.py tests/envs/test_recommend_v0.py
+    exec .venv-lowest/bin/python -m pytest -n 2 --dist worksteal --override-ini filterwarnings=default \
+        --disable-warnings tests/test_lowest_versions.py tests/envs/test_market_v0.py tests/envs/test_recommend_v0.py
 fi
 [ -d .venv-lowest ] || python3 -m venv .venv-lowest
 .venv-lowest/bin/python - > .venv-lowest/lowest.txt <<'PYTHON'
@@ -21,4 +21,4 @@ for name, version in (re.match(r"([\w-]+)>=([\d.]+)", line).groups() for line in
         print(f"{name}=={version}")
 PYTHON
 .venv-lowest/bin/python -m pip install --quiet --no-compile --constraint constraints.txt \
-    --constraint .venv-lowest/lowest.txt --editable . pytest
+    --constraint .venv-lowest/lowest.txt --editable . pytest pytest-xdist

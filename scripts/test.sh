@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that has to pass: style, strict types, tests. Installs what it needs into the active virtual
-# environment, or into .venv, which it makes if need be. Arguments go to pytest; without any, a part of the tests also
-# runs with the lowest versions of the dependencies.
+# environment, or into .venv, which it makes if need be. Arguments go to pytest, such as `-m slow`. Without any, slow
+# tests are left out, and a part of the tests also runs with the lowest versions of the dependencies.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 unset PYTHONDONTWRITEBYTECODE  # else each of hundreds of processes compiles all that it imports, in seconds
@@ -21,10 +21,10 @@ fi
 ruff check .
 mypy
 if [ $# -eq 0 ]; then
-    wait "$installing"
+    wait "$installing"  # before a test builds the wheel from the same sources
     wait "$compiling"
-fi
-python -m pytest -n 2 --dist worksteal "$@"
-if [ $# -eq 0 ]; then
-    bash scripts/lowest.sh test
+    python -m pytest -n 2 --dist worksteal -m "not slow" --ignore tests/test_lowest_versions.py
+    bash scripts/lowest.sh test  # with that file
+else
+    python -m pytest -n 2 --dist worksteal "$@"
 fi

@@ -36,13 +36,13 @@ def test_the_wheel_is_complete_outside_the_checkout(tmp_path):
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     place = tmp_path / "fresh"
-    venv.create(place, with_pip=True)
+    venv.create(place)
     python = place / "bin" / "python"
     # Dependencies come from the environment that runs the tests: to download torch again would prove nothing more.
     (site,) = (place / "lib").glob("python*/site-packages")
     (site / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-    install = [str(python), "-m", "pip", "install", "--no-deps", "--quiet", "--disable-pip-version-check",
-               "--ignore-installed", str(wheel)]
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "--quiet",
+               "--disable-pip-version-check", "--ignore-installed", str(wheel)]
     subprocess.run(install, check=True, cwd=tmp_path)
     found = subprocess.run([str(python), "-c", IMPORT_ALL], check=True, cwd=tmp_path, capture_output=True, text=True)
     where, *names = found.stdout.split()

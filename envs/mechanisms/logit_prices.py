@@ -20,14 +20,14 @@ from interplay.envs.checking import Bounds, NotNegative, Positive
 from interplay.envs.drawing.picture import Picture
 from interplay.envs.indexing import combination, one_hot
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
-from interplay.envs.mechanisms.levels import Levels
+from interplay.envs.mechanisms.price_ladder import PriceLadder
 from interplay.envs.sizes import MarketSizes
-from interplay.envs.types import TOLERANCE, InterplayError
+from interplay.envs.types import TOLERANCE
 from interplay.envs.world import State
 
 
 @dataclass(frozen=True)
-class LogitPrices(Mechanism):
+class LogitPrices(PriceLadder, Mechanism):
     """Item j sells to the share ``exp((a - p_j) / mu) / (exp(a_0 / mu) + sum_k exp((a - p_k) / mu))`` of consumers.
 
     It earns ``p_j - c`` for each. Prices hold in the step in which they are set; an item that rests keeps its price.
@@ -60,11 +60,6 @@ class LogitPrices(Mechanism):
 
     replaces_user_reward = True
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.lowest >= self.highest:
-            raise InterplayError(f"lowest={self.lowest} must be below highest={self.highest}")
-
     def equal_price(self, num_items: int, together: int) -> float:
         """The price at which ``p - c = mu / (1 - k s(p))`` if all products are shown, by bisection.
 
@@ -92,21 +87,6 @@ class LogitPrices(Mechanism):
     def draws_one(self) -> bool:
         """Whether one product is shown in each step, which follows from more than its prices."""
         return self.shown == "incumbent" or (self.shown == "cheapest" and self.ties == "drawn")
-
-    @property
-    def step(self) -> float:
-        """From one price to the next."""
-        return (self.highest - self.lowest) / (self.num_prices - 1)
-
-    @property
-    def prices(self) -> tuple[float, ...]:
-        """All prices."""
-        return tuple(self.lowest + self.step * level for level in range(self.num_prices))
-
-    @property
-    def item_actions(self) -> Levels:
-        """The prices."""
-        return Levels(self.prices)
 
     def item_columns(self, sizes: MarketSizes) -> Sequence[str]:
         """See ``Mechanism.item_columns``."""
@@ -139,10 +119,6 @@ class LogitPrices(Mechanism):
         """1 at one of the products with the lowest price, each as likely, float32 ``[B, I]``."""
         draw = self.uniform(at, level.shape[1], offset=level.shape[1])
         return one_hot(draw.masked_fill(level > level.amin(1, keepdim=True), -1.0).argmax(1), level.shape[1])
-
-    def price(self, state: State) -> Tensor:
-        """Prices, float32 ``[B, I]``."""
-        return self.lowest + self.step * state["price_level"]
 
     def shares(self, state: State) -> Tensor:
         """Share of consumers that each item sells to, float32 ``[B, I]``."""
@@ -179,7 +155,7 @@ class LogitPrices(Mechanism):
 
     def see_items(self, state: State) -> Tensor:
         """Own price and those of rivals, from -1 for the lowest price to 1 for the highest."""
-        own = state["price_level"] * (2.0 / (self.num_prices - 1)) - 1.0
+        own = self.see_prices(state)
         count, shown = own.shape[1], [state["slot"]] if self.shown == "incumbent" else []
         if count == 1:
             return torch.stack([own, own, own, *shown], dim=2)

@@ -19,15 +19,15 @@ from interplay.envs.checking import Bounds, NotNegative, Positive
 from interplay.envs.drawing.colours import BUDGET, HIGH
 from interplay.envs.drawing.picture import Picture
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
-from interplay.envs.mechanisms.levels import Levels
+from interplay.envs.mechanisms.price_ladder import PriceLadder
 from interplay.envs.noise import normal
 from interplay.envs.sizes import MarketSizes
-from interplay.envs.types import FEATURE_BOUND, TOLERANCE, InterplayError
+from interplay.envs.types import FEATURE_BOUND, TOLERANCE
 from interplay.envs.world import State
 
 
 @dataclass(frozen=True)
-class Shop(Mechanism):
+class Shop(PriceLadder, Mechanism):
     """A shopper that takes product j looks at it, and buys it with probability ``sigmoid((w - p_j) / mu)``.
 
     Its worth to a shopper is ``w = quality_j + liking <p_u, v_j>``. Not all of it is known before: a shopper's surplus
@@ -66,26 +66,6 @@ class Shop(Mechanism):
 
     replaces_user_reward = True
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.lowest >= self.highest:
-            raise InterplayError(f"lowest={self.lowest} must be below highest={self.highest}")
-
-    @property
-    def step(self) -> float:
-        """From one price to the next."""
-        return (self.highest - self.lowest) / (self.num_prices - 1)
-
-    @property
-    def prices(self) -> tuple[float, ...]:
-        """All prices."""
-        return tuple(self.lowest + self.step * level for level in range(self.num_prices))
-
-    @property
-    def item_actions(self) -> Levels:
-        """The prices."""
-        return Levels(self.prices)
-
     def user_columns(self, sizes: MarketSizes) -> Sequence[str]:
         """See ``Mechanism.user_columns``."""
         return ("money left", "money at the start")
@@ -118,12 +98,8 @@ class Shop(Mechanism):
                 "quality": self.quality + self.quality_spread * drawn, "first_stock": stock, "stock": stock,
                 "unit_cost": start.of_items("shop.costs", self.costs), "sold": nothing, "revenue": nothing}
 
-    def price(self, state: State) -> Tensor:
-        """Prices that hold now, float32 ``[B, I]``."""
-        return self.lowest + self.step * state["price_level"]
-
     def _prices_of(self, state: State, items: Tensor) -> Tensor:
-        return self.lowest + self.step * state.of_items("price_level", items)
+        return self.price_of(state.of_items("price_level", items))
 
     def _value(self, state: State, items: Tensor) -> Tensor:
         """V of ``items`` int64 ``[B, U]`` or ``[B, U, K]``."""
@@ -172,8 +148,8 @@ class Shop(Mechanism):
 
     def see_items(self, state: State) -> Tensor:
         """The price from -1 to 1, and stock and sales as parts of the stock at the start."""
-        price = state["price_level"] * (2.0 / (self.num_prices - 1)) - 1.0
-        return torch.stack([price, state["stock"] / state["first_stock"], state["sold"] / state["first_stock"]], dim=2)
+        return torch.stack([self.see_prices(state), state["stock"] / state["first_stock"],
+                            state["sold"] / state["first_stock"]], dim=2)
 
     def see_options(self, state: State, items: Tensor) -> Tensor:
         """V, and what a product costs of what is left."""

@@ -245,10 +245,9 @@ class _Check:
         try:
             market = self.market("meta")
             state = market.reset(_WORLDS)
-            for _ in range(2):
-                idle = [torch.zeros(len(_WORLDS), market.specs[side].num_agents, dtype=torch.int64, device="meta")
-                        for side in SIDES]
-                state, step = market.step(state, *idle)
+            idle = [torch.zeros(len(_WORLDS), market.specs[side].num_agents, dtype=torch.int64, device="meta")
+                    for side in SIDES]
+            state, step = market.step(state, *idle)  # one: there, each takes as long as twenty
             seen = [market.observe(state, side, expected=True) for side in every_side(market)]
         except (RuntimeError, NotImplementedError) as error:
             raise MechanismError(f"{self.mechanism.name}, {self.case}: on the meta device, whose tensors have no "

@@ -27,7 +27,8 @@ from interplay.experiments.common.terminal import print_anything
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-_PRELOADED = ["interplay.experiments.loop.training"]  # imported once; each worker is a fork of that process
+_PRELOADED = ["interplay.experiments.evaluate.finishing", "numba"]
+"""Imported once, numba where it is there; each worker is a fork of that process."""
 
 
 class Ended(NamedTuple, Generic[Job, Result]):

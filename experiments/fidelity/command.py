@@ -78,8 +78,8 @@ def _compared(settings: FidelitySettings) -> Compared:
     assert settings.log is not None, "checked"
     parts = logged_parts(settings, settings.seed)
     scale = _scale(settings, parts)
-    extras = read_extras(find_log(settings.log, settings.data_dir), parts.whole, settings.position_column,
-                         settings.form(), settings.named_columns(settings.split_column))
+    extras = read_extras(find_log(settings.log, settings.data_dir), parts.whole,
+                         settings.named_columns(settings.split_column))
     log = log_trace(parts.whole, scale, settings.gap, extras)
     log = _of_part(log, parts.held_out) if settings.split == "users" else log
     fitted = settings.preset is not None and is_preset(settings.preset)

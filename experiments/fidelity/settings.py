@@ -45,8 +45,6 @@ class FidelitySettings(OptionSettings, LikedSettings):
     """Where the market runs."""
     missing: Literal["mask", "impute", "zero"] = when(_MADE_OF_LOG, "mask")
     """Pairs that the log lacks, as in train."""
-    position_column: str | None = None
-    """Column of the log with the slot of the item, from 1, if any; a market's own log has it."""
     gap: Positive = 1800.0
     """Seconds without a response after which a user's next session begins."""
     most_worlds: Many = 1000

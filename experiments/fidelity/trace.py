@@ -108,13 +108,11 @@ class Extras(NamedTuple):
     """Columns of a log's file beyond the log, for each of its ``N`` rows; None where they are missing.
 
     Attributes:
-        position: int64 ``[N]``, the slot, from 1.
         session: int64 ``[N]``, a number for each session.
         order: int64 ``[N]``, the rows from the oldest to the newest.
         world: int64 ``[N]``, the world of the row, where each has users and items of its own.
     """
 
-    position: Ints | None = None
     session: Ints | None = None
     order: Ints | None = None
     world: Ints | None = None
@@ -148,7 +146,7 @@ def log_trace(log: InteractionLog, scale: tuple[float, float], gap: float,
         order = np.arange(len(log)) if log.time is None else np.argsort(log.time, kind="stable")
     if session is None:
         session = _sessions(log, gap) if times_known(log) else log.user
-    position = None if extras.position is None else extras.position[order]
+    position = None if log.position is None else log.position[order]
     topics = None if log.item_topics is None or log.num_topics < 2 else log.item_topics.astype(np.float64)
     reward = (log.reward.astype(np.float64) - low) / (high - low)
     cluster, owner = (None, None) if extras.world is None else _nested(log, extras.world)

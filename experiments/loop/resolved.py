@@ -16,6 +16,7 @@ import interplay
 from interplay.envs.config import MarketConfig, by_dotted_name
 from interplay.envs.messages import shortened
 from interplay.envs.presets import Training
+from interplay.experiments.common.checkout import git_hash
 from interplay.experiments.common.notes import InterplayWarning
 from interplay.experiments.common.saving import CONFIG, plain, read_sealed
 from interplay.experiments.common.serialising import RESOLVED
@@ -32,25 +33,28 @@ class RunConfig:
         market: sizes and mechanisms.
         agents: options of the agent of each side; of one that plays both, under ``both``.
         versions: of Python and of packages, by name.
+        git_hash: commit of this package, where it runs from a checkout.
     """
 
     training: Training
     market: MarketConfig
     agents: Mapping[str, Any]
     versions: Mapping[str, str]
+    git_hash: str | None
 
     @classmethod
     def of(cls, task: Task, players: Players) -> RunConfig:
         """Of what is played, by these versions."""
         versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__,
                     "interplay": interplay.__version__}
-        return cls(task.training, task.market.config, players.options(), versions)
+        return cls(task.training, task.market.config, players.options(), versions, git_hash())
 
     def values(self) -> dict[str, Any]:
         """As JSON gives them back."""
         found: dict[str, Any] = plain({
             "training": asdict(self.training), "market": self.market.numbers(),
-            "options": {label: asdict(options) for label, options in self.agents.items()}, "versions": self.versions})
+            "options": {label: asdict(options) for label, options in self.agents.items()}, "versions": self.versions,
+            "git_hash": self.git_hash})
         return found
 
 
@@ -63,7 +67,7 @@ def note_changes(folder: Path, now: Mapping[str, Any]) -> None:
 
 
 def differences(made: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str]:
-    """Lines on numbers that were others when a run was made; none where that is not known.
+    """Lines on numbers that were others when a run was made; none where that is not known. Another commit is none.
 
     Args:
         made: what ``RunConfig.values`` gave then.
@@ -71,4 +75,4 @@ def differences(made: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[
     """
     before, after = by_dotted_name(made or {}), by_dotted_name(now)
     return [f"{name} was {before[name]!r}, is {after[name]!r}" for name in before
-            if name in after and before[name] != after[name]]
+            if name in after and before[name] != after[name] and name != "git_hash"]

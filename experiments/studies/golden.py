@@ -35,24 +35,47 @@ PLAY = """
 import hashlib, sys, torch
 from interplay.envs.presets import find_preset
 torch.set_num_threads(1)
-market = find_preset(sys.argv[1]).market()
-draws = torch.Generator().manual_seed(0)
-state, digest = market.reset(range(3), 5), hashlib.sha256()
-for _ in range(60):
-    actions = []
-    for side in ("users", "items"):
-        seen = market.observe(state, side)
-        for tensor in (seen.own, seen.options, seen.mask, seen.ids):
-            digest.update((tensor + 0).numpy().tobytes())  # -0.0 is 0.0
-        chance = torch.rand(seen.mask.shape, generator=draws).masked_fill(~seen.mask, -1.0)
-        actions.append(chance.argmax(-1))
-    state, step = market.step(state, *actions)
-    for name in ("user_own", "item_own", "user_reward", "item_reward", "chosen", "response", "cost"):
-        digest.update((getattr(step, name) + 0).numpy().tobytes())
-print(digest.hexdigest()[:16])
-"""
-"""What plays a preset; it uses only what every version has."""
 
+def played(preset):
+    market = find_preset(preset).market()
+    draws = torch.Generator().manual_seed(0)
+    state, digest = market.reset(range(3), 5), hashlib.sha256()
+    for _ in range(60):
+        actions = []
+        for side in ("users", "items"):
+            seen = market.observe(state, side)
+            for tensor in (seen.own, seen.options, seen.mask, seen.ids):
+                digest.update((tensor + 0).numpy().tobytes())  # -0.0 is 0.0
+            chance = torch.rand(seen.mask.shape, generator=draws).masked_fill(~seen.mask, -1.0)
+            actions.append(chance.argmax(-1))
+        state, step = market.step(state, *actions)
+        for name in ("user_own", "item_own", "user_reward", "item_reward", "chosen", "response", "cost"):
+            digest.update((getattr(step, name) + 0).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+for preset in sys.argv[1:]:
+    try:
+        print(played(preset))
+    except Exception as error:
+        print("failed:", str(error).splitlines()[0][:80])
+"""
+"""What plays presets; it uses only what every version has."""
+
+TRAIN = """
+import json, runpy, sys, traceback
+script, *given = sys.argv[1:]
+for words in given:
+    sys.argv = [script, *json.loads(words)]
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit:
+        pass  # what it has written says whether it worked
+    except Exception:
+        traceback.print_exc()
+"""
+"""What trains, one command line after the other."""
+
+_NEW = "failed: unknown preset"
 _SMALL = ("--num-worlds", "8", "--eval-worlds", "8")
 _KALE = ("--preset", "kale", "--items", "rest", "--episodes", "12", "--users")
 _VIABILITY = ("--preset", "viability", "--items", "rest", "--episodes", "4", "--users")
@@ -69,8 +92,8 @@ TRAININGS: tuple[tuple[str, ...], ...] = (
 """What is trained, as the command line says it."""
 
 
-Case = tuple[str, Callable[[Path], str]]
-"""A name, and what gives the digest of it for the package in a folder."""
+Group = tuple[list[str], Callable[[Path], list[str]]]
+"""Names of cases, and what gives their digests for the package in a folder: one process plays or trains all of them."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +108,12 @@ class GoldenSettings:
 
 def study(settings: GoldenSettings) -> str:
     """Play and train in both versions, and write ``report.md`` and ``report.json``; gives the report's text."""
+    groups = [_plays(kernels=True), _plays(kernels=False), _trainings()]
     with _checked_out(settings.before) as before, ThreadPoolExecutor(usable_cores()) as pool:
-        cases = [*_plays(), *_trainings()]
-        old = list(pool.map(lambda case: case[1](before), cases))
-        new = list(pool.map(lambda case: case[1](ROOT), cases))
-    rows = [{"case": name, "before": a, "now": b} for (name, _), a, b in zip(cases, old, new, strict=True)]
+        old, new = (pool.map(lambda group, tree=tree: group[1](tree), groups) for tree in (before, ROOT))
+        found = list(zip(groups, old, new, strict=True))
+    rows = [{"case": name, "before": a, "now": b} for (names, _), *digests in found
+            for name, a, b in zip(names, *digests, strict=True)]
     return reported(settings.out, text, __name__, {"before": settings.before, "rows": rows})
 
 
@@ -105,32 +129,36 @@ def _checked_out(commit: str) -> Iterator[Path]:
             subprocess.run([*git, "remove", "--force", str(tree)], check=True)
 
 
-def _plays() -> Iterator[Case]:
-    for name in presets():
-        for kernels in (True, False):
-            yield f"{name}, 60 steps, {'kernels' if kernels else 'torch'}", partial(_play, name, kernels)
+def _plays(kernels: bool) -> Group:
+    names = list(presets())
+    return ([f"{name}, 60 steps, {'kernels' if kernels else 'torch'}" for name in names],
+            partial(_played, names, kernels))
 
 
-def _trainings() -> Iterator[Case]:
-    for words in TRAININGS:
-        yield f"train {' '.join(words)}", partial(_train, words)
+def _played(names: list[str], kernels: bool, tree: Path) -> list[str]:
+    said = _python(tree, {} if kernels else {"INTERPLAY_KERNELS": "0"}, "-c", PLAY, *names).splitlines()
+    return said if len(said) == len(names) else [(said or ["failed"])[-1]] * len(names)
 
 
-def _play(preset: str, kernels: bool, tree: Path) -> str:
-    return _python(tree, {} if kernels else {"INTERPLAY_KERNELS": "0"}, "-c", PLAY, preset).strip()
+def _trainings() -> Group:
+    return [f"train {' '.join(words)}" for words in TRAININGS], _trained
 
 
-def _train(words: tuple[str, ...], tree: Path) -> str:
-    """Of the final evaluation and of the curve, without its seconds."""
+def _trained(tree: Path) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
-        given = [*words, *_SMALL, "--device", "cpu", "--seed", "3", "--log-dir", folder, "--name", "run"]
-        said = _python(tree, {}, str(tree / "scripts" / "train.py"), *given)
-        if said.startswith("failed"):
-            return said
-        results = json.loads((Path(folder) / "run" / "results.json").read_text(encoding="utf-8"))
-        with (Path(folder) / "run" / "curve.csv").open(encoding="utf-8", newline="") as file:
-            curve = [[row[name] for name in ("user_return", "item_return", "mean_boost")]
-                     for row in csv.DictReader(file)]
+        given = [json.dumps([*words, *_SMALL, "--device", "cpu", "--seed", "3", "--log-dir", folder, "--name",
+                             f"run{number}"]) for number, words in enumerate(TRAININGS)]
+        _python(tree, {}, "-c", TRAIN, str(tree / "scripts" / "train.py"), *given)
+        return [_digest(Path(folder) / f"run{number}") for number in range(len(TRAININGS))]
+
+
+def _digest(run: Path) -> str:
+    """Of the final evaluation and of the curve, without its seconds."""
+    if not (run / "results.json").is_file():
+        return "failed"
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    with (run / "curve.csv").open(encoding="utf-8", newline="") as file:
+        curve = [[row[name] for name in ("user_return", "item_return", "mean_boost")] for row in csv.DictReader(file)]
     kept = [results["evaluation"]["user_return"], results["evaluation"]["item_return"], curve]
     return hashlib.sha256(json.dumps(kept).encode()).hexdigest()[:16]
 
@@ -145,14 +173,16 @@ def _python(tree: Path, more: Mapping[str, str], *arguments: str) -> str:
 def text(folder: Path, source: Mapping[str, Any]) -> str:
     """The report, from its rows."""
     data = source["data"]
-    same = sum(row["before"] == row["now"] for row in data["rows"])
-    rows = [[row["case"], row["before"], row["now"], "yes" if row["before"] == row["now"] else "NO"]
-            for row in data["rows"]]
+    known = [row for row in data["rows"] if not row["before"].startswith(_NEW)]
+    same = sum(row["before"] == row["now"] for row in known)
+    rows = [[row["case"], row["before"], row["now"], "yes" if row["before"] == row["now"] else "NO"] for row in known]
+    new = [row["case"] for row in data["rows"] if row not in known]
     return "\n\n".join([
         made_line(source["made"]),
         f"Digests of all that agents see and get in random play, and of curves and evaluations of trainings, at commit "
         f"{data['before']} and now: {same} of {len(rows)} are the same.",
-        table(["case", "before", "now", "same"], rows)]) + "\n"
+        table(["case", "before", "now", "same"], rows),
+        *([f"Not there before: {'; '.join(new)}."] if new else [])]) + "\n"
 
 
 if __name__ == "__main__":

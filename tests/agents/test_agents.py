@@ -22,8 +22,9 @@ SMALL = {"warm_up": 20, "batch_size": 8, "hidden": 8, "rollout_length": 4, "num_
 """Options with which agents learn from their first steps on."""
 
 
-def small(kind):
-    return kind.Options(**{name: value for name, value in SMALL.items() if name in kind.Options.__dataclass_fields__})
+def small(kind, **more):
+    given = SMALL | more
+    return kind.Options(**{name: value for name, value in given.items() if name in kind.Options.__dataclass_fields__})
 
 
 def make(name, market, side, seed=1):
@@ -41,11 +42,12 @@ def both(players_of):
 def test_every_agent_keeps_the_contract(name):
     kind = find_agent(name)
     # q-learning fits its clusters on the host, in the fourth step.
-    check_agent(kind, small(kind), device_steps=3 if name == "q-learning" else DEVICE_STEPS)
+    check_agent(kind, small(kind, num_epochs=2), device_steps=3 if name == "q-learning" else DEVICE_STEPS)
 
 
-@pytest.mark.parametrize("flags", [{"priority": 0.6, "sharing": "independent"},
-                                   {"num_quantiles": 3, "dueling": True, "munchausen": 0.9}, {"num_steps": 3}])
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", [{"priority": 0.6, "sharing": "independent", "num_steps": 3},
+                                   {"num_quantiles": 3, "dueling": True, "munchausen": 0.9}])
 def test_variants_of_dqn_keep_the_contract(flags):
     check_agent(find_agent("dqn"), DQNOptions(warm_up=20, batch_size=8, hidden=8, **flags))
 

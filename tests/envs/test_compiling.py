@@ -42,13 +42,20 @@ def kinds() -> list[str]:
     return [name for name in presets() if not name.endswith(variants)]
 
 
-@pytest.mark.parametrize("name", kinds())
-def test_observations_a_step_and_a_reset_compile_into_one_graph(name: str) -> None:
+FAST = ("feed", "coach", "kale-partial")
+"""Presets with mechanisms within kernels and beyond, with and without a platform and users' histories."""
+
+
+@pytest.mark.parametrize(("name", "backend"), [
+    *((name, "eager") for name in FAST),
+    *(pytest.param(name, "aot_eager", marks=pytest.mark.slow) for name in kinds())])
+def test_observations_a_step_and_a_reset_compile_into_one_graph(name: str, backend: str) -> None:
+    """``aot_eager`` makes it without what is written in place, as generated code needs it."""
     preset = find_preset(name)
     market = preset.market()
     step = step_of(market, preset.training.side == "platform")
     torch.compiler.reset()
-    compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
+    compiled = torch.compile(step, fullgraph=True, backend=backend)
     one = other = market.reset(range(3))
     with kernels.switched_off():
         for _ in range(3):

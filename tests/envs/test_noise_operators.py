@@ -47,6 +47,7 @@ def test_compiled_noise_has_the_same_bits(draw: str, step: Tensor | int) -> None
     assert torch.equal(compiled(KEY, step, some_mask()), DRAWS[draw](KEY, step, some_mask()))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
 def test_generated_code_has_the_same_bits_and_stays_within_its_memory() -> None:

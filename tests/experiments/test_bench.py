@@ -43,6 +43,7 @@ def test_the_roofline_moves_what_a_step_moves():
     assert sum(x.numel() for x in roofline._source[::2]) >= state.user_vector.numel()
 
 
+@pytest.mark.slow
 def test_the_fused_loop_draws_the_slates_of_the_market():
     market, state = Core("town", 1, num_users=700, num_items=30, num_candidates=13).state()
     fused = Fused(market, state)
@@ -55,11 +56,10 @@ def measured(name, rate, threads=1, users=None, agents=None, unit=AGENTS):
 
 
 def test_a_report_has_rates_targets_and_a_picture(tmp_path, capsys):
-    settings = BenchSettings(only=("core-2000", "single-dqn-kale"), repeats=2, out=tmp_path / "out", **QUICK)
+    settings = BenchSettings(only=("core-2000",), repeats=2, out=tmp_path / "out", **QUICK)
     assert bench(settings) == 0
     found = json.loads((tmp_path / "out" / "report.json").read_text())["data"]
-    assert [(one["name"], one["threads"], len(one["rates"])) for one in found["measured"]] == [
-        ("core-2000", 1, 10), ("single-dqn-kale", 1, 10)]
+    assert [(one["name"], one["threads"], len(one["rates"])) for one in found["measured"]] == [("core-2000", 1, 10)]
     assert all(rate > 0 for one in found["measured"] for rate in one["rates"])
     assert "one town of 2,000 users x 50 items" in (tmp_path / "out" / "report.md").read_text()
     assert (tmp_path / "out" / "bench.png").stat().st_size > 1000
@@ -113,22 +113,18 @@ def test_reports_do_not_say_where_other_pythons_are():
 
 def test_busy_processes_use_the_cpu_and_end_with_their_parent():
     script = """
-import os, sys, time
+import os, time
 from interplay.experiments.studies.speed.command import busy_processes
 with busy_processes(1):
-    time.sleep(1.0)
-    if sys.argv[1] == "die":
-        os._exit(7)
-print(sum(os.times()[2:4]))
+    time.sleep(0.3)
+print(sum(os.times()[2:4]), flush=True)  # of children that have ended
+with busy_processes(1):
+    os._exit(7)
 """
-
-    def run(how):
-        # It returns once no process holds the output: a busy process that was left behind would keep it open.
-        return subprocess.run([sys.executable, "-c", script, how], capture_output=True, text=True, check=False,
-                              timeout=100)
-
-    assert float(run("end").stdout) > 0.0  # of children that have ended
-    assert run("die").returncode == 7
+    # It returns once no process holds the output: a busy process that was left behind would keep it open.
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=100)
+    assert float(found.stdout) > 0.0
+    assert found.returncode == 7
 
 
 def test_threads_are_compared_beside_busy_processes(tmp_path):

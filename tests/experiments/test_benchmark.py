@@ -110,8 +110,12 @@ def figures(folder):
 
 
 def test_scores_do_not_depend_on_workers(finished, tmp_path):
-    assert main(["benchmark", *SMALL, "--out", str(tmp_path / "alone"), "--workers", "1"]) == 0
-    assert figures(tmp_path / "alone") == figures(finished)
+    part = ["--presets", "contest", "--agents", "q-learning", *SMALL[SMALL.index("--seeds"):]]
+    assert main(["benchmark", *part, "--out", str(tmp_path / "alone"), "--workers", "1"]) == 0
+    alone = figures(tmp_path / "alone")
+    assert [row["seed"] for row in alone if row["kind"] == "learner"] == ["0", "1"]
+    whole = [row for row in figures(finished) if row["market"] == "contest" and row["agent"] != "linucb"]
+    assert alone == [{name: row[name] for name in alone[0]} for row in whole]  # other markets have columns of their own
 
 
 def test_what_is_finished_is_not_repeated_and_what_is_missing_is(finished, tmp_path, capsys):
@@ -161,29 +165,21 @@ def test_a_run_that_train_made_is_not_repeated(tmp_path):
 
 
 @pytest.mark.usefixtures("broken")
-def test_an_agent_that_fails_is_reported_and_the_others_go_on(tmp_path, capsys):
-    arguments = ["--presets", "contest", "--agents", "my_broken:Broken", "q-learning", "--seeds", "1",
-                 "--scale", "0.005"]
-    assert run(tmp_path / "out", *arguments) == 1
-    assert "RuntimeError: no idea what to do" in capsys.readouterr().err
-    report = (tmp_path / "out" / "report.md").read_text()
-    problem = "contest-my_broken.Broken-s0: RuntimeError: no idea what to do"
-    assert f"{problem} (see runs/contest-my_broken.Broken-s0/error.txt)" in report
-    kept = (tmp_path / "out" / "runs" / "contest-my_broken.Broken-s0" / "error.txt").read_text()
+def test_agents_that_fail_and_processes_that_die_are_reported_and_the_others_go_on(tmp_path, capsys):
+    assert run(tmp_path, "--presets", "contest", "--agents", "my_broken:Broken", "my_broken:Deadly", "q-learning",
+               "--seeds", "1", "--scale", "0.005") == 1
+    said = capsys.readouterr().err
+    failed, died = (f"contest-my_broken.{name}-s0" for name in ("Broken", "Deadly"))
+    problem = f"{failed}: RuntimeError: no idea what to do"
+    assert problem in said
+    assert f"{died}: its process died (exit status 3)" in said
+    assert "Traceback" not in said
+    assert f"{problem} (see runs/{failed}/error.txt)" in (tmp_path / "report.md").read_text()
+    kept, last = ((tmp_path / "runs" / name / "error.txt").read_text() for name in (failed, died))
     assert "Traceback (most recent call last)" in kept
     assert "my_broken.py" in kept
-    assert "| q-learning " in report
-
-
-@pytest.mark.usefixtures("broken")
-def test_a_process_that_dies_costs_its_own_job_alone(tmp_path, capsys):
-    assert run(tmp_path, "--presets", "contest", "--agents", "my_broken:Deadly", "q-learning", "linucb", "--seeds", "1",
-               "--scale", "0.005") == 1
-    said = capsys.readouterr()
-    assert "contest-my_broken.Deadly-s0: its process died (exit status 3)" in said.err
-    assert "Traceback" not in said.err
-    assert "about to die" in (tmp_path / "runs" / "contest-my_broken.Deadly-s0" / "error.txt").read_text()
-    assert {row["agent"] for row in table_of(tmp_path) if row["kind"] == "learner"} == {"q-learning", "linucb"}
+    assert "about to die" in last
+    assert {row["agent"] for row in table_of(tmp_path) if row["kind"] == "learner"} == {"q-learning"}
     assert not list((tmp_path / "runs").glob("*.log"))
 
 
@@ -220,7 +216,7 @@ def wait_until(condition):
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="lists processes by /proc")
 def test_what_a_signal_stops_is_saved_leaves_no_process_and_the_same_command_continues_it(tmp_path):
-    arguments = ["--presets", "contest", "--agents", "q-learning", "--seeds", "2", "--scale", "0.2"]
+    arguments = ["--presets", "contest", "--agents", "q-learning", "--seeds", "1", "--scale", "0.1"]
     script = Path(__file__).parents[2] / "scripts" / "benchmark.py"
     command = [sys.executable, str(script), *arguments, "--out", str(tmp_path), "--workers", "1"]
     run = tmp_path / "runs" / "contest-q-learning-s0"
@@ -242,7 +238,7 @@ def test_what_a_signal_stops_is_saved_leaves_no_process_and_the_same_command_con
         assert rows[:len(before)] == before
     assert main(["benchmark", *arguments, "--out", str(tmp_path), "--workers", "2"]) == 0
     steps = [int(row.split(",")[0]) for row in curve.read_text().splitlines()[1:]]
-    assert steps == [steps[0] * (k + 1) for k in range(40)]
+    assert steps == [steps[0] * (k + 1) for k in range(20)]
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -315,18 +311,13 @@ def test_a_short_version_says_so_and_quick_leaves_what_is_given(finished):
     assert chosen.presets == ("kale", "viability", "contest")
 
 
-def test_a_markets_numbers_are_changed_for_all(tmp_path):
+def test_a_markets_numbers_are_changed_for_all_and_checkpoints_are_kept_on_request_alone(finished, tmp_path):
     assert run(tmp_path, "--presets", "kale", "--agents", "linucb", "--seeds", "1", "--scale", "0.005", "--market",
-               "mood.weight=0") == 0
+               "mood.weight=0", "--keep-checkpoints") == 0
     optimum = next(row for row in read_rows(tmp_path / "scores.csv") if row.kind == "exact")
     assert optimum.figures["score"] == pytest.approx(31.290, abs=5e-4)  # that of kale-null
-
-
-def test_checkpoints_of_finished_runs_are_kept_on_request_alone(finished, tmp_path):
     assert not list((finished / "runs").glob("*/checkpoint.pt"))
-    assert run(tmp_path / "out", "--presets", "contest", "--agents", "linucb", "--seeds", "1", "--scale", "0.005",
-               "--keep-checkpoints") == 0
-    assert main(["evaluate", str(tmp_path / "out" / "runs" / "contest-linucb-s0"), "--eval-worlds", "2"]) == 0
+    assert main(["evaluate", str(tmp_path / "runs" / "kale-linucb-s0"), "--eval-worlds", "2"]) == 0
 
 
 def names_of(**settings):

@@ -77,6 +77,7 @@ class TestSynthetic:
         context = np.random.default_rng(0).normal(size=(5, 5))
         assert (bandit.logger(context) == bandit.target(context)).all()
 
+    @pytest.mark.slow
     def test_on_the_plain_bandit_the_model_errs_most_and_weights_alone_next(self) -> None:
         """Ten logs do for what differs by much; the order of SNIPS and DR needs the report's hundred."""
         found = {a.name: a for a in judge(SyntheticBandit(), repeats=10)}

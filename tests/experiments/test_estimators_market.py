@@ -100,6 +100,7 @@ def test_an_episode_of_one_step_is_a_step() -> None:
     assert alone[0].estimate.ci95 != found["episode"][0].estimate.ci95
 
 
+@pytest.mark.slow
 def test_the_model_errs_most_and_the_others_hold_the_truth() -> None:
     """Eight logs do for what differs by much; the finer order needs the report's hundred."""
     found = judge_market(town(3), num_worlds=200, repeats=8, fresh=1_500)

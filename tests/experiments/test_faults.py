@@ -23,6 +23,7 @@ TRACEBACK = "Traceback (most recent call last):\n  File ...\nKeyError: 'x'\n"
 BOX = "╭─ Missing argument ─╮\n│ Missing value for argument '--seed'. │\n╰─────╯\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes by /proc")
 def test_a_small_part_finds_no_fault(tmp_path):
     command = [sys.executable, str(ROOT / "scripts" / "faults.py"), "--quick", "--out", str(tmp_path / "out")]

@@ -12,8 +12,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from interplay.agents import Setting, find_agent
 from interplay.envs.data import ColumnNames, InteractionLog, make_log, read_log
-from interplay.envs.data.form import TableForm
 from interplay.envs.presets import find_preset
+from interplay.envs.types import InterplayError
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.reports import rendered
 from interplay.experiments.evaluate.evaluation import evaluate
@@ -157,6 +157,7 @@ def town_cast(market: object, users: str) -> Players:
 TOWN = ["--preset", "town", "--market", "num_users=24", "--market", "num_items=12", "--market", "horizon=30"]
 
 
+@pytest.mark.slow
 def test_a_market_is_like_its_own_log_and_other_users_are_not(town_log: Path, tmp_path: Path) -> None:
     tables = []
     for users in ("conditional-logit", "random"):
@@ -179,7 +180,7 @@ def test_a_market_is_like_its_own_log_and_other_users_are_not(town_log: Path, tm
 def test_sessions_and_positions_of_a_market_are_those_of_its_file(town_log: Path) -> None:
     log = read_log(town_log)
     market = find_preset("town").market("cpu", num_users=24, num_items=12, horizon=30)
-    found = log_trace(log, (0.0, 1.0), 1800.0, read_extras(town_log, log, None))
+    found = log_trace(log, (0.0, 1.0), 1800.0, read_extras(town_log, log))
     played = play(market, town_cast(market, "conditional-logit"), len(log), 100, batch=16)
     assert found.position is not None
     assert found.cluster is not None
@@ -219,7 +220,6 @@ def test_a_market_made_of_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[
     (["--log", "TABLE", "--most-worlds", "0"], "most_worlds=0 must be an integer between 1"),
     (["--log", "TABLE", "--scale-rewards", "user"], "scale_rewards='user' would compare"),
     (["--log", "TABLE", "--position-column", "place"], "table.csv: no column 'place'"),
-    (["--log", "TABLE", "--position-column", "slot", "--k-core", "8"], "positions cannot be matched"),
     (["--log", "TABLE", "--market", "horizon=1", "--users", "first", "--items", "unknown-agent"], "unknown-agent"),
 ])
 def test_wrong_input_ends_in_one_line(arguments: list[str], message: str, tmp_path: Path,
@@ -232,13 +232,22 @@ def test_wrong_input_ends_in_one_line(arguments: list[str], message: str, tmp_pa
     assert error.count("\n") == 1
 
 
-def test_positions_are_read_in_the_form_of_the_log(tmp_path):
-    path, form = tmp_path / "log.csv", TableForm(header=False, columns=("user", "item", "reward", "slot"))
-    path.write_text("a,x,1,2\nb,x,0,1\n")
-    assert read_extras(path, read_log(path, None, form), "slot", form).position.tolist() == [2, 1]
+def test_positions_are_those_of_the_rows_that_preparation_keeps(tmp_path):
+    path, columns = tmp_path / "log.csv", ColumnNames(time="time", position="slot")
+    path.write_text("user,item,reward,time,slot\na,x,1,30,2\nb,x,0,10,1\nb,y,1,20,3\n")
+    log = read_log(path, columns)
+    assert log_trace(log, (0.0, 1.0), 1800.0).position.tolist() == [1, 3, 2]  # by time
+    kept = log.take(np.array([True, True, False]), "left out")
+    assert log_trace(kept, (0.0, 1.0), 1800.0).position.tolist() == [1, 2]
+
+
+def test_sessions_of_a_market_are_not_guessed_where_rows_are_missing(town_log):
+    log = read_log(town_log)
+    with pytest.raises(InterplayError, match="sessions cannot be matched"):
+        read_extras(town_log, log.take(log.user > 0, "left out"))
 
 
 def test_a_table_whose_columns_are_named_is_no_markets_log(tmp_path):
     path, columns = tmp_path / "shop.market.parquet", ColumnNames("who", "what", "stars")
     pl.DataFrame({"who": ["a", "b"], "what": ["x", "x"], "stars": [1.0, 3.0]}).write_parquet(path)
-    assert read_extras(path, read_log(path, columns), None, None, columns) == Extras()
+    assert read_extras(path, read_log(path, columns), columns) == Extras()

@@ -39,6 +39,7 @@ def test_rows_do_not_say_where_files_are(tmp_path: Path) -> None:
     assert row["trace"] == ['File "interplay/envs/market.py", line 3', "1 / 2 and a/b.py"]
 
 
+@pytest.mark.slow
 def test_the_script_measures_without_a_gpu_and_reports_what_it_measured(tmp_path: Path) -> None:
     sections = ("graphs", "machine", "core", "training")
     command = ["bash", str(ROOT / "scripts" / "gpu.sh"), "--device", "cpu", "--quick", "--out", str(tmp_path / "gpu")]

@@ -84,6 +84,7 @@ def test_two_processes_learn_what_one_learns(tmp_path):
         .parameters(), strict=True))
 
 
+@pytest.mark.slow
 def test_a_lost_process_leaves_a_checkpoint_and_one_line(tmp_path):
     (tmp_path / "my_lost.py").write_text(LOST)
     found = torchrun(tmp_path, *words_of(replace(KALE, users="my_lost:Lost"), log_dir=tmp_path), "--name", "run")

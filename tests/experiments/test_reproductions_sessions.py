@@ -194,7 +194,7 @@ def coat_folder(folder):
 def test_the_study_of_coat_writes_its_report_and_picture(tmp_path):
     coat_folder(tmp_path / "coat")
     out = tmp_path / "out"
-    said = coat.study(coat.CoatSettings(tmp_path, out, seeds=1, sizes=(0,), ridges=(0.1, 100.0), folds=2))
+    said = coat.study(coat.CoatSettings(data=tmp_path, out=out, seeds=1, sizes=(0,), ridges=(0.1, 100.0), folds=2))
     assert (out / "report.md").read_text() == said == rendered(out)
     assert (out / "errors.png").stat().st_size > 1_000
     data = json.loads((out / "report.json").read_text())["data"]
@@ -206,7 +206,7 @@ def test_the_study_of_coat_writes_its_report_and_picture(tmp_path):
 def test_pairs_of_both_parts_have_smaller_errors_only_where_they_were_learnt(tmp_path):
     """A ridge so small learns each rating by heart."""
     coat_folder(tmp_path / "coat")
-    coat.study(coat.CoatSettings(tmp_path, tmp_path / "out", seeds=1, sizes=(12,), ridges=(1e-3,), folds=2))
+    coat.study(coat.CoatSettings(data=tmp_path, out=tmp_path / "out", seeds=1, sizes=(12,), ridges=(1e-3,), folds=2))
     fits = json.loads((tmp_path / "out" / "report.json").read_text())["data"]["fits"]
     test, train = (np.loadtxt(tmp_path / "coat" / f"{name}.ascii") for name in ("test", "train"))
     both = (test > 0) & (train > 0)

@@ -14,6 +14,7 @@ from interplay.experiments.common import stopping
 from interplay.experiments.common.finite import DivergedError
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.stopping import Stopped
+from interplay.experiments.evaluate import finishing
 from interplay.experiments.evaluate.during import Evaluate
 from interplay.experiments.evaluate.finishing import train_and_evaluate, train_and_evaluate_all
 from interplay.experiments.loop import together
@@ -25,7 +26,8 @@ TOLERANCE = 1e-4
 """Relative, of every figure of a run. A longer one differs by more once rounding has changed what somebody does."""
 
 MARKETS = {
-    "kale": dict(preset="kale", items="rest", episodes=4, num_worlds=8, eval_worlds=16, eval_every=2),
+    "kale": dict(preset="kale", items="rest", episodes=4, num_worlds=8, eval_worlds=8, eval_every=2,
+                 market=("horizon=20",)),
     "town": dict(preset="town", items="q-learning", episodes=3, num_worlds=2, eval_worlds=2, eval_every=2,
                  market=("num_users=5", "num_items=6", "horizon=12"), item_option=("fit_steps=5", "num_clusters=4"))}
 AGENTS = {"dqn": ("warm_up=60", "batch_size=16"), "pqn": ("rollout_length=5",)}
@@ -43,8 +45,9 @@ def train_all(settings, *callbacks):
 
 @pytest.fixture(autouse=True)
 def few_are_stacked(monkeypatch):
-    """Two runs are enough, also on a CPU."""
+    """Two runs are enough, also on a CPU; and none needs its pictures."""
     monkeypatch.setattr(together, "FEWEST_ON_CPU", 2)
+    monkeypatch.setattr(finishing, "log_final", lambda *given: None)
 
 
 @pytest.fixture
@@ -75,7 +78,7 @@ def assert_alike(one, other):
 
 
 @pytest.mark.parametrize("agent", AGENTS)
-@pytest.mark.parametrize("market", MARKETS)
+@pytest.mark.parametrize("market", ["kale", pytest.param("town", marks=pytest.mark.slow)])
 def test_each_seed_is_what_it_is_alone(tmp_path, stacks, market, agent):
     runs = train_all(settings(tmp_path / "together", market, agent, seed=4, seeds=3))
     assert stacks == [3, 3]

@@ -27,6 +27,12 @@ TRAIN = ["train", "--preset", "kale", "--users", "dqn,warm_up=16,batch_size=8,hi
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
+def each_stopped(places, by_both):
+    """Every place with one of the signals in turn, since both go the same way, and one place with both of them."""
+    turns = [(place, SIGNALS[number % 2]) for number, place in enumerate(places)]
+    return list(dict.fromkeys([*turns, *((by_both, number) for number in SIGNALS)]))
+
+
 def contents(folder):
     """What a run comes to, but for times and the folder's name."""
     saved = torch.load(folder / "checkpoint.pt", weights_only=True)
@@ -76,8 +82,7 @@ PLACES = {"start": (1, Run, "start"), "config is written": (1, Run, "write_confi
           "evaluation": (1, finishing, "report"), "results": (1, finishing, "write_sealed")}
 
 
-@pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(("place", "number"), each_stopped(PLACES, by_both="mid-episode"))
 def test_a_stopped_run_is_resumed_bit_for_bit(place, number, whole, tmp_path, capsys):
     given = [*TRAIN, "--log-dir", str(tmp_path), "--name", "run"]
     with pytest.MonkeyPatch.context() as patch:
@@ -149,8 +154,7 @@ def whole_towers(log, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize(("phase", "number"), each_stopped(PHASES, by_both="batch"))
 def test_a_stopped_pretraining_is_resumed_bit_for_bit(phase, number, log, whole_towers, tmp_path, capsys):
     with pytest.MonkeyPatch.context() as patch:
         at_call(PHASES[phase][0], lambda: os.kill(os.getpid(), number), *PHASES[phase][1:], patch)

@@ -81,16 +81,17 @@ def _parts(settings: FaultSettings, place: Path) -> dict[str, Callable[[], list[
         here, drawn = folder("kills"), draws("kills")
         write_log(here / "log.csv")
         train, pretrain = trained(), pretrained(here / "log.csv")
-        subjects = [train[0], pretrain[0]] if quick else [*train, *pretrain]
-        found = train_kills(subjects, 4 if quick else 76, drawn, here, workers)
-        return found if quick else found + benchmark_kills(24, drawn, folder("benchmarks"), workers)
+        if quick:
+            return train_kills([train[0], pretrain[0]], 2, drawn, here, workers, each=1)
+        found = train_kills([*train, *pretrain], 76, drawn, here, workers)
+        return found + benchmark_kills(24, drawn, folder("benchmarks"), workers)
 
     parts: dict[str, Callable[[], list[Row]]] = {
         "kills": kills, "files": lambda: (
-            damaged_files(6, draws("files"), folder("files"), "train") if quick
+            damaged_files(5, draws("files"), folder("files"), "train") if quick
             else damaged_files(40, draws("files"), folder("files"))),
         "disks": lambda: [] if quick else bad_disks(folder("disks")),
-        "commands": lambda: bad_lines(70 if quick else 240, draws("commands"), folder("commands"), 0 if quick else 8),
+        "commands": lambda: bad_lines(40 if quick else 240, draws("commands"), folder("commands"), 0 if quick else 8),
         "calls": lambda: bad_calls(60 if quick else 165, draws("calls"), folder("calls"))}
     return parts if settings.only is None else {settings.only: parts[settings.only]}
 

@@ -23,7 +23,6 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 _LATE = {"train": "evaluate", "pretrain": "judge"}
 _PHASES = {"train": ("start", "play", "play", "evaluate", "write", "replace"),
            "pretrain": ("start", "learn", "learn", "judge", "write", "replace")}
-_EACH = 2  # kills of one run
 
 
 class Kill(NamedTuple):
@@ -38,7 +37,8 @@ class Kill(NamedTuple):
         return f"{signal.Signals(self.signal).name} {where}"
 
 
-def train_kills(subjects: Sequence[Subject], count: int, draws: Random, place: Path, workers: int) -> list[Row]:
+def train_kills(subjects: Sequence[Subject], count: int, draws: Random, place: Path, workers: int,
+                each: int = 2) -> list[Row]:
     """Kill runs and resume them.
 
     Args:
@@ -47,11 +47,12 @@ def train_kills(subjects: Sequence[Subject], count: int, draws: Random, place: P
         draws: when each falls.
         place: folder for the runs.
         workers: runs at a time.
+        each: kills of one run, 1 or 2.
     """
     with ThreadPoolExecutor(workers) as pool:
         counts = dict(zip(subjects, pool.map(lambda subject: _whole(subject, place), subjects), strict=True))
-        chosen = [subjects[number % len(subjects)] for number in range(count // _EACH)]
-        kills = [_drawn(subject, draws) for subject in chosen]
+        chosen = [subjects[number % len(subjects)] for number in range(count // each)]
+        kills = [_drawn(subject, draws)[:each] for subject in chosen]
         folders = [place / f"run{number}" for number in range(len(chosen))]
         found = pool.map(_chain, folders, chosen, kills, [counts[subject] for subject in chosen])
         return [row for rows in found for row in rows]

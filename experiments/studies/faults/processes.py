@@ -63,7 +63,7 @@ def forked(arguments: Sequence[str], output: Path, trip: Trip | None = None, cou
 def _context() -> Any:
     context = multiprocessing.get_context("forkserver")
     commands = [f"interplay.experiments.cli.{name}" for name in ("train", "benchmark", "pretrain")]
-    context.set_forkserver_preload([*commands, "interplay.experiments.studies.faults.trips"])
+    context.set_forkserver_preload([*commands, "interplay.experiments.studies.faults.trips", "numba"])
     return context
 
 

@@ -29,6 +29,7 @@ from interplay.experiments.studies.reproductions.arena_market import (
 )
 from interplay.experiments.studies.reproductions.arena_nets import Ranker
 from interplay.experiments.studies.reproductions.findings import READING, Row, beside, finding, findings_table
+from interplay.experiments.studies.reproductions.settings import ReproductionSettings
 
 TEMPERATURES = (0.1, 0.3, 1.0, 3.0, 10.0)
 PUBLISHED: Mapping[tuple[str, str], Sequence[float]] = {
@@ -46,11 +47,9 @@ _COLOURS = {"by chance": "#8a8f98", "M1": "#d55e00", "M2": "#0072b2", "M3": "#00
 
 
 @dataclass(frozen=True)
-class ArenaSettings:
+class ArenaSettings(ReproductionSettings):
     """Let creators learn under different rankings, and compare where they end with what was published."""
 
-    out: Path | None = None
-    """Folder of the report and the picture."""
     sessions: int = 10
     """Sessions of each ranking, side by side."""
     episodes: int = 300
@@ -73,10 +72,7 @@ def study(settings: ArenaSettings) -> str:
         if of not in [row["of"] for row in rows]:
             rows = [row for row in rows if row["of"]["name"] != name] + [{"of": of, **_played(ranking, of)}]
         report = publish(settings.out, text, made, {"rows": rows})
-    if settings.out is not None:
-        draw(rows, settings.out / "creators.png")
-    print(report)
-    return report
+    return settings.ended(report, "creators.png", lambda: draw(rows))
 
 
 def _rankings(settings: ArenaSettings) -> dict[str, tuple[Callable[[torch.Generator], Ranking], int]]:
@@ -169,7 +165,7 @@ def _claims(played: Mapping[str, Mapping[str, Any]]) -> list[str]:
         f"H4, two stages (M2) make exposure more unequal than one (M1): in {wins('M2', 'M1', 'gini')} sessions."]
 
 
-def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+def draw(rows: Sequence[Mapping[str, Any]]) -> Picture:
     """Means over sessions, episode by episode."""
     played = _by_name(rows)
     figure = Picture(figsize=(10.0, 3.4), layout="constrained")
@@ -180,7 +176,7 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         axis.set_title(title)
         axis.set_xlabel("episode")
     figure.axes[0].legend()
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from interplay.experiments.studies.reproductions.boredom_sessions import (
     returns,
 )
 from interplay.experiments.studies.reproductions.findings import READING, Row, beside, finding, findings_table
+from interplay.experiments.studies.reproductions.settings import ReproductionSettings
 
 ENVIRONMENTS = {"SingleItem-BoredInf": 1, "SlateTopK-BoredInf": 10}
 """Sizes of slates."""
@@ -38,11 +39,9 @@ _INFLUENCE = {True: "", False: ", influence by the mean vector"}
 
 
 @dataclass(frozen=True)
-class BoredomSettings:
+class BoredomSettings(ReproductionSettings):
     """Show random and greedy slates to SARDINE's users, which get bored."""
 
-    out: Path | None = None
-    """Folder of the report and the picture."""
     catalogues: int = 20
     """Catalogues that are drawn; SARDINE has one."""
     users: int = 125
@@ -56,10 +55,7 @@ def study(settings: BoredomSettings) -> str:
     rows = list(_rows(settings))
     data = {"rows": rows, "catalogues": settings.catalogues, "users": settings.users}
     report = publish(settings.out, text, made_by(typed(__name__)), data)
-    if settings.out is not None:
-        draw(rows, settings.out / "clicks.png")
-    print(report)
-    return report
+    return settings.ended(report, "clicks.png", lambda: draw(rows))
 
 
 def _rows(settings: BoredomSettings) -> Iterator[Row]:
@@ -92,7 +88,7 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
         findings_table(data["rows"]), "![clicks by policy](clicks.png)"]) + "\n"
 
 
-def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+def draw(rows: Sequence[Mapping[str, Any]]) -> Picture:
     """Every catalogue as a point, and what was published as a line."""
     figure = Picture(figsize=(9.0, 3.6), layout="constrained")
     for axis, name in zip(figure.subplots(1, len(ENVIRONMENTS)), ENVIRONMENTS, strict=True):
@@ -105,7 +101,7 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         axis.invert_yaxis()
         axis.set_title(name)
         axis.set_xlabel("clicks (orange: published)")
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from interplay.experiments.common.tables import table
 from interplay.experiments.exact.base import Array
 from interplay.experiments.exact.coach import CoachGame
 from interplay.experiments.studies.command_lines import typed
+from interplay.experiments.studies.reproductions.settings import ReproductionSettings
 from interplay.experiments.studies.reproductions.training import returns_of_seeds
 
 
@@ -47,11 +48,9 @@ _LIMIT = 1.0  # of disengagement in the notebook; 0.99 in later versions and in 
 
 
 @dataclass(frozen=True)
-class CoachingSettings:
+class CoachingSettings(ReproductionSettings):
     """Solve StepCountJITAI's environment for each noise, and train agents on it."""
 
-    out: Path | None = None
-    """Folder of the report and the picture."""
     agent: str = "dqn"
     """The agent that is trained where probabilities are seen."""
     seeds: int = 5
@@ -69,10 +68,7 @@ def study(settings: CoachingSettings) -> str:
     data, made = {"agent": settings.agent, "rows": rows}, made_by(typed(__name__))
     for _ in _trained(rows, settings, known):  # what is trained is kept, and goes on after a stop
         report = publish(settings.out, text, made, data)
-    if settings.out is not None:
-        draw(rows, settings.agent, settings.out / "returns.png")
-    print(report)
-    return report
+    return settings.ended(report, "returns.png", lambda: draw(rows, settings.agent))
 
 
 def _trained(rows: Sequence[dict[str, Any]], settings: CoachingSettings, known: Mapping[float, Sequence[float]]) -> \
@@ -139,7 +135,7 @@ def _line(row: Mapping[str, Any]) -> list[str]:
             f"{best / row['optimum']:.3f}", found, verdict]
 
 
-def draw(rows: Sequence[Mapping[str, Any]], agent: str, path: Path) -> None:
+def draw(rows: Sequence[Mapping[str, Any]], agent: str) -> Picture:
     """Returns by noise, for both ways to see the context."""
     figure = Picture(figsize=(8.4, 3.6), layout="constrained")
     for axis, seen in zip(figure.subplots(1, 2, sharey=True), ("probability", "label"), strict=True):
@@ -155,7 +151,7 @@ def draw(rows: Sequence[Mapping[str, Any]], agent: str, path: Path) -> None:
         axis.set_xlabel("noise")
     figure.axes[0].set_ylabel("steps walked in an episode")
     figure.axes[0].legend()
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from interplay.experiments.common.pictures import Picture
 from interplay.experiments.common.reports import made_by, made_line, publish
 from interplay.experiments.studies.command_lines import typed
 from interplay.experiments.studies.reproductions.findings import READING, Row, finding, findings_table
+from interplay.experiments.studies.reproductions.settings import ReproductionSettings
 from interplay.experiments.studies.unbiased.estimates import Floats, Weighting, deviation, known_propensities, naive
 
 PUBLISHED = {("naive", "MSE"): 1.202, ("IPS", "MSE"): 1.093, ("naive", "MAE"): 0.920, ("IPS", "MAE"): 0.860}
@@ -35,13 +36,11 @@ _ITERATIONS = 15
 
 
 @dataclass(frozen=True)
-class CoatSettings:
+class CoatSettings(ReproductionSettings):
     """Fit Coat's self-selected ratings with and without inverse propensities, and compare with what was published."""
 
     data: Path = Path("../shared/data")
     """Folder that holds the folder coat."""
-    out: Path | None = None
-    """Folder of the report and the picture."""
     seeds: int = 10
     """How many; each splits folds and draws the first vectors."""
     sizes: tuple[int, ...] = (5, 10, 20)
@@ -64,10 +63,7 @@ def study(settings: CoatSettings) -> str:
     data = {"rows": len(train), "shared": int(shared.sum()), "test": len(test), "fits": fits, "means": [
         round(float(part.reward.mean()), 4) for part in (train, test)]}
     report = publish(settings.out, text, made_by(typed(__name__)), data)
-    if settings.out is not None:
-        draw(fits, settings.out / "errors.png")
-    print(report)
-    return report
+    return settings.ended(report, "errors.png", lambda: draw(fits))
 
 
 def _fits(parts: Mapping[str, InteractionLog], test: InteractionLog, seen: NDArray[np.bool_],
@@ -129,7 +125,7 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
         "Sizes and ridges that were chosen, seed by seed: " + "; ".join(choices) + ".", "![errors](errors.png)"]) + "\n"
 
 
-def draw(fits: Sequence[Mapping[str, Any]], path: Path) -> None:
+def draw(fits: Sequence[Mapping[str, Any]]) -> Picture:
     """Test errors of both training parts and both ways, with what was published as lines."""
     figure = Picture(figsize=(7.0, 2.8), layout="constrained")
     axis, cases = figure.add_subplot(), list(product((ALL, DISJOINT), WAYS))
@@ -140,7 +136,7 @@ def draw(fits: Sequence[Mapping[str, Any]], path: Path) -> None:
     axis.set_yticks(range(len(cases)), [f"{way}, {part}" for part, way in cases])
     axis.invert_yaxis()
     axis.set_xlabel("mean squared error of ratings at random (orange: published)")
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 if __name__ == "__main__":

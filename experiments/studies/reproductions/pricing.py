@@ -28,6 +28,7 @@ from interplay.experiments.exact.pricing import PricingGame
 from interplay.experiments.studies.command_lines import typed
 from interplay.experiments.studies.reproductions.price_loop import ALL, CHEAPEST, INCUMBENT
 from interplay.experiments.studies.reproductions.price_sessions import Display, Protocol, Sessions, followed
+from interplay.experiments.studies.reproductions.settings import ReproductionSettings
 
 CASES = {"pricing": 0, "pricing-cheapest": 0, "pricing-shared": 0, "pricing-incumbent": 1,
          "pricing-incumbent, advantage 0": 0, "pricing-incumbent, advantage 4": 4}
@@ -43,11 +44,9 @@ _SETTLE, _CYCLE, _AFTER = 500, 2_520, 25  # periods; 2,520 is a multiple of all 
 
 
 @dataclass(frozen=True)
-class PricingSettings:
+class PricingSettings(ReproductionSettings):
     """Let firms learn prices, and compare where they end with what was published."""
 
-    out: Path | None = None
-    """Folder of the report and the picture."""
     sessions: int = 64
     """Sessions of each market."""
     seed: int = 0
@@ -64,10 +63,7 @@ def study(settings: PricingSettings) -> str:
     """Learn, and write ``report.md``, ``report.json`` and ``prices.png``; gives the report's text."""
     cases = {name: _case(name, settings) for name in CASES}
     report = publish(settings.out, text, made_by(typed(__name__)), {"sessions": settings.sessions, "cases": cases})
-    if settings.out is not None:
-        draw(cases, settings.out / "prices.png")
-    print(report)
-    return report
+    return settings.ended(report, "prices.png", lambda: draw(cases))
 
 
 def _case(name: str, settings: PricingSettings) -> dict[str, Any]:
@@ -173,7 +169,7 @@ def _described(name: str, case: Mapping[str, Any]) -> str:
             f"{after[-1][1]:.3f}.")
 
 
-def draw(cases: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+def draw(cases: Mapping[str, Mapping[str, Any]]) -> Picture:
     """Mean prices of both firms around the deviation, market by market."""
     drawn = {name: case for name, case in cases.items() if "," not in name}
     figure = Picture(figsize=(4.2 * len(drawn), 3.4), layout="constrained")
@@ -188,7 +184,7 @@ def draw(cases: Mapping[str, Mapping[str, Any]], path: Path) -> None:
         axis.set_xlabel("period, deviation in 1")
     figure.axes[0].set_ylabel("mean price (dashed: equilibrium, monopoly)")
     figure.axes[0].legend()
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from interplay.experiments.common.reports import known_rows, made_by, made_line,
 from interplay.experiments.exact.satisfaction import SatisfactionGame, any_item, greedy, optimal
 from interplay.experiments.studies.command_lines import typed
 from interplay.experiments.studies.reproductions.findings import READING, Row, finding, findings_table
+from interplay.experiments.studies.reproductions.settings import ReproductionSettings
 from interplay.experiments.studies.reproductions.training import returns_of_seeds
 
 PRESETS = ("lts", "lts-strong", "lts-null")
@@ -37,11 +38,9 @@ _SHARE = 0.02  # of the optimum: how far from it agents may end; always to take 
 
 
 @dataclass(frozen=True)
-class SatisfactionSettings:
+class SatisfactionSettings(ReproductionSettings):
     """Solve RecSim's environment of long-term satisfaction, and train agents on it."""
 
-    out: Path | None = None
-    """Folder of the report and the picture."""
     agents: tuple[str, ...] = ("dqn",)
     """Agents of the user, by name or as NAME,OPTION=VALUE."""
     seeds: int = 5
@@ -59,10 +58,7 @@ def study(settings: SatisfactionSettings) -> str:
     for learnt in _learnt_rows(settings, known):  # what is trained is kept, and goes on after a stop
         rows = [*exact, *learnt]
         report = publish(settings.out, text, made, {"rows": rows, "planning": planning})
-    if settings.out is not None:
-        draw(rows, planning, settings.out / "planning.png")
-    print(report)
-    return report
+    return settings.ended(report, "planning.png", lambda: draw(rows, planning))
 
 
 def _published_rows() -> list[Row]:
@@ -130,7 +126,7 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
         findings_table(rows), "![what planning is worth](planning.png)"]) + "\n"
 
 
-def draw(rows: Sequence[Mapping[str, Any]], planning: Mapping[str, Sequence[float]], path: Path) -> None:
+def draw(rows: Sequence[Mapping[str, Any]], planning: Mapping[str, Sequence[float]]) -> Picture:
     """Exact returns by sensitivity, with what agents have learnt."""
     figure = Picture(figsize=(5.6, 3.6), layout="constrained")
     axis = figure.add_subplot()
@@ -144,7 +140,7 @@ def draw(rows: Sequence[Mapping[str, Any]], planning: Mapping[str, Sequence[floa
     axis.set_xlabel("sensitivity of satisfaction (RecSim's default: 0.01)")
     axis.set_ylabel("return of 60 steps")
     axis.legend()
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 if __name__ == "__main__":
