@@ -204,6 +204,7 @@ def test_values_of_what_was_done_are_those_of_all_actions_with_the_same_gradient
     for values in (network.taken(own, options, action, agent), values_of(network(own, options, agent), action)):
         network.zero_grad()
         values.square().sum().backward()
-        found.append([values.detach(), *(torch.zeros_like(p) if p.grad is None else p.grad for p in network.parameters())])
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in network.parameters()]
+        found.append([values.detach(), *gradients])
     for mine, wanted in zip(*found, strict=True):
         torch.testing.assert_close(mine, wanted, rtol=1e-4, atol=1e-4 * float(wanted.abs().max()))
