@@ -102,7 +102,7 @@ class OptionScorer(nn.Module):
 
         Args:
             own: as for ``forward``.
-            options: likewise.
+            options: as for ``forward``.
             action: int64 ``[...]``.
             agent: as for ``forward``.
         """
@@ -269,7 +269,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 @torch.no_grad()
 def follow(target: nn.Module, online: nn.Module, rate: float) -> None:
     """Move a target network towards the online one (Polyak averaging; Lillicrap et al. 2016)."""
-    slow, fast = list(target.parameters()), list(online.parameters())
+    slow, fast = (tuple(network.parameters()) for network in (target, online))
     if not is_stacked(slow[0]):
         torch._foreach_lerp_(slow, fast, rate)
         return

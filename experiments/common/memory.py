@@ -13,7 +13,7 @@ _MOST = 1 << 30
 
 @contextmanager
 def kept_memory() -> Iterator[None]:
-    """What is freed within the block stays with the process until its end, as far as the C library can be told.
+    """What is freed within the block stays with the process until its end, where the C library is glibc.
 
     By default glibc gives every large tensor back to the system at once. The next one then costs a page fault for each
     4 KiB that is written: a tenth of an update of ``pqn`` in 16 towns.

@@ -158,9 +158,9 @@ def _played(market: SuiteMarket, results: Sequence[dict[str, Any]]) -> Played:
 
 
 def check_unchanged(markets: Iterable[SuiteMarket]) -> None:
-    """Check that markets are what they were when the suite was made, by the scores that count as 1, measured anew.
+    """Check that markets are what they were when the suite was made, by the scores that count as 1, measured again.
 
-    Before anything is played, so that nobody waits in vain. A run's own reference would not do: users who leave things
+    Before anything is played, so that no time is lost. A run's own reference would not do: users who leave things
     to chance earn something else under each seed.
 
     Raises:
