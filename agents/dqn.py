@@ -25,7 +25,7 @@ from torch import Tensor
 
 from interplay.agents.base import Agent
 from interplay.agents.parts.choosing import best, log_policy
-from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing, follow
+from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing, follow, values_of
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import PrioritisedReplay, Replay, fine_draw
 from interplay.agents.parts.returns import Experience, NStep, lean
@@ -131,8 +131,8 @@ class DQNAgent(Agent):
     def _update(self) -> Mapping[str, Tensor]:
         sample, index = self._replay.sample(fine_draw(self, *self._batch))
         agent_ids = index % self.spec.num_agents
-        values = self.online(sample.observation.own, sample.observation.options, agent_ids)
-        value = _of(values, sample.action)
+        seen = sample.observation
+        value = self.online.taken(seen.own, seen.options, sample.action, agent_ids)
         error = self._targets(sample, agent_ids).unsqueeze(-2) - value.unsqueeze(-1)
         weight = sample.weight * self._correction(index, error, sample.valid)
         # One mean, or one for each independent network.
@@ -145,11 +145,12 @@ class DQNAgent(Agent):
     def _targets(self, sample: Experience, agent_ids: Tensor) -> Tensor:
         """What values should be, float32 ``[S, Z]``. What was cut off is bootstrapped through; what ended is not."""
         after, o = sample.next_observation, self.options
-        ahead = self.target(after.own, after.options, agent_ids)
         if o.munchausen > 0.0:
-            return self._munchausen(sample, ahead, agent_ids)
-        judge = self.online(after.own, after.options, agent_ids) if o.double else ahead
-        chosen = _of(ahead, best(judge.mean(-1), after.mask))
+            return self._munchausen(sample, self.target(after.own, after.options, agent_ids), agent_ids)
+        judge = (self.online if o.double else self.target)(after.own, after.options, agent_ids)
+        action = best(judge.mean(-1), after.mask)
+        chosen = (self.target.taken(after.own, after.options, action, agent_ids) if o.double
+                  else values_of(judge, action))
         return sample.reward.unsqueeze(-1) + sample.discount.unsqueeze(-1) * chosen
 
     def _munchausen(self, sample: Experience, ahead: Tensor, agent_ids: Tensor) -> Tensor:
@@ -180,8 +181,3 @@ class DQNAgent(Agent):
         self._replay.update(index, error.detach().mean((-1, -2)) * valid)
         return weight
 
-
-
-def _of(values: Tensor, action: Tensor) -> Tensor:
-    """Values ``[..., A, Z]`` of the actions ``[...]``: ``[..., Z]``."""
-    return values.gather(-2, action[..., None, None].expand(*action.shape, 1, values.shape[-1])).squeeze(-2)

@@ -100,7 +100,8 @@ class PQNAgent(Agent):
 
     def _fit(self, rows: Transition, returns: Tensor) -> dict[str, Tensor]:
         """One step of the optimiser, which moves what was done in ``R`` rows towards its returns ``[R, N]``."""
-        value = self._values(rows.observation).gather(-1, rows.action.unsqueeze(-1)).squeeze(-1)
+        seen = rows.observation
+        value = self.network.taken(seen.own, seen.options, rows.action, self._ids(seen)).squeeze(-1)
         error = nn.functional.smooth_l1_loss(value, returns, reduction="none")
         # One mean, or one for each independent network.
         means = valid_mean(error * rows.weight, rows.valid, dim=0 if self._alone else None)
@@ -118,5 +119,9 @@ class PQNAgent(Agent):
 
     def _values(self, seen: Observation) -> Tensor:
         """Values of all actions, float32 ``[..., N, A]``."""
-        values: Tensor = self.network(seen.own, seen.options, self._all_agents.expand(seen.own.shape[:-1]))
+        values: Tensor = self.network(seen.own, seen.options, self._ids(seen))
         return values.squeeze(-1)
+
+    def _ids(self, seen: Observation) -> Tensor:
+        """Whose row each is, int64 ``[..., N]``."""
+        return self._all_agents.expand(seen.own.shape[:-1])

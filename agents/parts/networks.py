@@ -45,7 +45,7 @@ class OptionScorer(nn.Module):
         super().__init__()
         own, option, levels = len(spec.own_features), len(spec.option_features), spec.num_levels
         copies = spec.num_agents if sharing == "independent" else 0
-        self._num_outputs, self._copies = num_outputs, copies
+        self._num_outputs, self._num_levels, self._copies = num_outputs, levels, copies
         self._agent_embedding = (undrawn(nn.Embedding, spec.num_agents, _EMBEDDING, device=device)
                                  if sharing == "embedding" else None)
         self._own = linear_layer(own + _EMBEDDING * (sharing == "embedding"), hidden, device, copies)
@@ -83,10 +83,7 @@ class OptionScorer(nn.Module):
         Returns:
             ``[..., 1 + M * L, Z]``.
         """
-        if self._agent_embedding is not None:
-            own = torch.cat([own, self._agent_embedding(agent)], dim=-1)
-        # All agents as if they were one option, so that the agents' axis is always the third last.
-        context = self._own(own.unsqueeze(-2)) + self._around(options.mean(-2, keepdim=True))
+        context = self._context(own, options, agent)
         scores: Tensor = self._nothing_head(context)
         if self._option_head is not None:
             each = self._option_head(context + self._option(options))
@@ -96,6 +93,41 @@ class OptionScorer(nn.Module):
             return scores
         value: Tensor = self._value_head(context)
         return value + scores - scores.mean(-2, keepdim=True)
+
+    def taken(self, own: Tensor, options: Tensor, action: Tensor, agent: Tensor | None = None) -> Tensor:
+        """The values of one action of each row, ``[..., Z]``: what ``forward`` gives there, up to rounding.
+
+        All other options are only seen in their mean, so that most of the work for them, and of that for their
+        gradients, which are 0, is left out.
+
+        Args:
+            own: as for ``forward``.
+            options: as for ``forward``.
+            action: int64 ``[...]``.
+            agent: as for ``forward``.
+        """
+        if self._option_head is None or self._value_head is not None:
+            return values_of(self(own, options, agent), action)
+        context = self._context(own, options, agent)
+        place, levels = (action - 1).clamp(min=0)[..., None, None], self._num_levels
+        option = options.gather(-2, (place // levels).expand(*action.shape, 1, options.shape[-1]))
+        each = self._option_head(context + self._option(option)).unflatten(-1, (-1, self._num_outputs)).squeeze(-3)
+        if levels > 1:
+            each = each.gather(-2, (place % levels).expand(*action.shape, 1, self._num_outputs))
+        return torch.where(action.unsqueeze(-1) > 0, each.squeeze(-2), self._nothing_head(context).squeeze(-2))
+
+    def _context(self, own: Tensor, options: Tensor, agent: Tensor | None) -> Tensor:
+        """What is the same for all options of a row, ``[..., 1, hidden]``."""
+        if self._agent_embedding is not None:
+            own = torch.cat([own, self._agent_embedding(agent)], dim=-1)
+        # All agents as if they were one option, so that the agents' axis is always the third last.
+        context: Tensor = self._own(own.unsqueeze(-2)) + self._around(options.mean(-2, keepdim=True))
+        return context
+
+
+def values_of(values: Tensor, action: Tensor) -> Tensor:
+    """Values ``[..., A, Z]`` of the actions ``[...]``: ``[..., Z]``."""
+    return values.gather(-2, action[..., None, None].expand(*action.shape, 1, values.shape[-1])).squeeze(-2)
 
 
 class Scorer(nn.Module):
@@ -237,11 +269,12 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 @torch.no_grad()
 def follow(target: nn.Module, online: nn.Module, rate: float) -> None:
     """Move a target network towards the online one (Polyak averaging; Lillicrap et al. 2016)."""
-    for slow, fast in zip(target.parameters(), online.parameters(), strict=True):
-        if is_stacked(slow):
-            slow.copy_(slow.lerp(fast, rate))  # vmap has no rule for lerp_
-        else:
-            slow.lerp_(fast, rate)
+    slow, fast = (tuple(network.parameters()) for network in (target, online))
+    if not is_stacked(slow[0]):
+        torch._foreach_lerp_(slow, fast, rate)
+        return
+    for one, other in zip(slow, fast, strict=True):
+        one.copy_(one.lerp(other, rate))  # vmap has no rule for lerp_
 
 
 def check_sharing(sharing: str) -> None:

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None, command: str | None = None) -> 
         except KeyboardInterrupt as stop:
             print(str(stop) or "stopped", file=sys.stderr)
             return stop.status if isinstance(stop, Stopped) else 130
-        except BrokenPipeError:  # whoever calls this knows what a reader that is gone means
+        except BrokenPipeError:  # callers know what a reader that is gone means
             raise
         except OSError as error:  # the disk is full, or a folder cannot be written
             print(f"error: {error}: free space, or choose another place", file=sys.stderr)

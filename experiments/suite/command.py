@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +27,7 @@ from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.workers import usable_cores
 from interplay.experiments.loop.task import with_agents
 from interplay.experiments.suite.definition import SUITE, SuiteMarket, attribute_of
+from interplay.experiments.suite.freezing import measured
 from interplay.experiments.suite.rows import Played, SuiteRow
 
 _TOLERANCE = 1e-3  # of a reference: another processor changes last bits of responses, and so, rarely, a draw
@@ -82,6 +83,8 @@ def play_suite(settings: SuiteSettings, notify: Notify = lambda news: None) -> J
         name = called(settings.agent)
         jobs = {market.name: list(_jobs(settings, market, name)) for market in _playable(settings)}
         with own_folder(settings.out):
+            if not settings.quick:
+                check_unchanged(SUITE.markets[market] for market in jobs)
             every = [job for several in jobs.values() for job in several]
             problems = run_missing(every, settings.workers or usable_cores(), False, notify)
             path = settings.out / f"{_as_file(name)}.json"
@@ -136,8 +139,6 @@ def _as_file(agent: str) -> str:
 def _row(settings: SuiteSettings, name: str, folders: dict[str, list[Path]]) -> SuiteRow:
     results = [(SUITE.markets[market], [read_sealed(folder / RESULTS) for folder in found])
                for market, found in folders.items()]
-    for market, found in results:
-        _check_unchanged(market, found)
     data = [] if settings.ml_100k is None else ["--ml-100k", "ml-100k"]
     made = made_by(shlex.join(["interplay", "suite", "--agent", settings.agent, *data]))
     module = split_agent(settings.agent)[0]
@@ -156,15 +157,19 @@ def _played(market: SuiteMarket, results: Sequence[dict[str, Any]]) -> Played:
     return Played(scores, normalised, sum(result["wall_seconds"] for result in results), results[0]["options"][side])
 
 
-def _check_unchanged(market: SuiteMarket, results: Sequence[dict[str, Any]]) -> None:
-    """Check that the market is what it was when the suite was made, by the score that counts as 1.
+def check_unchanged(markets: Iterable[SuiteMarket]) -> None:
+    """Check that markets are what they were when the suite was made, by the scores that count as 1, measured again.
+
+    Before anything is played, so that no time is lost. A run's own reference would not do: users who leave things
+    to chance earn something else under each seed.
 
     Raises:
-        InterplayError: it is another now.
+        InterplayError: one is another now.
     """
-    before = market.one.score
-    for now in (float(result["oracle"][market.training.measure]) for result in results):
-        if before is not None and not math.isclose(before, now, rel_tol=_TOLERANCE):
+    for market in (each for each in markets if each.preset is not None):
+        before, now = market.one.score, measured(market).one.score
+        assert before is not None, "only a log has no reference"
+        if now is None or not math.isclose(before, now, rel_tol=_TOLERANCE):
             raise InterplayError(f"{market.name!r} has changed since {SUITE.version} was made: {market.one.name} "
-                                 f"scores {now:.6g}, not {before:.6g}; judge agents with a version of interplay from "
+                                 f"scores {now}, not {before:.6g}; judge agents with a version of interplay from "
                                  "before that change")

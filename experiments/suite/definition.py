@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from interplay.envs.mechanisms.built_in import KINDS, BuiltIn
-from interplay.envs.mechanisms.choosing import parameters
 from interplay.envs.presets import Preset, Training, find_preset
 
 VERSION = "suite-v1"
@@ -61,7 +59,7 @@ class SuiteMarket:
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> SuiteMarket:
         """The market in one row of the table."""
-        return cls(**{**row, "config": _with_mechanisms(_with_tuples(row["config"])),
+        return cls(**{**row, "config": _with_tuples(row["config"]),
                       "training": Training(**row["training"]), "zero": Reference(*row["zero"]),
                       "one": Reference(*row["one"])})
 
@@ -117,21 +115,6 @@ def _with_tuples(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _with_tuples(each) for name, each in value.items()}
     return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
-
-
-def _with_mechanisms(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The numbers of a table with those of built-in mechanisms together: suite-v1 has them as ``satiation_gain``."""
-    found = {name: value for name, value in config.items() if name not in parameters()}
-    groups: dict[str, dict[str, Any]] = {}
-    for name in config.keys() - found.keys():
-        group, parameter = parameters()[name].split(".")
-        groups.setdefault(group, {})[parameter] = config[name]
-    if groups and not found.pop("budgets"):
-        del groups["budgets"]
-    idle = BuiltIn.of(())
-    there = [kind.name for kind in KINDS if kind.name in groups
-             and (kind.name == "budgets" or kind(**groups[kind.name]) not in idle)]
-    return found | {"mechanisms": (*there, *found["mechanisms"])} | {name: groups[name] for name in there}
 
 
 SUITE = read_suite()

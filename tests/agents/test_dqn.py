@@ -5,16 +5,28 @@ import torch
 
 from interplay.agents import Setting
 from interplay.agents.dqn import DQNAgent, DQNOptions
-from interplay.agents.parts.networks import OptionScorer
+from interplay.agents.parts.networks import OptionScorer, values_of
 from interplay.agents.parts.returns import NStep
 from interplay.envs.types import InterplayError
+
+
+class Constant:
+    """A network whose values ``[A]`` are the same whatever is seen."""
+
+    def __init__(self, values):
+        self.table = torch.tensor([[[v] for v in values]])
+
+    def __call__(self, own, options, agent=None):
+        return self.table.expand(len(own), -1, -1)
+
+    def taken(self, own, options, action, agent=None):
+        return values_of(self(own, options), action)
 
 
 def fixed(agent, online, target):
     """The agent with constant networks: ``[A]`` values of the online and of the target one."""
     for name, values in (("online", online), ("target", target)):
-        table = torch.tensor([[[v] for v in values]])
-        object.__setattr__(agent, name, lambda own, options, agent=None, table=table: table.expand(len(own), -1, -1))
+        object.__setattr__(agent, name, Constant(values))
     return agent
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from interplay.agents import JointAgent, Setting, agents
 from interplay.agents.encoders import NONE, encoders
-from interplay.agents.parts.networks import draw_weights
+from interplay.agents.parts.networks import OptionScorer, draw_weights, values_of
 from interplay.agents.testing.synthetic_transitions import ANY_SIDES, ONE_SIDE, trajectory
 
 SMALL = {"warm_up": 20, "batch_size": 64, "hidden": 8, "rollout_length": 4, "num_epochs": 1, "num_minibatches": 1}
@@ -186,3 +186,25 @@ def test_draws_depend_on_the_seed_the_owner_and_the_name_alone():
     assert not torch.equal(weight, drawn(1 << 32, "users", here=nn.Linear(3, 2)))
     # A salted hash would give others in each process.
     assert weight[0].tolist() == pytest.approx([-0.07647882, -0.25152817, -1.37586582])
+
+
+@pytest.mark.parametrize("form", [{}, {"layer_norm": True}, {"num_outputs": 3}, {"dueling": True},
+                                  {"sharing": "embedding"}, {"sharing": "independent"}], ids=str)
+@pytest.mark.parametrize("levels", [0, 1, 2])
+def test_values_of_what_was_done_are_those_of_all_actions_with_the_same_gradients(form, levels):
+    spec = replace(ONE_SIDE["items"]["items"], num_levels=levels)
+    network = draw_weights(OptionScorer(spec, 16, torch.device("cpu"), **form), 3, "test")
+    generator = torch.Generator().manual_seed(0)
+    rows = 40, spec.num_agents
+    own = torch.rand(*rows, len(spec.own_features), generator=generator)
+    options = torch.rand(*rows, spec.num_options, len(spec.option_features), generator=generator)
+    action = torch.randint(spec.num_actions, rows, generator=generator)
+    agent = torch.arange(spec.num_agents).expand(rows)
+    found = []
+    for values in (network.taken(own, options, action, agent), values_of(network(own, options, agent), action)):
+        network.zero_grad()
+        values.square().sum().backward()
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in network.parameters()]
+        found.append([values.detach(), *gradients])
+    for mine, wanted in zip(*found, strict=True):
+        torch.testing.assert_close(mine, wanted, rtol=1e-4, atol=1e-4 * float(wanted.abs().max()))

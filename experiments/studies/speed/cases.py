@@ -207,7 +207,7 @@ def _cases() -> Iterator[Case]:
     yield large.case("core-100000", "one town of 100,000 users x 10,000 items, slate 3 of 50 candidates")
     yield Case("roofline-100000", "gathers, scatters and observation writes of the same town, and nothing else",
                large.users, large.users + large.items, lambda: Roofline(*large.state()).play)
-    yield Case("fused-100000", "draws, scores, order and gathers of the same town by hand in one loop",
+    yield Case("fused-100000", "all draws of the same town, and scores, order and gathers by hand in one loop",
                large.users, large.users + large.items, lambda: _fused(large))
     yield _facade(12, 9)
     yield _facade(900, 100)

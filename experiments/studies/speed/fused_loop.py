@@ -1,7 +1,8 @@
 """What a step of a town computes and moves at least, by hand in one loop: its draws, scores, order and gathers.
 
-Nothing is checked and nothing decided: no close calls, no log-propensities, no masks, no mechanisms, no counts. The
-passes over candidates are those of the market's own loops, which leave little to gain: `exponential_race`.
+Noise of drift and random actions are drawn beside the loop, as in what it is compared with. Nothing is checked and
+nothing decided: no close calls, no log-propensities, no masks, no mechanisms, no counts. The passes over candidates are
+those of the market's own loops, which leave little to gain: `exponential_race`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from interplay.envs.indexing import gather_rows
 from interplay.envs.kernels.exponential_race import TOGETHER, race, score_all
 from interplay.envs.kernels.jit import draw, exp, first_and_second, loop, routine, use_threads
 from interplay.envs.market import Market
-from interplay.envs.noise import Stream
+from interplay.envs.noise import Stream, any_of, polar
 from interplay.envs.slates import candidates_of
+from interplay.envs.types import SIDES
 from interplay.envs.world import State
 from interplay.experiments.studies.speed.roofline import Roofline
 
@@ -86,6 +88,8 @@ class Fused:
                                          np.pad(vectors, wide), ids[0].numpy(), low, scale,
                                          state.arrays("user_vector")[0][0], population.item_rows[0].numpy())
         self._roofline, self._sizes = Roofline(market, state), (config.num_users, config.slate_size)
+        self._state, self._drift = state, (config.num_users, config.embedding_size)
+        self._masks = [market.observe(state, side).mask for side in SIDES]
 
     def play(self) -> None:
         """One step's worth; gives the slates."""
@@ -95,4 +99,11 @@ class Fused:
         use_threads(kernels.deserved(users * self._tables[5].shape[1]))
         step(self._pieces, *self._tables, self.slates, np.empty((users, slots, rows.shape[1]), np.float32),
              np.empty(users, np.float32))
+        self._draw_the_rest()
         self._roofline.copy()
+
+    def _draw_the_rest(self) -> None:
+        """Noise of drift, and an action of each agent."""
+        polar(self._state.key, self._state.time, Stream.DRIFT, self._drift)
+        for mask in self._masks:
+            any_of(self._state.key, 0, Stream.EXPLORE, mask)
