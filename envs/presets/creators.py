@@ -30,7 +30,7 @@ def _preset(name: str, num_items: int, summary: str) -> Preset:
     training = Training(num_worlds=16, episodes=100, eval_worlds=16, discount=0.0, side="items", others="rest",
                         measure="item_return").sized_for_gpu(256)
     return Preset(name, config, partial(all_alike, appeal=-CERTAIN), training, summary,
-                  ("q-learning", "dqn,sharing=independent"))
+                  ("q-learning", "dqn,sharing=independent"), seeds=10)
 
 
 CREATORS = _preset("creators", 2, "two creators seek the middle of users who take the nearest")
