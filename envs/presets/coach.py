@@ -82,9 +82,13 @@ COACH_NULL = Preset("coach-null", _with(Coaching(habituation_start=0.0, habituat
 COACH_NOISY = Preset("coach-noisy", _with(Coaching(context_noise=0.4)), _behaviour, _TRAINING,
                      "coach that is not sure of the context, so that a message may be wrong", _AGENTS, seeds=10)
 
+# Encoders read all messages so far in each update: small batches and few episodes, which suffice here.
+_REMEMBERING = replace(_TRAINING, discount=0.98, episodes=24, options=dict(_TRAINING.options) | {
+    "shared-critic": {**_TRAINING.options["shared-critic"], "batch_size": 64}})
+
 COACH_HIDDEN = Preset("coach-hidden",
                       replace(_CONFIG, mechanisms=(Coaching(hidden=True),), user_sees="history", history_length=50),
-                      _behaviour, replace(_TRAINING, discount=0.98),
+                      _behaviour, _REMEMBERING,
                       "coach that does not see habituation, only the messages that it has sent",
                       tuple(f"shared-critic,encoder={encoder}" for encoder in ("none", "gru", "transformer")), seeds=10)
 
