@@ -65,6 +65,9 @@ _TRAINING = Training(num_worlds=64, episodes=128, eval_worlds=2048, discount=0.9
                                       "num_minibatches": 8, "epsilon_end": 0.02},
                               "shared-critic": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3}}
                      ).sized_for_gpu(1024)
+# Values depend on contexts that are still to be drawn: only errors that count in full lead to their mean.
+_ONE_PERSON = replace(_TRAINING, options=dict(_TRAINING.options) | {
+    "dqn": {**_TRAINING.options["dqn"], "huber_delta": 100.0}})
 _AGENTS = ("dqn", "pqn", "ippo")
 
 
@@ -72,14 +75,15 @@ def _with(coaching: Coaching) -> MarketConfig:
     return replace(_CONFIG, mechanisms=(coaching, Clock()))
 
 
-COACH = Preset("coach", _CONFIG, _behaviour, _TRAINING,
+COACH = Preset("coach", _CONFIG, _behaviour, _ONE_PERSON,
                "a coach's messages to one person: those that come too often lose their effect, so planning pays",
                _AGENTS, seeds=10)
 
-COACH_NULL = Preset("coach-null", _with(Coaching(habituation_start=0.0, habituation_gain=0.0)), _behaviour, _TRAINING,
+COACH_NULL = Preset("coach-null", _with(Coaching(habituation_start=0.0, habituation_gain=0.0)), _behaviour,
+                    _ONE_PERSON,
                     "coach without habituation: the control in which being myopic costs nothing", _AGENTS, seeds=10)
 
-COACH_NOISY = Preset("coach-noisy", _with(Coaching(context_noise=0.4)), _behaviour, _TRAINING,
+COACH_NOISY = Preset("coach-noisy", _with(Coaching(context_noise=0.4)), _behaviour, _ONE_PERSON,
                      "coach that is not sure of the context, so that a message may be wrong", _AGENTS, seeds=10)
 
 # Encoders read all messages so far in each update: small batches and few episodes, which suffice here.

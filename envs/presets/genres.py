@@ -30,8 +30,9 @@ def _preset(name: str, cost_power: float, summary: str) -> Preset:
         num_users=_USERS, num_items=_CREATORS, slate_size=_CREATORS, embedding_size=1, num_topics=1, num_segments=1,
         horizon=20, slate_order="fixed", response_mode="mean", user_state="single", item_state="single",
         mechanisms=(Genres(cost_power=cost_power, highest=_USERS ** (1.0 / cost_power)),))
-    training = Training(num_worlds=16, episodes=100, eval_worlds=16, discount=0.0, side="items", others="rest",
-                        measure="item_return").sized_for_gpu(256)
+    # What is best changes with what others do, so old steps must be forgotten soon.
+    training = Training(num_worlds=16, episodes=50, eval_worlds=16, discount=0.0, side="items", others="rest",
+                        measure="item_return", options={"q-learning": {"learning_rate": 0.1}}).sized_for_gpu(256)
     return Preset(name, config, partial(all_alike, appeal=-CERTAIN), training, summary, ("q-learning",), seeds=10)
 
 
