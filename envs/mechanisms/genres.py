@@ -140,9 +140,9 @@ class Genres(Mechanism):
         taken = self._taken(state, content)
         served, each = content.serves.sum(2), taken.sum(2)
         vector = content.vector / content.quality.unsqueeze(2)
-        alike, pairs = (vector @ vector.transpose(1, 2)).sum((1, 2)) - each.shape[1], each.shape[1] * (each.shape[1] - 1)
+        alike, pairs = (vector @ vector.transpose(1, 2)).sum((1, 2)), each.shape[1] * (each.shape[1] - 1)
         return {"genres": self._genres(state, each), "specialisation": (each * self._special(served)).sum(1),
-                "similarity of creators": alike / max(1, pairs), "quality": content.quality.mean(1),
+                "similarity of creators": (alike - each.shape[1]) / max(1, pairs), "quality": content.quality.mean(1),
                 "share of bait": (each * (content.bait > 0.0)).sum(1),
                 "worth to a user": (taken * content.vector).sum((1, 2)), "exposure inequality": inequality(each)}
 

@@ -9,7 +9,7 @@ See ``mechanisms.investing``, which has the equations and sources. A step is a y
 - Reward: utility of the year's growth. Start: in no fund. End: after 20 years.
 - Known (``experiments.exact.merton``): best is Merton's share, (mu - r) / (gamma sigma^2) = 1/2 for gamma = 3.
 
-`funds-large`: 32 investors whose risk aversion differs, and 10 funds that set fees. Entering a fund costs a load of 4 %.
+`funds-large`: 32 investors whose risk aversion differs, and 10 funds that set fees. Entering one costs a load of 4 %.
 
 - Observation (investor): its risk aversion, the part of the episode that is left; of each fund its stocks, skill, fee,
   last share of investors and growth, and whether the investor is in it.
@@ -41,7 +41,8 @@ MERTON = Preset(
     _BEHAVIOUR,
     # Luck is ten times what shares differ by, so a value is the mean of all that was seen.
     Training(num_worlds=256, episodes=100, eval_worlds=4096, discount=0.0,
-             options={"q-learning": {"rate_power": 1.0, "learning_rate": 1e-5, "epsilon_end": 0.3}}).sized_for_gpu(2048),
+             options={"q-learning": {"rate_power": 1.0, "learning_rate": 1e-5, "epsilon_end": 0.3}}
+             ).sized_for_gpu(2048),
     "an investor who bears risk, and funds that hold more or less stock: Merton's share is best", ("q-learning",),
     seeds=10)
 

@@ -1,8 +1,8 @@
 """Creators of content for groups of users: the equilibrium of one genre, and from where on it is none.
 
 Jagadeesan, Garg and Steinhardt, "Supply-side equilibria in recommender systems", NeurIPS 2023, for N users in G groups
-of one size, P creators, any quality r and cost ``r^b``. If all creators make content for everyone, a quality beats the
-P - 1 others with probability ``r^b / N``, so that each earns 0: it is drawn from ``F(r) = min(1, (r^b / N)^(1/(P-1)))``.
+of one size, P creators, any quality r and cost ``r^b``. If all creators make content for everyone, a quality is drawn
+from ``F(r) = min(1, (r^b / N)^(1/(P-1)))``. It then beats the P - 1 others with probability ``r^b / N``, and earns 0.
 Content of length s for k of G groups then earns ``s^b ((G/k)^(b/2 - 1) - 1)``, which is above 0 only if b > 2.
 """
 

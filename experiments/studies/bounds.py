@@ -110,22 +110,25 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
     """The report, from its rows."""
     data = source["data"]
     played = data["crossplay"]
-    matrices = [table(("users of \\ items of", *played["names"]),
-                      [(name, *(f"{value:.5g}" for value in row))
-                       for name, row in zip(played["names"], played[side], strict=True)]) for side in ("users", "items")]
+    matrices = [_matrix(played, side) for side in ("users", "items")]
     return "\n\n".join([
         made_line(source["made"]),
         f"On held-out worlds, without exploration. {INTERVALS}",
         "## Planning\n\nUsers that plan by rollouts, and go on from greedy users. A lower bound of the optimum.",
         table(["market", "rollouts", "greedy", "planner", "optimum (exact)", "verdict"],
               list(_planning_lines(data["planning"]))),
-        "## Deviating\n\nAll users take the first slot, and items rest. One agent learns to do something else. Its gain "
-        "is a lower bound of what its best response gains.",
+        "## Deviating\n\nAll users take the first slot, and items rest. One agent learns to do something else. Its "
+        "gain is a lower bound of what its best response gains.",
         table(["market", "side", "episodes", "learnt gain", "exact gain", "part of it", "verdict"],
               [_exploiting_line(row) for row in data["exploiting"]]),
         f"## Cross-play\n\n{len(played['names'])} runs of `{played['market']}`, whose users and items learnt by "
-        f"q-learning in {played['episodes']} episodes. The diagonal has agents that were trained together. Return of all "
-        f"users, then of all items:", *matrices, "![returns of users and items of all runs](crossplay.png)"]) + "\n"
+        f"q-learning in {played['episodes']} episodes. The diagonal has agents that were trained together. Return of "
+        "all users, then of all items:", *matrices, "![returns of users and items of all runs](crossplay.png)"]) + "\n"
+
+
+def _matrix(played: Row, side: str) -> str:
+    rows = [(name, *(f"{value:.5g}" for value in row)) for name, row in zip(played["names"], played[side], strict=True)]
+    return table(("users of \\ items of", *played["names"]), rows)
 
 
 def _planning_lines(rows: Sequence[Row]) -> Iterator[list[str]]:

@@ -72,8 +72,8 @@ def test_greedy_investors_take_mertons_share():
 def test_what_is_expected_of_given_growths_is_their_mean(aversion):
     market = find_preset("merton").market(investing={"growths": YEARS, "aversion": aversion})
     seen = market.observe(market.reset([0]), "users", expected=True).expected[0, 0, 1:].double().numpy()
-    x, l, r = np.array(market.config.mechanisms[0].stocks)[:, None], np.array(YEARS), 0.02
-    growth = r + x * (l - r) + x * (1 - x) * l.var() / 2
+    x, stocks, r = np.array(market.config.mechanisms[0].stocks)[:, None], np.array(YEARS), 0.02
+    growth = r + x * (stocks - r) + x * (1 - x) * stocks.var() / 2
     utility = growth if aversion == 1.0 else (np.exp((1 - aversion) * growth) - 1) / (1 - aversion)
     assert seen == pytest.approx(utility.mean(1), abs=1e-6)
     assert solve(market) is None

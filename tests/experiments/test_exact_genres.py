@@ -8,7 +8,6 @@ from interplay.agents import Agent, Setting, find_agent
 from interplay.envs.mechanisms.genres import Genres
 from interplay.envs.presets import find_preset
 from interplay.envs.testing import check_mechanism
-from interplay.experiments.cli.main import main
 from interplay.experiments.evaluate.deviations import best_response_gap
 from interplay.experiments.evaluate.evaluation import evaluate
 from interplay.experiments.exact.genres import GenresGame
