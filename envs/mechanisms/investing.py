@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
@@ -62,6 +62,8 @@ class Investing(Mechanism):
     """Fees that funds may charge, in rising order, if there is more than one; they begin with the first."""
     load: NotNegative = 0.0
     """What an investor's growth loses in the step in which it enters a fund."""
+    paid: Literal["drawn", "expected"] = "drawn"
+    """Utility of the growth that was drawn, or what it is on average: that of a sure growth, without luck."""
     aversion: Positive = 3.0
     """Median of gamma, investors' relative risk aversion."""
     aversion_spread: NotNegative = 0.0
@@ -107,11 +109,13 @@ class Investing(Mechanism):
         return ("held",)
 
     def user_tables(self, start: Start) -> Mapping[str, Tensor]:
-        """Gamma; the fund that is held, from 1, or 0; growth in the last step and since the start: ``[B, U]``."""
+        """Gamma; the fund that is held, from 1, or 0; of the last step whether that was entered, growth and the sure
+        growth of as much utility on average; growth since the start: ``[B, U]``.
+        """
         drawn = normal(start.key, start.time, self.stream, (start.sizes.num_users,))
         none = start.full_users(0.0)
         return {"aversion": self.aversion * torch.exp(self.aversion_spread * drawn), "held": none.long(),
-                "growth": none, "log_wealth": none, "entered": none}
+                "growth": none, "sure_growth": none, "log_wealth": none, "entered": none}
 
     def item_tables(self, start: Start) -> Mapping[str, Tensor]:
         """Of each fund: x, skill, the fee of the next step, and share and growth of the last: float32 ``[B, I]``."""
@@ -125,12 +129,15 @@ class Investing(Mechanism):
         """See ``Mechanism.update``."""
         invests, funds = outcome.position > 0, state.alive.shape[1]
         share = (one_hot(outcome.item, funds) * invests.unsqueeze(2)).mean(1)
-        growth = self._steady(state) - self.crowding * share + state["stocks"] * self._stocks_grow(state)
+        steady = self._steady(state) - self.crowding * share
+        growth = steady + state["stocks"] * self._stocks_grow(state)
         held = torch.where(invests, outcome.item + 1, 0)
         entered = (invests & (held != state["held"])).float()
+        certain = self._certain(state.of_items("stocks", outcome.item), 1.0 - state["aversion"])
+        sure = torch.where(invests, steady.gather(1, outcome.item) + certain, self.interest) - self.load * entered
         own = torch.where(invests, growth.gather(1, outcome.item), self.interest) - self.load * entered
         after = {"invested": share, "fund_growth": growth, "held": held, "entered": entered, "growth": own,
-                 "log_wealth": state["log_wealth"] + own}
+                 "sure_growth": sure, "log_wealth": state["log_wealth"] + own}
         return after if self.item_actions is None else after | {"fee": outcome.chosen_level(self, keep=state["fee"])}
 
     def _steady(self, state: State) -> Tensor:
@@ -147,7 +154,7 @@ class Investing(Mechanism):
 
     def user_reward(self, before: State, after: State, outcome: Outcome) -> Tensor:
         """Utility of the growth."""
-        return _utility(after["growth"], 1.0 - after["aversion"])
+        return _utility(after["growth" if self.paid == "drawn" else "sure_growth"], 1.0 - after["aversion"])
 
     def expected_user_reward(self, state: State, items: Tensor, rate: Tensor) -> Tensor:
         """The same on average, if funds are as crowded as in the last step."""
@@ -163,8 +170,8 @@ class Investing(Mechanism):
         mean, variance = self.moments
         if not self.growths:
             return x * mean + power * x.square() * (variance / 2.0)
-        total = (power * x).unsqueeze(3) * self._given
-        certain = (total.logsumexp(3) - torch.logsumexp(0.0 * self._given, 0)) / _not_zero(power)
+        total = (power * x).unsqueeze(-1) * self._given
+        certain = (total.logsumexp(-1) - torch.logsumexp(0.0 * self._given, 0)) / _not_zero(power)
         return torch.where(power.abs() < _NEARLY_LOG, x * mean, certain)
 
     def item_reward(self, before: State, after: State, outcome: Outcome) -> Tensor:
@@ -192,6 +199,7 @@ class Investing(Mechanism):
         return {"share of users who invest": share.sum(1), "share of users who enter": state["entered"].mean(1),
                 "share of stocks": (share * state["stocks"]).sum(1), "mean fee": state["fee"].mean(1),
                 "revenue of funds": (share * state["fee"]).sum(1), "largest share of a fund": share.amax(1),
+                "sure growth of a user": state["sure_growth"].mean(1),
                 "mean growth of wealth so far": state["log_wealth"].mean(1)}
 
     def draw(self, picture: Picture, state: State) -> None:

@@ -15,7 +15,7 @@ See ``mechanisms.investing``, which has the equations and sources. A step is a y
   last share of investors and growth, and whether the investor is in it.
 - Items: funds with stocks from .2 to 1.1, whose skill is drawn for each world. Each chooses one of 5 fees up to 2 % for
   the next year, or keeps its fee. Tabular ones have one state.
-- Rewards: an investor earns the utility of its growth, a fund its fee times its share of investors.
+- Rewards: an investor earns what the utility of its growth is on average, a fund its fee times its share of investors.
 - Start: in no fund, at no fee. End: ``truncated`` after 30 years, which learners see come. No exact value is known; one
   investor without load, skill, crowding and fees is ``merton``.
 
@@ -52,7 +52,8 @@ FUNDS_LARGE = Preset(
         num_users=32, num_items=10, slate_size=10, embedding_size=1, num_topics=1, num_segments=1, horizon=30,
         slate_order="fixed", response_mode="mean", item_state="single",
         mechanisms=(Investing(stocks=tuple(tenths / 10 for tenths in range(2, 12)), skill=0.01, skill_spread=0.01,
-                              crowding=0.05, fees=(0.0, 0.005, 0.01, 0.015, 0.02), load=0.04, aversion_spread=0.5),
+                              crowding=0.05, fees=(0.0, 0.005, 0.01, 0.015, 0.02), load=0.04, paid="expected",
+                              aversion_spread=0.5),
                     Clock())),
     _BEHAVIOUR,
     Training(num_worlds=8, episodes=20, eval_worlds=64, discount=0.99, reward_scale=30.0, others="q-learning",

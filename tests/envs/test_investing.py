@@ -79,6 +79,19 @@ def test_what_is_expected_of_given_growths_is_their_mean(aversion):
     assert solve(market) is None
 
 
+@pytest.mark.parametrize("growths", [(), YEARS])
+def test_what_is_expected_is_paid_on_average(growths):
+    found = []
+    for paid in ("drawn", "expected"):
+        market = find_preset("funds-large").market(investing={"paid": paid, "growths": growths, "fees": (0.0,)})
+        state = market.reset(range(4_000)).with_tables({"aversion": torch.full((4_000, 32), 2.5)})
+        _, step = market.step(state, torch.full((4_000, 32), 6), torch.zeros(4_000, 10, dtype=torch.int64))
+        found.append(step.user_own[:, 0])
+    drawn, expected = found
+    assert (drawn - expected).mean().item() == pytest.approx(0.0, abs=4.0 * drawn.std().item() / 4_000**0.5)
+    assert drawn.std() > 5.0 * expected.std() > 0.0  # funds differ in skill alone
+
+
 def test_growths_are_drawn_from_those_given():
     market = find_preset("merton").market(investing={"growths": YEARS})
     state = market.reset(range(3_000))

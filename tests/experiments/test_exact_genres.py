@@ -1,5 +1,7 @@
 """Creators of content for groups of users: the equilibrium of one genre, and the market against it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,11 +10,14 @@ from interplay.agents import Agent, Setting, find_agent
 from interplay.envs.mechanisms.genres import Genres
 from interplay.envs.presets import find_preset
 from interplay.envs.testing import check_mechanism
+from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.evaluate.deviations import best_response_gap
 from interplay.experiments.evaluate.evaluation import evaluate
 from interplay.experiments.exact.genres import GenresGame
 from interplay.experiments.exact.oracles import game_of_mechanisms, solve
 from interplay.experiments.loop.players import Players
+from interplay.experiments.loop.run import Run
+from interplay.experiments.loop.training import train_unwatched
 
 MANY = 400  # qualities, so many that the grid hardly matters
 
@@ -128,3 +133,13 @@ def test_bait_wins_users_and_costs_them():
 @pytest.mark.parametrize("mechanism", [Genres(), Genres(num_groups=3, num_qualities=2, bait=0.2)])
 def test_the_contract(mechanism):
     check_mechanism(mechanism)
+
+
+@pytest.mark.parametrize(("preset", "genres"), [("genres", 2.0), ("genres-one", 1.0)])
+def test_learners_end_with_as_many_genres_as_theory_says(preset, genres):
+    """Whom the content is for that users take; its quality goes on to change."""
+    run = Run.start(TrainSettings(preset=preset, items="q-learning", episodes=10, device="cpu"), Path())
+    train_unwatched(run)
+    measures = evaluate(run.task.held_out, run.players, 2).measures
+    assert measures["genres"].mean == genres
+    assert measures["specialisation"].mean == genres - 1.0
