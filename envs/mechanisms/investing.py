@@ -109,8 +109,10 @@ class Investing(Mechanism):
         return ("held",)
 
     def user_tables(self, start: Start) -> Mapping[str, Tensor]:
-        """Gamma; the fund that is held, from 1, or 0; of the last step whether that was entered, growth and the sure
-        growth of as much utility on average; growth since the start: ``[B, U]``.
+        """Gamma and what became of the investor, ``[B, U]``.
+
+        ``held`` is its fund, from 1, or 0, and ``entered`` 1 if it was in another before; ``growth`` is that of the
+        last step, ``sure_growth`` is worth as much utility as that on average, and ``log_wealth`` is the growth so far.
         """
         drawn = normal(start.key, start.time, self.stream, (start.sizes.num_users,))
         none = start.full_users(0.0)

@@ -53,11 +53,11 @@ FUNDS_LARGE = Preset(
         slate_order="fixed", response_mode="mean", item_state="single",
         mechanisms=(Investing(stocks=tuple(tenths / 10 for tenths in range(2, 12)), skill=0.01, skill_spread=0.01,
                               crowding=0.05, fees=(0.0, 0.005, 0.01, 0.015, 0.02), load=0.04, paid="expected",
-                              aversion_spread=0.5),
+                              aversion_spread=0.3),
                     Clock())),
     _BEHAVIOUR,
     Training(num_worlds=8, episodes=20, eval_worlds=64, discount=0.99, reward_scale=30.0, others="q-learning",
-             options={"dqn": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3},
+             options={"dqn": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3, "updates_per_step": 4},
                       "pqn": {"learning_rate": 0.002, "rollout_length": 15, "num_minibatches": 8}},
              on_gpu={"num_worlds": 128}),
     "32 investors who bear risk differently, and 10 funds of stocks that set fees", ("dqn", "pqn"), seeds=5)
