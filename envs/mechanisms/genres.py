@@ -16,6 +16,7 @@ from torch import Tensor
 from interplay.envs.checking import Bounds, NotNegative, Positive
 from interplay.envs.drawing.colours import BUDGET
 from interplay.envs.drawing.picture import Picture
+from interplay.envs.indexing import one_hot
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
 from interplay.envs.mechanisms.given import inequality
 from interplay.envs.mechanisms.levels import Levels
@@ -65,7 +66,12 @@ class Genres(Mechanism):
     @property
     def num_contents(self) -> int:
         """What a creator can choose from."""
-        return (2**self.num_groups - 1) * self.num_qualities * (2 if self.bait > 0.0 else 1)
+        return self._num_genres * self.num_qualities * (2 if self.bait > 0.0 else 1)
+
+    @property
+    def _num_genres(self) -> int:
+        """Sets of groups that content may be for."""
+        return (1 << self.num_groups) - 1
 
     @property
     def item_actions(self) -> Levels:
@@ -93,7 +99,7 @@ class Genres(Mechanism):
         """What the numbers mean."""
         number, groups = state["content"], torch.arange(self.num_groups, device=state["content"].device)
         level, rest = number % self.num_qualities, number // self.num_qualities
-        subset, baited = rest % (2**self.num_groups - 1) + 1, rest // (2**self.num_groups - 1)
+        subset, baited = rest % self._num_genres + 1, rest // self._num_genres
         serves = (subset.unsqueeze(2) >> groups) & 1
         return Content(serves.float(), (level + 1) * (self.highest / self.num_qualities), baited * self.bait)
 
@@ -148,9 +154,9 @@ class Genres(Mechanism):
 
     def _genres(self, state: State, each: Tensor) -> Tensor:
         """Sets of groups that content is for which someone takes, float32 ``[B]``."""
-        subset = state["content"] // self.num_qualities % (2**self.num_groups - 1)
-        kinds = torch.arange(2**self.num_groups - 1, device=subset.device)
-        return ((subset.unsqueeze(2) == kinds) & (each > 0.0).unsqueeze(2)).any(1).sum(1).float()
+        subset = state["content"] // self.num_qualities % self._num_genres
+        taken = one_hot(subset, self._num_genres) * (each > 0.0).unsqueeze(2)
+        return taken.amax(1).sum(1)
 
     def _special(self, served: Tensor) -> Tensor:
         """1 = for one group, 0 = for all."""

@@ -6,6 +6,7 @@ fees: Berk and Green, "Mutual fund flows and performance in rational markets", J
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -150,9 +151,9 @@ class Investing(Mechanism):
     def _stocks_grow(self, state: State) -> Tensor:
         """L, float32 ``[B, 1]``."""
         if self.growths:
-            return self._given[self.integers(state, len(self.growths), 1)]
+            return self._given.take(self.integers(state, len(self.growths), 1))
         mean, variance = self.moments
-        return mean + variance**0.5 * normal(state.key, state.time, self.stream, (1,))
+        return mean + math.sqrt(variance) * normal(state.key, state.time, self.stream, (1,))
 
     def user_reward(self, before: State, after: State, outcome: Outcome) -> Tensor:
         """Utility of the growth."""

@@ -68,7 +68,8 @@ class GenresGame(ExactGame):
     def gain_of_specialising(self) -> float:
         """The most that a creator gains by content for one group alone, while all others are of one genre."""
         groups, power = self.rules.num_groups, self.rules.cost_power
-        return max(0.0, self.num_users * (1.0 / groups - groups ** (-power / 2.0)))
+        gain: float = self.num_users * (1.0 / groups - groups ** (-power / 2.0))
+        return max(0.0, gain)
 
     def gap(self, market: Market, actions: Tabulate) -> float | None:
         """See ``ExactGame.gap``; known for creators that do the same from all of some first contents."""

@@ -16,7 +16,8 @@ presets() {
 domains() {
     python scripts/benchmark.py --presets coach coach-null tutor tutor-fast pigou creators creators-four pricing \
         --out $R/domains
-    python scripts/benchmark.py --presets coach-hidden --out $R/coach-hidden
+    python scripts/benchmark.py --presets coach-hidden --seeds 5 --out $R/coach-hidden \
+        --agents shared-critic,encoder=gru shared-critic,encoder=none
 }
 
 domains-large() { python scripts/benchmark.py --presets coach-large tutor-large shop --out $R/domains-large; }

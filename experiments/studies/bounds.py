@@ -13,28 +13,30 @@ from typing import Any
 
 import torch
 
+from interplay.agents import Setting, find_agent
 from interplay.envs.presets import find_preset
+from interplay.envs.types import Side
 from interplay.experiments.cli.main import main
-from interplay.experiments.common.reports import made_line
+from interplay.experiments.common.reports import known_rows, made_by, made_line, publish
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.statistics import INTERVALS, Estimate, mean_estimate
 from interplay.experiments.common.tables import table
 from interplay.experiments.evaluate.crossplay import CrossPlay, cross_play
 from interplay.experiments.evaluate.deviations import best_response_gap
-from interplay.experiments.evaluate.evaluation import evaluate, stand_in
+from interplay.experiments.evaluate.evaluation import evaluate
 from interplay.experiments.evaluate.exploiting import exploit
 from interplay.experiments.evaluate.planning import Planned
 from interplay.experiments.exact.oracles import solve
 from interplay.experiments.loop.players import Players
 from interplay.experiments.loop.run import Run
 from interplay.experiments.loop.training import train_unwatched
-from interplay.experiments.studies.command_lines import reported
+from interplay.experiments.studies.command_lines import reported, typed
 
 Row = Mapping[str, Any]
 
 PLANNING = {"kale": (64, 8), "coach": (32, 8), "viability": (1, 1)}
 """Held-out worlds and rollouts; nothing is drawn in ``viability``."""
-EXPLOITING = {"pigou": ("users", 4), "contest": ("items", 16)}
+EXPLOITING: Mapping[str, tuple[Side, int]] = {"pigou": ("users", 4), "contest": ("items", 16)}
 """The side that deviates, and episodes that it learns from."""
 SHARE = 0.9
 """Of the exact gain, what a learner has to find."""
@@ -45,25 +47,28 @@ class BoundsSettings:
     """Compare what planning and learnt deviations find with exact answers, and let runs play with each other."""
 
     out: Path | None = None
-    """Folder of the report and the picture."""
+    """Folder of the report and the picture. What its report has already of the first two is kept."""
     presets: tuple[str, ...] = (*PLANNING, *EXPLOITING)
-    """Markets of the first two tables."""
+    """Markets of the first two."""
     runs: int = 3
     """Runs of cross-play, which differ in their seeds."""
-    episodes: int = 20
+    episodes: int = 40
     """Of each of them."""
 
 
 def study(settings: BoundsSettings) -> str:
     """Plan, exploit, train and play; writes ``report.md``, ``report.json`` and ``crossplay.png``."""
     torch.set_num_threads(1)
-    chosen = settings.presets
+    known = {(row["kind"], row["preset"]): row for row in known_rows(settings.out)}
+    rows: list[Row] = []
+    for kind, markets, found in (("planning", PLANNING, _planned), ("exploiting", EXPLOITING, _exploited)):
+        for preset in (each for each in markets if each in settings.presets):
+            rows.append(known.get((kind, preset)) or {"kind": kind, "preset": preset, **found(preset)})
+            publish(settings.out, text, made_by(typed(__name__)), {"rows": rows})  # a study that is stopped keeps them
     played = _cross_played(settings)
-    data = {"planning": [_planned(preset) for preset in PLANNING if preset in chosen],
-            "exploiting": [_exploited(preset) for preset in EXPLOITING if preset in chosen],
-            "crossplay": {"market": played.market, "names": list(played.names), "episodes": settings.episodes,
-                          "users": played.users.round(2).tolist(), "items": played.items.round(2).tolist()}}
-    report = reported(settings.out, text, __name__, data)
+    matrices = {"market": played.market, "names": list(played.names), "episodes": settings.episodes,
+                "users": played.users.round(3).tolist(), "items": played.items.round(3).tolist()}
+    report = reported(settings.out, text, __name__, {"rows": rows, "crossplay": matrices})
     if settings.out is not None:
         played.picture().write(settings.out / "crossplay.png")
     return report
@@ -75,10 +80,11 @@ def _planned(preset: str) -> dict[str, Any]:
     market = find_preset(preset).market()
     oracle = solve(market)
     assert oracle is not None  # these presets have one
-    players = Players({"users": stand_in(market, "users", "greedy", 0), "items": stand_in(market, "items", "rest", 0)})
+    pairs: tuple[tuple[Side, str], ...] = (("users", "greedy"), ("items", "rest"))
+    players = Players({side: find_agent(name).of({side: market.spec_of(side)}, Setting()) for side, name in pairs})
     base, planned = (evaluate(market, each, worlds).of_worlds
                      for each in (players, Planned(players, "users", rollouts)))
-    return {"preset": preset, "rollouts": rollouts, "base": _rounded(base), "planned": _rounded(planned),
+    return {"rollouts": rollouts, "base": _rounded(base), "planned": _rounded(planned),
             "optimum": round(oracle.user_return, 3)}
 
 
@@ -92,14 +98,14 @@ def _exploited(preset: str) -> dict[str, Any]:
     run = Run.start(TrainSettings(preset=preset, users="first", items="rest", episodes=episodes, device="cpu"), Path())
     exact = best_response_gap(run.task.held_out, run.players)
     assert exact is not None  # these presets have one
-    (found,) = exploit(run.task, run.players, "items" if side == "items" else "users", [0])
-    return {"preset": preset, "side": side, "episodes": episodes, "found": round(found.gain.mean, 4),
+    (found,) = exploit(run.task, run.players, side, [0])
+    return {"side": side, "episodes": episodes, "found": round(found.gain.mean, 4),
             "exact": round(exact, 4)}
 
 
 def _cross_played(settings: BoundsSettings) -> CrossPlay:
-    """Runs of ``contest`` whose users and items both learn."""
-    runs = [Run.start(TrainSettings(preset="contest", users="q-learning", items="q-learning", seed=seed, device="cpu",
+    """Runs of ``funds`` whose investors and fund both learn."""
+    runs = [Run.start(TrainSettings(preset="funds", users="q-learning", items="q-learning", seed=seed, device="cpu",
                                     episodes=settings.episodes), Path()) for seed in range(settings.runs)]
     for run in runs:
         train_unwatched(run)
@@ -109,21 +115,26 @@ def _cross_played(settings: BoundsSettings) -> CrossPlay:
 def text(folder: Path, source: Mapping[str, Any]) -> str:
     """The report, from its rows."""
     data = source["data"]
-    played = data["crossplay"]
-    matrices = [_matrix(played, side) for side in ("users", "items")]
+    planning, exploiting = ([row for row in data["rows"] if row["kind"] == kind] for kind in ("planning", "exploiting"))
     return "\n\n".join([
         made_line(source["made"]),
         f"On held-out worlds, without exploration. {INTERVALS}",
         "## Planning\n\nUsers that plan by rollouts, and go on from greedy users. A lower bound of the optimum.",
         table(["market", "rollouts", "greedy", "planner", "optimum (exact)", "verdict"],
-              list(_planning_lines(data["planning"]))),
+              list(_planning_lines(planning))),
         "## Deviating\n\nAll users take the first slot, and items rest. One agent learns to do something else. Its "
         "gain is a lower bound of what its best response gains.",
         table(["market", "side", "episodes", "learnt gain", "exact gain", "part of it", "verdict"],
-              [_exploiting_line(row) for row in data["exploiting"]]),
-        f"## Cross-play\n\n{len(played['names'])} runs of `{played['market']}`, whose users and items learnt by "
-        f"q-learning in {played['episodes']} episodes. The diagonal has agents that were trained together. Return of "
-        "all users, then of all items:", *matrices, "![returns of users and items of all runs](crossplay.png)"]) + "\n"
+              [_exploiting_line(row) for row in exploiting]),
+        *(_cross_play_parts(data["crossplay"]) if "crossplay" in data else ())]) + "\n"
+
+
+def _cross_play_parts(played: Row) -> Iterator[str]:
+    yield (f"## Cross-play\n\n{len(played['names'])} runs of `{played['market']}`, whose users and items learnt by "
+           f"q-learning in {played['episodes']} episodes. The diagonal has agents that were trained together. Return "
+           "of all users, then of all items:")
+    yield from (_matrix(played, side) for side in ("users", "items"))
+    yield "![returns of users and items of all runs](crossplay.png)"
 
 
 def _matrix(played: Row, side: str) -> str:
