@@ -103,7 +103,7 @@ def test_growths_are_drawn_from_those_given():
 
 def test_what_an_investor_grows_by():
     """Crowding by its share of investors, a fee chosen a step before, and a load when it enters."""
-    market = find_preset("funds-large").market(**{"investing.skill_spread": 0.0})
+    market = find_preset("funds-large").market(**{"investing.skill_spread": 0.0, "investing.paid": "drawn"})
     state, funds = market.reset(range(4)), torch.zeros(4, 10, dtype=torch.int64)
     funds[:, 3] = 3  # a fee of 1 % from the next step on
     users = torch.zeros(4, 32, dtype=torch.int64)
