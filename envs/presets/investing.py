@@ -9,11 +9,11 @@ See ``mechanisms.investing``, which has the equations and sources. A step is a y
 - Reward: utility of the year's growth. Start: in no fund. End: after 20 years.
 - Known (``experiments.exact.merton``): best is Merton's share, (mu - r) / (gamma sigma^2) = 1/2 for gamma = 3.
 
-`funds-large`: 32 investors whose risk aversion differs, and 10 funds that set fees. Entering one costs a load of 4 %.
+`funds-large`: 16 investors whose risk aversion differs, and 6 funds that set fees. Entering one costs a load of 4 %.
 
 - Observation (investor): its risk aversion, the part of the episode that is left; of each fund its stocks, skill, fee,
   last share of investors and growth, and whether the investor is in it.
-- Items: funds with stocks from .2 to 1.1, whose skill is drawn for each world. Each chooses one of 5 fees up to 2 % for
+- Items: funds with stocks from .2 to 1.2, whose skill is drawn for each world. Each chooses one of 5 fees up to 2 % for
   the next year, or keeps its fee. Tabular ones have one state.
 - Rewards: an investor earns what the utility of its growth is on average, a fund its fee times its share of investors.
 - Start: in no fund, at no fee. End: ``truncated`` after 30 years, which learners see come. No exact value is known; one
@@ -49,15 +49,15 @@ MERTON = Preset(
 FUNDS_LARGE = Preset(
     "funds-large",
     MarketConfig(
-        num_users=32, num_items=10, slate_size=10, embedding_size=1, num_topics=1, num_segments=1, horizon=30,
+        num_users=16, num_items=6, slate_size=6, embedding_size=1, num_topics=1, num_segments=1, horizon=30,
         slate_order="fixed", response_mode="mean", item_state="single",
-        mechanisms=(Investing(stocks=tuple(tenths / 10 for tenths in range(2, 12)), skill=0.01, skill_spread=0.01,
-                              crowding=0.05, fees=(0.0, 0.005, 0.01, 0.015, 0.02), load=0.04, paid="expected",
+        mechanisms=(Investing(stocks=tuple(tenths / 10 for tenths in range(2, 13, 2)), skill=0.01, skill_spread=0.01,
+                              crowding=0.02, fees=(0.0, 0.005, 0.01, 0.015, 0.02), load=0.04, paid="expected",
                               aversion_spread=0.3),
                     Clock())),
     _BEHAVIOUR,
     Training(num_worlds=8, episodes=20, eval_worlds=64, discount=0.99, reward_scale=30.0, others="q-learning",
-             options={"dqn": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3, "updates_per_step": 4},
+             options={"dqn": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3, "updates_per_step": 2},
                       "pqn": {"learning_rate": 0.002, "rollout_length": 15, "num_minibatches": 8}},
              on_gpu={"num_worlds": 128}),
-    "32 investors who bear risk differently, and 10 funds of stocks that set fees", ("dqn", "pqn"), seeds=5)
+    "16 investors who bear risk differently, and 6 funds of stocks that set fees", ("dqn", "pqn"), seeds=5)

@@ -84,8 +84,8 @@ def test_what_is_expected_is_paid_on_average(growths):
     found = []
     for paid in ("drawn", "expected"):
         market = find_preset("funds-large").market(investing={"paid": paid, "growths": growths, "fees": (0.0,)})
-        state = market.reset(range(4_000)).with_tables({"aversion": torch.full((4_000, 32), 2.5)})
-        _, step = market.step(state, torch.full((4_000, 32), 6), torch.zeros(4_000, 10, dtype=torch.int64))
+        state = market.reset(range(4_000)).with_tables({"aversion": torch.full((4_000, 16), 2.5)})
+        _, step = market.step(state, torch.full((4_000, 16), 4), torch.zeros(4_000, 6, dtype=torch.int64))
         found.append(step.user_own[:, 0])
     drawn, expected = found
     assert (drawn - expected).mean().item() == pytest.approx(0.0, abs=4.0 * drawn.std().item() / 4_000**0.5)
@@ -104,21 +104,21 @@ def test_growths_are_drawn_from_those_given():
 def test_what_an_investor_grows_by():
     """Crowding by its share of investors, a fee chosen a step before, and a load when it enters."""
     market = find_preset("funds-large").market(**{"investing.skill_spread": 0.0, "investing.paid": "drawn"})
-    state, funds = market.reset(range(4)), torch.zeros(4, 10, dtype=torch.int64)
-    funds[:, 3] = 3  # a fee of 1 % from the next step on
-    users = torch.zeros(4, 32, dtype=torch.int64)
-    users[:, :8] = 4
+    state, funds = market.reset(range(4)), torch.zeros(4, 6, dtype=torch.int64)
+    funds[:, 2] = 3  # a fee of 1 % from the next step on
+    users = torch.zeros(4, 16, dtype=torch.int64)
+    users[:, :8] = 3
     first, _ = market.step(state, users, funds)
-    users[:, :4] = 5
+    users[:, :4] = 4
     after, step = market.step(first, users, torch.zeros_like(funds))
-    x, variance = 0.5, 0.04
-    stocks = (after["fund_growth"][:, 9] + 0.0 - 0.02 * (1 - 1.1) - 1.1 * (1 - 1.1) * variance / 2 - 0.01) / 1.1
-    grown = 0.02 * (1 - x) + x * (1 - x) * variance / 2 + x * stocks + 0.01 - 0.05 * 4 / 32 - 0.01
+    x, variance = 0.6, 0.04
+    stocks = after["fund_growth"][:, 4] - 0.01  # all of its money
+    grown = 0.02 * (1 - x) + x * (1 - x) * variance / 2 + x * stocks + 0.01 - 0.02 * 4 / 16 - 0.01
     torch.testing.assert_close(after["growth"][:, 5], grown, atol=1e-5, rtol=0.0)
-    moved = after["fund_growth"][:, 4] - 0.04
+    moved = after["fund_growth"][:, 3] - 0.04
     torch.testing.assert_close(after["growth"][:, 0], moved)
-    torch.testing.assert_close(after["growth"][:, 20], torch.full((4,), 0.02))
-    torch.testing.assert_close(step.item_own[:, 3], torch.full((4,), 0.01 * 4 / 32))
+    torch.testing.assert_close(after["growth"][:, 12], torch.full((4,), 0.02))
+    torch.testing.assert_close(step.item_own[:, 2], torch.full((4,), 0.01 * 4 / 16))
     power = 1.0 - after["aversion"][:, 5]
     torch.testing.assert_close(step.user_own[:, 5], torch.expm1(power * after["growth"][:, 5]) / power)
     torch.testing.assert_close(after["log_wealth"], first["growth"] + after["growth"])
