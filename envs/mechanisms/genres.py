@@ -1,4 +1,4 @@
-"""Creators choose how good their content is for each group of users, who take the best: item actions are vectors.
+"""Creators choose how good their content is for each group of users: item actions are vectors.
 
 Jagadeesan, Garg and Steinhardt, "Supply-side equilibria in recommender systems", NeurIPS 2023, with groups of users
 whose tastes have nothing in common.

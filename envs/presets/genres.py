@@ -1,11 +1,11 @@
-"""`genres`: creators choose whom their content is for and how good it is, and users take what is best for them.
+"""`genres`: creators choose for which users their content is and how good it is; users take what is best for them.
 
 Jagadeesan, Garg and Steinhardt, "Supply-side equilibria in recommender systems", NeurIPS 2023; see
 ``mechanisms.genres``, which has the equations.
 
 - Items: 4 creators. In each step each chooses content for one group of users, for the other, or for both, in one of 12
   qualities, or keeps its content (rest). Quality costs quality ** 8 in `genres`, and quality ** 1.2 in `genres-one`.
-- Users: two, one of each group, who do nothing and stand for all.
+- Users: two, one of each group. They do nothing, and stand for all.
 - Rewards: a creator earns the number of users that take its content, less its cost. A user earns what that is worth.
 - Observation: own content and the part of users that took it. Tabular agents have one state.
 - Start: any content. End: after 20 steps, as truncation.
