@@ -124,3 +124,8 @@ def responses_by_segment(population: Population, item: Tensor, response: Tensor,
     cell = cell_of(item, population.segment, num_segments)
     empty = response.new_zeros(len(response), num_items * num_segments)
     return empty.scatter_add_(1, cell, response).view(-1, num_items, num_segments)
+
+
+def inequality(share: Tensor) -> Tensor:
+    """Gini's index of shares ``[B, I]`` that add up to 1: 0 = all are equal; float32 ``[B]``."""
+    return (share.unsqueeze(2) - share.unsqueeze(1)).abs().sum((1, 2)) / (2.0 * share.shape[1])

@@ -18,6 +18,7 @@ from interplay.envs.drawing.colours import BUDGET
 from interplay.envs.drawing.picture import Picture
 from interplay.envs.indexing import combination
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
+from interplay.envs.mechanisms.given import inequality
 from interplay.envs.mechanisms.levels import Levels
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.world import State
@@ -107,10 +108,9 @@ class Line(Mechanism):
         """See ``Mechanism.measures``."""
         position = self.position(state)
         share, pairs = self.shares(position), max(1, position.shape[1] * (position.shape[1] - 1))
-        unequal = (share.unsqueeze(2) - share.unsqueeze(1)).abs().sum((1, 2)) / (2.0 * position.shape[1])
         apart = (position.unsqueeze(2) - position.unsqueeze(1)).abs().sum((1, 2)) / pairs
         return {"distance of users": self.distance(position), "distance between creators": apart,
-                "exposure inequality": unequal}
+                "exposure inequality": inequality(share)}
 
     def draw(self, picture: Picture, state: State) -> None:
         """See ``Mechanism.draw``."""

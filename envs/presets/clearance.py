@@ -41,7 +41,10 @@ CLEARANCE = Preset(
         num_users=1, num_items=1, slate_size=1, embedding_size=1, num_topics=1, num_segments=1, horizon=12,
         slate_order="fixed", item_state="mechanism", mechanisms=(Shop(stock=(3.0,)),)),
     _one_shopper,
-    Training(num_worlds=512, episodes=200, eval_worlds=1024, discount=1.0, side="items", others="first",
-             measure="item_return", options={"q-learning": {"rate_power": 0.7}}).sized_for_gpu(4096),
+    # What follows is known late, since values come back step by step: steps must not get small too soon. And luck is as
+    # large as what prices differ by, so that each must be tried often to the end.
+    Training(num_worlds=512, episodes=400, eval_worlds=1024, discount=1.0, side="items", others="first",
+             measure="item_return", options={"q-learning": {"rate_power": 0.6, "epsilon_end": 0.3}}
+             ).sized_for_gpu(4096),
     "one product with a limited stock: the best price depends on what is left, and for how long", ("q-learning",),
     seeds=10)

@@ -33,7 +33,9 @@ wherever h is at most .4052 3237.9; that message by chance, with the best probab
 - Start and end as above. No exact value is known; ``programmes.spread=0``, ``liking=0`` and one strength are ``coach``.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,13 +60,22 @@ _CONFIG = MarketConfig(
     num_users=1, num_items=3, slate_size=3, embedding_size=1, num_topics=2, num_segments=1, horizon=50,
     slate_order="fixed", item_state="single", mechanisms=(Coaching(), Clock()))
 
-# Learners count hundreds of steps, so that values are about as large as in other markets.
-_TRAINING = Training(num_worlds=64, episodes=128, eval_worlds=2048, discount=0.99, reward_scale=0.01,
-                     options={"dqn": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3},
-                              "pqn": {"learning_rate": 0.002, "rollout_length": 25, "trace_decay": 0.9,
-                                      "num_minibatches": 8, "epsilon_end": 0.02},
-                              "shared-critic": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3}}
-                     ).sized_for_gpu(1024)
+
+def _training(episodes: int = 128, discount: float = 0.99, **options: Mapping[str, Any]) -> Training:
+    """Learners count hundreds of steps, so that values are about as large as in other markets."""
+    known: dict[str, Mapping[str, Any]] = {
+        "dqn": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3},
+        "pqn": {"learning_rate": 0.002, "rollout_length": 25, "trace_decay": 0.9, "num_minibatches": 8,
+                "epsilon_end": 0.02},
+        "shared-critic": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3}}
+    every = {name: {**own, **options.get(name.replace("-", "_"), {})} for name, own in known.items()}
+    return Training(num_worlds=64, episodes=episodes, eval_worlds=2048, discount=discount, reward_scale=0.01,
+                    options=every).sized_for_gpu(1024)
+
+
+_TRAINING = _training()
+# Values depend on contexts that are still to be drawn: only errors that count in full lead to their mean.
+_ONE_PERSON = _training(dqn={"huber_delta": 100.0})
 _AGENTS = ("dqn", "pqn", "ippo")
 
 
@@ -72,19 +83,23 @@ def _with(coaching: Coaching) -> MarketConfig:
     return replace(_CONFIG, mechanisms=(coaching, Clock()))
 
 
-COACH = Preset("coach", _CONFIG, _behaviour, _TRAINING,
+COACH = Preset("coach", _CONFIG, _behaviour, _ONE_PERSON,
                "a coach's messages to one person: those that come too often lose their effect, so planning pays",
                _AGENTS, seeds=10)
 
-COACH_NULL = Preset("coach-null", _with(Coaching(habituation_start=0.0, habituation_gain=0.0)), _behaviour, _TRAINING,
+COACH_NULL = Preset("coach-null", _with(Coaching(habituation_start=0.0, habituation_gain=0.0)), _behaviour,
+                    _ONE_PERSON,
                     "coach without habituation: the control in which being myopic costs nothing", _AGENTS, seeds=10)
 
-COACH_NOISY = Preset("coach-noisy", _with(Coaching(context_noise=0.4)), _behaviour, _TRAINING,
+COACH_NOISY = Preset("coach-noisy", _with(Coaching(context_noise=0.4)), _behaviour, _ONE_PERSON,
                      "coach that is not sure of the context, so that a message may be wrong", _AGENTS, seeds=10)
+
+# Encoders read all messages so far in each update: small batches and few episodes, which suffice here.
+_REMEMBERING = _training(24, 0.98, shared_critic={"batch_size": 64})
 
 COACH_HIDDEN = Preset("coach-hidden",
                       replace(_CONFIG, mechanisms=(Coaching(hidden=True),), user_sees="history", history_length=50),
-                      _behaviour, replace(_TRAINING, discount=0.98),
+                      _behaviour, _REMEMBERING,
                       "coach that does not see habituation, only the messages that it has sent",
                       tuple(f"shared-critic,encoder={encoder}" for encoder in ("none", "gru", "transformer")), seeds=10)
 

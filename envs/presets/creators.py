@@ -14,7 +14,9 @@ are given by `num_items` with as many slots.
   have none.
 """
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from interplay.envs.behaviour.synthetic import CERTAIN, all_alike
 from interplay.envs.config import MarketConfig
@@ -22,16 +24,19 @@ from interplay.envs.mechanisms.line import Line
 from interplay.envs.presets.base import Preset, Training
 
 
-def _preset(name: str, num_items: int, summary: str) -> Preset:
+def _preset(name: str, num_items: int, summary: str, **options: Mapping[str, Any]) -> Preset:
     config = MarketConfig(
         num_users=1, num_items=num_items, slate_size=num_items, embedding_size=1, num_topics=1, num_segments=1,
         horizon=20, slate_order="fixed", response_mode="mean", user_state="single",
         item_state="single", mechanisms=(Line(),))
     training = Training(num_worlds=16, episodes=100, eval_worlds=16, discount=0.0, side="items", others="rest",
-                        measure="item_return").sized_for_gpu(256)
+                        measure="item_return", options={agent.replace("_", "-"): own for agent, own in options.items()}
+                        ).sized_for_gpu(256)
     return Preset(name, config, partial(all_alike, appeal=-CERTAIN), training, summary,
-                  ("q-learning", "dqn,sharing=independent"))
+                  ("q-learning", "dqn,sharing=independent"), seeds=10)
 
 
 CREATORS = _preset("creators", 2, "two creators seek the middle of users who take the nearest")
-CREATORS_FOUR = _preset("creators-four", 4, "four creators, which end in two pairs")
+# Creators that still explore pull each other to the middle, and what was best against them must be forgotten.
+CREATORS_FOUR = _preset("creators-four", 4, "four creators, which end in two pairs",
+                        q_learning={"learning_rate": 0.03, "epsilon_end": 0.01})

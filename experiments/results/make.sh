@@ -16,10 +16,17 @@ presets() {
 domains() {
     python scripts/benchmark.py --presets coach coach-null tutor tutor-fast pigou creators creators-four pricing \
         --out $R/domains
-    python scripts/benchmark.py --presets coach-hidden --out $R/coach-hidden
+    python scripts/benchmark.py --presets coach-hidden --seeds 5 --out $R/coach-hidden \
+        --agents shared-critic,encoder=gru shared-critic,encoder=none
 }
 
 domains-large() { python scripts/benchmark.py --presets coach-large tutor-large shop --out $R/domains-large; }
+
+domains-new() { python scripts/benchmark.py --presets genres genres-one merton --out $R/domains-new; }
+
+funds-large() { python scripts/benchmark.py --presets funds-large --agents dqn --out $R/funds-large; }
+
+bounds() { python -m interplay.experiments.studies.bounds --out $R/bounds; }
 
 jester() {
     python scripts/benchmark.py --log "$DATA/jester" --k-core 100 --agents dqn,updates_per_step=8 --others rest --seeds 5 \
@@ -178,7 +185,7 @@ speed() {
 # On a machine with a GPU; no part of all studies.
 gpu() { bash scripts/gpu.sh --out $R/gpu; }
 
-for study in "${@:-presets domains domains-large jester congress pretrained representations ranking logged_users logs unbiased ope fidelity reproductions fit intervals viability budgets suite clients faults frames film speed}"; do
+for study in "${@:-presets domains domains-large domains-new funds-large bounds jester congress pretrained representations ranking logged_users logs unbiased ope fidelity reproductions fit intervals viability budgets suite clients faults frames film speed}"; do
     for name in $study; do "$name"; done
 done
 python scripts/plot.py $R/presets --out $R  # the pictures of docs/results.md

@@ -13,7 +13,8 @@ from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import InterplayError
 from interplay.experiments.exact.oracles import game_of_mechanisms
 
-PRESETS = ("pigou", "funds", "pricing", "creators", "coach", "tutor", "herd", "clearance", "lts")
+PRESETS = ("pigou", "funds", "pricing", "creators", "coach", "tutor", "herd", "clearance", "lts",
+           "genres-one", "merton")
 # Agents see more or less by these, and earn the same.
 SEEING = {"history_length", "user_sees", "user_state", "item_state"}
 OTHER_VALUES = {"slate_order": "ranked", "num_candidates": 1, "temperature": 0.5}

@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from statistics import mean
 
 import pytest
 
-from interplay.experiments.studies import budgets
+from interplay.experiments.studies import bounds, budgets
 from interplay.experiments.studies.interval_coverage import SIZES, CoverageSettings, study
 from interplay.experiments.studies.many_seeds import SeedsSettings
 from interplay.experiments.studies.many_seeds import study as timed
@@ -52,3 +53,23 @@ def test_the_study_of_many_seeds_times_each_agent_in_each_market():
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]
     assert [row[:2] for row in rows] == [["kale", "q-learning"], ["kale", "pqn"]]
     assert all(float(cell) > 0.0 for row in rows for cell in row[2:])
+
+
+def test_a_short_version_of_the_study_of_bounds_keeps_its_rows(tmp_path, monkeypatch):
+    settings = bounds.BoundsSettings(tmp_path, presets=("pigou",), runs=2, episodes=1)
+    said = bounds.study(settings)
+    assert "| pigou  | users | 4        | 12.500      | 12.500     | 1.000      | reached |" in said
+    assert (tmp_path / "crossplay.png").read_bytes().startswith(b"\x89PNG")
+    monkeypatch.setattr(bounds, "_exploited", None)  # what is known is not played again
+    assert bounds.study(settings) == said
+
+
+def test_committed_bounds_lie_where_they_must():
+    """Planners between their base policy and the optimum; a learnt deviation at 90 % of the exact gain."""
+    rows = json.loads((COMMITTED.parent / "bounds" / "report.json").read_text())["data"]["rows"]
+    planned = {row["preset"]: row for row in rows if row["kind"] == "planning"}
+    found = {row["preset"]: row["found"] / row["exact"] for row in rows if row["kind"] == "exploiting"}
+    assert set(planned) == set(bounds.PLANNING)
+    assert all(mean(row["base"]) < mean(row["planned"]) <= row["optimum"] for row in planned.values())
+    assert set(found) == set(bounds.EXPLOITING)
+    assert all(part >= bounds.SHARE for part in found.values())
