@@ -246,6 +246,8 @@ def _checked_log(frame: pl.DataFrame, columns: ColumnNames, source: str, dropped
     forms = {"rewards": reward.form, "times": time.form if time is not None else ""}
     notes = tuple(f"form     {name}: {text}" for name, text in forms.items() if text)
     low, high = float(reward.values.min()), float(reward.values.max())
+    if form.reward_map is not None:
+        low = min(low, 0.0)  # what words say happened; nothing of it is worth 0
     return InteractionLog(
         user, item, reward.values, user_ids, item_ids, (0.0, 1.0) if columns.reward is None else (low, high),
         time=None if time is None else time.seconds,
