@@ -158,11 +158,12 @@ def _roles(frame: pl.DataFrame) -> dict[str, str]:
 def _roles_by_name(frame: pl.DataFrame) -> dict[str, str]:
     """The column of each purpose, by words in its name; each column has one purpose at most.
 
-    Columns without empty cells come first: every row needs a user, an item and a reward.
+    Columns without empty cells come first, since every row needs a user, an item and a reward. A user's date is none.
     """
     found: dict[str, str] = {}
     for role, words in _WORDS.items():
-        free = [column for column in frame.get_columns() if column.name and column.name not in found.values()]
+        free = [column for column in frame.get_columns() if column.name and column.name not in found.values()
+                and (role == "time" or not any(word in column.name.lower() for word in ("time", "date")))]
         whole, others = ([column.name for column in free if (column.null_count() > 0) == empty]
                          for empty in (False, True))
         likely = (name for names in (whole, others) for word in words for name in names if word in name.lower())

@@ -112,6 +112,7 @@ def _read(settings: LogSettings) -> tuple[InteractionLog, list[str]]:
     reader, notes = find_reader(path, given, form), []
     if settings.guess_columns and isinstance(reader, TableData):
         given, form, flags = guessed(path, form)
+        columns = given or columns
         notes.append(f"form     columns were guessed: {flags}")
     log = read_log(path, given, form)
     log = log if settings.reward_range is None else replace(log, reward_range=_range(*settings.reward_range))

@@ -14,10 +14,6 @@ _NO_HEADER = Need(lambda s: s.log is not None and not s.header,
                   "a header names the columns: add --no-header if the table has none, or leave it out")
 
 
-_UNNAMED = Need(lambda s: s.log is not None and s.named_columns() is None,
-                "it is about a log's table whose columns are not named: leave it out, or leave out their names")
-
-
 @dataclass(frozen=True)
 class FormSettings:
     """How a log's table is written. What is not given is detected, and a line says what. Subclasses have ``log``."""
@@ -70,9 +66,6 @@ class TableSettings(FormSettings):
     """Column of the log with the propensity, if any."""
     position_column: str | None = when(LOGGED, None)
     """Column of the log with the slot in which the item was shown, counted from 1, if any."""
-
-    guess_columns: bool = when(_UNNAMED, False)
-    """Take likely columns, by their names and values, as interplay log does; a line says which they are."""
 
     def column_names(self, split: str | None = None) -> ColumnNames:
         """The columns; ``split`` is the one that says train or test."""

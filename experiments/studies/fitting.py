@@ -43,6 +43,7 @@ from interplay.experiments.studies.towns import GAP, LOG_SEED, STEP, Decision, O
 
 _EVALUATION_SEED = 2000
 _RESAMPLES = 500
+_BY_WORLD = "by world"
 
 POLICIES = ("random", "first", "popularity", "greedy", "conditional-logit,temperature=0.2",
             "conditional-logit,temperature=1", "conditional-logit,temperature=3", "dqn")
@@ -108,7 +109,7 @@ def _compared(settings: FittingSettings, truth: Market, count: int, writer: str,
         inside = evaluate(market, run.players.replaced("users", player), settings.worlds).user_return.mean
         true = torch.stack([each.response.sum(1) for each in
                             in_truth(truth, market, player, range(settings.worlds), _EVALUATION_SEED)]).sum(0)
-        found.append({"policy": name, "fitted": inside, "true": float(true.mean()), "by world": true.tolist(),
+        found.append({"policy": name, "fitted": inside, "true": float(true.mean()), _BY_WORLD: true.tolist(),
                       "estimate": estimates[name]})
     return found
 
@@ -166,9 +167,9 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
                     "normalised", "rank correlation of the fitted market", "of off-policy estimates",
                     "of the town itself"], [_line(row) for row in rows])]
     for row in rows:
-        cells = [[each["policy"], f"{each['true']:.0f} ± {_standard_error(each['by world']):.0f}",
-                  f"{each['fitted']:.0f}", f"{each['estimate']:.4f}"] for each in row["policies"]]
-        parts += [f"## Town {row['seed']}, {row['rows']:,} rows of {row['writer']} users",
+        cells = [[each["policy"], f"{each['true']:.0f}{_error(each)}", f"{each['fitted']:.0f}",
+                  f"{each['estimate']:.4f}"] for each in row["policies"]]
+        parts += [f"## Town {row['seed']}, {row['rows']:,} rows of {_writer(row)} users",
                   table(["policy", "return in the town", "in the fitted market", "estimate of a step"], cells)]
     return "\n\n".join(parts) + "\n"
 
@@ -177,21 +178,31 @@ def _line(row: Mapping[str, Any]) -> list[str]:
     policies = {each["policy"]: each for each in row["policies"]}
     random, dqn, best = policies["random"]["true"], policies["dqn"]["true"], row["trained in the truth"]
     true, fitted, estimate = ([each[name] for each in row["policies"]] for name in ("true", "fitted", "estimate"))
-    return [str(row["seed"]), row["writer"], f"{row['rows']:,}", f"{random:.0f}", f"{dqn:.0f}", f"{best:.0f}",
+    return [str(row["seed"]), _writer(row), f"{row['rows']:,}", f"{random:.0f}", f"{dqn:.0f}", f"{best:.0f}",
             f"{(dqn - random) / (best - random):.3f}", f"{kendalltau(true, fitted).statistic:.2f}",
             f"{kendalltau(true, estimate).statistic:.2f}",
-            f"{_ceiling([each['by world'] for each in row['policies']]):.2f}"]
+            _ceiling([each.get(_BY_WORLD, ()) for each in row["policies"]])]
 
 
-def _standard_error(values: Sequence[float]) -> float:
-    return float(np.std(values, ddof=1) / len(values) ** 0.5)
+def _writer(row: Mapping[str, Any]) -> str:
+    """The agent of the log's users; there was one alone when the first reports were made."""
+    name: str = row.get("writer", "random")
+    return name
 
 
-def _ceiling(by_world: Sequence[Sequence[float]]) -> float:
+def _error(policy: Mapping[str, Any]) -> str:
+    """The standard error of its return in the town; the first reports did not keep what it follows from."""
+    values = policy.get(_BY_WORLD, ())
+    return f" ± {np.std(values, ddof=1) / len(values) ** 0.5:.0f}" if len(values) > 1 else ""
+
+
+def _ceiling(by_world: Sequence[Sequence[float]]) -> str:
     """The mean rank correlation of two evaluations in the town, each of as many worlds, drawn from these worlds."""
     returns, rng = np.array(by_world), np.random.default_rng(0)
+    if returns.size == 0:
+        return ""
     drawn = returns[:, rng.integers(returns.shape[1], size=(2 * _RESAMPLES, returns.shape[1]))].mean(2).T
-    return float(np.mean([kendalltau(*pair).statistic for pair in drawn.reshape(_RESAMPLES, 2, -1)]))
+    return f"{np.mean([kendalltau(*pair).statistic for pair in drawn.reshape(_RESAMPLES, 2, -1)]):.2f}"
 
 
 _READING = """\

@@ -62,6 +62,21 @@ def test_rewards_that_are_worth_nothing_are_warned_of(tmp_path: Path, lowest: in
         assert "--reward-range 0 4" in summary
 
 
+def test_likely_columns_are_taken_where_that_is_asked_for(tmp_path: Path) -> None:
+    log = tmp_path / "library.csv"
+    log.write_text("row,member_date,member,movie,isbn,stars\n" + "".join(
+        f"{n},2024-01-0{n % 9 + 1},m{n % 4},{'' if n == 3 else n % 5},{n % 7},{n % 5 + 1}\n" for n in range(40)))
+    with pytest.raises(InterplayError, match="--guess-columns takes likely ones"):
+        logged_parts(LogSettings(log=log), 0)
+    parts = logged_parts(LogSettings(log=log, guess_columns=True), 0)
+    assert ("columns were guessed: --user-column member --item-column isbn --reward-column stars --time-column "
+            "member_date") in parts.summary  # not every film is known, every book is
+    assert (parts.whole.num_users, parts.whole.num_items, len(parts.whole)) == (4, 7, 40)
+    log.write_text("a,b\n" + "".join(f"{n},{n / 3}\n" for n in range(20)))
+    with pytest.raises(InterplayError, match="name them with --user-column and --item-column"):
+        logged_parts(LogSettings(log=log, guess_columns=True), 0)
+
+
 def test_words_have_a_scale_that_begins_where_nothing_happens(tmp_path: Path) -> None:
     log = tmp_path / "shop.csv"
     log.write_text("user,item,reward\n" + "".join(f"{u},{i},{'buy' if i == 1 else 'view'}\n" for u in range(3)
