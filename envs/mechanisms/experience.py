@@ -20,7 +20,7 @@ from interplay.envs.world import State
 class Experience(Mechanism):
     """Users see whether they took an item in their last steps, and their response the last time that they did.
 
-    It changes nothing that anybody earns. Where a user's response to an item stays as it was, as in a market made of a
+    It changes no rewards. Where a user's response to an item stays as it was, as in a market made of a
     log, users can learn from it within an episode.
     """
 

@@ -51,7 +51,7 @@ class LoggedMarketSettings(LikedSettings):
     """Highest inverse propensity of ips and doubly-robust; by default none is cut off."""
     cross_fit: Folds | None = when(_PLAIN, None)
     """Parts into which the training pairs of a log are divided: in each episode another part pays, and what agents see
-    of users and items comes from the others. For logs with few pairs for each item, whose mean then nearly tells what a
+    of users and items comes from the others. For logs with few pairs for each item, whose mean then nearly is what a
     pair pays in training, and much less of held-out pairs. By default all pairs pay, and features come from all."""
 
 

@@ -99,8 +99,8 @@ class Run:
         """A run at its beginning."""
         device = find_device(settings.device)
         settings = replace(settings, preset=found_anywhere(settings.preset))
-        kind = "cuda" if device.type == "cuda" else "cpu"
-        settings = with_agents(replace(settings, sizes_of=settings.sizes_of or kind))
+        settings = with_agents(replace(
+            settings, sizes_of=settings.sizes_of or ("cuda" if device.type == "cuda" else "cpu")))
         task = make_task(settings, device)
         players = make_players(settings, task)
         named = (settings.preset if settings.log is None else "", settings.users, settings.items, settings.platform,

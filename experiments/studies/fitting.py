@@ -1,8 +1,8 @@
 """What a fitted market is worth where the truth is known: policies that are learnt and ranked in it, in the true town.
 
 One town, the same people and items in all worlds, writes logs of different lengths, from slates that the market draws
-at random and the log keeps. In each episode half of the users choose at random, as an experimenter would have it who
-wants to see all items, and the others what they like, so that the log shows what that leads to. A market is fitted to
+at random and the log keeps. In each episode half of the users choose at random, so that the log shows all items, and
+the others what they like, so that it shows what that leads to. A market is fitted to
 each. DQN is trained there and plays in the true town; so do other policies, whose returns in the fitted market and
 whose off-policy estimates from the same log are compared with the true ones. In the true town every policy sees what
 the fitted market knows of the users and items, as a deployed one would.

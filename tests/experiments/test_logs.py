@@ -65,14 +65,15 @@ def test_rewards_that_are_worth_nothing_are_warned_of(tmp_path: Path, lowest: in
 def test_likely_columns_are_taken_where_that_is_asked_for(tmp_path: Path) -> None:
     log = tmp_path / "library.csv"
     log.write_text("row,member_date,member,movie,isbn,stars\n" + "".join(
-        f"{n},2024-01-0{n % 9 + 1},m{n % 4},{'' if n == 3 else n % 5},{n % 7},{n % 5 + 1}\n" for n in range(40)))
+        f"{n},2024-01-0{n % 9 + 1},m{n % 4},{'' if n == 3 else n % 5},{n % 7},{n % 5 + 1}\n" for n in range(40)),
+        encoding="utf-8")
     with pytest.raises(InterplayError, match="--guess-columns takes likely ones"):
         logged_parts(LogSettings(log=log), 0)
     parts = logged_parts(LogSettings(log=log, guess_columns=True), 0)
     assert ("columns were guessed: --user-column member --item-column isbn --reward-column stars --time-column "
             "member_date") in parts.summary  # not every film is known, every book is
     assert (parts.whole.num_users, parts.whole.num_items, len(parts.whole)) == (4, 7, 40)
-    log.write_text("a,b\n" + "".join(f"{n},{n / 3}\n" for n in range(20)))
+    log.write_text("a,b\n" + "".join(f"{n},{n / 3}\n" for n in range(20)), encoding="utf-8")
     with pytest.raises(InterplayError, match="name them with --user-column and --item-column"):
         logged_parts(LogSettings(log=log, guess_columns=True), 0)
 
