@@ -28,7 +28,7 @@ from interplay.envs.types import InterplayError
 
 Ids = tuple[int, ...] | tuple[str, ...]
 
-_ROW_FIELDS = ("user", "item", "reward", "time", "propensity", "split", "position")
+_ROW_FIELDS = ("user", "item", "reward", "time", "propensity", "split", "position", "shown")
 
 
 class Pairs(NamedTuple):
@@ -107,6 +107,8 @@ class InteractionLog:
         propensity: float64 ``[N]`` in (0, 1].
         split: bool ``[N]``, the source's own held-out rows.
         position: int64 ``[N]``, the slot in which the item was shown, from 1.
+        shown: int64 ``[N]``, the item in the first slot of the slate from which the row's item was taken, -1 where it
+            is not known.
         item_topics: float32 ``[I, G]``, each row on the simplex. topic_names: their ``G`` names.
         titles: ``I`` names of items for people; may repeat.
         user_features, item_features: float32 ``[U, F]`` and ``[I, F]`` in the source's own units, NaN for what is not
@@ -125,6 +127,7 @@ class InteractionLog:
     propensity: NDArray[np.float64] | None = None
     split: NDArray[np.bool_] | None = None
     position: NDArray[np.int64] | None = None
+    shown: NDArray[np.int64] | None = None
     item_topics: NDArray[np.float32] | None = None
     topic_names: tuple[str, ...] | None = None
     titles: tuple[str, ...] | None = None
@@ -243,6 +246,8 @@ def _checked_log(frame: pl.DataFrame, columns: ColumnNames, source: str, dropped
     forms = {"rewards": reward.form, "times": time.form if time is not None else ""}
     notes = tuple(f"form     {name}: {text}" for name, text in forms.items() if text)
     low, high = float(reward.values.min()), float(reward.values.max())
+    if form.reward_map is not None:
+        low = min(low, 0.0)  # what words say happened; nothing of it is worth 0
     return InteractionLog(
         user, item, reward.values, user_ids, item_ids, (0.0, 1.0) if columns.reward is None else (low, high),
         time=None if time is None else time.seconds,

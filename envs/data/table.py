@@ -64,5 +64,5 @@ def _resolved(columns: ColumnNames, table: TableFile, source: str) -> ColumnName
     try:
         check_columns(table.columns, columns, source)
     except InterplayError as error:
-        raise InterplayError(f"{error}; interplay log FILE suggests flags such as --user-column") from error
+        raise InterplayError(f"{error}; --guess-columns takes likely ones, interplay log FILE shows them") from error
     return columns

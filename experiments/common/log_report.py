@@ -24,7 +24,7 @@ _WORDS = {
     "user": ("user", "visitor", "customer", "client", "buyer", "reviewer", "member", "student", "session", "person",
              "who", "account", "representative", "fund"),
     "item": ("item", "product", "sku", "movie", "book", "isbn", "asin", "article", "track", "song", "artist",
-             "video", "ticker", "joke", "what"),
+             "video", "cusip", "ticker", "joke", "what", "action"),
     "reward": ("reward", "rating", "score", "star", "click", "event", "behavio", "weight", "amount", "value", "count"),
     "time": ("timestamp", "time", "date", "_at", "period_end"),
 }
@@ -83,6 +83,21 @@ def report_on(path: Path, settings: TableSettings) -> LogReport:
     return report
 
 
+def guessed(path: Path, form: TableForm) -> tuple[ColumnNames | None, TableForm, str]:
+    """Likely columns of a table, its form, and the flags that name them, for a line.
+
+    Raises:
+        InterplayError: it is no table, or no columns look like users and items.
+    """
+    table = TableFile(path, replace(form, drop_bad_rows=True))
+    frame = table.read().frame
+    columns, form = _likely(frame, table, form)
+    if columns is None and not table.looks_like_data:
+        raise InterplayError(f"{path.name}: no two columns look like users and items: name them with --user-column and "
+                             "--item-column, and leave out --guess-columns")
+    return columns, form, " ".join(_likely_flags(frame, table.looks_like_data))
+
+
 def _described(column: pl.Series) -> tuple[str, str, str, str, str]:
     known = column.drop_nulls()
     example = shown(known[0]) if len(known) else ""
@@ -131,7 +146,7 @@ def _roles(frame: pl.DataFrame) -> dict[str, str]:
 
     Values of such a column repeat. The one with the most different values is taken, or the first two in their order.
     """
-    found = _roles_by_name(frame.columns)
+    found = _roles_by_name(frame)
     missing = [role for role in ("user", "item") if role not in found]
     free = [column for column in frame.get_columns() if column.name and column.name not in found.values()]
     ids = [column for column in free if 1 < column.n_unique() <= len(column) / 2 and _type(column) in _OF_IDS]
@@ -140,12 +155,18 @@ def _roles(frame: pl.DataFrame) -> dict[str, str]:
     return found | {role: column.name for role, column in zip(missing, ids, strict=False)}
 
 
-def _roles_by_name(columns: list[str]) -> dict[str, str]:
-    """The column of each purpose, by words in its name; each column has one purpose at most."""
+def _roles_by_name(frame: pl.DataFrame) -> dict[str, str]:
+    """The column of each purpose, by words in its name; each column has one purpose at most.
+
+    Columns without empty cells come first, since every row needs a user, an item and a reward. A user's date is none.
+    """
     found: dict[str, str] = {}
     for role, words in _WORDS.items():
-        free = [name for name in columns if name and name not in found.values()]
-        likely = (name for word in words for name in free if word in name.lower())
+        free = [column for column in frame.get_columns() if column.name and column.name not in found.values()
+                and (role == "time" or not any(word in column.name.lower() for word in ("time", "date")))]
+        whole, others = ([column.name for column in free if (column.null_count() > 0) == empty]
+                         for empty in (False, True))
+        likely = (name for names in (whole, others) for word in words for name in names if word in name.lower())
         name = next(likely, None)
         if name is not None:
             found[role] = name

@@ -27,6 +27,8 @@ _SHARED_OUT = Need(lambda s: s.log is not None and s.split not in ("last", "own"
 _GRADED = Need(lambda s: s.log is not None and s.implicit_above is None,
                "it is about a log, and --implicit-above says the same: leave it out")
 _OWN_SPLIT = Need(lambda s: s.log is not None and s.split == "own", "take it with --split own, or leave it out")
+_UNNAMED = Need(lambda s: s.log is not None and s.named_columns(s.split_column) is None,
+                "it is about a log whose columns are not named: leave it out, or leave out their names")
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,13 @@ class LogSettings(TableSettings):
     name lists all)."""
     data_dir: Path | None = when(_DOWNLOADED, None)
     """Folder with public data sets, which are then not downloaded."""
+    guess_columns: bool = when(_UNNAMED, False)
+    """Take likely columns of a table, by their names and values, as interplay log shows them; a line says which."""
     split_column: str | None = when(_OWN_SPLIT, None)
     """Column of the log that says train or test, if it comes with a split of its own: --split own takes it."""
     reward_range: tuple[float, float] | None = when(LOGGED, None)
     """Worst and best possible reward, if the log does not have both: for a log that holds only clicks, give 0 1. By
-    default the log's lowest and highest reward."""
+    default the log's lowest and highest reward; of --reward-map, 0 if nothing is below it, and the highest."""
     user_features: Path | None = when(LOGGED, None)
     """Table of user features, one row for each user, with ids in the log's user column. Numbers are standardised, text
     becomes one column for each category. It replaces the features of a data set."""

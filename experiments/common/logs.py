@@ -21,8 +21,10 @@ from interplay.envs.data import (
 from interplay.envs.data.columns import LARGEST
 from interplay.envs.data.prepare import centre_users
 from interplay.envs.data.split import LATE
+from interplay.envs.data.table import TableData
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.flags import check_flags
+from interplay.experiments.common.log_report import guessed
 from interplay.experiments.common.log_settings import LogSettings
 
 
@@ -107,9 +109,14 @@ def _read(settings: LogSettings) -> tuple[InteractionLog, list[str]]:
     columns, form = settings.column_names(settings.split_column), settings.form()
     given = settings.named_columns(settings.split_column)
     path = find_log(settings.log, settings.data_dir)
-    log, reader = read_log(path, given, form), find_reader(path, given, form)
+    reader, notes = find_reader(path, given, form), []
+    if settings.guess_columns and isinstance(reader, TableData):
+        given, form, flags = guessed(path, form)
+        columns = given or columns
+        notes.append(f"form     columns were guessed: {flags}")
+    log = read_log(path, given, form)
     log = log if settings.reward_range is None else replace(log, reward_range=_range(*settings.reward_range))
-    notes = [f"source   {reader.source}; terms: {reader.licence}"] if reader.licence else []
+    notes += [f"source   {reader.source}; terms: {reader.licence}"] if reader.licence else []
     if settings.user_features is not None:
         users = read_features(settings.user_features, columns.user, log.user_ids)
         log = replace(log, user_features=users.values)

@@ -10,7 +10,7 @@ import torch
 import tyro
 
 from interplay.envs.behaviour.logged import WEIGHTED, TargetsOf
-from interplay.envs.checking import Count, Index
+from interplay.envs.checking import Bounds, Count, Index
 from interplay.envs.types import InterplayError, Side
 from interplay.experiments.common.flags import Many, Need, Seed, Threads, check_flags, when
 from interplay.experiments.common.log_settings import LikedSettings
@@ -19,11 +19,15 @@ from interplay.experiments.common.table_settings import LOGGED
 Device = Literal["auto", "cpu", "cuda"]
 Pairs = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
+Folds = Annotated[int, Bounds(2)]
+
 OPTION_OF: dict[Side, str] = {"users": "user_option", "items": "item_option", "platform": "platform_option"}
 """The setting that holds the options of a side's agent."""
 
 _WEIGHED = Need(lambda s: s.log is not None and s.targets in WEIGHTED,
                 f"there are no weights to clip: choose --targets {' or '.join(WEIGHTED)}, or leave it out")
+_PLAIN = Need(lambda s: s.log is not None and (s.encoder, s.missing, s.targets) == (None, "mask", "actual"),
+              "parts of a log pay what it says of its own pairs: leave out --encoder, --missing and --targets")
 _RESUMED = Need(lambda s: s.resume is not None, "code that the command itself names needs no permission: leave it out")
 _EXTENDED = Need(lambda s: s.resume is not None, "name the run to train longer with --resume, or leave it out")
 NO_LOG = Need(lambda s: s.log is None, "the market is made of the log: leave out one of the two")
@@ -45,6 +49,10 @@ class LoggedMarketSettings(LikedSettings):
     that these correct (doubly-robust). Play and evaluation always use the market's responses."""
     clip_weights: float | None = when(_WEIGHED, None)
     """Highest inverse propensity of ips and doubly-robust; by default none is cut off."""
+    cross_fit: Folds | None = when(_PLAIN, None)
+    """Parts into which the training pairs of a log are divided: in each episode another part pays, and what agents see
+    of users and items comes from the others. For logs with few pairs for each item, whose mean then nearly is what a
+    pair pays in training, and much less of held-out pairs. By default all pairs pay, and features come from all."""
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,16 @@ from interplay.experiments.fit.rows import Past, Rows
 _EFFECT_PENALTY = 4.0
 _MOST_CELLS = 1 << 24  # similarities of pairs of items
 _LARGEST_DECAY = 0.99  # so that nothing is left after the steps that stand for never
+_LOWEST = (1e-4, 1e-3, 1e-2)  # shares of moods below the lowest one with which a fit of leaving begins
+_SHARP = 10.0  # slope times lowest mood there
 _PRIOR = 1.0  # ends of sessions of average length that each bin of the hazard starts from
 
 LEARNT = ("raw_mood_decay", "common", "effect", "raw_bound", "raw_slope", "raw_hazard", "raw_satiation_decay",
           "raw_satiation", "raw_recovery")
 """The tensors of a ``Carry`` that are fitted."""
+
+ENDS = ("raw_bound", "raw_slope", "raw_hazard")
+"""Those of them that say when users leave."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,17 +218,20 @@ def satiations(topics: Tensor, carry: Carry) -> list[Carry]:
     return [replace(carry, has_satiation=True)] if topics.shape[1] > 1 else []
 
 
-def leaving(carry: Carry, mood: Tensor, hazard: Sequence[float]) -> Carry:
-    """The carry with leaving, which begins where hardly any of the moods ``[N]`` is that low.
+def leavings(carry: Carry, mood: Tensor, hazard: Sequence[float]) -> list[Carry]:
+    """The carry with leaving, to try: from lowest moods below which so few of the moods ``[N]`` are.
+
+    Each begins so sharp that users in a neutral mood hardly ever leave: else moods would be fitted to that first, and
+    to responses no more.
 
     Args:
         carry: with a mood.
         mood: after each row.
         hazard: of sessions by their length, as ``Hazard`` has it.
     """
-    bound = 1.2 * mood.abs().quantile(0.999).clamp(min=1e-3)
-    return replace(with_hazard(carry, hazard), leaves=True, raw_bound=torch.log(torch.expm1(bound)),
-                   raw_slope=4.0 / bound)
+    bounds = [torch.tensor(max(-value, 1e-3), dtype=torch.float32) for value in np.quantile(mood.numpy(), _LOWEST)]
+    return [replace(with_hazard(carry, hazard), leaves=True, raw_bound=torch.log(torch.expm1(bound)),
+                    raw_slope=_SHARP / bound) for bound in bounds]
 
 
 def with_hazard(carry: Carry, hazard: Sequence[float]) -> Carry:

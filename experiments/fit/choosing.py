@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from interplay.experiments.fit.carrying import Ends, leaving, moods, satiations, with_hazard
+from interplay.experiments.fit.carrying import ENDS, Ends, leavings, moods, satiations, with_hazard
 from interplay.experiments.fit.responding import (
     ALL,
     Responses,
@@ -55,7 +55,23 @@ def fit_responses(rows: Rows, topics: Tensor, hazard: Sequence[float], seed: int
     best = max(range(len(tried)), key=lambda place: float(trial.scores(found[place]).mean()))
     model = trial.with_parts(found[best], hazard)
     whole = start_of(rows, levels, topics, tried[best], seed)
-    return fit_to(replace(whole, carry=model.carry, raw_position=model.raw_position), rows, ALL)
+    carry = replace(model.carry, leaves=False)
+    whole = fit_to(replace(whole, carry=carry, raw_position=model.raw_position), rows, ALL)
+    return with_leaving(whole, rows, hazard) if model.carry.leaves else whole
+
+
+def with_leaving(model: Responses, rows: Rows, hazard: Sequence[float]) -> Responses:
+    """The model, fitted to the rows already, with leaving: when users leave is fitted first, and all else with it then.
+
+    Args:
+        model: with moods.
+        rows: whose order is known.
+        hazard: of sessions by their length, from which leaving begins.
+    """
+    carried = model.carried(rows)
+    assert carried is not None, "leaving goes by moods"
+    found = [fit_to(replace(model, carry=carry), rows, ENDS) for carry in leavings(model.carry, carried.mood, hazard)]
+    return fit_to(max(found, key=lambda each: each.likelihood_of_all(rows)), rows, ALL)
 
 
 class Trial(NamedTuple):
@@ -97,10 +113,9 @@ class Trial(NamedTuple):
             model = self._better(model, [replace(model, raw_position=torch.tensor(-1.5))])
         for more in (moods, satiations) if timed else ():
             model = self._better(model, [replace(model, carry=carry) for carry in more(topics, model.carry)])
-        carried = model.carried(rows)
-        if not model.carry.has_mood or carried is None or len(hazard) == 0:
+        if not model.carry.has_mood or rows.past is None or len(hazard) == 0:
             return model
-        leaves = fit_to(replace(model, carry=leaving(model.carry, carried.mood, hazard)), rows, ALL)
+        leaves = with_leaving(model, rows, hazard)
         by_length = Ends.of(self.new, len(hazard))
         with torch.no_grad():
             gain = leaves.ends(self.new) - by_length.log_likelihood(with_hazard(model.carry, hazard), None)

@@ -90,6 +90,11 @@ class Responses:
         assert carried is not None, "leaving goes by moods"
         return Ends.of(rows, len(self.carry.raw_hazard)).log_likelihood(self.carry, carried.mood)
 
+    def likelihood_of_all(self, rows: Rows) -> float:
+        """The log-likelihood of all rows and ends of sessions, under a carry with leaving."""
+        with torch.no_grad():
+            return float(self.log_likelihood(rows).sum() + self.ends(rows).sum())
+
     def information(self, rows: Rows) -> Tensor:
         """How much each row says of its logit: the second derivative of its log-likelihood, negated, ``[N]``.
 

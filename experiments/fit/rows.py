@@ -91,6 +91,7 @@ class Rows:
         open_end: bool ``[U]``, users whose last session may not have been over when the log ended.
         past: what came before each row. None where the order is not known.
         position: int64 ``[N]``, the slot of the item, from 1; None where it is not known.
+        shown: int64 ``[N]``, the item in the first slot of the slate, -1 where it is not known; None = no slate is.
     """
 
     user: Ints
@@ -106,6 +107,7 @@ class Rows:
     open_end: Bools
     past: Past | None = None
     position: Ints | None = None
+    shown: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.user)
@@ -119,6 +121,22 @@ class Rows:
     def first(self) -> Bools:
         """Whether the user takes the item for the first time, bool ``[N]``."""
         return are_new(self.user, self.item, self.num_items)
+
+    @cached_property
+    def offered(self) -> Ints:
+        """What users are shown first, or else what they take, int64 ``[N]``."""
+        return self.item if self.shown is None else np.where(self.shown < 0, self.item, self.shown)
+
+    @cached_property
+    def offered_new(self) -> Bools:
+        """Whether the user has not taken ``offered`` in an earlier row, bool ``[N]``."""
+        if self.shown is None:
+            return self.first
+        key, begin = np.unique(self.user * self.num_items + self.item, return_index=True)
+        wanted = self.user * self.num_items + self.offered
+        place = np.searchsorted(key, wanted).clip(max=len(key) - 1)
+        found: Bools = (key[place] != wanted) | (begin[place] >= np.arange(len(self)))
+        return found
 
     @property
     def has_repeats(self) -> bool:
@@ -134,7 +152,8 @@ class Rows:
         """Some rows, with the same users."""
         columns = {name: getattr(self, name)[kept] for name in _ROW_COLUMNS}
         return replace(self, **columns, past=None if self.past is None else self.past.where(kept),
-                       position=None if self.position is None else self.position[kept])
+                       position=None if self.position is None else self.position[kept],
+                       shown=None if self.shown is None else self.shown[kept])
 
     def of_users(self, kept: Bools) -> Rows:
         """All rows of some users, bool ``[U]``, with new numbers."""
@@ -178,7 +197,7 @@ def rows_of(log: InteractionLog, gap: float, step: float | None = None) -> Rows:
     since[np.r_[True, last[:-1]]] = _NEVER
     past = Past(people[user], since, reward, log.item[order], np.arange(len(user))) if timed else None
     return Rows(user, log.item[order], reward, session, stay, *after, people, log.num_items, open_end, past,
-                None if log.position is None else log.position[order])
+                None if log.position is None else log.position[order], None if log.shown is None else log.shown[order])
 
 
 class _After(NamedTuple):

@@ -6,7 +6,8 @@ the user has not taken yet and the rate of repeats for others. The score is
     s_ui = <p_u, q_i> + <t_u, topics_i> + gamma (z_ui - biases) + a_i:
 
 taste of a low rank, the user's liking of topics, what the user responds well to, and popularity. The likelihood is that
-of each user's rows in their order, over all items.
+of each user's rows in their order, over all items. Where a log keeps its slates, it is that of their first items: what
+users then take depends on how they choose, which a market leaves to its agents.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ _ALL = ("user_factor", "item_factor", "liking", "popularity", "raw_gamma", "raw_
 
 def _start(rows: Rows, topics: Tensor, responses: Responses, rank: int, penalty: float, seed: int) -> Takes:
     generator = torch.Generator().manual_seed(seed)
-    count = torch.from_numpy(np.bincount(rows.item, minlength=rows.num_items)).float()
+    count = torch.from_numpy(np.bincount(rows.offered, minlength=rows.num_items)).float()
     return Takes(0.1 * torch.randn(rows.num_users, rank, generator=generator),
                  0.1 * torch.randn(rows.num_items, rank, generator=generator),
                  torch.zeros(rows.num_users, topics.shape[1]), (count + 0.5).log() - (count + 0.5).log().mean(),
@@ -169,6 +170,7 @@ class _Chunk(NamedTuple):
     Attributes:
         user: int64 ``[N']``, from 0. item: int64 ``[N']``.
         first: bool ``[N']``, whether the user has not taken the item in an earlier row.
+        offered, offered_new: the same of the item that is to be predicted; see ``Rows``.
         begin: int64 ``[N']``, the row with which the user begins.
         items: int64 ``[M]``, the items that ``item`` numbers; all of them where the catalogue is not wide.
         log_count: float32 ``[M]`` or ``[]``, the logarithm of how many items each of these stands for.
@@ -177,6 +179,8 @@ class _Chunk(NamedTuple):
     user: Tensor
     item: Tensor
     first: Tensor
+    offered: Tensor
+    offered_new: Tensor
     begin: Tensor
     items: Tensor | slice = slice(None)
     log_count: Tensor = torch.zeros(())
@@ -197,8 +201,9 @@ def _chunks(rows: Rows) -> tuple[list[slice], list[_Chunk]]:
 def _chunk(rows: Rows, some: slice) -> _Chunk:
     row = slice(*np.searchsorted(rows.user, [some.start, some.stop]))
     user = rows.user[row] - some.start
-    own = (user, rows.item[row], rows.first[row], np.searchsorted(user, user))
-    return _Chunk(*(torch.from_numpy(np.ascontiguousarray(column)) for column in own))
+    own = (user, rows.item[row], rows.first[row], rows.offered[row], rows.offered_new[row], np.searchsorted(user, user))
+    chunk = _Chunk(*(torch.from_numpy(np.ascontiguousarray(column)) for column in own))
+    return chunk._replace(offered=chunk.item) if rows.shown is None else chunk
 
 
 def _sampled(rows: Rows) -> tuple[list[slice], list[_Chunk]]:
@@ -210,11 +215,12 @@ def _sampled(rows: Rows) -> tuple[list[slice], list[_Chunk]]:
     edges = np.unique(np.r_[0, np.searchsorted(last, np.arange(_SAMPLE, last[-1], _SAMPLE)) + 1, rows.num_users])
     users, chunks = [slice(*each) for each in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)], []
     for chunk in (_chunk(rows, some) for some in users):
-        taken, place = torch.unique(chunk.item, return_inverse=True)
+        taken, place = torch.unique(torch.stack([chunk.item, chunk.offered]), return_inverse=True)
         others = np.setdiff1d(np.arange(rows.num_items), taken.numpy())
         sample = torch.from_numpy(rng.permutation(others)[:_SAMPLE])
         count = torch.cat([torch.ones(len(taken)), torch.full((len(sample),), len(others) / max(1, len(sample)))])
-        chunks.append(chunk._replace(item=place, items=torch.cat([taken, sample]), log_count=count.log()))
+        chunks.append(chunk._replace(item=place[0], offered=place[0 if rows.shown is None else 1],
+                                     items=torch.cat([taken, sample]), log_count=count.log()))
     return users, chunks
 
 
@@ -224,7 +230,7 @@ def _in_order(scores: Tensor, rate: Tensor, rows: _Chunk) -> Tensor:
     weight_once = weight * rows.first
     before = weight_once.cumsum(0) - weight_once
     before = before - before[rows.begin]
-    return _log_share(row, total[rows.user] - (1.0 - rate) * before, rate, rows.first)
+    return _log_share(row, total[rows.user] - (1.0 - rate) * before, rate, rows.offered_new)
 
 
 def _of_next(scores: Tensor, rate: Tensor, known: _Chunk, wanted: _Chunk) -> Tensor:
@@ -233,15 +239,16 @@ def _of_next(scores: Tensor, rate: Tensor, known: _Chunk, wanted: _Chunk) -> Ten
     row, _, total = _weights(scores, wanted)
     taken = torch.zeros_like(total).index_add(0, known.user, weight * known.first)
     width = scores.shape[1]
-    new = ~torch.isin(wanted.user * width + wanted.item, known.user * width + known.item)
+    new = ~torch.isin(wanted.user * width + wanted.offered, known.user * width + known.item)
     return _log_share(row, (total - (1.0 - rate) * taken)[wanted.user], rate, new)
 
 
 def _weights(scores: Tensor, rows: _Chunk) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each row its score less the user's highest, and exp of that; and the sum of the latter over all items."""
+    """Scores less the user's highest: of what is offered in each row, exp of that of what is taken, and its sum."""
     least = scores - scores.detach().amax(1, keepdim=True)
-    row = least[rows.user, rows.item].double()
-    return row, row.exp(), (least + rows.log_count).exp().sum(1, dtype=torch.float64)
+    row = least[rows.user, rows.offered].double()
+    taken = row if rows.offered is rows.item else least[rows.user, rows.item].double()
+    return row, taken.exp(), (least + rows.log_count).exp().sum(1, dtype=torch.float64)
 
 
 def _log_share(row: Tensor, total: Tensor, rate: Tensor, new: Tensor) -> Tensor:
@@ -263,6 +270,8 @@ def score_takes(takes: Takes, simple: Takes, known: Rows, wanted: Rows) -> list[
     fitted, popular = takes.log_likelihood(known, wanted), simple.log_likelihood(known, wanted)
     alike = replace(takes, raw_rate=torch.zeros(()), repeats=True).log_likelihood(known, wanted)
     parts = f"taste of rank {takes.item_factor.shape[1]}, topics, response, popularity"
-    return [Score("what users take", f"conditional logit: {parts}", "popularity alone", len(wanted), fitted, popular),
+    what = "take" if known.shown is None else "are shown"
+    return [Score(f"what users {what}", f"conditional logit: {parts}", "popularity alone", len(wanted), fitted,
+                  popular),
             Score("repeats", f"what was taken weighs {float(takes.rate):.3g} times", "it weighs as before", len(wanted),
                   fitted, alike)]

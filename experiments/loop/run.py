@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -99,7 +99,8 @@ class Run:
         """A run at its beginning."""
         device = find_device(settings.device)
         settings = replace(settings, preset=found_anywhere(settings.preset))
-        settings = with_agents(replace(settings, sizes_of=settings.sizes_of or _kind_of(device)))
+        settings = with_agents(replace(
+            settings, sizes_of=settings.sizes_of or ("cuda" if device.type == "cuda" else "cpu")))
         task = make_task(settings, device)
         players = make_players(settings, task)
         named = (settings.preset if settings.log is None else "", settings.users, settings.items, settings.platform,
@@ -184,7 +185,7 @@ class Run:
     def capture(self) -> None:
         """Do iterations by graphs from now on, if the settings ask for it."""
         device, wanted = self.task.market.device, self.settings.capture
-        if wanted == "off" or (wanted == "auto" and device.type != "cuda") or self.ranks.size > 1:
+        if wanted == "off" or (wanted == "auto" and device.type != "cuda") or self.ranks.size > 1 or self.task.folds:
             return
 
         def put(worlds: tuple[Snapshot, EpisodeStats]) -> None:
@@ -203,7 +204,7 @@ class Run:
         return metrics
 
     def _iterate(self) -> dict[str, Tensor]:
-        after, step, metrics = iterate(self.task.market, self.players, self.now)
+        after, step, metrics = iterate(self.task.market_of(self.episode), self.players, self.now)
         self.stats = self.stats.add(self.task.market, self.now.state, step)
         self.now = after
         return metrics
@@ -225,7 +226,7 @@ class Run:
         """The first snapshot of the episode."""
         population = self.now.state.population
         worlds = _worlds(self.task, self.episode, self.ranks) if self._numbers is None else self._numbers
-        self.now = _first_snapshot(self.seeds or self.settings.seed, self.task, self.players, worlds)
+        self.now = _first_snapshot(self.seeds or self.settings.seed, self.task, self.players, worlds, self.episode)
         self.stats = EpisodeStats.empty(self.now.state)
         if self.captured is not None:  # in memory there is room for what follows from it
             self.now.state.population.derive_as(population)
@@ -267,7 +268,7 @@ class Run:
         try:
             self.players.load_state_dict(saved["agents"])
             state = self.now.state.loaded(saved["state"])
-            self.now = look(self.task.market, self.players, state, slots=saved["slots"])
+            self.now = look(self.task.market_of(saved["episode"]), self.players, state, slots=saved["slots"])
             self.stats = self.stats.loaded(saved["stats"])
             self.episode, self.time, self.wall_seconds = saved["episode"], saved["time"], saved["wall_seconds"]
             self.forgot = saved["forgot"]
@@ -283,10 +284,6 @@ class Run:
                                  "version that wrote it, or start a new run") from error
 
 
-def _kind_of(device: torch.device) -> Literal["cpu", "cuda"]:
-    return "cuda" if device.type == "cuda" else "cpu"
-
-
 def _worlds(task: Task, episode: int, ranks: Ranks) -> range:
     """Numbers of the worlds that this process plays in an episode."""
     count = task.training.num_worlds
@@ -294,6 +291,8 @@ def _worlds(task: Task, episode: int, ranks: Ranks) -> range:
     return range(episode * count + part.start, episode * count + part.stop)
 
 
-def _first_snapshot(seed: int | tuple[int, ...], task: Task, players: Players, worlds: range | Tensor) -> Snapshot:
+def _first_snapshot(seed: int | tuple[int, ...], task: Task, players: Players, worlds: range | Tensor,
+                    episode: int = 0) -> Snapshot:
     """These worlds at the start of an episode."""
-    return look(task.market, players, task.market.reset(worlds, seed), explore=True)
+    market = task.market_of(episode)
+    return look(market, players, market.reset(worlds, seed), explore=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -48,6 +49,7 @@ class Task(NamedTuple):
         rewards: what a log's missing pairs are worth and what is learnt from, in a line; empty for presets.
         parts: of the log; None for presets.
         pretrained: the towers that a log's vectors come from, if any.
+        folds: markets for training that take turns in place of ``market``; () = there are none.
     """
 
     name: str
@@ -58,6 +60,11 @@ class Task(NamedTuple):
     rewards: str = ""
     parts: Parts | None = None
     pretrained: Fitted | None = None
+    folds: tuple[Market, ...] = ()
+
+    def market_of(self, episode: int) -> Market:
+        """The market in which agents train in this episode."""
+        return self.folds[episode % len(self.folds)] if self.folds else self.market
 
     @property
     def compared(self) -> Side:
@@ -144,13 +151,31 @@ def _logged_game(settings: TrainSettings, device: torch.device, changes: dict[st
     config = logged_market_config(log, **(sizes | changes))
     train = thinned(train, log)
     clip = np.inf if settings.clip_weights is None else settings.clip_weights
-    behaviour = LoggedBehaviour(train, train, config, settings.missing, targets=settings.targets, clip=clip,
-                                vectors=vectors, seed=settings.seed)
+    kind = LoggedBehaviour if settings.cross_fit is None else _CrossFitted
+    behaviour = kind(train, train, config, settings.missing, targets=settings.targets, clip=clip, vectors=vectors,
+                     seed=settings.seed)
     held_out = behaviour.answering(test)
     name = name_of(settings)
     training = _users_plan(training_of(settings, device), config)
     return Task(name, Market(config, behaviour, device, name), Market(config, held_out, device, name), training,
-                f"{summary}{note}\n{behaviour.description()}", behaviour.description(), parts, fitted)
+                f"{summary}{note}\n{behaviour.description()}", behaviour.description(), parts, fitted,
+                tuple(Market(config, fold, device, name) for fold in _folds(train, config, settings)))
+
+
+class _CrossFitted(LoggedBehaviour):
+    """A log of which parts take turns to pay: each time agents see other features of the same items."""
+
+    same_items: ClassVar[bool] = False
+
+
+def _folds(train: InteractionLog, config: MarketConfig, settings: TrainSettings) -> Iterator[LoggedBehaviour]:
+    """Behaviours that answer from one part of the training pairs each, and know the others."""
+    count = settings.cross_fit or 0
+    key, pair = np.unique(train.pair_key, return_inverse=True)
+    fold = (np.random.default_rng(settings.seed).permutation(len(key)) % max(1, count))[pair]
+    for number in range(count):
+        known, paying = train.take(fold != number, "of the fold"), train.take(fold == number, "of other folds")
+        yield _CrossFitted(known, known, config, seed=settings.seed).answering(paying)
 
 
 def _users_plan(training: Training, config: MarketConfig) -> Training:

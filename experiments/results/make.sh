@@ -106,8 +106,6 @@ fit() {
         --reward-column Amount --time-column TransactionDate --scale-rewards log
     one coat "$DATA/coat"
     python -m interplay.experiments.studies.fitting --out $R/fit/town
-    python -m interplay.experiments.studies.fitting --rows 100000 --writers conditional-logit,temperature=0.5 \
-        --out $R/fit/town-choosing
 }
 
 logged_users() { python -m interplay.experiments.studies.logged_users --data "$DATA" --out $R/logged-users; }

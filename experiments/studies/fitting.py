@@ -1,8 +1,9 @@
 """What a fitted market is worth where the truth is known: policies that are learnt and ranked in it, in the true town.
 
 One town, the same people and items in all worlds, writes logs of different lengths, from slates that the market draws
-at random. Users of one kind of log choose at random, too; those of the other choose what they like. A market is fitted
-to each. DQN is trained there and plays in the true town; so do other policies, whose returns in the fitted market and
+at random and the log keeps. In each episode half of the users choose at random, so that the log shows all items, and
+the others what they like, so that it shows what that leads to. A market is fitted to
+each. DQN is trained there and plays in the true town; so do other policies, whose returns in the fitted market and
 whose off-policy estimates from the same log are compared with the true ones. In the true town every policy sees what
 the fitted market knows of the users and items, as a deployed one would.
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -38,9 +39,11 @@ from interplay.experiments.fit.fitting import fit_log
 from interplay.experiments.loop.make_players import make_player
 from interplay.experiments.loop.run import Run
 from interplay.experiments.studies.command_lines import typed
-from interplay.experiments.studies.towns import GAP, LOG_SEED, STEP, Decision, OneTown, in_truth, log_of, writer_of
+from interplay.experiments.studies.towns import GAP, LOG_SEED, STEP, Decision, OneTown, Writer, in_truth, log_of
 
 _EVALUATION_SEED = 2000
+_RESAMPLES = 500
+_BY_WORLD = "by world"
 
 POLICIES = ("random", "first", "popularity", "greedy", "conditional-logit,temperature=0.2",
             "conditional-logit,temperature=1", "conditional-logit,temperature=3", "dqn")
@@ -55,8 +58,8 @@ class FittingSettings:
     """Folder of the report."""
     rows: tuple[int, ...] = (100_000, 10_000, 1_000)
     """Lengths of the logs."""
-    writers: tuple[str, ...] = ("conditional-logit,temperature=0.5", "random")
-    """Agents that play the users who write logs."""
+    writers: tuple[str, ...] = ("conditional-logit,temperature=0.2+random",)
+    """Agents that play the users who write logs; users take turns with those that are joined by ``+``."""
     num_seeds: int = 1
     """Towns, each with logs and trainings of its own."""
     episodes: int = 20
@@ -104,9 +107,10 @@ def _compared(settings: FittingSettings, truth: Market, count: int, writer: str,
     estimates = _estimates(truth, market, players, count, writer)
     for name, player in players.items():
         inside = evaluate(market, run.players.replaced("users", player), settings.worlds).user_return.mean
-        true = sum(float(each.response.sum()) for each in
-                   in_truth(truth, market, player, range(settings.worlds), _EVALUATION_SEED)) / settings.worlds
-        found.append({"policy": name, "fitted": inside, "true": true, "estimate": estimates[name]})
+        true = torch.stack([each.response.sum(1) for each in
+                            in_truth(truth, market, player, range(settings.worlds), _EVALUATION_SEED)]).sum(0)
+        found.append({"policy": name, "fitted": inside, "true": float(true.mean()), _BY_WORLD: true.tolist(),
+                      "estimate": estimates[name]})
     return found
 
 
@@ -135,7 +139,7 @@ def _estimates(truth: Market, fitted: Market, players: Mapping[str, Player], row
     sums = {name: np.zeros(2) for name in players}
     taken = 0  # in a log with this many rows
     for world in range(rows):  # as many as it takes
-        for each in in_truth(truth, fitted, writer_of(truth, writer), range(world, world + 1), LOG_SEED, True):
+        for each in in_truth(truth, fitted, Writer(truth, writer), range(world, world + 1), LOG_SEED):
             assert each.log_chance is not None, "the writer knows the truth"
             for name, player in players.items():
                 weight = (_chance(player, each) * each.present / each.log_chance.exp()).double()
@@ -160,11 +164,11 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
     rows = source["data"]["rows"]
     parts = ["# Fitted markets where the truth is known", made_line(source["made"]), _READING,
              table(["town", "users of the log", "rows", "random", "DQN of the fitted market", "DQN of the town",
-                    "normalised", "rank correlation of the fitted market", "of off-policy estimates"],
-                   [_line(row) for row in rows])]
+                    "normalised", "rank correlation of the fitted market", "of off-policy estimates",
+                    "of the town itself"], [_line(row) for row in rows])]
     for row in rows:
-        cells = [[each["policy"], f"{each['true']:.0f}", f"{each['fitted']:.0f}", f"{each['estimate']:.4f}"]
-                 for each in row["policies"]]
+        cells = [[each["policy"], f"{each['true']:.0f}{_error(each)}", f"{each['fitted']:.0f}",
+                  f"{each['estimate']:.4f}"] for each in row["policies"]]
         parts += [f"## Town {row['seed']}, {row['rows']:,} rows of {_writer(row)} users",
                   table(["policy", "return in the town", "in the fitted market", "estimate of a step"], cells)]
     return "\n\n".join(parts) + "\n"
@@ -176,7 +180,8 @@ def _line(row: Mapping[str, Any]) -> list[str]:
     true, fitted, estimate = ([each[name] for each in row["policies"]] for name in ("true", "fitted", "estimate"))
     return [str(row["seed"]), _writer(row), f"{row['rows']:,}", f"{random:.0f}", f"{dqn:.0f}", f"{best:.0f}",
             f"{(dqn - random) / (best - random):.3f}", f"{kendalltau(true, fitted).statistic:.2f}",
-            f"{kendalltau(true, estimate).statistic:.2f}"]
+            f"{kendalltau(true, estimate).statistic:.2f}",
+            _ceiling([each.get(_BY_WORLD, ()) for each in row["policies"]])]
 
 
 def _writer(row: Mapping[str, Any]) -> str:
@@ -185,12 +190,28 @@ def _writer(row: Mapping[str, Any]) -> str:
     return name
 
 
+def _error(policy: Mapping[str, Any]) -> str:
+    """The standard error of its return in the town; the first reports did not keep what it follows from."""
+    values = policy.get(_BY_WORLD, ())
+    return f" ± {np.std(values, ddof=1) / len(values) ** 0.5:.0f}" if len(values) > 1 else ""
+
+
+def _ceiling(by_world: Sequence[Sequence[float]]) -> str:
+    """The mean rank correlation of two evaluations in the town, each of as many worlds, drawn from these worlds."""
+    returns, rng = np.array(by_world), np.random.default_rng(0)
+    if returns.size == 0:
+        return ""
+    drawn = returns[:, rng.integers(returns.shape[1], size=(2 * _RESAMPLES, returns.shape[1]))].mean(2).T
+    return f"{np.mean([kendalltau(*pair).statistic for pair in drawn.reshape(_RESAMPLES, 2, -1)]):.2f}"
+
+
 _READING = """\
 Each town is one world of `town`, with the same people and items in all episodes. Returns are sums over its users, and
 means over held-out episodes in the true town, where policies see what the fitted market knows. *Normalised*: 0 is
 random, 1 is DQN that was trained in the town itself and sees it as it is. Rank correlations are Kendall's tau of the
-returns of the policies below with their true returns. Off-policy estimates are self-normalised inverse propensities of
-each decision in the same log."""
+returns of the policies below with their true returns. That *of the town itself* is the mean of two evaluations in the
+town, of as many episodes each, drawn from those that were played (bootstrap): noise alone allows no more. Off-policy
+estimates are self-normalised inverse propensities of each decision in the same log. ± is a standard error."""
 
 
 if __name__ == "__main__":

@@ -68,11 +68,12 @@ def _row(name: str, command: str, data: Path, folder: Path) -> Row:
     flags = _OF_OPE.get(name, "") if command == "ope" else "" if command == "recommend" else flags
     places = {f"{data.resolve()}{os.sep}": "", f"{data}{os.sep}": "", str(folder): "runs"}
     found = _run(command, data / path, [], folder, places)
-    first = found["error"]
-    if first and flags:
-        found = _run(command, data / path, shlex.split(flags), folder, places)
+    first, used = found["error"], ""
+    for more in filter(None, ("--guess-columns" if command not in ("ope", "recommend") else "", flags)):
+        if found["error"]:
+            found, used = _run(command, data / path, shlex.split(more), folder, places), more
     return {"log": name, "file": path, "command": command, "alone": first,
-            "flags": flags if first and not found["error"] else "", **found}
+            "flags": "" if found["error"] else used, **found}
 
 
 def _run(command: str, path: Path, flags: Sequence[str], folder: Path, places: Mapping[str, str]) -> dict[str, Any]:

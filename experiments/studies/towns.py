@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -66,7 +66,7 @@ class Decision(NamedTuple):
         seen: by users, as the fitted market knows them; None where there is no fitted market.
         action: int64 ``[B, U]``, in the order of that market's users.
         response: float32 ``[B, U]``, in the same order. present: bool ``[B, U]``.
-        log_chance: float32 ``[B, U]``, how likely the action was, where a policy plays that knows the truth.
+        log_chance: float32 ``[B, U]``, how likely the action was, where the writer of a log plays.
     """
 
     seen: Observation
@@ -76,31 +76,61 @@ class Decision(NamedTuple):
     log_chance: Tensor | None = None
 
 
+class Writer:
+    """Agents that play the users of a log: each user has one of them for an episode, and the next one in the next.
+
+    Args:
+        market: the town.
+        names: of agents, with options, joined by ``+``.
+    """
+
+    def __init__(self, market: Market, names: str) -> None:
+        self._players = [_player(market, name) for name in names.split("+")]
+
+    def act(self, seen: Observation, world: int) -> Tensor:
+        """What the users of this episode do, int64 ``[B, U]``."""
+        return self._own([player.act_as("users", seen, False) for player in self._players], world)
+
+    def log_chance(self, seen: Observation, action: Tensor, world: int) -> Tensor:
+        """How likely that is, float32 ``[B, U]``."""
+        chances = [player.log_propensity_as("users", seen, action, False) for player in self._players]
+        return self._own([chance for chance in chances if chance is not None], world)
+
+    def _own(self, columns: Sequence[Tensor], world: int) -> Tensor:
+        """Of each user the column of its agent."""
+        turn = (torch.arange(columns[0].shape[1]) + world) % len(self._players)
+        return torch.stack(list(columns)).gather(0, turn.expand_as(columns[0]).unsqueeze(0)).squeeze(0)
+
+
 @torch.no_grad()
 def log_of(market: Market, rows: int, writer: str) -> InteractionLog:
-    """The first rows of the town's users if this agent plays them; skips are left out."""
+    """The first rows of the town's users if these agents play them (see ``Writer``); skips are left out.
+
+    Each row keeps the first item of its slate.
+    """
     parts: list[np.ndarray] = []
-    world, player = 0, writer_of(market, writer)
+    world, players = 0, Writer(market, writer)
     while sum(len(part) for part in parts) < rows:
         state = market.reset([world], LOG_SEED)
         for step in range(market.config.horizon):
-            seen = market.observe(state, "users", expected=player.sees_expected_reward)
-            after, done = market.step(state, player.act_as("users", seen, False), rest(market, state))
+            seen = market.observe(state, "users", expected=True)
+            after, done = market.step(state, players.act(seen, world), rest(market, state))
             user = torch.nonzero(done.position[0] > 0).squeeze(1)
             time = torch.full((len(user),), world * _EPISODE + step * STEP, dtype=torch.float64)
-            columns = (done.chosen[0, user], done.response[0, user], time, done.position[0, user])
+            shown = torch.where(state.slate.valid, state.slate.items, -1)[0, user, 0]
+            columns = (done.chosen[0, user], done.response[0, user], time, done.position[0, user], shown)
             parts.append(torch.stack([user.double(), *(column.double() for column in columns)], dim=1).numpy())
             state = after
         world += 1
-    user, item, reward, time, position = np.concatenate(parts)[:rows].T
+    user, item, reward, time, position, shown = np.concatenate(parts)[:rows].T
     topics = market.reset([0], LOG_SEED).population.topics[0].numpy()
     return InteractionLog(user.astype(np.int64), item.astype(np.int64), reward.astype(np.float32),
                           tuple(range(market.config.num_users)), tuple(range(market.config.num_items)), (0.0, 1.0),
-                          time=time, item_topics=topics, position=position.astype(np.int64))
+                          time=time, item_topics=topics, position=position.astype(np.int64),
+                          shown=shown.astype(np.int64))
 
 
-def writer_of(market: Market, name: str) -> Player:
-    """The agent that plays the users of a log."""
+def _player(market: Market, name: str) -> Player:
     agent, options = split_agent(name)
     kind = find_agent(agent)
     return kind.of({"users": market.spec_of("users")}, Setting(LOG_SEED, market.device),
@@ -113,9 +143,8 @@ def rest(market: Market, state: State) -> Tensor:
 
 
 @torch.no_grad()
-def in_truth(truth: Market, fitted: Market, player: Player, worlds: range, seed: int,
-             knows_truth: bool = False) -> Iterator[Decision]:
-    """Play the true town with a policy that knows what the fitted market knows, or what is true.
+def in_truth(truth: Market, fitted: Market, player: Player | Writer, worlds: range, seed: int) -> Iterator[Decision]:
+    """Play the true town with a policy that knows what the fitted market knows, or as a log of one world was written.
 
     A shadow of the worlds in the fitted market sees the true slates and the true responses.
     """
@@ -126,17 +155,18 @@ def in_truth(truth: Market, fitted: Market, player: Player, worlds: range, seed:
     for _ in range(truth.config.horizon):
         shadow = _shown(shadow, state, people)
         seen = fitted.observe(shadow, "users", expected=True)
-        view = truth.observe(state, "users", expected=True) if knows_truth else seen
-        action = player.act_as("users", view, False)
-        true_action = action.clone()
-        if not knows_truth:
-            true_action[:] = 0
-            true_action[:, people] = action
-        chance = player.log_propensity_as("users", view, action, False) if knows_truth else None
+        chance = None
+        if isinstance(player, Writer):
+            view = truth.observe(state, "users", expected=True)
+            true_action = player.act(view, worlds.start)
+            chance = player.log_chance(view, true_action, worlds.start)[:, people]
+        else:
+            true_action = torch.zeros(state.active.shape, dtype=torch.int64)
+            true_action[:, people] = player.act_as("users", seen, False)
         action = true_action[:, people]
         after, step = truth.step(state, true_action, rest(truth, state))
         outcome = _outcome(step, people)
-        yield Decision(seen, action, outcome.response, shadow.active, None if chance is None else chance[:, people])
+        yield Decision(seen, action, outcome.response, shadow.active, chance)
         shadow, state = move(fitted.constants, shadow, outcome, rest(fitted, shadow))[0], after
 
 

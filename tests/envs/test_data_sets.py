@@ -429,3 +429,15 @@ def test_columns_that_are_named_make_a_table_of_any_name(tmp_path):
     market = tmp_path / "shop.market.parquet"
     pl.DataFrame({"who": ["a", "b"], "what": ["x", "x"], "stars": [1.0, 3.0]}).write_parquet(market)
     assert read_log(market, columns).reward.sum() == 4.0
+
+
+def test_the_log_of_a_market_says_what_was_shown(tmp_path):
+    path = tmp_path / "a.market.parquet"
+    rows = {"user": [0, 1, 0, 1], "item": [5, None, 2, 9], "reward": [1.0, 0.0, 0.0, 1.0], "step": [0, 0, 1, 1],
+            "position": [2, 0, 1, 1]}
+    pl.DataFrame(rows).write_parquet(path)
+    assert read_log(path).shown is None
+    pl.DataFrame({**rows, "slate": [[9, 5], [2, 5], [2, 7], [7, 9]]}).write_parquet(path)
+    log = read_log(path)
+    assert log.item_ids == (2, 5, 9)
+    assert log.shown.tolist() == [2, 0, -1]  # no user took item 7

@@ -75,6 +75,9 @@ NUMBERS = [
 
 WITHOUT_EFFECT = {
     "train --preset kale --missing mask": "--missing mask has no effect",
+    "train --preset kale --cross-fit 5": "--cross-fit 5 has no effect",
+    "train --log log.csv --missing zero --cross-fit 5": "--cross-fit 5 has no effect",
+    "train --log log.csv --user-column who --guess-columns": "--guess-columns True has no effect",
     "train --preset kale --held-out 0.2": "--held-out 0.2 has no effect",
     "train --preset kale --split random": "--split random has no effect",
     "train --preset kale --user-column user": "--user-column user has no effect",

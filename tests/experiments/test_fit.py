@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 import interplay as ip
 from interplay.envs.data import InteractionLog, split_log
+from interplay.envs.mechanisms.visits import AT_LOWEST
 from interplay.envs.presets import find_preset
 from interplay.envs.presets.folders import MARKET, FittedPreset, save_preset
 from interplay.envs.types import InterplayError
@@ -119,13 +121,45 @@ def test_the_likelihood_of_takes_is_that_of_draws_without_what_was_taken(rate):
 
 def test_an_item_whose_weight_is_0_in_float64_is_not_likely():
     """After all that is likely was taken, 0 / 0 would count as infinitely likely."""
-    rows = taking._Chunk(*(torch.tensor(column) for column in ([0, 0], [0, 1], [True, True], [0, 0])))
+    rows = taking._Chunk(*(torch.tensor(column) for column in ([0, 0], [0, 1], [True, True], [0, 1], [True, True],
+                                                               [0, 0])))
     scores = torch.tensor([[0.0, -1000.0, -1100.0]], requires_grad=True)
     found = taking._in_order(scores, torch.zeros(()), rows).sum()
     assert -1000.0 < float(found.detach()) <= 0.0
     (slope,) = torch.autograd.grad(found, scores)
     assert bool(torch.isfinite(slope).all())
     assert float(slope[0, 1]) >= 0.0
+
+
+def slates_of_two(shares=(0.5, 0.3, 0.2)):
+    """Users who take the later item of a slate of two, whose first items have these shares."""
+    rng = np.random.default_rng(3)
+    slate = np.array([rng.choice(3, 2, replace=False, p=shares) for _ in range(40 * USERS)])
+    item = slate.max(1)
+    return InteractionLog(np.repeat(np.arange(USERS), 40), item, (item == 2).astype(np.float32), tuple(range(USERS)),
+                          (0, 1, 2), (0.0, 1.0), time=np.arange(len(item)) * 60.0, shown=slate[:, 0])
+
+
+def shares_of(fitted):
+    return torch.softmax(fitted.takes.scores(slice(None)), 1).mean(0)
+
+
+def test_slates_say_what_users_are_shown_however_they_choose():
+    log = slates_of_two()
+    assert shares_of(fit_log(log, "shown", 1800.0, 0)).tolist() == pytest.approx([0.5, 0.3, 0.2], abs=0.07)
+    unknown = replace(log, shown=np.full(len(log), -1))
+    taken, alone = (shares_of(fit_log(each, "taken", 1800.0, 0)) for each in (unknown, replace(log, shown=None)))
+    assert taken.tolist() == pytest.approx(alone.tolist(), abs=1e-4)
+    assert float(taken[2]) > 0.4
+
+
+def test_what_is_shown_is_new_until_its_user_has_taken_it():
+    log = InteractionLog(np.array([0, 0, 0, 1]), np.array([1, 0, 1, 1]), np.ones(4, dtype=np.float32), (0, 1),
+                         (0, 1, 2), (0.0, 1.0), time=np.arange(4.0), shown=np.array([1, 1, 2, 0]))
+    rows = rows_of(log, 1800.0)
+    assert rows.offered.tolist() == [1, 1, 2, 0]
+    assert rows.offered_new.tolist() == [True, False, True, True]
+    assert rows.first.tolist() == [True, True, False, True]
 
 
 def test_cuts_and_effects_are_found_again():
@@ -184,6 +218,15 @@ def leavers(steps=40, users=60):
     user, item, reward, time = (np.array(column) for column in zip(*rows, strict=True))
     return InteractionLog(user, item, reward.astype(np.float32), tuple(range(users)), (0, 1), (0.0, 1.0),
                           time=time.astype(np.float64))
+
+
+def test_fits_of_leaving_begin_where_users_in_a_neutral_mood_stay():
+    mood = torch.linspace(-3.0, 2.0, 1001)
+    found = carrying.leavings(carrying.Carry(has_mood=True), mood, (0.1, 0.2))
+    assert [float(carry.bound) for carry in found] == pytest.approx([3.0, 2.995, 2.95], abs=1e-3)
+    for carry in found:
+        assert float(torch.sigmoid(AT_LOWEST - carry.slope * carry.bound)) < 1e-3
+        assert torch.sigmoid(carry.raw_hazard).tolist() == pytest.approx([0.1, 0.2])
 
 
 def test_a_mood_at_which_users_leave_is_found_and_plays_its_part_in_the_market():

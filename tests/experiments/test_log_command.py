@@ -48,8 +48,8 @@ def test_words_are_counted_and_given_a_worth(tmp_path: Path, capsys: pytest.Capt
     flags = screen.partition("suggested: ")[2].rstrip()
     assert flags == "--no-header --columns user item other_3 reward time --reward-map view=1 buy=2"
     fixed = shown(capsys, str(path), *flags.split())
-    assert "90.0% of rewards are 1, the bottom of the scale, and worth as much as a skip" in " ".join(fixed.split())
-    assert "--reward-range 0 2" in fixed
+    assert "0.0% of rewards are at the bottom of the scale" in " ".join(fixed.split())  # which begins at no event
+    assert "--reward-range" not in fixed
     settings = LogSettings(log=path, header=False, columns=("user", "item", "kind", "reward", "time"),
                            reward_map=("view=1", "buy=2"))
     assert LogSettings.from_json(settings.to_json()) == settings
