@@ -14,7 +14,7 @@ presets() {
 }
 
 domains() {
-    python scripts/benchmark.py --presets coach coach-null tutor tutor-fast pigou creators creators-four pricing \
+    python scripts/benchmark.py --presets coach coach-null tutor pigou creators creators-four clearance pricing \
         --out $R/domains
     python scripts/benchmark.py --presets coach-hidden --seeds 5 --out $R/coach-hidden \
         --agents shared-critic,encoder=gru shared-critic,encoder=none
