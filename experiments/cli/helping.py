@@ -19,7 +19,7 @@ _HELP = ("-h", "--help", "--help-all")
 GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "market": (("preset", "presets", "market", "mechanism"), ()),
     "log": (("log", "user_column", "item_column", "reward_column", "liked_above", "split"),
-            ("encoder", "missing", "targets", "clip_weights")),
+            ("encoder", "missing", "targets", "clip_weights", "cross_fit")),
     "agents": (("users", "items", "platform", "agents", "others", "user_option", "item_option", "platform_option"), ()),
     "training": (("episodes", "num_worlds", "seed", "seeds", "eval_every", "device"),
                  ("eval_worlds", "discount", "capture", "threads")),

@@ -284,7 +284,7 @@ class TestRewards:
         assert "(view 45, transaction 11)" in message
         assert "--reward-map view=1 transaction=2" in message
         log = read(tmp_path, text, form=TableForm(reward_map={"view": 1, "transaction": 4}))
-        assert (float(log.reward.sum()), log.reward_range) == (89.0, (1.0, 4.0))
+        assert (float(log.reward.sum()), log.reward_range) == (89.0, (0.0, 4.0))  # a view is worth more than a skip
         assert "'transaction' in row 3, which --reward-map lacks" in refusal(
             tmp_path, text, form=TableForm(reward_map={"view": 1}))
         dropped = read(tmp_path, text, form=TableForm(reward_map={"view": 1}, drop_bad_rows=True))
