@@ -161,7 +161,7 @@ def _scores_panel(axis: Axes, rows: Sequence[Row], market: str, looks: Mapping[s
     axis.set_axisbelow(True)
     axis.set_xlabel(_measure(rows, market), fontsize=8)
     axis.xaxis.set_major_locator(MaxNLocator(3))  # returns of many users are long numbers
-    axis.set_title(market, fontsize=10, loc="left")
+    axis.set_title(market, fontsize=10, loc="left", pad=14)  # above the names of lines
 
 
 def _curves_panel(axis: Axes, rows: Sequence[Row], market: str,
