@@ -180,4 +180,3 @@ class DQNAgent(Agent):
         weight = self._replay.correction(index, linear(0.4, 1.0, self.progress))
         self._replay.update(index, error.detach().mean((-1, -2)) * valid)
         return weight
-

@@ -42,7 +42,7 @@ class MarketLog(DataSet):
         refuse_columns(columns, self.name, path)
         existing = column_names(path)
         check_columns(existing, _COLUMNS, path.name)
-        slates = [name for name in (_SLATE,) if name in existing]
+        slates = [_SLATE] if _SLATE in existing else []
         rows = read_frame(path, [*_COLUMNS.used(), *slates])
         taken = rows.filter(pl.col("item").is_not_null())
         skipped = rows.height - taken.height

@@ -170,9 +170,11 @@ class _CrossFitted(LoggedBehaviour):
 
 def _folds(train: InteractionLog, config: MarketConfig, settings: TrainSettings) -> Iterator[LoggedBehaviour]:
     """Behaviours that answer from one part of the training pairs each, and know the others."""
-    count = settings.cross_fit or 0
+    count = settings.cross_fit
+    if count is None:
+        return
     key, pair = np.unique(train.pair_key, return_inverse=True)
-    fold = (np.random.default_rng(settings.seed).permutation(len(key)) % max(1, count))[pair]
+    fold = (np.random.default_rng(settings.seed).permutation(len(key)) % count)[pair]
     for number in range(count):
         known, paying = train.take(fold != number, "of the fold"), train.take(fold == number, "of other folds")
         yield _CrossFitted(known, known, config, seed=settings.seed).answering(paying)

@@ -137,7 +137,7 @@ def test_the_contract(mechanism):
 
 @pytest.mark.parametrize(("preset", "genres"), [("genres", 2.0), ("genres-one", 1.0)])
 def test_learners_end_with_as_many_genres_as_theory_says(preset, genres):
-    """Whom the content is for that users take; its quality goes on to change."""
+    """The groups that content which users take is for; its quality goes on to change."""
     run = Run.start(TrainSettings(preset=preset, items="q-learning", episodes=10, device="cpu"), Path())
     train_unwatched(run)
     measures = evaluate(run.task.held_out, run.players, 2).measures
