@@ -14,8 +14,13 @@ if [ $# -eq 0 ]; then  # beside mypy, which uses one core
     bash scripts/lowest.sh install &
     installing=$!
     # Each process of the tests would compile these loops for itself, in a minute.
-    python -c "import interplay as ip; town = ip.market('town'); worlds = town.reset(worlds=range(3)); \
-        town.step(worlds, *town.random_actions(worlds))" &
+    python -c "
+import interplay as ip
+for market in map(ip.market, ('town', 'coach')):
+    worlds = market.reset(worlds=range(3))
+    for side in ('users', 'items'):
+        market.observe(worlds, side)
+    market.step(worlds, *market.random_actions(worlds))" &
     compiling=$!
 fi
 ruff check .

@@ -28,12 +28,12 @@ from interplay.envs.types import Observation, Side, Transition
 
 __all__ = ["DEVICE_STEPS", "STEPS", "AgentError", "check_agent"]
 
-STEPS = 41
+STEPS = 23
 """Steps that an agent learns through before it is saved; a prime, so that they end in the middle of any rollout."""
 DEVICE_STEPS = 4
 """Steps on the meta device, where each takes about as long as fifteen elsewhere."""
 
-_MORE = 20  # steps after that, and steps for what needs fewer
+_MORE = 11  # steps after that, and steps for what needs fewer
 
 
 def check_agent(kind: type[Player], options: Any = None, *, device_steps: int = DEVICE_STEPS,

@@ -28,9 +28,9 @@ def trained(log, folder, steps, **players):
 
 
 CASES = {
-    "platform": {"platform": "dqn,warm_up=20"}, "slateq": {"platform": "slateq,warm_up=20"},
-    "priority and several steps": {"users": "dqn,warm_up=20,priority=0.5,num_steps=2", "missing": "zero"},
-    "history": {"users": "shared-critic,warm_up=20", "market": ("user_sees=history", "history_length=3")},
+    "platform": {"platform": "dqn,warm_up=20,hidden=16"}, "slateq": {"platform": "slateq,warm_up=20,hidden=16"},
+    "priority and several steps": {"users": "dqn,warm_up=20,priority=0.5,num_steps=2,hidden=16", "missing": "zero"},
+    "history": {"users": "shared-critic,warm_up=20,hidden=16", "market": ("user_sees=history", "history_length=3")},
     "another mechanism": {"users": "dqn,warm_up=20,sharing=independent,batch_size=24", "mechanism": ("clock",)}}
 
 

@@ -61,7 +61,8 @@ def trained(agent, steps, reward):
 
 @pytest.mark.parametrize(("make", "gives"), [
     (lambda n: critic(n, mixing="none"), False), (lambda n: critic(n, mixing="vdn"), True),
-    (lambda n: critic(n, mixing="qmix"), True), (lambda n: critic(n, mixing="vdn", scorer="concatenation"), True),
+    (lambda n: critic(n, mixing="qmix"), True),
+    pytest.param(lambda n: critic(n, mixing="vdn", scorer="concatenation"), True, marks=pytest.mark.slow),
     (lambda n: actor(IPPOAgent, n), False), (lambda n: actor(MAPPOAgent, n), True)],
     ids=["none", "vdn", "qmix", "vdn-concatenation", "ippo", "mappo"])
 def test_teams_give_up_what_others_gain_more_by_and_the_selfish_do_not(make, gives):
@@ -69,7 +70,8 @@ def test_teams_give_up_what_others_gain_more_by_and_the_selfish_do_not(make, giv
     assert trained(make(steps), steps, sacrifice)[1] == (2 if gives else 1)
 
 
-@pytest.mark.parametrize("encoder", ["mlp", "cnn", "gru", "transformer"])
+@pytest.mark.parametrize("encoder", ["mlp", "gru", *(pytest.param(name, marks=pytest.mark.slow)
+                                                    for name in ("cnn", "transformer"))])
 def test_what_is_right_only_follows_from_the_history(encoder):
     """Slot 1 pays where the first of three remembered responses was 1, slot 2 where it was 0."""
     agent = critic(500, encoder=encoder)

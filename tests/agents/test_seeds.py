@@ -56,8 +56,10 @@ def played(market, players, seed, steps):
     return now.state, metrics
 
 
-@pytest.mark.parametrize(("users", "options"), [*CASES.items(), *MORE], ids=str)
-@pytest.mark.parametrize("preset", ["kale", "town"])
+@pytest.mark.parametrize(("preset", "users", "options"), [
+    *((preset, *case) for preset in ("kale", "town") for case in CASES.items()),
+    *(("town", *case) for case in MORE),
+    *(pytest.param("kale", *case, marks=pytest.mark.slow) for case in MORE)], ids=str)
 @pytest.mark.filterwarnings("error")
 def test_copies_do_what_each_does_alone(preset, users, options):
     market, steps = market_of(preset), 40

@@ -229,6 +229,7 @@ def test_fits_of_leaving_begin_where_users_in_a_neutral_mood_stay():
         assert torch.sigmoid(carry.raw_hazard).tolist() == pytest.approx([0.1, 0.2])
 
 
+@pytest.mark.slow
 def test_a_mood_at_which_users_leave_is_found_and_plays_its_part_in_the_market():
     fitted = fit_log(leavers(), "leavers", 10.0, 0, 1.0)
     carry = fitted.responses.carry
@@ -275,12 +276,20 @@ def test_equal_lengths_stay_equal():
     assert found[-1] < 3.0  # a user's last session is not over when the log ends
 
 
-def test_plausible_people_differ_more_than_the_likeliest():
-    rows = rows_of(made_log(), 1800.0)
-    model = fit_responses(rows, torch.ones(ITEMS, 1), (0.1,), seed=0)
-    drawn = plausible_responses(model, rows, torch.Generator().manual_seed(0))
-    assert drawn.user_bias.var() > model.user_bias.var()
-    assert torch.equal(drawn.item_bias, model.item_bias)
+@pytest.fixture(scope="module")
+def rows():
+    return rows_of(made_log(), 1800.0)
+
+
+@pytest.fixture(scope="module")
+def likeliest(rows):
+    return fit_responses(rows, torch.ones(ITEMS, 1), (0.1,), seed=0)
+
+
+def test_plausible_people_differ_more_than_the_likeliest(rows, likeliest):
+    drawn = plausible_responses(likeliest, rows, torch.Generator().manual_seed(0))
+    assert drawn.user_bias.var() > likeliest.user_bias.var()
+    assert torch.equal(drawn.item_bias, likeliest.item_bias)
 
 
 @pytest.fixture(scope="module")
@@ -352,10 +361,8 @@ def test_what_cannot_be_fitted_is_said_in_a_line(folder, capsys, tmp_path):
     assert "fit it again" in capsys.readouterr().err
 
 
-def test_a_sample_of_the_catalogue_stands_for_all_of_it(monkeypatch):
-    rows = rows_of(made_log(), 1800.0)
-    topics = torch.ones(ITEMS, 1)
-    takes = taking._start(rows, topics, fit_responses(rows, topics, (0.1,), 0), 2, 1.0, 0)
+def test_a_sample_of_the_catalogue_stands_for_all_of_it(monkeypatch, rows, likeliest):
+    takes = taking._start(rows, torch.ones(ITEMS, 1), likeliest, 2, 1.0, 0)
 
     def sums(sample):
         monkeypatch.setattr(taking, "_SAMPLE", sample)
@@ -371,7 +378,7 @@ def test_a_sample_of_the_catalogue_stands_for_all_of_it(monkeypatch):
 
 
 def test_a_preset_that_cannot_be_written_leaves_the_older_one(tmp_path, monkeypatch):
-    fitted = fit_log(made_log(), "fitted", 1800.0, 0)
+    fitted = fit_log(made_log(steps=3), "fitted", 1800.0, 0)
     save_preset(tmp_path, fitted.preset, fitted.tables)
     before = (tmp_path / MARKET).read_bytes()
 
