@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Self
+from typing import Self, overload
 
 import numpy as np
 import torch
@@ -146,10 +146,24 @@ class Market:
         after = self._update_slates(after)
         return after, account(self.constants, state, after, choice, item_outcome, outcome)
 
+    @overload
+    def observe(self, state: State, side: None = None, expected: bool = False) -> tuple[Observation, Observation]: ...
+    @overload
+    def observe(self, state: State, side: Side, expected: bool = False) -> Observation: ...
+
     @on_own_threads
-    def observe(self, state: State, side: Side, expected: bool = False) -> Observation:
-        """What one side sees. ``expected`` adds the expected rewards that only oracle baselines may know."""
+    def observe(self, state: State, side: Side | None = None,
+                expected: bool = False) -> Observation | tuple[Observation, Observation]:
+        """What users and items see, or what one side sees.
+
+        Args:
+            state: of the worlds.
+            side: that sees; None = users and items.
+            expected: adds the expected rewards that only oracle baselines may know.
+        """
         check_arguments(Market.observe, state=state, side=side, expected=expected)
+        if side is None:
+            return self.observe(state, "users", expected), self.observe(state, "items", expected)
         build = {"users": observe_users, "items": observe_items, "platform": observe_platform}[side]
         return build(self.constants, state, expected)
 

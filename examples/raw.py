@@ -1,5 +1,4 @@
 """Three doors to the same world."""
-
 import gymnasium
 
 import interplay as ip
@@ -8,10 +7,9 @@ import interplay as ip
 market = ip.market("town", device="cpu")
 state = market.reset(worlds=range(1024), seed=0)
 for _ in range(market.config.horizon):
-    seen = market.observe(state, "users")                      # .own, .options, .mask; an agent would act on these
-    users, items = market.random_actions(state)
-    state, step = market.step(state, users, items)
-print(seen.options.shape, step.user_reward.mean(), step.chosen.shape)
+    users, items = market.observe(state)                       # .own, .options, .mask of each side, to act on
+    state, step = market.step(state, *market.random_actions(state))
+print(users.options.shape, step.user_reward.mean(), step.chosen.shape)
 
 # 2. PettingZoo: user_0.., item_0.. in five dicts
 env = ip.pettingzoo("town")
@@ -23,7 +21,4 @@ while env.agents:
 # 3. Gymnasium: one recommender, all others simulated; gymnasium.make_vec gives many
 env = gymnasium.make("interplay/Recommend-v0", preset="town")
 seen, info = env.reset(seed=0)
-done = False
-while not done:
-    seen, reward, terminated, truncated, info = env.step(env.action_space.sample(info["action_mask"]))
-    done = terminated or truncated
+seen, reward, terminated, truncated, info = env.step(env.action_space.sample(info["action_mask"]))

@@ -18,8 +18,7 @@ if [ $# -eq 0 ]; then  # beside mypy, which uses one core
 import interplay as ip
 for market in map(ip.market, ('town', 'coach')):
     worlds = market.reset(worlds=range(3))
-    for side in ('users', 'items'):
-        market.observe(worlds, side)
+    market.observe(worlds)
     market.step(worlds, *market.random_actions(worlds))" &
     compiling=$!
 fi

@@ -79,7 +79,7 @@ def test_three_doors(outside, monkeypatch, capsys):
     monkeypatch.setattr(gymnasium, "make", smaller(gymnasium.make, **small))
     found = runpy.run_path(str(EXAMPLES / "raw.py"), run_name="__main__")
     assert found["step"].chosen.shape == (1024, 4)
-    assert found["truncated"]
+    assert np.isfinite(found["reward"])
     assert "torch.Size([1024, 4])" in capsys.readouterr().out
 
 
@@ -107,6 +107,7 @@ def test_stable_baselines_on_all_worlds_at_once(outside, monkeypatch, capsys):
 def test_a_market_of_ones_own(outside):
     import my_market
 
+    assert len(code_lines("my_market.py")) <= 11
     run = ip.train(my_market.DINER, users="q-learning", items="rest", episodes=60, eval_worlds=256)
     levels = run.score.levels()
     assert levels["optimum"] > levels["greedy"] + 1.0  # planning pays

@@ -71,18 +71,31 @@ class SyntheticBehaviour(Behaviour):
 class GivenPopulation:
     """The same few people, written out by hand, in every world.
 
+    What is left out is the same for all: one user of vector ``[1]``; one segment, one topic and no mood effect; items
+    whose vectors are 0, so that appeal alone counts.
+
     Args (each one row per user or item):
-        user_vector: ``[U][D]``, of length 1. segment: ``[U]``. item_vector: ``[I][D]``. appeal: ``[I]``.
+        appeal: ``[I]``. user_vector: ``[U][D]``, of length 1. segment: ``[U]``. item_vector: ``[I][D]``.
         topics: ``[I][G]``. mood_effect: ``[I]``. preference_weight: ``[D]``, w of the preference formula.
+
+    Attributes:
+        sizes: fields of ``MarketConfig`` that follow from these rows.
     """
 
-    def __init__(self, *, user_vector: Sequence[Sequence[float]], segment: Sequence[int],
-                 item_vector: Sequence[Sequence[float]], appeal: Sequence[float],
-                 topics: Sequence[Sequence[float]], mood_effect: Sequence[float],
-                 preference_weight: Sequence[float]) -> None:
-        ones, zeros = [1.0] * len(appeal), [0.0] * len(appeal)
-        rows = (user_vector, segment, item_vector, appeal, topics, mood_effect, ones, zeros, preference_weight)
-        self._tables = [torch.tensor(each).unsqueeze(0) for each in rows]
+    def __init__(self, *, appeal: Sequence[float], user_vector: Sequence[Sequence[float]] = ((1.0,),),
+                 segment: Sequence[int] | None = None, item_vector: Sequence[Sequence[float]] | None = None,
+                 topics: Sequence[Sequence[float]] | None = None, mood_effect: Sequence[float] | None = None,
+                 preference_weight: Sequence[float] | None = None) -> None:
+        users, items, size = len(user_vector), len(appeal), len(user_vector[0])
+        segment, topics = segment or [0] * users, topics or [[1.0]] * items
+        weight = preference_weight or [0.0 if item_vector is None else 1.0] * size
+        item_vector = item_vector or [[0.0] * size] * items
+        ones, zeros = [1.0] * items, [0.0] * items
+        rows = (user_vector, item_vector, appeal, topics, mood_effect or zeros, ones, zeros, weight)
+        self._tables = [torch.tensor(each, dtype=torch.float32).unsqueeze(0) for each in rows]
+        self._tables.insert(1, torch.tensor(segment).unsqueeze(0))
+        self.sizes = {"num_users": users, "num_items": items, "embedding_size": size, "num_topics": len(topics[0]),
+                      "num_segments": max(segment) + 1}
         self._one: Population | None = None
 
     def __call__(self, key: Tensor) -> Population:
@@ -156,8 +169,7 @@ def all_alike(config: MarketConfig, appeal: float) -> SyntheticBehaviour:
 
     For markets in which mechanisms decide what is earned. With an appeal of ``-CERTAIN`` no user responds.
     """
-    users, items, size = config.num_users, config.num_items, config.embedding_size
+    users, size = range(config.num_users), config.embedding_size
     return SyntheticBehaviour(GivenPopulation(
-        user_vector=[[float(d == user % size) for d in range(size)] for user in range(users)], segment=[0] * users,
-        item_vector=[[0.0] * size] * items, preference_weight=[0.0] * size, appeal=[appeal] * items,
-        topics=[[1.0]] * items, mood_effect=[0.0] * items))
+        user_vector=[[float(d == user % size) for d in range(size)] for user in users],
+        appeal=[appeal] * config.num_items))

@@ -1,6 +1,7 @@
 """Mechanisms: further parts of the world. One file each; ``mechanisms()`` finds them.
 
-A market holds those of its config's ``mechanisms``, beside what the config's numbers switch on.
+A market holds those of its config's ``mechanisms``. Each class can be imported from here, whichever file has it:
+``from interplay.envs.mechanisms import Mood, Satiation``.
 """
 
 from __future__ import annotations
@@ -39,6 +40,14 @@ def find_mechanism(name: str) -> Mechanism:
         raise InterplayError(f"mechanism {name!r} must be a class derived from interplay.envs.mechanisms.Mechanism, or "
                              "an instance of one")
     return found
+
+
+def __getattr__(name: str) -> Any:
+    """A mechanism's class, by its name."""
+    for kind in mechanisms().values() if name[0].isupper() else ():
+        if kind.__name__ == name:
+            return kind
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = ["Levels", "Mechanism", "Outcome", "Start", "find_mechanism", "mechanisms"]

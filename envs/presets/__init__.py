@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from functools import cache
 
+from interplay.envs.behaviour.synthetic import GivenPopulation
 from interplay.envs.checking import check_value
 from interplay.envs.discovery import discover, resolve
 from interplay.envs.presets.base import Preset, Training
@@ -31,4 +32,4 @@ def find_preset(name: str) -> Preset:
     return preset
 
 
-__all__ = ["Preset", "Training", "find_preset", "presets"]
+__all__ = ["GivenPopulation", "Preset", "Training", "find_preset", "presets"]

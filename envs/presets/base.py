@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, field, fields, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import torch
 
 from interplay.envs.behaviour.base import Behaviour
+from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
 from interplay.envs.checking import Bounds, Checked, Count, Positive, check_names
 from interplay.envs.config import MarketConfig
 from interplay.envs.market import Market
@@ -96,6 +98,20 @@ class Preset(Checked):
     summary: str
     benchmark_agents: tuple[str, ...] = ()
     seeds: Count = 5
+
+    @classmethod
+    def given(cls, name: str, people: GivenPopulation, training: Training, summary: str, **market: Any) -> Self:
+        """A market of people who are written out; ``dataclasses.replace`` sets what a benchmark compares.
+
+        Args:
+            name: what users type.
+            people: the same in every world; sizes of the market follow from them.
+            training: the recommended training.
+            summary: one line for listings.
+            market: other fields of ``MarketConfig``.
+        """
+        return cls(name, MarketConfig(**people.sizes | market), lambda config: SyntheticBehaviour(copy(people)),
+                   training, summary)
 
     def market(self, device: torch.device | str = "cpu", **changes: Any) -> Market:
         """The market on ``device``, with some numbers of its config changed.

@@ -52,8 +52,7 @@ from interplay.envs.presets.base import Preset, Training
 def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
     """One person and three messages. Its responses mean that it reads them all, and pay nothing."""
     return SyntheticBehaviour(GivenPopulation(
-        user_vector=[[1.0]], segment=[0], item_vector=[[0.0]] * 3, preference_weight=[0.0], appeal=[40.0] * 3,
-        topics=[[0.5, 0.5], [1.0, 0.0], [0.0, 1.0]], mood_effect=[0.0] * 3))
+        appeal=[CERTAIN] * 3, topics=[[0.5, 0.5], [1.0, 0.0], [0.0, 1.0]]))
 
 
 _CONFIG = MarketConfig(

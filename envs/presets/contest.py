@@ -1,20 +1,11 @@
 """`contest`: four equal items compete for the first slot of 64 users, a Tullock contest."""
 
-from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
+from functools import partial
+
+from interplay.envs.behaviour.synthetic import CERTAIN, all_alike
 from interplay.envs.config import MarketConfig
 from interplay.envs.mechanisms.boosts import Boosts
 from interplay.envs.presets.base import Preset, Training
-
-_SURE = 40.0  # an appeal whose sigmoid is 1 in float32
-
-
-def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
-    """All users are alike and always respond."""
-    items = config.num_items
-    return SyntheticBehaviour(GivenPopulation(
-        user_vector=[[1.0]] * config.num_users, segment=[0] * config.num_users, preference_weight=[0.0],
-        item_vector=[[0.0]] * items, appeal=[_SURE] * items, topics=[[1.0]] * items, mood_effect=[0.0] * items))
-
 
 CONTEST = Preset(
     "contest",
@@ -22,7 +13,7 @@ CONTEST = Preset(
         num_users=64, num_items=4, slate_size=1, embedding_size=1, num_topics=1, num_segments=1, horizon=50,
         user_state="single", item_state="boost",
         mechanisms=(Boosts(levels=(3.0, 6.0, 9.0, 12.0, 15.0, 18.0, 24.0), cost=1.0),)),
-    _behaviour,
+    partial(all_alike, appeal=CERTAIN),
     Training(num_worlds=16, episodes=200, eval_worlds=64, discount=0.9, side="items", others="first",
              measure="mean_boost",
              # The noise of a step's rewards is large beside the difference of two boosts, so a cell averages over much

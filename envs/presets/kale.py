@@ -12,7 +12,6 @@ from interplay.envs.presets.base import Preset, Training
 def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
     """One user; two topics; in each a chocolate (appealing, bad for the mood) and a kale (the opposite)."""
     return SyntheticBehaviour(GivenPopulation(
-        user_vector=[[1.0]], segment=[0], item_vector=[[0.0]] * 4, preference_weight=[0.0],
         appeal=[1.0, 0.0, 1.0, 0.0],
         topics=[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]],
         mood_effect=[-1.0, 1.0, -1.0, 1.0]))

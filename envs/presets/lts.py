@@ -26,9 +26,7 @@ from interplay.envs.presets.base import Preset, Training
 
 def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
     """One user that responds to all that it takes; items differ in their mood effects alone."""
-    return SyntheticBehaviour(GivenPopulation(
-        user_vector=[[1.0]], segment=[0], item_vector=[[0.0]] * 2, preference_weight=[0.0], appeal=[CERTAIN] * 2,
-        topics=[[1.0]] * 2, mood_effect=[-1.0, 1.0]))
+    return SyntheticBehaviour(GivenPopulation(appeal=[CERTAIN] * 2, mood_effect=[-1.0, 1.0]))
 
 
 def _config(sensitivity: float) -> MarketConfig:

@@ -46,11 +46,8 @@ from interplay.envs.presets.base import Preset, Training
 
 def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
     """One student that responds as likely as the mechanism says. Items differ in their topics alone."""
-    items = range(config.num_items)
-    return SyntheticBehaviour(GivenPopulation(
-        user_vector=[[1.0]], segment=[0], item_vector=[[0.0] for _ in items], preference_weight=[0.0],
-        appeal=[0.0 for _ in items], topics=[[float(i == g) for g in range(config.num_topics)] for i in items],
-        mood_effect=[0.0 for _ in items]))
+    topics = [[float(i == g) for g in range(config.num_topics)] for i in range(config.num_items)]
+    return SyntheticBehaviour(GivenPopulation(appeal=[0.0] * config.num_items, topics=topics))
 
 
 _CONFIG = MarketConfig(

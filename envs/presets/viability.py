@@ -16,9 +16,8 @@ def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
     logit = [[math.log(r / (1.0 - r)) for r in row] for row in _RESPONSE]
     users = range(len(_RESPONSE))
     return SyntheticBehaviour(GivenPopulation(
-        user_vector=[[float(u == d) for d in users] for u in users], segment=[0] * len(_RESPONSE),
-        item_vector=[list(column) for column in zip(*logit, strict=True)], preference_weight=[1.0] * len(_RESPONSE),
-        appeal=[0.0, 0.0], topics=[[1.0], [1.0]], mood_effect=[0.0, 0.0]))
+        user_vector=[[float(u == d) for d in users] for u in users],
+        item_vector=[list(column) for column in zip(*logit, strict=True)], appeal=[0.0, 0.0]))
 
 
 # Little exploration in the end, since learners that expect mistakes keep items further from death than is best without

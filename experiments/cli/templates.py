@@ -61,25 +61,17 @@ interplay benchmark --presets kale --agents $module:$kind dqn''')
 
 _PRESET = Files('''"""A market: `interplay train --preset $module:$constant`."""
 
-from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour
-from interplay.envs.config import MarketConfig
-from interplay.envs.mechanisms.mood import Mood
-from interplay.envs.mechanisms.satiation import Satiation
-from interplay.envs.presets import Preset, Training
+from interplay.envs.mechanisms import Mood, Satiation
+from interplay.envs.presets import GivenPopulation, Preset, Training
 
-$constant = Preset(
-    name="$name",
-    summary="one user, four dishes: the sweet ones please now and spoil the mood",
-    config=MarketConfig(  # interplay show market explains the numbers
-        num_users=1, num_items=4, slate_size=4, slate_order="fixed", embedding_size=1, num_topics=2, num_segments=1,
-        horizon=50, user_state="own", item_state="single",
-        mechanisms=(Mood(weight=0.6), Satiation(weight=0.4, gain=2.0, recovery=1.0))),
-    behaviour=lambda config: SyntheticBehaviour(GivenPopulation(
-        user_vector=[[1.0]], segment=[0], item_vector=[[0.0]] * 4, preference_weight=[0.0],
-        appeal=[1.0, 0.6, 0.2, 0.0],
-        mood_effect=[-1.0, -1.0, 1.0, 1.0],
-        topics=[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])),
-    training=Training(num_worlds=64, episodes=100, eval_worlds=512))
+$constant = Preset.given(
+    "$name",
+    GivenPopulation(appeal=[1.0, 0.6, 0.2, 0.0], mood_effect=[-1, -1, 1, 1], topics=[[1, 0], [1, 0], [0, 1], [0, 1]]),
+    Training(num_worlds=64, episodes=100, eval_worlds=512),
+    "one user, four dishes: the sweet ones please now and spoil the mood",
+    mechanisms=(Mood(weight=0.6), Satiation(weight=0.4, gain=2.0, recovery=1.0)),
+    # interplay show market explains these numbers
+    slate_size=4, slate_order="fixed", horizon=50, user_state="own", item_state="single")
 ''', '''import interplay as ip
 
 from $module import $constant

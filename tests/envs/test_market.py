@@ -16,7 +16,8 @@ from interplay.envs.config import MarketConfig
 from interplay.envs.market import Market
 from interplay.envs.mechanisms.boosts import Boosts
 from interplay.envs.mechanisms.satiation import Satiation
-from interplay.envs.presets import find_preset
+from interplay.envs.presets import Training, find_preset
+from interplay.envs.presets.base import Preset
 from interplay.envs.slates import plackett_luce
 from interplay.envs.types import InterplayError
 
@@ -386,3 +387,32 @@ def test_one_table_of_items_holds_what_differs_between_worlds():
     other = replace(population, appeal=torch.tensor([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]]))
     assert other.item_rows[..., 1].tolist() == other.appeal.tolist()
     assert torch.equal(other.item_rows[..., 0], population.margin)
+
+
+def test_people_who_are_written_out_make_a_preset():
+    people = GivenPopulation(appeal=[1, 0, 2], user_vector=[[1, 0], [0, 1]], segment=[1, 0], topics=[[0, 1]] * 3)
+    preset = Preset.given("two", people, Training(), "two users", slate_size=2, horizon=4)
+    config, market = preset.config, preset.market()
+    assert (config.num_users, config.num_items, config.embedding_size, config.num_topics, config.num_segments) == (
+        2, 3, 2, 2, 2)
+    found = market.reset([0, 1]).population
+    assert found.appeal.tolist() == [[1.0, 0.0, 2.0]] * 2
+    assert not any(table.any() for table in (found.item_vector, found.mood_effect, found.preference_weight))
+    with_vectors = GivenPopulation(appeal=[0.0], item_vector=[[2.0]])
+    assert with_vectors(torch.zeros(1, 2, dtype=torch.int32)).preference_weight.tolist() == [[1.0]]
+
+
+def test_both_sides_see_at_once():
+    market = pair()
+    state = market.reset([0])
+    for seen, side in zip(market.observe(state), ("users", "items"), strict=True):
+        assert torch.equal(seen.options, market.observe(state, side).options)
+
+
+def test_mechanisms_are_imported_from_one_place():
+    from interplay.envs import mechanisms
+
+    assert mechanisms.Boosts is Boosts
+    assert mechanisms.Satiation is Satiation
+    with pytest.raises(AttributeError, match="Nothing"):
+        _ = mechanisms.Nothing
