@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 LONGEST = 290
@@ -18,6 +19,21 @@ def shortened(text: str, longest: int = LONGEST) -> str:
         return line
     end = (longest - 5) // 3
     return f"{line[:longest - 5 - end]} ... {line[len(line) - end:]}"
+
+
+_SEPARATORS = re.compile(r"""(?<!\w)'[^']*'(?!\w)|(?<!\w)"[^"]*"(?!\w)"""
+                         r"|\((?:[^()]|\([^()]*\))*\)|\[[^][]*\]|\{[^{}]*\}"
+                         r"|(?P<end>[:;]|,?(?= must )) ")
+"""What is quoted or in brackets, which is skipped, or the end of a problem."""
+
+
+def halves(message: str) -> tuple[str, str]:
+    """What is wrong, and how to fix it: a message split at its last colon or semicolon, or before its last "must".
+
+    Colons in quotes and brackets belong to values. The fix is empty where there is no place to split.
+    """
+    ends = [found for found in _SEPARATORS.finditer(message) if found["end"] is not None]
+    return (message[:ends[-1].start()], message[ends[-1].end():]) if ends else (message, "")
 
 
 def choice(names: Iterable[str], wanted: str = "") -> str:

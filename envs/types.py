@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, Self, get_type_hints
 import torch
 from torch import Tensor
 
-from interplay.envs.messages import shortened
+from interplay.envs.messages import halves, shortened
 
 Side = Literal["users", "items", "platform"]
 
@@ -33,10 +33,23 @@ FEATURE_BOUND = 4.0
 
 
 class InterplayError(ValueError):
-    """Wrong input, in one line of bounded length: the thing, the value and the fix."""
+    """Wrong input, in one line of bounded length: the thing, the value and the fix.
+
+    The line reads "what is wrong: how to fix it"; ``problem`` and ``fix`` show the two apart.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(shortened(message))
+
+    @property
+    def problem(self) -> str:
+        """What is wrong: the thing and its value."""
+        return halves(str(self))[0]
+
+    @property
+    def fix(self) -> str:
+        """What to do, or what the value must be; empty where the message does not say."""
+        return halves(str(self))[1]
 
 
 class UnexpectedArgumentError(InterplayError, TypeError):

@@ -13,8 +13,9 @@ from interplay.agents.beta_bernoulli import gamma
 from interplay.agents.parts.action_ids import action_ids, gather_action, num_action_ids
 from interplay.agents.parts.linear import Ridge
 from interplay.envs.presets import find_preset
-from interplay.envs.types import InterplayError, Observation, SideSpec
+from interplay.envs.types import Observation, SideSpec
 from interplay.experiments.common.options import make_options
+from refusals import refused
 
 NAMES = ["matrix-factorisation", "linucb", "linear-thompson", "beta-bernoulli"]
 LINEAR = ["linucb", "linear-thompson"]
@@ -312,18 +313,17 @@ def test_matrix_factorisation_learns_which_agent_likes_which_item(spec, moved):
 
 
 @pytest.mark.parametrize(("name", "option", "value", "fix"), [
-    ("linucb", "alpha", -1.0, "at least 0"), ("linucb", "ridge", 0.0, "above 0"),
-    ("linear-thompson", "scale", -0.5, "at least 0"), ("linear-thompson", "ridge", -1.0, "above 0"),
-    ("matrix-factorisation", "size", 0, "at least 1"), ("matrix-factorisation", "learning_rate", 0.0, "above 0"),
-    ("matrix-factorisation", "penalty", -0.1, "at least 0"),
-    ("matrix-factorisation", "epsilon_end", 2.0, "between 0 and 1")])
+    ("linucb", "alpha", -1.0, 0), ("linucb", "ridge", 0.0, 0),
+    ("linear-thompson", "scale", -0.5, 0), ("linear-thompson", "ridge", -1.0, 0),
+    ("matrix-factorisation", "size", 0, 1), ("matrix-factorisation", "learning_rate", 0.0, 0),
+    ("matrix-factorisation", "penalty", -0.1, 0), ("matrix-factorisation", "epsilon_end", 2.0, (0, 1))])
 def test_wrong_options_are_named_with_value_and_fix(name, option, value, fix):
-    with pytest.raises(InterplayError, match=f"^{option}={value} must .*{fix}"):
+    with refused(option, value, fix=fix):
         find_agent(name).Options(**{option: value})
 
 
-@pytest.mark.parametrize(("name", "pair"), [("beta-bernoulli", {"shared": 1}), ("linucb", {"alpha": "much"}),
-                                            ("linear-thompson", {"alpha": 1.0})])
-def test_unknown_options_and_wrong_types_are_named(name, pair):
-    with pytest.raises(InterplayError, match=next(iter(pair))):
-        make_options(find_agent(name).Options, pair, f"agent {name!r}")
+@pytest.mark.parametrize(("name", "option", "value"), [("beta-bernoulli", "shared", 1), ("linucb", "alpha", "much"),
+                                                       ("linear-thompson", "alpha", 1.0)])
+def test_unknown_options_and_wrong_types_are_named(name, option, value):
+    with refused(option):
+        make_options(find_agent(name).Options, {option: value}, f"agent {name!r}")

@@ -6,7 +6,8 @@ import torch
 from interplay.agents.parts import discretiser
 from interplay.agents.parts.replay import MOST_ROWS, PrioritisedReplay, Replay, Rollout, fine_draw
 from interplay.agents.parts.returns import Experience, NStep, lambda_returns
-from interplay.envs.types import InterplayError, Transition
+from interplay.envs.types import Transition
+from refusals import refused
 
 
 def rows(moved, first, count=2):
@@ -107,7 +108,7 @@ def test_every_row_of_a_large_replay_can_be_drawn():
 
 
 def test_a_replay_says_how_large_it_can_be():
-    with pytest.raises(InterplayError, match=f"capacity=100000000 .* use at most {MOST_ROWS}"):
+    with refused("capacity", 100000000, fix=MOST_ROWS):
         Replay(100_000_000)
 
 

@@ -5,7 +5,8 @@ import torch
 
 from interplay.agents import Setting
 from interplay.agents.pqn import PQNAgent, PQNOptions
-from interplay.envs.types import InterplayError, Transition
+from interplay.envs.types import Transition
+from refusals import refused
 
 
 def test_targets_are_q_lambda_returns_over_allowed_actions(spec, moved):
@@ -107,12 +108,10 @@ def test_it_only_learns_from_full_rollouts_and_not_from_agents_that_have_left(sp
     assert not same()
 
 
-@pytest.mark.parametrize(("wrong", "fix"), [
-    ({"rollout_length": 0}, "at least 1"), ({"num_epochs": 0}, "at least 1"), ({"num_minibatches": 0}, "at least 1"),
-    ({"trace_decay": -0.1}, "between 0 and 1"), ({"trace_decay": 1.1}, "between 0 and 1"),
-    ({"learning_rate": 0.0}, "above 0"), ({"max_norm": 0.0}, "above 0"), ({"sharing": "all"}, "embedding"),
-    ({"epsilon_start": 1.5}, "between 0 and 1")])
-def test_wrong_options_are_named(wrong, fix):
-    with pytest.raises(InterplayError, match=fix) as error:
-        PQNOptions(**wrong)
-    assert next(iter(wrong)) in str(error.value)
+@pytest.mark.parametrize(("name", "value", "fix"), [
+    ("rollout_length", 0, 1), ("num_epochs", 0, 1), ("num_minibatches", 0, 1), ("trace_decay", -0.1, (0, 1)),
+    ("trace_decay", 1.1, (0, 1)), ("learning_rate", 0.0, 0), ("max_norm", 0.0, 0), ("sharing", "all", "embedding"),
+    ("epsilon_start", 1.5, (0, 1))])
+def test_wrong_options_are_named(name, value, fix):
+    with refused(name, value, fix=fix):
+        PQNOptions(**{name: value})

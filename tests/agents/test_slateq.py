@@ -8,10 +8,11 @@ import torch
 
 from interplay.agents import Setting, find_agent
 from interplay.agents.slateq import SlateQAgent, SlateQOptions
-from interplay.envs.types import InterplayError, Observation, SideSpec, Transition
+from interplay.envs.types import Observation, SideSpec, Transition
 from interplay.experiments.evaluate.evaluation import evaluate
 from interplay.experiments.loop.play import iterate, look
 from interplay.experiments.loop.players import Players
+from refusals import refused
 
 SPEC = SideSpec("platform", num_agents=1, num_options=5, num_levels=1, own_features=("a",),
                 option_features=tuple("bcdef"), num_ids=5)
@@ -97,7 +98,7 @@ def test_the_surprise_is_the_cross_entropy_over_what_was_shown(agent):
 
 
 def test_wrong_options_are_named():
-    with pytest.raises(InterplayError, match="optimiser='best' is unknown: choose from greedy, top-k"):
+    with refused("optimiser", "best", fix=("greedy", "top-k")):
         SlateQOptions(optimiser="best")
 
 

@@ -9,7 +9,7 @@ from interplay.agents.ippo import IPPOAgent, IPPOOptions
 from interplay.agents.parts.networks import draw_weights
 from interplay.agents.parts.towers import Embedded, Situation, Towers
 from interplay.envs.presets import find_preset
-from interplay.envs.types import InterplayError
+from refusals import refused
 
 CPU = torch.device("cpu")
 
@@ -160,5 +160,5 @@ class Last(HistoryEncoder):
 
 @pytest.mark.parametrize("name", ["lstm", "collections:deque", "my"])
 def test_an_encoder_that_does_not_exist_is_named(name):
-    with pytest.raises(InterplayError, match=f"encoder.*{name}"):
+    with refused("encoder", name):
         IPPOOptions(encoder=name)

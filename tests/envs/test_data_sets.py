@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,7 @@ import pytest
 
 from interplay.envs.data import ColumnNames, InteractionLog, data_sets, movielens_csv, read_log, split_log
 from interplay.envs.data.files import read_typed
-from interplay.envs.types import InterplayError
+from refusals import refused
 
 DATA = Path(__file__).parents[2].parent / "shared/data"
 
@@ -80,17 +81,16 @@ class TestCoat:
         assert log.propensity is not None
         assert log.propensity.tolist() == [0.2, 0.3, 0.5, 1.0, 1.0]
 
-    @pytest.mark.parametrize(("train", "test", "propensities", "message"), [
-        ("0 6\n1 0\n", "1 0\n0 1\n", "", r"train.ascii: has 6 in row 1 and column 2 where a rating of 1 to 5.*get"),
-        ("0 1\n1 0\n", "1 0 1\n0 1 0\n", "", r"test.ascii: is a 2 x 3 table where train.ascii is 2 x 2: get"),
-        ("0 1\n1\n", "1 0\n0 1\n", "", r"train.ascii: cannot be read .*get the file again"),
-        ("0 1\n1 0\n", "1 0\n0 1\n", "0.1 0\n0.1 0.1\n", r"propensities.ascii: has a propensity outside \(0, 1\]"),
+    @pytest.mark.parametrize(("train", "test", "propensities", "named"), [
+        ("0 6\n1 0\n", "1 0\n0 1\n", "", ["train.ascii", 6, "row 1", "column 2"]),
+        ("0 1\n1 0\n", "1 0 1\n0 1 0\n", "", ["test.ascii", "2 x 3", "train.ascii", "2 x 2"]),
+        ("0 1\n1\n", "1 0\n0 1\n", "", ["train.ascii"]),
+        ("0 1\n1 0\n", "1 0\n0 1\n", "0.1 0\n0.1 0.1\n", ["propensities.ascii", "(0, 1]"]),
     ])
     def test_damaged_copies_are_refused(self, tmp_path: Path, train: str, test: str, propensities: str,
-                                        message: str) -> None:
-        with pytest.raises(InterplayError, match=message) as caught:
+                                        named: list[Any]) -> None:
+        with refused(*named):
             read_log(self.write(tmp_path, train, test, propensities))
-        assert "\n" not in str(caught.value)
 
     def test_features_have_to_fit(self, tmp_path: Path) -> None:
         folder = self.write(tmp_path, "0 3\n5 0\n", "1 0\n0 2\n") / "user_item_features"
@@ -104,7 +104,7 @@ class TestCoat:
         assert log.user_features.tolist() == [[0.0, 1.0], [1.0, 0.0]]
         assert (log.topic_names, shares(log)) == (("pea", "rain"), [[1.0, 0.0], [0.0, 1.0]])
         (folder / "user_features.ascii").write_text("0 1\n1 2\n")
-        with pytest.raises(InterplayError, match=r"user_features.ascii: is no 2 x 2 table of 0 and 1.*get the folder"):
+        with refused("user_features.ascii", "2 x 2", fix="folder"):
             read_log(tmp_path)
 
     def test_the_real_thing(self) -> None:
@@ -151,21 +151,17 @@ class TestJester:
         (tmp_path / "jester-data-1.csv").write_text("0,99,99\n1,99,4\n")
         assert rows(read_log(tmp_path)) == [(2, 2, 4.0)]
 
-    @pytest.mark.parametrize(("text", "message"), [
-        ("2,1,99\n", r"row 1 says 2 ratings in its first column but has 1: get the file again"),
-        ("1,10.5,99\n", r"has 10.5 for joke 1 in row 1, which lies outside -10 to 10 and is not 99"),
-        ("1,many,99\n", r"jester-data-1.csv: cannot be read .*get the file again"),
-    ])
-    def test_damaged_copies_are_refused(self, tmp_path: Path, text: str, message: str) -> None:
+    @pytest.mark.parametrize(("text", "named"), [
+        ("2,1,99\n", ["row 1", 2, 1]), ("1,10.5,99\n", [10.5, "joke 1", "row 1", -10, 10, 99]), ("1,many,99\n", [])])
+    def test_damaged_copies_are_refused(self, tmp_path: Path, text: str, named: list[Any]) -> None:
         (tmp_path / "jester-data-1.csv").write_text(text)
-        with pytest.raises(InterplayError, match=message) as caught:
+        with refused("jester-data-1.csv", *named):
             read_log(tmp_path)
-        assert "\n" not in str(caught.value)
 
     def test_the_publishers_spreadsheet_differs_from_a_csv(self, tmp_path: Path) -> None:
         with zipfile.ZipFile(tmp_path / "jester-data-1.zip", "w") as packed:
             packed.writestr("jester-data-1.xls", "")
-        with pytest.raises(InterplayError, match=r"holds jester-data-1.xls where one .csv is needed: save the spread"):
+        with refused("jester-data-1.xls", fix="CSV"):
             read_log(tmp_path)
 
     def test_the_real_thing(self) -> None:
@@ -203,7 +199,7 @@ class TestMovieLensFolds:
 
     def test_a_fold_needs_both_files(self, tmp_path: Path) -> None:
         (tmp_path / "u1.base").write_text("1\t2\t5\t100\n")
-        with pytest.raises(InterplayError, match=r"u1.test: there is no such file, but fold u1 needs it: get"):
+        with refused("u1.test", "u1"):
             read_log(tmp_path / "u1.base")
 
 
@@ -235,19 +231,18 @@ class TestMovieLens1M:
         log = read_log(self.write(tmp_path, "1::9::5::978300760\n") / "ratings.dat")
         assert (len(log), log.titles, log.user_features) == (1, None, None)
 
-    @pytest.mark.parametrize(("ratings", "films", "people", "message"), [
-        ("1::9::5\n", b"", "", r"ratings.dat: has 3 columns between '::' where 4 are needed .*get the file again"),
-        ("1::9::x::7\n", b"", "", r"ratings.dat: column 'rating' has 'x' in row 1"),
-        ("1::9::5::7\n", b"1::A::War\n", "", r"movies.dat: has no film 9, which ratings.dat rates: get both files"),
-        ("1::9::5::7\n", b"9::A\n", "", r"movies.dat: line 1 has 2 fields between '::' where 3 are needed"),
-        ("1::9::5::7\n", b"", "1::F::old::1::0\n", r"users.dat: has the age 'old' in row 1: get the file again"),
-        ("", b"", "", r"ratings.dat: cannot be read .*get the file again"),
+    @pytest.mark.parametrize(("ratings", "films", "people", "named"), [
+        ("1::9::5\n", b"", "", ["ratings.dat", 3, 4]),
+        ("1::9::x::7\n", b"", "", ["ratings.dat", "rating", "x", "row 1"]),
+        ("1::9::5::7\n", b"1::A::War\n", "", ["movies.dat", "film 9", "ratings.dat"]),
+        ("1::9::5::7\n", b"9::A\n", "", ["movies.dat", "line 1", 2, 3]),
+        ("1::9::5::7\n", b"", "1::F::old::1::0\n", ["users.dat", "age", "old", "row 1"]),
+        ("", b"", "", ["ratings.dat"]),
     ])
     def test_damaged_copies_are_refused(self, tmp_path: Path, ratings: str, films: bytes, people: str,
-                                        message: str) -> None:
-        with pytest.raises(InterplayError, match=message) as caught:
+                                        named: list[Any]) -> None:
+        with refused(*named):
             read_log(self.write(tmp_path, ratings, films, people))
-        assert "\n" not in str(caught.value)
 
 
 class TestMovieLensCSV:
@@ -277,19 +272,16 @@ class TestMovieLensCSV:
         (tmp_path / "ratings.csv").write_text("user,item,reward\na,b,1\n")
         assert rows(read_log(tmp_path / "ratings.csv")) == [("a", "b", 1.0)]
 
-    @pytest.mark.parametrize(("ratings", "films", "message"), [
-        ("1,2,good,5\n", "", r"ratings.csv: column 'rating' has 'good' in row 1, which is no Float32: correct"),
-        ("1,2,3,5\n1,99999999999,3,5\n", "", r"column 'movieId' has '99999999999' in row 2, which is no Int32"),
-        ("1,2,3,5\n,2,3,5\n", "", r"column 'userId' has nothing in row 2"),
-        ("1,2,,5\n", "", r"column 'rating' has nothing in row 1"),
-        ("1,2,3,5,6,7\n", "", r"ratings.csv: row 1 has 6 fields, .* where the header has 4"),
-        ("", "", r"ratings.csv: there are 0 rows"),
-        ("1,2,3,5\n", "1,A,War\n", r"movies.csv: has no film 2, which ratings.csv rates"),
+    @pytest.mark.parametrize(("ratings", "films", "named"), [
+        ("1,2,good,5\n", "", ["rating", "good", "row 1", "Float32"]),
+        ("1,2,3,5\n1,99999999999,3,5\n", "", ["movieId", "99999999999", "row 2", "Int32"]),
+        ("1,2,3,5\n,2,3,5\n", "", ["userId", "nothing", "row 2"]), ("1,2,,5\n", "", ["rating", "nothing", "row 1"]),
+        ("1,2,3,5,6,7\n", "", ["row 1", 6, 4]), ("", "", [0]),
+        ("1,2,3,5\n", "1,A,War\n", ["movies.csv", "film 2"]),
     ])
-    def test_damaged_copies_are_refused(self, tmp_path: Path, ratings: str, films: str, message: str) -> None:
-        with pytest.raises(InterplayError, match=message) as caught:
+    def test_damaged_copies_are_refused(self, tmp_path: Path, ratings: str, films: str, named: list[Any]) -> None:
+        with refused("ratings.csv", *named):
             read_log(self.write(tmp_path, ratings, films))
-        assert "\n" not in str(caught.value)
 
 
 class TestLastFM:
@@ -303,12 +295,12 @@ class TestLastFM:
         assert rows(log) == [(2, 51, 13883.0), (2, 52, 11690.0), (4, 51, 1.0)]
         assert log.titles == ('Duran "Duran', "Sigur R\xf3s")
         (tmp_path / "artists.dat").write_text("id\tname\turl\tpictureURL\n51\tA\n")
-        with pytest.raises(InterplayError, match=r"artists.dat: has no artist 52, that user_artists.dat has: get both"):
+        with refused("artists.dat", "artist 52", "user_artists.dat"):
             read_log(tmp_path)
 
     def test_the_header_is_checked(self, tmp_path: Path) -> None:
         (tmp_path / "user_artists.dat").write_text("2\t51\t13883\n2\t52\t11690\n")
-        with pytest.raises(InterplayError, match=r"first line names 2, 51, 13883 where userID, artistID, weight are"):
+        with refused("user_artists.dat", "2, 51, 13883", "userID, artistID, weight"):
             read_log(tmp_path)
 
 
@@ -346,7 +338,7 @@ class TestKuaiRec:
         assert log.time.tolist()[:3] == [1593898068.378, 1593898080.057, 1593898068.378]
         assert np.isnan(log.time[3])
         assert "to 2020-07-04 21:28:00 UTC; 1 rows without" in str(log.summary())
-        with pytest.raises(InterplayError, match=r"needs times, and 1 rows of this log have none: use how='random'"):
+        with refused("times", 1, fix="how='random'"):
             split_log(log, how="time")
 
     def test_tags_are_topics_and_codes_are_categories(self, tmp_path: Path) -> None:
@@ -359,7 +351,7 @@ class TestKuaiRec:
 
     def test_a_missing_column_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "big_matrix.csv").write_text("user_id,video_id,timestamp\n1,2,3\n")
-        with pytest.raises(InterplayError, match=r"big_matrix.csv: no column 'watch_ratio', only 'user_id'"):
+        with refused("big_matrix.csv", "watch_ratio", "user_id"):
             read_log(tmp_path)
 
 
@@ -400,7 +392,7 @@ class TestKuaiRand:
         folder = self.write(tmp_path)
         assert read_log(folder, ColumnNames(reward="long_view")).reward.sum() == 2.0
         for columns in (ColumnNames(reward="tab"), ColumnNames(user="video_id", reward="is_click")):
-            with pytest.raises(InterplayError, match=r"only the reward is a choice: name one of is_click, is_like"):
+            with refused("KuaiRand's", "reward", fix=("is_click", "is_like")):
                 read_log(folder, columns)
 
     def test_one_log_alone_has_no_split(self, tmp_path: Path) -> None:
@@ -414,7 +406,7 @@ class TestKuaiRand:
     ("ratings.csv", TestMovieLensCSV.HEADER + "1,2,3,4\n")])
 def test_known_columns_are_not_a_choice(tmp_path: Path, file: str, content: str) -> None:
     (tmp_path / file).write_text(content)
-    with pytest.raises(InterplayError, match=r"the columns of .* are known, but .*leave it out"):
+    with refused("columns", ColumnNames("a", "b", "c")):
         read_log(tmp_path, ColumnNames("a", "b", "c"))
 
 

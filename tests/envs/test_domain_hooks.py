@@ -9,9 +9,9 @@ from interplay.agents import Setting, find_agent
 from interplay.envs.mechanisms import Mechanism
 from interplay.envs.presets import find_preset
 from interplay.envs.testing import MechanismError, check_mechanism
-from interplay.envs.types import InterplayError
 from interplay.experiments.evaluate.evaluation import evaluate
 from interplay.experiments.loop.players import Players
+from refusals import refused
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def test_other_exact_states_leave_out_what_mechanisms_carry_over():
 
 @pytest.mark.parametrize(("side", "mechanisms"), [("user", ()), ("item", (Clock(),))])
 def test_a_market_asks_for_a_mechanism_that_numbers_states(side, mechanisms):
-    with pytest.raises(InterplayError, match=f"{side}_state='mechanism' needs one mechanism with num_{side}_states"):
+    with refused(f"{side}_state='mechanism'", f"num_{side}_states"):
         find_preset("kale").market(**{"mechanisms": mechanisms, f"{side}_state": "mechanism"})
 
 

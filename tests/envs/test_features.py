@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,7 +21,8 @@ from interplay.envs.data import InteractionLog, make_log, read_features, read_lo
 from interplay.envs.data.features import MAX_CATEGORIES, make_features, standardised
 from interplay.envs.market import Market
 from interplay.envs.population import Population
-from interplay.envs.types import FEATURE_BOUND, InterplayError
+from interplay.envs.types import FEATURE_BOUND
+from refusals import refused
 
 MOVIELENS = Path(__file__).parents[2].parent / "shared/data/ml-100k"
 
@@ -96,39 +98,32 @@ class TestReading:
         table = pl.DataFrame({"user": [1], **{f"f{n}": [n] for n in range(9)}})
         assert make_features(table, "user", (1,)).note == "table: 9 features from f0, f1, f2, f3, f4, f5, f6, f7, ..."
 
-    @pytest.mark.parametrize(("content", "message"), [
-        ("who,age\n1,2\n", r"no column 'user' to find the log's ids in, only 'who', 'age': call it as the log does"),
-        ("user\n1\n", r"has no column beside 'user': add one for each feature"),
-        ("user,age\n1,2\n1,3\n", r"column 'user' has '1' in row 2, which has a row already: leave one row for each"),
-        ("user,age\n1,2\n,3\n", r"column 'user' has nothing in row 2, but every row needs an id: fill it in"),
-        ("user,age\n1,2\n2,\n", r"column 'age' has nothing in row 2, but every row needs a number: fill it in or rem"),
-        ("user,age\n1,2\n2,nan\n", r"column 'age' has .*nan.* in row 2, which is not a finite number: correct"),
-        ("user,age\n1,-inf\n2,1\n", r"column 'age' has .*inf.* in row 1, which is not a finite number: correct"),
-        ("user,age\n9,1e60\n1,1\n", r"column 'age' has .*e\+?60.* in row 1, which is more than 1e.15: take another"),
-        ("user,job\n1,x\n2,\n", r"column 'job' has nothing in row 2, but every row needs a value: fill it in or rem"),
-        ('user,job\n1,""\n2,x\n', r"column 'job' has nothing in row 1, but every row needs a value: fill it in"),
-        ("user,age\n8,2\n9,2\n", r"none of the 2 ids in column 'user' is one of the log's, such as 1: write them as"),
-        ("user,age\n", r"none of the 0 ids in column 'user' is one of the log's"),
-        ("", r"is empty: check that the file is whole"),
+    @pytest.mark.parametrize(("content", "named"), [
+        ("who,age\n1,2\n", ["user", "who", "age"]), ("user\n1\n", ["user"]),
+        ("user,age\n1,2\n1,3\n", ["user", "'1'", "row 2"]), ("user,age\n1,2\n,3\n", ["user", "nothing", "row 2"]),
+        ("user,age\n1,2\n2,\n", ["age", "nothing", "row 2"]), ("user,age\n1,2\n2,nan\n", ["age", "nan", "row 2"]),
+        ("user,age\n1,-inf\n2,1\n", ["age", "-inf", "row 1"]),
+        ("user,age\n9,1e60\n1,1\n", ["age", "1e60", "row 1", "1e+15"]),
+        ("user,job\n1,x\n2,\n", ["job", "nothing", "row 2"]), ('user,job\n1,""\n2,x\n', ["job", "nothing", "row 1"]),
+        ("user,age\n8,2\n9,2\n", ["user", 2, 1]), ("user,age\n", ["user", 0]), ("", []),
     ])
-    def test_bad_tables_are_refused_with_the_fix(self, tmp_path: Path, content: str, message: str) -> None:
-        with pytest.raises(InterplayError, match=rf"people.csv: {message}") as caught:
+    def test_bad_tables_are_refused(self, tmp_path: Path, content: str, named: list[Any]) -> None:
+        with refused("people.csv", *named):
             self.read(tmp_path, content, (1, 2, 3))
-        assert "\n" not in str(caught.value)
 
     def test_bad_types_and_paths_are_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(InterplayError, match="ids of column 'user' have type Float64: make them integers or str"):
+        with refused("user", "Float64", fix=("integers", "strings")):
             make_features(pl.DataFrame({"user": [1.0], "age": [1]}), "user", (1,))
-        with pytest.raises(InterplayError, match="table: column 'born' has type Date: make it numbers or text, or lea"):
+        with refused("table", "born", "Date", fix=("numbers", "text")):
             make_features(pl.DataFrame({"user": [1], "born": [date(2000, 1, 1)]}), "user", (1,))
-        with pytest.raises(InterplayError, match=r"none.csv: there is no such file: check the path"):
+        with refused("none.csv", fix="path"):
             read_features(tmp_path / "none.csv", "user", (1,))
 
     def test_too_many_categories_are_refused(self) -> None:
         ids = tuple(range(MAX_CATEGORIES + 1))
         table = pl.DataFrame({"user": ids, "name": [f"n{n}" for n in ids]})
         assert make_features(table, "user", ids[1:]).values.shape == (50, 50)
-        with pytest.raises(InterplayError, match="column 'name' has 51 categories, more than 50: leave it out, group"):
+        with refused("name", 51, 50):
             make_features(table, "user", ids)
 
 
@@ -154,7 +149,7 @@ class TestStandardised:
 
     @pytest.mark.parametrize("values", [np.ones(3, dtype=np.float32), np.full((3, 1), np.inf, dtype=np.float32)])
     def test_a_log_takes_a_finite_table_only(self, values: np.ndarray) -> None:
-        with pytest.raises(InterplayError, match=r"user_features of shape .* two axes and no infinite number: corr"):
+        with refused("user_features", values.shape, fix="NaN"):
             replace(some_log(), user_features=values)
 
 
@@ -176,9 +171,10 @@ class TestPopulation:
     @pytest.mark.parametrize("name", ["num_user_features", "num_item_features"])
     def test_a_config_that_disagrees_is_refused(self, name: str) -> None:
         config = replace(MarketConfig(), **{name: 3})
-        with pytest.raises(InterplayError, match=rf"gave {name[4:]} of shape .* 0\), but the config asks for .* 3\)"):
+        count = config.num_users if "user" in name else config.num_items
+        with refused(name[4:], (1, count, 0), (1, count, 3)):
             Market(config, SyntheticBehaviour(TownPopulation(config))).reset([0])
-        with pytest.raises(InterplayError, match=f"{name}=7, but the log has"):
+        with refused(name, 7, fix="logged_market_config(log)"):
             market_of(some_log(), **{name: 7})
 
 
@@ -258,12 +254,10 @@ class TestMovieLens:
         assert log.user_features.tolist() == [[24, 0, 1, 0, 1], [33, 1, 0, 1, 0]]
         assert log.item_features is None
 
-    @pytest.mark.parametrize(("people", "message"), [
-        ("1|24|M|writer\n", r"u.user: has 4 columns between '\|' where 5 are needed .*occupation.*get the file again"),
-        ("1|24|M|writer|1\n1|25|M|writer|1\n", r"u.user: column 'user' has '1' in row 2, which has a row already"),
-    ])
-    def test_damaged_copies_are_refused(self, tmp_path: Path, people: str, message: str) -> None:
-        with pytest.raises(InterplayError, match=message):
+    @pytest.mark.parametrize(("people", "named"), [
+        ("1|24|M|writer\n", [4, 5, "occupation"]), ("1|24|M|writer|1\n1|25|M|writer|1\n", ["user", "'1'", "row 2"])])
+    def test_damaged_copies_are_refused(self, tmp_path: Path, people: str, named: list[Any]) -> None:
+        with refused("u.user", *named):
             self.read(tmp_path, people)
 
     @pytest.mark.skipif(not (MOVIELENS / "u.user").is_file(), reason="no MovieLens-100K here")

@@ -14,7 +14,7 @@ from interplay.envs.config import MarketConfig
 from interplay.envs.facade import flatten, num_features
 from interplay.envs.observing import user_view
 from interplay.envs.presets import find_preset
-from interplay.envs.types import InterplayError
+from refusals import refused
 
 
 def played(market, choices):
@@ -102,7 +102,7 @@ def test_facades_hold_the_history_inside_their_bounds():
 @pytest.mark.parametrize("changes", [{"user_sees": "history"}, {"user_sees": "history", "history_length": 5,
                                                                  "user_state": "own"}])
 def test_a_user_needs_something_to_see(changes):
-    with pytest.raises(InterplayError, match="user_sees='history'"):
+    with refused("user_sees='history'", fix="user_state='none'"):
         MarketConfig(**changes)
 
 

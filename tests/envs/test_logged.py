@@ -16,8 +16,8 @@ from interplay.envs.config import MarketConfig
 from interplay.envs.data import InteractionLog, fit_factors, make_log, read_log, split_log
 from interplay.envs.market import Market
 from interplay.envs.population import Population
-from interplay.envs.types import InterplayError
 from interplay.envs.world import State
+from refusals import refused
 
 MOVIELENS = Path(__file__).parents[2].parent / "shared/data/ml-100k"
 
@@ -217,7 +217,7 @@ def test_the_smallest_vectors_rank_by_quality() -> None:
 def test_equal_rewards_need_a_range() -> None:
     clicks = make_log(pl.DataFrame({"user": ["a", "b", "a"], "item": ["x", "y", "y"], "reward": [1, 1, 1]}))
     config = small_config(clicks, slate_size=2)
-    with pytest.raises(InterplayError, match=r"every reward is 1.*reward_range \(--reward-range 0 1\)"):
+    with refused("reward", 1, fix=("reward_range", "--reward-range 0 1")):
         LoggedBehaviour(clicks, clicks, config)
     clicks = replace(clicks, reward_range=(0.0, 1.0))
     made = Market(config, LoggedBehaviour(clicks, clicks, config))
@@ -227,13 +227,13 @@ def test_equal_rewards_need_a_range() -> None:
 def test_disagreements_are_named() -> None:
     log = some_log()
     config = small_config(log)
-    with pytest.raises(InterplayError, match="num_users=13, but the log has 12: make the config with"):
+    with refused("num_users", 13, 12, fix="logged_market_config(log)"):
         LoggedBehaviour(log, log, replace(config, num_users=13))
-    with pytest.raises(InterplayError, match="missing='drop' is not known: choose 'mask', 'impute' or 'zero'"):
+    with refused("missing", "drop", fix=("mask", "impute", "zero")):
         LoggedBehaviour(log, log, config, "drop")  # type: ignore[arg-type]
-    with pytest.raises(InterplayError, match="other users or items: make both with one split_log"):
+    with refused("train", "answers", fix="split_log"):
         LoggedBehaviour(log, replace(log, user_ids=tuple(range(1, 13))), config)
-    with pytest.raises(InterplayError, match=r"reward 5 lies outside reward_range=\(1, 4\): widen"):
+    with refused("reward", 5, "reward_range", (1, 4)):
         LoggedBehaviour(replace(log, reward=log.reward.clip(1.0, 4.0), reward_range=(1.0, 4.0)), log, config)
 
 
@@ -242,9 +242,9 @@ def test_the_config_follows_the_log() -> None:
     config = logged_market_config(log, horizon=3)
     assert (config.num_users, config.num_items, config.num_topics, config.horizon) == (12, 15, 1, 3)
     assert (config.slate_size, logged_market_config(replace(log, item_ids=(1, 2))).slate_size) == (5, 2)
-    with pytest.raises(InterplayError, match="argument 'horizons': did you mean horizon"):
+    with refused("horizons", fix="horizon"):
         logged_market_config(log, horizons=3)
-    with pytest.raises(InterplayError, match="slate_size=16 is larger than the catalogue of num_items=15"):
+    with refused("slate_size", 16, "num_items", 15, fix="slate_size"):
         logged_market_config(log, slate_size=16)
 
 

@@ -3,7 +3,6 @@
 import io
 import itertools
 import math
-import re
 from dataclasses import replace
 
 import pytest
@@ -19,7 +18,7 @@ from interplay.envs.mechanisms.satiation import Satiation
 from interplay.envs.presets import Training, find_preset
 from interplay.envs.presets.base import Preset
 from interplay.envs.slates import plackett_luce
-from interplay.envs.types import InterplayError
+from refusals import refused
 
 
 def pair(**changes):
@@ -225,11 +224,11 @@ def test_the_horizon_truncates_all_agents_at_once():
     assert act(market, state, (0, 0))[1].truncated.all()
 
 
-@pytest.mark.parametrize(("users", "items", "message"), [((1, 3), (1, 2), "user_action of shape (1, 3): give (1, 2)"),
-                                                      ((1, 2), (2, 2), "item_action of shape (2, 2): give (1, 2)")])
-def test_actions_of_another_shape_are_refused(users, items, message):
+@pytest.mark.parametrize(("users", "items", "named"), [((1, 3), (1, 2), ["user_action", (1, 3)]),
+                                                       ((1, 2), (2, 2), ["item_action", (2, 2)])])
+def test_actions_of_another_shape_are_refused(users, items, named):
     market = pair()
-    with pytest.raises(InterplayError, match=re.escape(message)):
+    with refused(*named, fix="(1, 2)"):
         market.step(market.reset([0]), torch.zeros(users, dtype=torch.int64), torch.zeros(items, dtype=torch.int64))
 
 
@@ -364,11 +363,8 @@ WRONG = {"slate_size": 40, "num_users": 0, "horizon": 2.5, "satiation.gain": -1.
 
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_numbers_are_named(name):
-    with pytest.raises(InterplayError) as error:
+    with refused(name, WRONG[name]):
         MarketConfig().changed("market", {name: WRONG[name]})
-    assert name in str(error.value)
-    assert str(WRONG[name]).strip("(),") in str(error.value)
-    assert "\n" not in str(error.value)
 
 
 def test_the_articles_worked_example_with_the_right_values():

@@ -13,6 +13,7 @@ from interplay.envs.data import read_features, read_log
 from interplay.envs.data.files import read_typed
 from interplay.envs.data.reading import column_names, count_rows, read_frame
 from interplay.envs.types import InterplayError
+from refusals import refused
 
 ROWS = 56
 ROWS_OF_LAMPS = (1, 5)
@@ -62,20 +63,20 @@ def test_a_quoted_empty_cell_is_as_empty_as_any(tmp_path: Path, column: str) -> 
     empty = ["" if name == column else cell for name, cell in zip(names, cells, strict=True)]
     path = tmp_path / "log.csv"
     path.write_text("\n".join(",".join(f'"{cell}"' for cell in row) for row in (names, cells, empty)), encoding="utf-8")
-    with pytest.raises(InterplayError, match=rf"log.csv: column '{column}' has nothing in row 2, .*\(1 of 2 rows\)"):
+    with refused("log.csv", column, "nothing", "row 2"):
         read_log(path)
 
 
 def test_an_empty_id_in_parquet_is_refused(tmp_path: Path) -> None:
     pl.DataFrame({"user": ["a", ""], "item": ["x", "y"], "reward": [1, 2]}).write_parquet(tmp_path / "log.parquet")
-    with pytest.raises(InterplayError, match=r"'user' has '' in row 2.*\(1 of 2 rows\)"):
+    with refused("log.parquet", "user", "''", "row 2"):
         read_log(tmp_path / "log.parquet")
 
 
 @pytest.mark.parametrize("row", ['a,b,1,"big\nc,d,2,x\n', 'a,b,1,"big\nc,d,2,"small\n', 'a,b,1,x\nc,"d,2,x\n'])
 def test_a_quote_that_is_not_closed_is_refused_by_its_row(tmp_path: Path, row: str) -> None:
     (tmp_path / "log.csv").write_text("user,item,reward,title\n" + row, encoding="utf-8")
-    with pytest.raises(InterplayError, match=r"log.csv: row [12], .*does not close: double the quotes"):
+    with refused("log.csv", "row", fix="quotes"):
         read_log(tmp_path / "log.csv")
 
 
@@ -135,5 +136,5 @@ def test_a_quoted_field_may_lie_across_the_blocks_that_are_counted(shift: int) -
 def test_a_name_that_the_locale_cannot_decode_is_refused(tmp_path: Path) -> None:
     path = tmp_path / b"log-\xff.csv".decode("utf-8", "surrogateescape")
     path.write_text("user,item,reward\na,b,1\n", encoding="utf-8")
-    with pytest.raises(InterplayError, match="set PYTHONUTF8=1, or rename it"):
+    with refused("locale", fix="PYTHONUTF8=1"):
         read_log(path)

@@ -6,7 +6,7 @@ import torch
 from interplay.envs.mechanisms.repeats import Repeats
 from interplay.envs.presets import find_preset
 from interplay.envs.testing import check_mechanism
-from interplay.envs.types import InterplayError
+from refusals import refused
 
 STEPS, WORLDS = 12, 8
 
@@ -52,5 +52,5 @@ def test_each_pair_takes_a_bit():
 
 
 def test_a_rate_outside_its_range_is_refused():
-    with pytest.raises(InterplayError, match="rate"):
+    with refused("repeats.rate", -0.5):
         Repeats(-0.5)

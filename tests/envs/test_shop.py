@@ -9,10 +9,10 @@ from interplay.agents import Agent, Setting, find_agent
 from interplay.envs.mechanisms.shop import Shop
 from interplay.envs.presets import find_preset
 from interplay.envs.testing import check_mechanism
-from interplay.envs.types import InterplayError
 from interplay.experiments.evaluate.evaluation import evaluate
 from interplay.experiments.exact.oracles import game_of_mechanisms, solve
 from interplay.experiments.loop.players import Players
+from refusals import refused
 
 
 class Fixed(Agent):
@@ -118,5 +118,5 @@ def test_no_answer_is_given_to_another_question(changes):
 
 
 def test_prices_rise():
-    with pytest.raises(InterplayError, match=r"lowest=2.0 must be below highest=2.0"):
+    with refused("lowest", 2.0, fix="highest=2.0"):
         Shop(lowest=2.0)

@@ -21,7 +21,7 @@ from interplay.envs.targets import (
     observed,
     replay,
 )
-from interplay.envs.types import InterplayError
+from refusals import refused
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -171,23 +171,23 @@ class TestReplayOverAllChoices:
 HALF, TWO = np.array([0.5, 0.5]), np.array([True, False])
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda: observed(np.array([1.0, np.nan])), "reward is not finite at a place that is known"),
-    (lambda: masked(np.array([np.inf, 1.0]), TWO), "reward is not finite at a place that is known"),
-    (lambda: masked(HALF, np.array([True])), r"known has shape \(1,\) where reward has \(2,\)"),
-    (lambda: masked(HALF, np.array([1, 0])), "known is of int64: give bool"),
-    (lambda: masked(torch.ones(2), torch.ones(2)), "known is of torch.float32: give bool"),
-    (lambda: replay(HALF, np.array([1]), np.array([1, 2])), r"logged has shape \(1,\)"),
-    (lambda: replay(HALF, np.array([1, 2]), np.array([1])), r"chosen has shape \(1,\)"),
-    (lambda: imputed(masked(HALF, TWO), np.array([1.0, np.nan])), "guess is not finite where there is no reward"),
-    (lambda: doubly_robust(masked(HALF, TWO), np.array([np.nan, 1.0]), HALF), "guess is not finite: doubly robust"),
-    (lambda: ips(masked(HALF, TWO), np.array([0.0, 0.5])), r"propensity=0 must lie in \(0, 1\]"),
-    (lambda: ips(masked(HALF, TWO), np.array([np.nan, 0.5])), r"propensity=nan must lie in \(0, 1\]"),
-    (lambda: ips(masked(HALF, TWO), np.array([1.5, 0.5])), r"propensity=1.5 must lie in \(0, 1\]"),
-    (lambda: ips(masked(HALF, TWO), np.array([0.5])), r"propensity has shape \(1,\)"),
-    (lambda: ips(masked(HALF, TWO), HALF, clip=0.5), "clip=0.5 must be at least 1")])
-def test_what_is_wrong_is_named(call: Callable[[], object], message: str) -> None:
-    with pytest.raises(InterplayError, match=message):
+@pytest.mark.parametrize(("call", "named", "fix"), [
+    (lambda: observed(np.array([1.0, np.nan])), ["reward"], "known"),
+    (lambda: masked(np.array([np.inf, 1.0]), TWO), ["reward"], "known"),
+    (lambda: masked(HALF, np.array([True])), ["known", (1,), "reward", (2,)], ()),
+    (lambda: masked(HALF, np.array([1, 0])), ["known", "int64"], "bool"),
+    (lambda: masked(torch.ones(2), torch.ones(2)), ["known", "torch.float32"], "bool"),
+    (lambda: replay(HALF, np.array([1]), np.array([1, 2])), ["logged", (1,)], ()),
+    (lambda: replay(HALF, np.array([1, 2]), np.array([1])), ["chosen", (1,)], ()),
+    (lambda: imputed(masked(HALF, TWO), np.array([1.0, np.nan])), ["guess", "reward"], ()),
+    (lambda: doubly_robust(masked(HALF, TWO), np.array([np.nan, 1.0]), HALF), ["guess"], "doubly robust"),
+    (lambda: ips(masked(HALF, TWO), np.array([0.0, 0.5])), ["propensity", 0, "(0, 1]"], ()),
+    (lambda: ips(masked(HALF, TWO), np.array([np.nan, 0.5])), ["propensity", np.nan, "(0, 1]"], ()),
+    (lambda: ips(masked(HALF, TWO), np.array([1.5, 0.5])), ["propensity", 1.5, "(0, 1]"], ()),
+    (lambda: ips(masked(HALF, TWO), np.array([0.5])), ["propensity", (1,)], ()),
+    (lambda: ips(masked(HALF, TWO), HALF, clip=0.5), ["clip", 0.5], 1)])
+def test_what_is_wrong_is_named(call: Callable[[], object], named: list[Any], fix: Any) -> None:
+    with refused(*named, fix=fix):
         call()
 
 

@@ -10,7 +10,7 @@ from interplay.envs.mechanisms.tutoring import Tutoring
 from interplay.envs.presets import find_preset
 from interplay.envs.testing import check_mechanism
 from interplay.envs.transitions import transitions
-from interplay.envs.types import InterplayError
+from refusals import refused
 
 
 @pytest.mark.parametrize("mechanism", [Tutoring(), Tutoring(model="fsrs", delay=0.5, spread=0.3), Clock()])
@@ -81,7 +81,7 @@ def test_learners_see_the_end_and_count_nothing_beyond_it() -> None:
 
 def test_as_many_thetas_as_items() -> None:
     market = find_preset("tutor").market(tutoring={"forgetting": (0.1, 0.2)})
-    with pytest.raises(InterplayError, match=r"tutoring\.forgetting has 2 numbers, but there are 3 items"):
+    with refused("tutoring.forgetting", 2, 3):
         market.reset([0])
 
 
