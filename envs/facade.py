@@ -105,8 +105,8 @@ def check_render_mode(owner: str, value: object, modes: list[str]) -> None:
         UnexpectedArgumentError: it cannot be done. Clients that ask for pictures then go on without any.
     """
     if value is not None and (not isinstance(value, str) or value not in modes):
-        raise UnexpectedArgumentError(f"{owner}() got an unexpected keyword argument 'render_mode': render_mode="
-                                 f"{shown(value)} is unknown, choose from {', '.join(modes)} or None")
+        raise UnexpectedArgumentError(f"{owner}() got an unexpected keyword argument 'render_mode', "
+                                      f"{shown(value)}: choose from {', '.join(modes)} or None")
 
 
 def as_action(agent: str, action: object) -> int:

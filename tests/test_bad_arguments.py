@@ -19,7 +19,6 @@ from interplay.envs.mechanisms.boosts import Boosts
 from interplay.envs.mechanisms.mood import Mood
 from interplay.envs.presets import Preset, Training, find_preset
 from interplay.envs.recommend_v0 import RecommendEnv, RecommendVectorEnv
-from interplay.envs.types import InterplayError
 from interplay.experiments.benchmark.command import BenchmarkSettings
 from interplay.experiments.common.options import make_options
 from interplay.experiments.common.settings import TrainSettings
@@ -28,6 +27,7 @@ from interplay.experiments.fidelity.settings import FidelitySettings
 from interplay.experiments.offpolicy.command import OpeSettings, ope
 from interplay.experiments.representation.recipe import Recipe
 from interplay.experiments.studies.speed.command import BenchSettings
+from refusals import refused
 
 NAN, INF = float("nan"), float("inf")
 Calls = dict[str, Callable[[], Any]]
@@ -206,11 +206,8 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 @pytest.mark.parametrize("name", CALLS)
 def test_bad_arguments_end_in_one_clear_line(name: str) -> None:
-    with pytest.raises(InterplayError) as error:
+    with refused():
         CALLS[name]()
-    message = str(error.value)
-    assert len(message.splitlines()) == 1, message
-    assert len(message) <= 300, message
 
 
 def test_there_are_many() -> None:

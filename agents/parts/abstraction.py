@@ -50,7 +50,8 @@ class Abstraction(Stateful):
         if not self._exact:
             return self._state(observation.own)
         if observation.state is None:
-            raise InterplayError(f"the market's spec promises {self.num_states} states, but state is None")
+            raise InterplayError(f"the market's spec promises {self.num_states} states, but state is None: "
+                                 "give Observation.state")
         return observation.state
 
     def columns(self, observation: Observation) -> Tensor:

@@ -193,7 +193,7 @@ def read_good_rows(frame: pl.DataFrame, read: Callable[[pl.DataFrame], T], drop_
         except BadRowsError as error:
             if not drop_bad_rows:
                 raise InterplayError(str(error) + ("" if error.bad.all() else
-                                                   "; --drop-bad-rows leaves such rows out")) from error
+                                                   ", or leave such rows out with --drop-bad-rows")) from error
             counts[error.reason] = counts.get(error.reason, 0) + int(error.bad.sum())
             frame = frame.filter(~error.bad)
 

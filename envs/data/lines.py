@@ -62,8 +62,8 @@ def read_lines_of(data: Bytes, layout: Layout, names: Sequence[str], source: str
         else:
             writer.writerow([row[place] if place < len(row) else "" for place in places])
     if first and not drop:
-        raise InterplayError(f"{source}: {first} ({found.dropped.total():,} of {number:,} rows; --drop-bad-rows leaves "
-                             "them out)")
+        raise InterplayError(f"{source}: {first} ({found.dropped.total():,} of {number:,} rows), or leave "
+                             "such rows out with --drop-bad-rows")
     found.table = io.BytesIO(written.getvalue().encode())
     return found
 

@@ -52,7 +52,7 @@ class Preparation:
             if value not in get_args(known):
                 raise InterplayError(f"{name}={value!r} is not known: {choice(get_args(known), value)}")
         if self.k_core < 0:
-            raise InterplayError(f"k_core={self.k_core} must be at least 0; 0 keeps all")
+            raise InterplayError(f"k_core={self.k_core} must be at least 0, which keeps all")
         if self.clip is not None and not -np.inf < self.clip[0] < self.clip[1] < np.inf:
             raise InterplayError(f"clip={self.clip} must be a lowest reward and a higher one, both finite")
         if self.implicit_above is not None and not np.isfinite(self.implicit_above):

@@ -141,5 +141,5 @@ def _policy(target: object) -> str | Floats:
     try:
         return np.asarray(target, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InterplayError(f"target={shown(target)} must be {', '.join(_NAMED)}, or probabilities [N, A]; a run is "
-                             "one for the slates of a market") from error
+        raise InterplayError(f"target={shown(target)} must be {', '.join(_NAMED)}, probabilities [N, A], or a run if "
+                             "the log is of a market's slates") from error

@@ -25,7 +25,8 @@ def command(name: Annotated[str, tyro.conf.Positional]) -> int:
     found, pairs = split_agent(name)
     thing = next((thing for thing in named(found) if thing.kind in ("agent", "mechanism")), None)
     if thing is None:
-        raise InterplayError(f"{found!r} is neither an agent nor a mechanism: only those have a contract to check")
+        raise InterplayError(f"{found!r} is neither an agent nor a mechanism: name one, since only those have a "
+                             "contract to check")
     what = f"{'an' if thing.kind == 'agent' else 'a'} {thing.kind}"
     say(f"checking {found} as {what}, which takes some seconds")
     try:

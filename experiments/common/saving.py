@@ -148,7 +148,8 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InterplayError(f"{str(path)!r} cannot be read ({_reason(error)})") from error
+        raise InterplayError(f"{str(path)!r} cannot be read ({_reason(error)}): check the path, or restore "
+                             "it") from error
 
 
 def digest_of_file(path: Path) -> str:

@@ -61,7 +61,7 @@ def judge(aspects: Sequence[Aspect], log: Trace, market: Trace, resamples: int, 
         InterplayError: too few resamples, or rewards that are not finite.
     """
     if resamples < 20:
-        raise InterplayError(f"resamples={resamples} must be at least 20: quantiles of fewer mean nothing")
+        raise InterplayError(f"resamples={resamples} must be at least 20, since quantiles of fewer mean nothing")
     for trace, what in ((log, "log"), (market, "market")):
         check_finite(trace.reward, f"rewards of the {what}", "correct them")
     rng = np.random.default_rng(seed)

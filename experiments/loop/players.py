@@ -127,7 +127,7 @@ class Players:
 def check_plays(kind: type[Player], side: Side, name: str) -> None:
     """Refuse an agent on a side that it does not play."""
     if side not in kind.plays:
-        raise InterplayError(f"{side}={name!r}: this agent plays {' or '.join(kind.plays)} alone")
+        raise InterplayError(f"{side}={name!r} plays {' or '.join(kind.plays)} alone: choose another agent of {side}")
 
 
 def check_ready(side: Side, name: str) -> None:

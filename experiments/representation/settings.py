@@ -84,7 +84,7 @@ class PretrainSettings(LikedSettings, Recipe):
             raise InterplayError(f"{str(self.resume)!r} is not a run of pretrain: it has no {CONFIG}; give a folder "
                                  "that pretrain wrote")
         if (self.resume / RESULTS).is_file():
-            raise InterplayError(f"{str(self.resume)!r} is finished: there is nothing to resume")
+            raise InterplayError(f"{str(self.resume)!r} is finished: start a new run, without --resume")
         made = self.read(self.resume)
         self.check_resumes(made, self.resume)
         return replace(made, resume=self.resume)

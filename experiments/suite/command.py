@@ -101,8 +101,9 @@ def _playable(settings: SuiteSettings) -> list[SuiteMarket]:
     found = [market for market in SUITE.markets.values()
              if market.training.side in kind.plays and (market.preset is not None or settings.ml_100k is not None)]
     if not any(market.preset for market in found):
-        raise InterplayError(f"{settings.agent!r} plays {' or '.join(kind.plays)}: no market of {SUITE.version} "
-                             "compares such agents")
+        sides = sorted({market.training.side for market in SUITE.markets.values() if market.preset})
+        raise InterplayError(f"{settings.agent!r} plays {' or '.join(kind.plays)}, which no market of {SUITE.version} "
+                             f"compares: name an agent that plays {' or '.join(sides)}")
     return found
 
 

@@ -10,13 +10,13 @@ WRONG = [
     ("num_users", 0, 1), ("horizon", 2.0, "integer"), ("num_items", True, "integer"),
     ("num_candidates", 6.5, "integer"), ("num_candidates", -1, 0),
     ("num_user_features", -1, 0), ("num_item_features", 1.0, "integer"),
-    ("num_candidates", 33, "num_items=32"), ("slate_size", 33, "num_items=32"),
+    ("num_candidates", 33, "num_items=32"), ("slate_size", 33, "slate_size"),
     ("boosts.levels", 3.0, "tuple"), ("boosts.levels", ("2",), "tuple"), ("boosts.levels", [2.0], "tuple"),
     ("boosts.levels", (1.0,), 1), ("boosts.levels", (float("inf"),), 1),
     ("satiation.gain", "much", "number"), ("satiation.gain", -1.0, 0), ("satiation.gain", float("nan"), 0),
     ("temperature", 0.0, 0), ("team", None, "number"), ("team", 1.5, (0, 1)), ("mood.return_rate", True, "number"),
     ("mood.leaving", "no", (True, False)), ("budgets", 1, (True, False)),
-    ("slate_order", "sorted", ("ranked", "fixed")), ("response_mode", None, "word"),
+    ("slate_order", "sorted", ("ranked", "fixed")), ("response_mode", None, "sampled"),
     ("budgets.start", 2.0, "budgets.max"),
 ]
 

@@ -122,7 +122,7 @@ class TestMakeLog:
     @pytest.mark.parametrize(("name", "values", "kind", "fix"), [
         ("reward", [[1], [2], [3]], "List", "numbers"), ("item", [1.0, 2.0, 3.0], "Float64", ("integers", "strings"))])
     def test_columns_of_another_type_are_named(self, name: str, values: list[Any], kind: str, fix: Any) -> None:
-        with refused("log", name, kind, fix=fix):
+        with refused("table", name, kind, fix=fix):
             make_log(frame(**{name: values}))
 
     def test_an_unknown_column_lists_those_that_exist(self) -> None:
@@ -271,7 +271,7 @@ class TestTable:
     def test_columns_can_be_named(self, tmp_path: Path) -> None:
         frame().rename({"reward": "stars"}).write_csv(tmp_path / "log.csv")
         assert read_log(tmp_path / "log.csv", ColumnNames(reward="stars")).reward.tolist() == [1.0, 2.0, 4.0]
-        with refused("log.csv", "reward", fix=("user", "item", "stars")):
+        with refused("log.csv", "reward", "'user', 'item', 'stars'", fix="--guess-columns"):
             read_log(tmp_path / "log.csv")
 
     def test_ids_that_only_look_like_numbers_stay_apart(self, tmp_path: Path) -> None:

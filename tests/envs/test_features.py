@@ -103,7 +103,7 @@ class TestReading:
         ("user,age\n1,2\n1,3\n", ["user", "'1'", "row 2"]), ("user,age\n1,2\n,3\n", ["user", "nothing", "row 2"]),
         ("user,age\n1,2\n2,\n", ["age", "nothing", "row 2"]), ("user,age\n1,2\n2,nan\n", ["age", "nan", "row 2"]),
         ("user,age\n1,-inf\n2,1\n", ["age", "-inf", "row 1"]),
-        ("user,age\n9,1e60\n1,1\n", ["age", "1e60", "row 1", "1e+15"]),
+        ("user,age\n9,1e60\n1,1\n", ["age", "1e+60", "row 1", "1e+15"]),
         ("user,job\n1,x\n2,\n", ["job", "nothing", "row 2"]), ('user,job\n1,""\n2,x\n', ["job", "nothing", "row 1"]),
         ("user,age\n8,2\n9,2\n", ["user", 2, 1]), ("user,age\n", ["user", 0]), ("", []),
     ])

@@ -15,7 +15,7 @@ from interplay.envs import market_v0
 from interplay.envs.market_v0 import MarketParallelEnv
 from interplay.envs.presets import find_preset, presets
 from interplay.envs.recommend_v0 import RecommendEnv, RecommendVectorEnv
-from interplay.envs.types import InterplayError, Observation
+from interplay.envs.types import Observation
 from refusals import refused
 
 SMALL_TOWN: dict[str, Any] = dict(preset="town", num_users=4, num_items=5, horizon=25)
@@ -306,7 +306,7 @@ def test_render(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(("options", "named", "fix"), [
     (dict(preset="nowhere"), ["preset", "nowhere"], "module:name"), (dict(num_user=3), ["num_user"], "num_users"),
     (dict(action_mask="yes"), ["action_mask", "yes"], ()), (dict(max_cycles=0), ["max_cycles", 0], 1),
-    (dict(render_mode="pictures"), ["render_mode"], ("pictures", "ansi")),
+    (dict(render_mode="pictures"), ["render_mode", "pictures"], "ansi"),
     (dict(max_cycles=float("nan")), ["max_cycles", "nan"], ()), (dict(deaths="no"), ["deaths", "no"], (True, False)),
     (dict(market=find_preset("kale").market(), horizon=3), ["horizon", 3], "config"),
 ])
@@ -320,10 +320,9 @@ def test_wrong_arguments_are_named(options: dict[str, Any], named: list[Any], fi
 @pytest.mark.parametrize(("name", "value"), [("frameskip", 4), ("render_mode", "pictures"), ("num_user", 3)])
 def test_unknown_arguments_are_type_errors_in_pythons_words(make: Any, name: str, value: Any) -> None:
     """Clients probe constructors so, and go on when they read these words."""
-    with pytest.raises(InterplayError) as error:
+    with refused(f"unexpected keyword argument '{name}'") as error:
         make(preset="kale", **{name: value})
     assert isinstance(error.value, TypeError)
-    assert f"() got an unexpected keyword argument '{name}'" in str(error.value)
     assert type(error.value)("one message") is not None  # Gymnasium makes another of the same type
 
 

@@ -52,5 +52,5 @@ def test_each_pair_takes_a_bit():
 
 
 def test_a_rate_outside_its_range_is_refused():
-    with refused("repeats.rate", -0.5):
+    with refused("rate", -0.5):
         Repeats(-0.5)

@@ -58,5 +58,5 @@ def test_users_leave_near_their_lowest_mood():
 
 
 def test_a_hazard_above_one_is_refused():
-    with refused("visits.hazard", (0.1, 1.5)):
+    with refused("hazard", (0.1, 1.5)):
         Visits(hazard=(0.1, 1.5))

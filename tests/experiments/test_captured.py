@@ -9,6 +9,7 @@ from interplay.envs import kernels
 from interplay.experiments.common.notes import InterplayWarning
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.loop.run import Run
+from refusals import refused
 
 SOON = ("warm_up=60", "batch_size=16", "hidden=8")
 
@@ -90,7 +91,7 @@ def test_an_evaluation_in_between_changes_nothing(tmp_path):
 
 
 def test_an_agent_that_reads_its_own_count_says_so(tmp_path):
-    with pytest.raises(ValueError, match=r"'alternating' reads self\.learned: use self\.progress"):
+    with refused("alternating", "self.learned", fix="self.progress"):
         trained(started(tmp_path, "on", users=f"{__name__}:Alternating", options=()), 5)
 
 

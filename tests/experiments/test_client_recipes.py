@@ -6,10 +6,10 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from interplay.envs.types import InterplayError
 from interplay.experiments.common.reports import known_rows
 from interplay.experiments.studies import clients
 from interplay.experiments.studies.clients import RECIPES, ROOT, ClientSettings, needs_of, study
+from refusals import refused
 
 FILES = sorted(RECIPES.glob("*.py"))
 LIBRARIES = {"agilerl", "benchmarl", "d3rlpy", "obp", "pufferlib", "ray[rllib]", "recbole", "skrl", "tianshou"}
@@ -46,10 +46,10 @@ def test_what_a_recipe_needs(tmp_path: Path) -> None:
     assert needs_of(recipe) == (["whole==1.0"], ["bare==2.0"])
     assert needs_of(recipe).library == "bare==2.0"
     recipe.write_text(HEADER.replace("==1.0", ">=1.0"))
-    with pytest.raises(InterplayError, match=r"needs 'whole>=1\.0' without a version"):
+    with refused("one.py", "whole>=1.0", fix="=="):
         needs_of(recipe)
     recipe.write_text("print()")
-    with pytest.raises(InterplayError, match="has no lines"):
+    with refused("one.py", "# /// script"):
         needs_of(recipe)
 
 
@@ -69,5 +69,5 @@ def test_the_study_keeps_other_rows_and_says_why_a_recipe_failed(tmp_path: Path,
         ("one", "yes", "found 7"), ("two", "no", "ValueError: no luck")]
     monkeypatch.setattr(clients, "_install", lambda *given: CompletedProcess([], 1, "", "error\nno such package\n"))
     assert "| no such package" in study(ClientSettings(out, ("one",)))
-    with pytest.raises(InterplayError, match="no recipe 'three': choose from one, two"):
+    with refused("recipe", "three", fix=("one", "two")):
         study(ClientSettings(out, ("three",)))

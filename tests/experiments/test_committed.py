@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from interplay.envs.types import InterplayError
 from interplay.experiments.benchmark.readme import PAGES, replaced, results_table
 from interplay.experiments.benchmark.scores import Row, write_rows
 from interplay.experiments.common.reports import REPORT, SOURCE, made_by, made_line, publish, rendered
+from refusals import refused
 
 RESULTS = Path(__file__).parents[2] / "experiments" / "results"
 FOLDERS = sorted(path.parent for path in RESULTS.rglob(REPORT))
@@ -36,13 +36,13 @@ def test_a_page_shows_the_markets_that_it_names_in_their_order():
 
 
 def test_only_functions_of_the_package_are_called(tmp_path):
-    with pytest.raises(InterplayError, match="only functions of"):
+    with refused(tmp_path, __name__, "interplay.experiments"):
         publish(tmp_path, listed, made_by("python scripts/x.py"), {"rows": ["one"]})
 
 
 def test_what_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InterplayError, match="cannot be written"):
+    with refused(tmp_path / "file", fix="--out"):
         publish(tmp_path / "file", listed, made_by("python scripts/x.py"), {"rows": []})
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 import interplay as ip
-from interplay.envs.types import InterplayError
 from interplay.experiments.cli.main import main
 from interplay.experiments.evaluate.crossplay import cross_play, loaded
+from refusals import refused
 
 SMALL = {"episodes": 1, "num_worlds": 2, "eval_worlds": 4}
 
@@ -41,10 +41,10 @@ def test_the_command_prints_and_draws(folders, tmp_path, capsys):
 
 def test_runs_that_cannot_be_mixed_are_refused(folders, tmp_path):
     other = ip.train(ip.market("contest", horizon=9), users="first", items="rest", log_dir=tmp_path, **SMALL)
-    with pytest.raises(InterplayError, match="is of another market than 'first-rest'"):
+    with refused(other.folder.name, "first-rest", fix="one market"):
         cross_play(*loaded([folders[0], other.folder]))
-    with pytest.raises(InterplayError, match="give at least two"):
+    with refused(1, fix="two"):
         cross_play(*loaded(folders[:1]))
     feed = ip.train(ip.market("feed", horizon=4), platform="random", log_dir=tmp_path, **SMALL)
-    with pytest.raises(InterplayError, match="has a platform"):
+    with refused(feed.folder.name, "platform"):
         cross_play(*loaded([feed.folder, feed.folder]))

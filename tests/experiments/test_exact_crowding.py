@@ -8,11 +8,11 @@ from interplay.agents import Agent, Setting, find_agent
 from interplay.envs.mechanisms.crowding import Crowding
 from interplay.envs.presets import find_preset
 from interplay.envs.testing import check_mechanism
-from interplay.envs.types import InterplayError
 from interplay.experiments.evaluate.deviations import best_response_gap
 from interplay.experiments.evaluate.evaluation import evaluate, report
 from interplay.experiments.exact.oracles import game_of_mechanisms, solve
 from interplay.experiments.loop.players import Players
+from refusals import refused
 
 
 class InB(Agent):
@@ -111,7 +111,7 @@ def test_the_contract(mechanism):
 
 
 def test_every_fund_has_its_numbers():
-    with pytest.raises(InterplayError, match=r"crowding.gross has 2 values, but there are 3 items"):
+    with refused("crowding.gross", 2, 3):
         find_preset("pigou").market(num_items=3, slate_size=3).reset([0])
 
 

@@ -8,12 +8,12 @@ from interplay.agents import Agent, Setting, find_agent
 from interplay.envs.mechanisms.logit_prices import LogitPrices
 from interplay.envs.presets import find_preset
 from interplay.envs.testing import check_mechanism
-from interplay.envs.types import InterplayError
 from interplay.experiments.evaluate.deviations import best_response_gap
 from interplay.experiments.evaluate.evaluation import evaluate
 from interplay.experiments.exact.oracles import game_of_mechanisms, solve
 from interplay.experiments.exact.pricing import PricingGame
 from interplay.experiments.loop.players import Players
+from refusals import refused
 
 PRESETS = {"pricing": 2, "pricing-three": 3, "pricing-cheapest": 2, "pricing-shared": 2}
 
@@ -120,7 +120,7 @@ def test_gaps_are_those_of_the_stage_game_for_policies_that_ignore_rivals():
 
 def test_no_answer_is_given_to_another_question():
     assert solve(find_preset("town").market(mechanisms=("logit_prices",), boosts={"levels": ()})) is None  # has budgets
-    with pytest.raises(InterplayError, match=r"lowest=2.0 must be below highest=2.0"):
+    with refused("lowest", 2.0, fix="highest=2.0"):
         LogitPrices(lowest=2.0)
 
 

@@ -10,11 +10,11 @@ from interplay.envs.mechanisms.opinions import Opinions
 from interplay.envs.mechanisms.popularity import Popularity
 from interplay.envs.presets import find_preset
 from interplay.envs.testing import check_mechanism
-from interplay.envs.types import InterplayError
 from interplay.experiments.evaluate.evaluation import evaluate
 from interplay.experiments.exact.opinions import resting_opinions
 from interplay.experiments.exact.oracles import game_of_mechanisms, solve
 from interplay.experiments.loop.players import Players
+from refusals import refused
 
 
 def played(market, steps, user, worlds):
@@ -99,7 +99,7 @@ def test_polarisation_is_the_variance_of_opinions():
 
 
 def test_susceptibilities_are_in_order():
-    with pytest.raises(InterplayError, match=r"least_susceptible=0.8 is above most_susceptible=0.2"):
+    with refused("least_susceptible", 0.8, "most_susceptible", 0.2):
         Opinions(least_susceptible=0.8, most_susceptible=0.2)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,7 +14,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from interplay.agents import Setting, find_agent
 from interplay.envs.data import ColumnNames, InteractionLog, make_log, read_log
 from interplay.envs.presets import find_preset
-from interplay.envs.types import InterplayError
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.reports import rendered
 from interplay.experiments.evaluate.evaluation import evaluate
@@ -37,6 +37,7 @@ from interplay.experiments.fidelity.next_response import causal_features, next_r
 from interplay.experiments.fidelity.playing import play
 from interplay.experiments.fidelity.trace import Extras, Trace, log_trace
 from interplay.experiments.loop.players import Players
+from refusals import assert_said, refused
 
 
 def small() -> InteractionLog:
@@ -213,23 +214,21 @@ def test_a_market_made_of_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "left out: the log has no topics" in text
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ([], "fidelity needs a log"),
-    (["--log", "TABLE", "--resamples", "5"], "resamples=5 must be at least 20"),
-    (["--log", "TABLE", "--gap", "0"], "gap=0.0 must be a finite number above 0"),
-    (["--log", "TABLE", "--most-worlds", "0"], "most_worlds=0 must be an integer between 1"),
-    (["--log", "TABLE", "--scale-rewards", "user"], "scale_rewards='user' would compare"),
-    (["--log", "TABLE", "--position-column", "place"], "table.csv: no column 'place'"),
-    (["--log", "TABLE", "--market", "horizon=1", "--users", "first", "--items", "unknown-agent"], "unknown-agent"),
+@pytest.mark.parametrize(("arguments", "named", "fix"), [
+    ([], ["fidelity", "log"], "--log"), (["--log", "TABLE", "--resamples", "5"], ["resamples", 5], 20),
+    (["--log", "TABLE", "--gap", "0"], ["gap", 0.0], 0),
+    (["--log", "TABLE", "--most-worlds", "0"], ["most_worlds", 0], 1),
+    (["--log", "TABLE", "--scale-rewards", "user"], ["scale_rewards", "user"], ("none", "log", "range")),
+    (["--log", "TABLE", "--position-column", "place"], ["table.csv", "place"], ()),
+    (["--log", "TABLE", "--market", "horizon=1", "--users", "first", "--items", "unknown-agent"],
+     ["unknown-agent"], ()),
 ])
-def test_wrong_input_ends_in_one_line(arguments: list[str], message: str, tmp_path: Path,
+def test_wrong_input_ends_in_one_line(arguments: list[str], named: list[Any], fix: Any, tmp_path: Path,
                                       capsys: pytest.CaptureFixture[str]) -> None:
     table = ratings(tmp_path / "table.csv")
     arguments = [str(table) if argument == "TABLE" else argument for argument in arguments]
     assert main(["fidelity", *arguments, "--out", str(tmp_path / "out")]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
+    assert_said(capsys.readouterr().err, *named, fix=fix)
 
 
 def test_positions_are_those_of_the_rows_that_preparation_keeps(tmp_path):
@@ -243,7 +242,7 @@ def test_positions_are_those_of_the_rows_that_preparation_keeps(tmp_path):
 
 def test_sessions_of_a_market_are_not_guessed_where_rows_are_missing(town_log):
     log = read_log(town_log)
-    with pytest.raises(InterplayError, match="sessions cannot be matched"):
+    with refused(town_log, "rows", "log"):
         read_extras(town_log, log.take(log.user > 0, "left out"))
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -27,6 +28,7 @@ from interplay.experiments.studies.gpu.playing import CAPTURED, EAGER, loop_of
 from interplay.experiments.studies.gpu.rows import ROWS, read_rows, write_row
 from interplay.experiments.studies.gpu.sections import SECTIONS, Section
 from interplay.experiments.studies.gpu.tabulated import Found
+from refusals import assert_said
 
 ROOT = Path(__file__).parents[2]
 GPU = "interplay.experiments.studies.gpu.command:gpu"
@@ -119,14 +121,13 @@ def test_a_report_follows_from_the_rows_of_a_run_that_was_killed(tmp_path: Path)
     assert "0 of 1 agents keep their contract on the device.\n- pqn: it drew" in (tmp_path / "report.md").read_text()
 
 
-@pytest.mark.parametrize(("flags", "message"), [
-    (["--only", "corn"], "section 'corn' does not exist: choose from"),
-    (["--report"], "has no rows.jsonl: leave out --report to measure"),
-    (["--seconds", "0", "--device", "cpu"], "seconds=0.0")])
-def test_wrong_settings_are_one_line(flags: list[str], message: str, tmp_path: Path,
+@pytest.mark.parametrize(("flags", "named", "fix"), [
+    (["--only", "corn"], ["section", "corn"], "core"), (["--report"], ["rows.jsonl"], "--report"),
+    (["--seconds", "0", "--device", "cpu"], ["seconds", 0.0], 0)])
+def test_wrong_settings_are_one_line(flags: list[str], named: list[Any], fix: Any, tmp_path: Path,
                                      capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*flags, "--out", str(tmp_path / "new")], GPU) == 2
-    assert message in capsys.readouterr().err
+    assert_said(capsys.readouterr().err, *named, fix=fix)
 
 
 def test_differences_of_bits_and_of_discrete_values_are_found() -> None:

@@ -10,6 +10,7 @@ import pytest
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.log_settings import LogSettings
 from interplay.experiments.common.logs import logged_parts
+from refusals import assert_said
 
 SHOP = "".join(f"{n % 7},{n % 11},{n % 3},{'buy' if n % 10 == 0 else 'view'},{1511544070 + n}\n" for n in range(70))
 
@@ -65,10 +66,10 @@ def test_bad_rows_are_suggested_to_be_dropped(tmp_path: Path, capsys: pytest.Cap
     assert "3 read; dropped: 1 whose item is empty" in shown(capsys, str(path), "--drop-bad-rows")
 
 
-@pytest.mark.parametrize(("words", "message"), [
-    (["--columns", "user", "item"], "add --no-header if the table has none"),
-    (["--reward-map", "view"], "--reward-map view: give a word and what it is worth")])
-def test_flags_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:
+@pytest.mark.parametrize(("words", "named", "fix"), [
+    (["--columns", "user", "item"], "--columns", "--no-header"), (["--reward-map", "view"], "--reward-map", "view=1")])
+def test_flags_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], named: str,
+                           fix: str) -> None:
     (tmp_path / "log.csv").write_text("user,item,reward\n1,2,3\n")
     assert main(["log", str(tmp_path / "log.csv"), *words]) == 2
-    assert message in capsys.readouterr().err
+    assert_said(capsys.readouterr().err, named, words[-1], fix=fix)

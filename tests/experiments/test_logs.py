@@ -11,13 +11,13 @@ import torch
 from interplay.envs.behaviour.logged import LoggedBehaviour
 from interplay.envs.market import Market
 from interplay.envs.trees import tensors_of
-from interplay.envs.types import InterplayError
 from interplay.experiments.common.flags import typed_flags
 from interplay.experiments.common.log_settings import LogSettings
 from interplay.experiments.common.logs import logged_parts
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.loop.run import Run
 from interplay.experiments.loop.task import make_task, with_agents
+from refusals import refused
 
 WARNING = "are 1, the bottom of the scale"
 
@@ -45,7 +45,7 @@ def test_sums_keep_the_range_that_was_asked_for(clicks: Path) -> None:
 
 def test_sums_without_a_range_have_their_own_and_do_not_leave_one_that_is_too_narrow(clicks: Path) -> None:
     assert logged_parts(LogSettings(log=clicks, duplicates="sum"), 0).whole.reward_range == (1.0, 3.0)
-    with pytest.raises(InterplayError, match=r"lies outside reward_range=\(0, 2\): widen the range"):
+    with refused("reward", 3, "reward_range", (0, 2)):
         logged_parts(LogSettings(log=clicks, reward_range=(0.0, 2.0), duplicates="sum"), 0)
 
 
@@ -67,14 +67,14 @@ def test_likely_columns_are_taken_where_that_is_asked_for(tmp_path: Path) -> Non
     log.write_text("row,member_date,member,movie,isbn,stars\n" + "".join(
         f"{n},2024-01-0{n % 9 + 1},m{n % 4},{'' if n == 3 else n % 5},{n % 7},{n % 5 + 1}\n" for n in range(40)),
         encoding="utf-8")
-    with pytest.raises(InterplayError, match="--guess-columns takes likely ones"):
+    with refused("library.csv", fix="--guess-columns"):
         logged_parts(LogSettings(log=log), 0)
     parts = logged_parts(LogSettings(log=log, guess_columns=True), 0)
     assert ("columns were guessed: --user-column member --item-column isbn --reward-column stars --time-column "
             "member_date") in parts.summary  # not every film is known, every book is
     assert (parts.whole.num_users, parts.whole.num_items, len(parts.whole)) == (4, 7, 40)
     log.write_text("a,b\n" + "".join(f"{n},{n / 3}\n" for n in range(20)), encoding="utf-8")
-    with pytest.raises(InterplayError, match="name them with --user-column and --item-column"):
+    with refused("library.csv", fix=("--user-column", "--item-column", "--guess-columns")):
         logged_parts(LogSettings(log=log, guess_columns=True), 0)
 
 

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 import interplay as ip
-from interplay.envs.types import InterplayError
 from interplay.experiments.cli.main import main
+from refusals import refused
 
 
 @pytest.fixture
@@ -61,20 +61,18 @@ def test_a_run_is_evaluated_on_slates(tmp_path):
     assert ip.ope.evaluate(slates, run).frame.equals(ip.ope.evaluate(slates, run.folder).frame, null_equal=True)
 
 
-@pytest.mark.parametrize(("log", "target", "named", "message"), [
-    ({"item": [1], "reward": [1.0, 2.0]}, "uniform", {}, r"log=.* must be a file, a frame"),
-    (3, "uniform", {}, r"log=3 must be a file"),
-    ({"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}, "best", {}, r"best"),
-    ({"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}, object(), {}, r"target=.* probabilities"),
-    ({"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}, [[1.0], [1.0]], {}, r"policy of shape \(2, 1\)"),
-    ({"item": [0, 1], "reward": [1.0, 0.0]}, "uniform", {}, r"propensity"),
-    ({"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}, [[0.5, 0.5]] * 2, {"target_column": "reward"},
-     r"target and target_column both"),
-    ({"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}, "most-clicked", {"target_column": "reward"},
-     r"leave one of the two out"),
-    ({"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}, "uniform", {"allow_code": True}, r"allow-code"),
-    ({"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}, "uniform", {"folds": 1}, r"folds=1"),
-    ({"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}, "uniform", {"action": 3}, r"action=3")])
-def test_wrong_arguments_are_named(log, target, named, message):
-    with pytest.raises(InterplayError, match=message):
-        ip.ope.evaluate(log, target, **named)
+ROUNDS = {"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}
+
+
+@pytest.mark.parametrize(("log", "target", "flags", "named", "fix"), [
+    ({"item": [1], "reward": [1.0, 2.0]}, "uniform", {}, ["log"], ("file", "frame", "columns")),
+    (3, "uniform", {}, ["log", 3], "file"), (ROUNDS, "best", {}, ["best"], ("uniform", "most-clicked")),
+    (ROUNDS, object(), {}, ["target"], "probabilities"), (ROUNDS, [[1.0], [1.0]], {}, ["policy", (2, 1)], ()),
+    ({"item": [0, 1], "reward": [1.0, 0.0]}, "uniform", {}, ["propensity"], "--propensity-column"),
+    (ROUNDS, [[0.5, 0.5]] * 2, {"target_column": "reward"}, ["target", "target_column"], ()),
+    (ROUNDS, "most-clicked", {"target_column": "reward"}, ["--policy", "most-clicked", "--target-column"], ()),
+    (ROUNDS, "uniform", {"allow_code": True}, ["--allow-code", "--policy"], ()),
+    (ROUNDS, "uniform", {"folds": 1}, ["folds", 1], 2), (ROUNDS, "uniform", {"action": 3}, ["action", 3], ())])
+def test_wrong_arguments_are_named(log, target, flags, named, fix):
+    with refused(*named, fix=fix):
+        ip.ope.evaluate(log, target, **flags)

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from interplay.envs.presets import find_preset
-from interplay.envs.types import InterplayError
 from interplay.experiments.offpolicy import WEIGHTING, evaluate_case
 from interplay.experiments.offpolicy.episodes import (
     EpisodeFeedback,
@@ -21,6 +20,7 @@ from interplay.experiments.offpolicy.episodes import (
     per_decision_is,
 )
 from interplay.experiments.offpolicy.slates import plackett_luce_log_probability, slate_case
+from refusals import refused
 
 # Two states and two actions. Action 1 leads to state 1 with 3/4, action 0 with 1/4; state 1 pays 1, action 1 costs 1/4.
 LOGGER = np.array([[0.75, 0.25], [0.5, 0.5]])  # [state, action]
@@ -132,15 +132,15 @@ class TestEpisodes:
 
     def test_refusals(self) -> None:
         log, policy = everything(2)
-        with pytest.raises(InterplayError, match="policy of shape"):
+        with refused("policy", policy[:, :1].shape):
             per_decision_is(log, policy[:, :1])
-        with pytest.raises(InterplayError, match="discount=2"):
+        with refused("discount", 2, fix=(0, 1)):
             fitted_q(log, policy, 2)
-        with pytest.raises(InterplayError, match="valid goes on after an end"):
+        with refused("episodes", "valid"):
             EpisodeFeedback(log.features, log.action, log.reward, log.propensity, log.action * 0 > 0, 2)
-        with pytest.raises(InterplayError, match="reward has shape"):
+        with refused("episodes", "reward", log.reward[:, :1].shape):
             EpisodeFeedback(log.features, log.action, log.reward[:, :1], log.propensity, log.valid, 2)
-        with pytest.raises(InterplayError, match="unit has 1 rows"):
+        with refused("episodes", "unit", "1 rows"):
             replace(log, unit=np.zeros(1, np.int64))
 
 
@@ -158,7 +158,7 @@ class TestSlates:
         assert plackett_luce_log_probability(score, slate, valid).tolist() == pytest.approx([-np.inf, 0.0, -np.log(6)])
         exhausted = plackett_luce_log_probability(np.array([[0.0, -np.inf]]), np.array([[0, 1]]))
         assert exhausted.tolist() == [-np.inf], "nothing was left for the second slot"
-        with pytest.raises(InterplayError, match="stands in an earlier slot"):
+        with refused("slate", "slot 2"):
             plackett_luce_log_probability(score, np.array([[0, 1], [0, 1], [1, 1]]))
 
     def test_agrees_with_what_the_market_keeps(self) -> None:
@@ -182,5 +182,5 @@ class TestSlates:
             assert e.estimate.ci95[0] < truth < e.estimate.ci95[1]
 
     def test_a_platforms_slates_have_no_propensity(self) -> None:
-        with pytest.raises(InterplayError, match="log_propensity is nan in row 1"):
+        with refused("log_propensity", np.nan, "row 1"):
             slate_case(np.ones(2), np.array([-1.0, np.nan]), np.zeros(2))

@@ -14,7 +14,6 @@ from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_confi
 from interplay.envs.data import make_log
 from interplay.envs.data.population import Vectors
 from interplay.envs.market import Market
-from interplay.envs.types import InterplayError
 from interplay.experiments.benchmark.command import BenchmarkSettings, planned
 from interplay.experiments.cli.main import main
 from interplay.experiments.loop.run import Run
@@ -22,6 +21,7 @@ from interplay.experiments.recommend.preferences import Preferences
 from interplay.experiments.representation.fitting import fit
 from interplay.experiments.representation.pretrained import Saved
 from interplay.experiments.representation.recipe import Recipe
+from refusals import assert_said, refused
 
 USERS, ITEMS = 24, 18
 
@@ -77,7 +77,7 @@ def test_the_markets_vectors_rank_as_the_towers_do(task, encoder):
 
 def test_what_ranks_by_no_product_gives_no_vectors():
     fitted = fit(make_log(tastes()), Recipe(scorer="concatenation", size=4, epochs=1), 3.0)
-    with pytest.raises(InterplayError, match="scorer='concatenation' ranks by no product of vectors: pretrain with"):
+    with refused("scorer", "concatenation", fix="--scorer hadamard"):
         fitted.vectors()
 
 
@@ -94,13 +94,12 @@ def test_vectors_change_what_agents_see_and_nothing_that_they_are_paid():
     assert states[1].population.item_vector.shape == (1, ITEMS, 4)
 
 
-@pytest.mark.parametrize(("size", "rows", "message"), [
-    (5, ITEMS, "embedding_size=5, but the vectors and a bias make 4: leave it out"),
-    (4, ITEMS - 1, "vectors of 24 users and 17 items, but the log has 24 and 18")])
-def test_vectors_that_do_not_fit_are_refused(size, rows, message):
+@pytest.mark.parametrize(("size", "rows", "named"), [
+    (5, ITEMS, ["embedding_size", 5, 4]), (4, ITEMS - 1, ["24 users", "17 items", 24, 18])])
+def test_vectors_that_do_not_fit_are_refused(size, rows, named):
     log = make_log(tastes())
     vectors = Vectors(np.ones((USERS, 3)), np.ones((rows, 3)), np.ones(rows))
-    with pytest.raises(InterplayError, match=message):
+    with refused("vectors", *named):
         LoggedBehaviour(log, log, logged_market_config(log, embedding_size=size), vectors=vectors)
 
 
@@ -123,15 +122,13 @@ def test_a_run_with_an_encoder_is_loaded_and_goes_on_with_it(home, capsys):
     assert "vectors    from" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["--held-out", "0.3"], "held-out ones may leak: held_out=0.2 there, 0.3 here; pretrain with the same"),
-    (["--seed", "1"], "seed=0 there, 1 here; pretrain with the same"),
-    (["--implicit-above", "3"], "implicit_above=None there, 3.0 here; pretrain"),
-    (["--market", "embedding_size=16"], "embedding_size=16, but the vectors and a bias make 5"),
-    (["--encoder", "nowhere"], "'nowhere' is not a run of pretrain")])
-def test_towers_that_saw_other_rows_are_refused(arguments, message, home, capsys):
+@pytest.mark.parametrize(("arguments", "named"), [
+    (["--held-out", "0.3"], ["encoder", "held_out=0.2", 0.3]), (["--seed", "1"], ["encoder", "seed=0", 1]),
+    (["--implicit-above", "3"], ["encoder", "implicit_above=None", 3.0]),
+    (["--market", "embedding_size=16"], ["embedding_size=16", 5]), (["--encoder", "nowhere"], ["nowhere", "pretrain"])])
+def test_towers_that_saw_other_rows_are_refused(arguments, named, home, capsys):
     assert train(home, "--encoder", str(home / "towers"), *arguments) == 2
-    assert message in capsys.readouterr().err
+    assert_said(capsys.readouterr().err, *named)
 
 
 def test_a_log_that_has_changed_is_noticed(tmp_path, capsys):
@@ -139,12 +136,12 @@ def test_a_log_that_has_changed_is_noticed(tmp_path, capsys):
     assert pretrain(tmp_path, "--name", "towers") == 0
     tastes().with_columns(polars.col("reward").reverse()).write_csv(tmp_path / "log.csv")
     assert train(tmp_path, "--encoder", str(tmp_path / "towers")) == 2
-    assert "the log has changed, or the run is of an older version; pretrain again" in capsys.readouterr().err
+    assert_said(capsys.readouterr().err, "encoder", tmp_path / "towers", "log", fix="pretrain")
 
 
 def test_an_encoder_needs_its_log(capsys):
     assert main(["train", "--preset", "kale", "--encoder", "runs/films"]) == 2
-    assert "has no effect: it is about a log: give one with --log" in capsys.readouterr().err
+    assert_said(capsys.readouterr().err, "--encoder", "runs/films", fix="--log")
 
 
 def test_a_benchmark_plays_a_log_with_and_without_the_vectors_of_each_seed(home, tmp_path):
@@ -159,7 +156,7 @@ def test_a_benchmark_plays_a_log_with_and_without_the_vectors_of_each_seed(home,
         run = Run.start(replace(job, episodes=1), tmp_path)
         own = Saved.load(home / "seeds" / f"s{job.seed}").on(run.task.parts.train).vectors()
         assert np.array_equal(run.task.pretrained.vectors().item_vector, own.item_vector)
-    with pytest.raises(InterplayError, match=r"has runs for the seeds 0, 1, none for 2: pretrain with --seeds 3"):
+    with refused("encoder", home / "seeds", "0, 1", 2, fix="--seeds 3"):
         planned(replace(settings, seeds=3).checked())
 
 
@@ -226,16 +223,16 @@ def test_all_items_are_seen_as_a_platform_sees_its_candidates():
         assert torch.equal(getattr(some, name), getattr(whole, name)[:, chosen]), name
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["--preset", "kale", "--users", "q-learning"], "played the preset 'kale', which has no users or items that lists"),
-    (["--log", "LOG", "--users", "greedy"], "'greedy' gives what it may choose no scores: take an agent that does"),
-    (["--log", "LOG", "--users", "q-learning,fit_steps=999"], "'q-learning' has no scores before 999 steps")])
-def test_runs_that_can_give_no_lists_are_refused(arguments, message, home, tmp_path, capsys):
+@pytest.mark.parametrize(("arguments", "named", "fix"), [
+    (["--preset", "kale", "--users", "q-learning"], ["kale"], "train --log"),
+    (["--log", "LOG", "--users", "greedy"], ["greedy"], ("dqn", "Agent.scores")),
+    (["--log", "LOG", "--users", "q-learning,fit_steps=999"], ["q-learning", 999], "fit_steps")])
+def test_runs_that_can_give_no_lists_are_refused(arguments, named, fix, home, tmp_path, capsys):
     words = [str(home / "log.csv") if word == "LOG" else word for word in arguments]
     assert main(["train", *words, "--items", "rest", "--episodes", "1", "--eval-worlds", "1", "--num-worlds", "1",
                  "--log-dir", str(tmp_path), "--name", "run"]) == 0
     assert main(["recommend", "--run", str(tmp_path / "run")]) == 2
-    assert message in capsys.readouterr().err
+    assert_said(capsys.readouterr().err, *named, fix=fix)
 
 
 @pytest.mark.parametrize("agent", [

@@ -10,11 +10,11 @@ import torch
 
 from interplay.agents.parts import ranks as parts
 from interplay.agents.parts.ranks import Ranks
-from interplay.envs.types import InterplayError
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.loop.run import CHECKPOINT, Run
 from interplay.experiments.loop.training import train_all
+from refusals import refused
 
 ROOT = Path(__file__).resolve().parents[2]
 KALE = TrainSettings(preset="kale", users="pqn", items="rest", num_worlds=4, episodes=2, eval_worlds=2, device="cpu")
@@ -123,18 +123,17 @@ def test_only_the_first_process_writes(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize(("settings", "message"), [
-    (replace(KALE, num_worlds=5), "num_worlds=5 cannot be divided among 2 processes"),
-    (replace(KALE, users="q-learning"), "'q-learning' learns without gradients"),
-    (replace(KALE, users="linucb"), "'linucb' learns without gradients")])
-def test_what_cannot_be_divided_is_refused(settings, message, tmp_path):
-    with pytest.raises(InterplayError, match=message) as error:
+@pytest.mark.parametrize(("settings", "named", "fix"), [
+    (replace(KALE, num_worlds=5), ["num_worlds", 5, "2 processes"], "--num-worlds"),
+    (replace(KALE, users="q-learning"), ["q-learning", "2 processes"], "interplay.agents.Optimiser"),
+    (replace(KALE, users="linucb"), ["linucb", "2 processes"], "interplay.agents.Optimiser")])
+def test_what_cannot_be_divided_is_refused(settings, named, fix, tmp_path):
+    with refused(*named, fix=fix):
         Run.start(settings, tmp_path, Ranks(0, 2))
-    assert len(str(error.value)) < 300
 
 
 def test_several_seeds_are_refused_in_several_processes():
-    with pytest.raises(InterplayError, match="2 seeds in 2 processes"):
+    with refused("2 seeds", "2 processes"):
         train_all([KALE, replace(KALE, seed=1)], [[], []], Ranks(0, 2))
 
 

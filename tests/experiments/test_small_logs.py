@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from interplay.experiments.cli.main import main
+from refusals import assert_said
 
 ONE_USER = {"user": [7] * 12, "item": range(12), "reward": [n % 3 for n in range(12)]}
 ONE_ITEM = {"user": range(12), "item": [7] * 12, "reward": [n % 3 for n in range(12)]}
@@ -46,7 +47,7 @@ def test_fidelity_judges_them_and_says_where_noise_cannot_be_measured(
 def test_one_row_leaves_nothing_to_hold_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "log.csv").write_text("user,item,reward\na,b,1\n")
     assert main(["train", "--log", str(tmp_path / "log.csv"), "--log-dir", str(tmp_path / "runs")]) == 2
-    assert "leaves the held-out part empty: change held_out or give a longer log" in capsys.readouterr().err
+    assert_said(capsys.readouterr().err, "held_out", "1 rows", "held-out", fix="held_out")
     assert not (tmp_path / "runs").exists()
 
 
@@ -58,18 +59,18 @@ def test_clicks_alone_have_a_scale_if_it_is_named(tmp_path: Path, capsys: pytest
     where = ["--log", str(tmp_path / "log.csv"), "--log-dir", str(tmp_path), "--name", "run"]
     small = ["--users", "random", "--items", "rest", "--episodes", "1", "--eval-worlds", "2"]
     assert main(["train", *where, *small]) == 2
-    assert "every reward is 1, so none is better than another" in capsys.readouterr().err
+    assert_said(capsys.readouterr().err, "reward", 1, fix="--reward-range 0 1")
     assert main(["train", *where, *small, "--missing", "zero", "--reward-range", "0", "1"]) == 0
     said = capsys.readouterr().out
     assert "rewards  0 to 1" in said
     assert main(["evaluate", str(tmp_path / "run")]) == 0
     assert "| greedy" in capsys.readouterr().out
     assert main(["train", *where, "--reward-range", "2", "3"]) == 2
-    assert "reward 1 lies outside reward_range=(2, 3): widen the range" in capsys.readouterr().err
+    assert_said(capsys.readouterr().err, "reward 1", "reward_range", (2, 3))
     assert main(["train", *where, "--reward-range", "1", "1"]) == 2
-    assert "reward_range=(1, 1): give the worst reward and then the best" in capsys.readouterr().err
+    assert_said(capsys.readouterr().err, "reward_range", (1, 1), fix="0 1")
     assert main(["train", "--reward-range", "0", "1"]) == 2
-    assert "--reward-range 0.0 1.0 has no effect: it is about a log" in capsys.readouterr().err
+    assert_said(capsys.readouterr().err, "--reward-range 0.0 1.0", fix="--log")
 
 
 def test_the_logs_own_split_is_taken_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,7 +83,7 @@ def test_the_logs_own_split_is_taken_by_name(tmp_path: Path, capsys: pytest.Capt
     assert main(["recommend", "--run", str(tmp_path / "runs" / "run"), "-k", "1"]) == 0
     capsys.readouterr()
     assert main(arguments) == 2
-    assert "--split-column part has no effect: take it with --split own" in capsys.readouterr().err
+    assert_said(capsys.readouterr().err, "--split-column part", fix="--split own")
     own.with_columns(part=pl.lit("valid")).write_csv(path)
     assert main([*arguments, "--split", "own"]) == 2
-    assert "log.csv: column 'part' has 'valid' in row 1, where the split is given: write" in capsys.readouterr().err
+    assert_said(capsys.readouterr().err, "log.csv", "part", "valid", "row 1", fix=("train", "test"))

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from interplay.envs.types import InterplayError
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.evaluate import weights_and_biases
 from interplay.experiments.evaluate.finishing import train_and_evaluate
+from refusals import refused
 
 
 def settings(folder, **changes):
@@ -74,7 +74,7 @@ def test_a_run_that_goes_on_is_the_same_run(tmp_path, runs):
 
 def test_without_the_package_it_is_one_line_and_nothing_is_left(tmp_path, monkeypatch):
     monkeypatch.setattr(weights_and_biases, "find_spec", lambda name: None)
-    with pytest.raises(InterplayError, match=r"^--logger wandb needs the package wandb, .* 'interplay\[wandb\]'"):
+    with refused("--logger wandb", fix="pip install 'interplay[wandb]'"):
         train_and_evaluate(settings(tmp_path))
     assert os.listdir(tmp_path) == []
 
@@ -84,7 +84,7 @@ def test_what_wandb_refuses_is_one_line(tmp_path, runs, monkeypatch):
         raise RuntimeError("api_key not configured\n(no-tty)")
 
     monkeypatch.setattr(sys.modules["wandb"], "init", refuse)
-    with pytest.raises(InterplayError, match=r"api_key not configured.*WANDB_MODE=offline$"):
+    with refused("wandb", "api_key", fix=("wandb login", "WANDB_MODE=offline")):
         train_and_evaluate(settings(tmp_path))
 
 

@@ -8,7 +8,6 @@ from PIL import Image
 
 import interplay as ip
 from interplay.envs.presets import find_preset
-from interplay.envs.types import InterplayError
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.notes import InterplayWarning
 from interplay.experiments.common.settings import TrainSettings
@@ -17,6 +16,7 @@ from interplay.experiments.loop.make_players import make_players
 from interplay.experiments.loop.task import make_task, with_agents
 from interplay.experiments.watch import films
 from interplay.experiments.watch.watching import beside, frames
+from refusals import assert_said, refused
 
 KALE = ["--preset", "kale"]
 
@@ -72,21 +72,22 @@ def test_a_gif_of_the_command_line(tmp_path, capsys):
         assert not np.array_equal(first, np.array(film.convert("RGB")))
 
 
-@pytest.mark.parametrize(("words", "message"), [
-    (["--out", "film.avi"], r"name it \.gif or \.mp4"), (["--out", "nowhere/film.gif"], "make it first"),
-    (["--users", "dqn"], "has to learn first"), (["--against", "dqn"], "has to learn first"),
-    (["--users", "nobody"], "unknown agent"), (["--fps", "0"], "fps"),
-    (["--allow-code"], "no effect"), (["somewhere", "--users", "random"], "no effect"), (["somewhere"], "not a run")])
-def test_wrong_words_are_one_line(words, message, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("words", "named", "fix"), [
+    (["--out", "film.avi"], ["film.avi"], (".gif", ".mp4")), (["--out", "nowhere/film.gif"], ["nowhere/film.gif"], ()),
+    (["--users", "dqn"], ["users", "dqn"], ("greedy", "random")), (["--against", "dqn"], ["dqn"], ("greedy", "random")),
+    (["--users", "nobody"], ["agent", "nobody"], "module:name"), (["--fps", "0"], ["fps", 0.0], 0),
+    (["--allow-code"], ["--allow-code"], ()), (["somewhere", "--users", "random"], ["--users random"], "run"),
+    (["somewhere"], ["somewhere"], "train")])
+def test_wrong_words_are_one_line(words, named, fix, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["watch", *([] if "somewhere" in words else KALE), *words]) == 2
-    assert re.search(message, capsys.readouterr().err)
+    assert_said(capsys.readouterr().err, *named, fix=fix)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_film_without_its_library(tmp_path, monkeypatch):
     monkeypatch.setattr(films, "find_spec", lambda name: None)
-    with pytest.raises(InterplayError, match=r"imageio and ffmpeg, which are missing: pip install 'interplay\[film\]'"):
+    with refused(tmp_path / "film.mp4", "imageio", "ffmpeg", fix="pip install 'interplay[film]'"):
         films.write_film(tmp_path / "film.mp4", [], 4.0)
 
 
@@ -104,7 +105,7 @@ def test_a_run_is_watched_from_python_and_the_command_line(tmp_path, capsys):
     before = run.evaluate(8).user_return
     assert run.watch(tmp_path / "a.gif", against="greedy") == tmp_path / "a.gif"
     assert run.evaluate(8).user_return == before
-    with pytest.raises(InterplayError, match="has to learn first"):
+    with refused("dqn", fix=("greedy", "random")):
         run.watch(tmp_path / "b.gif", against="dqn")
     assert main(["watch", str(run.folder), "--against", "greedy", "--out", str(tmp_path / "c.gif")]) == 0
     assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "c.gif").read_bytes()

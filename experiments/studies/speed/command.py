@@ -177,7 +177,7 @@ def _pair(pair: str) -> tuple[str, str]:
     if not equals or name not in peers():
         raise InterplayError(f"--peer-python {pair!r}: give NAME=PATH with a name of {', '.join(peers())}")
     if not Path(python).is_file():
-        raise InterplayError(f"--peer-python {pair!r}: there is no such Python")
+        raise InterplayError(f"--peer-python {pair!r} names no file: check the path")
     return name, python
 
 
@@ -194,11 +194,12 @@ def _measure(entry: Entry) -> Measured:
         done = subprocess.run(entry.command, capture_output=True, encoding="utf-8", errors="replace", env=environment,
                               timeout=_LONGEST, check=False)
     except subprocess.TimeoutExpired:
-        raise InterplayError(f"{entry.name} took longer than {_LONGEST} s") from None
+        raise InterplayError(f"{entry.name} took longer than {_LONGEST} s: leave it out with --only") from None
     lines = done.stdout.strip().splitlines()
     if done.returncode != 0 or not lines:
         said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
-        raise InterplayError(f"{entry.name} failed with status {done.returncode} and said: {said}")
+        raise InterplayError(f"{entry.name} failed with status {done.returncode} ({said}): run it by hand, or leave it "
+                             "out with --only")
     line: dict[str, Any] = json.loads(lines[-1])
     return Measured(entry.name, entry.threads, line["what"], line["version"], line["unit"], tuple(line["rates"]),
                     line["peak_bytes"], line.get("users"), line.get("agents"), line.get("bytes_per_agent"))
