@@ -239,6 +239,13 @@ def test_the_rule_above_sees_what_is_too_large(text, found, tmp_path):
     assert list(_too_large(tmp_path / "a.py", "a.py")) == found
 
 
+def test_tests_assert_what_an_error_names_and_not_its_sentence():
+    """By ``refused`` and ``assert_said`` of ``refusals.py``, so that wording can improve without touching tests."""
+    sentence = re.compile(r"raises\([\w.]*(InterplayError|DivergedError|NotCapturable),\s*match=")
+    assert not [file for file in files("tests") if sentence.search(file.read_text(encoding="utf-8"))]
+    assert sentence.search(f"pytest.raises(ip.InterplayError, {'match'}='is odd')")
+
+
 PLAIN = ["agents", "envs", "experiments"]
 """Folders in plain English."""
 UNPLAIN = re.compile(r"(?<![a-z])(told|tells?|whoever|whomever|whom|whatever|mends?|lest|heeds?|courts?|nobody"
