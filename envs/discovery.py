@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from interplay.envs.checking import shown
 from interplay.envs.messages import choice
 from interplay.envs.types import InterplayError
 
@@ -69,7 +70,7 @@ def resolve(name: str, known: dict[str, Any], what: str) -> Any:
     if name in known:
         return known[name]
     if not _NAMED.fullmatch(name):
-        raise InterplayError(f"unknown {what} {name!r}: {choice(known, name)}, or give module:name")
+        raise InterplayError(f"unknown {what} {shown(name)}: {choice(known, name)}, or give module:name")
     module_name, attribute = name.split(":", 1)
     if not _trusting.get():
         raise InterplayError(f"{what} {name!r} is code that the run's folder names: allow it with --allow-code if you "

@@ -126,7 +126,7 @@ def wrong_words(command: str, words: Sequence[str]) -> str | None:
             flag = None if several or word.startswith("-") else next(expected, None)
             problem = flag and _wrong_value(flag, word)
         elif name not in flags:
-            return shortened(f"unknown option {name!r}: {choice(sorted(flags), name)}; --help explains them")
+            return shortened(f"unknown option {name!r}: {choice(sorted(flags), name)}, or see --help")
         else:
             flag = flags[name]
             word = value if equals or not flag.value else next(left, "")
