@@ -14,6 +14,7 @@ from interplay.agents.testing import AgentError
 from interplay.envs.data import data_sets, read_log
 from interplay.envs.testing import MechanismError
 from interplay.experiments.cli.main import main
+from refusals import refused
 
 TEXT = (Path(__file__).resolve().parents[1] / "CONTRIBUTING.md").read_text()
 FILES = {name: body for name, body in re.findall(r"```python\n# (\w+\.py)\n(.*?)```", TEXT, re.DOTALL)}
@@ -49,17 +50,16 @@ def test_the_agent_and_the_mechanism_pass_the_tests_that_come_with_them(outside)
     assert "2 passed" in said, said
 
 
-@pytest.mark.parametrize(("name", "right", "wrong", "error", "message"), [
-    ("my_agent", " * step.valid[..., None]", "", AgentError,
-     "my-agent as users: what agents did and earned after they had gone"),
-    ("students", 'return state["known"]', 'return 100 * state["known"]', MechanismError,
-     "knowledge, sampled responses: see_users gave")])
-def test_the_test_finds_what_is_wrong(name, right, wrong, error, message, outside):
+@pytest.mark.parametrize(("name", "right", "wrong", "kind", "named", "fix"), [
+    ("my_agent", " * step.valid[..., None]", "", AgentError, ["my-agent as users"], "transition.valid"),
+    ("students", 'return state["known"]', 'return 100 * state["known"]', MechanismError, ["knowledge", "see_users"],
+     "[-4, 4]")])
+def test_the_test_finds_what_is_wrong(name, right, wrong, kind, named, fix, outside):
     body = FILES[f"{name}.py"]
     assert body.count(right) == 1
     (outside / f"{name}.py").write_text(body.replace(right, wrong))
     (test,) = (function for called, function in runpy.run_path(f"test_{name}.py").items() if called.startswith("test_"))
-    with pytest.raises(error, match=message):
+    with refused(*named, fix=fix, kind=kind):
         test()
 
 

@@ -30,8 +30,8 @@ def test_what_is_not_named_as_a_whole_fails(things, fix):
         assert_said(f"error: {MESSAGE}\n", *things, fix=fix)
 
 
-@pytest.mark.parametrize("message", ["a=1 is odd", "a" * 300 + ": leave it out", "a=1:\nleave it out: now"])
-def test_every_error_is_one_short_line_with_a_fix(message):
+@pytest.mark.parametrize("message", ["a=1 is odd", "a=1:\nleave it out: now"])
+def test_every_error_is_one_line_with_a_fix(message):
     with pytest.raises(AssertionError), refused(kind=ValueError):
         raise ValueError(message)
 

@@ -283,7 +283,7 @@ class _Check:
                       zip(markets, states, strict=True)]
             states = [state for state, _ in played]
             found, expected = (named(with_tables_of(state, states[1])) + named(step) for state, step in played)
-            self._same(expected, found, "worlds are not those without it")
+            self._same(expected, found, "worlds are not those without it: let hooks give 0, and forbid nothing")
 
     def _same(self, expected: Trace, found: Trace, fault: str,
               equal: Callable[[Tensor, Tensor], bool] = torch.equal) -> None:

@@ -66,7 +66,7 @@ def test_each_learner_would_be_found_out_if_the_gone_taught_it(name):
 
     broken = type("Broken", (kind,), {"name": "broken", "learn": learn})
     specs = ONE_SIDE["users with a history" if "users" in kind.plays else "a platform"]
-    with pytest.raises(AgentError, match="what agents did and earned after they had gone made a difference"):
+    with refused("broken as users", fix="transition.valid", kind=AgentError):
         _check_gone(AgentHarness(broken, small(kind), "users", specs, 40))
 
 
