@@ -52,10 +52,13 @@ def from_json(kind: type[Settings], text: str, path: Path) -> Settings:
         problem = "lacks" if name in known else "has an unknown"
         raise InterplayError(f"{str(path)!r} {problem} {name!r}: it is of another command or version; give a folder "
                              "that this one wrote")
-    try:
-        return kind(**{name: _typed(value, hints[name]) for name, value in values.items()})
-    except TypeError as error:
-        raise InterplayError(f"{str(path)!r} holds {error}: start a new run") from error
+    typed = {}
+    for name, value in values.items():
+        try:
+            typed[name] = _typed(value, hints[name])
+        except TypeError as error:
+            raise InterplayError(f"{str(path)!r} holds {name}={error}: start a new run") from error
+    return kind(**typed)
 
 
 def as_values(settings: Any) -> dict[str, Any]:

@@ -153,8 +153,8 @@ def answered(settings: OpeSettings) -> Answer:
     check_flags(settings)
     path = settings.path
     if isinstance(settings.policy, Path) and not _slates(settings):
-        raise InterplayError(f"policy={str(settings.policy)!r}: give uniform or most-clicked; a run's folder is for "
-                             f"the slates of a market, NAME{SUFFIX}")
+        raise InterplayError(f"policy={str(settings.policy)!r}: give uniform or most-clicked, since a run's folder "
+                             f"is for the slates of a market, NAME{SUFFIX}")
     if not path.exists():
         raise InterplayError(f"{path}: there is no such file or folder: check the path")
     read = _market_log if _slates(settings) else _campaign if path.is_dir() else _table

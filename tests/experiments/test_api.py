@@ -440,7 +440,7 @@ def test_figures_of_a_callback_survive(tmp_path):
     (lambda run: run.resume(callbacks=ip.Evaluate()), ["callbacks"], "list"),
     (lambda run: run.recommend(users="ann"), ["users", "ann"], "list"),
     (lambda run: run.recommend(users=5), ["users", 5], "list"), (lambda run: run.recommend(k=0), ["k", 0], 1),
-    (lambda run: run.recommend(k=1.5), ["k", 1.5], "integer"), (lambda run: ip.load(5), ["folder", 5], "path"),
+    (lambda run: run.recommend(k=1.5), ["k", 1.5], "integer"), (lambda run: ip.load(5), ["folder", 5], "Path"),
     (lambda run: ip.benchmark("kale", agents="dqn"), ["agents", "dqn"], "list"),
     (lambda run: ip.train(KALE, threads=0), ["threads", 0], 1), (lambda run: ip.train(KALE, name=5), ["name", 5], ())])
 def test_wrong_arguments_of_a_run_are_named(run, call, named, fix, tmp_path, monkeypatch):

@@ -272,8 +272,8 @@ def test_there_are_as_many_workers_as_cores_that_may_be_used(monkeypatch):
 @pytest.mark.parametrize(("arguments", "named", "fix"), [
     (["--agents", "genius"], ["genius"], "q-learning"), (["--presets", "cabbage"], ["cabbage"], "kale"),
     (["--seeds", "0"], ["seeds", 0], (1, 1000000)), (["--scale", "0"], ["scale", 0.0], 0),
-    (["--workers", "0"], ["workers", 0], 1), (["--others", "dqn,hidden=x"], ["dqn", "hidden", "x"], "int"),
-    (["--log", "nowhere.csv"], ["nowhere.csv"], "path"), (["--market", "moood.weight=1"], ["moood"], "mood")])
+    (["--workers", "0"], ["workers", 0], 1), (["--others", "dqn,hidden=x"], ["hidden", "x"], "integer"),
+    (["--log", "nowhere.csv"], ["nowhere.csv"], "movielens-100k"), (["--market", "moood.weight=1"], ["moood"], "mood")])
 def test_wrong_settings_end_in_one_line_before_anything_runs(arguments, named, fix, tmp_path, capsys):
     assert main(["benchmark", *arguments, "--out", str(tmp_path / "out")]) == 2
     assert_said(capsys.readouterr().err, *named, fix=fix)

@@ -87,5 +87,5 @@ class TestSynthetic:
 
     @pytest.mark.parametrize(("name", "value"), [("num_actions", 1), ("noise", -1.0), ("temperature", 0.0)])
     def test_refusals(self, name: str, value: float) -> None:
-        with refused(f"{name}={value:g}", fix="2 actions"):
+        with refused(f"{name}={value}", fix="2 actions"):
             SyntheticBandit(**{name: value})  # type: ignore[arg-type]

@@ -68,7 +68,7 @@ ROUNDS = {"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}
     ({"item": [1], "reward": [1.0, 2.0]}, "uniform", {}, ["log"], ("file", "frame", "columns")),
     (3, "uniform", {}, ["log", 3], "file"), (ROUNDS, "best", {}, ["best"], ("uniform", "most-clicked")),
     (ROUNDS, object(), {}, ["target"], "probabilities"), (ROUNDS, [[1.0], [1.0]], {}, ["policy", (2, 1)], ()),
-    ({"item": [0, 1], "reward": [1.0, 0.0]}, "uniform", {}, ["propensity"], "--propensity-column"),
+    ({"item": [0, 1], "reward": [1.0, 0.0]}, "uniform", {}, ["propensity"], ("item", "reward")),
     (ROUNDS, [[0.5, 0.5]] * 2, {"target_column": "reward"}, ["target", "target_column"], ()),
     (ROUNDS, "most-clicked", {"target_column": "reward"}, ["--policy", "most-clicked", "--target-column"], ()),
     (ROUNDS, "uniform", {"allow_code": True}, ["--allow-code", "--policy"], ()),

@@ -95,7 +95,7 @@ def test_context_is_standardised_and_categories_are_columns(table: Path) -> None
     ({"item": None}, [], ["mine.csv", "item", "nothing", "row 1"], ()),
     ({"new": 1.5}, ["--target-column", "new"], ["mine.csv", "new", "'1.5'", "row 1"], ()),
     ({}, ["--target-column", "new", "--policy", "most-clicked"], ["--policy most-clicked", "--target-column"], ()),
-    ({}, ["--propensity-column", "chance"], ["chance"], ("person", "item", "reward", "propensity")),
+    ({}, ["--propensity-column", "chance"], ["chance", "'person', 'item', 'reward'"], "--propensity-column"),
     ({}, ["--unit-column", "item", "--context-columns", "item"], ["item"], ()),
     ({}, ["--context-columns", "person", "--folds", "9999"], ["folds", 9999], (2, 1000)),
 ])

@@ -231,11 +231,11 @@ BAD = {
     "slate": (["--market", "slate_size=99"], ["slate_size", 99, "num_items"], "slate_size"),
     "pair": (["--market", "horizon"], ["--market", "horizon"], "NAME=VALUE"),
     "option": (["--users", "dqn", "--user-option", "layers=3"], ["layers", "dqn"], "hidden"),
-    "option type": (["--users", "dqn", "--user-option", "hidden=wide"], ["hidden", "wide"], "int"),
+    "option type": (["--users", "dqn", "--user-option", "hidden=wide"], ["hidden", "wide"], "integer"),
     "cuda": (["--device", "cuda"], ["device", "cuda"], "--device cpu"),
     "seed": (["--seed", "-1"], ["seed", -1], 0),
     "resume": (["--resume", "nowhere"], ["nowhere", "config.json"], "train"),
-    "missing log": (["--log", "nowhere.csv"], ["nowhere.csv"], "path"),
+    "missing log": (["--log", "nowhere.csv"], ["nowhere.csv"], "movielens-100k"),
     "features": (["--item-features", "films.csv"], ["--item-features films.csv"], "--log"),
 }
 
