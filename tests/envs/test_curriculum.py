@@ -102,7 +102,7 @@ def test_a_platform_sees_of_candidates_what_users_see_of_their_slots():
 
 
 @pytest.mark.parametrize(("change", "named", "fix"), [
-    (lambda seen: seen[..., :-1], "[3, 5, 3, 4]", "[3, 5, 3, 5]"), (lambda seen: seen * 10.0 + 5.0, 15, "[-4, 4]"),
+    (lambda seen: seen[..., :-1], "[3, 5, 3, 4]", "[3, 5, 3, 5]"), (lambda seen: seen * 10.0 + 5.0, 20, "[-4, 4]"),
     (lambda seen: seen * torch.arange(seen.shape[1]).view(1, -1, 1, 1) / 9, "users 3 and 1", "update")])
 def test_the_contract_looks_at_what_users_see_of_slots(change, named, fix):
     class Odd(Curriculum):
