@@ -64,5 +64,6 @@ def _resolved(columns: ColumnNames, table: TableFile, source: str) -> ColumnName
     try:
         check_columns(table.columns, columns, source)
     except InterplayError as error:
-        raise InterplayError(f"{error}; --guess-columns takes likely ones, interplay log FILE shows them") from error
+        raise InterplayError(f"{error}, or take likely ones with --guess-columns, as interplay log FILE shows "
+                             "them") from error
     return columns

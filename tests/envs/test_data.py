@@ -272,7 +272,7 @@ class TestTable:
     def test_columns_can_be_named(self, tmp_path: Path) -> None:
         frame().rename({"reward": "stars"}).write_csv(tmp_path / "log.csv")
         assert read_log(tmp_path / "log.csv", ColumnNames(reward="stars")).reward.tolist() == [1.0, 2.0, 4.0]
-        with refused("log.csv", "reward", "'user', 'item', 'stars'", fix="--guess-columns"):
+        with refused("log.csv", "reward", fix=("user", "item", "stars", "--guess-columns")):
             read_log(tmp_path / "log.csv")
 
     def test_ids_that_only_look_like_numbers_stay_apart(self, tmp_path: Path) -> None:

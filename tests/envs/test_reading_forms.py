@@ -298,7 +298,7 @@ class TestRewards:
         assert set(explicit.reward) == {1.0}
 
     def test_a_reward_column_that_is_misspelt_is_not_taken_for_an_implicit_log(self, tmp_path: Path) -> None:
-        with refused("log.csv", "reward", "'user', 'item', 'stars'", fix="--guess-columns"):
+        with refused("log.csv", "reward", fix=("user", "item", "stars", "--guess-columns")):
             read(tmp_path, rows(names=("user", "item", "stars")))
 
 
