@@ -19,6 +19,7 @@ from interplay.experiments.api.names import agent_name, pairs
 from interplay.experiments.api.options import TrainOptions
 from interplay.experiments.common.command_lines import command_line
 from interplay.experiments.common.flags import Many
+from interplay.experiments.common.looping import Callback
 from interplay.experiments.common.pictures import Picture
 from interplay.experiments.common.settings import OPTION_OF, Device, TrainSettings
 from interplay.experiments.common.threads import working_threads
@@ -26,7 +27,6 @@ from interplay.experiments.evaluate.evaluation import Report, Score, evaluate, r
 from interplay.experiments.evaluate.exploiting import exploit
 from interplay.experiments.evaluate.finishing import train_and_evaluate
 from interplay.experiments.evaluate.learning import learning_picture
-from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.players import check_ready
 from interplay.experiments.loop.progress import Progress
 from interplay.experiments.loop.resolved import RunConfig
@@ -39,7 +39,8 @@ MarketLike = str | Preset | PresetMarket | Log
 
 
 def train(market: MarketLike = "town", *, users: object = None, items: object = None, platform: object = None,
-          callbacks: Sequence[Callback] = (), progress: bool | None = None, **options: Unpack[TrainOptions]) -> Run:
+          callbacks: Sequence[Callback[Training]] = (), progress: bool | None = None,
+          **options: Unpack[TrainOptions]) -> Run:
     """Train users, items and platforms with and against each other, then evaluate them on held-out worlds.
 
     Agents are names (``"dqn"``), names with options (``"dqn,hidden=32"``), ``"module:Class"``, classes, or options
@@ -201,7 +202,8 @@ class Run:
             write_film(Path(path), frames(run.task.held_out, beside(run.task, run.players, against), world), fps)
         return Path(path)
 
-    def resume(self, episodes: int = 0, *, callbacks: Sequence[Callback] = (), progress: bool | None = None) -> Self:
+    def resume(self, episodes: int = 0, *, callbacks: Sequence[Callback[Training]] = (),
+               progress: bool | None = None) -> Self:
         """Play what is left of an interrupted run, and ``episodes`` more; then evaluate it again.
 
         A finished run trains longer at its last rates of exploring and learning: schedules are a function of the
@@ -280,7 +282,7 @@ def _settings(options: TrainOptions) -> dict[str, Any]:
     return given | {name: setting(name, value) for name, value in values.items()}
 
 
-def checked(callbacks: Sequence[Callback]) -> Sequence[Callback]:
+def checked(callbacks: Sequence[Callback[Training]]) -> Sequence[Callback[Training]]:
     """The callbacks, which are looked at before a folder is made."""
     given: object = callbacks
     if not isinstance(given, list | tuple) or not all(isinstance(each, Callback) for each in given):
@@ -294,6 +296,6 @@ def bar_is_shown(progress: bool | None) -> bool:
     return sys.stderr.isatty() or "ipykernel" in sys.modules if progress is None else progress
 
 
-def bar(progress: bool | None) -> list[Callback]:
+def bar(progress: bool | None) -> list[Callback[Training]]:
     """A progress bar, if it is shown."""
     return [Progress()] if bar_is_shown(progress) else []

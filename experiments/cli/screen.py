@@ -8,18 +8,18 @@ from interplay.envs.presets import find_preset
 from interplay.envs.types import SIDES, Side
 from interplay.experiments.cli.commands import COMMANDS
 from interplay.experiments.cli.console import console, counted, either, say, say_table, say_whole
+from interplay.experiments.common.looping import Callback
 from interplay.experiments.common.statistics import Estimate
 from interplay.experiments.evaluate.evaluation import Report, Score
 from interplay.experiments.evaluate.learnt import learnt, warnings_of
 from interplay.experiments.evaluate.tables import exact, measures
-from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.run import Run
 
 _NEXT = {"evaluate": "all of its figures",
          "watch": "a film of it"}
 
 
-class Announce(Callback):
+class Announce(Callback[Run]):
     """Prints at the start what is trained, on what, for how long, and where it is written.
 
     Args:

@@ -139,24 +139,16 @@ class Pace:
         self.stop = stop
         self._next = time.monotonic() + FIRST
 
-    def between(self, save: Callable[[], None]) -> None:
-        """Call this between any two steps.
+    def between(self, save: Callable[[], None], last: bool = False) -> None:
+        """Save if it is time to. Call this between any two steps, and after the ``last``.
 
         Raises:
             Stopped: by a signal; the training is saved.
         """
-        if self.stop or time.monotonic() >= self._next:
-            self.now(save)
-
-    def now(self, save: Callable[[], None]) -> None:
-        """Save.
-
-        Raises:
-            Stopped: as ``between`` does.
-        """
         started = time.monotonic()
-        save()
-        ended = time.monotonic()
-        self._next = ended + max(EVERY, LONGER * (ended - started))
-        if self.stop:
-            raise Stopped(self.stop[0])
+        if last or self.stop or started >= self._next:
+            save()
+            ended = time.monotonic()
+            self._next = ended + max(EVERY, LONGER * (ended - started))
+            if self.stop:
+                raise Stopped(self.stop[0])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from interplay.envs.checking import Count, check_arguments
 from interplay.experiments.common.flags import Many
+from interplay.experiments.common.looping import Callback
 from interplay.experiments.evaluate.evaluation import Score, evaluate
-from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.run import BEST, Run
 from interplay.experiments.loop.tracking import HELD_OUT
 
@@ -13,7 +13,7 @@ _GLANCES, _FEW_WORLDS = 10, 64
 _RETURNS = {"users": "user_return", "items": "item_return", "platform": "user_return"}
 
 
-class Evaluate(Callback):
+class Evaluate(Callback[Run]):
     """Plays held-out worlds after every few episodes, without exploration and without learning.
 
     The figures are logged as ``held_out/user_return`` and so on, and are columns of ``run.curve``.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from interplay.experiments.common.looping import final_events
 from interplay.experiments.common.tables import table
 from interplay.experiments.evaluate.evaluation import Report
 from interplay.experiments.evaluate.learning import learning_picture
@@ -21,8 +21,6 @@ from interplay.experiments.evaluate.tables import report_table
 from interplay.experiments.loop.run import Run
 from interplay.experiments.loop.tracking import HELD_OUT, REFERENCE
 
-FINAL = ".final"
-"""Ends the name of the file of these events, which is written again when the run is evaluated again."""
 _RETURNS = ("user_return", "item_return")
 _MOST_POINTS = 50
 _SCORE = f"{HELD_OUT}normalised_score"
@@ -51,7 +49,7 @@ def log_final(run: Run, report: Report, scene: NDArray[np.uint8] | None, others:
         others: get the same, but for hyper-parameters.
     """
     pictures = {"learning curve": _pixels(run, report), "held-out world at its end": scene}
-    with _writer(run) as writer:
+    with final_events(run.folder) as writer:  # written again when the run is evaluated again
         _add_hparams(writer, run, report)
         sinks: list[Sink] = [writer, *others]
         for sink in sinks:
@@ -74,15 +72,6 @@ def _points(run: Run, report: Report) -> Iterator[tuple[str, float, int]]:
     for name, value in report.levels().items():
         for step in _steps(run):
             yield f"{REFERENCE}{name}", value, step
-
-
-@contextmanager
-def _writer(run: Run) -> Iterator[SummaryWriter]:
-    """A file of its own in the run's folder, in the place of an earlier one: TensorBoard joins files of a folder."""
-    for old in run.folder.glob(f"events.out.tfevents.*{FINAL}"):
-        old.unlink()
-    with SummaryWriter(str(run.folder), filename_suffix=FINAL) as writer:
-        yield writer
 
 
 def _steps(run: Run) -> list[int]:

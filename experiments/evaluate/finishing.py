@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from interplay.agents.parts.ranks import ALONE, Ranks
 from interplay.envs.messages import shortened
 from interplay.envs.pictures.frame import paint
+from interplay.experiments.common.looping import Callback
 from interplay.experiments.common.notes import InterplayWarning
 from interplay.experiments.common.saving import RESULTS, write_sealed
 from interplay.experiments.common.settings import OPTION_OF, TrainSettings
@@ -21,18 +22,17 @@ from interplay.experiments.evaluate.evaluation import Report, report
 from interplay.experiments.evaluate.events import log_final
 from interplay.experiments.evaluate.recording import Recording
 from interplay.experiments.evaluate.weights_and_biases import WeightsAndBiases, check_wandb
-from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.run import Run
 from interplay.experiments.loop.training import train_all
 
 
-def train_and_evaluate(settings: TrainSettings, callbacks: Sequence[Callback] = ()) -> tuple[Run, Report]:
+def train_and_evaluate(settings: TrainSettings, callbacks: Sequence[Callback[Run]] = ()) -> tuple[Run, Report]:
     """Train, evaluate on held-out worlds, and write what was found; see ``train``."""
     return train_and_evaluate_all([settings], [callbacks])[0]
 
 
 def train_and_evaluate_all(several: Sequence[TrainSettings],
-                           callbacks: Sequence[Sequence[Callback]],
+                           callbacks: Sequence[Sequence[Callback[Run]]],
                            ranks: Ranks = ALONE) -> list[tuple[Run, Report]]:
     """The same of runs that differ in their seeds alone; see ``train_all``. Of several processes, the first does it."""
     if any(settings.logger == "wandb" for settings in several):
@@ -44,7 +44,7 @@ def train_and_evaluate_all(several: Sequence[TrainSettings],
     return [(run, final.found) for run, final in zip(runs, finals, strict=True)]
 
 
-class FinalEvaluation(Callback):
+class FinalEvaluation(Callback[Run]):
     """Evaluates a finished run on held-out worlds beside baselines, and writes what was found.
 
     Args:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from interplay.envs.messages import shortened
 from interplay.envs.types import InterplayError
+from interplay.experiments.common.looping import Callback
 from interplay.experiments.common.serialising import as_values
-from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.run import Run
 from interplay.experiments.loop.tracking import due_histograms
 
@@ -34,7 +34,7 @@ def check_wandb() -> None:
                              "'interplay[wandb]', or leave out --logger")
 
 
-class WeightsAndBiases(Callback):
+class WeightsAndBiases(Callback[Run]):
     """Writes to Weights & Biases if the run's settings say so.
 
     Its methods ``add_...`` are those of TensorBoard's writer that ``log_final`` calls. All figures are points over

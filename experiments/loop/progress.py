@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from interplay.experiments.common.looping import Callback
 from interplay.experiments.common.progress import tqdm
-from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.run import Run
 
 
-class Progress(Callback):
+class Progress(Callback[Run]):
     """Shows steps of worlds, and the return of the last episode, on standard error or in a notebook.
 
     Of several runs that train as one it shows the first; runs that train one after another have a bar each.

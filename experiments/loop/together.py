@@ -16,6 +16,7 @@ from interplay.envs.trees import tensors_of, with_tensors
 from interplay.experiments.common.finite import DivergedError
 from interplay.experiments.loop.players import Players
 from interplay.experiments.loop.run import Run
+from interplay.experiments.loop.tracking import episode_figures
 
 FEWEST_ON_CPU = 8
 """Fewest runs that a CPU plays as one. With fewer, vmap costs more than it saves."""
@@ -41,14 +42,16 @@ class Together:
         runs: of one ``groups``.
 
     Attributes:
-        runs: those that are not finished. What they hold of worlds and agents is up to date when an episode has ended,
-            when they are saved, and once they are finished.
+        runs: those under way; in the end, all that were trained to their end. What they hold of worlds and agents is up
+            to date when an episode has ended, when they are saved, and once they are finished.
         diverged: runs that were left out, with what was not finite in them.
     """
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self.runs = list(runs)
         self.diverged: list[tuple[Run, DivergedError]] = []
+        self._metrics: Mapping[str, Tensor] = {}
+        self._early: list[Run] = []
         self._places = {id(run): place for place, run in enumerate(runs)}
         self._whole = runs[0] if len(runs) == 1 else _stacked(runs)
         for run in runs if self._several else []:
@@ -68,7 +71,7 @@ class Together:
         return self._whole.episode_ended
 
     def step(self) -> dict[str, Tensor]:
-        """One training iteration of all runs; gives metrics of all, for ``metrics_of``."""
+        """One training iteration of all runs; gives metrics of all."""
         before = self._whole.wall_seconds
         metrics = self._whole.step()
         if self._several:
@@ -77,11 +80,18 @@ class Together:
                 run.wall_seconds += (self._whole.wall_seconds - before) / len(self._places)
                 if self.episode_ended:
                     self._hand_over(run)
+        self._metrics = metrics or self._metrics
         return metrics
 
-    def metrics_of(self, run: Run, metrics: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """The metrics of one run."""
-        return {name: value[self._places[id(run)]] for name, value in metrics.items()} if self._several else metrics
+    def figures(self) -> dict[int, dict[str, float]]:
+        """Figures of the episode that the step has ended, of each run by its ``id``; of a run that diverges none."""
+        found = {}
+        for run in list(self.runs) if self.episode_ended else ():
+            metrics = {name: value[self._places[id(run)]] if self._several else value
+                       for name, value in self._metrics.items()}
+            with self.leaving_out(run):
+                found[id(run)] = episode_figures(run, metrics)
+        return found
 
     def next_episode(self) -> None:
         """Begin the next episode. Runs that end before others are saved, and keep what they are."""
@@ -90,13 +100,15 @@ class Together:
             return
         for run in self.runs:
             run.episode, run.time = self._whole.episode, 0
-        if not self.finished:
-            for run in list(self.runs):
-                if run.finished:
-                    with self.leaving_out(run):
-                        run.save()
-                    run.refresh = _stay
-            self.runs = [run for run in self.runs if not run.finished]
+        if self.finished:
+            self.runs += self._early
+            return
+        for run in [run for run in self.runs if run.finished]:
+            with self.leaving_out(run):
+                run.save()
+                self._early.append(run)
+            run.refresh = _stay
+        self.runs = [run for run in self.runs if not run.finished]
 
     @contextmanager
     def leaving_out(self, run: Run) -> Iterator[None]:
@@ -105,7 +117,7 @@ class Together:
             yield
         except DivergedError as error:
             self.diverged.append((run, error))
-            self.runs = [other for other in self.runs if other is not run]
+            self.runs = [other for other in self.runs if other is not run] or self._early
             run.refresh = _stay
 
     def save(self) -> None:
@@ -113,13 +125,10 @@ class Together:
         for run in list(self.runs):
             with self.leaving_out(run):
                 run.save()
-                if self._several and not run.finished:
+                if run.finished:
+                    run.refresh = _stay
+                elif self._several:
                     self._hand_over(run)  # memory of their own for all at once would be twice as much
-
-    def close(self) -> None:
-        """Let runs keep what they hold."""
-        for run in self.runs:
-            run.refresh = _stay
 
     @property
     def _several(self) -> bool:

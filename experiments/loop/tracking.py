@@ -8,14 +8,13 @@ from dataclasses import asdict
 from typing import Any
 
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from interplay.envs.files import whole
 from interplay.experiments.common.finite import check_figures, check_market
+from interplay.experiments.common.looping import Callback, Events
 from interplay.experiments.common.serialising import as_values
 from interplay.experiments.common.statistics import gini
 from interplay.experiments.common.tables import table
-from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.run import Run
 
 CURVE = "curve.csv"
@@ -86,13 +85,12 @@ def due_histograms(run: Run) -> dict[str, Tensor]:
     return {f"histograms/{name}": table.float().cpu() for name, table in values.items()}
 
 
-class TensorBoard(Callback):
-    """Writes the events of one run into its folder. The x axis is steps of single worlds."""
+class TensorBoard(Events[Run]):
+    """Writes the events of one run. The x axis is steps of single worlds."""
 
     def begin(self, run: Run) -> None:
-        """Open the folder; say what is played at the start of a run."""
-        # What an earlier part of the run logged after its last checkpoint comes again.
-        self._writer = SummaryWriter(str(run.folder), purge_step=run.env_steps + 1 if run.env_steps else 0)
+        """Open the file; say what is played at the start of a run."""
+        super().begin(run)
         if run.env_steps == 0:
             self._writer.add_custom_scalars(_LAYOUT)
             self._writer.add_text("config", _table(as_values(run.settings)), 0)
@@ -103,22 +101,12 @@ class TensorBoard(Callback):
 
     def episode_ended(self, run: Run, figures: dict[str, float]) -> None:
         """Log the figures, and now and then histograms."""
-        for name, value in figures.items():
-            self._writer.add_scalar(name, value, run.env_steps)
+        super().episode_ended(run, figures)
         for name, values in due_histograms(run).items():
             self._writer.add_histogram(name, values, run.env_steps)
 
-    def saving(self, run: Run) -> None:
-        """Write what is pending."""
-        self._writer.flush()
 
-    def close(self) -> None:
-        """Write what is pending and end."""
-        if hasattr(self, "_writer"):
-            self._writer.close()
-
-
-class Curve(Callback):
+class Curve(Callback[Run]):
     """Keeps a row for each episode in ``run.curve`` and in curve.csv."""
 
     def begin(self, run: Run) -> None:

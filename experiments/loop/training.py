@@ -16,22 +16,22 @@ from interplay.envs.checking import check_fields
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.finite import DivergedError
 from interplay.experiments.common.folders import check_name, new_folder, owned
+from interplay.experiments.common.looping import Callback, train_watched
 from interplay.experiments.common.notes import InterplayWarning
 from interplay.experiments.common.settings import TrainSettings
-from interplay.experiments.common.stopping import Pace, interruption, resumable
+from interplay.experiments.common.stopping import resumable
 from interplay.experiments.common.threads import working_threads
-from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.run import CHECKPOINT, Run
 from interplay.experiments.loop.together import Together, groups
-from interplay.experiments.loop.tracking import Curve, TensorBoard, episode_figures
+from interplay.experiments.loop.tracking import Curve, TensorBoard
 
 
-def train(settings: TrainSettings, callbacks: Sequence[Callback] = ()) -> Run:
+def train(settings: TrainSettings, callbacks: Sequence[Callback[Run]] = ()) -> Run:
     """Train to the end; see ``train_all``."""
     return train_all([settings], [callbacks])[0]
 
 
-def train_all(several: Sequence[TrainSettings], callbacks: Sequence[Sequence[Callback]],
+def train_all(several: Sequence[TrainSettings], callbacks: Sequence[Sequence[Callback[Run]]],
               ranks: Ranks = ALONE) -> list[Run]:
     """Train runs to the end that differ in their seeds alone: as one, where their agents can be stacked.
 
@@ -61,12 +61,14 @@ def train_all(several: Sequence[TrainSettings], callbacks: Sequence[Sequence[Cal
         opened.enter_context(resumable("train", *(run.folder for run in runs), launcher=ranks.launcher))
         for run, settings in zip(runs, several, strict=True):
             _extend(run, settings.more_episodes)
-        watching = {id(run): [*own, TensorBoard(), Curve()] if ranks.first else []
-                    for run, own in zip(runs, callbacks, strict=True)}
+        watching = [(run, callback) for run, own in zip(runs, callbacks, strict=True) if ranks.first
+                    for callback in (*own, TensorBoard(run.folder, lambda run: run.env_steps), Curve())]
         diverged: list[tuple[Run, DivergedError]] = []
-        for group in groups(runs):
-            with _reporting_losses(group):
-                diverged += _train(group, [watching[id(run)] for run in group])
+        for members in groups(runs):
+            with _reporting_losses(members):
+                group = Together(members)
+                train_watched(group, watching)
+                diverged += group.diverged
     if diverged:
         raise _named(diverged, len(runs))
     return runs
@@ -91,60 +93,6 @@ def _named(diverged: Sequence[tuple[Run, DivergedError]], count: int) -> Diverge
     seeds = ", ".join(str(run.settings.seed) for run, _ in diverged)
     first = diverged[0][1]
     return first if count == 1 else DivergedError(f"{len(diverged)} of {count} seeds ({seeds}): {first}")
-
-
-def _train(runs: Sequence[Run], callbacks: Sequence[Sequence[Callback]]) -> list[tuple[Run, DivergedError]]:
-    """Train runs as one; gives those that diverged."""
-    with ExitStack() as begun:
-        watching = [(run, begun.enter_context(_begun(run, own))) for run, own in zip(runs, callbacks, strict=True)]
-        group = Together(runs)
-        _play(group, watching)
-        group.close()
-        failed = {id(run) for run, _ in group.diverged}
-        for run, own in watching:
-            for callback in own if id(run) not in failed else ():
-                callback.finished(run)
-        return group.diverged
-
-
-@contextmanager
-def _begun(run: Run, callbacks: Sequence[Callback]) -> Iterator[Sequence[Callback]]:
-    """Begin callbacks, and close them also after an error."""
-    with ExitStack() as closing:
-        for callback in callbacks:
-            closing.callback(callback.close)
-            callback.begin(run)
-        yield callbacks
-
-
-def _play(group: Together, watching: Sequence[tuple[Run, Sequence[Callback]]]) -> None:
-    """Train to the end, or until a signal; either way the runs are saved."""
-    def watched() -> list[tuple[Run, Callback]]:
-        going = set(map(id, group.runs))
-        return [(run, callback) for run, own in watching if id(run) in going for callback in own]
-
-    def save() -> None:
-        for run, callback in watched():
-            callback.saving(run)
-        group.save()
-
-    metrics: dict[str, Tensor] = {}
-    with interruption() as stop:
-        pace = Pace(stop)
-        while not group.finished:
-            metrics = group.step() or metrics
-            for run, callback in watched():
-                callback.stepped(run)
-            if group.episode_ended:
-                figures = {}
-                for run in list(group.runs):
-                    with group.leaving_out(run):
-                        figures[id(run)] = episode_figures(run, group.metrics_of(run, metrics))
-                for run, callback in watched():
-                    callback.episode_ended(run, figures[id(run)])
-                group.next_episode()
-            pace.between(save)
-        pace.now(save)
 
 
 def _extend(run: Run, episodes: int) -> None:

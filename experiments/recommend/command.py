@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from interplay.envs.data import InteractionLog, find_folds, find_log
@@ -18,6 +17,7 @@ from interplay.experiments.common.command_lines import command_line
 from interplay.experiments.common.finite import check_figures
 from interplay.experiments.common.folders import check_name, new_folder, owned
 from interplay.experiments.common.logs import Parts, digest, digest_of, logged_parts
+from interplay.experiments.common.looping import Events, final_events
 from interplay.experiments.common.reports import made_by, publish
 from interplay.experiments.common.saving import (
     CONFIG,
@@ -28,13 +28,12 @@ from interplay.experiments.common.saving import (
     write_sealed,
     write_text,
 )
-from interplay.experiments.common.stopping import interruption, resumable
+from interplay.experiments.common.stopping import resumable
 from interplay.experiments.common.threads import working_threads
 from interplay.experiments.recommend.repeats import figures_table, repeats_text
-from interplay.experiments.representation.epochs import Note
+from interplay.experiments.representation.epochs import Keeper, Training
 from interplay.experiments.representation.factorisation import SIZES, factorise
 from interplay.experiments.representation.fitting import Fitted, fit, inner_parts
-from interplay.experiments.representation.keeping import Keeper
 from interplay.experiments.representation.ranking import Floats, make_trial
 from interplay.experiments.representation.responses import Responses, judge, liked_of, probability_of
 from interplay.experiments.representation.settings import MODEL, TRAINING, PretrainSettings
@@ -141,31 +140,24 @@ def _said(settings: PretrainSettings, parts: Parts) -> str:
     return f"liked    {every:,} of {count:,} pairs, {pairs['held-out']:,} of them held out"
 
 
-@contextmanager
-def _noted(folder: Path, keeper: Keeper, epochs: int) -> Iterator[Note]:
-    """A ``Note`` that writes curves and moves a bar, since training may take minutes.
+class _Curves(Events[Training]):
+    """Curves over the epochs of both trainings, and a bar for each, since they may take minutes."""
 
-    Curves are rewritten from the saved points, so that no point is there twice. The bar ends before ``epochs``
-    where stopping is early, and begins again for the fit on all of the training part.
-    """
-    for old in folder.glob("events.out.tfevents.*"):
-        old.unlink()
-    with (closing(SummaryWriter(str(folder))) as writer,
-          tqdm(total=epochs, unit="epoch", mininterval=0.5) as bar):
-        def draw(name: str, value: float, epoch: int) -> None:
-            writer.add_scalar(f"pretrain/{name}", value, epoch)
-            if name in ("validation", "whole_loss"):
-                bar.n = epoch
-                bar.set_postfix_str(f"{name} {value:.3f}")
+    def begin(self, run: Training) -> None:
+        """Open them."""
+        self._bar = tqdm(total=run.episodes, initial=run.episode, unit="epoch", mininterval=0.5)
+        super().begin(run)
 
-        def note(name: str, value: float, epoch: int) -> None:
-            check_figures({name: value}, f"in epoch {epoch}")
-            keeper.points.append((name, value, epoch))
-            draw(name, value, epoch)
+    def episode_ended(self, run: Training, figures: dict[str, float]) -> None:
+        """Go on by an epoch."""
+        super().episode_ended(run, figures)
+        self._bar.set_postfix({name.removeprefix("pretrain/"): value for name, value in figures.items()})
+        self._bar.update()
 
-        for point in keeper.points:
-            draw(*point)
-        yield note
+    def close(self) -> None:
+        """End them."""
+        super().close()
+        self._bar.close()
 
 
 def _made_by(settings: PretrainSettings, parts: Parts) -> dict[str, Any]:
@@ -180,14 +172,16 @@ def _trained(settings: PretrainSettings, parts: Parts, folder: Path, keeper: Kee
     """The model, and the figures of it and the baselines; curves go to the folder."""
     learnt = settings.learnt(parts.train)
     strengths = _strengths(settings, parts.train, learnt)
-    with _noted(folder, keeper, settings.epochs) as note:
-        with interruption() as keeper.stop:
-            fitted = fit(learnt, settings.recipe(), settings.threshold(parts.train), note, settings.inner, keeper,
-                         strengths["implicit-als"] if settings.starts_from_als else None, parts.train)
-        found: dict[str, Any] = (_rankings(settings, parts, fitted, strengths) if settings.task == "ranking"
-                                 else _responses(settings, parts, fitted))
+    fitted = fit(learnt, settings.recipe(), settings.threshold(parts.train), settings.inner, keeper,
+                 strengths["implicit-als"] if settings.starts_from_als else None, parts.train,
+                 [_Curves(folder, lambda run: run.clock)])
+    found: dict[str, Any] = (_rankings(settings, parts, fitted, strengths) if settings.task == "ranking"
+                             else _responses(settings, parts, fitted))
+    with final_events(folder) as writer:
         for name, value in found["models"][_name(settings)].items():
-            note(f"held_out_{name}", value[0] if isinstance(value, tuple) else value, fitted.epochs)
+            figure = value[0] if isinstance(value, tuple) else value
+            check_figures({name: figure}, f"after {fitted.epochs} epochs")
+            writer.add_scalar(f"pretrain/held_out_{name}", figure, fitted.epochs)
     return fitted, found
 
 

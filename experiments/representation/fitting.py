@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,10 +16,11 @@ from interplay.agents.encoders import Pretrained
 from interplay.envs.data import split_log
 from interplay.envs.data.log import InteractionLog
 from interplay.envs.data.population import Vectors
+from interplay.experiments.common.finite import check_figures
+from interplay.experiments.common.looping import Callback, train_watched
 from interplay.experiments.common.statistics import check_finite
-from interplay.experiments.representation.epochs import Note, Training
+from interplay.experiments.representation.epochs import Keeper, Training
 from interplay.experiments.representation.histories import Histories
-from interplay.experiments.representation.keeping import Keeper, State
 from interplay.experiments.representation.losses import response_logits
 from interplay.experiments.representation.ranking import Ints, Trial, make_trial
 from interplay.experiments.representation.recipe import Recipe
@@ -104,37 +105,57 @@ class _Choice:
         epochs: after how many epochs that was.
         predicted: float64 ``[V]``, what was predicted of it then; of rankings, the gains of users.
         first: float64 ``[n]``, gains of users before the first epoch, if the towers begin at vectors.
+        tried: epochs of the first training, once it is over.
     """
 
     best: float = -math.inf
     epochs: int = 0
     predicted: Tensor | None = None
     first: Tensor | None = None
-
-    def update(self, epoch: int, figure: float, predicted: Tensor) -> None:
-        """Take the figure after an epoch into account.
-
-        Vectors that the towers began at are left only for what is better by two standard errors of the mean
-        difference: on a small log the best of many epochs is better by chance.
-        """
-        if figure > self.best and (self.first is None or _clearly_above_zero(predicted - self.first)):
-            self.best, self.epochs, self.predicted = figure, epoch, predicted
+    tried: int = 0
 
 
-def fit(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | None = None,
-        how: Literal["random", "last"] = "random", keeper: Keeper | None = None, start: Strengths | None = None,
-        met: InteractionLog | None = None) -> Fitted:
+class _Validation(Callback[Training]):
+    """Judges each epoch by the validation part, and ends the training once that is predicted no better.
+
+    Vectors that the towers began at are left only for what is better by two standard errors of the mean difference: on
+    a small log the best of many epochs is better by chance.
+    """
+
+    def __init__(self, choice: _Choice, trial: Trial, validation: InteractionLog) -> None:
+        self._choice, self._trial, self._validation = choice, trial, validation
+
+    def begin(self, run: Training) -> None:
+        """Judge the vectors that the towers begin at."""
+        if run.start is not None and self._choice.first is None:
+            self._choice.best, self._choice.first = _figure(_fitted(run), self._trial, self._validation)
+
+    def episode_ended(self, run: Training, figures: dict[str, float]) -> None:
+        """Judge the epoch."""
+        choice, epoch = self._choice, run.episode + 1
+        figure, predicted = _figure(_fitted(run), self._trial, self._validation)
+        figures["pretrain/validation"] = figure
+        check_figures(figures, f"in epoch {epoch}")
+        if figure > choice.best and (choice.first is None or _clearly_above_zero(predicted - choice.first)):
+            choice.best, choice.epochs, choice.predicted = figure, epoch, predicted
+        patience = max(run.recipe.patience, _UPDATES // max(1, run.updates))
+        run.episodes = min(run.recipe.epochs, choice.epochs + patience)
+
+
+def fit(log: InteractionLog, recipe: Recipe, liked_above: float, how: Literal["random", "last"] = "random",
+        keeper: Keeper | None = None, start: Strengths | None = None, met: InteractionLog | None = None,
+        callbacks: Sequence[Callback[Training]] = ()) -> Fitted:
     """Train on ``log``: first on most of it until the rest is predicted no better, then for as long on all of it.
 
     Args:
         log: the training part; where items are ranked, what is liked of it.
         recipe: what and how.
         liked_above: responses above it are liked.
-        note: gets losses and validation figures; losses of the second training are called ``whole_loss``.
         how: how the validation part is chosen: like the held-out part was.
         keeper: saves the training, and holds the saved state to resume from.
         start: strengths of the ALS that the towers begin at; None = random weights.
         met: all of the training part, liked or not, which validation lists leave out as all lists do; None = ``log``.
+        callbacks: watch both trainings, one after the other.
 
     Raises:
         InterplayError: the log is too short to split.
@@ -144,56 +165,29 @@ def fit(log: InteractionLog, recipe: Recipe, liked_above: float, note: Note | No
     choice = _Choice(**saved.get("choice", {}))
     if "whole" not in saved:
         inner, validation = inner_parts(log, recipe.seed, how)
-        training = Training(inner, recipe, liked_above, saved.get("inner"), start)
         trial = make_trial(log if met is None else met, inner, validation)
-        if start is not None and choice.first is None:
-            choice.best, choice.first = _figure(_fitted(training, 0), trial, validation)
-        _choose(choice, training, trial, validation, note, _between(keeper, choice, "inner", training))
+        first = Training(inner, recipe, liked_above, saved.get("inner"), start)
+        _train(first, "inner", choice, keeper, [_Validation(choice, trial, validation), *callbacks])
+        choice.tried = first.episode
     training = Training(log, recipe, liked_above, saved.get("whole"), start)
-    fitted = _repeat(choice.epochs, training, note, _between(keeper, choice, "whole", training))
+    training.episodes, training.before = choice.epochs, choice.tried
+    _train(training, "whole", choice, keeper, callbacks)
+    fitted = _fitted(training)
     if recipe.task == "responses" and choice.predicted is not None:
         fitted.validation = choice.predicted.numpy()
-    if keeper is not None:  # a signal may still stop what follows
-        keeper.now(lambda: keeper.save(_state(choice, "whole", training)))
     return fitted
 
 
-def _choose(choice: _Choice, training: Training, trial: Trial, validation: InteractionLog, note: Note | None,
-            between: Callable[[], None]) -> None:
-    """Train until the validation part is predicted no better."""
-    for epoch in training.epochs(note, between):
-        figure, predicted = _figure(_fitted(training, epoch), trial, validation)
-        if note is not None:
-            note("validation", figure, epoch)
-        choice.update(epoch, figure, predicted)
-        if epoch - choice.epochs >= max(training.recipe.patience, _UPDATES // max(1, training.updates)):
-            break
+def _train(training: Training, phase: str, choice: _Choice, keeper: Keeper | None,
+           callbacks: Sequence[Callback[Training]]) -> None:
+    """Train to the end. Once something is kept as "whole", the training on the inner part is over."""
+    if keeper is not None:
+        training.keep = lambda state: keeper.save({"choice": vars(choice), phase: state})
+    train_watched(training, [(training, callback) for callback in callbacks])
 
 
-def _repeat(epochs: int, training: Training, note: Note | None, between: Callable[[], None]) -> Fitted:
-    """Train for ``epochs`` epochs."""
-    again = None if note is None else lambda name, value, epoch: note(f"whole_{name}", value, epoch)
-    epoch = 0
-    for epoch in training.epochs(again, between) if epochs else ():
-        if epoch == epochs:
-            break
-    return _fitted(training, epoch)
-
-
-def _fitted(training: Training, epochs: int) -> Fitted:
-    return Fitted(training.model, training.histories, training.log, epochs)
-
-
-def _between(keeper: Keeper | None, choice: _Choice, phase: str, training: Training) -> Callable[[], None]:
-    """The function to call between two batches."""
-    if keeper is None:
-        return lambda: None
-    return lambda: keeper.between(lambda: keeper.save(_state(choice, phase, training)))
-
-
-def _state(choice: _Choice, phase: str, training: Training) -> State:
-    """All that a training resumes from. Once it has "whole", the training on the inner part is over."""
-    return {"choice": vars(choice), phase: training.state_dict()}
+def _fitted(training: Training) -> Fitted:
+    return Fitted(training.model, training.histories, training.log, training.episode)
 
 
 def inner_parts(log: InteractionLog, seed: int, how: Literal["random", "last"] = "random") -> \

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from interplay.experiments.api.run import Run, load, recommend, train
     from interplay.experiments.api.seeds import train_seeds
     from interplay.experiments.evaluate.during import Evaluate
-    from interplay.experiments.loop.callbacks import Callback
+    from interplay.experiments.common.looping import Callback
     from interplay.experiments.loop.progress import Progress
 
 __version__ = "0.2.0"
@@ -49,7 +49,7 @@ _MODULES = {
     "interplay.experiments.api.run": ("Run", "load", "recommend", "train"),
     "interplay.experiments.api.seeds": ("train_seeds",),
     "interplay.experiments.evaluate.during": ("Evaluate",),
-    "interplay.experiments.loop.callbacks": ("Callback",),
+    "interplay.experiments.common.looping": ("Callback",),
     "interplay.experiments.loop.progress": ("Progress",)}
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -10,13 +10,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from interplay.agents import agents
 from interplay.experiments.cli.main import main
+from interplay.experiments.common.looping import Callback
 from interplay.experiments.common.notes import InterplayWarning
 from interplay.experiments.common.saving import read_sealed
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.stopping import Stopped
 from interplay.experiments.evaluate.during import Evaluate
 from interplay.experiments.evaluate.evaluation import evaluate
-from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.run import BEST, CHECKPOINT, Run
 from interplay.experiments.loop.training import train
 from refusals import assert_said, refused

@@ -12,13 +12,13 @@ from interplay.agents.parts.seeds import Seeds
 from interplay.experiments.cli.main import main
 from interplay.experiments.common import stopping
 from interplay.experiments.common.finite import DivergedError
+from interplay.experiments.common.looping import Callback
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.stopping import Stopped
 from interplay.experiments.evaluate import finishing
 from interplay.experiments.evaluate.during import Evaluate
 from interplay.experiments.evaluate.finishing import train_and_evaluate, train_and_evaluate_all
 from interplay.experiments.loop import together
-from interplay.experiments.loop.callbacks import Callback
 from interplay.experiments.loop.run import BEST, CHECKPOINT, RESULTS, Run
 from interplay.experiments.loop.together import Together, groups
 from refusals import assert_said, refused

@@ -143,7 +143,7 @@ def of_pretrain(folder):
     return flat(torch.load(folder / "model.pt", weights_only=True)["model"]), found
 
 
-PHASES = {"log": (1, command, "logged_parts"), "model": (1, Training, "__init__"), "batch": (20, Training, "_step"),
+PHASES = {"log": (1, command, "logged_parts"), "model": (1, Training, "__init__"), "batch": (20, Training, "step"),
           "sync": (2, files.os, "fsync"), "baselines": (1, command, "rankers"), "model.pt": (1, command, "_save"),
           "results": (1, command, "write_sealed")}
 
@@ -207,7 +207,7 @@ def test_after_a_crash_each_epoch_is_there_once(at, every, log, whole_towers, tm
     monkeypatch.setattr(stopping, "EVERY", every)
     monkeypatch.setattr(stopping, "LONGER", 0.0)
     with monkeypatch.context() as patch:
-        at_call(at, crash, Training, "_step", patch)
+        at_call(at, crash, Training, "step", patch)
         with pytest.raises(RuntimeError, match="crashed"):
             pretrain(log, tmp_path / "run")
     assert main(["pretrain", "--resume", str(tmp_path / "run")]) == 0
