@@ -33,14 +33,14 @@ from interplay.experiments.loop.resolved import RunConfig
 from interplay.experiments.loop.run import BEST, CHECKPOINT
 from interplay.experiments.loop.run import Run as Training
 from interplay.experiments.loop.task import recommended
+from interplay.experiments.loop.training import Callbacks
 from interplay.experiments.recommend.recommending import catalogue_of
 
 MarketLike = str | Preset | PresetMarket | Log
 
 
 def train(market: MarketLike = "town", *, users: object = None, items: object = None, platform: object = None,
-          callbacks: Sequence[Callback[Training]] = (), progress: bool | None = None,
-          **options: Unpack[TrainOptions]) -> Run:
+          callbacks: Callbacks = (), progress: bool | None = None, **options: Unpack[TrainOptions]) -> Run:
     """Train users, items and platforms with and against each other, then evaluate them on held-out worlds.
 
     Agents are names (``"dqn"``), names with options (``"dqn,hidden=32"``), ``"module:Class"``, classes, or options
@@ -202,8 +202,7 @@ class Run:
             write_film(Path(path), frames(run.task.held_out, beside(run.task, run.players, against), world), fps)
         return Path(path)
 
-    def resume(self, episodes: int = 0, *, callbacks: Sequence[Callback[Training]] = (),
-               progress: bool | None = None) -> Self:
+    def resume(self, episodes: int = 0, *, callbacks: Callbacks = (), progress: bool | None = None) -> Self:
         """Play what is left of an interrupted run, and ``episodes`` more; then evaluate it again.
 
         A finished run trains longer at its last rates of exploring and learning: schedules are a function of the
@@ -269,8 +268,7 @@ def train_settings(market: MarketLike, players: Mapping[str, object], options: T
     """Arguments of ``train`` as settings; players by side, None = as the market recommends."""
     where = market_settings(market)
     trainings = [recommended(TrainSettings(**where), torch.device(kind)) for kind in ("cpu", "cuda")]
-    named: dict[str, Any] = {side: agent_name(agent, trainings) for side, agent in players.items()
-                             if agent is not None}
+    named: dict[str, Any] = {side: agent_name(one, trainings) for side, one in players.items() if one is not None}
     return TrainSettings(**where, **named, **_settings(options))
 
 
@@ -282,7 +280,7 @@ def _settings(options: TrainOptions) -> dict[str, Any]:
     return given | {name: setting(name, value) for name, value in values.items()}
 
 
-def checked(callbacks: Sequence[Callback[Training]]) -> Sequence[Callback[Training]]:
+def checked(callbacks: Callbacks) -> Callbacks:
     """The callbacks, which are looked at before a folder is made."""
     given: object = callbacks
     if not isinstance(given, list | tuple) or not all(isinstance(each, Callback) for each in given):
@@ -296,6 +294,6 @@ def bar_is_shown(progress: bool | None) -> bool:
     return sys.stderr.isatty() or "ipykernel" in sys.modules if progress is None else progress
 
 
-def bar(progress: bool | None) -> list[Callback[Training]]:
+def bar(progress: bool | None) -> Callbacks:
     """A progress bar, if it is shown."""
     return [Progress()] if bar_is_shown(progress) else []

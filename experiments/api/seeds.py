@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Unpack
 
@@ -10,13 +9,12 @@ from interplay.envs.checking import check_value
 from interplay.experiments.api.options import TrainOptions
 from interplay.experiments.api.run import MarketLike, Run, bar, checked, train_settings
 from interplay.experiments.common.flags import Many
-from interplay.experiments.common.looping import Callback
 from interplay.experiments.evaluate.finishing import train_and_evaluate_all
-from interplay.experiments.loop.run import Run as Training
+from interplay.experiments.loop.training import Callbacks
 
 
 def train_seeds(market: MarketLike = "town", seeds: int = 10, *, users: object = None, items: object = None,
-                platform: object = None, callbacks: Sequence[Callback[Training]] = (), progress: bool | None = None,
+                platform: object = None, callbacks: Callbacks = (), progress: bool | None = None,
                 **options: Unpack[TrainOptions]) -> list[Run]:
     """Train with several seeds, from ``seed`` on.
 

@@ -23,16 +23,16 @@ from interplay.experiments.evaluate.events import log_final
 from interplay.experiments.evaluate.recording import Recording
 from interplay.experiments.evaluate.weights_and_biases import WeightsAndBiases, check_wandb
 from interplay.experiments.loop.run import Run
-from interplay.experiments.loop.training import train_all
+from interplay.experiments.loop.training import Callbacks, train_all
 
 
-def train_and_evaluate(settings: TrainSettings, callbacks: Sequence[Callback[Run]] = ()) -> tuple[Run, Report]:
+def train_and_evaluate(settings: TrainSettings, callbacks: Callbacks = ()) -> tuple[Run, Report]:
     """Train, evaluate on held-out worlds, and write what was found; see ``train``."""
     return train_and_evaluate_all([settings], [callbacks])[0]
 
 
 def train_and_evaluate_all(several: Sequence[TrainSettings],
-                           callbacks: Sequence[Sequence[Callback[Run]]],
+                           callbacks: Sequence[Callbacks],
                            ranks: Ranks = ALONE) -> list[tuple[Run, Report]]:
     """The same of runs that differ in their seeds alone; see ``train_all``. Of several processes, the first does it."""
     if any(settings.logger == "wandb" for settings in several):

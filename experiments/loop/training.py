@@ -25,14 +25,15 @@ from interplay.experiments.loop.run import CHECKPOINT, Run
 from interplay.experiments.loop.together import Together, groups
 from interplay.experiments.loop.tracking import Curve, TensorBoard
 
+Callbacks = Sequence[Callback[Run]]
 
-def train(settings: TrainSettings, callbacks: Sequence[Callback[Run]] = ()) -> Run:
+
+def train(settings: TrainSettings, callbacks: Callbacks = ()) -> Run:
     """Train to the end; see ``train_all``."""
     return train_all([settings], [callbacks])[0]
 
 
-def train_all(several: Sequence[TrainSettings], callbacks: Sequence[Sequence[Callback[Run]]],
-              ranks: Ranks = ALONE) -> list[Run]:
+def train_all(several: Sequence[TrainSettings], callbacks: Sequence[Callbacks], ranks: Ranks = ALONE) -> list[Run]:
     """Train runs to the end that differ in their seeds alone: as one, where their agents can be stacked.
 
     Args:
@@ -64,11 +65,10 @@ def train_all(several: Sequence[TrainSettings], callbacks: Sequence[Sequence[Cal
         watching = [(run, callback) for run, own in zip(runs, callbacks, strict=True) if ranks.first
                     for callback in (*own, TensorBoard(run.folder, lambda run: run.env_steps), Curve())]
         diverged: list[tuple[Run, DivergedError]] = []
-        for members in groups(runs):
-            with _reporting_losses(members):
-                group = Together(members)
+        for group in map(Together, groups(runs)):
+            with _reporting_losses(group.runs):
                 train_watched(group, watching)
-                diverged += group.diverged
+            diverged += group.diverged
     if diverged:
         raise _named(diverged, len(runs))
     return runs

@@ -167,21 +167,26 @@ def test_a_training_that_is_stopped_at_every_batch_ends_all_the_same(start, log,
 
 
 @pytest.mark.parametrize("every", [0.0, 1e9])
-def test_what_the_power_ends_goes_on_from_its_last_checkpoint(every, log, whole, tmp_path, monkeypatch):
+@pytest.mark.parametrize("phase", ["inner", "whole"])
+def test_what_the_power_ends_goes_on_from_its_last_checkpoint(phase, every, log, whole, tmp_path, monkeypatch):
+    """The end of the first training is a checkpoint, however seldom there are others."""
     folder, (first, last) = whole["ranking"]
     given = arguments(log, tmp_path / "part")
+    cut = first - 3 if phase == "inner" else first
     with monkeypatch.context() as patch:
         patch.setattr(stopping, "FIRST", every)
         patch.setattr(stopping, "EVERY", every)
         patch.setattr(stopping, "LONGER", 0.0)
         stopped(given, 2)  # so that there is a checkpoint
-        at_batch(first, cut_the_power, patch)
+        at_batch(cut, cut_the_power, patch)
         with pytest.raises(RuntimeError, match="no power"):
             main(["pretrain", "--resume", str(tmp_path / "part")])
     steps = counted(monkeypatch)
     assert main(["pretrain", "--resume", str(tmp_path / "part")]) == 0
-    assert sum(steps) == first + last - (2 if every else first + 1)
+    kept = 2 + cut - 1 if every == 0.0 else 2 if phase == "inner" else first
+    assert sum(steps) == first + last - kept
     assert_same(folder, tmp_path / "part")
+    assert curves(folder) == curves(tmp_path / "part")
 
 
 def test_a_run_that_was_never_kept_starts_again(log, whole, tmp_path):
