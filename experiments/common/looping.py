@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Generic, Protocol, TypeVar
-
-from torch.utils.tensorboard import SummaryWriter
 
 from interplay.experiments.common.stopping import Pace, interruption
 
@@ -49,41 +46,6 @@ class Callback(Generic[R]):
 
     def close(self) -> None:
         """The run has ended, finished or not."""
-
-
-class Events(Callback[R]):
-    """Writes figures of a run's episodes for TensorBoard, into its folder. How far it is by ``clock`` is the x axis."""
-
-    def __init__(self, folder: Path, clock: Callable[[R], int]) -> None:
-        self._folder, self._clock = folder, clock
-
-    def begin(self, run: R) -> None:
-        """Open the file. What an earlier part of the run logged after its last checkpoint comes again."""
-        before = self._clock(run)
-        self._writer = SummaryWriter(str(self._folder), purge_step=before + 1 if before else 0)
-
-    def episode_ended(self, run: R, figures: dict[str, float]) -> None:
-        """Log the figures."""
-        for name, value in figures.items():
-            self._writer.add_scalar(name, value, self._clock(run))
-
-    def saving(self, run: R) -> None:
-        """Write what is pending."""
-        self._writer.flush()
-
-    def close(self) -> None:
-        """Write what is pending and end."""
-        if hasattr(self, "_writer"):
-            self._writer.close()
-
-
-@contextmanager
-def final_events(folder: Path) -> Iterator[SummaryWriter]:
-    """A file of its own for a finished run, in the place of an earlier one: TensorBoard joins files of a folder."""
-    for old in folder.glob("events.out.tfevents.*.final"):
-        old.unlink()
-    with SummaryWriter(str(folder), filename_suffix=".final") as writer:
-        yield writer
 
 
 class Trained(Protocol[R_co]):

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from interplay.experiments.common.looping import final_events
 from interplay.experiments.common.tables import table
 from interplay.experiments.evaluate.evaluation import Report
 from interplay.experiments.evaluate.learning import learning_picture
 from interplay.experiments.evaluate.learnt import learnt
 from interplay.experiments.evaluate.tables import report_table
 from interplay.experiments.loop.run import Run
-from interplay.experiments.loop.tracking import HELD_OUT, REFERENCE
+from interplay.experiments.loop.tracking import HELD_OUT, REFERENCE, final_events
 
 _RETURNS = ("user_return", "item_return")
 _MOST_POINTS = 50

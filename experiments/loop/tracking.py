@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 
 from interplay.envs.files import whole
 from interplay.experiments.common.finite import check_figures, check_market
-from interplay.experiments.common.looping import Callback, Events
+from interplay.experiments.common.looping import Callback, R
 from interplay.experiments.common.serialising import as_values
 from interplay.experiments.common.statistics import gini
 from interplay.experiments.common.tables import table
@@ -85,6 +88,32 @@ def due_histograms(run: Run) -> dict[str, Tensor]:
     return {f"histograms/{name}": table.float().cpu() for name, table in values.items()}
 
 
+class Events(Callback[R]):
+    """Writes figures of a run's episodes for TensorBoard, into its folder. How far it is by ``clock`` is the x axis."""
+
+    def __init__(self, folder: Path, clock: Callable[[R], int]) -> None:
+        self._folder, self._clock = folder, clock
+
+    def begin(self, run: R) -> None:
+        """Open the file. What an earlier part of the run logged after its last checkpoint comes again."""
+        before = self._clock(run)
+        self._writer = SummaryWriter(str(self._folder), purge_step=before + 1 if before else 0)
+
+    def episode_ended(self, run: R, figures: dict[str, float]) -> None:
+        """Log the figures."""
+        for name, value in figures.items():
+            self._writer.add_scalar(name, value, self._clock(run))
+
+    def saving(self, run: R) -> None:
+        """Write what is pending."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Write what is pending and end."""
+        if hasattr(self, "_writer"):
+            self._writer.close()
+
+
 class TensorBoard(Events[Run]):
     """Writes the events of one run. The x axis is steps of single worlds."""
 
@@ -127,6 +156,15 @@ class Curve(Callback[Run]):
             return
         with (run.folder / CURVE).open("a", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerow(_cells(row, known))
+
+
+@contextmanager
+def final_events(folder: Path) -> Iterator[SummaryWriter]:
+    """A file of its own for a finished run, in the place of an earlier one: TensorBoard joins files of a folder."""
+    for old in folder.glob("events.out.tfevents.*.final"):
+        old.unlink()
+    with SummaryWriter(str(folder), filename_suffix=".final") as writer:
+        yield writer
 
 
 def _write_curve(run: Run) -> None:

@@ -17,7 +17,6 @@ from interplay.experiments.common.command_lines import command_line
 from interplay.experiments.common.finite import check_figures
 from interplay.experiments.common.folders import check_name, new_folder, owned
 from interplay.experiments.common.logs import Parts, digest, digest_of, logged_parts
-from interplay.experiments.common.looping import Events, final_events
 from interplay.experiments.common.reports import made_by, publish
 from interplay.experiments.common.saving import (
     CONFIG,
@@ -30,6 +29,7 @@ from interplay.experiments.common.saving import (
 )
 from interplay.experiments.common.stopping import resumable
 from interplay.experiments.common.threads import working_threads
+from interplay.experiments.loop.tracking import Events, final_events
 from interplay.experiments.recommend.repeats import figures_table, repeats_text
 from interplay.experiments.representation.epochs import Keeper, Training
 from interplay.experiments.representation.factorisation import SIZES, factorise

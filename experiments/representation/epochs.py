@@ -100,6 +100,7 @@ class Training:
         self._began = self._noise.get_state()
         self.episode, self.updates, self.episodes, self.before, self._loss = 0, 0, recipe.epochs, 0, 0.0
         self.keep: Callable[[State], None] = lambda state: None
+        self._batch: tuple[Batch, Tensor | None] | None
         if saved is not None:
             self._load(saved)
         elif start is not None:
@@ -148,7 +149,7 @@ class Training:
         drawn = ((batch, _negatives(self._chance, self.recipe, self._noise))
                  for batch in _batches(self.histories, self.recipe, self._noise))
         self._left = islice(drawn, self.updates, None)
-        self._batch: tuple[Batch, Tensor | None] | None = next(self._left, None)
+        self._batch = next(self._left, None)
 
     def save(self) -> None:
         """Keep the state to resume from."""
@@ -160,8 +161,8 @@ class Training:
         self._optimiser.load_state_dict(saved["optimiser"])
         self._began = saved["began"]
         self._noise.set_state(self._began)
-        self.episode, self.episodes, self.updates, self._loss = (saved[name] for name in ("epoch", "epochs", "batches",
-                                                                                          "loss"))
+        self.episode, self.episodes, self.updates = saved["epoch"], saved["epochs"], saved["batches"]
+        self._loss = saved["loss"]
 
 
 def make_model(log: InteractionLog, recipe: Recipe) -> TwoTower:
