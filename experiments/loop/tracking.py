@@ -96,8 +96,8 @@ class Events(Callback[R]):
 
     def begin(self, run: R) -> None:
         """Open the file. What an earlier part of the run logged after its last checkpoint comes again."""
-        before = self._clock(run)
-        self._writer = SummaryWriter(str(self._folder), purge_step=before + 1 if before else 0)
+        before, others = self._clock(run), any(self._folder.glob("events.out.tfevents.*"))
+        self._writer = SummaryWriter(str(self._folder), purge_step=(before + 1 if before else 0) if others else None)
 
     def episode_ended(self, run: R, figures: dict[str, float]) -> None:
         """Log the figures."""

@@ -13,6 +13,7 @@ from scipy.sparse import csr_matrix
 from interplay.envs.data import ColumnNames, find_folds, fit_factors, make_log, read_log, split_log
 from interplay.envs.types import InterplayError
 from interplay.experiments.cli.main import main
+from interplay.experiments.common.looping import Callback
 from interplay.experiments.recommend import command
 from interplay.experiments.representation import baselines, tuning
 from interplay.experiments.representation import histories as histories_module
@@ -338,6 +339,35 @@ def test_two_towers_keep_what_they_foretold_of_the_validation_part():
     assert len(inner) + len(validation) == len(train)
     assert judge(fitted.validation, validation.reward.astype(float), 3.0).auc > 0.95
     assert fit(train, replace(SMALL, epochs=1), 3.0).validation is None
+
+
+class Watch(Callback):
+    """Notes what it is called for, and how many epochs there were by then."""
+
+    def __init__(self):
+        self.seen = []
+
+    def begin(self, run):
+        self.seen.append(("begin", run.clock))
+
+    def episode_ended(self, run, figures):
+        self.seen.append((*figures, run.clock))
+
+    def finished(self, run):
+        self.seen.append(("finished", run.clock))
+
+    def close(self):
+        self.seen.append(("close",))
+
+
+def test_callbacks_watch_both_trainings_over_one_count_of_epochs():
+    watch = Watch()
+    fitted = fit(tastes(), replace(SMALL, encoder="mlp", epochs=4), 3.0, callbacks=[watch])
+    assert 0 < fitted.epochs <= 4
+    assert watch.seen == [
+        ("begin", 0), *(("pretrain/loss", "pretrain/validation", epoch) for epoch in range(1, 5)), ("finished", 4),
+        ("close",), ("begin", 4), *(("pretrain/whole_loss", 4 + epoch) for epoch in range(1, fitted.epochs + 1)),
+        ("finished", 4 + fitted.epochs), ("close",)]
 
 
 def write_folds(folder, rows=60, folds=5):

@@ -21,6 +21,7 @@ from interplay.experiments.evaluate.finishing import train_and_evaluate, train_a
 from interplay.experiments.loop import together
 from interplay.experiments.loop.run import BEST, CHECKPOINT, RESULTS, Run
 from interplay.experiments.loop.together import Together, groups
+from interplay.experiments.loop.tracking import episode_figures
 from refusals import assert_said, refused
 
 TOLERANCE = 1e-4
@@ -215,8 +216,11 @@ def test_the_command_line_trains_several_seeds(tmp_path, capsys):
 class Spoil(Callback):
     """Makes what one seed has learnt infinite after its first episode, as a diverging learner does."""
 
+    def __init__(self, seed=5):
+        self.seed = seed
+
     def begin(self, run):
-        self.save, self.own = run.save, run.settings.seed == 5
+        self.save, self.own = run.save, run.settings.seed == self.seed
 
     def episode_ended(self, run, figures):
         if self.own and run.episode == 1:
@@ -237,3 +241,24 @@ def test_a_seed_that_diverges_is_named_and_ends_no_other(tmp_path, monkeypatch, 
     assert [(tmp_path / "together" / f"run-s{seed}" / RESULTS).exists() for seed in (4, 5, 6)] == [True, False, True]
     alone, _ = train_and_evaluate(settings(tmp_path / "alone", seed=6))
     assert_alike(Run.load(tmp_path / "together" / "run-s6"), alone)
+
+
+@pytest.mark.parametrize("place", ["figures", "weights"])
+def test_a_seed_that_ended_early_is_evaluated_though_the_last_other_diverges(place, tmp_path, monkeypatch):
+    class EndFirst(Callback):
+        def episode_ended(self, run, figures):
+            if run.settings.seed == 0:
+                run.episodes = 1
+
+    def spoilt(run, metrics):
+        if place == "figures" and (run.settings.seed, run.episode) == (1, 1):
+            raise DivergedError("training diverged: loss is nan")
+        return episode_figures(run, metrics)
+
+    monkeypatch.setattr(together, "episode_figures", spoilt)
+    several = settings(tmp_path, seed=0, seeds=2, name="run").of_seeds()
+    spoil = Spoil(seed=1 if place == "weights" else None)
+    with pytest.raises(DivergedError, match=r"^1 of 2 seeds \(1\): training diverged"):
+        train_and_evaluate_all(several, [[EndFirst()], [spoil]])
+    assert [(tmp_path / f"run-s{seed}" / RESULTS).exists() for seed in (0, 1)] == [True, False]
+    assert Run.load(tmp_path / "run-s0").episode == 1
