@@ -78,13 +78,17 @@ def episode_figures(run: Run, metrics: Mapping[str, Tensor]) -> dict[str, float]
 
 
 def due_histograms(run: Run) -> dict[str, Tensor]:
-    """Values of all agents and worlds by name, after some of a run's episodes; none after the others."""
+    """Values of all agents and worlds by name, after some of a run's episodes; none after the others.
+
+    Those of mechanisms are their tables of real numbers, such as moods, prices or knowledge.
+    """
     if run.episode % max(1, run.episodes // _HISTOGRAMS):
         return {}
     stats, state = run.stats, run.now.state
     values = {"user_return": stats.user_return, "item_return": stats.item_return, "exposure": stats.exposure,
-              "mood": state["mood"], "satiation": state["satiation"], "energy": state["energy"],
               "boost": stats.boost / max(1, run.time - 1)}
+    tables = state.user_tables.tables | state.item_tables.tables
+    values |= {name: table for name, table in tables.items() if table.is_floating_point()}
     return {f"histograms/{name}": table.float().cpu() for name, table in values.items()}
 
 
