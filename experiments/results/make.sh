@@ -154,6 +154,7 @@ reproductions() {
         python -m $studies.$study --out $R/reproductions/$study
     done
     python -m $studies.coat --data "$DATA" --out $R/reproductions/coat
+    python -m $studies.summary --out $R/reproductions  # all of them in one table
 }
 
 clients() { python -m interplay.experiments.studies.clients --out $R/clients; }

@@ -114,6 +114,11 @@ def _rows(played: Mapping[str, Mapping[str, Any]]) -> Iterator[Row]:
             yield finding(name, figure, values, mean, tolerance, 1 if "%" in figure else 3)
 
 
+def published_rows(data: Mapping[str, Any]) -> list[Row]:
+    """Figures of which something was published, for the table of all reproductions."""
+    return [row for row in _rows(_by_name(data["rows"])) if row["published"] is not None]
+
+
 def _figures(kept: Mapping[str, Any]) -> dict[str, list[float]]:
     return {"rise of Gini's index, %": _rise(kept), "Gini's index": kept["gini"][-1], "quality": kept["quality"][-1],
             "bait": kept["bait"][-1]}
