@@ -92,8 +92,24 @@ def _market(rows: Sequence[Row], market: str) -> str:
     shown = [m for m in METRICS if m != first.measure and any(scores(rows, market, name, m) for name in names)]
     other = table(["agent", *(m.replace("_", " ") for m in shown)],
                   [[name, *(_mean(scores(rows, market, name, m)) for m in shown)] for name in names])
-    return "\n\n".join([f"## {market}", f"Others: {first.others}.{_ends(rows, market)}", score, other,
-                        *_of_field(rows, market, names)])
+    return "\n\n".join([f"## {market}", f"Others: {first.others}.{_ends(rows, market)}", score,
+                        *_beside_greedy(rows, market), other, *_of_field(rows, market, names)])
+
+
+def _beside_greedy(rows: Sequence[Row], market: str) -> list[str]:
+    """What learners earn more than greedy agents with the same seed; nothing where an exact answer is known."""
+    greedy = _by_seed(rows, market, "greedy")
+    learners = agents_of(rows, market, "learner")
+    more = {name: [value - greedy[seed] for seed, value in _by_seed(rows, market, name).items() if seed in greedy]
+            for name in learners}
+    if agents_of(rows, market, "exact") or not any(more.values()):
+        return []
+    return ["More than greedy agents, paired by training seed, mean [95 %]: "
+            + ", ".join(f"{name} {mean_estimate(values)}" for name, values in more.items() if values) + "."]
+
+
+def _by_seed(rows: Sequence[Row], market: str, name: str) -> dict[int, float]:
+    return {row.seed: row.figures["score"] for row in rows if row.market == market and row.agent == name}
 
 
 def _of_field(rows: Sequence[Row], market: str, names: Sequence[str]) -> list[str]:

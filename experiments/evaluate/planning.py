@@ -6,6 +6,10 @@ nothing is known of what will happen by chance. This is one step of policy impro
 policy improvement using Monte-Carlo search", 1996), agent by agent (Bertsekas, "Multiagent reinforcement learning:
 rollout and policy iteration", 2021). What is earned is a lower bound of the best that the side could earn.
 
+That takes a rollout for each agent. Large sides plan at once: in each copy of the world all agents try actions drawn
+for them, so that each has tried all of its own in as many copies as another, and each looks at what it earns itself.
+No improvement is certain then, since agents cannot count on each other; what they earn is a lower bound all the same.
+
 It needs the market itself, to step copies of the worlds, so it is no agent of ``interplay.agents``.
 """
 
@@ -17,13 +21,15 @@ import torch
 from torch import Tensor
 
 from interplay.envs.market import Market
-from interplay.envs.noise import world_key
+from interplay.envs.noise import Stream, uniform, world_key
 from interplay.envs.types import SIDES, InterplayError, Observation, Side
 from interplay.envs.world import State, Step
 from interplay.experiments.loop.play import advance, look
 from interplay.experiments.loop.players import Players
 
 _SEED = (1 << 62) + 54_321  # of all copies; neither training nor evaluation uses it
+_IN_TURN = 8
+"""Sides of more agents plan at once."""
 
 
 class Planned(Players):
@@ -54,6 +60,11 @@ class Planned(Players):
         """Actions of both sides, where the side that plans moves agent by agent to what is better than its base."""
         action = self._base.act(seen, explore)
         mask = seen[self._side].mask
+        if mask.shape[1] > _IN_TURN:
+            own = action[self._side]
+            gain = self._own_gains(market, state, action, mask)
+            better = _better(gain.flatten(0, 1), mask.flatten(0, 1), own.flatten())
+            return {**action, self._side: better.view_as(own)}
         for agent in range(mask.shape[1]):
             gain = self._gains(market, state, action, agent, mask.shape[2])
             own = action[self._side].clone()
@@ -76,25 +87,47 @@ class Planned(Players):
         own = action[self._side][:, agent].view(-1, 1, 1).expand(-1, 1, self._rollouts)
         return worth - worth.gather(1, own)
 
+    def _own_gains(self, market: Market, state: State, action: dict[Side, Tensor], mask: Tensor) -> Tensor:
+        """What each action of each agent is worth to it, less that of its own action: float32 ``[B, N, A, R]``.
+
+        In copy k of rollout r an agent tries action k + s, modulo their number, with s drawn for the agent and r.
+        """
+        worlds, agents, count = mask.shape
+        keys, own = self._fresh_keys(state, count), action[self._side]
+        shift = uniform(keys.view(worlds, count, self._rollouts, 2)[:, 0].flatten(0, 1), 0, Stream.ACTION, (agents,))
+        first = (shift * count).long().clamp(max=count - 1).view(worlds, 1, self._rollouts, agents)
+        number = (torch.arange(count, device=market.device).view(1, -1, 1, 1) + first) % count
+        allowed = mask.gather(2, number.flatten(1, 2).transpose(1, 2)).transpose(1, 2).view_as(number)
+        rows = torch.arange(worlds, device=market.device).repeat_interleave(count * self._rollouts)
+        tried = {side: each.index_select(0, rows) for side, each in action.items()}
+        tried[self._side] = torch.where(allowed, number, own.view(worlds, 1, 1, agents)).flatten(0, 2)
+        worth = self._rolled_out(market, state.rows(rows).evolve(key=keys), tried, each=True).view(number.shape)
+        by_action = torch.empty_like(worth).scatter_(1, number, worth).permute(0, 3, 1, 2)
+        return by_action - by_action.gather(2, own.view(worlds, agents, 1, 1).expand(-1, -1, 1, self._rollouts))
+
     def _fresh_keys(self, state: State, count: int) -> Tensor:
         """Noise keys of the copies, int32 ``[B * A * R, 2]``: new in each step."""
         numbers = torch.arange(len(state.key) * self._rollouts, device=state.key.device)
         keys = world_key(_SEED, numbers + int(state.time[0]) * len(numbers))
         return keys.view(-1, 1, self._rollouts, 2).expand(-1, count, -1, -1).reshape(-1, 2)
 
-    def _rolled_out(self, market: Market, state: State, action: dict[Side, Tensor]) -> Tensor:
-        """What the side earns from these actions on, if all follow the base policy afterwards: float32 ``[worlds]``."""
+    def _rolled_out(self, market: Market, state: State, action: dict[Side, Tensor], each: bool = False) -> Tensor:
+        """What the side earns from these actions on, if all follow the base policy afterwards: float32 ``[worlds]``.
+
+        With ``each`` what each of its agents does: ``[worlds, N]``.
+        """
         left = market.config.horizon - int(state.time[0])
         state, step = market.step(state, action["users"], action["items"])
-        earned = self._earned(step)
+        earned = self._earned(step, each)
         now = look(market, self._base, state)
         for _ in range(left - 1):
             now, step, _ = advance(market, self._base, now, explore=False)
-            earned = earned + self._earned(step)
+            earned = earned + self._earned(step, each)
         return earned
 
-    def _earned(self, step: Step) -> Tensor:
-        return (step.user_own if self._side == "users" else step.item_own).sum(1)
+    def _earned(self, step: Step, each: bool) -> Tensor:
+        earned = step.user_own if self._side == "users" else step.item_own
+        return earned if each else earned.sum(1)
 
 
 def _better(gain: Tensor, mask: Tensor, own: Tensor) -> Tensor:

@@ -93,6 +93,8 @@ def test_a_report_names_its_references_and_calls_a_range_a_range(tmp_path):
     said = text(tmp_path, {"made": made, "data": data})
     assert "Normalised: 0 = random (2720), 1 = greedy (3410)." in said
     assert "| 4675.0 (4650.0 to 4700.0, n = 2) |" in said
+    assert ("More than greedy agents, paired by training seed, mean [95 %]: dqn 1265.0 (1230.0 to 1300.0, n = 2), "
+            "pqn 1280.0 (1240.0 to 1320.0, n = 2).") in said
     assert "Student's t" in said
 
 
