@@ -23,6 +23,7 @@ from interplay.experiments.studies.reproductions.arena_market import (
     Arena,
     Learnt,
     Market,
+    Measured,
     Ranking,
     by_chance,
     by_engagement,
@@ -43,6 +44,7 @@ PUBLISHED: Mapping[tuple[str, str], Sequence[float]] = {
 """At the end of training, one for each of its seeds, from its logs. The rise is from the first episode to the last."""
 _RISE = 50.0  # percent; from there on H1 counts as confirmed
 _EVERY = 10
+_AS_M1 = "M1, temperature 1"  # the same ranking, with the same chance
 _COLOURS = {"by chance": "#8a8f98", "M1": "#d55e00", "M2": "#0072b2", "M3": "#009e73"}
 
 
@@ -70,7 +72,8 @@ def study(settings: ArenaSettings) -> str:
         of = {"name": name, "episodes": episodes, "sessions": settings.sessions, "rounds": settings.rounds,
               "seed": settings.seed}
         if of not in [row["of"] for row in rows]:
-            rows = [row for row in rows if row["of"]["name"] != name] + [{"of": of, **_played(ranking, of)}]
+            kept = _until(_by_name(rows)["M1"], episodes) if name == _AS_M1 else _played(ranking, of)
+            rows = [row for row in rows if row["of"]["name"] != name] + [{"of": of, **kept}]
         report = publish(settings.out, text, made, {"rows": rows})
     return settings.ended(report, "creators.png", lambda: draw(rows))
 
@@ -82,10 +85,18 @@ def _rankings(settings: ArenaSettings) -> dict[str, tuple[Callable[[torch.Genera
     def engaging(temperature: float, chance: torch.Generator) -> Ranking:
         return by_engagement(temperature)
 
-    whole: dict[str, Callable[[torch.Generator], Ranking]] = {
-        "by chance": by_chance, "M1": partial(engaging, 1.0), "M2": partial(learnt, False), "M3": partial(learnt, True)}
-    return {name: (ranking, settings.episodes) for name, ranking in whole.items()} | {
-        f"M1, temperature {t:g}": (partial(engaging, t), settings.episodes_of_temperatures) for t in TEMPERATURES}
+    kinds: dict[str, Callable[[torch.Generator], Ranking]] = {
+        "M1": partial(engaging, 1.0), "by chance": by_chance,
+        **{f"M1, temperature {t:g}": partial(engaging, t) for t in TEMPERATURES},
+        "M3": partial(learnt, True), "M2": partial(learnt, False)}
+    return {name: (ranking, settings.episodes_of_temperatures if "temperature" in name else settings.episodes)
+            for name, ranking in kinds.items()}
+
+
+def _until(kept: Mapping[str, Any], episodes: int) -> dict[str, Any]:
+    """What was measured in the first episodes, up to that after so many."""
+    count = sum(number <= episodes for number in kept["episode"])
+    return {name: kept[name][:count] for name in ("episode", *Measured._fields)}
 
 
 def _played(ranking: Callable[[torch.Generator], Ranking], of: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,8 +165,7 @@ def _claims(played: Mapping[str, Mapping[str, Any]]) -> list[str]:
         return []
     rises = {name: sum(value > _RISE for value in _rise(played[name])) for name in ("M1", "by chance")}
     count = len(played["M1"]["gini"][-1])
-    last = {name: {key: np.array(kept[key][-1]) for key in ("gini", "quality", "bait")}
-            for name, kept in played.items()}
+    last = {name: {key: np.array(kept[key][-1]) for key in Measured._fields} for name, kept in played.items()}
     bait = [f"{last[f'M1, temperature {t:g}']['bait'].mean():.2f}" for t in TEMPERATURES]
 
     def wins(one: str, other: str, key: str) -> str:
@@ -176,7 +186,7 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> Picture:
     figure = Picture(figsize=(10.0, 3.4), layout="constrained")
     titles = {"gini": "Gini's index of clicks", "quality": "quality", "bait": "bait"}
     for axis, (key, title) in zip(figure.subplots(1, len(titles)), titles.items(), strict=True):
-        for name, colour in _COLOURS.items():
+        for name, colour in ((name, colour) for name, colour in _COLOURS.items() if name in played):
             axis.plot(played[name]["episode"], np.mean(played[name][key], axis=1), color=colour, label=name)
         axis.set_title(title)
         axis.set_xlabel("episode")
