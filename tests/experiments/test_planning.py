@@ -7,7 +7,7 @@ from interplay.envs.presets import find_preset
 from interplay.experiments.cli.main import main
 from interplay.experiments.evaluate import planning
 from interplay.experiments.evaluate.evaluation import evaluate, stand_in
-from interplay.experiments.evaluate.planning import Planned, _better
+from interplay.experiments.evaluate.planning import Planned, _better, _promoted
 from interplay.experiments.exact.oracles import solve
 from interplay.experiments.loop.play import look
 from interplay.experiments.loop.players import Players
@@ -91,7 +91,22 @@ def test_luck_alone_changes_no_action():
     assert _better(gain, mask, torch.tensor([0, 0])).tolist() == [0, 2]
 
 
-def test_a_platform_cannot_plan():
+def test_a_platform_plans_slates_that_earn_its_users_more():
+    market = find_preset("feed").market(num_users=6, num_items=5, slate_size=2, horizon=8)
+    players = Players({**players_in(market, "conditional-logit").by_side,
+                       "platform": stand_in(market, "platform", "popularity", 0)})
+    base, planned = (evaluate(market, each, 16) for each in (players, Planned(players, "platform", 4)))
+    assert planned.platform == "planner(popularity)"
+    assert planned.less(base).ci95[0] > 0.1 * base.user_return.mean
+
+
+def test_a_candidate_goes_first_and_none_is_shown_twice():
+    slots = torch.tensor([[[3, 5, 7], [3, 5, 7], [3, 5, 7], [3, 0, 0]]])
+    first = torch.tensor([[7, 9, 0, 3]])
+    assert _promoted(slots, first).tolist() == [[[7, 3, 5], [9, 3, 5], [3, 5, 7], [3, 0, 0]]]
+
+
+def test_a_side_that_is_not_there_cannot_plan():
     market = find_preset("feed").market(num_users=2)
     with refused("side", "platform", fix=("users", "items")):
         Planned(players_in(market), "platform")
