@@ -36,7 +36,7 @@ from interplay.experiments.studies.command_lines import reported, typed
 Row = Mapping[str, Any]
 
 PLANNING = {"kale": (64, 8), "coach": (32, 8), "viability": (1, 1), "coach-large": (8, 4), "tutor-large": (8, 4),
-            "shop": (8, 4), "funds-large": (8, 4), "town": (6, 4)}
+            "shop": (16, 4), "funds-large": (16, 8), "town": (6, 2)}
 """Held-out worlds and rollouts; nothing is drawn in ``viability``. From ``coach-large`` on no exact answer is known."""
 EXPLOITING: Mapping[str, tuple[Side, int]] = {"pigou": ("users", 4), "contest": ("items", 16)}
 """The side that deviates, and episodes that it learns from."""
