@@ -9,7 +9,7 @@
   .9 (2). An item earns the responses to it. With ``team=1`` all earn the mean of all.
 - Start: budgets of 3.05. End: ``truncated`` after 100 steps.
 
-Exact values (``experiments.exact.budgets``): optimum 352.2 for the four users; myopic users, under whom B dies, 288.8.
+Exact values (``experiments.exact.budgets``): optimum 352.2 for the four users; 288.8 for myopic users who let B die.
 No source: made for this package, after the viable providers of Mladenov et al. (ICML 2020).
 """
 
