@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from interplay.envs.types import InterplayError
 from interplay.experiments.studies.reproductions.findings import finding, findings_table, reached
 from interplay.experiments.studies.reproductions.summary import STUDIES, SummarySettings, draw, findings, study
+from refusals import refused
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "results" / "reproductions"
 
@@ -43,5 +43,5 @@ def test_all_findings_are_drawn():
 
 
 def test_a_study_that_was_not_made_is_named(tmp_path):
-    with pytest.raises(InterplayError, match=r"no report in \.\./pricing, coaching, .*make these studies first"):
+    with refused(tmp_path, "coaching", "coat", fix="studies"):
         study(SummarySettings(tmp_path))
