@@ -19,19 +19,17 @@ from interplay.experiments.common.pictures import Picture
 from interplay.experiments.common.reports import SOURCE, made_by, made_line, publish
 from interplay.experiments.common.statistics import mean_estimate
 from interplay.experiments.studies.command_lines import typed
-from interplay.experiments.studies.reproductions import arena, coaching, pricing
+from interplay.experiments.studies.reproductions import arena, coaching, coat, pricing
 from interplay.experiments.studies.reproductions.findings import READING, Row, findings_table, reached
 
-_VARIANTS = ("influence by the mean vector", "without pairs of the test part")
-"""Figures of studies that show what another choice would do, and are no reproduction."""
+_VARIANT = "influence by the mean vector"  # which shows what another choice would do, and is no reproduction
 _COLOURS = {True: "#0072b2", False: "#d55e00"}
-_WIDEST = 3.0  # times what was published; what is further out is drawn at the edge
+_WIDEST = 2.0  # times what was published; what is further out is drawn at the edge
 
 
 def _listed(data: Mapping[str, Any]) -> list[Row]:
     """Rows of a report that consists of findings."""
-    return [row for row in data["rows"] if row["published"] is not None
-            and not any(variant in f"{row['where']} {row['figure']}" for variant in _VARIANTS)]
+    return [row for row in data["rows"] if row["published"] is not None and _VARIANT not in row["figure"]]
 
 
 class Study(NamedTuple):
@@ -48,7 +46,7 @@ STUDIES = (
     Study("RecSim's LTS", "satisfaction", _listed),
     Study("recsim-arena", "arena", arena.published_rows),
     Study("SARDINE", "boredom", _listed),
-    Study("Schnabel et al. 2016", "coat", _listed))
+    Study("Schnabel et al. 2016", "coat", coat.published_rows))
 
 
 @dataclass(frozen=True)
