@@ -134,6 +134,16 @@ def test_every_preset_is_found():
     assert {name.split("-")[0] for name in presets()} == modules("envs/presets", "folders")  # whose presets are files
 
 
+def test_every_preset_is_specified_where_it_is_made():
+    for module in modules("envs/presets", "folders"):
+        text = ast.get_docstring(ast.parse((ROOT / "envs" / "presets" / f"{module}.py").read_text()))
+        missing = [word for word in ("Observation", "Reward", "Start", "End") if word not in text]
+        if "Actions" not in text and "chooses" not in text:
+            missing.append("Actions")
+        assert not missing, f"{module}: {missing}"
+        assert not [name for name in presets() if name.split("-")[0] == module and f"`{name}`" not in text], module
+
+
 def test_every_data_set_is_found():
     helpers = ("answers", "columns", "counting", "download", "factors", "features", "files", "form", "lines", "log",
                "population", "prepare", "propensity", "reading", "rewards", "sources", "split", "times")

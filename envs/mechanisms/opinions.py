@@ -21,7 +21,7 @@ from interplay.envs.drawing.picture import Picture
 from interplay.envs.indexing import gather_rows
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
 from interplay.envs.sizes import MarketSizes
-from interplay.envs.types import InterplayError
+from interplay.envs.types import TOLERANCE, InterplayError
 from interplay.envs.world import State
 
 
@@ -102,10 +102,11 @@ class Opinions(Mechanism):
         return state["stance"].unsqueeze(2)
 
     def measures(self, state: State) -> Mapping[str, Tensor]:
-        """Variance of opinions, their mean, and how far friends are apart."""
+        """Variance of opinions, what part of it at the start is lost, their mean, and how far friends are apart."""
         opinion = state["opinion"]
-        return {"polarisation": opinion.var(1, correction=0), "mean opinion": opinion.mean(1),
-                "disagreement of friends": (opinion - state["heard"]).abs().mean(1)}
+        spread, first = (each.var(1, correction=0) for each in (opinion, state["innate"]))
+        return {"polarisation": spread, "homogenisation": 1.0 - spread / first.clamp(min=TOLERANCE),
+                "mean opinion": opinion.mean(1), "disagreement of friends": (opinion - state["heard"]).abs().mean(1)}
 
     def draw(self, picture: Picture, state: State) -> None:
         """See ``Mechanism.draw``."""

@@ -67,14 +67,19 @@ def _training(episodes: int = 128, discount: float = 0.99, **options: Mapping[st
         "pqn": {"learning_rate": 0.002, "rollout_length": 25, "trace_decay": 0.9, "num_minibatches": 8,
                 "epsilon_end": 0.02},
         "shared-critic": {"learning_rate": 0.003, "target_rate": 0.02, "num_steps": 3}}
-    every = {name: {**own, **options.get(name.replace("-", "_"), {})} for name, own in known.items()}
+    own = {name.replace("_", "-"): more for name, more in options.items()}
+    every = {name: {**known.get(name, {}), **own.get(name, {})} for name in (*known, *own)}
     return Training(num_worlds=64, episodes=episodes, eval_worlds=2048, discount=discount, reward_scale=0.01,
                     options=every).sized_for_gpu(1024)
 
 
 _TRAINING = _training()
 # Values depend on contexts that are still to be drawn: only errors that count in full lead to their mean.
-_ONE_PERSON = _training(dqn={"huber_delta": 100.0})
+_EXACT_MEANS = {"huber_delta": 100.0}
+_ONE_PERSON = _training(dqn=_EXACT_MEANS)
+# At first all messages seem bad, as most people leave after wrong ones: a policy with less entropy may stop to send any
+# in one of the contexts before it has found the right one, and never try again.
+_UNTIRED = _training(dqn=_EXACT_MEANS, ippo={"entropy": 0.2})
 _AGENTS = ("dqn", "pqn", "ippo")
 
 
@@ -87,7 +92,7 @@ COACH = Preset("coach", _CONFIG, _behaviour, _ONE_PERSON,
                _AGENTS, seeds=10)
 
 COACH_NULL = Preset("coach-null", _with(Coaching(habituation_start=0.0, habituation_gain=0.0)), _behaviour,
-                    _ONE_PERSON,
+                    _UNTIRED,
                     "coach without habituation: the control in which being myopic costs nothing", _AGENTS, seeds=10)
 
 COACH_NOISY = Preset("coach-noisy", _with(Coaching(context_noise=0.4)), _behaviour, _ONE_PERSON,

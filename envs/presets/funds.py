@@ -16,6 +16,7 @@ and 6 funds that set fees. A step is a year. Entering a fund costs a load of 4 %
 
 - Observation (investor): its risk aversion, the part of the episode that is left; of each fund its stocks, skill, fee,
   last share of investors and growth, and whether the investor is in it.
+- Actions (investor): 0 = keep the money at interest, k = be in fund k in this year.
 - Items: funds with stocks from .2 to 1.2, whose skill is drawn for each world. Each chooses one of 5 fees up to 2 % for
   the next year, or keeps its fee. Tabular ones have one state.
 - Rewards: an investor earns what the utility of its growth is on average, a fund its fee times its share of investors.

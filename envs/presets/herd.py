@@ -2,7 +2,8 @@
 
 Eggenberger and Polya (1923) as a market; Salganik, Dodds and Watts (Science 2006) for its effect on culture.
 
-- Users: one. It is shown one of two items in each step, and takes it or skips. Every item that is taken is liked.
+- Users: one. It is shown one of two items in each step. Every item that is taken is liked.
+- Actions (user): 0 = skip, 1 = take what is shown.
 - Slates: an item is shown with probability proportional to its prior weight (1 and 2) plus the responses so far.
 - Rewards: a user earns its response, an item the responses to it. Items do nothing.
 - Observation: popularities, as shares of the largest.

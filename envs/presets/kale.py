@@ -1,4 +1,19 @@
-"""`kale`: chocolate pleases now, kale pleases later. The smallest market in which planning pays."""
+"""`kale`: chocolate pleases now, kale pleases later. The smallest market in which planning pays.
+
+- Observation (user): its mood and its satiation with each of two topics; of each item its appeal, its effect on mood,
+  its topics, and the responses to it so far. Tabular agents see mood and satiation in whole numbers.
+- Actions: 0 = take nothing, k = the item in slot k. Items 0 and 2 are chocolate (appeal 1, mood effect -1), 1 and 3
+  kale (0 and 1); the first two are of one topic, the others of the other. All four are shown, and do nothing.
+- Transition (``mechanisms.mood``, ``mechanisms.satiation``): a response moves the mood by the item's effect, within
+  [-4, 4], and adds 3 to the satiation with its topic, which is at most 4 and falls by 1 in each step.
+- Reward: the response, drawn with probability sigmoid(appeal + .6 mood - .6 satiation).
+- Start: mood and satiation 0. End: ``truncated`` after 50 steps.
+
+Exact values (``experiments.exact.oracles``): optimum 39.221, greedy 11.990, random 13.687. In ``kale-null`` the mood
+does nothing, the control in which being myopic costs next to nothing: 31.290, 31.226 and 20.128. In ``kale-partial``
+the user sees its last 20 items and responses in place of mood and satiation; the optimum is one for a user that sees
+all. No source: made for this package, after the chocolate and kale of RecSim (Ie et al. 2019), which is ``lts`` here.
+"""
 
 from dataclasses import replace
 

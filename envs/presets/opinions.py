@@ -4,8 +4,8 @@ Friedkin and Johnsen, "Social influence and opinions", Journal of Mathematical S
 Frasca, "The closed loop between opinion formation and personalized recommendations", IEEE Transactions on Control of
 Network Systems 2022.
 
-- Users: 32, each with an opinion in [-1, 1], a susceptibility in [0.5, 0.9] and 4 friends, drawn for each world. In
-  each step each takes one of the four items that it is shown, or none.
+- Users: 32, each with an opinion in [-1, 1], a susceptibility in [0.5, 0.9] and 4 friends, drawn for each world.
+- Actions (user): 0 = take nothing, k = the item in slot k of the four that it is shown.
 - Items: 9, with stances from -1 to 1. They do nothing.
 - Opinions: a user's next opinion is what it began with, and the mean of its friends' opinions, in which what it takes
   weighs 0.3, by its susceptibility.

@@ -2,11 +2,11 @@
 
 Pigou's example (1920; Roughgarden and Tardos, "How bad is selfish routing?", Journal of the ACM 2002) as funds.
 
-- Users: 8 investors. In each step each takes fund A (item 0), fund B (item 1), or keeps its money (skips).
+- Users: 8 investors. Actions: 0 = keep the money, 1 = fund A (item 0), 2 = fund B (item 1).
 - Rewards: A returns 0.25; B returns 1 - (share of all investors in B); kept money returns 0. Funds earn nothing.
 - Observation: an investor sees its own number, as its taste, and each fund's share and return in the last step. Tabular
   agents have one state.
-- Start and end: each of 20 steps is the same game. What is seen at first is of investors that did anything.
+- Start: what is seen at first is of investors that did anything. End: after 20 steps, each of which is the same game.
 - Known: in equilibrium 5 or 6 are in B (mean return 0.328125 or 0.25); best for all is 3 (0.390625).
 """
 

@@ -7,7 +7,7 @@ algorithms", Econometrica 2023); in `pricing-shared` both at one price get half 
 the platform goes on to show the firm that it showed last, unless that raises its price, or the other's is lower by more
 than one price of the grid; agents also see which was shown.
 
-- Items: two firms at marginal cost 1, whose products are worth 2 to consumers. In each step each sets one of 15 prices,
+- Items: two firms at marginal cost 1, whose products are worth 2 to consumers. Each chooses one of 15 prices in a step,
   evenly from 10 % of the way between equilibrium and monopoly below the equilibrium to as much above the monopoly. An
   item that rests keeps its price.
 - Rewards: a firm earns its margin times its share of consumers, which is a logit with an outside option. A user stands

@@ -1,5 +1,22 @@
 """`town`: the big synthetic world with every built-in mechanism. Each world is another town.
 
+- Users: 64 of 4 segments. Items: 32 of 4 topics. Both are drawn for each world round the centres of topics.
+- Observation (user): its mood, satiation with each topic and taste; of each item in its slate appeal, effect on mood,
+  wear-out for the user's segment, budget, popularity, how likely the slot is looked at, topics, and how it matches the
+  taste. Tabular agents see clusters of what is seen.
+- Actions (user): 0 = take nothing, k = the item in slot k of 4.
+- Observation (item): budget, margin, appeal, effect on mood, topics and vector; of each segment its share of users, how
+  much it likes the item, and the item's wear-out for it.
+- Actions (item): 0 = rest, or one of two boosts (2, 4) for one segment, as far as the budget pays it.
+- Transition: tastes drift towards what is responded to, items wear out for a segment that sees them, moods and
+  satiation follow responses, budgets pay an upkeep of .4 and the boosts.
+- Slates: the 4 of a Plackett-Luce draw by match and boost. Slots further down are looked at less often.
+- Rewards: a user earns its response, an item its margin times the responses to it, less its boost.
+- Start: neutral moods, budgets of 10. End: ``truncated`` after 100 steps. A user whose mood is at its lowest leaves,
+  and comes back with probability .02 in each step; an item without budget is dead for good.
+
+No exact value is known; the report of ``experiments.studies.bounds`` has a lower bound of the optimum.
+
 The strength of mood was chosen so that the myopic oracle does better than random users do, which scores are normalised
 by, and still loses a quarter of its users by the end: with a weight of 0.5 and sweetness 1 it earned less than random.
 """

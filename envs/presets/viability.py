@@ -1,4 +1,17 @@
-"""`viability`: two items that both must earn their upkeep, and four users who share the consequences."""
+"""`viability`: two items that both must earn their upkeep, and four users who share the consequences.
+
+- Observation (user): its own number, as its taste; of each item its budget, how it matches the user, and the responses
+  to it so far. Tabular agents see the budgets, in steps of 0.1.
+- Actions: 0 = take nothing, 1 = item A, 2 = item B, of those that are alive. Items do nothing.
+- Transition (``mechanisms.budgets``): an item's budget gains all responses to it and loses 1.2 in each step, within 0
+  and 6. An item whose budget is empty is dead for good.
+- Rewards: a user earns its response, whose mean is paid: .9 from A and .1 from B (user 0), .9 and .7 (1 and 3), .1 and
+  .9 (2). An item earns the responses to it. With ``team=1`` all earn the mean of all.
+- Start: budgets of 3.05. End: ``truncated`` after 100 steps.
+
+Exact values (``experiments.exact.budgets``): optimum 352.2 for the four users; 288.8 for myopic users who let B die.
+No source: made for this package, after the viable providers of Mladenov et al. (ICML 2020).
+"""
 
 import math
 

@@ -92,8 +92,31 @@ def _market(rows: Sequence[Row], market: str) -> str:
     shown = [m for m in METRICS if m != first.measure and any(scores(rows, market, name, m) for name in names)]
     other = table(["agent", *(m.replace("_", " ") for m in shown)],
                   [[name, *(_mean(scores(rows, market, name, m)) for m in shown)] for name in names])
-    return "\n\n".join([f"## {market}", f"Others: {first.others}.{_ends(rows, market)}", score, other,
-                        *_of_field(rows, market, names)])
+    return "\n\n".join([f"## {market}", f"Others: {first.others}.{_ends(rows, market)}", score,
+                        *_beside_best(rows, market), other, *_of_field(rows, market, names)])
+
+
+def _beside_best(rows: Sequence[Row], market: str) -> list[str]:
+    """Learners' regret to the optimum; where nothing is known exactly, what they earn more than greedy agents."""
+    by_seed = {name: _by_seed(rows, market, name) for name in agents_of(rows, market, "learner")}
+    optimum, greedy = _by_seed(rows, market, "optimum").values(), _by_seed(rows, market, "greedy")
+    if optimum:
+        said, (best,) = "Regret to the optimum", optimum
+        found = {name: [best - value for value in own.values()] for name, own in by_seed.items()}
+    elif agents_of(rows, market, "exact"):
+        return []
+    else:
+        said = "More than greedy agents, paired by training seed"
+        found = {name: [value - greedy[seed] for seed, value in own.items() if seed in greedy]
+                 for name, own in by_seed.items()}
+    each = ", ".join(f"{name} {mean_estimate(values)}" for name, values in found.items() if values)
+    return [f"{said}, mean [95 %]: {each}."] if each else []
+
+
+def _by_seed(rows: Sequence[Row], market: str, name: str) -> dict[int, float]:
+    """Scores by seed; what is exact has one of its own."""
+    return {row.seed: row.figures["score"] for row in rows
+            if row.market == market and row.agent == name and row.kind != "reference"}
 
 
 def _of_field(rows: Sequence[Row], market: str, names: Sequence[str]) -> list[str]:

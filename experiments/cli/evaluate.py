@@ -24,7 +24,7 @@ from interplay.experiments.loop.run import Run
 @working_threads(1)
 def command(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | None = None,
             device: Device = "auto", export: Path | None = None,
-            explore: bool = False, allow_code: bool = False, plan: Literal["users", "items"] | None = None,
+            explore: bool = False, allow_code: bool = False, plan: Literal["users", "items", "platform"] | None = None,
             rollouts: int = 16) -> None:
     """Load a run's checkpoint and repeat its evaluation.
 
@@ -38,7 +38,8 @@ def command(run: Annotated[Path, tyro.conf.Positional], eval_worlds: int | None 
             evaluation needs of a platform; the evaluation is without.
         allow_code: import the code that the run's folder names as module:Name. Allow it only if you trust both.
         plan: side whose agents improve on their policy by rollouts in copies of the world. What they earn is a lower
-            bound of the best that the side could earn. It takes rollouts * actions * horizon times as long.
+            bound of the best that the side could earn. It takes rollouts * actions * horizon times as long, with up to
+            8 agents also times the agents.
         rollouts: copies of each world in which they try each action; 1 is enough where nothing is left to chance.
     """
     check_value("eval_worlds", eval_worlds, Many | None)

@@ -20,6 +20,7 @@ from interplay.envs.mechanisms.line import Line
 from interplay.experiments.exact.base import ExactGame, Oracle, Tabulate, only_mechanism
 
 _MOST_PROFILES = 20_000
+_STARTS = 16  # worlds whose first positions are looked at
 
 Profile = tuple[Fraction, ...]
 """Positions in rising order."""
@@ -75,14 +76,25 @@ class LineGame(ExactGame):
                 if is_equilibrium(profile)]
 
     def gap(self, market: Market, actions: Tabulate) -> float | None:
-        """See ``ExactGame.gap``; known for creators that do the same from all of some first positions."""
-        action = actions(market.reset(range(16)), "items")
-        if (action != action[0]).any() or (action == 0).any():
+        """See ``ExactGame.gap``; known for creators that do the same from all of some first positions.
+
+        A creator that rests is where it began: what others gain is a mean over these positions.
+        """
+        state = market.reset(range(_STARTS))
+        action = actions(state, "items")
+        if (action != action[0]).any():
             return None
-        place = [self.positions[a - 1] for a in action[0]]
-        gains = [max(share((*others, p), -1) for p in self.positions) - share(place, item)
-                 for item in range(len(place)) for others in [np.delete(np.array(place, dtype=object), item).tolist()]]
-        return float(max(gains)) * self.horizon
+        places = np.where(action > 0, action - 1, state["place"].cpu().numpy())
+        profiles, counts = np.unique(places, axis=0, return_counts=True)
+        gains = [self._gains([self.positions[place] for place in profile]) for profile in profiles]
+        mean = np.average(np.array(gains, dtype=float), axis=0, weights=counts)
+        return float(mean.max()) * self.horizon
+
+    def _gains(self, place: Sequence[Fraction]) -> list[Fraction]:
+        """What each creator would gain in a step by the best other position."""
+        others = [(*place[:item], *place[item + 1:]) for item in range(len(place))]
+        return [max(share((*other, p), -1) for p in self.positions) - share(place, item)
+                for item, other in enumerate(others)]
 
 
 def share(positions: Sequence[Fraction], item: int) -> Fraction:

@@ -70,7 +70,7 @@ def look(market: Market, players: Players, state: State, explore: bool = False,
     seen: dict[Side, Observation] = {}
     if players.has_platform:
         seen["platform"] = market.observe(state, "platform", players["platform"].sees_expected_reward)
-        offer = (players.offer(seen["platform"], market.config.slate_size, explore) if slots is None
+        offer = (players.fill(market, state, seen["platform"], explore) if slots is None
                  else Offer(slots, state.slate.log_propensity))
         slots, state = offer.slots, market.offer(state, *offer)
     seen |= {side: market.observe(state, side, players[side].sees_expected_reward) for side in SIDES}

@@ -78,6 +78,10 @@ class Players:
         assert isinstance(platform, Agent | Seeds)
         return platform.offer(seen, size, explore)
 
+    def fill(self, market: Market, state: State, seen: Observation, explore: bool) -> Offer:
+        """The same; may be overridden by players that look ahead in copies of the worlds."""
+        return self.offer(seen, market.config.slate_size, explore)
+
     def learn(self, transitions: Mapping[Side, Transition]) -> dict[str, Tensor]:
         """Let learners learn; their metrics by name: ``users/loss`` and so on, ``both/loss`` of a joint agent."""
         metrics: dict[str, Tensor] = {}

@@ -150,10 +150,13 @@ suite() {  # a row each for experiments/results/suite, and the page that is made
 reproductions() {
     local studies=interplay.experiments.studies.reproductions
     python -m $studies.pricing --out $R/pricing
-    for study in satisfaction boredom coaching arena; do
+    for study in satisfaction boredom; do
         python -m $studies.$study --out $R/reproductions/$study
     done
+    python -m $studies.coaching --episodes 40 --out $R/reproductions/coaching
+    python -m $studies.arena --sessions 5 --sessions-of-others 3 --out $R/reproductions/arena
     python -m $studies.coat --data "$DATA" --out $R/reproductions/coat
+    python -m $studies.summary --out $R/reproductions  # all of them in one table
 }
 
 clients() { python -m interplay.experiments.studies.clients --out $R/clients; }

@@ -79,6 +79,22 @@ def test_gaps(places, gain):
     assert best_response_gap(market, players(market, places)) == pytest.approx(20 * gain, abs=1e-9)
 
 
+def test_the_gap_where_a_creator_rests_is_a_mean_over_where_it_began():
+    market = market_of(2)
+    state = market.reset(range(16))
+    first = state["place"][:, 0].tolist()  # rests, the other is in the middle
+    gap = best_response_gap(market, players(market, (-1, 6)))
+
+    def gains(place):  # of both: to stand beside the other on its longer side, or with it
+        own, middle = Fraction(place, 12), Fraction(1, 2)
+        beside = max(place, 12 - place) - Fraction(1, 2)
+        other = max(Fraction(1, 2), beside / 12) - share((own, middle), 1)
+        return Fraction(1, 2) - share((own, middle), 0), other
+
+    assert gap == pytest.approx(20 * float(max(sum(each) / 16 for each in zip(*map(gains, first), strict=True))))
+    assert gap > 1.0
+
+
 def test_measures_of_two_creators_that_stand_apart():
     market = find_preset("creators").market()
     state = market.reset([0]).with_tables({"place": torch.tensor([[0, 6]])})

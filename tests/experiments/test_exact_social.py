@@ -91,11 +91,15 @@ def test_friends_out_of_confidence_do_not_count():
     assert torch.allclose(near["opinion"], near["innate"], atol=1e-6)
 
 
-def test_polarisation_is_the_variance_of_opinions():
+def test_polarisation_is_the_variance_of_opinions_and_homogenisation_the_part_of_it_that_is_lost():
     market = find_preset("opinions").market(num_users=2)
-    state = market.reset([0]).with_tables({"opinion": torch.tensor([[-1.0, 0.5]])})
+    state = market.reset([0]).with_tables({"opinion": torch.tensor([[-1.0, 0.5]]),
+                                           "innate": torch.tensor([[-0.5, 1.0]])})
     found = market.config.mechanisms[0].measures(state)
     assert (found["polarisation"].item(), found["mean opinion"].item()) == (0.5625, -0.25)
+    assert found["homogenisation"].item() == 0.0  # others, but as diverse
+    found = market.config.mechanisms[0].measures(state.with_tables({"opinion": torch.tensor([[0.0, 0.75]])}))
+    assert found["homogenisation"].item() == 0.75
 
 
 def test_susceptibilities_are_in_order():

@@ -291,12 +291,15 @@ def test_a_round_pays_a_click_of_each_user_and_adds_its_bait_to_fatigue():
 
 
 def test_the_study_of_the_arena_writes_its_report_and_picture_and_keeps_what_was_played(tmp_path, monkeypatch):
-    settings = arena.ArenaSettings(tmp_path, sessions=3, episodes=2, episodes_of_temperatures=1, rounds=12)
+    settings = arena.ArenaSettings(tmp_path, sessions=3, sessions_of_others=2, episodes=2, episodes_of_temperatures=1,
+                                   rounds=12)
     said = arena.study(settings)
     assert (tmp_path / "report.md").read_text() == said == rendered(tmp_path)
     assert (tmp_path / "creators.png").stat().st_size > 1_000
     rows = json.loads((tmp_path / "report.json").read_text())["data"]["rows"]
     assert [row["episode"] for row in rows if row["of"]["name"] == "M1"] == [[0, 1]]
-    assert all(len(row["gini"][0]) == 3 for row in rows)
+    assert {row["of"]["name"] for row in rows if len(row["gini"][0]) == 3} == {"M1", "by chance", "M1, temperature 1"}
+    assert len(rows) == 9
+    assert all(claim in said for claim in ("H1, ", "of 3 sessions", "H2, ", "of 2 sessions", "H3, ", "H4, "))
     monkeypatch.setattr(arena, "_played", lambda ranking, of: pytest.fail("it has been played"))
     assert arena.study(settings) == said

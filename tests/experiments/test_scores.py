@@ -93,7 +93,19 @@ def test_a_report_names_its_references_and_calls_a_range_a_range(tmp_path):
     said = text(tmp_path, {"made": made, "data": data})
     assert "Normalised: 0 = random (2720), 1 = greedy (3410)." in said
     assert "| 4675.0 (4650.0 to 4700.0, n = 2) |" in said
+    assert ("More than greedy agents, paired by training seed, mean [95 %]: dqn 1265.0 (1230.0 to 1300.0, n = 2), "
+            "pqn 1280.0 (1240.0 to 1320.0, n = 2).") in said
     assert "Student's t" in said
+
+
+def test_where_the_optimum_is_known_a_report_has_the_regret_to_it(tmp_path):
+    rows = [Row("m", "a", "learner", seed, "user_return", "rest", {"score": score})
+            for seed, score in ((0, 7.0), (1, 9.0))]
+    best = Row("m", "optimum", "exact", -1, "user_return", "rest", {"score": 10.0})
+    write_rows([*rows, best], tmp_path / "scores.csv")
+    made = {"command": "x", "python": "3", "torch": "2", "numpy": "2", "cores": 2, "machine": "m"}
+    said = text(tmp_path, {"made": made, "data": {"scale": 1.0, "rewards": [], "options": [], "problems": {}}})
+    assert "Regret to the optimum, mean [95 %]: a 2.000 (1.000 to 3.000, n = 2)." in said
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None])

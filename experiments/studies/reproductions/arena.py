@@ -23,6 +23,7 @@ from interplay.experiments.studies.reproductions.arena_market import (
     Arena,
     Learnt,
     Market,
+    Measured,
     Ranking,
     by_chance,
     by_engagement,
@@ -43,6 +44,8 @@ PUBLISHED: Mapping[tuple[str, str], Sequence[float]] = {
 """At the end of training, one for each of its seeds, from its logs. The rise is from the first episode to the last."""
 _RISE = 50.0  # percent; from there on H1 counts as confirmed
 _EVERY = 10
+_WHOLE = ("M1", "by chance")
+_AS_M1 = "M1, temperature 1"  # the same ranking, with the same chance
 _COLOURS = {"by chance": "#8a8f98", "M1": "#d55e00", "M2": "#0072b2", "M3": "#009e73"}
 
 
@@ -51,7 +54,9 @@ class ArenaSettings(ReproductionSettings):
     """Let creators learn under different rankings, and compare where they end with what was published."""
 
     sessions: int = 10
-    """Sessions of each ranking, side by side."""
+    """Sessions of M1 and of the control, side by side."""
+    sessions_of_others: int = 10
+    """The same of other rankings; those that learn take five times as long."""
     episodes: int = 300
     """Of training."""
     episodes_of_temperatures: int = 200
@@ -67,25 +72,35 @@ def study(settings: ArenaSettings) -> str:
     torch.set_num_threads(1)
     made, rows = made_by(typed(__name__)), list(known_rows(settings.out))
     for name, (ranking, episodes) in _rankings(settings).items():  # what was played is kept, and goes on after a stop
-        of = {"name": name, "episodes": episodes, "sessions": settings.sessions, "rounds": settings.rounds,
+        sessions = settings.sessions if name in (*_WHOLE, _AS_M1) else settings.sessions_of_others
+        of = {"name": name, "episodes": episodes, "sessions": sessions, "rounds": settings.rounds,
               "seed": settings.seed}
         if of not in [row["of"] for row in rows]:
-            rows = [row for row in rows if row["of"]["name"] != name] + [{"of": of, **_played(ranking, of)}]
+            kept = _until(_by_name(rows)["M1"], episodes) if name == _AS_M1 else _played(ranking, of)
+            rows = [row for row in rows if row["of"]["name"] != name] + [{"of": of, **kept}]
         report = publish(settings.out, text, made, {"rows": rows})
     return settings.ended(report, "creators.png", lambda: draw(rows))
 
 
 def _rankings(settings: ArenaSettings) -> dict[str, tuple[Callable[[torch.Generator], Ranking], int]]:
     def learnt(gated: bool, chance: torch.Generator) -> Ranking:
-        return Learnt(Ranker(settings.sessions, Arena.size, chance), Arena.slate, gated)
+        return Learnt(Ranker(settings.sessions_of_others, Arena.size, chance), Arena.slate, gated)
 
     def engaging(temperature: float, chance: torch.Generator) -> Ranking:
         return by_engagement(temperature)
 
-    whole: dict[str, Callable[[torch.Generator], Ranking]] = {
-        "by chance": by_chance, "M1": partial(engaging, 1.0), "M2": partial(learnt, False), "M3": partial(learnt, True)}
-    return {name: (ranking, settings.episodes) for name, ranking in whole.items()} | {
-        f"M1, temperature {t:g}": (partial(engaging, t), settings.episodes_of_temperatures) for t in TEMPERATURES}
+    kinds: dict[str, Callable[[torch.Generator], Ranking]] = {
+        "M1": partial(engaging, 1.0), "by chance": by_chance,
+        "M3": partial(learnt, True), **{f"M1, temperature {t:g}": partial(engaging, t) for t in TEMPERATURES},
+        "M2": partial(learnt, False)}
+    return {name: (ranking, settings.episodes_of_temperatures if "temperature" in name else settings.episodes)
+            for name, ranking in kinds.items()}
+
+
+def _until(kept: Mapping[str, Any], episodes: int) -> dict[str, Any]:
+    """What was measured in the first episodes, up to that after so many."""
+    count = sum(number <= episodes for number in kept["episode"])
+    return {name: kept[name][:count] for name in ("episode", *Measured._fields)}
 
 
 def _played(ranking: Callable[[torch.Generator], Ranking], of: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,6 +129,11 @@ def _rows(played: Mapping[str, Mapping[str, Any]]) -> Iterator[Row]:
             yield finding(name, figure, values, mean, tolerance, 1 if "%" in figure else 3)
 
 
+def published_rows(data: Mapping[str, Any]) -> list[Row]:
+    """Figures of which something was published, for the table of all reproductions."""
+    return [row for row in _rows(_by_name(data["rows"])) if row["published"] is not None]
+
+
 def _figures(kept: Mapping[str, Any]) -> dict[str, list[float]]:
     return {"rise of Gini's index, %": _rise(kept), "Gini's index": kept["gini"][-1], "quality": kept["quality"][-1],
             "bait": kept["bait"][-1]}
@@ -127,10 +147,10 @@ def _rise(kept: Mapping[str, Any]) -> list[float]:
 def text(folder: Path, source: Mapping[str, Any]) -> str:
     """The report, from its rows."""
     played = _by_name(source["data"]["rows"])
-    sessions = next(iter(played.values()))["of"]["sessions"]
+    counts = ", ".join(f"{len(row['gini'][-1])} of {name}" for name, row in played.items())
     return "\n\n".join([
         made_line(source["made"]),
-        f"{sessions} sessions of 20 creators for each ranking. M1 ranks by relevance and bait; M2 retrieves "
+        f"Sessions of 20 creators: {counts}. M1 ranks by relevance and bait; M2 retrieves "
         "and ranks by models that learn from clicks; M3 lets only what has more quality than bait pass. `by chance` is "
         "a control that was not published: slates are random. Published figures are means over five seeds, with the "
         "half width of their 95 % interval as tolerance; or of one seed (M2 and temperatures), where the tolerance is "
@@ -143,26 +163,31 @@ def _by_name(rows: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     return {row["of"]["name"]: row for row in rows}
 
 
-def _claims(played: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """One paragraph for each claim, once all rankings have been played."""
-    if len(played) < len(_COLOURS) + len(TEMPERATURES):
-        return []
-    rises = {name: sum(value > _RISE for value in _rise(played[name])) for name in ("M1", "by chance")}
-    count = len(played["M1"]["gini"][-1])
-    last = {name: {key: np.array(kept[key][-1]) for key in ("gini", "quality", "bait")}
-            for name, kept in played.items()}
-    bait = [f"{last[f'M1, temperature {t:g}']['bait'].mean():.2f}" for t in TEMPERATURES]
+def _claims(played: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """One paragraph for each claim whose rankings have been played."""
+    last = {name: {key: np.array(kept[key][-1]) for key in Measured._fields} for name, kept in played.items()}
 
     def wins(one: str, other: str, key: str) -> str:
-        return f"{int((last[one][key] > last[other][key]).sum())} of {count}"
+        above = last[one][key] > last[other][key].mean()
+        return f"{int(above.sum())} of {len(above)}"
 
-    return [
-        f"H1, engagement ranking makes exposure more unequal (Gini's index +{_RISE:.0f} % or more): {rises['M1']} of "
-        f"{count} sessions; under random slates {rises['by chance']} of {count}.",
-        "H2, the gate (M3) moves creators from bait to quality: quality is above M1's in "
-        f"{wins('M3', 'M1', 'quality')} sessions. Without the gate (M2) it is so in {wins('M2', 'M1', 'quality')}.",
-        f"H3, bait by temperature ({', '.join(f'{t:g}' for t in TEMPERATURES)}): {', '.join(bait)}.",
-        f"H4, two stages (M2) make exposure more unequal than one (M1): in {wins('M2', 'M1', 'gini')} sessions."]
+    if {*_WHOLE} <= played.keys():
+        rises = {name: np.array(_rise(played[name])) > _RISE for name in _WHOLE}
+        each = [f"{int(rise.sum())} of {len(rise)}" for rise in rises.values()]
+        yield (f"H1, engagement ranking makes exposure more unequal (Gini's index +{_RISE:.0f} % or more): {each[0]} "
+               f"sessions; under random slates {each[1]}.")
+    if {"M1", "M3"} <= played.keys():
+        yield ("H2, the gate (M3) moves creators from bait to quality: quality is above the mean of M1 in "
+               f"{wins('M3', 'M1', 'quality')} sessions.")
+    if {"M1", "M2"} <= played.keys():
+        yield f"Without the gate (M2) quality is above it in {wins('M2', 'M1', 'quality')}."
+    known = [t for t in TEMPERATURES if f"M1, temperature {t:g}" in played]
+    if known:
+        bait = [f"{last[f'M1, temperature {t:g}']['bait'].mean():.2f}" for t in known]
+        yield f"H3, bait by temperature ({', '.join(f'{t:g}' for t in known)}): {', '.join(bait)}."
+    if {"M1", "M2"} <= played.keys():
+        yield ("H4, two stages (M2) make exposure more unequal than one (M1): its index is above the mean of M1 in "
+               f"{wins('M2', 'M1', 'gini')} sessions.")
 
 
 def draw(rows: Sequence[Mapping[str, Any]]) -> Picture:
@@ -171,7 +196,7 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> Picture:
     figure = Picture(figsize=(10.0, 3.4), layout="constrained")
     titles = {"gini": "Gini's index of clicks", "quality": "quality", "bait": "bait"}
     for axis, (key, title) in zip(figure.subplots(1, len(titles)), titles.items(), strict=True):
-        for name, colour in _COLOURS.items():
+        for name, colour in ((name, colour) for name, colour in _COLOURS.items() if name in played):
             axis.plot(played[name]["episode"], np.mean(played[name][key], axis=1), color=colour, label=name)
         axis.set_title(title)
         axis.set_xlabel("episode")

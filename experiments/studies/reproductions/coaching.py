@@ -26,6 +26,7 @@ from interplay.experiments.common.tables import table
 from interplay.experiments.exact.base import Array
 from interplay.experiments.exact.coach import CoachGame
 from interplay.experiments.studies.command_lines import typed
+from interplay.experiments.studies.reproductions.findings import Row, finding
 from interplay.experiments.studies.reproductions.settings import ReproductionSettings
 from interplay.experiments.studies.reproductions.training import returns_of_seeds
 
@@ -133,6 +134,17 @@ def _line(row: Mapping[str, Any]) -> list[str]:
         verdict += ", reached" if estimate.mean >= best else ", not reached"
     return [row["seen"], f"{row['noise']:g}", f"{row['dqn']:.1f}", f"{row['reinforce']:.1f}", f"{row['optimum']:.1f}",
             f"{best / row['optimum']:.3f}", found, verdict]
+
+
+def published_rows(data: Mapping[str, Any]) -> list[Row]:
+    """What was published, as a lower bound of the optimum and of what the agent reaches here."""
+    found: list[Row] = []
+    for row in data["rows"]:
+        seen, best = f"context seen as {row['seen']}, noise {row['noise']:g}", max(row["dqn"], row["reinforce"])
+        for figure, values in (("optimum", row["optimum"]), (data["agent"], row.get("found"))):
+            if values is not None:
+                found.append(finding(seen, f"{figure}, beside the best published", values, best, at_least=True))
+    return found
 
 
 def draw(rows: Sequence[Mapping[str, Any]], agent: str) -> Picture:

@@ -103,6 +103,11 @@ def _rows(fits: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
         yield finding(part, f"{figure}, {way}", found, PUBLISHED.get((way, figure)), TOLERANCE, 3)
 
 
+def published_rows(data: Mapping[str, Any]) -> list[Row]:
+    """Figures of the paper's protocol, which trains on pairs of the test part, too."""
+    return [row for row in _rows(data["fits"]) if row["where"] == ALL and row["published"] is not None]
+
+
 def _of(fits: Sequence[Mapping[str, Any]], part: str, way: str, figure: str) -> list[Any]:
     return [row[figure] for row in fits if (row["part"], row["way"]) == (part, way)]
 

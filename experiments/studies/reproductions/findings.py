@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 
 def finding(where: str, figure: str, values: Sequence[float] | float, published: float | None = None,
-            tolerance: float = 0.0, digits: int = 1) -> Row:
+            tolerance: float = 0.0, digits: int = 1, at_least: bool = False) -> Row:
     """A row.
 
     Args:
@@ -28,11 +28,13 @@ def finding(where: str, figure: str, values: Sequence[float] | float, published:
         published: what was published; None = nothing was.
         tolerance: how far from it still counts as the same.
         digits: of the table.
+        at_least: whether more is no difference: what was published is a bound.
     """
     exact = isinstance(values, int | float)
     listed = [values] if isinstance(values, int | float) else list(values)
-    return {"where": where, "figure": figure, "values": listed, "exact": exact,
-            "published": published, "tolerance": tolerance, "digits": digits}
+    row = {"where": where, "figure": figure, "values": listed, "exact": exact,
+           "published": published, "tolerance": tolerance, "digits": digits}
+    return row | ({"at_least": True} if at_least else {})
 
 
 def beside(values: Sequence[float], of_one: bool = True) -> float:
@@ -51,22 +53,25 @@ def reached(row: Mapping[str, Any]) -> bool | None:
     """Whether the published figure is reached; None where there is none."""
     if row["published"] is None:
         return None
-    mean = sum(row["values"]) / len(row["values"])
-    return bool(abs(mean - row["published"]) <= row["tolerance"])
+    above = sum(row["values"]) / len(row["values"]) - row["published"]
+    return bool(above >= -row["tolerance"] and (above <= row["tolerance"] or row.get("at_least", False)))
 
 
 def findings_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A line for each row: published, found with its interval, verdict."""
+    """A line for each row: published, found with its interval, verdict. Where rows name their study, it comes first."""
     verdicts = {None: "", True: "reached", False: "not reached"}
-    return table(["environment", "figure", "published", "found [95 %]", "verdict"], [
-        [row["where"], row["figure"], _published(row), _found(row), verdicts[reached(row)]] for row in rows])
+    lines = [[row["where"], row["figure"], _published(row), _found(row), verdicts[reached(row)]] for row in rows]
+    header = ["environment", "figure", "published", "found [95 %]", "verdict"]
+    if all("study" in row for row in rows):
+        header, lines = ["study", *header], [[row["study"], *line] for row, line in zip(rows, lines, strict=True)]
+    return table(header, lines)
 
 
 def _published(row: Mapping[str, Any]) -> str:
     if row["published"] is None:
         return ""
-    digits = row["digits"]
-    return f"{row['published']:.{digits}f} ± {row['tolerance']:.{digits}f}"
+    figure = f"{row['published']:.{row['digits']}f}"
+    return f"at least {figure}" if row.get("at_least") else f"{figure} ± {row['tolerance']:.{row['digits']}f}"
 
 
 def _found(row: Mapping[str, Any]) -> str:

@@ -26,6 +26,7 @@ from interplay.experiments.common.tables import table
 from interplay.experiments.exact.base import Actions, Array
 from interplay.experiments.exact.pricing import PricingGame
 from interplay.experiments.studies.command_lines import typed
+from interplay.experiments.studies.reproductions.findings import Row, finding
 from interplay.experiments.studies.reproductions.price_loop import ALL, CHEAPEST, INCUMBENT
 from interplay.experiments.studies.reproductions.price_sessions import Display, Protocol, Sessions, followed
 from interplay.experiments.studies.reproductions.settings import ReproductionSettings
@@ -135,10 +136,7 @@ def _after_deviation(profit: Array, sessions: Sessions, state: Actions) -> Actio
 def text(folder: Path, source: Mapping[str, Any]) -> str:
     """The report, from its rows."""
     data = source["data"]
-    before = float(np.mean(data["cases"]["pricing"]["price"]))
-    changes = {name: {f"change of {figure}": [value / before - 1.0 for value in case[figure]]
-                      for figure in ("price", "price shown")} for name, case in data["cases"].items()}
-    rows = [_line(name, figure, case | changes[name]) for name, case in data["cases"].items() for figure in FIGURES]
+    rows = [_line(name, figure, case) for name, case in _with_changes(data["cases"]).items() for figure in FIGURES]
     return "\n\n".join([
         made_line(source["made"]),
         f"{data['sessions']} sessions of each market, by the protocol of Calvano et al. (AER 2020): tabular "
@@ -150,6 +148,19 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
         table(["market", "figure", "expected", "found [95 %]", "verdict"], rows),
         *(_described(name, case) for name, case in data["cases"].items()),
         "![prices around a forced deviation](prices.png)"]) + "\n"
+
+
+def _with_changes(cases: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Cases, and how far their prices are from the mean price where all products are shown."""
+    before = float(np.mean(cases["pricing"]["price"]))
+    return {name: {**case, **{f"change of {figure}": [value / before - 1.0 for value in case[figure]]
+                              for figure in ("price", "price shown")}} for name, case in cases.items()}
+
+
+def published_rows(data: Mapping[str, Any]) -> list[Row]:
+    """Figures of which something was published, for the table of all reproductions."""
+    cases = _with_changes(data["cases"])
+    return [finding(name, figure, cases[name][figure], *target, digits=3) for (name, figure), target in TARGETS.items()]
 
 
 def _line(name: str, figure: str, case: Mapping[str, Any]) -> list[str]:

@@ -34,7 +34,7 @@ EXACT = {("lts", "optimum"): 997.2, ("lts", "greedy"): 800.6, ("lts-strong", "op
          ("lts-strong", "greedy"): 412.5}
 """What dynamic programming in other code gave for the same parameters."""
 _ITEMS = 200  # that stand for items of any clickbait, each as likely
-_SHARE = 0.02  # of the optimum: how far from it agents may end; always to take kale ends further from it
+_SHARE = 0.02  # of the optimum: how far from it agents may end; on lts, always to take kale ends further from it
 
 
 @dataclass(frozen=True)
