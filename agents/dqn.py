@@ -46,7 +46,9 @@ class DQNOptions(Exploring):
     batch_size: int = 256
     """Single-agent transitions of one update."""
     updates_per_step: int = 1
-    """Updates for each step of the worlds."""
+    """Updates in a row after every ``update_every``-th step of the worlds."""
+    update_every: int = 1
+    """Steps of the worlds from one row of updates to the next."""
     capacity: int = 100_000
     """Single-agent transitions in memory."""
     warm_up: int = 2_000
@@ -76,7 +78,8 @@ class DQNOptions(Exploring):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_sharing(self.sharing)
-        check_at_least_one(self, "hidden", "batch_size", "updates_per_step", "capacity", "num_steps", "num_quantiles")
+        check_at_least_one(self, "hidden", "batch_size", "updates_per_step", "update_every", "capacity", "num_steps",
+                           "num_quantiles")
         check_above_zero(self, "learning_rate", "temperature", "huber_delta")
         if self.munchausen > 0.0 and self.num_steps > 1:
             raise InterplayError(f"munchausen={self.munchausen} with num_steps={self.num_steps}: its bonus belongs to "
@@ -117,13 +120,19 @@ class DQNAgent(Agent):
                                                    agent_ids.expand(observation.own.shape[:2])).mean(-1)
         return values
 
+    @property
+    def graph_phase(self) -> bool:
+        """Whether the next step is one that updates may follow."""
+        learned: int = vars(self)["learned"]
+        return (learned + 1) % self.options.update_every == 0
+
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
-        """Remember the step, then update from memory."""
+        """Remember the step, then update from memory, if it is time."""
         experience = self._joining.add(lean(transition))
         if experience is not None:
             self._replay.add(experience.map(lambda x: x.flatten(0, 1)))
         metrics: Mapping[str, Tensor] = {}
-        if self._replay.ready:
+        if self._replay.ready and self.learned % self.options.update_every == 0:
             for _ in range(self.options.updates_per_step):
                 metrics = self._update()
         return metrics

@@ -139,6 +139,8 @@ class QLearningAgent(Agent):
         owner = self._owner if agent_ids is None else self._owner[agent_ids]
         row = owner * states + self._abstraction.state(observation)
         one = row.unsqueeze(2) * columns + self._abstraction.columns(observation)
+        if tables == 1:
+            return one.unsqueeze(0)
         return one + torch.arange(tables, device=one.device).view(-1, 1, 1, 1) * (owners * states * columns)
 
     def _judged(self, cell: Tensor, cells: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -56,7 +56,8 @@ class Optimiser(Stateful):
         """The same; so many first axes of all parameters count networks."""
         for group in self._adam.param_groups:
             group["lr"] = self._as_rate(linear(self._learning_rate, 0.1 * self._learning_rate, progress))
-        self._adam.zero_grad()
+        for parameter in self._adam.param_groups[0]["params"]:
+            parameter.grad = None  # what zero_grad does, without its bookkeeping
         loss.backward()  # type: ignore[no-untyped-call]
         if self.ranks.size > 1:
             self.ranks.average([p.grad for p in self._adam.param_groups[0]["params"] if p.grad is not None])

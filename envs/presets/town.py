@@ -21,6 +21,9 @@ The strength of mood was chosen so that the myopic oracle does better than rando
 by, and still loses a quarter of its users by the end: with a weight of 0.5 and sweetness 1 it earned less than random.
 """
 
+from dataclasses import replace
+from typing import Any
+
 from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPopulation
 from interplay.envs.config import MarketConfig
 from interplay.envs.mechanisms.boosts import Boosts
@@ -36,6 +39,15 @@ def _behaviour(config: MarketConfig) -> SyntheticBehaviour:
     return SyntheticBehaviour(TownPopulation(config))
 
 
+# One table for all: agent number 5 is somebody else in every world.
+_TRAINING = Training(num_worlds=4, episodes=40, eval_worlds=32, discount=0.97, others="q-learning",
+                     options={"q-learning": {"shared": True, "num_clusters": 32, "num_kinds": 256}}).sized_for_gpu(64)
+
+# On a CPU the time of a training is that of its rows and updates, so there are fewer of them, which go further.
+_ON_CPU: dict[str, dict[str, Any]] = {
+    "dqn": {"hidden": 32, "update_every": 4, "batch_size": 512, "learning_rate": 0.005, "target_rate": 0.1},
+    "pqn": {"num_epochs": 1, "num_minibatches": 8, "learning_rate": 0.005}}
+
 TOWN = Preset(
     "town",
     MarketConfig(
@@ -49,9 +61,7 @@ TOWN = Preset(
             Budgets(start=10.0, max=20.0, upkeep=0.4),
             Boosts(levels=(2.0, 4.0), cost=0.4))),
     _behaviour,
-    # One table for all: agent number 5 is somebody else in every world.
-    Training(num_worlds=4, episodes=40, eval_worlds=32, discount=0.97, others="q-learning",
-             options={"q-learning": {"shared": True, "num_clusters": 32, "num_kinds": 256}}).sized_for_gpu(64),
+    replace(_TRAINING, options={**_TRAINING.options, **_ON_CPU}),
     "64 users and 32 items, all mechanisms on, other people in each world",
     ("linucb", "linear-thompson", "beta-bernoulli", "matrix-factorisation", "q-learning", "dqn", "pqn",
      "shared-critic", "ippo"))

@@ -6,6 +6,7 @@ import torch
 from interplay.agents import Setting
 from interplay.agents.dqn import DQNAgent, DQNOptions
 from interplay.agents.parts.networks import OptionScorer, values_of
+from interplay.agents.parts.optimising import num_updates
 from interplay.agents.parts.returns import NStep
 from refusals import refused
 
@@ -79,6 +80,14 @@ def test_the_gone_teach_nothing(spec, moved):
     for _ in range(8):
         agent.learn_from({"users": moved([[0, 1]], [[1, 2]], [[1.0, 3.0]], [[1, 1]])})
     assert not all(map(torch.equal, before, agent.online.parameters()))
+
+
+def test_updates_follow_every_so_many_steps(spec, moved):
+    agent = DQNAgent(spec, Setting(), DQNOptions(warm_up=1, batch_size=4, update_every=3, updates_per_step=2))
+    step = {"users": moved([[0, 1]], [[1, 2]], [[1.0, 3.0]], [[1, 1]])}
+    losses = [agent.learn_from(step).get("loss") for _ in range(7)]
+    assert [loss is not None for loss in losses] == [False, False, True, False, False, True, False]
+    assert num_updates(agent.state_dict()) == 4
 
 
 FLAGS = [{}, {"double": False}, {"dueling": True}, {"num_steps": 3}, {"priority": 0.6}, {"munchausen": 0.9},

@@ -58,9 +58,9 @@ def same(one, other):
 
 
 @pytest.mark.parametrize(("users", "items", "options"), [
-    ("pqn", "rest", ("hidden=8",)), ("dqn", "rest", (*SOON, "num_steps=3")), ("dqn", "rest", (*SOON, "priority=0.6")),
-    ("ippo", "rest", ("rollout_length=8", "hidden=8")), ("shared-critic", "shared-critic", SOON),
-    ("q-learning", "random", ("fit_steps=5",))])
+    ("pqn", "rest", ("hidden=8",)), ("dqn", "rest", (*SOON, "num_steps=3", "update_every=4")),
+    ("dqn", "rest", (*SOON, "priority=0.6")), ("ippo", "rest", ("rollout_length=8", "hidden=8")),
+    ("shared-critic", "shared-critic", SOON), ("q-learning", "random", ("fit_steps=5",))])
 def test_graphs_change_no_bit(users, items, options, tmp_path):
     one, other = (trained(started(tmp_path, capture, options=options, users=users, items=items), 50)
                   for capture in ("off", "on"))
