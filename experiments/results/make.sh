@@ -136,6 +136,8 @@ budgets() {
     one town,episodes=20 town,episodes=40 --agents dqn pqn --num-seeds 1
     one town,num_worlds=32,episodes=10 --num-seeds 1 --agents dqn,updates_per_step=2 \
         dqn,updates_per_step=2,capacity=400000 pqn,num_minibatches=8 pqn,rollout_length=5
+    one town,num_worlds=16,episodes=20 --agents dqn pqn pqn,num_epochs=2,num_minibatches=4,learning_rate=0.003 \
+        dqn,hidden=64,update_every=1,batch_size=256,learning_rate=0.001,target_rate=0.01
     one feed,episodes=10 feed,num_worlds=16,episodes=10 --agents slateq --num-seeds 1
 }
 
@@ -181,6 +183,7 @@ speed() {
         dqn,learning_rate=0.003,target_rate=0.05 single-dqn single-dqn,learning_rate=0.003,target_rate=0.02 single-pqn \
         single-pqn,learning_rate=0.001,rollout_length=32 --seeds 10 --num-worlds 64 --episodes 24 --seconds 100 \
         --pause 0.25 --out $R/speed/to_score
+    python -m interplay.experiments.studies.speed.updates --rounds 7 --out $R/speed/updates
 }
 
 # On a machine with a GPU; no part of all studies.

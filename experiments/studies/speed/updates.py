@@ -1,0 +1,247 @@
+"""What learning costs beside its own matrix products, and beside updates of Stable-Baselines3 of the same size.
+
+Operators of a round of learning are noted as torch runs them, and those of each kind are run again on their own. What
+they do not add up to is the rest: Python, views, and what autograd keeps. CPU time of one thread, the least of some
+rounds, because other programs can only add to it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from interplay.envs.checking import Count
+from interplay.envs.transitions import transitions
+from interplay.envs.types import Side, SideSpec, Transition
+from interplay.experiments.cli.main import main
+from interplay.experiments.common.reports import made_line
+from interplay.experiments.common.settings import TrainSettings
+from interplay.experiments.common.tables import table
+from interplay.experiments.common.threads import working_threads
+from interplay.experiments.loop.play import advance
+from interplay.experiments.loop.run import Run
+from interplay.experiments.studies.command_lines import reported
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "matrix products": ("mm", "addmm", "bmm", "baddbmm", "_addmm_activation"),
+    "layer norms": ("native_layer_norm", "native_layer_norm_backward"),
+    "rectifiers": ("relu", "threshold_backward"),
+    "optimiser": ("_fused_adam_", "_foreach_lerp_", "_foreach_norm", "_foreach_mul_"),
+    "gathers and copies": (
+        "index", "index_select", "gather", "scatter_add", "scatter_add_", "index_add", "copy_", "cat", "stack",
+        "_to_copy", "clone", "sort", "argsort")}
+_OTHER = "other arithmetic"
+_VIEWS = {"view", "t", "transpose", "detach", "expand", "unsqueeze", "squeeze", "slice", "select", "_unsafe_view",
+          "as_strided", "permute", "alias", "split", "unbind", "lift_fresh", "_reshape_alias", "unfold"}
+
+
+@dataclass(frozen=True)
+class UpdateSettings:
+    """Measure learning beside its matrix products, and beside Stable-Baselines3."""
+
+    presets: tuple[str, ...] = ("kale", "town")
+    """Markets, whose users learn while items rest."""
+    agents: tuple[str, ...] = ("dqn", "pqn", "ippo")
+    """Learners, with options as NAME,OPTION=VALUE."""
+    num_worlds: Count = 16
+    """Worlds side by side."""
+    rounds: Count = 15
+    """Rounds, of which the fastest counts."""
+    out: Path | None = None
+    """Folder of the report."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a round of learning costs: all that follows the steps of one rollout, or the steps from update to update.
+
+    Attributes:
+        preset, agent: the market, and the learner in it.
+        steps: of the worlds, in a round.
+        whole: seconds of a round.
+        kinds: seconds of the operators of each kind.
+        peer: seconds of as many updates of Stable-Baselines3; None where it has no such learner.
+    """
+
+    preset: str
+    agent: str
+    steps: int
+    whole: float
+    kinds: Mapping[str, float]
+    peer: float | None
+
+
+class _Noted(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes every operator with what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.calls: dict[str, list[Callable[[], Any]]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if name not in _VIEWS:
+            kind = next((kind for kind, names in KINDS.items() if name in names), _OTHER)
+            self.calls.setdefault(kind, []).append(lambda: func(*args, **(kwargs or {})))
+        return func(*args, **(kwargs or {}))
+
+
+def least(work: Callable[[], Any], rounds: int) -> float:
+    """CPU seconds of the fastest round."""
+    def once() -> float:
+        started = time.process_time()
+        work()
+        return time.process_time() - started
+
+    return min(once() for _ in range(rounds))
+
+
+def cost(preset: str, agent: str, num_worlds: int, rounds: int) -> Cost:
+    """Measure a learner that has played until it learns."""
+    run = Run.start(TrainSettings(preset=preset, users=agent, items="rest", num_worlds=num_worlds, device="cpu"),
+                    Path())
+    player = run.players["users"]
+    steps = getattr(player.options, "rollout_length", getattr(player.options, "update_every", 1))
+    while not _learns(run, steps):
+        run.step()
+        if run.episode_ended:
+            run.next_episode()
+    moved: dict[Side, Transition] = {"users": _next_transition(run)}
+
+    def learn() -> None:
+        for _ in range(steps):
+            player.learn_from(moved)
+
+    noted = _Noted()
+    with noted:
+        learn()
+    whole = least(learn, rounds)
+    with torch.no_grad():
+        kinds = {kind: least(lambda calls=calls: [call() for call in calls], rounds)  # type: ignore[misc]
+                 for kind, calls in noted.calls.items()}
+    spec = run.task.market.specs["users"]
+    peer = _PEERS[player.name](spec, num_worlds * spec.num_agents, player.options) if player.name in _PEERS else None
+    return Cost(preset, agent, steps, whole, kinds, None if peer is None else least(peer, rounds))
+
+
+def _learns(run: Run, steps: int) -> bool:
+    """Whether it has learnt, and a round begins."""
+    player, num_users = run.players["users"], run.task.market.config.num_users
+    warm = run.env_steps * num_users >= 2 * getattr(player.options, "warm_up", 0)
+    return warm and player.learned >= 2 * steps and player.learned % steps == 0
+
+
+def _next_transition(run: Run) -> Transition:
+    market, now = run.task.market, run.now
+    after, step, action = advance(market, run.players, now, explore=True)
+    return transitions(market, now.state, now.seen, action, step, after.seen)["users"]
+
+
+class _Still(gymnasium.Env[Any, Any]):
+    """Has the spaces of one of a side's agents, and nothing else."""
+
+    def __init__(self, spec: SideSpec) -> None:
+        self.observation_space = gymnasium.spaces.Box(-4.0, 4.0, (_num_features(spec),))
+        self.action_space = gymnasium.spaces.Discrete(spec.num_actions)
+
+
+def _num_features(spec: SideSpec) -> int:
+    """Of all that an agent sees."""
+    return len(spec.own_features) + spec.num_options * len(spec.option_features)
+
+
+def _dqn(spec: SideSpec, num_envs: int, options: Any) -> Callable[[], Any]:
+    """The updates of ``dqn`` in a round."""
+    from stable_baselines3 import DQN
+
+    model = _quiet(DQN("MlpPolicy", _Still(spec), batch_size=options.batch_size, buffer_size=20_000, device="cpu",
+                       policy_kwargs=_sizes(options)))
+    seen, buffer = _random(spec, buffer_rows := 4_096), model.replay_buffer
+    for row in range(buffer_rows):
+        one = seen[row:row + 1]
+        buffer.add(one, one, np.zeros((1, 1), np.int64), np.ones(1), np.zeros(1), [{}])
+    return lambda: model.train(gradient_steps=options.updates_per_step, batch_size=options.batch_size)
+
+
+def _ppo(spec: SideSpec, num_envs: int, options: Any) -> Callable[[], Any]:
+    """The updates of ``ippo`` that follow a rollout."""
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.vec_env import DummyVecEnv
+
+    steps = options.rollout_length
+    model = _quiet(PPO("MlpPolicy", DummyVecEnv([lambda: _Still(spec)] * num_envs), n_steps=steps, device="cpu",
+                       batch_size=steps * num_envs // options.num_minibatches, n_epochs=options.num_epochs,
+                       policy_kwargs=_sizes(options)))
+    buffer, ones = model.rollout_buffer, np.ones(num_envs, np.float32)
+    for _ in range(steps):
+        value = torch.zeros(num_envs, 1)
+        buffer.add(_random(spec, num_envs), np.zeros((num_envs, 1)), ones, 0 * ones, value, value.flatten())
+    buffer.compute_returns_and_advantage(torch.zeros(num_envs, 1), 0 * ones)
+    train: Callable[[], Any] = model.train
+    return train
+
+
+_PEERS = {"dqn": _dqn, "ippo": _ppo}
+
+
+def _sizes(options: Any) -> dict[str, Any]:
+    """Two hidden layers of the same width."""
+    return {"net_arch": [options.hidden] * 2, "activation_fn": torch.nn.ReLU}
+
+
+def _quiet(model: Any) -> Any:
+    from stable_baselines3.common.logger import Logger
+
+    model.set_logger(Logger(None, []))
+    return model
+
+
+def _random(spec: SideSpec, rows: int) -> NDArray[np.float32]:
+    return np.random.default_rng(0).uniform(-1, 1, (rows, _num_features(spec))).astype(np.float32)
+
+
+def text(folder: Path, source: Mapping[str, Any]) -> str:
+    """The report, from the costs."""
+    costs = [Cost(**one) for one in source["data"]["costs"]]
+    kinds = [*KINDS, _OTHER]
+    columns = ["market", "learner", "steps", "learning, ms", "times its matrix products", *(f"{k}, ms" for k in kinds),
+               "the rest, ms", "SB3, ms", "times SB3"]
+    return (f"{made_line(source['made'])} A round of learning of users in {source['data']['num_worlds']} worlds, on "
+            "one thread: all that follows the steps of one rollout, or the steps from update to update. Milliseconds "
+            f"of CPU time, the least of {source['data']['rounds']} rounds; operators of each kind were run again on "
+            "their own. The rest is Python, views and autograd's own work. SB3 is as many updates of "
+            "Stable-Baselines3's DQN or PPO, with as many rows, and two hidden layers of the same width that read all "
+            "of an agent's features at once, where those here score each option; values and returns of a rollout are "
+            "part of learning here, and of playing there.\n\n"
+            + table(columns, [_line(one, kinds) for one in costs]) + "\n")
+
+
+def _line(one: Cost, kinds: Sequence[str]) -> list[str]:
+    found = [one.kinds.get(kind, 0.0) for kind in kinds]
+    numbers = [one.whole, *found, one.whole - sum(found)]
+    whole, *others = (f"{1e3 * seconds:.2f}" for seconds in numbers)
+    return [one.preset, one.agent, str(one.steps), whole, f"{one.whole / found[0]:.1f}", *others,
+            *(["", ""] if one.peer is None else [f"{1e3 * one.peer:.2f}", f"{one.whole / one.peer:.2f}"])]
+
+
+def study(settings: UpdateSettings) -> str:
+    """Measure all, and write ``report.md`` and ``report.json``; gives the report's text."""
+    with working_threads(1):
+        costs = [cost(preset, agent, settings.num_worlds, settings.rounds)
+                 for preset in settings.presets for agent in settings.agents]
+    return reported(settings.out, text, __name__, {"num_worlds": settings.num_worlds, "rounds": settings.rounds,
+                                                   "costs": [asdict(one) for one in costs]})
+
+
+if __name__ == "__main__":
+    sys.exit(main(command="interplay.experiments.studies.speed.updates:study"))
