@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from interplay.envs.behaviour.base import Behaviour, implements
@@ -199,6 +201,8 @@ class LoggedBehaviour(Behaviour):
 def logged_market_config(log: InteractionLog, **changes: Any) -> MarketConfig:
     """A market for a log: its sizes, rewards exactly as logged, and no mechanism that would change them.
 
+    A unit of boost costs what no item gains by it, as ``boost_cost`` says: a log says nothing of what items paid.
+
     Args:
         log: the whole, or either part of it.
         changes: numbers of the config that should be others.
@@ -206,10 +210,33 @@ def logged_market_config(log: InteractionLog, **changes: Any) -> MarketConfig:
     Raises:
         InterplayError: an unknown number, or a value that it cannot have.
     """
+    pairs = log.pairs()
+    cost = boost_cost(*np.divmod(pairs.key, log.num_items), log.scaled(pairs.reward))
     values: dict[str, Any] = dict(
         **_sizes(log), slate_size=min(_SLATE_SIZE, log.num_items), embedding_size=_EMBEDDING_SIZE, num_segments=4,
-        horizon=20, response_mode="mean", temperature=0.5, mechanisms=(Boosts(cost=0.05),))
+        horizon=20, response_mode="mean", temperature=0.5, mechanisms=(Boosts(cost=cost),))
     return MarketConfig(**values).changed("logged_market_config", changes)
+
+
+def boost_cost(user: NDArray[np.int64], item: NDArray[np.int64], reward: NDArray[np.floating]) -> float:
+    """The price of a unit of boost at which it pays for no item alone, and so for none while others boost.
+
+    It is the highest income that an item has in a step in which each user takes one of its rows at random. A boost by
+    factor x multiplies that at most by x. Where it is cheaper, items that all boost shift nothing and pay.
+
+    Args:
+        user: int64 ``[N]``, of each row.
+        item: int64 ``[N]``.
+        reward: ``[N]``, of which [0, 1] is the scale.
+
+    Returns:
+        Two digits, rounded up, so that another processor's last bit does not make another market.
+    """
+    income = np.bincount(item, weights=reward / np.bincount(user)[user]).max(initial=0.0)
+    if income == 0.0:
+        return 0.0
+    unit = 10.0 ** (math.floor(math.log10(income)) - 1)
+    return float(f"{math.ceil(income / unit) * unit:.2g}")
 
 
 def _sizes(log: InteractionLog) -> dict[str, int]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from interplay.envs.behaviour.fitted import FittedTables
+from interplay.envs.behaviour.logged import boost_cost
 from interplay.envs.config import MarketConfig
 from interplay.envs.data import InteractionLog
 from interplay.envs.data.features import standardised
@@ -86,10 +87,11 @@ def _features(values: np.ndarray | None, rows: Ints) -> Tensor:
 def make_preset(name: str, tables: FittedTables, rows: Rows, responses: Responses, rate: float,
                 visits: Visits) -> FittedPreset:
     """The market of these tables, and how to train there."""
-    mechanisms: list[Mechanism] = [Boosts(cost=0.05), _visits(responses, visits), *_carrying(responses)]
+    users = min(_NUM_USERS, rows.num_users)
+    cost = boost_cost(rows.user, rows.item, rows.reward * users / rows.num_users)
+    mechanisms: list[Mechanism] = [Boosts(cost=cost), _visits(responses, visits), *_carrying(responses)]
     if rate != 1.0:
         mechanisms.append(Repeats(rate))
-    users = min(_NUM_USERS, rows.num_users)
     config = MarketConfig(
         num_users=users, num_items=rows.num_items, slate_size=min(_SLATE_SIZE, rows.num_items),
         embedding_size=tables.item_vector.shape[1], num_topics=tables.topics.shape[1], num_segments=_NUM_SEGMENTS,

@@ -16,18 +16,14 @@ from typing import Any
 
 import numpy as np
 import torch
-import tyro
 
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.reports import known_rows, made_by, made_line, publish
-from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.common.statistics import INTERVALS, mean_estimate
 from interplay.experiments.common.tables import table
 from interplay.experiments.evaluate.evaluation import evaluate, stand_in
-from interplay.experiments.loop.run import Run
-from interplay.experiments.loop.task import with_agents
 from interplay.experiments.studies.command_lines import typed
-from interplay.experiments.studies.real_logs import read_words
+from interplay.experiments.studies.real_logs import trained
 
 LOGS = ("taobao", "coat", "sec-13f", "congress-trades", "ml-100k", "oulad", "jester")
 """The logs, short ones first."""
@@ -71,12 +67,7 @@ def study(settings: LoggedUsersSettings) -> str:
 
 def _returns(name: str, data: Path, seed: int, flags: str) -> dict[str, float]:
     """Users' returns on the held-out part, by agent."""
-    words = [*read_words(name, data), "--seed", str(seed), "--items", "rest", "--device", "cpu", *flags.split()]
-    run = Run.start(with_agents(tyro.cli(TrainSettings, args=words)), Path())
-    while not run.finished:
-        run.step()
-        if run.episode_ended:
-            run.next_episode()
+    run = trained(name, data, seed, f"--items rest {flags}")
     market, worlds = run.task.held_out, run.task.training.eval_worlds
     found = {"dqn": evaluate(market, run.players, worlds).user_return.mean}
     for other in _OTHERS:

@@ -1,9 +1,15 @@
-"""The real logs that studies read: where each lies in the folder of data, and the flags with which it is read."""
+"""The real logs that studies read: where each lies in the folder of data, and how it is read and trained on."""
 
 from __future__ import annotations
 
 import shlex
 from pathlib import Path
+
+import tyro
+
+from interplay.experiments.common.settings import TrainSettings
+from interplay.experiments.loop.run import Run
+from interplay.experiments.loop.task import with_agents
 
 LOGS: dict[str, tuple[str, str]] = {
     "ml-100k": ("ml-100k", ""),
@@ -29,3 +35,14 @@ def read_words(name: str, folder: Path) -> list[str]:
     """``--log PATH`` and the flags of a log, for a command line."""
     path, flags = LOGS[name]
     return ["--log", str(folder / path), *shlex.split(flags)]
+
+
+def trained(name: str, folder: Path, seed: int, flags: str) -> Run:
+    """A whole training on a log, with these flags of ``train``."""
+    words = [*read_words(name, folder), "--seed", str(seed), "--device", "cpu", *shlex.split(flags)]
+    run = Run.start(with_agents(tyro.cli(TrainSettings, args=words)), Path())
+    while not run.finished:
+        run.step()
+        if run.episode_ended:
+            run.next_episode()
+    return run

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from interplay.envs.behaviour import behaviours
-from interplay.envs.behaviour.logged import LoggedBehaviour, Missing, logged_market_config
+from interplay.envs.behaviour.logged import LoggedBehaviour, Missing, boost_cost, logged_market_config
 from interplay.envs.config import MarketConfig
 from interplay.envs.data import InteractionLog, fit_factors, make_log, read_log, split_log
 from interplay.envs.market import Market
@@ -216,10 +216,12 @@ def test_the_smallest_vectors_rank_by_quality() -> None:
 
 def test_equal_rewards_need_a_range() -> None:
     clicks = make_log(pl.DataFrame({"user": ["a", "b", "a"], "item": ["x", "y", "y"], "reward": [1, 1, 1]}))
-    config = small_config(clicks, slate_size=2)
-    with refused("reward", 1, fix=("reward_range", "--reward-range 0 1")):
-        LoggedBehaviour(clicks, clicks, config)
-    clicks = replace(clicks, reward_range=(0.0, 1.0))
+    graded = replace(clicks, reward_range=(0.0, 1.0))
+    config = small_config(graded, slate_size=2)
+    for fails in (lambda: LoggedBehaviour(clicks, clicks, config), lambda: small_config(clicks, slate_size=2)):
+        with refused("reward", 1, fix=("reward_range", "--reward-range 0 1")):
+            fails()
+    clicks = graded
     made = Market(config, LoggedBehaviour(clicks, clicks, config))
     assert respond(made, made.reset([0])).tolist() == [[1.0, 1.0], [0.0, 1.0]]
 
@@ -246,6 +248,49 @@ def test_the_config_follows_the_log() -> None:
         logged_market_config(log, horizons=3)
     with refused("slate_size", 16, "num_items", 15, fix="slate_size"):
         logged_market_config(log, slate_size=16)
+
+
+def gains_of_boosting_alone(made: Market, num_worlds: int = 400) -> Tensor:
+    """What each item earns more by each boost, ``[L, I]``, while users take at random and the others rest."""
+    c, levels = made.config, made.config.built_in.boosts.levels
+    state = made.reset(range(num_worlds))
+    generator = torch.Generator().manual_seed(0)
+
+    def earned(action: Tensor) -> Tensor:
+        served, _ = made.step(state, torch.zeros(num_worlds, c.num_users, dtype=torch.int64), action)
+        takes = torch.rand(served.slate.valid.shape, generator=generator).masked_fill(~served.slate.valid, -1.0)
+        _, step = made.step(served, 1 + takes.argmax(2), torch.zeros_like(action))
+        return step.item_own.double().mean(0)
+
+    rest = earned(torch.zeros(num_worlds, c.num_items, dtype=torch.int64))
+    gains = torch.zeros(len(levels), c.num_items, dtype=torch.float64)
+    for level in range(len(levels)):
+        for item in range(c.num_items):
+            action = torch.zeros(num_worlds, c.num_items, dtype=torch.int64)
+            action[:, item] = 1 + level
+            gains[level, item] = earned(action)[item] - rest[item]
+    return gains
+
+
+def test_no_item_gains_by_boosting_alone_unless_boosts_are_cheaper() -> None:
+    log = some_log(60)
+    assert (gains_of_boosting_alone(market(log, log, num_segments=1)) < 0.0).all()
+    cheap = market(log, log, num_segments=1, boosts={"cost": 0.05})
+    assert (gains_of_boosting_alone(cheap)[0] > 0.0).sum() > 5
+
+
+def test_a_boost_costs_the_highest_income_of_an_item() -> None:
+    user, item = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 0, 2, 0])
+    assert boost_cost(user, item, np.array([1.0, 1.0, 0.5, 1.0, 0.2])) == 0.95  # item 0: 1 / 2 + .5 / 2 + .2
+    assert boost_cost(user, item, np.array([1.0, 1.0, 0.5, 1.0, 0.2]) * 1234.0) == 1200.0
+    assert boost_cost(user, item, np.zeros(5)) == 0.0
+    log = some_log()
+    pairs = worth(log)
+    count = np.bincount([user for user, _ in pairs])
+    income = np.zeros(15)
+    for (one, other), value in pairs.items():
+        income[other] += value / count[one]
+    assert income.max() <= logged_market_config(log).built_in.boosts.cost <= 1.1 * income.max()
 
 
 def test_runs_without_values_on_another_device() -> None:
