@@ -22,7 +22,8 @@ class MarketConfig(MarketSizes):
     slate_order: Literal["ranked", "fixed"] = "ranked"
     """ranked = Plackett-Luce draw from the candidates; fixed = item k in slot k, for catalogues of size K."""
     num_candidates: Length = 0
-    """M, items retrieved for each segment before users' slates are drawn; 0 = all, which is exact."""
+    """M, items retrieved for each segment before users' slates are drawn; 0 = all, which is exact. Where users have
+    lists of their own, as in a log, so many of each list are drawn for a platform; 0 = all that fit into memory."""
     temperature: Positive = 1.0
     """tau of the draw of slates: smaller means closer to the users' tastes."""
     response_mode: Literal["sampled", "mean"] = "sampled"

@@ -33,10 +33,11 @@ from interplay.envs.observing import (
     platform_spec,
     side_specs,
 )
+from interplay.envs.platform_candidates import filled, has_first_stage, platform_candidates
 from interplay.envs.population import Population
 from interplay.envs.responding import state_shift
 from interplay.envs.rewards import account, rewarded
-from interplay.envs.slates import build_slates, candidates_of, draws_of_slates, filled
+from interplay.envs.slates import build_slates, draws_of_slates
 from interplay.envs.state_update import move
 from interplay.envs.targets import Targets
 from interplay.envs.threads import on_own_threads
@@ -193,13 +194,15 @@ class Market:
             slots: int64 ``[B, U, K]``, the candidate in each slot, from 1; 0 leaves it empty, and so does a candidate
                 that may not be shown or stands in an earlier slot.
             log_propensity: float32 ``[B, U]``, log-probability of these slots; None where the platform does not know.
+                It does not count where the candidates are themselves drawn (``num_candidates``).
         """
         check_value("state", state, State)
         check_tensor("slots", slots, state.slate.items.shape, torch.int64, state.active.device)
         if log_propensity is not None:
             check_tensor("log_propensity", log_propensity, state.active.shape, torch.float32, state.active.device)
-        slate = filled(candidates_of(self.constants, state), slots)
-        return replace(state, slate=slate if log_propensity is None else replace(slate, log_propensity=log_propensity))
+        slate = filled(platform_candidates(self.constants, state), slots)
+        known = log_propensity is not None and not has_first_stage(self.constants)
+        return replace(state, slate=replace(slate, log_propensity=log_propensity) if known else slate)
 
     def compiled(self) -> Self:
         """The same market with steps and observations that ``torch.compile`` generates code for: made for a GPU.

@@ -15,9 +15,10 @@ from interplay.envs.exact_states import exact_state, num_states
 from interplay.envs.indexing import gather_rows
 from interplay.envs.kernels.table_operators import joined, products
 from interplay.envs.masks import boost_mask, slot_mask
+from interplay.envs.platform_candidates import platform_candidates
 from interplay.envs.population import Population
 from interplay.envs.responding import response_rate
-from interplay.envs.slates import candidates_of, log_boosts, num_candidates, segment_means
+from interplay.envs.slates import log_boosts, num_candidates, segment_means
 from interplay.envs.types import FEATURE_BOUND, Catalogue, Observation, Side, SideSpec
 from interplay.envs.world import Slate, State, View
 
@@ -78,7 +79,7 @@ def platform_spec(constants: MarketConstants, users: SideSpec) -> SideSpec:
 
 def observe_platform(constants: MarketConstants, state: State, expected: bool) -> Observation:
     """The users' view of all candidates, each as if it stood in the first slot; see ``platform_spec``."""
-    seen = observe_users(constants, replace(state, slate=candidates_of(constants, state)), expected, ranked=False)
+    seen = observe_users(constants, replace(state, slate=platform_candidates(constants, state)), expected, ranked=False)
     return replace(seen, state=None)
 
 

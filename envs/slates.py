@@ -20,6 +20,7 @@ from interplay.envs.world import Slate, State
 
 _CHUNK = 1 << 22  # scores held at once while users are ranked: 16 MiB of float32, about a CPU's cache
 _CHUNK_ON_GPU = 1 << 27  # where only memory limits them: 512 MiB
+_ALL, _DRAWN, _FEWEST = 1 << 22, 1 << 18, 4  # a platform sees whole lists up to so many cells, else about so many
 
 
 def plackett_luce(score: Tensor, noise: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -93,7 +94,7 @@ def log_boosts(constants: MarketConstants, state: State) -> Tensor:
     return constants.built_in.boosts.scores(state, constants.config.num_segments)
 
 
-def _boosts_of_living(constants: MarketConstants, state: State) -> Tensor:
+def boosts_of_living(constants: MarketConstants, state: State) -> Tensor:
     """The same, but -inf for dead items, which no slate may show."""
     return log_boosts(constants, state).masked_fill(~state.alive.unsqueeze(1), -torch.inf)
 
@@ -116,7 +117,7 @@ def build_slates(constants: MarketConstants, state: State) -> Slate:
         return dispatch.fixed_slates(constants, state) if kernels.usable(state.key) else _fixed(constants, state)
     if constants.lists is None and kernels.usable(state.key) and not constants.mechanisms.have("slate_score"):
         return _drawn(constants, state)
-    boosts = _boosts_of_living(constants, state)
+    boosts = boosts_of_living(constants, state)
     if constants.lists is not None:
         return _from_lists(constants, state, boosts, constants.lists)
     retrieved = _retrieve(constants, state, boosts) if _retrieves(constants) else None
@@ -134,14 +135,34 @@ def _from_segment(constants: MarketConstants, state: State, boosts: Tensor, retr
 
 def _from_lists(constants: MarketConstants, state: State, boosts: Tensor, lists: Lists) -> Slate:
     """Slates of all users, each from a list of its own."""
-    parts = []
+    return of_lists(lists, [_slate(constants, state, score, candidates, 0, first_draw)
+                            for candidates, score, first_draw in scored_lists(constants, state, boosts, lists)])
+
+
+def of_lists(lists: Lists, parts: Sequence[Slate]) -> Slate:
+    """Slates of all users, from those of each part of ``scored_lists``."""
+    return Slate(*(column.index_select(1, lists.place) for column in _joined(parts).tensors()))
+
+
+def scored_lists(constants: MarketConstants, state: State, boosts: Tensor,
+                 lists: Lists) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Some users' lists at a time, in the order of the tables.
+
+    Args:
+        constants: the market's.
+        state: the worlds.
+        boosts: float32 ``[B, C, I]``, what they add to scores; -inf for dead items.
+        lists: of all users.
+
+    Yields:
+        Items int64 ``[B, U', W]``; their scores, -inf for what must not be shown; and the index of each user's first
+        draw of noise, int32 ``[U']``.
+    """
     for users, items, valid, first_draw in lists.tables:
-        width = items.shape[1]
-        for rows in _chunks(constants, len(state.key), len(users), width):
+        for rows in _chunks(constants, len(state.key), len(users), items.shape[1]):
             candidates = items[rows].expand(len(state.key), -1, -1)
             score = _score(constants, state, boosts, users[rows], candidates).masked_fill(~valid[rows], -torch.inf)
-            parts.append(_slate(constants, state, score, candidates, 0, first_draw[rows]))
-    return Slate(*(column.index_select(1, lists.place) for column in _joined(parts).tensors()))
+            yield candidates, score, first_draw[rows]
 
 
 def _chunks(constants: MarketConstants, num_worlds: int, num_users: int, width: int) -> Iterator[slice]:
@@ -165,11 +186,11 @@ def _drawn(constants: MarketConstants, state: State) -> Slate:
     These are drawn for one user at a time. Torch may add up products of one user in another order than those of all,
     so that where two values are within a rounding of each other, all at once could still have given the other.
     """
-    retrieved = _retrieve(constants, state, _boosts_of_living(constants, state)) if _retrieves(constants) else None
+    retrieved = _retrieve(constants, state, boosts_of_living(constants, state)) if _retrieves(constants) else None
     slate, close = dispatch.draw_slates(constants, state, retrieved)
     for world, user in close:
         one = state.of_one(world)
-        exact = _from_segment(constants, one, _boosts_of_living(constants, one),
+        exact = _from_segment(constants, one, boosts_of_living(constants, one),
                               None if retrieved is None else retrieved[world:world + 1], slice(user, user + 1))
         for column, values in zip(slate.tensors(), exact.tensors(), strict=True):
             column[world, user] = values[0, 0]
@@ -177,10 +198,12 @@ def _drawn(constants: MarketConstants, state: State) -> Slate:
 
 
 def num_candidates(constants: MarketConstants) -> int:
-    """M, how many items a user's slate is filled from; where users have lists of their own, the longest has so many."""
+    """M, how many items slates are filled from; of users' own lists, how many a platform sees."""
+    config = constants.config
     if constants.lists is not None:
-        return constants.lists.longest
-    return constants.config.num_candidates if _retrieves(constants) else constants.config.num_items
+        longest, few = constants.lists.longest, max(_FEWEST * config.slate_size, _DRAWN // config.num_users)
+        return min(longest, config.num_candidates or (longest if longest * config.num_users <= _ALL else few))
+    return config.num_candidates if _retrieves(constants) else config.num_items
 
 
 def draws_of_slates(constants: MarketConstants) -> int:
@@ -199,7 +222,7 @@ def candidates_of(constants: MarketConstants, state: State) -> Slate:
         items, listed = constants.lists.padded()
         items = items.expand(*segment.shape, -1)
     elif _retrieves(constants):
-        items = gather_rows(_retrieve(constants, state, _boosts_of_living(constants, state)), segment)
+        items = gather_rows(_retrieve(constants, state, boosts_of_living(constants, state)), segment)
     else:
         items = torch.arange(constants.config.num_items, device=segment.device).expand(*segment.shape, -1)
     valid = gather_rows(state.alive, items)
@@ -217,17 +240,6 @@ def count_candidates(constants: MarketConstants, state: State) -> Tensor:
     counts = [(gather_rows(state.alive, table.items.expand(len(state.key), -1, -1)) & table.valid).sum(2)
               for table in constants.lists.tables]
     return torch.cat(counts, dim=1).index_select(1, constants.lists.place)
-
-
-def filled(candidates: Slate, slots: Tensor) -> Slate:
-    """The slates that a platform fills: candidates by number, from 1, in ``slots`` int64 ``[B, U, K]``.
-
-    A slot is left empty by 0, by a candidate that is not valid, and by one that stands in an earlier slot.
-    """
-    index = (slots - 1).clamp(0, candidates.items.shape[2] - 1)
-    good = (slots - 1 == index) & candidates.valid.gather(2, index)
-    earlier = (index.unsqueeze(3) == index.unsqueeze(2)).tril(-1) & good.unsqueeze(2)
-    return Slate(candidates.items.gather(2, index), good & ~earlier.any(3), candidates.log_propensity)
 
 
 def _retrieves(constants: MarketConstants) -> bool:

@@ -57,8 +57,8 @@ LAYERS = {
         {"kernels", "noise", "graphs", "threads", "lists", "records", "population", "world"},
         {"mechanisms", "config", "counting", "active_mechanisms"},
         {"data", "behaviour"},
-        {"constants", "dispatch", "exact_states", "masks", "responding", "rewards", "slates", "slates_gpu",
-         "state_update", "user_choice", "observing", "market", "transitions", "company"},
+        {"constants", "dispatch", "exact_states", "masks", "platform_candidates", "responding", "rewards", "slates",
+         "slates_gpu", "state_update", "user_choice", "observing", "market", "transitions", "company"},
         {"presets", "pictures", "testing", "facade", "roster", "market_v0", "recommend_v0", "recommend_vector"}),
     "experiments": (
         {"common", "exact", "representation", "fit"}, {"loop"}, {"evaluate", "recommend"},

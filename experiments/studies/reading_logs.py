@@ -19,6 +19,7 @@ from typing import Any
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.reports import known_rows, made_by, made_line, publish
 from interplay.experiments.common.tables import table
+from interplay.experiments.studies.command_costs import measured
 from interplay.experiments.studies.command_lines import reported, typed
 from interplay.experiments.studies.real_logs import LOGS
 
@@ -83,26 +84,13 @@ def _run(command: str, path: Path, flags: Sequence[str], folder: Path, places: M
     runs = ["--log-dir", str(folder), "--name", command]
     place = {"fidelity": ["--out", str(folder)], "fit": ["--out", str(folder / command)], "train": runs,
              "pretrain": runs}.get(command, [])
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
-        process = os.fork()
-        if process == 0:
-            os.dup2(said.fileno(), 1)
-            os.dup2(said.fileno(), 2)
-            try:
-                main([command, *own, *shlex.split(_COMMANDS[command]), *flags, *place])
-            except Exception as error:
-                print(f"error: {type(error).__name__}: {error}")  # a fault of the program, which the table shows
-            sys.stdout.flush()
-            os._exit(0)
-        _, _, used = os.wait4(process, 0)
-        said.seek(0)
-        lines = said.read().replace("\r", "\n").splitlines()
-    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    found = measured([command, *own, *shlex.split(_COMMANDS[command]), *flags, *place])
+    error = found.error
     for long, short in places.items():
-        errors = [line.replace(long, short) for line in errors]
-    rows = next((found[1] for line in lines if (found := re.search(r"([\d,]+) (?:rows? )?(?:read|rounds)", line))), "")
-    return {"error": errors[0] if errors else "", "rows": rows, "seconds": round(used.ru_utime + used.ru_stime, 1),
-            "megabytes": used.ru_maxrss // 1024}
+        error = error.replace(long, short)
+    read = (re.search(r"([\d,]+) (?:rows? )?(?:read|rounds)", line) for line in found.lines)
+    rows = next((said[1] for said in read if said), "")
+    return {"error": error, "rows": rows, "seconds": found.seconds, "megabytes": found.megabytes}
 
 
 def text(folder: Path, source: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from interplay.envs import kernels, lists
+from interplay.envs import kernels, lists, slates
 from interplay.envs.behaviour.logged import LoggedBehaviour, logged_market_config
 from interplay.envs.data import make_log
 from interplay.envs.lists import Lists
@@ -109,6 +109,34 @@ def test_a_platform_still_sees_every_candidate_in_one_width(skewed: Market) -> N
     assert seen.mask[0, :3, 1:].sum(1).tolist() == [200, 3, 90]
     count = count_candidates(skewed.constants, state)
     assert torch.equal(count, candidates_of(skewed.constants, state).valid.sum(2))
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_platform_sees_a_draw_of_lists_that_are_too_long(named: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lists, "_SMALL", 0)
+    monkeypatch.setattr(slates, "_ALL", 0 if not named else 1 << 22)
+    monkeypatch.setattr(slates, "_DRAWN", 53 * 20)
+    market = logged([200, 3, 90, *[2] * 30, *[9] * 20], **({"num_candidates": 20} if named else {}))
+    found, state = market.constants.lists, market.reset(range(3))
+    assert found is not None
+    assert [width for width in (table.items.shape[1] for table in found.tables) if width > 20]
+    seen = market.observe(state, "platform")
+    assert seen.mask.shape == (3, 53, 21)
+    assert seen.mask[:, :, 1:].sum(2).tolist() == [[20, 3, 20, *[2] * 30, *[9] * 20]] * 3
+    whole, valid = found.padded()
+    for user in range(53):
+        listed = set(whole[user, valid[user]].tolist())
+        for world in range(3):
+            items = seen.ids[world, user, seen.mask[world, user, 1:]].tolist()
+            assert len({*items}) == len(items)
+            assert {*items} <= listed
+            own = state.slate.items[world, user, state.slate.valid[world, user]].tolist()
+            assert {*own} <= {*items}  # the market draws its own slates so, and fewer
+    assert {*seen.ids[0, 0].tolist()} != {*seen.ids[1, 0].tolist()}
+    slots = torch.tensor([20, 3, 1, 2, 0]).expand(3, 53, 5)
+    shown = market.offer(state, slots, torch.zeros(3, 53)).slate
+    assert torch.equal(shown.items[:, 0, :4], seen.ids[:, 0, [19, 2, 0, 1]])
+    assert shown.log_propensity.isnan().all()  # the chance of the first stage is not known
 
 
 def held(record: Any) -> Iterator[Tensor]:

@@ -7,7 +7,7 @@ from statistics import mean
 
 import pytest
 
-from interplay.experiments.studies import bounds, budgets
+from interplay.experiments.studies import bounds, budgets, log_memory, logged_items
 from interplay.experiments.studies.interval_coverage import SIZES, CoverageSettings, study
 from interplay.experiments.studies.many_seeds import SeedsSettings
 from interplay.experiments.studies.many_seeds import study as timed
@@ -74,3 +74,30 @@ def test_committed_bounds_lie_where_they_must():
     assert all(mean(row["base"]) < mean(row["planned"]) <= (row["optimum"] or inf) for row in planned.values())
     assert set(found) == set(bounds.EXPLOITING)
     assert all(part >= bounds.SHARE for part in found.values())
+
+
+@pytest.mark.parametrize("name", list(log_memory.SHAPES))
+def test_made_up_logs_have_the_histories_that_they_say(name):
+    shape = log_memory.SHAPES[name]
+    length = log_memory.lengths(shape)
+    assert (len(length), length.sum()) == (shape.users, shape.rows)
+    assert length.max() == length[0] == shape.longest
+    assert length.min() >= shape.shortest
+
+
+def test_a_made_up_log_has_no_pair_twice():
+    frame = log_memory.made_up(log_memory.Shape(2_000, 90, 500, 400))
+    assert frame.unique(["user", "item"]).height == frame.height == 2_000
+    assert frame["user"].n_unique() == 90
+    assert 0 <= frame["item"].min() < frame["item"].max() < 500
+
+
+@pytest.mark.parametrize(("learnt", "verdict"), [(9.0, "below"), (10.0, "level"), (11.0, "above")])
+def test_the_study_of_items_says_whether_they_end_below_resting(learnt, verdict):
+    noise = [-0.1, 0.1, 0.05, -0.05, 0.0]
+    row = {"log": "a", "flags": "", "price": [0.5] * 5, "boost": [1.0] * 5, "resting": [10.0] * 5,
+           "learnt": [learnt + each for each in noise]}
+    said = logged_items.text(Path(), {"made": {"command": "", "python": "", "torch": "", "numpy": "", "cores": 1,
+                                               "machine": ""}, "data": {"rows": [row]}})
+    assert f"| {verdict}" in said
+    assert f"Below resting: {int(verdict == 'below')} of 1 logs." in said
