@@ -23,7 +23,8 @@ class MarketConfig(MarketSizes):
     """ranked = Plackett-Luce draw from the candidates; fixed = item k in slot k, for catalogues of size K."""
     num_candidates: Length = 0
     """M, items retrieved for each segment before users' slates are drawn; 0 = all, which is exact. Where users have
-    lists of their own, as in a log, so many of each list are drawn for a platform; 0 = all that fit into memory."""
+    lists of their own, as in a log, so many of each list are drawn for a platform; 0 = all, or 4 K where the
+    longest list times the users is above 4 million."""
     temperature: Positive = 1.0
     """tau of the draw of slates: smaller means closer to the users' tastes."""
     response_mode: Literal["sampled", "mean"] = "sampled"

@@ -20,7 +20,7 @@ from interplay.envs.world import Slate, State
 
 _CHUNK = 1 << 22  # scores held at once while users are ranked: 16 MiB of float32, about a CPU's cache
 _CHUNK_ON_GPU = 1 << 27  # where only memory limits them: 512 MiB
-_ALL, _DRAWN, _FEWEST = 1 << 22, 1 << 18, 4  # a platform sees whole lists up to so many cells, else about so many
+_MOST_CELLS, _FEW = 1 << 22, 4  # of a table of whole lists; slates' worth of candidates where it would have more
 
 
 def plackett_luce(score: Tensor, noise: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -201,8 +201,9 @@ def num_candidates(constants: MarketConstants) -> int:
     """M, how many items slates are filled from; of users' own lists, how many a platform sees."""
     config = constants.config
     if constants.lists is not None:
-        longest, few = constants.lists.longest, max(_FEWEST * config.slate_size, _DRAWN // config.num_users)
-        return min(longest, config.num_candidates or (longest if longest * config.num_users <= _ALL else few))
+        longest = constants.lists.longest
+        few = longest if longest * config.num_users <= _MOST_CELLS else _FEW * config.slate_size
+        return min(longest, config.num_candidates or few)
     return config.num_candidates if _retrieves(constants) else config.num_items
 
 

@@ -99,8 +99,9 @@ def read_open_bandit(path: Path | str) -> OpenBanditLog:
     """
     path = Path(path).resolve()
     if not path.is_dir() or not OpenBandit().matches(path):
-        raise InterplayError(f"{path}: is no campaign of Open Bandit: give a folder such as bts/men, with men.csv and "
-                             f"{_ITEMS} in it")
+        raise InterplayError(f"{path}: is no campaign of Open Bandit, whose actions have known probabilities: give a "
+                             f"folder such as bts/men, with men.csv and {_ITEMS} in it, or a table with a column of "
+                             "probabilities")
     source = f"{path.name}.csv"
     rows, items = _table(path / source, _NEEDED), _table(path / _ITEMS, ["item_id"])
     features = _item_features(items)

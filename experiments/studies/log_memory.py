@@ -107,7 +107,7 @@ def study(settings: LogMemorySettings) -> str:
 
 
 def _row(name: str, flags: str, file: Path) -> dict[str, Any]:
-    words = ["train", "--log", str(file), "--log-dir", str(file.parent), "--name", "run", "--device", "cpu"]
+    words = ["train", "--log", str(file), "--log-dir", str(file.parent), "--device", "cpu"]
     found = measured([*words, *shlex.split(flags), *shlex.split(_SHORT)])
     return {"log": name, "flags": flags, "error": found.error, "seconds": found.seconds, "megabytes": found.megabytes}
 

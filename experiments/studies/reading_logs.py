@@ -70,11 +70,19 @@ def _row(name: str, command: str, data: Path, folder: Path) -> Row:
     places = {f"{data.resolve()}{os.sep}": "", f"{data}{os.sep}": "", str(folder): "runs"}
     found = _run(command, data / path, [], folder, places)
     first, used = found["error"], ""
-    for more in filter(None, ("--guess-columns" if command not in ("ope", "recommend") else "", flags)):
-        if found["error"]:
+    guess = "--guess-columns" if command not in ("ope", "recommend") else ""
+    for kind in ("guessed", "suggested", "named"):
+        more = {"guessed": guess, "suggested": _with_suggested(guess, found["error"]), "named": flags}[kind]
+        if found["error"] and more:
             found, used = _run(command, data / path, shlex.split(more), folder, places), more
     return {"log": name, "file": path, "command": command, "alone": first,
             "flags": "" if found["error"] else used, **found}
+
+
+def _with_suggested(flags: str, error: str) -> str:
+    """The flags with a map of words that an error suggests; empty if it suggests none."""
+    suggested = re.search(r"--reward-map( [^ =]+=\d+)+", error)
+    return f"{flags} {suggested[0]}" if flags and suggested else ""
 
 
 def _run(command: str, path: Path, flags: Sequence[str], folder: Path, places: Mapping[str, str]) -> dict[str, Any]:
@@ -99,10 +107,11 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
     works = sum(not row["error"] for row in rows)
     short = "; ".join(f"`{command} {words}`" for command, words in _COMMANDS.items() if words)
     lines = [made_line(source["made"]),
-             f"Each command on each log, first with the file's name alone, then with flags where that is refused: "
-             f"{works} of {len(rows)} run. Trainings are short: {short}. Seconds are CPU time without the "
-             "imports, memory is the process's highest, about 400 MB of it the libraries. `recommend` takes the "
-             "run of `pretrain`.",
+             "Each command on each log, first with the file's name alone; where that is refused, with "
+             "`--guess-columns`; then also with what the next refusal names; and last with all columns named: "
+             f"{works} of {len(rows)} run. Trainings are short: {short}. Seconds are CPU time without the imports, "
+             "memory is the process's highest, about 400 MB of it the libraries. `recommend` takes the run of "
+             "`pretrain`.",
              table(["log", "command", "rows", "seconds", "MB", "with the file's name alone", "flags"],
                    [_line(row) for row in rows])]
     return "\n\n".join(lines) + "\n"

@@ -114,8 +114,7 @@ def test_a_platform_still_sees_every_candidate_in_one_width(skewed: Market) -> N
 @pytest.mark.parametrize("named", [True, False])
 def test_a_platform_sees_a_draw_of_lists_that_are_too_long(named: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lists, "_SMALL", 0)
-    monkeypatch.setattr(slates, "_ALL", 0 if not named else 1 << 22)
-    monkeypatch.setattr(slates, "_DRAWN", 53 * 20)
+    monkeypatch.setattr(slates, "_MOST_CELLS", 1 << 22 if named else 53 * 200 - 1)  # 4 slates of 5 each
     market = logged([200, 3, 90, *[2] * 30, *[9] * 20], **({"num_candidates": 20} if named else {}))
     found, state = market.constants.lists, market.reset(range(3))
     assert found is not None
