@@ -5,9 +5,12 @@ from math import inf
 from pathlib import Path
 from statistics import mean
 
+import numpy as np
+import polars as pl
 import pytest
 
-from interplay.experiments.studies import bounds, budgets, log_memory, logged_items
+from interplay.envs.data import make_log
+from interplay.experiments.studies import bounds, budgets, log_memory, logged_items, published_ranking
 from interplay.experiments.studies.interval_coverage import SIZES, CoverageSettings, study
 from interplay.experiments.studies.many_seeds import SeedsSettings
 from interplay.experiments.studies.many_seeds import study as timed
@@ -101,3 +104,13 @@ def test_the_study_of_items_says_whether_they_end_below_resting(learnt, verdict)
                                                "machine": ""}, "data": {"rows": [row]}})
     assert f"| {verdict}" in said
     assert f"Below resting: {int(verdict == 'below')} of 1 logs." in said
+
+
+def test_the_published_protocol_trains_on_three_quarters_of_each_item():
+    rng = np.random.default_rng(0)
+    rows = {name: rng.integers(high, size=400) for name, high in (("user", 30), ("item", 12), ("reward", 5))}
+    log = make_log(pl.DataFrame(rows))
+    kept = published_ranking.trained(log, 0)
+    count = np.bincount(log.item)
+    assert np.bincount(log.item[kept]).tolist() == [round(0.75 * each) for each in count.tolist()]
+    assert (kept != published_ranking.trained(log, 1)).any()
