@@ -58,9 +58,15 @@ representations() {
         --weight-decay 0.1 --dropout 0.2 --epochs 40 --patience 4 --seeds 5 --log-dir $R/representations --name last
 }
 
+published-ranking() { python -m interplay.experiments.studies.published_ranking --data "$DATA" --out $R/published-ranking; }
+
 ranking() { python -m interplay.experiments.studies.ranking --data "$DATA" --out $R/ranking; }
 
 logs() { python -m interplay.experiments.studies.reading_logs --data "$DATA" --out $R/logs; }
+
+log-memory() { python -m interplay.experiments.studies.log_memory --out $R/log-memory; }
+
+logged-items() { python -m interplay.experiments.studies.logged_items --data "$DATA" --out $R/logged-items; }
 
 unbiased() {
     python scripts/unbiased.py --log "$DATA/coat" --out $R/unbiased/coat
@@ -189,7 +195,7 @@ speed() {
 # On a machine with a GPU; no part of all studies.
 gpu() { bash scripts/gpu.sh --out $R/gpu; }
 
-for study in "${@:-presets domains domains-large domains-new funds-large bounds jester congress pretrained representations ranking logged_users logs unbiased ope fidelity reproductions fit intervals viability budgets suite clients faults frames film speed}"; do
+for study in "${@:-presets domains domains-large domains-new funds-large bounds jester congress pretrained representations published-ranking ranking logged_users logged-items logs log-memory unbiased ope fidelity reproductions fit intervals viability budgets suite clients faults frames film speed}"; do
     for name in $study; do "$name"; done
 done
 python scripts/plot.py $R/presets --out $R  # the pictures of docs/results.md

@@ -87,6 +87,11 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
         apart = sum(_verdict(row) == "apart, dqn above" for row in own)
         parts += [f"## `{flags}`" if flags else "## No flags", table(header, [_cells(row) for row in own]),
                   f"Intervals apart, with dqn above: {apart} of {len(own)} logs."]
+    above = {row["log"]: row.get("flags", "") for row in reversed(rows) if _verdict(row) == "apart, dqn above"}
+    by_flags = [f"{', '.join(sorted(log for log in above if above[log] == flags))} with "
+                f"{f'`{flags}`' if flags else 'no flags'}" for flags in sorted({*above.values()})]
+    parts.append(f"Apart, with dqn above, in one of these trainings at least: {len(above)} of "
+                 f"{len({row['log'] for row in rows})} logs: {'; '.join(by_flags)}.")
     return "\n\n".join(parts) + "\n"
 
 
