@@ -201,8 +201,9 @@ class Market:
         if log_propensity is not None:
             check_tensor("log_propensity", log_propensity, state.active.shape, torch.float32, state.active.device)
         slate = filled(platform_candidates(self.constants, state), slots)
-        known = log_propensity is not None and not has_first_stage(self.constants)
-        return replace(state, slate=replace(slate, log_propensity=log_propensity) if known else slate)
+        if log_propensity is not None and not has_first_stage(self.constants):
+            slate = replace(slate, log_propensity=log_propensity)
+        return replace(state, slate=slate)
 
     def compiled(self) -> Self:
         """The same market with steps and observations that ``torch.compile`` generates code for: made for a GPU.

@@ -67,7 +67,8 @@ def lengths(shape: Shape) -> NDArray[np.int64]:
     spare = shape.rows - shape.longest - shape.shortest * (shape.users - 1)
     extra = np.minimum(normal / normal.sum() * spare, shape.longest - shape.shortest).astype(np.int64)
     extra[:spare - int(extra.sum())] += 1  # what rounding left
-    return np.r_[shape.longest, shape.shortest + extra]
+    found: NDArray[np.int64] = np.r_[shape.longest, shape.shortest + extra]
+    return found
 
 
 def made_up(shape: Shape) -> pl.DataFrame:
