@@ -21,6 +21,7 @@ from interplay.envs.types import InterplayError, Observation, SideSpec
 Sharing = Literal["shared", "embedding", "independent"]
 Network = TypeVar("Network", bound=nn.Module)
 _slots: WeakKeyDictionary[nn.Module, list[dict[str, Any]]] = WeakKeyDictionary()  # where layers keep parameters
+_AT_ONCE = 1 << 20  # options that are scored at once where nothing is learnt, so that hidden layers stay small
 _EMBEDDING = 8  # numbers that distinguish agents of a side, where they share the rest
 
 
@@ -85,6 +86,15 @@ class OptionScorer(nn.Module):
         Returns:
             ``[..., 1 + M * L, Z]``.
         """
+        parts = -(-options.shape[:-1].numel() // _AT_ONCE)
+        if parts > 1 and options.dim() > 2 and self._copies == 0 and not torch.is_grad_enabled():
+            some = [None] * parts if agent is None else agent.chunk(parts, -1)
+            return torch.cat([self._all(*part) for part in zip(
+                own.chunk(parts, -2), options.chunk(parts, -3), some, strict=False)], dim=-3)
+        return self._all(own, options, agent)
+
+    def _all(self, own: Tensor, options: Tensor, agent: Tensor | None) -> Tensor:
+        """``forward``, of all rows at once."""
         context = self._context(own, options, agent)
         scores: Tensor = self._nothing_head(context)
         if self._option_head is not None:

@@ -9,6 +9,7 @@ from torch import nn
 
 from interplay.agents import JointAgent, Setting, agents
 from interplay.agents.encoders import NONE, encoders
+from interplay.agents.parts import networks as networks_module
 from interplay.agents.parts.networks import OptionScorer, draw_weights, values_of
 from interplay.agents.testing.synthetic_transitions import ANY_SIDES, ONE_SIDE, trajectory
 
@@ -208,3 +209,24 @@ def test_values_of_what_was_done_are_those_of_all_actions_with_the_same_gradient
         found.append([values.detach(), *gradients])
     for mine, wanted in zip(*found, strict=True):
         torch.testing.assert_close(mine, wanted, rtol=1e-4, atol=1e-4 * float(wanted.abs().max()))
+
+
+@pytest.mark.parametrize("form", [{}, {"num_outputs": 3}, {"dueling": True}, {"sharing": "embedding"}], ids=str)
+@pytest.mark.parametrize("rows", [(3, 7), (7,)])
+def test_many_options_are_scored_in_parts_with_the_same_values(form, rows, monkeypatch):
+    spec = replace(ONE_SIDE["items"]["items"], num_agents=7)
+    network = draw_weights(OptionScorer(spec, 16, torch.device("cpu"), **form), 3, "test")
+    generator = torch.Generator().manual_seed(0)
+    own = torch.rand(*rows, len(spec.own_features), generator=generator)
+    options = torch.rand(*rows, spec.num_options, len(spec.option_features), generator=generator)
+    agent = torch.arange(7).expand(rows)
+    wanted = network(own, options, agent).detach()
+    sizes, whole = [], OptionScorer._all
+    monkeypatch.setattr(OptionScorer, "_all", lambda *given: sizes.append(given[1].shape) or whole(*given))
+    monkeypatch.setattr(networks_module, "_AT_ONCE", options.shape[:-1].numel() // 3)
+    with torch.no_grad():
+        torch.testing.assert_close(network(own, options, agent), wanted)
+    assert len(sizes) > 1
+    sizes.clear()
+    network(own, options, agent)
+    assert len(sizes) == 1, "what is learnt from goes through at once"
