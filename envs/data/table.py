@@ -61,7 +61,7 @@ def _resolved(columns: ColumnNames, table: TableFile, source: str) -> ColumnName
     if absent is not None and table.looks_like_data:
         raise InterplayError(f"{source}: no column {absent!r}, and the first row looks like data, not like names: if "
                              "it is a row, give --no-header --columns user item reward ..., all columns in their "
-                             "order; --guess-columns takes likely ones")
+                             "order, or --guess-columns, which takes likely ones")
     try:
         check_columns(table.columns, columns, source)
     except InterplayError as error:
