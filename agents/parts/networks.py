@@ -28,8 +28,8 @@ _EMBEDDING = 8  # numbers that distinguish agents of a side, where they share th
 class OptionScorer(nn.Module):
     """Values of all actions: each option is scored with the same weights in every place.
 
-    An option's hidden vector sums one layer of the agent's own features, one of the option's, and one of the mean
-    option, so that an option is judged against what else is there. Doing nothing is scored from the rest alone.
+    An option's hidden vector sums a layer of the agent's features, one of the option's, and one of the mean option,
+    so that an option is judged against what else is there. Doing nothing is scored from the rest alone.
 
     Args:
         spec: the side's shapes.
@@ -86,12 +86,11 @@ class OptionScorer(nn.Module):
         Returns:
             ``[..., 1 + M * L, Z]``.
         """
-        parts = -(-options.shape[:-1].numel() // _AT_ONCE)
-        if parts > 1 and options.dim() > 2 and self._copies == 0 and not torch.is_grad_enabled():
-            some = [None] * parts if agent is None else agent.chunk(parts, -1)
-            return torch.cat([self._all(*part) for part in zip(
-                own.chunk(parts, -2), options.chunk(parts, -3), some, strict=False)], dim=-3)
-        return self._all(own, options, agent)
+        if (parts := -(-options.shape[:-1].numel() // _AT_ONCE)) <= 1 or options.dim() < 3 or self._copies > 0 or torch.is_grad_enabled():
+            return self._all(own, options, agent)
+        agents = [None] * parts if agent is None else agent.chunk(parts, -1)
+        rows = zip(own.chunk(parts, -2), options.chunk(parts, -3), agents, strict=False)
+        return torch.cat([self._all(*part) for part in rows], dim=-3)
 
     def _all(self, own: Tensor, options: Tensor, agent: Tensor | None) -> Tensor:
         """``forward``, of all rows at once."""
@@ -101,16 +100,14 @@ class OptionScorer(nn.Module):
             each = self._option_head(context + self._option(options))
             each = each.unflatten(-1, (-1, self._num_outputs)).flatten(-3, -2)
             scores = torch.cat([scores, each], dim=-2)
-        if self._value_head is None:
-            return scores
-        value: Tensor = self._value_head(context)
-        return value + scores - scores.mean(-2, keepdim=True)
+        if self._value_head is not None:
+            scores = self._value_head(context) + scores - scores.mean(-2, keepdim=True)
+        return scores
 
     def taken(self, own: Tensor, options: Tensor, action: Tensor, agent: Tensor | None = None) -> Tensor:
         """The values of one action of each row, ``[..., Z]``: what ``forward`` gives there, up to rounding.
 
-        All other options are only seen in their mean, so that most of the work for them, and of that for their
-        gradients, which are 0, is left out.
+        Of other options only the mean is seen, which leaves out most of the work for them and for gradients of 0.
 
         Args:
             own: as for ``forward``.
@@ -263,8 +260,7 @@ def draw_weights(network: Network, seed: int, owner: str) -> Network:
 
 def _number(name: str) -> int:
     """A name as a 32-bit integer with sign, which is what noise counts steps by."""
-    code = crc32(name.encode())
-    return code - (1 << 32) if code >= 1 << 31 else code
+    return (crc32(name.encode()) + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
 @contextmanager

@@ -128,7 +128,7 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
 def _cells(row: Mapping[str, Any]) -> list[str]:
     shape = SHAPES[row["log"]]
     counts = [f"{count:,}" for count in (shape.rows, shape.users, shape.items, shape.longest)]
-    return [row["log"], *counts, f"`{row['flags']}`", row["error"] or f"{row['megabytes'] / 1000:.2f}",
+    return [row["log"], *counts, f"`{row['flags']}`", row["error"] or f"{row['megabytes'] * 2**20 / 1e9:.2f}",
             f"{row['seconds']:.0f}"]
 
 
