@@ -86,7 +86,7 @@ class OptionScorer(nn.Module):
         Returns:
             ``[..., 1 + M * L, Z]``.
         """
-        if (parts := -(-options.shape[:-1].numel() // _AT_ONCE)) <= 1 or options.dim() < 3 or self._copies > 0 or torch.is_grad_enabled():
+        if (parts := -(-options.shape[:-1].numel() // _AT_ONCE)) <= 1 or self._copies > 0 or torch.is_grad_enabled():
             return self._all(own, options, agent)
         agents = [None] * parts if agent is None else agent.chunk(parts, -1)
         rows = zip(own.chunk(parts, -2), options.chunk(parts, -3), agents, strict=False)
