@@ -7,6 +7,7 @@ two numbers. On a GPU that is most of a step's time, so each is one kernel there
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from interplay.envs.indexing import gather_rows
 from interplay.envs.kernels.operators import operator
 
 _ON_GPU = "interplay.envs.kernels.tables_gpu"
+_FEW = 400  # multiplications of each world below which torch calls no library
 
 
 def joined(parts: Sequence[Tensor], bound: float, valid: Tensor | None = None, *, items: Tensor | None = None,
@@ -44,6 +46,25 @@ def products(one: Tensor, two: Tensor) -> Tensor:
     # Elsewhere the way through an operator would take microseconds for nothing.
     product: Tensor = (_PRODUCTS if one.is_cuda else products_by_torch)(one, two)
     return product
+
+
+@cache
+def adds_up_in_order(rows: int, between: int, columns: int) -> bool:
+    """Whether ``products`` of ``[B, rows, between]`` and ``[B, columns, between]`` round as a loop does on a CPU.
+
+    Torch has a loop of its own for few numbers, and a library for more. On some machines it fuses multiplications.
+    """
+    return rows * between * columns < _FEW and _rounds_each()
+
+
+@cache
+def _rounds_each() -> bool:
+    """Whether torch's loop rounds each product before it adds it up."""
+    one = torch.linspace(0.1, 0.9, 27).view(1, 3, 9)
+    total = torch.zeros(3, 3)
+    for n in range(9):
+        total += one[0, :, n:n + 1] * one[0, :, n]
+    return torch.equal(products_by_torch(one, one)[0], total)
 
 
 def joined_by_torch(parts: list[Tensor], by_item: list[int], items: Tensor | None, factor: Tensor | None, at: int,
