@@ -54,7 +54,7 @@ def flatten(view: View, agents: slice | None = None) -> Flat:
 def flat_sides(constants: MarketConstants, state: State, shapes: Sequence[tuple[int, int, int]]) -> list[Flat]:
     """What users and items see, in new arrays; ``shapes`` are those of ``flat_shape``."""
     if constants.config.history_length == 0 and dispatch.plays_at_once(constants, state):
-        match = None if constants.kernel.adds_up_in_order else affinity(constants, state)
+        match = None if constants.kernel.knows_affinity else affinity(constants, state)
         return [Flat(*seen) for seen in view_dispatch.flat_views(constants, state, match, shapes)]
     return [flatten(user_view(constants, state)), flatten(item_view(constants, state))]
 

@@ -51,7 +51,7 @@ def flat_views(constants: MarketConstants, state: State, affinity: Tensor | None
     Args:
         constants: the market's.
         state: the worlds.
-        affinity: as in ``see_items``; None = the loop works it out, see ``table_operators.adds_up_in_order``.
+        affinity: as in ``see_items``; None = the loop works it out, see ``KernelConstants``.
         shapes: of each side, how many agents, features and actions there are.
     """
     packed, boosts = state.packed(constants.kernel.state), log_boosts(constants, state)
@@ -62,7 +62,8 @@ def flat_views(constants: MarketConstants, state: State, affinity: Tensor | None
         *state.population.arrays("item_rows", "shown_rows", "user_features", "segment"),
         *state.slate.arrays("items", "valid"), constants.kernel.examination[1:],
         constants.config.user_sees == "state", *state.population.sizes(constants.config.num_segments),
-        NOTHING if affinity is None else as_array(affinity), boosts, torch.from_numpy(boosts).sum(2).numpy(),
+        NOTHING if affinity is None else as_array(affinity), boosts,
+        NOTHING[0] if constants.kernel.knows_boosts else torch.from_numpy(boosts).sum(2).numpy(),
         constants.kernel.cost, _BOUND, *seen[0], *seen[1])
     return seen
 

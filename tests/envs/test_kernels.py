@@ -15,7 +15,7 @@ from torch import Tensor
 from interplay.envs import dispatch, kernels, population
 from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPopulation
 from interplay.envs.facade import flat_shape, flat_sides, flatten
-from interplay.envs.kernels import compiled
+from interplay.envs.kernels import compiled, table_operators
 from interplay.envs.market import Market
 from interplay.envs.noise import Stream, any_of, uniform, world_key
 from interplay.envs.observing import item_view, user_view
@@ -93,7 +93,8 @@ def test_slates_are_the_same(changes: dict[str, Any], monkeypatch: pytest.Monkey
 
 
 @pytest.fixture
-def two_threads() -> Iterator[None]:
+def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(kernels, "_SMALL", 1 << 12)  # so that worlds of a test's size get both
     set_num_threads(2)
     yield
     set_num_threads(1)
@@ -127,6 +128,13 @@ def test_two_threads_go_the_same_way_as_one(two_threads: None) -> None:
     found = played()
     set_num_threads(1)
     assert all(torch.equal(a, b) for a, b in zip(found, played(), strict=True))
+
+
+def test_a_small_town_stays_on_one_thread() -> None:
+    """Two were slower for 2,000 users, whose slates of 50 candidates are the largest of its tables."""
+    set_num_threads(2)
+    assert [kernels.deserved(users * 50) for users in (2_000, 32_000)] == [1, 2]
+    set_num_threads(1)
 
 
 def test_slates_that_rounding_could_change_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,19 +301,33 @@ def test_one_world_alone_has_the_drift_that_it_has_among_others() -> None:
         assert torch.equal(alone.user_vector, batch.user_vector[1:])
 
 
-@pytest.mark.parametrize("preset", ["town", "kale", "contest"])
-def test_flat_views_in_one_call_are_the_flattened_views(preset: str) -> None:
-    market = find_preset(preset).market()
+@pytest.mark.parametrize(("preset", "changes"), [
+    ("town", {}), ("town", {"num_users": 12, "num_items": 9}), ("town", {"num_users": 5, "num_items": 70}),
+    ("town", REMEMBERING), ("kale", {}), ("contest", {})])
+@pytest.mark.parametrize("steps", [0, 3])
+def test_flat_views_in_one_call_are_the_flattened_views(preset: str, changes: dict[str, Any], steps: int) -> None:
+    market = find_preset(preset).market(**changes)
     state = market.reset([0])
-    for step in range(3):
+    for step in range(steps):
         state, _ = market.step(state, *random_actions(market, state, step))
-    assert state.is_packed
+    assert state.is_packed == (steps > 0)
     found = flat_sides(market.constants, state, [flat_shape(market.specs[side]) for side in SIDES])
     expected = [flatten(user_view(market.constants, state)), flatten(item_view(market.constants, state))]
     for flat, one in zip(found, expected, strict=True):
         for array, other in zip(flat, one, strict=True):
             assert array.dtype == other.dtype
             np.testing.assert_array_equal(array, other)
+
+
+def test_loops_know_in_which_order_torch_adds_up_little() -> None:
+    """If they did not, they would be right all the same, but no faster than torch."""
+    kernel = town(num_users=12, num_items=9).constants.kernel
+    assert kernel.knows_affinity == (table_operators.adds_up_in_order(1, 1, 1))
+    assert not town().constants.kernel.knows_affinity  # 64 users are too many for torch's own loop
+    values = torch.randn(2, 5, 37, generator=torch.Generator().manual_seed(0))
+    sums = np.empty((2, 5), np.float32)
+    compiled("observation_kernels").add_up(values.numpy(), sums)
+    np.testing.assert_array_equal(sums, table_operators.sum_in_order(values).numpy())
 
 
 def test_a_behaviour_of_its_own_is_asked_for_its_responses() -> None:
