@@ -6,7 +6,7 @@ Each function does what the torch code does that calls it, to the same bits, and
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +23,8 @@ from interplay.envs.world import ItemOutcome, Slate, State, Step, UserOutcome
 
 NOTHING = np.empty((1, 0, 0), np.float32)
 """What a loop reads in place of a table that there is not."""
+Settle = Callable[[MarketConstants, State, UserOutcome, list[list[int]], Tensor | None], None]
+_CHOICE = {"position": "position", "item": "chosen", "response": "response", "illegal": "illegal_users"}
 _STREAMS = int(Stream.RESPONSE), int(Stream.RETURN)
 _TOGETHER = 1 << 12  # draws of a small world's drift that are made at once, for many steps
 
@@ -35,23 +37,32 @@ def plays_at_once(constants: MarketConstants, state: State) -> bool:
 
 
 def play(constants: MarketConstants, state: State, user_action: Tensor | NDArray[np.int64],
-         item_action: Tensor | NDArray[np.int64]) -> tuple[State, Step] | None:
-    """A whole step but for its slates, on one thread, for a market without mechanisms whose formula loops know.
+         item_action: Tensor | NDArray[np.int64], settle: Settle) -> tuple[State, Step]:
+    """A whole step but for its slates, on one thread; only where it ``plays_at_once``.
+
+    Args:
+        constants: the market's.
+        state: the worlds.
+        user_action: int64 ``[B, U]``.
+        item_action: int64 ``[B, I]``.
+        settle: decides responses that depend on rounding, as ``respond`` lists them, in place.
 
     Returns:
-        The state and the step, each side with its own rewards; None where torch has to decide a response.
+        The state and the step, each side with its own rewards.
     """
     k, population, c = constants.kernel, state.population, constants.config
     key, time = state.arrays("key", "time")
     old, new, out = state.packed(k.state), k.state.empty(len(time)), k.step.empty(len(time))
     drifts = not constants.built_in.drift.is_idle
     tables = population.arrays("segment", "item_rows", "preference_weight")
-    if compiled("step_kernels").play(
-            k.numbers, k.state.starts, k.step.starts, key, time, _STREAMS, tuple(state.slate.arrays("items", "valid")),
+    step = (k.numbers, k.state.starts, k.step.starts, key, time, _STREAMS, tuple(state.slate.arrays("items", "valid")),
             (*tables, population.sizes(c.num_segments)[0]), (k.examination, k.cost, k.log_factor),
             _shaking(constants, state), drifts, as_array(user_action), as_array(item_action), old.arrays, new.arrays,
-            out.arrays):
-        return None
+            out.arrays)
+    if compiled("step_kernels").play(*step, False):
+        choice = UserOutcome.of(**{name: k.step.table(table, out) for name, table in _CHOICE.items()})
+        settle(constants, state, choice, np.argwhere(k.step.table("close", out)).tolist(), None)
+        compiled("step_kernels").play(*step, True)
     taste = k.state.table("user_vector", new)
     if drifts:
         _scale(taste, k.step.table("squares", out))

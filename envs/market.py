@@ -41,7 +41,7 @@ from interplay.envs.state_update import move
 from interplay.envs.targets import Targets
 from interplay.envs.threads import on_own_threads
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec
-from interplay.envs.user_choice import respond
+from interplay.envs.user_choice import respond, settle
 from interplay.envs.world import Slate, State, Step
 
 Actions = Tensor | NDArray[np.int64]
@@ -136,10 +136,9 @@ class Market:
 
     def advance(self, state: State, user_action: Actions, item_action: Actions) -> tuple[State, Step]:
         """``step`` without its checks, for callers on the market's own threads; numpy arrays will do for actions."""
-        at_once = dispatch.plays_at_once(self.constants, state)
-        played = dispatch.play(self.constants, state, user_action, item_action) if at_once else None
-        if played is not None:
-            after, step = self._update_slates(played[0]), played[1]
+        if dispatch.plays_at_once(self.constants, state):
+            after, step = dispatch.play(self.constants, state, user_action, item_action, settle)
+            after = self._update_slates(after)
             return after, rewarded(self.constants, state, after, step, None)
         user_action, item_action = (torch.as_tensor(each, device=self.device) for each in (user_action, item_action))
         choice = respond(self.constants, state, user_action)

@@ -170,7 +170,7 @@ def _drawn(constants: MarketConstants, state: State) -> Slate:
     alone: dict[int, tuple[State, Tensor]] = {}
     for world, user in close:
         if world not in alone:
-            one = state.of_one(world)
+            one = state.of_one(world) if len(state.key) > 1 else state
             alone[world] = one, _boosts_of_living(constants, one)
         exact = _from_segment(constants, *alone[world], None if retrieved is None else retrieved[world:world + 1],
                               slice(user, user + 1))

@@ -104,23 +104,25 @@ def _end(c: Any, step: Any, old: StateTables, new: StateTables, out: StepTables)
 def play(numbers: Any, starts: NDArray[np.int64], step_starts: NDArray[np.int64], key: NDArray[np.int32],
          step: NDArray[np.int32], streams: tuple[int, int], slate: Any, population: Any, tables: Any, noise: Any,
          drifts: bool, user_action: NDArray[np.int64], item_action: NDArray[np.int64], before: Arrays, after: Arrays,
-         happened: Arrays) -> int:
+         happened: Arrays, answered: bool) -> int:
     """``respond`` and ``update_users``, ``update_items``, and what a ``Step`` says of them.
 
     Returns:
-        How many responses are ``close``; unless there are none, nothing else is done.
+        How many responses are ``close``. If there are some, all that follows waits for a call with responses that are
+        ``answered``.
     """
     (items, valid), (segment, rows, weight, sizes), (examination, costs, log_factor) = slate, population, tables
     old = _state_tables(numbers[0], starts, len(key), before)
     new = _state_tables(numbers[0], starts, len(key), after)
     out = _step_tables(numbers[0], step_starts, len(key), happened)
-    forbidden, unsure = _respond(
-        numbers, key, step, streams[0], user_action, items, valid, segment, rows, weight, old.active, old.mood,
-        old.satiation, old.user_vector, old.wearout, examination, np.empty((0, 0), np.float32), out.position,
-        out.chosen, out.user_illegal, out.response, out.close)
-    if unsure > 0:
-        return unsure
-    _count(out.user_illegal, forbidden, out.illegal_users)
+    if not answered:
+        forbidden, unsure = _respond(
+            numbers, key, step, streams[0], user_action, items, valid, segment, rows, weight, old.active, old.mood,
+            old.satiation, old.user_vector, old.wearout, examination, np.empty((0, 0), np.float32), out.position,
+            out.chosen, out.user_illegal, out.response, out.close)
+        _count(out.user_illegal, forbidden, out.illegal_users)
+        if unsure > 0:
+            return unsure
     _move_users(numbers, key, step, streams[1], rows, noise, drifts, old, new, out)
     forbidden = _update_items(
         numbers, out.chosen, out.response, segment, rows, sizes, costs, old.boost_level, old.energy, old.alive,

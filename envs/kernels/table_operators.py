@@ -72,7 +72,7 @@ def sum_in_order(values: Tensor) -> Tensor:
     if values.shape[-1] < 8:
         return _sum_by_fours(values)
     eights = values.shape[-1] // 8 * 8
-    parts = _sum_by_fours(values[..., :eights].unflatten(-1, (-1, 8)).transpose(-1, -2))
+    parts = _sum_by_fours(values[..., :eights].reshape(*values.shape[:-1], -1, 8).transpose(-1, -2))
     return _one_by_one([*values[..., eights:].unbind(-1), *parts.unbind(-1)], values)
 
 

@@ -16,6 +16,7 @@ from interplay.envs import dispatch, kernels, population
 from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPopulation
 from interplay.envs.facade import flat_shape, flat_sides, flatten
 from interplay.envs.kernels import compiled, table_operators
+from interplay.envs.kernels.packed import Packed
 from interplay.envs.market import Market
 from interplay.envs.noise import Stream, any_of, uniform, world_key
 from interplay.envs.observing import item_view, user_view
@@ -253,9 +254,34 @@ def test_responses_that_rounding_could_change_are_left_to_torch(monkeypatch: pyt
                 [[world, user] for world in range(2) for user in range(64)])
 
     expected = market.step(state, action, rest)[1].response
-    monkeypatch.setattr(dispatch, "play", lambda *_: None)
+    monkeypatch.setattr(dispatch, "plays_at_once", lambda *_: False)
     monkeypatch.setattr(dispatch, "respond", wrong)
     assert torch.equal(market.step(state, action, rest)[1].response, expected)
+
+
+def test_a_step_in_one_call_goes_on_once_torch_has_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All responses of its first call are wrong, and said to be close."""
+    market, loops, calls = town(history_length=2), compiled("step_kernels"), []
+    play, state = loops.play, market.reset(range(2))
+    action, rest = torch.randint(-1, 6, (2, 64), generator=torch.Generator().manual_seed(0)), torch.ones(2, 32).long()
+
+    def wrong(*arguments: Any) -> int:
+        result: int = play(*arguments)
+        *_, happened, answered = arguments
+        calls.append(answered)
+        if answered:
+            return result
+        out = market.constants.kernel.step
+        for name, value in (("response", 9.0), ("close", True)):
+            out.table(name, Packed(out, 2, happened))[...] = value
+        return 128
+
+    expected = market.step(state, action, rest)
+    monkeypatch.setattr(loops, "play", wrong)
+    found = market.step(state, action, rest)
+    assert calls == [False, True]
+    for one, other in zip(found, expected, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one.tensors(), other.tensors(), strict=True))
 
 
 def played(market: Market, worlds: list[int], steps: int) -> list[Tensor]:
@@ -275,17 +301,8 @@ def test_a_step_in_one_call_is_the_step_in_three(preset: str, changes: dict[str,
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
     market = find_preset(preset).market(**changes)
     found = played(market, [0, 1], 30)
-    monkeypatch.setattr(dispatch, "play", lambda *_: None)
+    monkeypatch.setattr(dispatch, "plays_at_once", lambda *_: False)
     assert all(torch.equal(a, b) for a, b in zip(found, played(market, [0, 1], 30), strict=True))
-
-
-def test_a_step_with_a_close_response_is_done_again_in_three_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    market, loops = find_preset("kale").market(), compiled("step_kernels")
-    expected = played(market, [0], 5)
-    calls = []
-    monkeypatch.setattr(loops, "play", lambda *_: calls.append(1) or 1)
-    assert all(torch.equal(a, b) for a, b in zip(played(market, [0], 5), expected, strict=True))
-    assert len(calls) == 5
 
 
 def test_one_world_alone_has_the_drift_that_it_has_among_others() -> None:
