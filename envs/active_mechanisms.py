@@ -61,6 +61,7 @@ class ActiveMechanisms:
         self._values = {name: torch.tensor(levels.values, device=device) for name, levels in self._levels.items()}
         self._offered = _offered(self._levels.values(), config.num_segments, device)
         self._check()
+        self._owners = config.built_in.with_tables(self._all)
 
     def have(self, hook: str) -> bool:
         """Whether a mechanism overrides this hook."""
@@ -78,7 +79,7 @@ class ActiveMechanisms:
 
     def tables(self, start: Start) -> tuple[Tables, Tables]:
         """Tables of users and of items at time 0."""
-        owners = self._config.built_in.with_tables(self._all)
+        owners = self._owners
         users, items = [m.user_tables(start) for m in owners], [m.item_tables(start) for m in owners]
         _check_tables([name for part in users + items for name in part])
         for parts, count in ((users, self._config.num_users), (items, self._config.num_items)):

@@ -15,6 +15,7 @@ from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.config import MarketConfig
 from interplay.envs.counting import digit_sizes
 from interplay.envs.kernels.packed import Layout, state_layout, step_layout
+from interplay.envs.kernels.table_operators import adds_up_in_order, sums_in_order
 from interplay.envs.lists import Lists
 from interplay.envs.mechanisms.built_in import BuiltIn
 from interplay.envs.types import TOLERANCE
@@ -29,6 +30,8 @@ class KernelConstants(NamedTuple):
         examination: float32 ``[1 + K]``, as in ``MarketConstants``.
         item_numbers: int64 ``[1, 1, I]``.
         state, step: where tables are that a step writes.
+        knows_affinity, knows_boosts: whether loops round as torch does in ``observing.affinity``, and where the boosts
+            of a segment's items are added up.
     """
 
     numbers: Any
@@ -38,6 +41,8 @@ class KernelConstants(NamedTuple):
     item_numbers: NDArray[np.int64]
     state: Layout
     step: Layout
+    knows_affinity: bool
+    knows_boosts: bool
 
     @classmethod
     def make(cls, config: MarketConfig, formula: bool, examination: Tensor) -> KernelConstants:
@@ -48,7 +53,9 @@ class KernelConstants(NamedTuple):
                                   tolerance=TOLERANCE, mood_floor=TOLERANCE - built_in.mood.max, formula=formula)
         return cls(numbers, cost.numpy(), score.numpy(), examination.numpy(),
                    np.arange(config.num_items).reshape(1, 1, -1), state_layout(config, config.history_length),
-                   step_layout(config))
+                   step_layout(config), adds_up_in_order(config.num_segments, config.num_users, config.embedding_size)
+                   and adds_up_in_order(config.num_items, config.embedding_size, config.num_segments),
+                   sums_in_order(config.num_items))
 
 
 class MarketConstants(NamedTuple):

@@ -1,4 +1,4 @@
-"""Calls the compiled loops for a market in the CPU's memory: the transitions of a step, and what both sides see.
+"""Calls the compiled loops of a step for a market in the CPU's memory; those of views are in ``view_dispatch``.
 
 Each function does what the torch code does that calls it, to the same bits, and makes new arrays for what it gives.
 """
@@ -6,7 +6,7 @@ Each function does what the torch code does that calls it, to the same bits, and
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,39 +17,56 @@ from torch import Tensor
 
 from interplay.envs.constants import MarketConstants
 from interplay.envs.indexing import gather_rows
-from interplay.envs.kernels import compiled, deserved, loops_of
+from interplay.envs.kernels import compiled, deserved, loops_of, usable
 from interplay.envs.noise import Stream, polar
-from interplay.envs.types import FEATURE_BOUND
-from interplay.envs.world import ItemOutcome, Slate, State, Step, UserOutcome, View
+from interplay.envs.world import ItemOutcome, Slate, State, Step, UserOutcome
 
-_NOTHING = np.empty((1, 0, 0), np.float32)
+NOTHING = np.empty((1, 0, 0), np.float32)
+"""What a loop reads in place of a table that there is not."""
+Settle = Callable[[MarketConstants, State, UserOutcome, list[list[int]], Tensor | None], None]
+_CHOICE = {"position": "position", "item": "chosen", "response": "response", "illegal": "illegal_users"}
 _STREAMS = int(Stream.RESPONSE), int(Stream.RETURN)
 _TOGETHER = 1 << 12  # draws of a small world's drift that are made at once, for many steps
-_BOUND = np.float32(FEATURE_BOUND)
+
+
+def plays_at_once(constants: MarketConstants, state: State) -> bool:
+    """Whether ``play`` can do all of a step but its slates: where more threads would not be quicker."""
+    c = constants.config
+    return (constants.formula and constants.mechanisms.are_none and usable(state.key)
+            and deserved(state.key.shape[0] * c.num_users * (c.num_topics + c.embedding_size)) == 1)
 
 
 def play(constants: MarketConstants, state: State, user_action: Tensor | NDArray[np.int64],
-         item_action: Tensor | NDArray[np.int64]) -> tuple[State, Step] | None:
-    """A whole step but for its slates, on one thread, for a market without mechanisms whose formula loops know.
+         item_action: Tensor | NDArray[np.int64], settle: Settle) -> tuple[State, Step]:
+    """A whole step but for its slates, on one thread; only where it ``plays_at_once``.
+
+    Args:
+        constants: the market's.
+        state: the worlds.
+        user_action: int64 ``[B, U]``.
+        item_action: int64 ``[B, I]``.
+        settle: decides responses that depend on rounding, as ``respond`` lists them, in place.
 
     Returns:
-        The state and the step, each side with its own rewards; None where torch has to decide a response.
+        The state and the step, each side with its own rewards.
     """
     k, population, c = constants.kernel, state.population, constants.config
     key, time = state.arrays("key", "time")
     old, new, out = state.packed(k.state), k.state.empty(len(time)), k.step.empty(len(time))
     drifts = not constants.built_in.drift.is_idle
     tables = population.arrays("segment", "item_rows", "preference_weight")
-    if compiled("step_kernels").play(
-            k.numbers, k.state.starts, k.step.starts, key, time, _STREAMS, tuple(state.slate.arrays("items", "valid")),
+    step = (k.numbers, k.state.starts, k.step.starts, key, time, _STREAMS, tuple(state.slate.arrays("items", "valid")),
             (*tables, population.sizes(c.num_segments)[0]), (k.examination, k.cost, k.log_factor),
-            _shaking(constants, state), drifts, _array(user_action), _array(item_action), old.arrays, new.arrays,
-            out.arrays):
-        return None
+            _shaking(constants, state), drifts, as_array(user_action), as_array(item_action), old.arrays, new.arrays,
+            out.arrays)
+    if compiled("step_kernels").play(*step, False):
+        choice = UserOutcome.of(**{name: k.step.table(table, out) for name, table in _CHOICE.items()})
+        settle(constants, state, choice, np.argwhere(k.step.table("close", out)).tolist(), None)
+        compiled("step_kernels").play(*step, True)
     taste = k.state.table("user_vector", new)
     if drifts:
         _scale(taste, k.step.table("squares", out))
-    return state.of_next(new, time + np.int32(1), taste, k.step.table("log_boosts", out)), Step.of_packed(out)
+    return state.of_next(new, time + 1, taste, k.step.table("log_boosts", out)), Step.of_packed(out)
 
 
 def respond(constants: MarketConstants, state: State, action: Tensor,
@@ -66,14 +83,14 @@ def respond(constants: MarketConstants, state: State, action: Tensor,
         What they did, with responses by the preference formula; these are not filled in where a market has another.
         And world and number of each user whose response depends on rounding; about one of 100,000.
     """
-    wanted = _array(action)
+    wanted = as_array(action)
     position, item, response = np.empty_like(wanted), np.empty_like(wanted), np.empty(wanted.shape, np.float32)
     illegal, close = np.empty(wanted.shape, np.bool_), np.empty(wanted.shape, np.bool_)
     forbidden, unsure = loops_of(wanted.size * constants.config.embedding_size, "user_kernels").respond(
         constants.kernel.numbers, *state.arrays("key", "time"), int(Stream.RESPONSE), wanted,
         *state.slate.arrays("items", "valid"), *state.population.arrays("segment", "item_rows", "preference_weight"),
         *state.arrays("active", "mood", "satiation", "user_vector", "wearout"), constants.kernel.examination,
-        _NOTHING[0] if extra is None else _array(extra), position, item, illegal, response, close)
+        NOTHING[0] if extra is None else as_array(extra), position, item, illegal, response, close)
     choice = UserOutcome.of(position=position, item=item, illegal=_counted(illegal, forbidden), response=response)
     return choice, np.argwhere(close).tolist() if unsure else []
 
@@ -84,8 +101,8 @@ def update_users(constants: MarketConstants, state: State, choice: UserOutcome) 
     old = state.arrays("mood", "satiation", "active", "taken", "responses")
     new = dict(zip(("mood", "satiation", "active", "taken", "responses"), map(np.empty_like, old), strict=True))
     drifts = not constants.built_in.drift.is_idle
-    taste = np.empty((*old[0].shape, c.embedding_size), np.float32) if drifts else _NOTHING
-    squares = np.empty(old[0].shape, np.float32) if drifts else _NOTHING[0]
+    taste = np.empty((*old[0].shape, c.embedding_size), np.float32) if drifts else NOTHING
+    squares = np.empty(old[0].shape, np.float32) if drifts else NOTHING[0]
     loops_of(old[1].size + taste.size, "user_kernels").update_users(
         constants.kernel.numbers, *state.arrays("key", "time"), int(Stream.RETURN),
         *state.population.arrays("item_rows"), *_shaking(constants, state),
@@ -94,7 +111,7 @@ def update_users(constants: MarketConstants, state: State, choice: UserOutcome) 
     if drifts:
         _scale(taste, squares)
         new["user_vector"] = taste
-    return state.evolve_arrays(time=state.arrays("time")[0] + np.int32(1), **new)
+    return state.evolve_arrays(time=state.arrays("time")[0] + 1, **new)
 
 
 def update_items(constants: MarketConstants, state: State, after: State, choice: UserOutcome, action: Tensor,
@@ -110,7 +127,7 @@ def update_items(constants: MarketConstants, state: State, after: State, choice:
         heard: float32 ``[B, I, C]``, responses by segment; it is written over. None where each response is 0 or 1, so
             that they may be added up here, in any order.
     """
-    wanted, population, segments = _array(action), state.population, constants.config.num_segments
+    wanted, population, segments = as_array(action), state.population, constants.config.num_segments
     new = {"energy": np.empty(wanted.shape, np.float32), "alive": np.empty(wanted.shape, np.bool_),
            "wearout": np.empty((*wanted.shape, segments), np.float32) if heard is None else heard.numpy(),
            "popularity": np.empty(wanted.shape, np.float32), "boost_segment": np.empty_like(wanted),
@@ -146,7 +163,7 @@ def _shaking(constants: MarketConstants, state: State) -> tuple[NDArray[np.float
     """
     c, (time,) = constants.config, state.arrays("time")
     if constants.built_in.drift.noise == 0.0:
-        return _NOTHING, _NOTHING
+        return NOTHING, NOTHING
     shape = (c.num_users, c.embedding_size)
     steps = _TOGETHER // math.prod(shape)
     if len(time) > 1 or steps < 2:
@@ -202,12 +219,12 @@ def draw_slates(constants: MarketConstants, state: State, retrieved: Tensor | No
     if retrieved is None:
         ids, vectors = constants.kernel.item_numbers, population.arrays("item_columns")[0][:, None]
     else:
-        ids, vectors = _array(retrieved), _array(gather_rows(population.item_vector, retrieved).transpose(2, 3))
+        ids, vectors = as_array(retrieved), as_array(gather_rows(population.item_vector, retrieved).transpose(2, 3))
     shape = (len(state.arrays("key")[0]), c.num_users)
     items, valid = np.empty((*shape, c.slate_size), np.int64), np.empty((*shape, c.slate_size), np.bool_)
     log_propensity, close = np.empty(shape, np.float32), np.empty(shape, np.bool_)
     count = shape[0] * shape[1] * ids.shape[2]
-    unsure = _read(
+    unsure = read(
         constants, state, count, "slate_kernels", "slates", ("user_vector", "alive", "boost_level", "boost_segment"),
         deserved(count), *state.arrays("key", "time"), int(Stream.SLATE), *population.by_segment(c.num_segments),
         vectors, ids, constants.kernel.log_factor, items, valid, log_propensity, close)
@@ -215,68 +232,7 @@ def draw_slates(constants: MarketConstants, state: State, retrieved: Tensor | No
     return slate, np.argwhere(close).tolist() if unsure else []
 
 
-def see_users(constants: MarketConstants, state: State, ranked: bool) -> View:
-    """What ``observing.user_view`` gives without mechanisms."""
-    c, population = constants.config, state.population
-    (items,) = state.slate.arrays("items")
-    columns = (1 + c.num_topics + c.embedding_size if c.user_sees == "state" else 1) + c.num_user_features
-    own = np.empty((*items.shape[:2], columns), np.float32)
-    options = np.empty((*items.shape, population.arrays("item_rows")[0].shape[2] + 3), np.float32)
-    mask = np.empty((*items.shape[:2], 1 + items.shape[2]), np.bool_)
-    _read(constants, state, options.size, "observation_kernels", "see_users",
-          ("user_vector", "mood", "satiation", "active", "wearout", "energy", "popularity"),
-          *_of_users(constants, state, ranked), own, options, mask)
-    return View.of(own=own, options=options, mask=mask)
-
-
-def see_items(constants: MarketConstants, state: State, affinity: Tensor) -> View:
-    """What ``observing.item_view`` gives without mechanisms; ``affinity`` as there."""
-    of_items = _of_items(constants, state, affinity)
-    shape = of_items[2].shape
-    own, options = np.empty((*shape[:2], 1 + of_items[0].shape[2]), np.float32), np.empty((*shape, 5), np.float32)
-    mask = np.empty((*shape[:2], 1 + shape[2] * (len(constants.kernel.cost) - 1)), np.bool_)
-    _read(constants, state, own.size + options.size, "observation_kernels", "see_items",
-          ("energy", "alive", "boost_level", "wearout"), *of_items, own, options, mask)
-    return View.of(own=own, options=options, mask=mask)
-
-
-def flat_views(constants: MarketConstants, state: State, affinity: Tensor,
-               shapes: Sequence[tuple[int, int, int]]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int8]]]:
-    """What both sides see as ``facade.Flat`` has it, of a packed state of a market without mechanisms and history.
-
-    Args:
-        constants: the market's.
-        state: the worlds.
-        affinity: as in ``see_items``.
-        shapes: of each side, how many agents, features and actions there are.
-    """
-    packed, loops = state.packed(constants.kernel.state), compiled("step_kernels")
-    sides = ((loops.flat_users, _of_users(constants, state, True)),
-             (loops.flat_items, _of_items(constants, state, affinity)))
-    for (loop, read), (agents, width, actions) in zip(sides, shapes, strict=True):
-        features = np.empty((packed.worlds, agents, width), np.float32)
-        mask = np.empty((packed.worlds, agents, actions), np.int8)
-        loop(constants.kernel.numbers, packed.layout.starts, packed.arrays, *read, features, mask)
-        yield features, mask
-
-
-def _of_users(constants: MarketConstants, state: State, ranked: bool) -> tuple[Any, ...]:
-    """What the view of users reads but for tables of the state itself."""
-    population, often = state.population, constants.kernel.examination
-    items, valid = state.slate.arrays("items", "valid")
-    slots = items.shape[2]
-    return (*population.arrays("item_rows", "shown_rows", "user_features"), items, valid, *population.arrays("segment"),
-            often[1:1 + slots] if ranked else often[1:2].repeat(slots), constants.config.user_sees == "state", _BOUND)
-
-
-def _of_items(constants: MarketConstants, state: State, affinity: Tensor) -> tuple[Any, ...]:
-    """What the view of items reads but for tables of the state itself."""
-    population, boosts = state.population, log_boosts(constants, state)
-    return (*population.arrays("shown_rows"), population.sizes(constants.config.num_segments)[1],
-            _array(affinity), boosts, torch.from_numpy(boosts).sum(2).numpy(), constants.kernel.cost, _BOUND)
-
-
-def _read(constants: MarketConstants, state: State, count: int, module: str, loop: str, tables: Sequence[str],
+def read(constants: MarketConstants, state: State, count: int, module: str, loop: str, tables: Sequence[str],
           *arguments: Any) -> Any:
     """Call a loop over so many numbers that reads these tables: on one thread, by way of those that are packed."""
     packed, numbers = state.__dict__.get("_packed"), constants.kernel.numbers
@@ -285,7 +241,7 @@ def _read(constants: MarketConstants, state: State, count: int, module: str, loo
     return getattr(loops_of(count, module), loop)(numbers, *state.arrays(*tables), *arguments)
 
 
-def _array(table: Tensor | NDArray[Any]) -> NDArray[Any]:
+def as_array(table: Tensor | NDArray[Any]) -> NDArray[Any]:
     """Always in the same layout: a loop is compiled once for each layout."""
     return np.ascontiguousarray(table) if isinstance(table, np.ndarray) else table.contiguous().numpy()
 

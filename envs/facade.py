@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from interplay.envs import dispatch, kernels
+from interplay.envs import dispatch, view_dispatch
 from interplay.envs.checking import check_arguments, check_names, shown
 from interplay.envs.config import MarketConfig
 from interplay.envs.constants import MarketConstants
@@ -53,9 +53,9 @@ def flatten(view: View, agents: slice | None = None) -> Flat:
 
 def flat_sides(constants: MarketConstants, state: State, shapes: Sequence[tuple[int, int, int]]) -> list[Flat]:
     """What users and items see, in new arrays; ``shapes`` are those of ``flat_shape``."""
-    plain = constants.mechanisms.are_none and constants.config.history_length == 0
-    if state.is_packed and kernels.usable(state.key) and plain:
-        return [Flat(*seen) for seen in dispatch.flat_views(constants, state, affinity(constants, state), shapes)]
+    if constants.config.history_length == 0 and dispatch.plays_at_once(constants, state):
+        match = None if constants.kernel.knows_affinity else affinity(constants, state)
+        return [Flat(*seen) for seen in view_dispatch.flat_views(constants, state, match, shapes)]
     return [flatten(user_view(constants, state)), flatten(item_view(constants, state))]
 
 

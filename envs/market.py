@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from interplay.envs import dispatch, kernels
+from interplay.envs import dispatch
 from interplay.envs.arguments import as_device, as_worlds, check_tensor
 from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.checking import as_integer, check_arguments, check_value
@@ -42,7 +42,7 @@ from interplay.envs.state_update import move
 from interplay.envs.targets import Targets
 from interplay.envs.threads import on_own_threads
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec
-from interplay.envs.user_choice import respond
+from interplay.envs.user_choice import respond, settle
 from interplay.envs.world import Slate, State, Step
 
 Actions = Tensor | NDArray[np.int64]
@@ -137,9 +137,9 @@ class Market:
 
     def advance(self, state: State, user_action: Actions, item_action: Actions) -> tuple[State, Step]:
         """``step`` without its checks, for callers on the market's own threads; numpy arrays will do for actions."""
-        played = dispatch.play(self.constants, state, user_action, item_action) if self._plays_at_once(state) else None
-        if played is not None:
-            after, step = self._update_slates(played[0]), played[1]
+        if dispatch.plays_at_once(self.constants, state):
+            after, step = dispatch.play(self.constants, state, user_action, item_action, settle)
+            after = self._update_slates(after)
             return after, rewarded(self.constants, state, after, step, None)
         user_action, item_action = (torch.as_tensor(each, device=self.device) for each in (user_action, item_action))
         choice = respond(self.constants, state, user_action)
@@ -224,12 +224,6 @@ class Market:
         """Factor of each item's boost that the current slates were built with, float32 ``[B, I]``; 1 = rest."""
         check_value("state", state, State)
         return self.constants.built_in.boosts.by_level.factor[state["boost_level"]]
-
-    def _plays_at_once(self, state: State) -> bool:
-        """Whether ``dispatch.play`` can do all of a step but its slates: where more threads would not be quicker."""
-        c = self.config
-        return (self.constants.formula and self.constants.mechanisms.are_none and kernels.usable(state.key)
-                and kernels.deserved(state.key.shape[0] * c.num_users * (c.num_topics + c.embedding_size)) == 1)
 
     def _update_slates(self, state: State) -> State:
         return state.with_slate(build_slates(self.constants, state))

@@ -147,7 +147,8 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
             InterplayError: before the first reset, an agent does not exist, or an action is not an integer.
         """
         before = self._begun("step")
-        check_value("actions", actions, Mapping)
+        if type(actions) is not dict:  # most clients' type; others take a while to check
+            check_value("actions", actions, Mapping)
         if not self.agents:
             return {}, {}, {}, {}, {}
         row, users = self._roster.row(actions, self.agents)[None], self.market.config.num_users
@@ -155,9 +156,11 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         self._state, self._happened = state, happened
         self._show.add(happened)
         self._show.update(state, happened, self.max_cycles)
-        self.illegal_actions["forbidden"] += sum(_joined(happened, "illegal_users", "illegal_items"))
+        *illegal, user_reward, item_reward = happened.arrays("illegal_users", "illegal_items", "user_reward",
+                                                             "item_reward")
+        self.illegal_actions["forbidden"] += sum(table.item() for table in illegal)
         acted, over = self.agents, int(state.arrays("time")[0][0]) >= self.max_cycles
-        reward = self._roster.keep(_joined(happened, "user_reward", "item_reward"), acted)
+        reward = self._roster.keep(user_reward[0].tolist() + item_reward[0].tolist(), acted)
         observations, infos = self._observations_and_infos(acted)
         terminated, truncated = self._roster.flagged(acted, False), self._roster.flagged(acted, over)
         self.agents = [] if over else acted[:]

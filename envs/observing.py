@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from interplay.envs import dispatch, kernels
+from interplay.envs import kernels, view_dispatch
 from interplay.envs.config import MarketConfig
 from interplay.envs.constants import MarketConstants
 from interplay.envs.counting import columns, num_levels
@@ -115,7 +115,7 @@ def observe_users(constants: MarketConstants, state: State, expected: bool, rank
 def user_view(constants: MarketConstants, state: State, ranked: bool = True) -> View:
     """What users see, without ids, exact states and expectations; see ``observe_users``."""
     if kernels.usable(state.key):
-        seen = dispatch.see_users(constants, state, ranked)
+        seen = view_dispatch.see_users(constants, state, ranked)
     else:
         slots = state.slate.items.shape[2]
         examination = constants.examination[1:1 + slots] if ranked else constants.examination[1].expand(slots)
@@ -185,7 +185,7 @@ def affinity(constants: MarketConstants, state: State) -> Tensor:
 def _seen_by_items(constants: MarketConstants, state: State, match: Tensor) -> View:
     """What items see; ``match`` is their ``affinity``."""
     if kernels.usable(state.key):
-        seen = dispatch.see_items(constants, state, match)
+        seen = view_dispatch.see_items(constants, state, match)
     else:
         share = state.population.segments(constants.config.num_segments).share
         seen = View(*_item_view(constants, state, share, match))

@@ -172,6 +172,13 @@ class Population(WorldRecord):
             known[count] = order.numpy(), torch.searchsorted(ordered, first.contiguous()).numpy()
         return known[count]
 
+    def arrays(self, *names: str) -> list[NDArray[Any]]:
+        """See ``WorldRecord``. Since they never change, the same list again for the same names."""
+        known: dict[tuple[str, ...], list[NDArray[Any]]] = self.__dict__.setdefault("_lists", {})
+        if names not in known:
+            known[names] = super().arrays(*names)
+        return known[names]
+
     def _table(self, name: str) -> Tensor:
         """Held once where all worlds share it."""
         return unbatched(super()._table(name))

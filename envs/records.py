@@ -21,7 +21,7 @@ class WorldRecord(TensorRecord):
     """
 
     _not_parts: ClassVar[frozenset[str]] = frozenset(
-        {"_arrays", "_by_segment", "_sizes", "_packed", "_boosts", "_drifts"})  # made again where they are needed
+        {"_arrays", "_by_segment", "_sizes", "_lists", "_packed", "_boosts", "_drifts"})  # made again when needed
 
     if not TYPE_CHECKING:  # a type checker should still report names that do not exist
 

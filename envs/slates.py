@@ -188,10 +188,13 @@ def _drawn(constants: MarketConstants, state: State) -> Slate:
     """
     retrieved = _retrieve(constants, state, boosts_of_living(constants, state)) if _retrieves(constants) else None
     slate, close = dispatch.draw_slates(constants, state, retrieved)
+    alone: dict[int, tuple[State, Tensor]] = {}
     for world, user in close:
-        one = state.of_one(world)
-        exact = _from_segment(constants, one, boosts_of_living(constants, one),
-                              None if retrieved is None else retrieved[world:world + 1], slice(user, user + 1))
+        if world not in alone:
+            one = state.of_one(world) if len(state.key) > 1 else state
+            alone[world] = one, boosts_of_living(constants, one)
+        exact = _from_segment(constants, *alone[world], None if retrieved is None else retrieved[world:world + 1],
+                              slice(user, user + 1))
         for column, values in zip(slate.tensors(), exact.tensors(), strict=True):
             column[world, user] = values[0, 0]
     return slate

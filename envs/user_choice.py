@@ -31,12 +31,18 @@ def _fused_responses(constants: MarketConstants, state: State, action: Tensor, e
     choice, close = dispatch.respond(constants, state, action, extra)
     if not constants.formula:
         return replace(choice, response=responses(constants, state, choice.item, choice.position, extra))
+    settle(constants, state, choice, close, extra)
+    return choice
+
+
+def settle(constants: MarketConstants, state: State, choice: UserOutcome, close: list[list[int]],
+           extra: Tensor | None) -> None:
+    """Have torch decide the responses of these worlds and users, in place; ``extra`` as above."""
     for world, user in close:
         one = state.of_one(world, user)
         here = (slice(world, world + 1), slice(user, user + 1))
         choice.response[here] = responses(constants, one, choice.item[here], choice.position[here],
                                           None if extra is None else extra[here], first=user)
-    return choice
 
 
 def _chosen(constants: MarketConstants, state: State, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:

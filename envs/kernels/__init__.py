@@ -33,7 +33,7 @@ num_threads = 1
 """Threads of all loops of this process; ``envs.threads.set_num_threads`` sets it."""
 
 _switched_on = True
-_SMALL = 1 << 12  # numbers below which a second thread costs more than it brings
+_SMALL = 1 << 17  # numbers that take less than a millisecond: a second thread may take longer to come
 
 
 @cache

@@ -8,7 +8,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from interplay.envs.kernels.jit import clamped, exact, highest_of, loop, parts_of, spare, where_of
+from interplay.envs.kernels.jit import clamped, exact, highest_of, loop, parts_of, routine, spare, where_of
 
 
 @exact
@@ -47,6 +47,7 @@ def _see_slots(where: Any, numbers: Any, rows: NDArray[np.float32], shown: NDArr
     c, slots, size = numbers[0], np.uint64(items.shape[2]), np.uint64(taste.shape[2])
     three, six, first = np.uint64(3), np.uint64(6), np.uint64(6 + topics)
     rest, columns = np.uint64(rows.shape[2] - 3), np.uint64(options.shape[3])
+    before, behind = (np.uint64(topics), np.uint64(topics) + size) if knows else (rest, rest)
     for world in range(first_world, last_world):
         w, w_segment, top = world % len(rows), world % len(segment), max(most[world], np.float32(1.0))
         for user in range(np.uint64(begin), np.uint64(end)):
@@ -65,12 +66,14 @@ def _see_slots(where: Any, numbers: Any, rows: NDArray[np.float32], shown: NDArr
                 options[world, user, slot, 3] = clamped(energy[world, item] / c.budgets_max, -bound, bound)
                 options[world, user, slot, 4] = clamped(popularity[world, item] / top, -bound, bound)
                 options[world, user, slot, 5] = clamped(examination[slot], -bound, bound)
-                for column in range(rest):
+                for column in range(before):
                     options[world, user, slot, six + column] = shown[w, item, three + column]
                 if knows:
                     for d in range(size):
                         match = rows[w, item, first - three + d] * taste[world, user, d]
                         options[world, user, slot, first + d] = clamped(match, -bound, bound)
+                for column in range(behind, rest):
+                    options[world, user, slot, six + column] = shown[w, item, three + column]
 
 
 @loop
@@ -145,3 +148,63 @@ def see_items(numbers: Any, energy: NDArray[np.float32], alive: NDArray[np.bool_
         _see_own(where, numbers, shown, energy, bound, own)
         _see_options(where, numbers, energy, alive, served, share, affinity, wearout, boost, boosts, costs, bound,
                      options, mask)
+
+
+@routine
+def affinities(rows: NDArray[np.float32], first: int, segment: NDArray[np.int64], sizes: NDArray[np.float32],
+               taste: NDArray[np.float32], affinity: NDArray[np.float32]) -> None:
+    """``observing.affinity`` of few numbers, whose products torch adds up one after another, too.
+
+    ``first`` is where vectors start in ``rows``, ``sizes`` are those of segments, at least 1.
+    """
+    worlds, items, segments = affinity.shape
+    means = np.empty((segments, taste.shape[2]), np.float32)
+    for world in range(worlds):
+        w, w_segment, w_size = world % len(rows), world % len(segment), world % len(sizes)
+        means[:] = np.float32(0.0)
+        for user in range(taste.shape[1]):
+            for d in range(taste.shape[2]):
+                means[segment[w_segment, user], d] += taste[world, user, d]
+        for s in range(segments):
+            for d in range(taste.shape[2]):
+                means[s, d] /= sizes[w_size, s]
+        for item in range(items):
+            for s in range(segments):
+                total = np.float32(0.0)
+                for d in range(taste.shape[2]):
+                    total += rows[w, item, first + d] * means[s, d]
+                affinity[world, item, s] = total
+
+
+@routine
+def _by_fours(values: NDArray[np.float32], first: int, step: int, count: int) -> Any:
+    """``count`` of the values added up in four interleaved sums."""
+    one = two = three = four = np.float32(0.0)
+    fours = count // 4 * 4
+    for n in range(0, fours, 4):
+        one += values[first + n * step]
+        two += values[first + (n + 1) * step]
+        three += values[first + (n + 2) * step]
+        four += values[first + (n + 3) * step]
+    for n in range(fours, count):
+        one += values[first + n * step]
+    return one + two + three + four
+
+
+@routine
+def add_up(values: NDArray[np.float32], sums: NDArray[np.float32]) -> None:
+    """The sum of each row of ``values [B, C, I]`` in the order of ``table_operators.sum_in_order``."""
+    worlds, rows, count = values.shape
+    eights = count // 8 * 8
+    for world in range(worlds):
+        for row in range(rows):
+            each = values[world, row]
+            if count < 8:
+                sums[world, row] = _by_fours(each, 0, 1, count)
+                continue
+            total = np.float32(0.0)
+            for n in range(eights, count):
+                total += each[n]
+            for lane in range(8):
+                total += _by_fours(each, lane, 8, count // 8)
+            sums[world, row] = total

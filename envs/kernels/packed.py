@@ -93,9 +93,10 @@ class Layout:
 
     def table(self, name: str, packed: Packed) -> NDArray[Any]:
         """A table ``[B, ...]``, which shares memory."""
+        _, worlds, arrays = packed
         n, start, end, shape = self._places[name]
-        values: NDArray[Any] = packed.arrays[n]
-        return values[packed.worlds * start:packed.worlds * end].reshape(packed.worlds, *shape)
+        values: NDArray[Any] = arrays[n]
+        return values[worlds * start:worlds * end].reshape((worlds, *shape))
 
 
 class Packed(NamedTuple):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from interplay.envs.kernels import item_kernels, observation_kernels, slate_kernels, user_kernels
 from interplay.envs.kernels.jit import routine, serial, whole
+from interplay.envs.kernels.observation_kernels import add_up, affinities
 from interplay.envs.kernels.packed import StateTables, StepTables
 
 Arrays = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]
@@ -103,23 +104,25 @@ def _end(c: Any, step: Any, old: StateTables, new: StateTables, out: StepTables)
 def play(numbers: Any, starts: NDArray[np.int64], step_starts: NDArray[np.int64], key: NDArray[np.int32],
          step: NDArray[np.int32], streams: tuple[int, int], slate: Any, population: Any, tables: Any, noise: Any,
          drifts: bool, user_action: NDArray[np.int64], item_action: NDArray[np.int64], before: Arrays, after: Arrays,
-         happened: Arrays) -> int:
+         happened: Arrays, answered: bool) -> int:
     """``respond`` and ``update_users``, ``update_items``, and what a ``Step`` says of them.
 
     Returns:
-        How many responses are ``close``; unless there are none, nothing else is done.
+        How many responses are ``close``. If there are some, all that follows waits for a call with responses that are
+        ``answered``.
     """
     (items, valid), (segment, rows, weight, sizes), (examination, costs, log_factor) = slate, population, tables
     old = _state_tables(numbers[0], starts, len(key), before)
     new = _state_tables(numbers[0], starts, len(key), after)
     out = _step_tables(numbers[0], step_starts, len(key), happened)
-    forbidden, unsure = _respond(
-        numbers, key, step, streams[0], user_action, items, valid, segment, rows, weight, old.active, old.mood,
-        old.satiation, old.user_vector, old.wearout, examination, np.empty((0, 0), np.float32), out.position,
-        out.chosen, out.user_illegal, out.response, out.close)
-    if unsure > 0:
-        return unsure
-    _count(out.user_illegal, forbidden, out.illegal_users)
+    if not answered:
+        forbidden, unsure = _respond(
+            numbers, key, step, streams[0], user_action, items, valid, segment, rows, weight, old.active, old.mood,
+            old.satiation, old.user_vector, old.wearout, examination, np.empty((0, 0), np.float32), out.position,
+            out.chosen, out.user_illegal, out.response, out.close)
+        _count(out.user_illegal, forbidden, out.illegal_users)
+        if unsure > 0:
+            return unsure
     _move_users(numbers, key, step, streams[1], rows, noise, drifts, old, new, out)
     forbidden = _update_items(
         numbers, out.chosen, out.response, segment, rows, sizes, costs, old.boost_level, old.energy, old.alive,
@@ -197,31 +200,53 @@ def _flatten(own: NDArray[np.float32], options: NDArray[np.float32], mask: NDArr
                 allowed[world, agent, action] = mask[world, agent, action]
 
 
-@whole
-def flat_users(numbers: Any, starts: NDArray[np.int64], arrays: Arrays, rows: NDArray[np.float32],
-               shown: NDArray[np.float32], user_features: NDArray[np.float32], items: NDArray[np.int64],
-               valid: NDArray[np.bool_], segment: NDArray[np.int64], examination: NDArray[np.float32], knows: bool,
-               bound: Any, features: NDArray[np.float32], allowed: NDArray[np.int8]) -> None:
+@routine
+def _flat_users(numbers: Any, now: StateTables, rows: NDArray[np.float32], shown: NDArray[np.float32],
+                user_features: NDArray[np.float32], segment: NDArray[np.int64], slate: Any,
+                examination: NDArray[np.float32], knows: bool, bound: Any, features: NDArray[np.float32],
+                allowed: NDArray[np.int8]) -> None:
     """``see_users`` as ``facade.Flat`` has it."""
+    items, valid = slate
     worlds, users, slots = items.shape
     options = np.empty((worlds, users, slots, rows.shape[2] + 3), np.float32)
     own = np.empty((worlds, users, features.shape[2] - slots * options.shape[3]), np.float32)
     mask = np.empty((worlds, users, 1 + slots), np.bool_)
-    see_users(numbers, starts, arrays, rows, shown, user_features, items, valid, segment, examination,
-              knows, bound, own, options, mask)
+    _see_users(numbers, now.user_vector, now.mood, now.satiation, now.active, now.wearout, now.energy, now.popularity,
+               rows, shown, user_features, items, valid, segment, examination, knows, bound, own, options, mask)
     _flatten(own, options, mask, features, allowed)
 
 
-@whole
-def flat_items(numbers: Any, starts: NDArray[np.int64], arrays: Arrays, shown: NDArray[np.float32],
-               share: NDArray[np.float32], affinity: NDArray[np.float32], boost: NDArray[np.float32],
-               boosts: NDArray[np.float32], costs: NDArray[np.float32], bound: Any, features: NDArray[np.float32],
-               allowed: NDArray[np.int8]) -> None:
+@routine
+def _flat_items(numbers: Any, now: StateTables, shown: NDArray[np.float32], share: NDArray[np.float32],
+                affinity: NDArray[np.float32], boost: NDArray[np.float32], boosts: NDArray[np.float32],
+                costs: NDArray[np.float32], bound: Any, features: NDArray[np.float32],
+                allowed: NDArray[np.int8]) -> None:
     """``see_items`` as ``facade.Flat`` has it."""
     worlds, items, segments = affinity.shape
     options = np.empty((worlds, items, segments, 5), np.float32)
     own = np.empty((worlds, items, 1 + shown.shape[2]), np.float32)
     mask = np.empty(allowed.shape, np.bool_)
-    see_items(numbers, starts, arrays, shown, share, affinity, boost, boosts, costs, bound, own,
-              options, mask)
+    _see_items(numbers, now.energy, now.alive, now.boost_level, now.wearout, shown, share, affinity, boost, boosts,
+               costs, bound, own, options, mask)
     _flatten(own, options, mask, features, allowed)
+
+
+@whole
+def flat_views(numbers: Any, starts: NDArray[np.int64], arrays: Arrays, rows: NDArray[np.float32],
+               shown: NDArray[np.float32], user_features: NDArray[np.float32], segment: NDArray[np.int64],
+               items: NDArray[np.int64], valid: NDArray[np.bool_], examination: NDArray[np.float32], knows: bool,
+               sizes: NDArray[np.float32], share: NDArray[np.float32], affinity: NDArray[np.float32],
+               boost: NDArray[np.float32], boosts: NDArray[np.float32], costs: NDArray[np.float32], bound: Any,
+               user_features_out: NDArray[np.float32], user_mask: NDArray[np.int8],
+               item_features_out: NDArray[np.float32], item_mask: NDArray[np.int8]) -> None:
+    """What both sides see, as ``facade.Flat`` has it; ``affinity`` and ``boosts`` are worked out if empty."""
+    now = _state_tables(numbers[0], starts, len(items), arrays)
+    if boosts.size == 0:
+        boosts = np.empty(boost.shape[:2], np.float32)
+        add_up(boost, boosts)
+    if affinity.size == 0:
+        affinity = np.empty(now.wearout.shape, np.float32)
+        affinities(rows, 3 + now.satiation.shape[2], segment, sizes, now.user_vector, affinity)
+    _flat_users(numbers, now, rows, shown, user_features, segment, (items, valid), examination, knows, bound,
+                user_features_out, user_mask)
+    _flat_items(numbers, now, shown, share, affinity, boost, boosts, costs, bound, item_features_out, item_mask)

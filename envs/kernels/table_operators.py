@@ -7,6 +7,7 @@ two numbers. On a GPU that is most of a step's time, so each is one kernel there
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache, reduce
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from interplay.envs.indexing import gather_rows
 from interplay.envs.kernels.operators import operator
 
 _ON_GPU = "interplay.envs.kernels.tables_gpu"
+_FEW = 400  # multiplications of each world below which torch calls no library
+_SHORT = 64  # rows whose numbers torch may add up in an order that loops know
 
 
 def joined(parts: Sequence[Tensor], bound: float, valid: Tensor | None = None, *, items: Tensor | None = None,
@@ -44,6 +47,54 @@ def products(one: Tensor, two: Tensor) -> Tensor:
     # Elsewhere the way through an operator would take microseconds for nothing.
     product: Tensor = (_PRODUCTS if one.is_cuda else products_by_torch)(one, two)
     return product
+
+
+@cache
+def adds_up_in_order(rows: int, between: int, columns: int) -> bool:
+    """Whether ``products`` of ``[B, rows, between]`` and ``[B, columns, between]`` round as a loop does on a CPU.
+
+    Torch has a loop of its own for few numbers, and a library for more. On some machines it fuses multiplications.
+    """
+    return rows * between * columns < _FEW and _rounds_each()
+
+
+@cache
+def sums_in_order(count: int) -> bool:
+    """Whether torch adds up so many numbers as ``sum_in_order`` does: that depends on its build and on the CPU."""
+    if count >= _SHORT:
+        return False
+    values = (torch.arange(64.0 * count, device="cpu").view(1, 64, count) * 0.7).sin()
+    return torch.equal(values.sum(2), sum_in_order(values))
+
+
+def sum_in_order(values: Tensor) -> Tensor:
+    """The sums of rows ``[..., N]``: of eight interleaved parts, if there are so many numbers, each by fours."""
+    if values.shape[-1] < 8:
+        return _sum_by_fours(values)
+    eights = values.shape[-1] // 8 * 8
+    parts = _sum_by_fours(values[..., :eights].reshape(*values.shape[:-1], -1, 8).transpose(-1, -2))
+    return _one_by_one([*values[..., eights:].unbind(-1), *parts.unbind(-1)], values)
+
+
+def _sum_by_fours(values: Tensor) -> Tensor:
+    fours = values.shape[-1] // 4 * 4
+    parts = [list(values[..., n:fours:4].unbind(-1)) for n in range(4)]
+    parts[0] += values[..., fours:].unbind(-1)
+    return _one_by_one([_one_by_one(part, values) for part in parts], values)
+
+
+def _one_by_one(parts: list[Tensor], like: Tensor) -> Tensor:
+    return reduce(torch.add, parts, like.new_zeros(()))
+
+
+@cache
+def _rounds_each() -> bool:
+    """Whether torch's loop rounds each product before it adds it up."""
+    one = (torch.arange(27.0, device="cpu").view(1, 3, 9) * 0.7).sin()
+    total = torch.zeros(3, 3, device="cpu")
+    for n in range(9):
+        total += one[0, :, n:n + 1] * one[0, :, n]
+    return torch.equal(products_by_torch(one, one)[0], total)
 
 
 def joined_by_torch(parts: list[Tensor], by_item: list[int], items: Tensor | None, factor: Tensor | None, at: int,

@@ -15,7 +15,8 @@ from torch import Tensor
 from interplay.envs import dispatch, kernels, population
 from interplay.envs.behaviour.synthetic import SyntheticBehaviour, TownPopulation
 from interplay.envs.facade import flat_shape, flat_sides, flatten
-from interplay.envs.kernels import compiled
+from interplay.envs.kernels import compiled, table_operators
+from interplay.envs.kernels.packed import Packed
 from interplay.envs.market import Market
 from interplay.envs.noise import Stream, any_of, uniform, world_key
 from interplay.envs.observing import item_view, user_view
@@ -93,7 +94,8 @@ def test_slates_are_the_same(changes: dict[str, Any], monkeypatch: pytest.Monkey
 
 
 @pytest.fixture
-def two_threads() -> Iterator[None]:
+def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(kernels, "_SMALL", 1 << 12)  # so that worlds of a test's size get both
     set_num_threads(2)
     yield
     set_num_threads(1)
@@ -127,6 +129,13 @@ def test_two_threads_go_the_same_way_as_one(two_threads: None) -> None:
     found = played()
     set_num_threads(1)
     assert all(torch.equal(a, b) for a, b in zip(found, played(), strict=True))
+
+
+def test_a_small_town_stays_on_one_thread() -> None:
+    """Two were slower for 2,000 users, whose slates of 50 candidates are the largest of its tables."""
+    set_num_threads(2)
+    assert [kernels.deserved(users * 50) for users in (2_000, 32_000)] == [1, 2]
+    set_num_threads(1)
 
 
 def test_slates_that_rounding_could_change_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,9 +254,34 @@ def test_responses_that_rounding_could_change_are_left_to_torch(monkeypatch: pyt
                 [[world, user] for world in range(2) for user in range(64)])
 
     expected = market.step(state, action, rest)[1].response
-    monkeypatch.setattr(dispatch, "play", lambda *_: None)
+    monkeypatch.setattr(dispatch, "plays_at_once", lambda *_: False)
     monkeypatch.setattr(dispatch, "respond", wrong)
     assert torch.equal(market.step(state, action, rest)[1].response, expected)
+
+
+def test_a_step_in_one_call_goes_on_once_torch_has_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All responses of its first call are wrong, and said to be close."""
+    market, loops, calls = town(history_length=2), compiled("step_kernels"), []
+    play, state = loops.play, market.reset(range(2))
+    action, rest = torch.randint(-1, 6, (2, 64), generator=torch.Generator().manual_seed(0)), torch.ones(2, 32).long()
+
+    def wrong(*arguments: Any) -> int:
+        result: int = play(*arguments)
+        *_, happened, answered = arguments
+        calls.append(answered)
+        if answered:
+            return result
+        out = market.constants.kernel.step
+        for name, value in (("response", 9.0), ("close", True)):
+            out.table(name, Packed(out, 2, happened))[...] = value
+        return 128
+
+    expected = market.step(state, action, rest)
+    monkeypatch.setattr(loops, "play", wrong)
+    found = market.step(state, action, rest)
+    assert calls == [False, True]
+    for one, other in zip(found, expected, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one.tensors(), other.tensors(), strict=True))
 
 
 def played(market: Market, worlds: list[int], steps: int) -> list[Tensor]:
@@ -267,17 +301,8 @@ def test_a_step_in_one_call_is_the_step_in_three(preset: str, changes: dict[str,
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
     market = find_preset(preset).market(**changes)
     found = played(market, [0, 1], 30)
-    monkeypatch.setattr(dispatch, "play", lambda *_: None)
+    monkeypatch.setattr(dispatch, "plays_at_once", lambda *_: False)
     assert all(torch.equal(a, b) for a, b in zip(found, played(market, [0, 1], 30), strict=True))
-
-
-def test_a_step_with_a_close_response_is_done_again_in_three_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    market, loops = find_preset("kale").market(), compiled("step_kernels")
-    expected = played(market, [0], 5)
-    calls = []
-    monkeypatch.setattr(loops, "play", lambda *_: calls.append(1) or 1)
-    assert all(torch.equal(a, b) for a, b in zip(played(market, [0], 5), expected, strict=True))
-    assert len(calls) == 5
 
 
 def test_one_world_alone_has_the_drift_that_it_has_among_others() -> None:
@@ -293,19 +318,33 @@ def test_one_world_alone_has_the_drift_that_it_has_among_others() -> None:
         assert torch.equal(alone.user_vector, batch.user_vector[1:])
 
 
-@pytest.mark.parametrize("preset", ["town", "kale", "contest"])
-def test_flat_views_in_one_call_are_the_flattened_views(preset: str) -> None:
-    market = find_preset(preset).market()
+@pytest.mark.parametrize(("preset", "changes"), [
+    ("town", {}), ("town", {"num_users": 12, "num_items": 9}), ("town", {"num_users": 5, "num_items": 70}),
+    ("town", REMEMBERING), ("kale", {}), ("contest", {})])
+@pytest.mark.parametrize("steps", [0, 3])
+def test_flat_views_in_one_call_are_the_flattened_views(preset: str, changes: dict[str, Any], steps: int) -> None:
+    market = find_preset(preset).market(**changes)
     state = market.reset([0])
-    for step in range(3):
+    for step in range(steps):
         state, _ = market.step(state, *random_actions(market, state, step))
-    assert state.is_packed
+    assert state.is_packed == (steps > 0)
     found = flat_sides(market.constants, state, [flat_shape(market.specs[side]) for side in SIDES])
     expected = [flatten(user_view(market.constants, state)), flatten(item_view(market.constants, state))]
     for flat, one in zip(found, expected, strict=True):
         for array, other in zip(flat, one, strict=True):
             assert array.dtype == other.dtype
             np.testing.assert_array_equal(array, other)
+
+
+def test_loops_know_in_which_order_torch_adds_up_little() -> None:
+    """If they did not, they would be right all the same, but no faster than torch."""
+    kernel = town(num_users=12, num_items=9).constants.kernel
+    assert kernel.knows_affinity == (table_operators.adds_up_in_order(1, 1, 1))
+    assert not town().constants.kernel.knows_affinity  # 64 users are too many for torch's own loop
+    values = torch.randn(2, 5, 37, generator=torch.Generator().manual_seed(0))
+    sums = np.empty((2, 5), np.float32)
+    compiled("observation_kernels").add_up(values.numpy(), sums)
+    np.testing.assert_array_equal(sums, table_operators.sum_in_order(values).numpy())
 
 
 def test_a_behaviour_of_its_own_is_asked_for_its_responses() -> None:

@@ -1,8 +1,10 @@
 """The speed benchmark measures what it says, reports what failed, and compares with the right thing."""
 
 import json
+import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import torch
 from interplay.experiments.studies.speed.cases import Core, cases, find_case
 from interplay.experiments.studies.speed.command import BenchSettings, Entry, _shown, _tried, bench
 from interplay.experiments.studies.speed.fused_loop import Fused
+from interplay.experiments.studies.speed.peers import protocol
 from interplay.experiments.studies.speed.report import AGENTS, USERS, Measured, _targets_with, write_bench
 from interplay.experiments.studies.speed.roofline import Roofline
 from refusals import refused
@@ -127,6 +130,22 @@ with busy_processes(1):
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=100)
     assert float(found.stdout) > 0.0
     assert found.returncode == 7
+
+
+@pytest.mark.parametrize(("clock", "said"), [("wall", False), ("cpu", True)])
+def test_a_report_says_what_its_seconds_are_of(clock, said, tmp_path):
+    write_bench(tmp_path, [measured("core-2000", 5.0)], {}, "interplay bench", clock=clock)
+    assert ("used the CPU for" in (tmp_path / "report.md").read_text()) == said
+
+
+def test_seconds_of_the_cpu_leave_out_what_others_take():
+    """A piece that sleeps takes none of it."""
+    def piece():
+        time.sleep(0.01)
+        return 1
+
+    wall, cpu = (statistics.median(protocol.measured(piece, 0.001, clock)) for clock in protocol.CLOCKS.values())
+    assert cpu > 3 * wall
 
 
 def test_threads_are_compared_beside_busy_processes(tmp_path):

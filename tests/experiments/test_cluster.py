@@ -29,12 +29,16 @@ class Deadly(LinUCBAgent):
 '''
 
 SCRIPT = '''
+import os
 import sys
+
+os.environ["RAY_worker_niceness"] = "0"  # else workers get what others leave: on a busy machine, next to nothing
+
 from ray.cluster_utils import Cluster
 from interplay.experiments.cli.main import main
 
 if __name__ == "__main__":
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     cluster.add_node(num_cpus=1)
     status = main(["benchmark", "--presets", "contest", "--agents", "my_deadly:Deadly", "linucb", "--seeds", "1",
                    "--scale", "0.005", "--out", "out", "--cluster", cluster.address])

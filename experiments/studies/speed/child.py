@@ -15,7 +15,7 @@ from torch.profiler import ProfilerActivity, profile, tensorboard_trace_handler
 
 from interplay.envs.threads import set_num_threads
 from interplay.experiments.studies.speed.cases import Play, find_case
-from interplay.experiments.studies.speed.peers.protocol import measured, peak_bytes
+from interplay.experiments.studies.speed.peers.protocol import CLOCKS, measured, peak_bytes
 
 
 def main() -> None:
@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("case")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--profile", default=None)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -35,7 +36,7 @@ def main() -> None:
         play()
         return case.agents
 
-    rates = measured(piece, options.seconds)
+    rates = measured(piece, options.seconds, CLOCKS[options.clock])
     peak = peak_bytes()  # before another state is made to be weighed
     print(json.dumps({"name": case.name, "version": version("interplay"), "what": case.what, "unit": "agent-steps/s",
                       "rate": statistics.median(rates), "rates": rates, "peak_bytes": peak, "users": case.users,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from interplay.envs.checking import Bounds, Positive
 from interplay.envs.types import InterplayError
@@ -46,6 +46,8 @@ class BenchSettings:
     """Times that everything is measured in turn; figures are medians."""
     seconds: Positive = 5.0
     """Of each measurement, without its warm-up."""
+    clock: Literal["wall", "cpu"] = "wall"
+    """What seconds are of: cpu = of the CPU, all threads together, for one thread on a busy machine."""
     profile: Path | None = None
     """Folder for a trace of a few pieces of each case, which TensorBoard and Perfetto open."""
     out: Path = Path("bench")
@@ -107,7 +109,8 @@ def bench(settings: BenchSettings) -> int:
                     said = _tried(entry, found, problems)
                 left = (time.monotonic() - started) / done * (settings.repeats * len(entries) - done) / 60.0
                 print(f"{said}; about {left:.0f} min left", flush=True)
-        write_bench(settings.out, list(found.values()), problems, _shown(typed("bench")), settings.busy)
+        write_bench(settings.out, list(found.values()), problems, _shown(typed("bench")), settings.busy,
+                    settings.clock)
     print(f"report: {settings.out / 'report.md'}")
     named = {pair.partition("=")[0] for pair in settings.peer_python}
     # No environment has all peers.
@@ -164,7 +167,7 @@ def _entries(settings: BenchSettings) -> Iterator[Entry]:
 
 
 def _options(settings: BenchSettings, threads: int) -> tuple[str, ...]:
-    return ("--threads", str(threads), "--seconds", str(settings.seconds))
+    return ("--threads", str(threads), "--seconds", str(settings.seconds), "--clock", settings.clock)
 
 
 def peers() -> list[str]:

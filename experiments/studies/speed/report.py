@@ -40,12 +40,14 @@ TARGETS = (
     Target("train-pqn-town", USERS, 20.0, "single-pqn-town"),
 )
 
+_CPU = " Seconds are those that the process used the CPU for, all its threads together."
+
 
 def write_bench(out: Path, found: Sequence[Measured], problems: Mapping[str, str], command: str,
-                busy: int = 0) -> None:
+                busy: int = 0, clock: str = "wall") -> None:
     """Write the report, its rows and ``bench.png`` into ``out``."""
     made = {"command": command, "machine": _machine()}
-    publish(out, bench_text, made, {"problems": dict(problems), "busy": busy,
+    publish(out, bench_text, made, {"problems": dict(problems), "busy": busy, "clock": clock,
                                     "measured": [asdict(one) for one in found]})
     draw(found, out / "bench.png")
 
@@ -56,7 +58,8 @@ def bench_text(folder: Path, source: Mapping[str, Any]) -> str:
     found = [Measured(**{**one, "rates": tuple(one["rates"])}) for one in data["measured"]]
     lost = "".join(f"\n- {problem}" for problem in data["problems"].values())
     parts = [f"Made by `{made['command']}` on {made['machine']}. Medians of repeats; warm-up is left out; random "
-             "actions are drawn within what is timed. The machine is shared, so compare rates of one report only.",
+             "actions are drawn within what is timed. The machine is shared, so compare rates of one report only."
+             f"{_CPU if data.get('clock') == 'cpu' else ''}",
              "## Rates", _rates(found), "## Targets", _targets(found),
              *([_beside(found, data["busy"])] if data.get("busy") else []),
              *([f"## Not measured\n{lost}"] if lost else [])]

@@ -27,6 +27,9 @@ REPEATS = 5
 MISSING = 3
 """Exit status of a script whose simulator this Python doesn't have; wrong options are 2, as argparse has it."""
 
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
+"""What seconds are of. Those of the CPU, of all threads together, count no time in which other processes had it."""
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC")
 """Read by OpenMP, the two BLAS libraries and XLA's CPU client (which knows no other way)."""
 
@@ -60,7 +63,7 @@ def main(peer: str, distribution: str, set_up: Callable[[int], Game]) -> None:
     sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
     with _line_alone() as line:
         game = set_up(options.threads)
-        rates = measured(game.play, options.seconds)
+        rates = measured(game.play, options.seconds, CLOCKS[options.clock])
         print(json.dumps({"peer": peer, "version": found, "what": game.what, "unit": game.unit,
                           "rate": statistics.median(rates), "rates": rates, "peak_bytes": peak_bytes()}), file=line)
 
@@ -70,23 +73,24 @@ def parsed(peer: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=peer)
     parser.add_argument("--threads", type=_positive(int), default=1, help="threads of the simulator")
     parser.add_argument("--seconds", type=_positive(float), default=10.0, help=f"of measuring, in {REPEATS} repeats")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="what seconds are of")
     return parser.parse_args()
 
 
-def measured(play: Callable[[], int], seconds: float) -> list[float]:
+def measured(play: Callable[[], int], seconds: float, clock: Callable[[], float] = time.perf_counter) -> list[float]:
     """Units per second in each repeat, after a warm-up as long as a repeat.
 
     Every repeat plays at least one piece, so that a game whose piece is long takes more than `seconds`.
     """
-    _timed(play, 0.0)  # the first piece compiles, where there is a compiler
-    return [_timed(play, seconds / REPEATS) for _ in range(1 + REPEATS)][1:]
+    _timed(play, 0.0, clock)  # the first piece compiles, where there is a compiler
+    return [_timed(play, seconds / REPEATS, clock) for _ in range(1 + REPEATS)][1:]
 
 
-def _timed(play: Callable[[], int], seconds: float) -> float:
-    units, start = 0, time.perf_counter()
+def _timed(play: Callable[[], int], seconds: float, clock: Callable[[], float]) -> float:
+    units, start = 0, clock()
     while True:
         units += play()
-        elapsed = time.perf_counter() - start
+        elapsed = clock() - start
         if elapsed >= seconds:
             return units / elapsed
 
