@@ -167,17 +167,15 @@ def scored_lists(constants: MarketConstants, state: State, boosts: Tensor,
 
 def _chunks(constants: MarketConstants, num_worlds: int, num_users: int, width: int) -> Iterator[slice]:
     """Stretches of users, so few that the scores of their ``width`` candidates fit a CPU's cache or a GPU's memory."""
-    config = constants.config
-    each = config.num_items if _dense(constants, width) else width * config.embedding_size
+    each = constants.config.num_items if _dense(constants, width) else width * constants.config.embedding_size
     chunk = max(1, (_CHUNK_ON_GPU if constants.noticed.is_cuda else _CHUNK) // (num_worlds * each))
     return (slice(u, min(u + chunk, num_users)) for u in range(0, num_users, chunk))
 
 
 def _joined(parts: Sequence[Slate]) -> Slate:
     """Slates of some users and those of the next."""
-    if len(parts) == 1:
-        return parts[0]
-    return Slate(*(torch.cat(column, dim=1) for column in zip(*(part.tensors() for part in parts), strict=True)))
+    columns = zip(*(part.tensors() for part in parts), strict=True)
+    return parts[0] if len(parts) == 1 else Slate(*(torch.cat(column, dim=1) for column in columns))
 
 
 def _drawn(constants: MarketConstants, state: State) -> Slate:
@@ -193,8 +191,8 @@ def _drawn(constants: MarketConstants, state: State) -> Slate:
         if world not in alone:
             one = state.of_one(world) if len(state.key) > 1 else state
             alone[world] = one, boosts_of_living(constants, one)
-        exact = _from_segment(constants, *alone[world], None if retrieved is None else retrieved[world:world + 1],
-                              slice(user, user + 1))
+        own = None if retrieved is None else retrieved[world:world + 1]
+        exact = _from_segment(constants, *alone[world], own, slice(user, user + 1))
         for column, values in zip(slate.tensors(), exact.tensors(), strict=True):
             column[world, user] = values[0, 0]
     return slate
@@ -204,9 +202,8 @@ def num_candidates(constants: MarketConstants) -> int:
     """M, how many items slates are filled from; of users' own lists, how many a platform sees."""
     config = constants.config
     if constants.lists is not None:
-        longest = constants.lists.longest
-        few = longest if longest * config.num_users <= _MOST_CELLS else _FEW * config.slate_size
-        return min(longest, config.num_candidates or few)
+        few = _FEW * config.slate_size if constants.lists.longest * config.num_users > _MOST_CELLS else config.num_items
+        return min(constants.lists.longest, config.num_candidates or few)
     return config.num_candidates if _retrieves(constants) else config.num_items
 
 

@@ -79,7 +79,8 @@ def core() -> Calls:
                    torch.zeros(2, 2, dtype=torch.int64), torch.ones(2, dtype=torch.bool)):
         calls[f"reset of worlds {worlds!r}"] = lambda w=worlds: MARKET.reset(w)
     for side in ("user", None, 0, ["users"]):
-        calls[f"observe side {side!r}"] = lambda s=side: MARKET.observe(STATE, s)
+        if side is not None:
+            calls[f"observe side {side!r}"] = lambda s=side: MARKET.observe(STATE, s)
         calls[f"spec of side {side!r}"] = lambda s=side: MARKET.spec_of(s)
     for state in (None, STATE["mood"], {}):
         calls[f"step from {state!r}"] = lambda s=state: MARKET.step(s, USERS, ITEMS)

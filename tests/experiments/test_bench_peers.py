@@ -104,7 +104,7 @@ def test_wrong_options_are_refused(fake, option, value):
     assert value in finished.stderr.splitlines()[-1]
 
 
-def test_rates_are_units_by_the_clock_without_the_warm_up(protocol, monkeypatch):
+def test_rates_are_units_by_the_clock_without_the_warm_up(protocol):
     """A piece of 10 units takes 1 s, but 100 s at first: five repeats of 2 s make 10 units/s each."""
     now, pieces = [0.0], []
 
@@ -113,8 +113,7 @@ def test_rates_are_units_by_the_clock_without_the_warm_up(protocol, monkeypatch)
         pieces.append(now[0])
         return 10
 
-    monkeypatch.setattr(protocol.time, "perf_counter", lambda: now[0])
-    assert protocol.measured(play, 10.0) == [10.0] * 5
+    assert protocol.measured(play, 10.0, lambda: now[0]) == [10.0] * 5
     assert len(pieces) == 1 + 2 * 6
 
 
