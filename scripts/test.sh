@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that has to pass: style, strict types, tests. Installs what it needs into the active virtual
 # environment, or into .venv, which it makes if need be. Arguments go to pytest, such as `-m slow`. Without any, slow
-# tests are left out, and a part of the tests also runs with the lowest versions of the dependencies.
+# tests are left out. `bash scripts/lowest.sh` runs a part of the tests with the lowest versions of the dependencies.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 unset PYTHONDONTWRITEBYTECODE  # else each of hundreds of processes compiles all that it imports, in seconds
@@ -11,8 +11,6 @@ if [ -z "${VIRTUAL_ENV:-}" ]; then
 fi
 python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[dev]"
 if [ $# -eq 0 ]; then  # beside mypy, which uses one core
-    bash scripts/lowest.sh install &
-    installing=$!
     # Each process of the tests would compile these loops for itself, in a minute.
     python -c "
 import interplay as ip
@@ -25,10 +23,8 @@ fi
 ruff check .
 mypy
 if [ $# -eq 0 ]; then
-    wait "$installing"  # before a test builds the wheel from the same sources
     wait "$compiling"
-    python -m pytest -n 2 --dist worksteal -m "not slow" --ignore tests/test_lowest_versions.py
-    bash scripts/lowest.sh test  # with that file
+    python -m pytest -n 3 --dist worksteal -m "not slow"  # three for two cores: some wait for processes
 else
     python -m pytest -n 2 --dist worksteal "$@"
 fi

@@ -20,6 +20,7 @@ from interplay.experiments.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(["README.md", "CONTRIBUTING.md", *(p.relative_to(ROOT).as_posix() for p in ROOT.glob("docs/**/*.md"))])
+SLOW = ["docs/guides/benchmarks.md", "docs/guides/films.md"]
 FENCE = re.compile(r"^```(\w+)(?: \{needs=(\w+)\})?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NOT_RUN = {"install": 1, "server": 1, "minutes": 8, "data": 7, "gpu": 1}
 """How many blocks need what; README's two commands, whose fences GitHub shows as they are, count as none of them."""
@@ -119,7 +120,9 @@ def smaller_call(function, sizes):
 
 
 @pytest.mark.filterwarnings("ignore:PettingZoo in TorchRL is tested using version:UserWarning")
-@pytest.mark.parametrize("page", [page for page in PAGES if any(not block.needs for block in blocks(page))])
+@pytest.mark.parametrize("page", [
+    pytest.param(page, marks=[pytest.mark.slow] if page in SLOW else []) for page in PAGES
+    if any(not block.needs for block in blocks(page))])
 def test_the_blocks_of_a_page_run_in_their_order(page, outside, capsys):
     names = {"__name__": "page"}
     for block in blocks(page):

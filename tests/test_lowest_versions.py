@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from interplay.envs.data import read_log
 from interplay.experiments.cli.main import main
 
+pytestmark = pytest.mark.slow
 
 def train(folder: Path, *arguments: str) -> Path:
     """A short run."""

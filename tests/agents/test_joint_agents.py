@@ -62,9 +62,9 @@ def trained(agent, steps, reward):
 
 @pytest.mark.parametrize(("make", "gives"), [
     (lambda n: critic(n, mixing="none"), False), (lambda n: critic(n, mixing="vdn"), True),
-    (lambda n: critic(n, mixing="qmix"), True),
+    pytest.param(lambda n: critic(n, mixing="qmix"), True, marks=pytest.mark.slow),
     pytest.param(lambda n: critic(n, mixing="vdn", scorer="concatenation"), True, marks=pytest.mark.slow),
-    (lambda n: actor(IPPOAgent, n), False), (lambda n: actor(MAPPOAgent, n), True)],
+    pytest.param(lambda n: actor(IPPOAgent, n), False, marks=pytest.mark.slow), (lambda n: actor(MAPPOAgent, n), True)],
     ids=["none", "vdn", "qmix", "vdn-concatenation", "ippo", "mappo"])
 def test_teams_give_up_what_others_gain_more_by_and_the_selfish_do_not(make, gives):
     steps = 400

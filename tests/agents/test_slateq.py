@@ -102,6 +102,7 @@ def test_wrong_options_are_named():
         SlateQOptions(optimiser="best")
 
 
+@pytest.mark.slow
 def test_it_learns_what_users_take_and_what_pays_in_the_end():
     """The user of ``kale`` sees one item at a time, and takes it or not: showing chocolate is myopic."""
     from interplay.envs.presets import find_preset

@@ -58,6 +58,7 @@ def measured(name, rate, threads=1, users=None, agents=None, unit=AGENTS):
     return Measured(name, threads, "what", "1", unit, (rate, rate, 9 * rate), 1, users, agents)
 
 
+@pytest.mark.slow
 def test_a_report_has_rates_targets_and_a_picture(tmp_path, capsys):
     settings = BenchSettings(only=("core-2000",), repeats=2, out=tmp_path / "out", **QUICK)
     assert bench(settings) == 0

@@ -125,8 +125,9 @@ def test_no_answer_is_given_to_another_question():
 
 
 @pytest.mark.parametrize("mechanism", [
-    LogitPrices(), LogitPrices(shown="cheapest"), LogitPrices(shown="cheapest", ties="drawn"),
-    LogitPrices(shown="incumbent", advantage=0.1)])
+    LogitPrices(shown="cheapest", ties="drawn"),
+    *(pytest.param(each, marks=pytest.mark.slow) for each in (
+        LogitPrices(), LogitPrices(shown="cheapest"), LogitPrices(shown="incumbent", advantage=0.1)))])
 def test_the_contract(mechanism):
     check_mechanism(mechanism)
 

@@ -175,6 +175,7 @@ def test_cuts_and_effects_are_found_again():
     assert float(model.cuts.diff()) == pytest.approx(1.5, abs=0.25)
 
 
+@pytest.mark.slow
 def test_the_mood_is_found_where_there_is_one_and_only_there():
     rng = np.random.default_rng(2)
     user, item, reward = np.repeat(np.arange(20), 60), rng.integers(0, 4, 1200), np.zeros(1200)

@@ -174,8 +174,9 @@ def tastes(users=80, items=30):
 
 
 @pytest.mark.parametrize(("encoder", "scorer", "length"), [
-    ("mlp", "hadamard", 12), ("mlp", "concatenation", 12), ("gru", "hadamard", 12), ("gru", "concatenation", 12),
-    ("transformer", "hadamard", 9)])
+    ("mlp", "hadamard", 12), ("mlp", "concatenation", 12), ("gru", "hadamard", 12),
+    pytest.param("gru", "concatenation", 12, marks=pytest.mark.slow),
+    pytest.param("transformer", "hadamard", 9, marks=pytest.mark.slow)])
 def test_responses_are_predicted_from_what_else_a_user_liked(encoder, scorer, length):
     train, held_out = split_log(tastes(), 0.2, "random", 0)
     recipe = replace(SMALL, task="responses", encoder=encoder, scorer=scorer, history_length=length,

@@ -146,6 +146,7 @@ def test_the_study_of_boredom_writes_its_report_and_picture(tmp_path):
 # Long-term satisfaction
 
 
+@pytest.mark.slow
 def test_the_study_of_satisfaction_writes_its_report_and_picture(tmp_path, monkeypatch):
     monkeypatch.setattr(satisfaction, "PRESETS", ("lts",))
     said = satisfaction.study(satisfaction.SatisfactionSettings(tmp_path, seeds=2, episodes=1))

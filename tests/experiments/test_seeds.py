@@ -107,7 +107,7 @@ class StopAt(Callback):
             signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", [pytest.param("dqn", marks=pytest.mark.slow), "pqn"])
 def test_stopped_seeds_go_on_together_and_alone(tmp_path, agent, stacks):
     wanted = train_all(settings(tmp_path / "whole", "town", agent, seeds=2))
     with pytest.raises(Stopped, match=r"--resume .*-s0, and the same for run-s1"):

@@ -290,6 +290,7 @@ def limited(most, *given):
     return [(lines[at - 1], line) for at, line in enumerate(lines) if line.isdigit()]
 
 
+@pytest.mark.slow
 def test_a_full_disk_at_the_start_leaves_nothing_behind(tmp_path):
     found = limited([100, 6000], *TRAIN, "--log-dir", str(tmp_path / "runs"), "--name", "run")
     assert [status for _, status in found] == ["2", "2"]

@@ -128,7 +128,7 @@ def test_agents_play_the_markets_of_their_sides_with_their_own_options(tmp_path)
     assert (job.users, job.items, job.item_option) == ("first", "dqn", ("hidden=8",))
 
 
-@pytest.mark.parametrize("name", ["kale", "feed"])
+@pytest.mark.parametrize("name", ["kale", pytest.param("feed", marks=pytest.mark.slow)])
 def test_a_market_that_has_changed_is_found_out(name, tmp_path, monkeypatch):
     """Before anything is played. Users of feed leave something to chance."""
     market = SUITE.markets[name]
