@@ -57,9 +57,9 @@ def played(market, players, seed, steps):
 
 
 @pytest.mark.parametrize(("preset", "users", "options"), [
-    *((preset, *case) for preset in ("kale", "town") for case in CASES.items()),
-    *(("town", *case) for case in MORE),
-    *(pytest.param("kale", *case, marks=pytest.mark.slow) for case in MORE)], ids=str)
+    *(("town", *case) for case in [*CASES.items(), *MORE]),
+    *(pytest.param("kale", *case, marks=[] if case[0] in ("dqn", "ippo", "q-learning") and case not in MORE
+                   else pytest.mark.slow) for case in [*CASES.items(), *MORE])], ids=str)
 @pytest.mark.filterwarnings("error")
 def test_copies_do_what_each_does_alone(preset, users, options):
     market, steps = market_of(preset), 40

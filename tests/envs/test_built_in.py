@@ -45,7 +45,7 @@ def test_each_is_found_and_keeps_the_contract(kind):
     check_mechanism(find(TOWN.mechanisms, kind))
 
 
-@pytest.mark.parametrize("idle", IDLE, ids=lambda mechanism: mechanism.name)
+@pytest.mark.parametrize("idle", [IDLE[0], *(pytest.param(each, marks=pytest.mark.slow) for each in IDLE[1:])])
 def test_idle_ones_are_as_if_they_were_not_there(idle):
     assert idle.is_idle
     check_mechanism(idle, off=idle)

@@ -80,8 +80,8 @@ def idle(market: Market, worlds: int = 1) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(("mechanism", "off"), [
-    (Price, None), (Knowledge, None), (Friends, Friends(0.0)), (Sold, None), (Sold(breaks=0.2), None),
-    (Sold(hidden=False), None)])
+    (Price, None), (Knowledge, None), (Friends, Friends(0.0)), (Sold(breaks=0.2), None),
+    *(pytest.param(each, None, marks=pytest.mark.slow) for each in (Sold, Sold(hidden=False)))])
 def test_examples_and_others_keep_the_contract(mechanism: Any, off: Mechanism | None) -> None:
     check_mechanism(mechanism, off=off)
 

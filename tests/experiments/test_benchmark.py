@@ -336,6 +336,7 @@ def test_every_learner_of_the_package_is_compared_where_no_agents_are_named(tmp_
     assert "small-random-s0" not in names
 
 
+@pytest.mark.slow
 def test_variants_of_one_agent_are_compared(tmp_path, capsys):
     variant = "q-learning,double=true,negative_error_scale=0.5"
     assert run(tmp_path, "--presets", "contest", "--agents", "q-learning", variant,

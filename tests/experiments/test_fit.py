@@ -341,6 +341,7 @@ def test_commands_take_the_folder(folder, capsys, monkeypatch):
     assert sum(line.split(",")[5] == "popularity" for line in lines[1:]) == 2 * 8  # who is held out
 
 
+@pytest.mark.slow
 def test_fitted_markets_are_compared_and_watched(folder, monkeypatch):
     monkeypatch.chdir(folder)
     short = ["--seeds", "1", "--scale", "0.03", "--market", "horizon=4", "--workers", "1", "--keep-checkpoints"]

@@ -230,7 +230,7 @@ class Spoil(Callback):
         raise DivergedError("training diverged: weights are infinite")
 
 
-@pytest.mark.parametrize("fewest", [2, 8])
+@pytest.mark.parametrize("fewest", [2, pytest.param(8, marks=pytest.mark.slow)])
 def test_a_seed_that_diverges_is_named_and_ends_no_other(tmp_path, monkeypatch, fewest):
     monkeypatch.setattr(together, "FEWEST_ON_CPU", fewest)
     monkeypatch.setattr(stopping, "FIRST", 0.0)
