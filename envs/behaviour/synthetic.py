@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from interplay.envs import kernels
 from interplay.envs.behaviour.base import Behaviour, implements
+from interplay.envs.checking import shown
 from interplay.envs.config import MarketConfig
 from interplay.envs.indexing import gather_rows, one_hot
 from interplay.envs.noise import Stream, check_draws, normal, uniform
 from interplay.envs.population import Population
+from interplay.envs.types import InterplayError
 from interplay.envs.vectors import normalise
 from interplay.envs.world import State
 
@@ -80,22 +82,27 @@ class GivenPopulation:
 
     Attributes:
         sizes: fields of ``MarketConfig`` that follow from these rows.
+
+    Raises:
+        InterplayError: rows are no numbers, or of different lengths.
     """
 
     def __init__(self, *, appeal: Sequence[float], user_vector: Sequence[Sequence[float]] = ((1.0,),),
                  segment: Sequence[int] | None = None, item_vector: Sequence[Sequence[float]] | None = None,
                  topics: Sequence[Sequence[float]] | None = None, mood_effect: Sequence[float] | None = None,
                  preference_weight: Sequence[float] | None = None) -> None:
-        users, items, size = len(user_vector), len(appeal), len(user_vector[0])
-        segment, topics = segment or [0] * users, topics or [[1.0]] * items
-        weight = preference_weight or [0.0 if item_vector is None else 1.0] * size
-        item_vector = item_vector or [[0.0] * size] * items
-        ones, zeros = [1.0] * items, [0.0] * items
-        rows = (user_vector, item_vector, appeal, topics, mood_effect or zeros, ones, zeros, weight)
-        self._tables = [torch.tensor(each, dtype=torch.float32).unsqueeze(0) for each in rows]
-        self._tables.insert(1, torch.tensor(segment).unsqueeze(0))
-        self.sizes = {"num_users": users, "num_items": items, "embedding_size": size, "num_topics": len(topics[0]),
-                      "num_segments": max(segment) + 1}
+        people = _rows("user_vector", user_vector, 2)
+        appeals = _rows("appeal", appeal, 1)
+        (users, size), items = people.shape, len(appeals)
+        weight = torch.full((size,), float(item_vector is not None))
+        tables = (people, _rows("segment", segment, 1, torch.zeros(users)).long(),
+                  _rows("item_vector", item_vector, 2, torch.zeros(items, size)), appeals,
+                  _rows("topics", topics, 2, torch.ones(items, 1)),
+                  _rows("mood_effect", mood_effect, 1, torch.zeros(items)), torch.ones(items), torch.zeros(items),
+                  _rows("preference_weight", preference_weight, 1, weight))
+        self._tables = [table.unsqueeze(0) for table in tables]
+        self.sizes = {"num_users": users, "num_items": items, "embedding_size": size,
+                      "num_topics": tables[4].shape[1], "num_segments": int(tables[1].max()) + 1}
         self._one: Population | None = None
 
     def __call__(self, key: Tensor) -> Population:
@@ -106,6 +113,20 @@ class GivenPopulation:
             self._one = self._one or Population(*self._tables)
             return self._one
         return Population(*self._tables).expand(key.shape[0])
+
+
+def _rows(name: str, values: Sequence[Any] | None, dimensions: int, otherwise: Tensor | None = None) -> Tensor:
+    """What was written out as float32, or else what stands for it."""
+    if values is None and otherwise is not None:
+        return otherwise
+    try:
+        table = torch.tensor(values, dtype=torch.float32)
+    except (TypeError, ValueError) as error:
+        raise InterplayError(f"{name}={shown(values)} is no table of numbers: give rows of equal length") from error
+    if table.dim() != dimensions or table.numel() == 0:
+        each = "one number" if dimensions == 1 else "one list of numbers"
+        raise InterplayError(f"{name}={shown(values)} has the wrong shape: give {each} for each, and at least one")
+    return table
 
 
 class TownPopulation:

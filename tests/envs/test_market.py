@@ -5,6 +5,7 @@ import itertools
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
@@ -396,6 +397,15 @@ def test_people_who_are_written_out_make_a_preset():
     assert not any(table.any() for table in (found.item_vector, found.mood_effect, found.preference_weight))
     with_vectors = GivenPopulation(appeal=[0.0], item_vector=[[2.0]])
     assert with_vectors(torch.zeros(1, 2, dtype=torch.int32)).preference_weight.tolist() == [[1.0]]
+    assert GivenPopulation(appeal=np.zeros(3), topics=np.eye(3), segment=np.array([2])).sizes["num_segments"] == 3
+
+
+@pytest.mark.parametrize(("name", "rows"), [
+    ("appeal", []), ("appeal", ["a"]), ("appeal", 3.0), ("user_vector", []), ("topics", [[1.0], [1.0, 0.0]]),
+    ("segment", []), ("mood_effect", [[1.0]])])
+def test_people_who_cannot_be_are_refused(name, rows):
+    with refused(name, fix="give"):
+        GivenPopulation(**{"appeal": [1.0, 0.0], name: rows})
 
 
 def test_both_sides_see_at_once():
