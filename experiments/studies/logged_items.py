@@ -15,15 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from interplay.experiments.cli.main import main
-from interplay.experiments.common.reports import known_rows, made_by, made_line, publish
+from interplay.experiments.common.reports import made_line
 from interplay.experiments.common.statistics import INTERVALS, mean_estimate
 from interplay.experiments.common.tables import table
 from interplay.experiments.evaluate.evaluation import evaluate, stand_in
-from interplay.experiments.studies.command_lines import typed
-from interplay.experiments.studies.real_logs import trained
+from interplay.experiments.studies.real_logs import LogStudySettings, study_logs, trained
 
 LOGS = ("sec-13f", "congress-trades", "taobao", "oulad", "coat", "ml-100k", "jester")
 """The logs, short ones first."""
@@ -33,33 +31,18 @@ USERS = "--users random"
 
 
 @dataclass(frozen=True)
-class LoggedItemsSettings:
+class LoggedItemsSettings(LogStudySettings):
     """Train items on real logs and compare them with items that rest."""
 
-    data: Path
-    """Folder of the logs."""
     logs: tuple[str, ...] = LOGS
     """Which of them."""
     flags: tuple[str, ...] = (USERS, f"{USERS} --market boosts.cost=0.05")
     """Flags of ``train``, each with a row of its own."""
-    num_seeds: int = 5
-    """Splits, each with a training of its own."""
-    out: Path | None = None
-    """Folder of the report, which may hold logs already."""
 
 
 def study(settings: LoggedItemsSettings) -> str:
     """Train, and write ``report.md`` and ``report.json``; gives the report's text."""
-    torch.set_num_threads(1)
-    rows, made = known_rows(settings.out), made_by(typed(__name__))
-    for flags, name in product(settings.flags, settings.logs):
-        if (name, flags) not in {(row["log"], row["flags"]) for row in rows}:
-            seeds = [_seed(name, settings.data, seed, flags) for seed in range(settings.num_seeds)]
-            rows.append({"log": name, "flags": flags} | {key: [each[key] for each in seeds] for key in seeds[0]})
-            publish(settings.out, text, made, {"rows": rows})  # a study that is stopped keeps them
-    report = publish(settings.out, text, made, {"rows": rows})
-    print(report)
-    return report
+    return study_logs(settings, product(settings.flags, settings.logs), __name__, _seed, text)
 
 
 def _seed(name: str, data: Path, seed: int, flags: str) -> dict[str, float]:
