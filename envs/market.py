@@ -48,6 +48,11 @@ from interplay.envs.world import Slate, State, Step
 Actions = Tensor | NDArray[np.int64]
 
 
+def _vectors(market: Market, state: State, *_others: object, **_options: object) -> int:
+    """Numbers of all users' and items' vectors, by which ``on_own_threads`` knows a large batch."""
+    return len(state.key) * market.num_vector_numbers
+
+
 class Market:
     """Users and items meet in ``B`` worlds at once.
 
@@ -80,7 +85,7 @@ class Market:
                                  "to users' rewards: use targets='actual', or leave that mechanism out")
         self._check_noise()
 
-    @on_own_threads
+    @on_own_threads()
     def reset(self, worlds: Tensor | list[int] | range, seed: int | Sequence[int] = 0) -> State:
         """The worlds with these numbers under ``seed``, at time 0, with their first slates.
 
@@ -114,7 +119,7 @@ class Market:
         )
         return self._update_slates(state)
 
-    @on_own_threads
+    @on_own_threads(_vectors)
     def step(self, state: State, user_action: Tensor, item_action: Tensor) -> tuple[State, Step]:
         """Both sides move at once; the world goes on by one step.
 
@@ -152,7 +157,7 @@ class Market:
     @overload
     def observe(self, state: State, side: Side, expected: bool = False) -> Observation: ...
 
-    @on_own_threads
+    @on_own_threads(_vectors)
     def observe(self, state: State, side: Side | None = None,
                 expected: bool = False) -> Observation | tuple[Observation, Observation]:
         """What users and items see, or what one side sees.
@@ -168,14 +173,14 @@ class Market:
         build = {"users": observe_users, "items": observe_items, "platform": observe_platform}[side]
         return build(self.constants, state, expected)
 
-    @on_own_threads
+    @on_own_threads(_vectors)
     def observe_all(self, state: State, users: Tensor) -> Observation:
         """What the users ``users``, int64 ``[N']``, would see of the whole catalogue: ``[B, N', I, ...]``."""
         check_arguments(Market.observe_all, state=state, users=users)
         check_tensor("users", users, (users.numel(),), torch.int64, state.active.device)
         return observe_all(self.constants, state, users)
 
-    @on_own_threads
+    @on_own_threads(_vectors)
     def targets(self, state: State, step: Step) -> Targets[Tensor] | None:
         """What the choices made in ``state`` were worth, ``[B, U]``, to learners; None = what users were paid."""
         if not self.behaviour.has_targets:
@@ -185,7 +190,7 @@ class Market:
         return self.behaviour.targets(step.chosen, step.position > 0, step.response, shift,
                                       self.constants.examination[step.position])
 
-    @on_own_threads
+    @on_own_threads(_vectors)
     def offer(self, state: State, slots: Tensor, log_propensity: Tensor | None = None) -> State:
         """The worlds with slates that a platform filled, in place of the market's own.
 
@@ -214,6 +219,11 @@ class Market:
         for name in ("step", "observe", "observe_all", "offer"):
             setattr(made, name, torch.compile(getattr(self, name), dynamic=False))
         return made
+
+    @property
+    def num_vector_numbers(self) -> int:
+        """Numbers of the vectors of one world's users and items."""
+        return (self.config.num_users + self.config.num_items) * self.config.embedding_size
 
     def spec_of(self, side: Side) -> SideSpec:
         """Shapes of what ``observe`` gives of a side."""

@@ -42,6 +42,11 @@ ActionMask = Literal["info", "obs", "none"]
 _AGENT = {"users": "user", "items": "item"}
 
 
+def _vectors(env: MarketParallelEnv, *_arguments: object) -> int:
+    """Numbers of all users' and items' vectors."""
+    return env.market.num_vector_numbers
+
+
 class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publishes no types
     """One world of a market in which users and items act, all at once.
 
@@ -113,7 +118,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         self._state: State | None = None
         self._happened: Step | None = None
 
-    @on_own_threads
+    @on_own_threads()
     def reset(self, seed: int | None = None,
               options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         """Start an episode, see ``Start`` above; ``options`` are not used.
@@ -134,7 +139,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         self._show.update(state, None, self.max_cycles)
         return self._observations_and_infos(self.agents)
 
-    @on_own_threads
+    @on_own_threads(_vectors)
     def step(self, actions: Mapping[str, Any]) -> tuple[
             dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
         """Let all agents act at once.
@@ -179,7 +184,7 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         """The same object at each call, each agent its own, so that each can be seeded."""
         return self.action_spaces[agent]
 
-    @on_own_threads
+    @on_own_threads(_vectors)
     def state(self) -> NDArray[np.float32]:
         """The whole world: the observations of all possible agents in their order, one flat float32 vector."""
         return np.concatenate([seen.features.ravel() for seen in self._seen(self._begun("state"))])

@@ -41,6 +41,11 @@ from interplay.envs.world import State, Step
 __all__ = ["RecommendEnv", "RecommendVectorEnv"]
 
 
+def _vectors(env: RecommendEnv, *_arguments: object) -> int:
+    """Numbers of all users' and items' vectors."""
+    return env.market.num_vector_numbers
+
+
 class RecommendEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     """A recommender decides which slot of its slate user 0 takes; all other agents are simulated.
 
@@ -94,7 +99,7 @@ class RecommendEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         self._state: State | None = None
         self._happened: Step | None = None
 
-    @on_own_threads
+    @on_own_threads()
     def reset(self, *, seed: int | None = None,
               options: dict[str, Any] | None = None) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Start an episode, see ``Start`` above; ``options`` are not used.
@@ -112,7 +117,7 @@ class RecommendEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         self._show.begin()
         return self._look(self.market.reset([self._world], self._stream))
 
-    @on_own_threads
+    @on_own_threads(_vectors)
     def step(self, action: np.int64 | int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Recommend a slot, 0 = nothing.
 

@@ -50,6 +50,11 @@ class HorizonSpec:
         env._spec = spec
 
 
+def _vectors(env: RecommendVectorEnv, *_arguments: object) -> int:
+    """Numbers of all users' and items' vectors."""
+    return env.num_envs * env.market.num_vector_numbers
+
+
 class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
     """``num_envs`` worlds of ``RecommendEnv`` in one batch; observation, action and reward are as there.
 
@@ -111,7 +116,7 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
         self._numbers = np.arange(self.num_envs)
         self._ended = np.zeros(self.num_envs, dtype=np.bool_)
 
-    @on_own_threads
+    @on_own_threads()
     def reset(self, *, seed: int | None = None,
               options: dict[str, Any] | None = None) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Start an episode in every world, or in those of ``options["reset_mask"]``, see ``Start`` above.
@@ -139,7 +144,7 @@ class RecommendVectorEnv(gymnasium.vector.VectorEnv[NDArray[np.float32], NDArray
         masks: NDArray[np.bool_] = self._mask[:, 0].copy()
         return masks
 
-    @on_own_threads
+    @on_own_threads(_vectors)
     def step(self, actions: NDArray[np.int64]) -> tuple[
             NDArray[np.float32], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Recommend a slot to the user of each world, 0 = nothing.

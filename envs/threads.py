@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 import torch
 
@@ -32,20 +32,39 @@ def set_num_threads(count: int) -> None:
     kernels.num_threads = as_integer("count", count, least=1)
 
 
-def on_own_threads(function: Callable[P, R]) -> Callable[P, R]:
-    """Have torch work on the market's threads within ``function``, and on as many as before after it."""
+class Decorator(Protocol):
+    """Takes a function, and gives one of the same signature."""
 
-    @wraps(function)
-    def call(*arguments: P.args, **options: P.kwargs) -> R:
-        if torch.compiler.is_compiling():  # which cannot trace a number of threads
-            return function(*arguments, **options)
-        before, wanted = torch.get_num_threads(), kernels.num_threads
-        if before == wanted:
-            return function(*arguments, **options)
-        torch.set_num_threads(wanted)
-        try:
-            return function(*arguments, **options)
-        finally:
-            torch.set_num_threads(before)
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Decorate."""
+        ...
 
-    return call
+
+def on_own_threads(numbers: Callable[..., int] | None = None) -> Decorator:
+    """Have torch work on the market's threads within a function, and on as many as before after it.
+
+    Args:
+        numbers: gives, from the function's arguments, the numbers of the largest table that torch works on. Torch gets
+            one thread where they are too few, as kernels do: to wake a second one takes longer. None = it always gets
+            all.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def call(*arguments: P.args, **options: P.kwargs) -> R:
+            if torch.compiler.is_compiling():  # which cannot trace a number of threads
+                return function(*arguments, **options)
+            before, wanted = torch.get_num_threads(), kernels.num_threads
+            if wanted > 1 and numbers is not None:
+                wanted = kernels.deserved(numbers(*arguments, **options))
+            if before == wanted:
+                return function(*arguments, **options)
+            torch.set_num_threads(wanted)
+            try:
+                return function(*arguments, **options)
+            finally:
+                torch.set_num_threads(before)
+
+        return call
+
+    return decorate

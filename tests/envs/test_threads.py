@@ -25,7 +25,7 @@ def torch_has_two() -> Iterator[None]:
     set_num_threads(1)
 
 
-@on_own_threads
+@on_own_threads()
 def inside() -> int:
     return torch.get_num_threads()
 
@@ -37,8 +37,19 @@ def test_torch_gets_the_threads_of_the_market(given: int) -> None:
     assert torch.get_num_threads() == 2
 
 
+@pytest.mark.parametrize(("numbers", "expected"), [(1_000, 1), (1_000_000, 3)])
+def test_torch_gets_one_thread_where_a_second_one_would_come_too_late(numbers: int, expected: int) -> None:
+    @on_own_threads(lambda size: size)
+    def inside_of(size: int) -> int:
+        return torch.get_num_threads()
+
+    set_num_threads(3)
+    assert inside_of(numbers) == expected
+    assert torch.get_num_threads() == 2
+
+
 def test_torch_gets_its_threads_back_after_an_error() -> None:
-    @on_own_threads
+    @on_own_threads()
     def fail() -> None:
         raise KeyError
 
@@ -82,6 +93,25 @@ def test_a_market_and_its_facades_work_on_one_thread(seen: list[int]) -> None:
     assert len(seen) > 10
     assert set(seen) == {1}
     assert torch.get_num_threads() == 2
+
+
+def test_small_worlds_stay_on_one_thread_and_large_ones_do_not(seen: list[int]) -> None:
+    set_num_threads(2)
+    for num_worlds, expected in ((1, 1), (70_000, 2)):
+        market = find_preset("kale").market()
+        state = market.reset(range(num_worlds))
+        seen.clear()
+        market.step(state, torch.zeros(num_worlds, 1, dtype=torch.int64), torch.zeros(num_worlds, 4, dtype=torch.int64))
+        market.observe(state, "users")
+        assert set(seen) == {expected}
+    env = market_v0.parallel_env("kale")
+    env.reset(seed=0)
+    seen.clear()
+    env.step(dict.fromkeys(env.agents, 0))
+    vector = RecommendVectorEnv(2, "kale")
+    vector.reset(seed=0)
+    vector.step(np.zeros(2, np.int64))
+    assert set(seen) == {1, 2}  # a reset is rare: it has all threads
 
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, None, True])
