@@ -158,17 +158,24 @@ def _plain(hint: Any) -> Any:
 
 
 def _fits(value: object, hint: Any) -> bool:
+    return _test_of(hint)(value)
+
+
+@cache
+def _test_of(hint: Any) -> Callable[[Any], bool]:
+    """Whether a value fits the hint, as a function: a market checks in each step, and hints take long to look into."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        limits = (extra for extra in args[1:] if isinstance(extra, Bounds))
-        return _fits(value, args[0]) and all(value in bounds for bounds in limits)
+        fits, limits = _test_of(args[0]), [extra for extra in args[1:] if isinstance(extra, Bounds)]
+        return lambda value: fits(value) and all(value in bounds for bounds in limits)
     if origin in (Union, UnionType):
-        return any(_fits(value, each) for each in args)
+        tests = [_test_of(each) for each in args]
+        return lambda value: any(test(value) for test in tests)
     if origin is Literal:
-        return any(type(value) is type(choice) and value == choice for choice in args)
+        return lambda value: any(type(value) is type(choice) and value == choice for choice in args)
     if origin is tuple:
-        return isinstance(value, tuple) and _each_fits(value, args)
-    return _is_a(value, origin or hint)
+        return lambda value: isinstance(value, tuple) and _each_fits(value, args)
+    return _test_of_class(origin or hint)
 
 
 def _each_fits(values: tuple[object, ...], hints: tuple[Any, ...]) -> bool:
@@ -177,14 +184,16 @@ def _each_fits(values: tuple[object, ...], hints: tuple[Any, ...]) -> bool:
     return len(values) == len(hints) and all(map(_fits, values, hints))
 
 
-def _is_a(value: object, kind: Any) -> bool:
-    if kind in (Any, None, NoneType):
-        return kind is Any or value is None
+def _test_of_class(kind: Any) -> Callable[[Any], bool]:
+    if kind is Any:
+        return lambda _: True
+    if kind in (None, NoneType):
+        return lambda value: value is None
     if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= FLOAT_MAX
+        return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= FLOAT_MAX
     if kind is int:
-        return type(value) is int
-    return isinstance(value, kind)
+        return lambda value: type(value) is int
+    return lambda value: isinstance(value, kind)
 
 
 def _wanted(value: object, hint: Any) -> str:
