@@ -18,7 +18,8 @@ from interplay.envs.masks import boost_mask, slot_mask
 from interplay.envs.platform_candidates import platform_candidates
 from interplay.envs.population import Population
 from interplay.envs.responding import response_rate
-from interplay.envs.slates import log_boosts, num_candidates, segment_means
+from interplay.envs.segment_means import segment_means
+from interplay.envs.slates import log_boosts, num_candidates
 from interplay.envs.types import FEATURE_BOUND, Catalogue, Observation, Side, SideSpec
 from interplay.envs.world import Slate, State, View
 

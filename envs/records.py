@@ -20,8 +20,8 @@ class WorldRecord(TensorRecord):
     They share memory. So a step by kernels, which work on arrays, makes only those tensors that are read.
     """
 
-    _not_parts: ClassVar[frozenset[str]] = frozenset(
-        {"_arrays", "_by_segment", "_sizes", "_lists", "_packed", "_boosts", "_drifts"})  # made again when needed
+    _not_parts: ClassVar[frozenset[str]] = frozenset(  # made again when needed
+        {"_arrays", "_by_segment", "_sizes", "_lists", "_packed", "_boosts", "_drifts", "_means"})
 
     if not TYPE_CHECKING:  # a type checker should still report names that do not exist
 

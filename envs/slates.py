@@ -13,9 +13,9 @@ from interplay.envs.constants import MarketConstants
 from interplay.envs.indexing import gather_rows
 from interplay.envs.kernels import top_k
 from interplay.envs.kernels.operators import operator
-from interplay.envs.kernels.table_operators import products
 from interplay.envs.lists import Lists
 from interplay.envs.noise import Stream, as_gumbel, gumbel, uniform_rows
+from interplay.envs.segment_means import segment_means
 from interplay.envs.world import Slate, State
 
 _CHUNK = 1 << 22  # scores held at once while users are ranked: 16 MiB of float32, about a CPU's cache
@@ -97,12 +97,6 @@ def log_boosts(constants: MarketConstants, state: State) -> Tensor:
 def boosts_of_living(constants: MarketConstants, state: State) -> Tensor:
     """The same, but -inf for dead items, which no slate may show."""
     return log_boosts(constants, state).masked_fill(~state.alive.unsqueeze(1), -torch.inf)
-
-
-def segment_means(constants: MarketConstants, state: State) -> Tensor:
-    """Mean taste of each segment, float32 ``[B, C, D]``."""
-    segments = state.population.segments(constants.config.num_segments)
-    return products(segments.member, state.user_vector.transpose(1, 2)).div_(segments.divisor.unsqueeze(2))
 
 
 def build_slates(constants: MarketConstants, state: State) -> Slate:

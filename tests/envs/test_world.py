@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from interplay.envs.presets import find_preset
+from interplay.envs.segment_means import segment_means
 from interplay.envs.world import State, UserOutcome
 
 
@@ -93,3 +94,15 @@ def test_checkpoints_that_hold_tables_of_built_in_mechanisms_as_fields_are_read(
 def test_a_table_is_no_attribute(state: State) -> None:
     with pytest.raises(AttributeError, match=r"a mechanism's table is state\['mood'\]"):
         state.mood  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_mean_tastes_of_segments_follow_tastes() -> None:
+    """They are kept with the tastes that they are of, also where somebody writes into these."""
+    market = find_preset("town").market()
+    state = market.reset([0])
+    before = segment_means(market.constants, state)
+    assert segment_means(market.constants, state.with_slate(state.slate)) is before
+    other = state.evolve(user_vector=2.0 * state.user_vector)
+    torch.testing.assert_close(segment_means(market.constants, other), 2.0 * before)
+    state.user_vector.mul_(3.0)
+    torch.testing.assert_close(segment_means(market.constants, state), 3.0 * before)
