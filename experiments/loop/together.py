@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -50,7 +50,6 @@ class Together:
     def __init__(self, runs: Sequence[Run]) -> None:
         self.runs = list(runs)
         self.diverged: list[tuple[Run, DivergedError]] = []
-        self._metrics: Mapping[str, Tensor] = {}
         self._early: list[Run] = []
         self._places = {id(run): place for place, run in enumerate(runs)}
         self._whole = runs[0] if len(runs) == 1 else _stacked(runs)
@@ -80,17 +79,14 @@ class Together:
                 run.wall_seconds += (self._whole.wall_seconds - before) / len(self._places)
                 if self.episode_ended:
                     self._hand_over(run)
-        self._metrics = metrics or self._metrics
         return metrics
 
     def figures(self) -> dict[int, dict[str, float]]:
         """Figures of the episode that the step has ended, of each run by its ``id``; of a run that diverges none."""
         found = {}
         for run in list(self.runs) if self.episode_ended else ():
-            metrics = {name: value[self._places[id(run)]] if self._several else value
-                       for name, value in self._metrics.items()}
             with self.leaving_out(run):
-                found[id(run)] = episode_figures(run, metrics)
+                found[id(run)] = episode_figures(run)
         return found
 
     def next_episode(self) -> None:
@@ -138,6 +134,7 @@ class Together:
         """Let a run hold its worlds, and what its agents have learnt: ``own``, or for reading until the next step."""
         place, whole = self._places[id(run)], self._whole
         run.now, run.stats = _part((whole.now, whole.stats), place, len(self._places), own)
+        run.metrics = {name: value[place].clone() for name, value in whole.metrics.items()}
         for player, copies in zip(run.players.each(), whole.players.each(), strict=True):
             assert isinstance(copies, Seeds)
             copies.hand_over(place, player, own)
@@ -152,8 +149,9 @@ def _stacked(runs: Sequence[Run]) -> Run:
     copied = zip(*(run.players.each() for run in runs), strict=True)
     players = Players.of_players([Seeds(copies) for copies in copied], runs[0].players)
     now, stats = _joined([(run.now, run.stats) for run in runs])
-    whole = replace(runs[0], players=players, now=now, stats=stats, seeds=tuple(run.settings.seed for run in runs),
-                    captured=None)
+    metrics = {name: torch.stack([run.metrics[name] for run in runs]) for name in runs[0].metrics}
+    whole = replace(runs[0], players=players, now=now, stats=stats, metrics=metrics, captured=None,
+                    seeds=tuple(run.settings.seed for run in runs))
     whole.capture()
     return whole
 
