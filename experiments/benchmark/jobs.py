@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
-import signal
 import traceback
 from collections.abc import Generator, Sequence
 from dataclasses import asdict
@@ -19,8 +17,9 @@ from interplay.envs.types import InterplayError
 from interplay.experiments.common.saving import read_sealed
 from interplay.experiments.common.serialising import as_values
 from interplay.experiments.common.settings import TrainSettings
-from interplay.experiments.common.workers import Ended, worked
+from interplay.experiments.common.workers import Ended, without_bars, worked
 from interplay.experiments.evaluate.finishing import train_and_evaluate
+from interplay.experiments.evaluate.spreading import needs_main
 from interplay.experiments.loop.run import CHECKPOINT, CONFIG, RESULTS
 from interplay.experiments.loop.task import training_of
 
@@ -88,7 +87,7 @@ def played(jobs: Sequence[TrainSettings], workers: int, keep: bool) -> Generator
         workers: processes at a time.
         keep: whether finished runs keep their checkpoints.
     """
-    ends = worked(partial(play, keep=keep), jobs, workers, _output_of, any(map(_needs_main, jobs)))
+    ends = worked(partial(play, keep=keep), jobs, workers, _output_of, any(map(needs_main, jobs)))
     try:
         for end in ends:
             yield _outcome(end)
@@ -96,12 +95,6 @@ def played(jobs: Sequence[TrainSettings], workers: int, keep: bool) -> Generator
         ends.close()
         for job in jobs:
             _output_of(job).unlink(missing_ok=True)
-
-
-def _needs_main(job: TrainSettings) -> bool:
-    """Whether the main program defines its preset or one of its agents."""
-    return any(
-        str(name).startswith("__main__:") for name in (job.preset, job.users, job.items, job.platform, *job.mechanism))
 
 
 def _output_of(job: TrainSettings) -> Path:
@@ -112,14 +105,8 @@ def _output_of(job: TrainSettings) -> Path:
 
 def _outcome(end: Ended[TrainSettings, Outcome]) -> Outcome:
     """The outcome; what a failed job wrote, with the traceback, is kept in the run's folder."""
-    outcome = end.result or Outcome("", f"its process died ({_death(end.status)})")
-    if outcome.problem is None:
-        return outcome
-    try:
-        output = end.output.read_text(encoding="utf-8", errors="replace")
-    except OSError:  # there was no room for it
-        output = ""
-    return failed(end.job, outcome.problem, output)
+    outcome = end.result or Outcome("", f"its process died ({end.death})")
+    return outcome if outcome.problem is None else failed(end.job, outcome.problem, end.said())
 
 
 def failed(job: TrainSettings, problem: str, output: str) -> Outcome:
@@ -127,22 +114,10 @@ def failed(job: TrainSettings, problem: str, output: str) -> Outcome:
     folder = folder_of(job)
     try:
         folder.mkdir(exist_ok=True)
-        (folder / ERROR).write_text(f"{_without_progress(output)}{problem}\n", encoding="utf-8")
+        (folder / ERROR).write_text(f"{without_bars(output)}{problem}\n", encoding="utf-8")
     except OSError:  # a full disk must not stop the other jobs
         return Outcome(folder.name, problem)
     return Outcome(folder.name, f"{problem} (see {RUNS}/{folder.name}/{ERROR})")
-
-
-def _death(status: int) -> str:
-    if status >= 0:
-        return f"exit status {status}"
-    name = signal.Signals(-status).name
-    return f"{name}, perhaps out of memory" if name == "SIGKILL" else name
-
-
-def _without_progress(output: str) -> str:
-    """The output without bars that were overwritten."""
-    return re.sub(r"[^\n]*\r", "", output)
 
 
 def play(job: TrainSettings, keep: bool) -> Outcome:

@@ -18,7 +18,7 @@ from interplay.experiments.loop.players import Players
 from interplay.experiments.loop.run import Run
 from interplay.experiments.loop.tracking import episode_figures
 
-FEWEST_ON_CPU = 8
+FEWEST_ON_CPU = 3
 """Fewest runs that a CPU plays as one. With fewer, vmap costs more than it saves."""
 
 
