@@ -39,6 +39,8 @@ class BenchmarkOptions(TypedDict, total=False):
     """Episodes between evaluations during training, of which learning curves are drawn."""
     workers: int
     """Processes at a time, each with one thread; by default one for each core."""
+    stack: bool
+    """Train seeds as one where there are more runs than processes; True by default."""
     keep_checkpoints: bool
     """Keep the checkpoints of finished runs, so that ``load`` can load them."""
 

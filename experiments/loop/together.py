@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from interplay.agents import find_agent
 from interplay.agents.parts.seeds import Seeds, can_stack
 from interplay.envs.trees import tensors_of, with_tensors
 from interplay.experiments.common.finite import DivergedError
-from interplay.experiments.loop.players import Players
+from interplay.experiments.common.settings import TrainSettings
+from interplay.experiments.loop.players import PLACKETT_LUCE, Players
 from interplay.experiments.loop.run import Run
 from interplay.experiments.loop.tracking import episode_figures
 
@@ -33,6 +35,13 @@ def groups(runs: Sequence[Run]) -> list[list[Run]]:
     alike = first.settings.log is None and all((run.episode, run.time) == (first.episode, first.time) for run in runs)
     together = many and alike and can_stack([player for run in runs for player in run.players.each()])
     return [list(runs)] if together else [[run] for run in runs]
+
+
+def may_stack(settings: TrainSettings) -> bool:
+    """Whether runs with these settings, whose agents are named, may be played as one, as far as names say."""
+    kinds = [find_agent(name) for name in (settings.users, settings.items, settings.platform)
+             if name not in (None, PLACKETT_LUCE)]
+    return settings.log is None and all(kind.stacks for kind in kinds)
 
 
 class Together:
