@@ -43,7 +43,8 @@ def train_seeds(market: MarketLike = "town", seeds: int = 10, *, users: object =
     check_value("workers", workers, Threads | None)
     settings = replace(settings, seeds=seeds)
     if workers not in (None, 1) and checked(callbacks):
-        raise InterplayError(f"workers={workers}: callbacks watch in this process alone: leave out one of the two")
+        raise InterplayError(f"workers={workers} with callbacks, which watch in this process alone: leave out workers, "
+                             "or callbacks")
     count = 1 if checked(callbacks) else num_processes(replace(settings, workers=workers))
     if count > 1:
         check_importable(settings.named)

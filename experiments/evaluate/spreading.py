@@ -117,11 +117,16 @@ def _made(settings: TrainSettings, begin: Callable[[Run], object]) -> tuple[Path
 
 def _played(parts: Sequence[_Part], count: int, main: bool, hear: Callable[[Any], None]) -> dict[Any, _Outcome]:
     """What became of each part, by its settings."""
-    ends = worked(_train, parts, count, _output_of, main, hear)
+    ends, outcomes = worked(_train, parts, count, _output_of, main, hear), {}
     try:
-        return {end.job.settings: _outcome(end) for end in ends}
+        for end in ends:
+            outcomes[end.job.settings] = _outcome(end)
     finally:
         ends.close()
+        for part in parts:
+            if part.settings not in outcomes:  # it was stopped
+                _output_of(part).unlink(missing_ok=True)
+    return outcomes
 
 
 def _train(part: _Part) -> _Outcome:
@@ -140,8 +145,8 @@ def _outcome(end: Ended[_Part, _Outcome]) -> _Outcome:
     if end.result is None:
         last = (said.splitlines() or [""])[-1]
         return _Outcome([], InterplayError(
-            f"the process of {len(end.job.settings)} seeds died ({end.death}; {shortened(last, 80)}): see "
-            f"{end.output}, then go on with: interplay train --resume {first}"))
+            f"the process of {len(end.job.settings)} seeds died ({end.death}; {shortened(last, 80)}; all that it said "
+            f"is in {end.output}): go on with: interplay train --resume {first}"))
     end.output.unlink(missing_ok=True)
     print(said, end="", file=sys.stderr)
     return end.result

@@ -18,10 +18,13 @@ from interplay.experiments.common.finite import DivergedError
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.loop.players import PLACKETT_LUCE, Players
 from interplay.experiments.loop.run import Run
+from interplay.experiments.loop.task import Task, make_task
 from interplay.experiments.loop.tracking import episode_figures
 
 FEWEST_ON_CPU = 3
 """Fewest runs that a CPU plays as one. With fewer, vmap costs more than it saves."""
+MOST_ON_CPU = 8192
+"""Most agents in the worlds of each of them. With more, arithmetic alone takes the time, and memory might not do."""
 
 
 def groups(runs: Sequence[Run]) -> list[list[Run]]:
@@ -33,15 +36,27 @@ def groups(runs: Sequence[Run]) -> list[list[Run]]:
     first = runs[0]
     many = len(runs) >= (FEWEST_ON_CPU if first.task.market.device.type == "cpu" else 2)
     alike = first.settings.log is None and all((run.episode, run.time) == (first.episode, first.time) for run in runs)
-    together = many and alike and can_stack([player for run in runs for player in run.players.each()])
+    together = (many and alike and _is_small(first.task)
+                and can_stack([player for run in runs for player in run.players.each()]))
     return [list(runs)] if together else [[run] for run in runs]
 
 
 def may_stack(settings: TrainSettings) -> bool:
-    """Whether runs with these settings, whose agents are named, may be played as one, as far as names say."""
+    """Whether runs with these settings, which name all agents, can be played as one on a CPU, before one is started.
+
+    An agent's networks, which decide it, too, are made at the start.
+    """
     kinds = [find_agent(name) for name in (settings.users, settings.items, settings.platform)
              if name not in (None, PLACKETT_LUCE)]
-    return settings.log is None and all(kind.stacks for kind in kinds)
+    return (settings.log is None and all(kind.stacks for kind in kinds)
+            and _is_small(make_task(settings, torch.device("cpu"))))
+
+
+def _is_small(task: Task) -> bool:
+    """Whether a CPU gains by playing several such runs as one."""
+    config = task.market.config
+    agents = task.training.num_worlds * (config.num_users + config.num_items)
+    return task.market.device.type != "cpu" or agents <= MOST_ON_CPU
 
 
 class Together:
