@@ -26,7 +26,7 @@ def of_copies(work: Callable[..., Sequence[Tensor]], *given: Tensor) -> list[Ten
                          _functorch.maybe_get_level(row)) for row in given if is_stacked(row))
     tables = [_functorch.get_unwrapped(row).movedim(_functorch.maybe_get_bdim(row), 0) if is_stacked(row)
               else row.expand(count, *row.shape) for row in given]
-    with retrieve_current_functorch_interpreter().lower():  # type: ignore[no-untyped-call]
+    with retrieve_current_functorch_interpreter().lower():
         found = work(*tables)
     return [_functorch._add_batch_dim(table, 0, level) for table in found]
 
@@ -49,7 +49,8 @@ def rows_of(index: Tensor, tables: Sequence[Tensor]) -> Sequence[Tensor]:
 
     def at(index: Tensor, *tables: Tensor) -> list[Tensor]:
         copies = torch.arange(len(index), device=index.device).unsqueeze(1)
-        return [table.flatten(0, 1).index_select(0, (index + copies * table.shape[1]).flatten()).unflatten(
-            0, index.shape) for table in tables]
+        rows = [(table, (index + copies * table.shape[1]).flatten()) for table in tables]
+        return [table.flatten(0, 1).index_select(0, places).view(*index.shape, *table.shape[2:])
+                for table, places in rows]
 
     return of_copies(at, index, *tables)

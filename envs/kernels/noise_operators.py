@@ -16,8 +16,8 @@ from interplay.envs.stacking import is_stacked, of_copies
 def uniform(key: Tensor, step: Tensor | int, stream: int, offset: int, first: Tensor | None, count: int) -> Tensor:
     """Uniform draws in (0, 1), float32 ``[B, R, count]``, or ``[B, count]`` without ``first``."""
     if is_stacked(key):
-        return of_copies(lambda keys: [_drawn(keys.flatten(0, 1), step, stream, offset, first, count).unflatten(
-            0, keys.shape[:2])], key)[0]
+        return of_copies(lambda keys: [torch.unflatten(_drawn(keys.flatten(0, 1), step, stream, offset, first, count),
+                                                       0, keys.shape[:2])], key)[0]
     draw = hashing.uniform if torch.compiler.is_compiling() else _UNIFORM
     drawn: Tensor = draw(key, *_forms(step), int(stream), offset, first, count)
     return drawn
