@@ -56,14 +56,14 @@ class SeedsSettings:
 
 
 class _Job(NamedTuple):
-    """What a process times: its runs, beside ``count`` processes that meet in a folder."""
+    """What a process times: its runs, as the one of this ``number`` among ``processes`` that meet in a folder."""
 
     runs: tuple[TrainSettings, ...]
     steps: int
     rounds: int
     meeting: Path
     number: int
-    count: int
+    processes: int
 
 
 class Time(NamedTuple):
@@ -151,14 +151,14 @@ def _meet(job: _Job) -> None:
 def _all_are(job: _Job, state: str) -> bool:
     """Whether all processes have come so far, as this one has."""
     (job.meeting / f"{job.number}.{state}").touch()
-    return len(list(job.meeting.glob(f"*.{state}"))) == job.count
+    return len(list(job.meeting.glob(f"*.{state}"))) == job.processes
 
 
 def text(folder: Path, source: Mapping[str, Any]) -> str:
     """The report, from the times."""
     data = source["data"]
-    rows = [Row(**{name: Time(*part) if isinstance(part, list | tuple) else part for name, part in row.items()})
-            for row in data["rows"]]
+    rows = [Row(row["preset"], row["agent"], Time(*row["one"]), Time(*row["together"]),
+                None if row["shared"] is None else Time(*row["shared"])) for row in data["rows"]]
     columns = ["market", "users", "one, ms", f"{data['seeds']} in one process, ms", "times one", "CPU times one",
                f"in {data['workers']} processes, ms", "times one", "CPU of the busiest, times one"]
     return (f"{made_line(source['made'])} An iteration of training of one seed, and of {data['seeds']} seeds: the "
