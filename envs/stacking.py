@@ -31,6 +31,11 @@ def of_copies(work: Callable[..., Sequence[Tensor]], *given: Tensor) -> list[Ten
     return [_functorch._add_batch_dim(table, 0, level) for table in found]
 
 
+def at_once(work: Callable[..., Tensor], *given: Tensor) -> Tensor:
+    """``of_copies`` of work that gives one table; with gradients, if those of ``work`` have."""
+    return of_copies(lambda *tables: [work(*tables)], *given)[0]
+
+
 def one_by_one(work: Callable[..., Sequence[Tensor]], *given: Tensor) -> Sequence[Tensor]:
     """What ``work`` gives for these tensors; under vmap once for each copy, for work that vmap has no rules for.
 

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from interplay.envs import hashing, kernels
 from interplay.envs.kernels.operators import operator
-from interplay.envs.stacking import is_stacked, of_copies
+from interplay.envs.stacking import at_once, is_stacked
 
 
 def uniform(key: Tensor, step: Tensor | int, stream: int, offset: int, first: Tensor | None, count: int) -> Tensor:
     """Uniform draws in (0, 1), float32 ``[B, R, count]``, or ``[B, count]`` without ``first``."""
     if is_stacked(key):
-        return of_copies(lambda keys: [torch.unflatten(_drawn(keys.flatten(0, 1), step, stream, offset, first, count),
-                                                       0, keys.shape[:2])], key)[0]
+        return at_once(lambda keys: torch.unflatten(_drawn(keys.flatten(0, 1), step, stream, offset, first, count),
+                                                    0, keys.shape[:2]), key)
     draw = hashing.uniform if torch.compiler.is_compiling() else _UNIFORM
     drawn: Tensor = draw(key, *_forms(step), int(stream), offset, first, count)
     return drawn
@@ -26,7 +26,7 @@ def uniform(key: Tensor, step: Tensor | int, stream: int, offset: int, first: Te
 def any_of(key: Tensor, step: Tensor | int, stream: int, offset: int, mask: Tensor) -> Tensor:
     """A place where ``mask`` bool ``[..., A]`` is True, each as likely: int64 ``[...]``."""
     if is_stacked(key):
-        return of_copies(lambda keys, masks: [_placed(keys.flatten(0, 1), step, stream, offset, masks)], key, mask)[0]
+        return at_once(lambda keys, masks: _placed(keys.flatten(0, 1), step, stream, offset, masks), key, mask)
     draw = hashing.any_of if torch.compiler.is_compiling() else _ANY_OF
     place: Tensor = draw(key, *_forms(step), int(stream), offset, mask)
     return place
