@@ -1,42 +1,61 @@
-"""Tensors under torch.func.vmap: each stands for a row of every copy of some work, and has no memory of its own."""
+"""Tensors under vmap: each stands for a row of every copy of some work, and has no memory of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch._C import _functorch  # torch has no public names for these
+from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter
 
 
 def is_stacked(tensor: Tensor) -> bool:
     """Whether vmap is at work on this tensor."""
-    found: bool = torch._C._functorch.is_batchedtensor(tensor)  # torch has no public name for it
+    found: bool = _functorch.is_batchedtensor(tensor)
     return found
 
 
-def one_by_one(work: Callable[..., tuple[Tensor, ...]], *given: Tensor) -> tuple[Tensor, ...]:
+def of_copies(work: Callable[..., Sequence[Tensor]], *given: Tensor) -> list[Tensor]:
+    """Under vmap: rows of what ``work`` gives for tables of all copies, whose first axes count copies, at once.
+
+    A rule for vmap that is of the caller's own, in a tenth of the time that those of torch's functions and operators
+    take. Some of ``given`` must be stacked.
+    """
+    count, level = next((_functorch.get_unwrapped(row).shape[_functorch.maybe_get_bdim(row)],
+                         _functorch.maybe_get_level(row)) for row in given if is_stacked(row))
+    tables = [_functorch.get_unwrapped(row).movedim(_functorch.maybe_get_bdim(row), 0) if is_stacked(row)
+              else row.expand(count, *row.shape) for row in given]
+    with retrieve_current_functorch_interpreter().lower():
+        found = work(*tables)
+    return [_functorch._add_batch_dim(table, 0, level) for table in found]
+
+
+def at_once(work: Callable[..., Tensor], *given: Tensor) -> Tensor:
+    """``of_copies`` of work that gives one table; with gradients, if those of ``work`` have."""
+    return of_copies(lambda *tables: [work(*tables)], *given)[0]
+
+
+def one_by_one(work: Callable[..., Sequence[Tensor]], *given: Tensor) -> Sequence[Tensor]:
     """What ``work`` gives for these tensors; under vmap once for each copy, for work that vmap has no rules for.
 
-    Results of all copies must have one shape. They have no gradients.
+    Results of all copies must have one shape.
     """
     if not any(map(is_stacked, given)):
         return work(*given)
-    found: tuple[Tensor, ...] = _OneByOne.apply(work, *given)  # type: ignore[no-untyped-call]
-    return found
+    return of_copies(lambda *tables: [torch.stack(column) for column in zip(
+        *(work(*rows) for rows in zip(*tables, strict=True)), strict=True)], *given)
 
 
-class _OneByOne(torch.autograd.Function):
-    @staticmethod
-    def forward(work: Any, *given: Tensor) -> Any:
-        raise NotImplementedError  # only vmap calls it
+def rows_of(index: Tensor, tables: Sequence[Tensor]) -> Sequence[Tensor]:
+    """The rows of each table's first axis at these places, int64 ``[R]``; vmap's own rule takes ten times as long."""
+    if not any(map(is_stacked, (index, *tables))):
+        return [table.index_select(0, index) for table in tables]  # a third of the time that table[index] takes
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        pass
+    def at(index: Tensor, *tables: Tensor) -> list[Tensor]:
+        copies = torch.arange(len(index), device=index.device).unsqueeze(1)
+        rows = [(table, (index + copies * table.shape[1]).flatten()) for table in tables]
+        return [table.flatten(0, 1).index_select(0, places).view(*index.shape, *table.shape[2:])
+                for table, places in rows]
 
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, work: Any, *given: Tensor) -> Any:
-        found = [work(*(table if dim is None else table.select(dim, copy)
-                        for table, dim in zip(given, in_dims[1:], strict=True))) for copy in range(info.batch_size)]
-        return tuple(map(torch.stack, zip(*found, strict=True))), (0,) * len(found[0])
+    return of_copies(at, index, *tables)

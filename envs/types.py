@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from interplay.envs.messages import halves, shortened
+from interplay.envs.stacking import rows_of
 
 Side = Literal["users", "items", "platform"]
 
@@ -115,7 +116,9 @@ class TensorRecord:
 
     def rows(self, index: Tensor) -> Self:
         """The rows of every tensor's first axis at these places, int64 ``[R]``."""
-        return self.map(lambda table: table.index_select(0, index))  # a third of the time that table[index] takes
+        tables = list(self.tensors())
+        found = iter(rows_of(index, tables))
+        return self.map(lambda table: next(found))
 
     @classmethod
     def stack(cls, records: Sequence[Self]) -> Self:

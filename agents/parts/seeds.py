@@ -7,16 +7,18 @@ vmap: draws of noise, which are operators with a rule for it, and ``Optimiser``,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+from torch._C import _functorch
+from torch._functorch.vmap import lazy_load_decompositions  # type: ignore[attr-defined]
 
 from interplay.agents.parts.choosing import Offer
 from interplay.agents.parts.player import Player, Setting
-from interplay.agents.parts.remembered import Leaf, leaves, modules_of, with_leaves
+from interplay.agents.parts.remembered import Leaf, exchange, leaves, modules_of, with_leaves
 from interplay.envs.trees import tensors_of, with_tensors
 from interplay.envs.types import Observation, Side, SideSpec, Transition
 
@@ -119,33 +121,47 @@ class Seeds(Player):
 
     def _do(self, work: Callable[[Any], Any], given: Any) -> Any:
         """Let every copy work on its part of what is given; results have a first axis that counts copies."""
-        results: list[Any] = []
-
-        def one(kept: list[Tensor], weights: list[Tensor], parts: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-            self._put(kept)
-            self._weights.put(weights)
-            results.append(work(with_tensors(given, iter(parts))))
-            return tensors_of(results[0]), self._kept()
-
         weights = self._weights.get()
         parts = [torch.unflatten(x, 0, (self._count, -1)) for x in tensors_of(given)]
-        try:
-            found, kept = torch.func.vmap(one)(self._kept(), weights, parts)
-        finally:
-            self._weights.put(weights)
-        self._put([table.contiguous() for table in kept])  # what is the same for all copies comes expanded
-        return with_tensors(results[0], iter(found))
+        with _Copies(self._count) as copies:
+            exchange(self._one, copies.of)
+            self._weights.put([copies.of(weight) for weight in weights])
+            try:
+                found = work(with_tensors(given, map(copies.of, parts)))
+                tables = [copies.table(x) for x in tensors_of(found)]
+            finally:
+                self._weights.put(weights)
+                exchange(self._one, copies.table)
+        return with_tensors(found, iter(tables))
 
-    def _kept(self) -> list[Tensor]:
-        """What the agent keeps beside weights."""
-        return [leaf.tensor for leaf in self._leaves() if not leaf.stays]
 
-    def _put(self, kept: list[Tensor]) -> None:
-        others = iter(kept)
-        with_leaves(self._one, iter([leaf.tensor if leaf.stays else next(others) for leaf in self._leaves()]))
+class _Copies:
+    """A level of vmap. ``torch.func.vmap`` does the same, but looks at all it is given and gives, changed or not."""
 
-    def _leaves(self) -> Iterator[Leaf]:
-        return (leaf for leaf in leaves(self._one) if isinstance(leaf, Leaf))
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._tables: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def __enter__(self) -> Self:
+        lazy_load_decompositions()
+        self._level = _functorch._vmap_increment_nesting(self._count, "error")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _functorch._vmap_decrement_nesting()
+
+    def of(self, table: Tensor) -> Tensor:
+        """What stands for a row of the table, which has a first axis that counts copies."""
+        row: Tensor = _functorch._add_batch_dim(table, 0, self._level)
+        self._tables[id(row)] = row, table
+        return row
+
+    def table(self, row: Tensor) -> Tensor:
+        """The table: the one that ``of`` was given, which may have been written into, or a new one."""
+        if id(row) in self._tables:
+            return self._tables[id(row)][1]
+        table: Tensor = _functorch._remove_batch_dim(row, self._level, self._count, 0)
+        return table.contiguous()  # what is the same for all copies comes expanded
 
 
 class _Weights:

@@ -22,8 +22,7 @@ def has_triton() -> bool:
     return importlib.util.find_spec("triton") is not None
 
 
-def operator(signature: str, reference: Callable[..., Any], module: str, alike: Callable[..., Any],
-             of_copies: Callable[..., Any] | None = None) -> Any:
+def operator(signature: str, reference: Callable[..., Any], module: str, alike: Callable[..., Any]) -> Any:
     """A new operator.
 
     Args:
@@ -31,7 +30,6 @@ def operator(signature: str, reference: Callable[..., Any], module: str, alike: 
         reference: the function in plain torch.
         module: the module that has a function of the operator's name for a GPU with Triton.
         alike: gives tensors of the right shapes and types, for tracing.
-        of_copies: its rule for torch.func.vmap, as ``torch.library.register_vmap`` wants it; None = it has none.
     """
     name = signature[:signature.index("(")]
 
@@ -45,6 +43,4 @@ def operator(signature: str, reference: Callable[..., Any], module: str, alike: 
     _LIBRARY.impl(name, reference, "CompositeExplicitAutograd")
     _LIBRARY.impl(name, on_gpu, "CUDA")
     torch.library.register_fake(f"interplay::{name}", alike, lib=_LIBRARY)
-    if of_copies is not None:
-        torch.library.register_vmap(f"interplay::{name}", of_copies, lib=_LIBRARY)
     return getattr(torch.ops.interplay, name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ from interplay.envs.checking import check_names, shown
 from interplay.envs.presets import find_preset
 from interplay.envs.types import InterplayError
 from interplay.experiments.api.markets import Log, market_settings, setting
-from interplay.experiments.api.names import agent_name
+from interplay.experiments.api.names import agent_name, check_importable
 from interplay.experiments.api.run import MarketLike, bar_is_shown
 from interplay.experiments.benchmark.command import BenchmarkSettings
 from interplay.experiments.benchmark.command import benchmark as run_benchmark
@@ -40,6 +39,8 @@ class BenchmarkOptions(TypedDict, total=False):
     """Episodes between evaluations during training, of which learning curves are drawn."""
     workers: int
     """Processes at a time, each with one thread; by default one for each core."""
+    stack: bool
+    """Train seeds as one where there are more runs than processes; True by default."""
     keep_checkpoints: bool
     """Keep the checkpoints of finished runs, so that ``load`` can load them."""
 
@@ -111,7 +112,7 @@ def benchmark(markets: Sequence[MarketLike] | MarketLike, agents: Sequence[objec
         raise InterplayError(f"agents={shown(agents)} must be a list, as in agents=[{agents!r}]")
     settings = BenchmarkSettings(**where, agents=tuple(agent_name(agent, trainings) for agent in agents),
                                  out=Path(folder), **given)
-    _check_importable([*settings.presets, *settings.agents, *settings.mechanism, str(settings.others)])
+    check_importable([*settings.presets, *settings.agents, *settings.mechanism, str(settings.others)])
     with tqdm(disable=not bar_is_shown(progress), unit="run") as bar:
         def notify(news: News) -> None:
             bar.total, bar.n = news.total, news.done
@@ -119,14 +120,6 @@ def benchmark(markets: Sequence[MarketLike] | MarketLike, agents: Sequence[objec
 
         found = run_benchmark(settings, notify)
     return Table(settings.out, *found)
-
-
-def _check_importable(names: Sequence[str]) -> None:
-    """Check that other processes find what the main program defines."""
-    own = [name for name in names if name.startswith("__main__:")]
-    if own and not hasattr(sys.modules["__main__"], "__file__"):
-        raise InterplayError(f"{own[0]!r} is defined in a notebook, where the processes of a benchmark cannot find it: "
-                             "put it into a module, and import it from there")
 
 
 def _market_settings(markets: Sequence[MarketLike]) -> dict[str, Any]:

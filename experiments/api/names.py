@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,14 @@ def preset_name(preset: object) -> str:
     if isinstance(preset, FittedPreset) and preset.folder:
         return preset.folder
     return preset.name if presets().get(preset.name) is preset else location(preset, "preset")
+
+
+def check_importable(names: Sequence[str]) -> None:
+    """Check that other processes find what the main program defines."""
+    own = [name for name in names if name.startswith("__main__:")]
+    if own and not hasattr(sys.modules["__main__"], "__file__"):
+        raise InterplayError(f"{own[0]!r} is defined in a notebook, where other processes cannot find it: put it into "
+                             "a module, and import it from there")
 
 
 def pairs(values: Mapping[str, Any]) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ def _work(job: TrainSettings, keep: bool) -> _Sent:
     """What a task does."""
     with tempfile.TemporaryDirectory() as place, io.StringIO() as said, redirect_stdout(said), redirect_stderr(said):
         job = replace(job, log_dir=Path(place))
-        outcome, folder = play(job, keep), folder_of(job)
+        (outcome,), folder = play((job,), keep), folder_of(job)
         files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         return _Sent(outcome, said.getvalue(), files)
 

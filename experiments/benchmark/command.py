@@ -55,6 +55,9 @@ class BenchmarkSettings(LoggedMarketSettings):
     """Mechanism to add to every market: a name, or module:Class for one of your own. May be repeated."""
     workers: Threads | None = when(_LOCAL, None)
     """Processes at a time, each with one thread; by default one for each core that may be used."""
+    stack: bool = when(_LOCAL, True)
+    """Where there are more runs than processes, those that differ in their seeds alone train as one in a process, where
+    their agents can be stacked. With --no-stack each run has the same bits, however many processes there are."""
     cluster: str | None = None
     """Address of a Ray cluster that trains all runs, one on each core: ray://HOST:10001, HOST:6379 or auto."""
     quick: bool = False
@@ -131,7 +134,8 @@ def benchmark(settings: BenchmarkSettings, notify: Notify = lambda news: None) -
         jobs = planned(settings)
         with own_folder(settings.out):
             assert settings.workers is not None, "checked"
-            problems = run_missing(jobs, settings.workers, settings.keep_checkpoints, notify, settings.cluster)
+            problems = run_missing(jobs, settings.workers, settings.keep_checkpoints, notify, settings.cluster,
+                                   settings.stack)
             names = [folder_of(job).name for job in jobs]
             return Found(write_report(settings.out, names, problems, command, settings.scale), problems)
 

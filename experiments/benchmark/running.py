@@ -68,7 +68,7 @@ def own_folder(out: Path) -> Iterator[None]:
 
 
 def run_missing(jobs: Sequence[TrainSettings], workers: int, keep: bool, notify: Notify,
-                cluster: str | None = None) -> dict[str, str]:
+                cluster: str | None = None, stack: bool = True) -> dict[str, str]:
     """Play the jobs that are not finished, a line for each; why some failed, by name.
 
     Args:
@@ -77,12 +77,13 @@ def run_missing(jobs: Sequence[TrainSettings], workers: int, keep: bool, notify:
         keep: whether finished runs keep their checkpoints.
         notify: is called as runs end.
         cluster: address of a Ray cluster that plays them; None = processes of this machine.
+        stack: whether these train seeds as one.
     """
     missing = [job for job in jobs if not finished(job)]
     notify(News(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them finished before", 0, len(missing)))
     problems = {}
     started = time.monotonic()
-    playing = played(missing, workers, keep) if cluster is None else played_on(cluster, missing, keep)
+    playing = played(missing, workers, keep, stack) if cluster is None else played_on(cluster, missing, keep)
     with closing(playing) as outcomes:
         for done, outcome in enumerate(outcomes, start=1):
             left = (time.monotonic() - started) / done * (len(missing) - done) / 60.0

@@ -21,7 +21,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "log": (("log", "user_column", "item_column", "reward_column", "liked_above", "split"),
             ("encoder", "missing", "targets", "clip_weights", "cross_fit")),
     "agents": (("users", "items", "platform", "agents", "others", "user_option", "item_option", "platform_option"), ()),
-    "training": (("episodes", "num_worlds", "seed", "seeds", "eval_every", "device"),
+    "training": (("episodes", "num_worlds", "seed", "seeds", "workers", "eval_every", "device"),
                  ("eval_worlds", "discount", "capture", "threads")),
     "output": (("log_dir", "name", "resume", "out"), ("logger", "allow_code", "more_episodes", "keep_replay")),
 }

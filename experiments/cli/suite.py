@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from interplay.experiments.cli.benchmark import print_news, safe_path_in_processes
+from interplay.experiments.cli.benchmark import print_news
+from interplay.experiments.common.workers import safe_path_in_processes
 from interplay.experiments.suite.command import SuiteSettings, play_suite
 from interplay.experiments.suite.definition import SUITE
 from interplay.experiments.suite.rows import score_table

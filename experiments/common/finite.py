@@ -15,7 +15,21 @@ from interplay.envs.world import State
 
 
 class DivergedError(InterplayError):
-    """What a run has learnt is not finite."""
+    """What a run has learnt is not finite.
+
+    Attributes:
+        found: why, by seed, of several runs that were trained to their ends.
+    """
+
+    found: Mapping[int, str] = {}
+
+
+def diverged(found: Mapping[int, str], count: int) -> DivergedError:
+    """The error of ``count`` runs of which some diverged, why by seed: the first reason, and which they are."""
+    seeds, first = ", ".join(map(str, sorted(found))), found[min(found)]
+    error = DivergedError(first if count == 1 else f"{len(found)} of {count} seeds ({seeds}): {first}")
+    error.found = found
+    return error
 
 
 def check_figures(figures: Mapping[str, float], when: str) -> None:

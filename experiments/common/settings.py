@@ -30,6 +30,7 @@ _PLAIN = Need(lambda s: s.log is not None and (s.encoder, s.missing, s.targets) 
               "parts of a log pay what it says of its own pairs: leave out --encoder, --missing and --targets")
 _RESUMED = Need(lambda s: s.resume is not None, "code that the command itself names needs no permission: leave it out")
 _EXTENDED = Need(lambda s: s.resume is not None, "name the run to train longer with --resume, or leave it out")
+_SEVERAL = Need(lambda s: s.seeds > 1, "one seed trains in one process: ask for more with --seeds, or leave it out")
 NO_LOG = Need(lambda s: s.log is None, "the market is made of the log: leave out one of the two")
 
 
@@ -72,8 +73,10 @@ class RunSettings:
     seed: Seed = 0
     """Seed of the training worlds, of the agents and of the split of a log."""
     seeds: Many = 1
-    """Seeds to train, from --seed on, each as a run of its own. On a GPU, and from 8 seeds on a CPU, all learn at once
-    where the agents can be stacked."""
+    """Seeds to train, from --seed on, each as a run of its own, in several processes. On a GPU, and from 3 seeds on a
+    CPU, those of a process learn at once where the agents can be stacked."""
+    workers: Threads | None = when(_SEVERAL, None)
+    """Processes that share the seeds; by default one for each core that may be used, and one alone on a GPU."""
     episodes: Count | None = None
     """Episodes of training; by default what the preset recommends for the device."""
     num_worlds: Many | None = None
@@ -146,11 +149,18 @@ class TrainSettings(OptionSettings, LoggedMarketSettings, RunSettings):
             raise InterplayError(f"discount={self.discount} must be at least 0 and below 1")
         self.preparation()
 
+    @property
+    def named(self) -> list[str]:
+        """The preset, mechanisms and agents, by name or as module:Class."""
+        names = (self.preset, self.users, self.items, self.platform, *self.mechanism)
+        return [name for name in names if name is not None]
+
     def of_seeds(self) -> list[TrainSettings]:
         """The settings of a run for each of the seeds."""
         if self.seeds == 1:
             return [self]
-        return [replace(self, seed=seed, seeds=1, name=None if self.name is None else f"{self.name}-s{seed}")
+        return [replace(self, seed=seed, seeds=1, workers=None,
+                        name=None if self.name is None else f"{self.name}-s{seed}")
                 for seed in range(self.seed, self.seed + self.seeds)]
 
     def played_by(self, side: Side, agent: str) -> TrainSettings:

@@ -1,7 +1,7 @@
 """One process for each job: a process that dies fails only its own job, and none outlives its parent process.
 
-Each worker is connected to its parent by a pipe. The worker sends its result through it, the parent a request to stop.
-If the pipe breaks, the parent is dead and the worker exits.
+Each worker is connected to its parent by a pipe. The worker sends news and its result through it, the parent a request
+to stop. If the pipe breaks, the parent is dead and the worker exits.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import faulthandler
 import math
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
@@ -46,6 +47,56 @@ class Ended(NamedTuple, Generic[Job, Result]):
     status: int
     output: Path
 
+    @property
+    def death(self) -> str:
+        """How the process ended that gave no result."""
+        if self.status >= 0:
+            return f"exit status {self.status}"
+        name = signal.Signals(-self.status).name
+        return f"{name}, perhaps out of memory" if name == "SIGKILL" else name
+
+    def said(self) -> str:
+        """What the process wrote, without bars that were overwritten."""
+        try:
+            return without_bars(self.output.read_text(encoding="utf-8", errors="replace"))
+        except OSError:  # there was no room for it
+            return ""
+
+
+def without_bars(output: str) -> str:
+    """The output without bars that were overwritten."""
+    return re.sub(r"[^\n]*\r", "", output)
+
+
+class _News(NamedTuple):
+    """What a worker sends before its result."""
+
+    what: Any
+
+
+_to_parent: list[Connection] = []
+"""The pipe of this process, if it is a worker."""
+
+
+def send(news: object) -> None:
+    """Let the parent of this worker know of something, by ``hear`` of ``worked``; nothing happens elsewhere."""
+    for pipe in _to_parent:
+        pipe.send(_News(news))
+
+
+@contextmanager
+def safe_path_in_processes() -> Iterator[None]:
+    """Python processes that start in here do not look for libraries in the current folder first."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:  # scripts that start later, such as those of peers, need their own folder
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
+
 
 def usable_cores() -> int:
     """Cores that this process may use: its affinity, in a container at most the quota."""
@@ -57,7 +108,8 @@ def usable_cores() -> int:
 
 
 def worked(work: Callable[[Job], Result], jobs: Sequence[Job], count: int,
-           output_of: Callable[[Job], Path], needs_main: bool = False) -> Generator[Ended[Job, Result]]:
+           output_of: Callable[[Job], Path], needs_main: bool = False,
+           hear: Callable[[Any], None] = lambda news: None) -> Generator[Ended[Job, Result]]:
     """Run the jobs in at most ``count`` processes at a time. Closing the generator stops the processes.
 
     Args:
@@ -67,6 +119,7 @@ def worked(work: Callable[[Job], Result], jobs: Sequence[Job], count: int,
         output_of: the file that takes the output of a job's process.
         needs_main: whether jobs use what the main program defines. Then each process runs the main program again under
             another name, which has to guard what it does by ``if __name__ == "__main__"``.
+        hear: is called with what the processes ``send``.
 
     Yields:
         Each job when its process has ended.
@@ -81,7 +134,12 @@ def worked(work: Callable[[Job], Result], jobs: Sequence[Job], count: int,
                     worker = _Worker(context, work, waiting[-1], output_of(waiting.pop()))
                 running[worker.pipe] = worker
             for pipe in wait(list(running)):
-                yield running.pop(pipe).ended()
+                found = running[pipe].received()
+                if isinstance(found, _News):
+                    hear(found.what)
+                else:
+                    del running[pipe]
+                    yield found
     finally:
         _stop(list(running.values()))
 
@@ -132,12 +190,14 @@ class _Worker:
         self.process.start()
         other_end.close()  # so that the pipe breaks when the worker dies
 
-    def ended(self) -> Ended[Any, Any]:
-        """The result, once the pipe has something to read."""
+    def received(self) -> _News | Ended[Any, Any]:
+        """News or the result, once the pipe has something to read."""
         try:
             result = self.pipe.recv()
         except (EOFError, OSError):
             result = None
+        if isinstance(result, _News):
+            return result
         self.process.join()
         self.pipe.close()
         return Ended(self._job, result, self.process.exitcode, self._output)
@@ -150,6 +210,9 @@ def _stop(workers: Sequence[_Worker]) -> None:
             worker.pipe.send("stop")
     try:
         for worker in workers:
+            with suppress(EOFError, OSError):
+                while True:
+                    worker.pipe.recv()  # else the worker waits until there is room for what it sends
             worker.process.join()
     except KeyboardInterrupt:
         for worker in workers:
@@ -168,6 +231,7 @@ def _run(work: Callable[[Any], Any], job: Any, pipe: Connection, output: Path) -
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         threading.Thread(target=_obey, args=(pipe,), daemon=True).start()
+        _to_parent.append(pipe)
         pipe.send(work(job))
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)

@@ -35,13 +35,18 @@ def train_and_evaluate_all(several: Sequence[TrainSettings],
                            callbacks: Sequence[Callbacks],
                            ranks: Ranks = ALONE) -> list[tuple[Run, Report]]:
     """The same of runs that differ in their seeds alone; see ``train_all``. Of several processes, the first does it."""
-    if any(settings.logger == "wandb" for settings in several):
-        check_wandb()  # before a folder is made
+    check_loggers(several)
     loggers = [WeightsAndBiases() for _ in several]
     finals = [FinalEvaluation(logger) for logger in loggers]
     runs = train_all(several, [[Evaluate(every=None), *own, logger, final]
                                for own, logger, final in zip(callbacks, loggers, finals, strict=True)], ranks)
     return [(run, final.found) for run, final in zip(runs, finals, strict=True)]
+
+
+def check_loggers(several: Sequence[TrainSettings]) -> None:
+    """Check that what the runs log to is there, before a folder is made."""
+    if any(settings.logger == "wandb" for settings in several):
+        check_wandb()
 
 
 class FinalEvaluation(Callback[Run]):

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 from interplay.experiments.common.looping import Callback
 from interplay.experiments.common.progress import tqdm
 from interplay.experiments.loop.run import Run
+
+
+def often() -> float:
+    """Seconds between two looks of a bar: many in a terminal or a notebook, few in a file."""
+    return 0.5 if sys.stderr.isatty() or "ipykernel" in sys.modules else 10.0
+
+
+def returns(figures: Mapping[str, float]) -> str:
+    """The returns of an episode, for a person."""
+    held_out = figures.get("held_out/user_return")
+    return f"user return {figures['returns/users']:.1f}" + ("" if held_out is None else f", held out {held_out:.1f}")
 
 
 class Progress(Callback[Run]):
@@ -24,8 +36,7 @@ class Progress(Callback[Run]):
         self._run = run
         per_step = run.task.training.num_worlds
         total = run.episodes * run.task.market.config.horizon * per_step
-        often = 0.5 if sys.stderr.isatty() or "ipykernel" in sys.modules else 10.0  # not to fill a file
-        self._bar = tqdm(total=total, initial=run.env_steps, unit="step", mininterval=often, smoothing=0.0)
+        self._bar = tqdm(total=total, initial=run.env_steps, unit="step", mininterval=often(), smoothing=0.0)
         self._bar.set_postfix_str("the first step may compile kernels, once")
         self._started = False
 
@@ -40,11 +51,8 @@ class Progress(Callback[Run]):
 
     def episode_ended(self, run: Run, figures: dict[str, float]) -> None:
         """Show the return."""
-        if run is not self._run:
-            return
-        held_out = figures.get("held_out/user_return")
-        self._bar.set_postfix_str(f"user return {figures['returns/users']:.1f}"
-                                  + ("" if held_out is None else f", held out {held_out:.1f}"))
+        if run is self._run:
+            self._bar.set_postfix_str(returns(figures))
 
     def finished(self, run: Run) -> None:
         """End it, before anything else is shown."""

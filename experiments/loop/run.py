@@ -38,7 +38,6 @@ from interplay.experiments.loop.resolved import RunConfig, note_changes
 from interplay.experiments.loop.task import Task, make_task, with_agents
 
 CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
-
 _COLUMNS = ("env_steps", "wall_seconds", "episode", "user_return", "item_return", "mean_boost")
 
 __all__ = ["BEST", "CHECKPOINT", "CONFIG", "RESULTS", "Run", "make_players"]
@@ -60,6 +59,7 @@ class Run:
         wall_seconds: time spent training, over all resumptions.
         notes: lines on what players started from.
         curve: rows of curve.csv, one for each finished episode: figures by column.
+        metrics: of the learners, the last value of each name; not all learn at each step.
         captured: graphs of iterations; None = there are none.
         seeds: of several runs that are played as one; () = it is one run, with the seed of its settings.
         refresh: is called before the run is saved, and brings up to date what it holds if it is played with others.
@@ -81,6 +81,7 @@ class Run:
     wall_seconds: float = 0.0
     notes: tuple[str, ...] = ()
     curve: list[dict[str, float]] = field(default_factory=list)
+    metrics: dict[str, Tensor] = field(default_factory=dict)
     episodes: int = 0
     captured: Captured | None = None
     seeds: tuple[int, ...] = ()
@@ -178,6 +179,7 @@ class Run:
         """One training iteration; gives the learners' metrics."""
         started = time.perf_counter()
         metrics = self._do("step", self._iterate)
+        self.metrics |= metrics
         self.time += 1
         self.wall_seconds += time.perf_counter() - started
         return metrics
@@ -256,9 +258,8 @@ class Run:
         save_checkpoint(self.folder / name, {
             "episode": self.episode, "time": self.time, "episodes": self.episodes, "wall_seconds": self.wall_seconds,
             "state": self.now.state.state_dict(), "slots": self.now.slots, "stats": self.stats.state_dict(),
-            "agents": agents, "curve": self.curve, "forgot": bool(left_out) or (lean and self.forgot),
-            "processes": self.ranks.size},
-            self._made_by())
+            "agents": agents, "curve": self.curve, "metrics": self.metrics, "processes": self.ranks.size,
+            "forgot": bool(left_out) or (lean and self.forgot)}, self._made_by())
 
     def _made_by(self) -> dict[str, str]:
         return {CONFIG: digest_of_file(self.folder / CONFIG), "market": self.task.fingerprint}
@@ -271,9 +272,9 @@ class Run:
             self.now = look(self.task.market_of(saved["episode"]), self.players, state, slots=saved["slots"])
             self.stats = self.stats.loaded(saved["stats"])
             self.episode, self.time, self.wall_seconds = saved["episode"], saved["time"], saved["wall_seconds"]
-            self.forgot = saved["forgot"]
             self.curve, self.episodes = [dict(row) for row in saved["curve"]], saved["episodes"]
-            self.processes = saved["processes"]
+            self.metrics = saved.get("metrics", {})  # older versions kept none
+            self.forgot, self.processes = saved["forgot"], saved["processes"]
             if self.ranks.size > 1:  # only the first process's worlds are in the checkpoint
                 self.time = 0
                 self._begin()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -11,15 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from interplay.agents import find_agent
 from interplay.agents.parts.seeds import Seeds, can_stack
 from interplay.envs.trees import tensors_of, with_tensors
 from interplay.experiments.common.finite import DivergedError
-from interplay.experiments.loop.players import Players
+from interplay.experiments.common.settings import TrainSettings
+from interplay.experiments.loop.players import PLACKETT_LUCE, Players
 from interplay.experiments.loop.run import Run
+from interplay.experiments.loop.task import Task, make_task
 from interplay.experiments.loop.tracking import episode_figures
 
-FEWEST_ON_CPU = 8
+FEWEST_ON_CPU = 3
 """Fewest runs that a CPU plays as one. With fewer, vmap costs more than it saves."""
+MOST_ON_CPU = 8192
+"""Most agents in the worlds of each of them. With more, arithmetic alone takes the time, and memory might not do."""
 
 
 def groups(runs: Sequence[Run]) -> list[list[Run]]:
@@ -31,8 +36,27 @@ def groups(runs: Sequence[Run]) -> list[list[Run]]:
     first = runs[0]
     many = len(runs) >= (FEWEST_ON_CPU if first.task.market.device.type == "cpu" else 2)
     alike = first.settings.log is None and all((run.episode, run.time) == (first.episode, first.time) for run in runs)
-    together = many and alike and can_stack([player for run in runs for player in run.players.each()])
+    together = (many and alike and _is_small(first.task)
+                and can_stack([player for run in runs for player in run.players.each()]))
     return [list(runs)] if together else [[run] for run in runs]
+
+
+def may_stack(settings: TrainSettings) -> bool:
+    """Whether runs with these settings, which name all agents, can be played as one on a CPU, before one is started.
+
+    An agent's networks, which decide it, too, are made at the start.
+    """
+    kinds = [find_agent(name) for name in (settings.users, settings.items, settings.platform)
+             if name not in (None, PLACKETT_LUCE)]
+    return (settings.log is None and all(kind.stacks for kind in kinds)
+            and _is_small(make_task(settings, torch.device("cpu"))))
+
+
+def _is_small(task: Task) -> bool:
+    """Whether a CPU gains by playing several such runs as one."""
+    config = task.market.config
+    agents = task.training.num_worlds * (config.num_users + config.num_items)
+    return task.market.device.type != "cpu" or agents <= MOST_ON_CPU
 
 
 class Together:
@@ -50,7 +74,6 @@ class Together:
     def __init__(self, runs: Sequence[Run]) -> None:
         self.runs = list(runs)
         self.diverged: list[tuple[Run, DivergedError]] = []
-        self._metrics: Mapping[str, Tensor] = {}
         self._early: list[Run] = []
         self._places = {id(run): place for place, run in enumerate(runs)}
         self._whole = runs[0] if len(runs) == 1 else _stacked(runs)
@@ -80,17 +103,14 @@ class Together:
                 run.wall_seconds += (self._whole.wall_seconds - before) / len(self._places)
                 if self.episode_ended:
                     self._hand_over(run)
-        self._metrics = metrics or self._metrics
         return metrics
 
     def figures(self) -> dict[int, dict[str, float]]:
         """Figures of the episode that the step has ended, of each run by its ``id``; of a run that diverges none."""
         found = {}
         for run in list(self.runs) if self.episode_ended else ():
-            metrics = {name: value[self._places[id(run)]] if self._several else value
-                       for name, value in self._metrics.items()}
             with self.leaving_out(run):
-                found[id(run)] = episode_figures(run, metrics)
+                found[id(run)] = episode_figures(run)
         return found
 
     def next_episode(self) -> None:
@@ -138,6 +158,7 @@ class Together:
         """Let a run hold its worlds, and what its agents have learnt: ``own``, or for reading until the next step."""
         place, whole = self._places[id(run)], self._whole
         run.now, run.stats = _part((whole.now, whole.stats), place, len(self._places), own)
+        run.metrics = {name: value[place].clone() for name, value in whole.metrics.items()}
         for player, copies in zip(run.players.each(), whole.players.each(), strict=True):
             assert isinstance(copies, Seeds)
             copies.hand_over(place, player, own)
@@ -152,8 +173,9 @@ def _stacked(runs: Sequence[Run]) -> Run:
     copied = zip(*(run.players.each() for run in runs), strict=True)
     players = Players.of_players([Seeds(copies) for copies in copied], runs[0].players)
     now, stats = _joined([(run.now, run.stats) for run in runs])
-    whole = replace(runs[0], players=players, now=now, stats=stats, seeds=tuple(run.settings.seed for run in runs),
-                    captured=None)
+    metrics = {name: torch.stack([run.metrics[name] for run in runs]) for name in runs[0].metrics}
+    whole = replace(runs[0], players=players, now=now, stats=stats, metrics=metrics, captured=None,
+                    seeds=tuple(run.settings.seed for run in runs))
     whole.capture()
     return whole
 

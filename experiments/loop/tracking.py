@@ -47,12 +47,8 @@ _HISTOGRAMS = 20  # of a whole run; each is far larger than a scalar
 _RETURNS = {"user_return": "returns/users", "item_return": "returns/items", "mean_boost": "market/mean_boost"}
 
 
-def episode_figures(run: Run, metrics: Mapping[str, Tensor]) -> dict[str, float]:
-    """Figures of the episode that has just ended, by the names that TensorBoard gives them.
-
-    Args:
-        run: that has played it.
-        metrics: of the learners, at its last step.
+def episode_figures(run: Run) -> dict[str, float]:
+    """Figures of the episode that a run has just ended, by the names that TensorBoard gives them.
 
     Raises:
         InterplayError: one is not finite.
@@ -71,7 +67,7 @@ def episode_figures(run: Run, metrics: Mapping[str, Tensor]) -> dict[str, float]
         "market/mean_boost": float(stats.boost.mean() / max(1, run.time - 1)),
         "speed/agent_steps_per_second": run.agent_steps / max(1e-9, run.wall_seconds),
     }
-    figures |= {name: float(value) for name, value in metrics.items()}
+    figures |= {name: float(value) for name, value in run.metrics.items()}
     check_market(run.task.market, state)
     check_figures(figures, f"after {run.env_steps} steps")
     return figures

@@ -14,7 +14,7 @@ from torch import Tensor
 from interplay.agents.parts.ranks import ALONE, LostProcessError, Ranks
 from interplay.envs.checking import check_fields
 from interplay.envs.types import InterplayError
-from interplay.experiments.common.finite import DivergedError
+from interplay.experiments.common.finite import diverged
 from interplay.experiments.common.folders import check_name, new_folder, owned
 from interplay.experiments.common.looping import Callback, train_watched
 from interplay.experiments.common.notes import InterplayWarning
@@ -57,20 +57,20 @@ def train_all(several: Sequence[TrainSettings], callbacks: Sequence[Callbacks], 
         raise InterplayError(f"{len(several)} seeds in {ranks.size} processes: train one seed at a time")
     with ExitStack() as opened:
         opened.enter_context(working_threads(several[0].threads))
-        runs = [opened.enter_context(_opened(settings, ranks)) for settings in several]
+        runs = [opened.enter_context(open_run(settings, ranks)) for settings in several]
         ranks.wait()  # so that all have read what the first one writes from now on
         opened.enter_context(resumable("train", *(run.folder for run in runs), launcher=ranks.launcher))
         for run, settings in zip(runs, several, strict=True):
             _extend(run, settings.more_episodes)
         watching = [(run, callback) for run, own in zip(runs, callbacks, strict=True) if ranks.first
                     for callback in (*own, TensorBoard(run.folder, lambda run: run.env_steps), Curve())]
-        diverged: list[tuple[Run, DivergedError]] = []
+        found: dict[int, str] = {}
         for group in map(Together, groups(runs)):
             with _reporting_losses(group.runs):
                 train_watched(group, watching)
-            diverged += group.diverged
-    if diverged:
-        raise _named(diverged, len(runs))
+            found |= {run.settings.seed: str(error) for run, error in group.diverged}
+    if found:
+        raise diverged(found, len(runs))
     return runs
 
 
@@ -86,13 +86,6 @@ def train_unwatched(run: Run) -> None:
     """Train to the end; nothing is written."""
     while not run.finished:
         advance(run)
-
-
-def _named(diverged: Sequence[tuple[Run, DivergedError]], count: int) -> DivergedError:
-    """What is wrong with the first of the runs that diverged, and which they are."""
-    seeds = ", ".join(str(run.settings.seed) for run, _ in diverged)
-    first = diverged[0][1]
-    return first if count == 1 else DivergedError(f"{len(diverged)} of {count} seeds ({seeds}): {first}")
 
 
 def _extend(run: Run, episodes: int) -> None:
@@ -119,7 +112,7 @@ def _reporting_losses(runs: Sequence[Run]) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(settings: TrainSettings, ranks: Ranks) -> Iterator[Run]:
+def open_run(settings: TrainSettings, ranks: Ranks = ALONE) -> Iterator[Run]:
     """A new run, or the one to resume, which no other process writes to meanwhile."""
     if settings.resume is not None:
         with owned(settings.resume) if settings.resume.is_dir() and ranks.first else nullcontext():

@@ -194,6 +194,7 @@ speed() {
         single-pqn,learning_rate=0.001,rollout_length=32 --seeds 10 --num-worlds 64 --episodes 24 --seconds 100 \
         --pause 0.25 --out $R/speed/to_score
     python -m interplay.experiments.studies.speed.updates --rounds 7 --out $R/speed/updates
+    python -m interplay.experiments.studies.speed.seeds --out $R/speed/seeds
 }
 
 # On a machine with a GPU; no part of all studies.

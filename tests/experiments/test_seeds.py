@@ -126,6 +126,20 @@ def test_stopped_seeds_go_on_together_and_alone(tmp_path, agent, stacks):
     assert_alike(train_and_evaluate(TrainSettings(resume=alone))[0], wanted[1][0])
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_what_is_not_learnt_at_each_step_has_a_point_in_each_episode_also_after_a_resume(tmp_path, seeds):
+    """The last update of an episode comes two steps before its end; the items learn until then."""
+    rare = dict(user_option=(*AGENTS["dqn"], "update_every=5"), eval_every=0, seeds=seeds)
+    wanted = [run for run, _ in train_all(settings(tmp_path / "whole", "town", **rare))]
+    assert all("users/loss" in row and "items/loss" in row for run in wanted for row in run.curve)
+    with pytest.raises(Stopped):
+        train_all(settings(tmp_path, "town", name="run", **rare), StopAt(23))
+    folders = [tmp_path / "run"] if seeds == 1 else [tmp_path / "run-s0", tmp_path / "run-s1"]
+    resumed = train_and_evaluate_all([TrainSettings(resume=folder) for folder in folders], [[]] * seeds)
+    for (run, _), whole in zip(resumed, wanted, strict=True):
+        assert_alike(run, whole)
+
+
 def test_seeds_that_end_early_keep_what_they_are(tmp_path):
     def early(run):
         return Evaluate(every=1, best=True, patience=1 if run.seed == 0 else None)
@@ -250,10 +264,10 @@ def test_a_seed_that_ended_early_is_evaluated_though_the_last_other_diverges(pla
             if run.settings.seed == 0:
                 run.episodes = 1
 
-    def spoilt(run, metrics):
+    def spoilt(run):
         if place == "figures" and (run.settings.seed, run.episode) == (1, 1):
             raise DivergedError("training diverged: loss is nan")
-        return episode_figures(run, metrics)
+        return episode_figures(run)
 
     monkeypatch.setattr(together, "episode_figures", spoilt)
     several = settings(tmp_path, seed=0, seeds=2, name="run").of_seeds()

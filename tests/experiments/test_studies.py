@@ -12,8 +12,6 @@ import pytest
 from interplay.envs.data import make_log
 from interplay.experiments.studies import bounds, budgets, log_memory, logged_items, published_ranking
 from interplay.experiments.studies.interval_coverage import SIZES, CoverageSettings, study
-from interplay.experiments.studies.many_seeds import SeedsSettings
-from interplay.experiments.studies.many_seeds import study as timed
 
 COMMITTED = Path(__file__).parents[2] / "experiments" / "results" / "intervals"
 
@@ -50,13 +48,6 @@ def test_a_study_of_budgets_keeps_what_it_has_trained_and_compares_with_the_long
     assert [cell.strip() for cell in longest[2:5]] == ["3", "2", "300"]
     change = sum(row["score"] for row in rows) / 2 / (2.0 * rows[0]["score"]) - 1.0
     assert shortest[6].strip() == f"{100.0 * change:+.2f} %"
-
-
-def test_the_study_of_many_seeds_times_each_agent_in_each_market():
-    lines = timed(SeedsSettings(presets=("kale",), agents=("q-learning", "pqn"), seeds=2, steps=2)).splitlines()
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]
-    assert [row[:2] for row in rows] == [["kale", "q-learning"], ["kale", "pqn"]]
-    assert all(float(cell) > 0.0 for row in rows for cell in row[2:])
 
 
 def test_a_short_version_of_the_study_of_bounds_keeps_its_rows(tmp_path, monkeypatch):
