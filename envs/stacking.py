@@ -26,6 +26,30 @@ def one_by_one(work: Callable[..., tuple[Tensor, ...]], *given: Tensor) -> tuple
     return found
 
 
+def at_once(work: Callable[..., Tensor], *given: Tensor) -> Tensor:
+    """Under vmap, what ``work`` gives for tensors with a first axis that counts copies: once, for all of them.
+
+    Results have that axis, too, and gradients if those of ``work`` have.
+    """
+    found: Tensor = _AtOnce.apply(work, *given)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _AtOnce(torch.autograd.Function):
+    @staticmethod
+    def forward(work: Any, *given: Tensor) -> Any:
+        raise NotImplementedError  # only vmap calls it
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        pass
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, work: Any, *given: Tensor) -> Any:
+        return work(*(table.expand(info.batch_size, *table.shape) if dim is None else table.movedim(dim, 0)
+                      for table, dim in zip(given, in_dims[1:], strict=True))), 0
+
+
 class _OneByOne(torch.autograd.Function):
     @staticmethod
     def forward(work: Any, *given: Tensor) -> Any:

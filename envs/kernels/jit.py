@@ -111,6 +111,12 @@ def reordered(function: Function) -> Function:
     return compiled
 
 
+def summed(function: Function) -> Function:
+    """For what may be NaN, which stays, and may be added up in any order."""
+    compiled: Function = numba.njit(function, fastmath={"reassoc", "contract"}, error_model="numpy")
+    return compiled
+
+
 def use_threads(count: int) -> None:
     """How many threads this thread's next loops run on; never more than numba started with."""
     if getattr(_set, "count", None) != count:  # numba takes its time to say how many it uses

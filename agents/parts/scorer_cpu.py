@@ -1,0 +1,161 @@
+"""``OptionScorer`` by the loops of ``scorer_loop``, as functions of torch: with gradients, and for stacked seeds."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from functools import cache, partial
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
+from torch.autograd.function import once_differentiable
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from interplay.envs import kernels
+from interplay.envs.stacking import at_once, is_stacked
+
+_WIDEST = 128  # beyond it, products of a block have too few rows
+
+
+class Form(NamedTuple):
+    """What an ``OptionScorer`` is made of, beside its weights.
+
+    Attributes:
+        hidden: width.
+        levels: L, actions for each option.
+        outputs: Z, numbers for each action.
+        normal: whether hidden layers are normalised.
+    """
+
+    hidden: int
+    levels: int
+    outputs: int
+    normal: bool
+
+
+def usable(form: Form, own: Tensor, options: Tensor, weights: Sequence[Tensor]) -> bool:
+    """Whether loops can work on these: real float32 in the CPU's memory, which nothing traces, and no gradients of it.
+
+    Under vmap they can, if it is the only transform.
+    """
+    stack = torch._C._functorch.get_interpreter_stack()
+    if stack is not None:
+        own = torch._C._functorch.get_unwrapped(own) if len(stack) == 1 and is_stacked(own) else own
+    return (kernels.usable(own) and _get_current_dispatch_mode() is None and form.hidden <= _WIDEST
+            and own.dtype == options.dtype == weights[0].dtype == torch.float32
+            and not (own.requires_grad or options.requires_grad))
+
+
+def can_score(form: Form, own: Tensor, options: Tensor, weights: Sequence[Tensor]) -> bool:
+    """Whether ``scores`` can work on these, too: it gives no gradients."""
+    return not (torch.is_grad_enabled() and weights[0].requires_grad) and usable(form, own, options, weights)
+
+
+def scores(form: Form, weights: Sequence[Tensor], own: Tensor, options: Tensor) -> Tensor:
+    """What ``OptionScorer.forward`` gives, without gradients.
+
+    Args:
+        form: the network's.
+        weights: the network's, in its order.
+        own: float32 ``[..., F_own]``.
+        options: float32 ``[..., M, F_option]``.
+
+    Returns:
+        float32 ``[..., 1 + M * L, Z]``.
+    """
+    if is_stacked(own):
+        return at_once(partial(_scores_of_copies, form), own, options, *weights)
+    return _scores(form, _joined(weights), own, options)
+
+
+def _scores_of_copies(form: Form, own: Tensor, options: Tensor, *weights: Tensor) -> Tensor:
+    return _scores(form, _joined_copies(weights), own, options)
+
+
+def _scores(form: Form, flat: Tensor, own: Tensor, options: Tensor) -> Tensor:
+    """Of copies, whose weights are ``flat [S, P]``."""
+    found = own.new_empty(*own.shape[:-1], 1 + options.shape[-2] * form.levels, form.outputs)
+    _call("scores", _rows(own, flat, 1), _rows(options, flat, 2), flat, *form, found.view(
+        len(flat), -1, found.shape[-2:].numel()))
+    return found
+
+
+def taken(form: Form, weights: Sequence[Tensor], own: Tensor, options: Tensor, action: Tensor) -> Tensor:
+    """What ``OptionScorer.taken`` gives, with gradients of the weights: float32 ``[..., Z]``.
+
+    Args:
+        form, weights, own, options: as for ``scores``.
+        action: int64 ``[...]``.
+    """
+    if is_stacked(own):
+        return at_once(partial(_taken_of_copies, form, True), own, options, action, *weights)
+    return _taken_of_copies(form, False, own, options, action, *weights)
+
+
+def _taken_of_copies(form: Form, *given: Any) -> Tensor:
+    found: Tensor = _Taken.apply(form, *given)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Taken(torch.autograd.Function):
+    """Values of actions that were taken; with ``stacked``, all tensors have a first axis that counts copies."""
+
+    @staticmethod
+    def forward(ctx: Any, form: Form, stacked: bool, own: Tensor, options: Tensor, action: Tensor,
+                *weights: Tensor) -> Tensor:
+        """See ``taken``."""
+        flat = _joined_copies(weights) if stacked else _joined(weights)
+        done, rows, width = _rows(action, flat, 0), action.numel() // len(flat), own.shape[-1] + 2 * options.shape[-1] + 2
+        kept = [own.new_empty(len(flat), rows, size) for size in (width, form.hidden, form.hidden)]
+        found, scale = own.new_empty(len(flat), rows, form.outputs), own.new_empty(len(flat), 2, rows)
+        kept = [torch.empty_like(done), *kept, scale]
+        _call("taken", _rows(own, flat, 1), _rows(options, flat, 2), done, flat, form.levels, form.normal, *kept, found)
+        ctx.form, ctx.features, ctx.weights, ctx.stacked = form, own.shape[-1], weights, stacked
+        ctx.kept = done, flat, *kept
+        return found.view(*action.shape, form.outputs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, given: Tensor) -> Any:
+        """Gradients of the weights alone."""
+        done, flat, *kept = ctx.kept
+        out = torch.zeros_like(flat)
+        _call("gradients", given.reshape(*done.shape, -1).contiguous(), done, flat, ctx.features, ctx.form.levels,
+              ctx.form.normal, *kept, out)
+        return None, None, None, None, None, *(
+            _parted_copies(out, ctx.weights) if ctx.stacked else _unflatten_dense_tensors(out[0], ctx.weights))
+
+
+def _call(name: str, *given: Any) -> None:
+    """Call a loop, which reads and writes the memory of tensors."""
+    getattr(_loops(), name)(*(x.numpy() if isinstance(x, Tensor) else x for x in given))
+
+
+@cache
+def _loops() -> ModuleType:
+    return importlib.import_module("interplay.agents.parts.scorer_loop")  # which needs numba
+
+
+def _rows(table: Tensor, flat: Tensor, last: int) -> Tensor:
+    """A table with an axis for the copies of ``flat [S, P]``, one for rows, and its last ones, in one piece."""
+    return table.reshape(len(flat), -1, *table.shape[table.dim() - last:]).contiguous()
+
+
+def _joined(weights: Sequence[Tensor]) -> Tensor:
+    """All weights of one network, ``[1, P]``."""
+    flat: Tensor = _flatten_dense_tensors([weight.detach() for weight in weights])
+    return flat.unsqueeze(0)
+
+
+def _joined_copies(weights: Sequence[Tensor]) -> Tensor:
+    """All weights of each copy, ``[S, P]``."""
+    return torch.cat([weight.detach().flatten(1) for weight in weights], dim=1)
+
+
+def _parted_copies(flat: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
+    """The inverse of ``_joined_copies``."""
+    parts = flat.split([weight[0].numel() for weight in weights], dim=1)
+    return [part.view(weight.shape) for part, weight in zip(parts, weights, strict=True)]
