@@ -12,7 +12,7 @@ from zlib import crc32
 import torch
 from torch import Tensor, nn
 
-from interplay.agents.parts import scorer_cpu
+from interplay.agents.loops import scorer
 from interplay.agents.parts.layers import StackedLinear, StackedNorm, norm_layer
 from interplay.agents.parts.layers import linear_layer as linear_layer
 from interplay.agents.parts.layers import undrawn as undrawn
@@ -24,7 +24,7 @@ from interplay.envs.types import InterplayError, Observation, SideSpec
 
 Sharing = Literal["shared", "embedding", "independent"]
 Network = TypeVar("Network", bound=nn.Module)
-_slots: WeakKeyDictionary[nn.Module, list[dict[str, Any]]] = WeakKeyDictionary()  # where layers keep parameters
+_places: WeakKeyDictionary[nn.Module, list[tuple[dict[str, Any], str]]] = WeakKeyDictionary()  # of parameters
 _AT_ONCE = 1 << 20  # options that are scored at once where nothing is learnt, so that hidden layers stay small
 _EMBEDDING = 8  # numbers that distinguish agents of a side, where they share the rest
 
@@ -69,7 +69,7 @@ class OptionScorer(nn.Module):
         self._nothing_head = head(1)
         self._value_head = head(1) if dueling else None
         plain = self._option_head is not None and not dueling and sharing == "shared"
-        self._form = scorer_cpu.Form(hidden, levels, num_outputs, layer_norm) if plain else None
+        self._form = scorer.Form(hidden, levels, num_outputs, layer_norm) if plain else None
 
     def of(self, agent_ids: Tensor) -> OptionScorer:
         """The network of the agents int64 ``[N']``: itself, unless each has one of its own and some are left out."""
@@ -92,8 +92,8 @@ class OptionScorer(nn.Module):
         Returns:
             ``[..., 1 + M * L, Z]``.
         """
-        if self._form is not None and scorer_cpu.can_score(self._form, own, options, weights := _parameters(self)):
-            return scorer_cpu.scores(self._form, weights, own, options)
+        if self._form is not None and scorer.can_score(self._form, own, options, weights := _parameters(self)):
+            return scorer.scores(self._form, weights, own, options)
         if (parts := -(-options.shape[:-1].numel() // _AT_ONCE)) <= 1 or self._copies > 0 or torch.is_grad_enabled():
             return self._all(own, options, agent)
         agents = [None] * parts if agent is None else agent.chunk(parts, -1)
@@ -125,8 +125,8 @@ class OptionScorer(nn.Module):
         """
         if self._option_head is None or self._value_head is not None:
             return values_of(self(own, options, agent), action)
-        if self._form is not None and scorer_cpu.usable(self._form, own, options, weights := _parameters(self)):
-            return scorer_cpu.taken(self._form, weights, own, options, action)
+        if self._form is not None and scorer.usable(self._form, own, options, weights := _parameters(self)):
+            return scorer.taken(self._form, weights, own, options, action)
         context = self._context(own, options, agent)
         place, levels = (action - 1).clamp(min=0)[..., None, None], self._num_levels
         option = options.gather(-2, (place // levels).expand(*action.shape, 1, options.shape[-1]))
@@ -231,10 +231,11 @@ def follow(target: nn.Module, online: nn.Module, rate: float) -> None:
 
 def _parameters(network: nn.Module) -> list[Tensor]:
     """What ``network.parameters()`` gives, of a network whose layers stay, in a tenth of its time."""
-    if network not in _slots:
-        _slots[network] = [layer._parameters for layer in network.modules()]
-    return list({id(weight): weight for slots in _slots[network] for weight in slots.values()
-                 if weight is not None}.values())
+    if network not in _places:
+        places = {id(weight): (layer._parameters, name) for layer in network.modules()
+                  for name, weight in layer._parameters.items() if weight is not None}
+        _places[network] = list(places.values())
+    return [slots[name] for slots, name in _places[network]]
 
 
 def check_sharing(sharing: str) -> None:

@@ -54,11 +54,12 @@ def version(folder: Path = Path(__file__).parent) -> str:
 
 
 def _kept(function: Function, **options: Any) -> Function:
-    """Compiled, and kept on disk under a name that changes with any source here.
+    """Compiled, and kept on disk under a name that changes with any source here, and beside the function.
 
     Numba itself compares only the file of the function, not those of the functions that it calls.
     """
-    function.__qualname__ += f"_{version()}"
+    folder = Path(function.__code__.co_filename).parent
+    function.__qualname__ += "_" + "_".join(sorted({version(), version(folder)}))
     compiled: Function = numba.njit(function, cache=True, error_model="numpy", **options)
     return compiled
 

@@ -77,17 +77,20 @@ def _scores_of_copies(form: Form, own: Tensor, options: Tensor, *weights: Tensor
 
 def _scores(form: Form, flat: Tensor, own: Tensor, options: Tensor) -> Tensor:
     """Of copies, whose weights are ``flat [S, P]``."""
-    found = own.new_empty(*own.shape[:-1], 1 + options.shape[-2] * form.levels, form.outputs)
-    _call("scores", _rows(own, flat, 1), _rows(options, flat, 2), flat, *form, found.view(
-        len(flat), -1, found.shape[-2:].numel()))
-    return found
+    mine, theirs = _rows(own, flat, 1), _rows(options, flat, 2)
+    found = flat.new_empty(*mine.shape[:2], (1 + theirs.shape[2] * form.levels) * form.outputs)
+    _call("scores", mine, theirs, flat, *form, found)
+    return found.view(*own.shape[:-1], 1 + theirs.shape[2] * form.levels, form.outputs)
 
 
 def taken(form: Form, weights: Sequence[Tensor], own: Tensor, options: Tensor, action: Tensor) -> Tensor:
     """What ``OptionScorer.taken`` gives, with gradients of the weights: float32 ``[..., Z]``.
 
     Args:
-        form, weights, own, options: as for ``scores``.
+        form: as for ``scores``.
+        weights: as for ``scores``.
+        own: as for ``scores``.
+        options: as for ``scores``.
         action: int64 ``[...]``.
     """
     if is_stacked(own):
@@ -108,12 +111,13 @@ class _Taken(torch.autograd.Function):
                 *weights: Tensor) -> Tensor:
         """See ``taken``."""
         flat = _joined_copies(weights) if stacked else _joined(weights)
-        done, rows, width = _rows(action, flat, 0), action.numel() // len(flat), own.shape[-1] + 2 * options.shape[-1] + 2
-        kept = [own.new_empty(len(flat), rows, size) for size in (width, form.hidden, form.hidden)]
-        found, scale = own.new_empty(len(flat), rows, form.outputs), own.new_empty(len(flat), 2, rows)
-        kept = [torch.empty_like(done), *kept, scale]
-        _call("taken", _rows(own, flat, 1), _rows(options, flat, 2), done, flat, form.levels, form.normal, *kept, found)
-        ctx.form, ctx.features, ctx.weights, ctx.stacked = form, own.shape[-1], weights, stacked
+        mine, theirs, done = (_rows(table, flat, last) for table, last in ((own, 1), (options, 2), (action, 0)))
+        shape, width = done.shape, mine.shape[2] + 2 * theirs.shape[3] + 2
+        kept = [torch.empty_like(done), *(flat.new_empty(*shape, size) for size in (width, form.hidden, form.hidden)),
+                flat.new_empty(shape[0], 2, shape[1])]
+        found = flat.new_empty(*shape, form.outputs)
+        _call("taken", mine, theirs, done, flat, form.levels, form.normal, *kept, found)
+        ctx.form, ctx.features, ctx.weights, ctx.stacked = form, mine.shape[2], weights, stacked
         ctx.kept = done, flat, *kept
         return found.view(*action.shape, form.outputs)
 
@@ -123,7 +127,7 @@ class _Taken(torch.autograd.Function):
         """Gradients of the weights alone."""
         done, flat, *kept = ctx.kept
         out = torch.zeros_like(flat)
-        _call("gradients", given.reshape(*done.shape, -1).contiguous(), done, flat, ctx.features, ctx.form.levels,
+        _call("gradients", given.reshape(*done.shape, ctx.form.outputs).contiguous(), done, flat, ctx.features, ctx.form.levels,
               ctx.form.normal, *kept, out)
         return None, None, None, None, None, *(
             _parted_copies(out, ctx.weights) if ctx.stacked else _unflatten_dense_tensors(out[0], ctx.weights))
@@ -136,12 +140,14 @@ def _call(name: str, *given: Any) -> None:
 
 @cache
 def _loops() -> ModuleType:
-    return importlib.import_module("interplay.agents.parts.scorer_loop")  # which needs numba
+    return importlib.import_module("interplay.agents.loops.scorer_loop")  # which needs numba
 
 
 def _rows(table: Tensor, flat: Tensor, last: int) -> Tensor:
     """A table with an axis for the copies of ``flat [S, P]``, one for rows, and its last ones, in one piece."""
-    return table.reshape(len(flat), -1, *table.shape[table.dim() - last:]).contiguous()
+    places = table.dim() - last
+    rows = table.shape[:places].numel() // len(flat)
+    return table.reshape(len(flat), rows, *table.shape[places:]).contiguous()
 
 
 def _joined(weights: Sequence[Tensor]) -> Tensor:

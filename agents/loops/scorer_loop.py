@@ -1,15 +1,13 @@
-"""What ``OptionScorer`` computes, and its gradient, as loops that numba compiles for a CPU; torch's code is the reference.
+"""What ``OptionScorer`` computes, and its gradient, as loops that numba compiles for a CPU.
 
-Rows of agents go through all layers in blocks that stay in a core's own cache: a product by BLAS, then one loop that
-normalises and one that cuts off below zero. Torch writes and reads each of these steps in memory, which takes as long as
-the products do.
+Torch's code in ``networks`` is the reference.
 
 **Layout.** The weights of a network are one array, in the order of ``OptionScorer.parameters()``; so is their gradient.
 A first axis counts copies, which seeds stack. The first layers become one table ``[K, hidden]``, which a row of inputs
 is multiplied by: own features | mean option | 1 | chosen option | 1. Doing nothing has no option: its last part is 0.
 
-**Blocks.** A product of a block has at most 64^3 multiplications, for which OpenBLAS starts no threads. All rows of a
-block go through one head. Sums of a gradient are added up block by block.
+**Blocks.** Rows go through all layers in blocks of one head (see ``head_loop``). Gradients are added up block by block,
+in their order, on one thread: bits do not depend on the number of threads.
 
 **Rounding.** Sums of products and of rows are in another order than torch's: values and gradients differ by some units
 in the last place of their largest terms, about 1e-6 of them.
@@ -21,23 +19,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from interplay.envs.kernels.jit import routine, summed, whole
-
-_ROWS, _PRODUCT = 64, 64**3
-_EPSILON = np.float32(1e-5)  # of torch's layer norm
-
-
-class Head(NamedTuple):
-    """The parameters of a head, or the gradients of these; without layer norms their gains and shifts are made up."""
-
-    gain: Any
-    shift: Any
-    weight: Any
-    bias: Any
-    last_gain: Any
-    last_shift: Any
-    last_weight: Any
-    last_bias: Any
+from interplay.agents.loops.head_loop import (
+    Head,
+    Rows,
+    Scratch,
+    across_times,
+    add,
+    back,
+    head_of,
+    part_of,
+    scratch,
+    through,
+    times,
+)
+from interplay.envs.kernels.jit import routine, whole
 
 
 class Heads(NamedTuple):
@@ -47,74 +42,13 @@ class Heads(NamedTuple):
     nothing: Head
 
 
-class Scratch(NamedTuple):
-    """Memory of a block: its rows before and behind the middle layer, what of them is above zero, and outputs."""
-
-    before: Any
-    active: Any
-    after: Any
-    scale: Any
-    zeros: Any
-    square: Any
-    last: Any
-    nothing: Any
-    some: Any
-
-
-@routine
-def _times(a: Any, b: Any, out: Any) -> None:
-    """Products by BLAS: numba compiles each kind once, and slowly."""
-    np.dot(a, b, out)
-
-
-@routine
-def _across_times(a: Any, b: Any, out: Any) -> None:
-    np.dot(a.T, b, out)
-
-
-@routine
-def _times_across(a: Any, b: Any, out: Any) -> None:
-    np.dot(a, b.T, out)
-
-
-@routine
-def _table(flat: Any, at: int, rows: int, columns: int) -> Any:
-    return flat[at:at + rows * columns].reshape((rows, columns))
-
-
-@routine
-def _head(flat: Any, at: int, hidden: int, outputs: int, normal: bool) -> Head:
-    """The head whose parameters start there."""
-    gain, shift = np.ones(hidden, np.float32), np.zeros(hidden, np.float32)
-    last_gain, last_shift = np.ones(hidden, np.float32), np.zeros(hidden, np.float32)
-    if normal:
-        gain, shift, at = flat[at:at + hidden], flat[at + hidden:at + 2 * hidden], at + 2 * hidden
-    weight, at = _table(flat, at, hidden, hidden), at + hidden * hidden
-    bias, at = flat[at:at + hidden], at + hidden
-    if normal:
-        last_gain, last_shift, at = flat[at:at + hidden], flat[at + hidden:at + 2 * hidden], at + 2 * hidden
-    last_weight, at = _table(flat, at, outputs, hidden), at + outputs * hidden
-    return Head(gain, shift, weight, bias, last_gain, last_shift, last_weight, flat[at:at + outputs])
-
-
 @routine
 def _heads(flat: Any, features: int, width: int, s: Scratch, normal: bool) -> Heads:
     """Both heads of a network whose agents have so many features, and options so many."""
-    hidden, outputs, each = s.before.shape[1], s.nothing.shape[1], s.some.shape[1]
+    hidden, outputs, each = s.active.shape[1], s.nothing.shape[1], s.some.shape[1]
     at = hidden * (features + 2 * width + 3)
     size = hidden * (hidden + 1) + each * (hidden + 1) + (4 * hidden if normal else 0)
-    return Heads(_head(flat, at, hidden, each, normal), _head(flat, at + size, hidden, outputs, normal))
-
-
-@routine
-def _scratch(hidden: int, outputs: int, each: int) -> Scratch:
-    """For as many rows as a block has."""
-    rows = max(1, min(_ROWS, _PRODUCT // (hidden * max(hidden, each))))
-    shape = (rows, hidden)
-    return Scratch(np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.float32),
-                   np.empty((2, rows), np.float32), np.zeros(hidden, np.float32),
-                   np.empty((hidden, hidden), np.float32), np.empty((each, hidden), np.float32), np.empty((rows, outputs), np.float32),
-                   np.empty((rows, each), np.float32))
+    return Heads(head_of(flat, at, hidden, each, normal), head_of(flat, at + size, hidden, outputs, normal))
 
 
 @routine
@@ -145,109 +79,6 @@ def _part_first(table: Any, features: int, width: int, flat: Any) -> None:
             flat[option_at + j * width + k] = table[features + width + 1 + k, j]
         flat[hidden * features + j] = flat[around_at + hidden * width + j] = table[features + width, j]
         flat[option_at + hidden * width + j] = table[features + 2 * width + 1, j]
-
-
-@summed
-def _normalise(rows: Any, bias: Any, normal: bool, scale: Any) -> None:
-    """Add the bias, and normalise if there are norms, whose factors ``scale`` keeps."""
-    count, size = rows.shape
-    for i in range(count):
-        row = rows[i]
-        mean, square = np.float32(0.0), np.float32(0.0)
-        for j in range(size):
-            row[j] += bias[j]
-            mean += row[j]
-        if normal:
-            mean /= np.float32(size)
-            for j in range(size):
-                square += (row[j] - mean) * (row[j] - mean)
-            scale[i] = np.float32(1.0) / np.sqrt(square / np.float32(size) + _EPSILON)
-            for j in range(size):
-                row[j] = (row[j] - mean) * scale[i]
-
-
-@summed
-def _cut(rows: Any, gain: Any, shift: Any, active: Any) -> None:
-    """What is above zero after the gain and shift of a norm; NaN stays."""
-    for i in range(rows.shape[0]):
-        for j in range(rows.shape[1]):
-            value = rows[i, j] * gain[j] + shift[j]
-            active[i, j] = np.float32(0.0) if value < np.float32(0.0) else value
-
-
-@routine
-def _add(total: Any, more: Any) -> None:
-    for i in range(total.shape[0]):
-        for j in range(total.shape[1]):
-            total[i, j] += more[i, j]
-
-
-@routine
-def _add_up(rows: Any, total: Any) -> None:
-    """Add all rows to ``total``."""
-    for i in range(rows.shape[0]):
-        for j in range(rows.shape[1]):
-            total[j] += rows[i, j]
-
-
-@routine
-def _through(head: Head, across: Any, s: Scratch, normal: bool, first: Any, second: Any, scale: Any, factor: Any,
-             out: Any) -> None:
-    """The outputs ``[n, outputs]`` of a head for the rows ``first``; ``across`` is its weight, transposed.
-
-    The arguments between ``normal`` and ``out`` then hold what ``_back`` needs.
-    """
-    active = s.active[:len(out)]
-    _normalise(first, s.zeros, normal, scale)
-    _cut(first, head.gain, head.shift, active)
-    _times(active, across, second)
-    _normalise(second, head.bias, normal, factor)
-    _cut(second, head.last_gain, head.last_shift, active)
-    _times_across(active, head.last_weight, out)
-    for i in range(out.shape[0]):
-        for o in range(out.shape[1]):
-            out[i, o] += head.last_bias[o]
-
-
-@summed
-def _uncut(given: Any, rows: Any, active: Any, normal: bool, scale: Any, gain: Any, gain_sum: Any,
-           shift_sum: Any) -> None:
-    """From the gradient of what ``_cut`` gave to that of what ``_normalise`` got, in place; norms' own are added up."""
-    count, size = given.shape
-    for i in range(count):
-        total, along = np.float32(0.0), np.float32(0.0)
-        for j in range(size):
-            value = given[i, j] if active[i, j] > np.float32(0.0) else np.float32(0.0)
-            gain_sum[j] += value * rows[i, j]
-            shift_sum[j] += value
-            value *= gain[j]
-            total += value
-            along += value * rows[i, j]
-            given[i, j] = value
-        if normal:
-            total, along = total / np.float32(size), along / np.float32(size)
-            for j in range(size):
-                given[i, j] = scale[i] * (given[i, j] - total - rows[i, j] * along)
-
-
-@routine
-def _back(head: Head, sums: Head, s: Scratch, normal: bool, given: Any, first: Any, second: Any, scale: Any,
-          factor: Any) -> None:
-    """Add a block's gradients to ``sums``, from those of its outputs; write those of its rows into ``s.before``."""
-    count = len(given)
-    before, active, after, last = s.before[:count], s.active[:count], s.after[:count], s.last[:given.shape[1]]
-    _cut(second, head.last_gain, head.last_shift, active)
-    _across_times(given, active, last)
-    _add(sums.last_weight, last)
-    _add_up(given, sums.last_bias)
-    _times(given, head.last_weight, after)
-    _uncut(after, second, active, normal, factor, head.last_gain, sums.last_gain, sums.last_shift)
-    _add_up(after, sums.bias)
-    _cut(first, head.gain, head.shift, active)
-    _across_times(after, active, s.square)
-    _add(sums.weight, s.square)
-    _times(after, head.weight, before)
-    _uncut(before, first, active, normal, scale, head.gain, sums.gain, sums.shift)
 
 
 @routine
@@ -299,13 +130,13 @@ def _score_options(options: Any, context: Any, table: Any, head: Head, across: A
                    out: Any) -> None:
     """Values of the options ``[n, M, F]`` of a block's agents, whose context it is, into ``out [n, A * Z]``."""
     agents, count, width = options.shape
-    pairs, block = options.reshape((agents * count, width)), len(s.before)
+    pairs, block = options.reshape((agents * count, width)), len(s.active)
     for start in range(0, len(pairs), block):
         size = min(block, len(pairs) - start)
-        before, found = s.before[:size], s.some[:size]
-        _times(pairs[start:start + size], table, before)
-        _add_context(before, context, start, count)
-        _through(head, across, s, normal, before, s.after[:size], s.scale[0], s.scale[1], found)
+        rows, found = part_of(s.rows, 0, size), s.some[:size]
+        times(pairs[start:start + size], table, rows.first)
+        _add_context(rows.first, context, start, count)
+        through(head, across, s, normal, rows, found)
         _write(found, start, count, out)
 
 
@@ -313,11 +144,11 @@ def _score_options(options: Any, context: Any, table: Any, head: Head, across: A
 def scores(own: Any, options: Any, weights: Any, hidden: int, levels: int, outputs: int, normal: bool,
            out: Any) -> None:
     """Values of all actions: ``out [S, R, (1 + M * L) * Z]``, of S copies with R rows each."""
-    copies, rows, count, width = options.shape
+    copies, rows, _, width = options.shape
     features = own.shape[2]
     around = features + width + 1
-    s = _scratch(hidden, outputs, levels * outputs)
-    block = len(s.before)
+    s = scratch(hidden, outputs, levels * outputs)
+    block = len(s.active)
     table = np.empty((around + width + 1, hidden), np.float32)
     inputs, context = np.empty((block, around), np.float32), np.empty((block, hidden), np.float32)
     for copy in range(copies):
@@ -328,10 +159,10 @@ def scores(own: Any, options: Any, weights: Any, hidden: int, levels: int, outpu
             size = min(block, rows - start)
             for i in range(size):
                 _see(own[copy, start + i], options[copy, start + i], inputs[i])
-            _times(inputs[:size], table[:around], context[:size])
-            before, found = s.before[:size], s.nothing[:size]
-            before[:] = context[:size]
-            _through(heads.nothing, nothing_across, s, normal, before, s.after[:size], s.scale[0], s.scale[1], found)
+            times(inputs[:size], table[:around], context[:size])
+            block_rows, found = part_of(s.rows, 0, size), s.nothing[:size]
+            block_rows.first[:] = context[:size]
+            through(heads.nothing, nothing_across, s, normal, block_rows, found)
             for i in range(size):
                 for k in range(outputs):
                     out[copy, start + i, k] = found[i, k]
@@ -386,26 +217,26 @@ def _level(action: int, levels: int, outputs: int) -> int:
 
 @whole
 def taken(own: Any, options: Any, action: Any, weights: Any, levels: int, normal: bool, order: Any, inputs: Any,
-          first: Any, second: Any, scale: Any, out: Any) -> None:
-    """Values of one action of each row, ``out [S, R, Z]``; all between them and ``out`` is kept for ``gradients``."""
-    copies, rows, outputs = out.shape
+          first: Any, last: Any, factors: Any, out: Any) -> None:
+    """Values of one action of each row, ``out [S, R, Z]``; all between ``normal`` and it is kept for ``gradients``."""
+    copies, count, outputs = out.shape
     features, width = own.shape[2], options.shape[3]
-    s = _scratch(first.shape[2], outputs, levels * outputs)
+    s = scratch(first.shape[2], outputs, levels * outputs)
     table = np.empty((inputs.shape[2], first.shape[2]), np.float32)
     for copy in range(copies):
         _join_first(weights[copy], features, width, table)
         heads = _heads(weights[copy], features, width, s, normal)
         option_across, nothing_across = heads.option.weight.T.copy(), heads.nothing.weight.T.copy()
+        rows = Rows(first[copy], last[copy], factors[copy, 0], factors[copy, 1])
         split, start = _group(action[copy], order[copy]), 0
-        while start < rows:
-            stop = _stop(start, split, rows, len(s.before))
-            these, seen = order[copy, start:stop], inputs[copy, start:stop]
+        while start < count:
+            stop = _stop(start, split, count, len(s.active))
+            these, seen, block = order[copy, start:stop], inputs[copy, start:stop], part_of(rows, start, stop)
             head, across, found = ((heads.nothing, nothing_across, s.nothing[:stop - start]) if start < split
                                    else (heads.option, option_across, s.some[:stop - start]))
             _see_taken(own[copy], options[copy], action[copy], these, levels, seen)
-            _times(seen, table, first[copy, start:stop])
-            _through(head, across, s, normal, first[copy, start:stop], second[copy, start:stop],
-                     scale[copy, 0, start:stop], scale[copy, 1, start:stop], found)
+            times(seen, table, block.first)
+            through(head, across, s, normal, block, found)
             for i in range(len(these)):
                 level = _level(action[copy, these[i]], levels, outputs)
                 for z in range(outputs):
@@ -426,26 +257,26 @@ def _spread(given: Any, action: Any, order: Any, levels: int, found: Any) -> Non
 
 @whole
 def gradients(given: Any, action: Any, weights: Any, features: int, levels: int, normal: bool, order: Any,
-              inputs: Any, first: Any, second: Any, scale: Any, out: Any) -> None:
+              inputs: Any, first: Any, last: Any, factors: Any, out: Any) -> None:
     """The gradient of all weights, ``out [S, P]`` of zeros, from that of values ``given [S, R, Z]``."""
-    copies, rows, outputs = given.shape
+    copies, count, outputs = given.shape
     width = (inputs.shape[2] - features - 2) // 2
-    s = _scratch(first.shape[2], outputs, levels * outputs)
-    table, product = (np.empty((inputs.shape[2], first.shape[2]), np.float32),
-                      np.empty((inputs.shape[2], first.shape[2]), np.float32))
+    s = scratch(first.shape[2], outputs, levels * outputs)
+    table = np.empty((inputs.shape[2], first.shape[2]), np.float32)
+    product = np.empty_like(table)
     for copy in range(copies):
         heads = _heads(weights[copy], features, width, s, normal)
         sums = _heads(out[copy], features, width, s, normal)
+        rows = Rows(first[copy], last[copy], factors[copy, 0], factors[copy, 1])
         table[:] = np.float32(0.0)
         split, start = (action[copy] == 0).sum(), 0
-        while start < rows:
-            stop = _stop(start, split, rows, len(s.before))
+        while start < count:
+            stop = _stop(start, split, count, len(s.active))
             head, total, found = ((heads.nothing, sums.nothing, s.nothing[:stop - start]) if start < split
                                   else (heads.option, sums.option, s.some[:stop - start]))
             _spread(given[copy], action[copy], order[copy, start:stop], levels, found)
-            _back(head, total, s, normal, found, first[copy, start:stop], second[copy, start:stop],
-                  scale[copy, 0, start:stop], scale[copy, 1, start:stop])
-            _across_times(inputs[copy, start:stop], s.before[:stop - start], product)
-            _add(table, product)
+            back(head, total, s, normal, found, part_of(rows, start, stop))
+            across_times(inputs[copy, start:stop], s.rows.first[:stop - start], product)
+            add(table, product)
             start = stop
         _part_first(table, features, width, out[copy])
