@@ -126,9 +126,9 @@ class _Taken(torch.autograd.Function):
     def backward(ctx: Any, given: Tensor) -> Any:
         """Gradients of the weights alone."""
         done, flat, *kept = ctx.kept
-        out = torch.zeros_like(flat)
-        _call("gradients", given.reshape(*done.shape, ctx.form.outputs).contiguous(), done, flat, ctx.features, ctx.form.levels,
-              ctx.form.normal, *kept, out)
+        form, out = ctx.form, torch.zeros_like(flat)
+        given = given.reshape(*done.shape, form.outputs).contiguous()
+        _call("gradients", given, done, flat, ctx.features, form.levels, form.normal, *kept, out)
         return None, None, None, None, None, *(
             _parted_copies(out, ctx.weights) if ctx.stacked else _unflatten_dense_tensors(out[0], ctx.weights))
 

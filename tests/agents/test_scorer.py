@@ -62,8 +62,8 @@ def assert_alike(found, wanted):
 
 @pytest.mark.parametrize("form", [{}, {"layer_norm": True}, {"num_outputs": 3}, {"num_outputs": 3, "layer_norm": True},
                                   {"hidden": 64, "layer_norm": True}, {"hidden": 100}], ids=str)
-@pytest.mark.parametrize(("options", "levels", "rows"), [(4, 1, (40, 9)), (3, 2, (5, 7)), (150, 1, (3,)), (1, 3, (1, 1)),
-                                                         (4, 1, (0, 3))])
+@pytest.mark.parametrize(("options", "levels", "rows"), [
+    (4, 1, (40, 9)), (3, 2, (5, 7)), (150, 1, (3,)), (1, 3, (1, 1)), (4, 1, (0, 3))])
 def test_loops_give_what_torch_gives(form, options, levels, rows, calls):
     spec = replace(SPEC, num_options=options, num_levels=levels)
     network, given = network_of(spec, **form), seen_by(spec, *rows)
@@ -156,11 +156,13 @@ def test_copies_under_vmap_are_one_call(calls):
 
 
 @pytest.mark.parametrize("preset", ["kale", "town"])
-@pytest.mark.parametrize(("name", "small"), [("dqn", {"warm_up": 60, "batch_size": 16}), ("pqn", {"rollout_length": 4})])
+@pytest.mark.parametrize(("name", "small"), [
+    ("dqn", {"warm_up": 60, "batch_size": 16}), ("pqn", {"rollout_length": 4})])
 def test_default_learners_use_the_loops(preset, name, small, calls):
     preset = find_preset(preset)
     market, kind = preset.market(), find_agent(name)
-    options = make_options(kind.Options, {**preset.training.on(torch.device("cpu")).options.get(name, {}), **small}, name)
+    usual = preset.training.on(torch.device("cpu")).options.get(name, {})
+    options = make_options(kind.Options, {**usual, **small}, name)
     player = kind.of({"users": market.spec_of("users")}, Setting(0, total_steps=200), options)
     rest = find_agent("rest").of({"items": market.spec_of("items")}, Setting(0, total_steps=200))
     players = Players({"users": player, "items": rest})
