@@ -14,7 +14,7 @@ from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 from torch.autograd.function import once_differentiable
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from interplay.envs import kernels
+from interplay.envs.kernels import usable as kernels_usable
 from interplay.envs.stacking import at_once, is_stacked
 
 _WIDEST = 128  # beyond it, products of a block have too few rows
@@ -44,7 +44,7 @@ def usable(form: Form, own: Tensor, options: Tensor, weights: Sequence[Tensor]) 
     stack = torch._C._functorch.get_interpreter_stack()
     if stack is not None:
         own = torch._C._functorch.get_unwrapped(own) if len(stack) == 1 and is_stacked(own) else own
-    return (kernels.usable(own) and _get_current_dispatch_mode() is None and form.hidden <= _WIDEST
+    return (kernels_usable(own) and _get_current_dispatch_mode() is None and form.hidden <= _WIDEST
             and own.dtype == options.dtype == weights[0].dtype == torch.float32
             and not (own.requires_grad or options.requires_grad))
 
@@ -129,8 +129,7 @@ class _Taken(torch.autograd.Function):
         form, out = ctx.form, torch.zeros_like(flat)
         given = given.reshape(*done.shape, form.outputs).contiguous()
         _call("gradients", given, done, flat, ctx.features, form.levels, form.normal, *kept, out)
-        return None, None, None, None, None, *(
-            _parted_copies(out, ctx.weights) if ctx.stacked else _unflatten_dense_tensors(out[0], ctx.weights))
+        return None, None, None, None, None, *(_separated_copies if ctx.stacked else _separated)(out, ctx.weights)
 
 
 def _call(name: str, *given: Any) -> None:
@@ -152,7 +151,7 @@ def _rows(table: Tensor, flat: Tensor, last: int) -> Tensor:
 
 def _joined(weights: Sequence[Tensor]) -> Tensor:
     """All weights of one network, ``[1, P]``."""
-    flat: Tensor = _flatten_dense_tensors([weight.detach() for weight in weights])
+    flat: Tensor = _flatten_dense_tensors([weight.detach() for weight in weights])  # type: ignore[no-untyped-call]
     return flat.unsqueeze(0)
 
 
@@ -161,7 +160,13 @@ def _joined_copies(weights: Sequence[Tensor]) -> Tensor:
     return torch.cat([weight.detach().flatten(1) for weight in weights], dim=1)
 
 
-def _parted_copies(flat: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
+def _separated(flat: Tensor, weights: Sequence[Tensor]) -> Sequence[Tensor]:
+    """The inverse of ``_joined``."""
+    tables: Sequence[Tensor] = _unflatten_dense_tensors(flat[0], weights)  # type: ignore[no-untyped-call]
+    return tables
+
+
+def _separated_copies(flat: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
     """The inverse of ``_joined_copies``."""
-    parts = flat.split([weight[0].numel() for weight in weights], dim=1)
+    parts = flat.split([weight[0].numel() for weight in weights], dim=1)  # type: ignore[no-untyped-call]
     return [part.view(weight.shape) for part, weight in zip(parts, weights, strict=True)]
