@@ -91,22 +91,23 @@ class PQNAgent(Agent):
         return {} if rollout is None else self._update(rollout)
 
     def _update(self, rollout: Transition) -> dict[str, Tensor]:
-        returns = self._returns(rollout).flatten(0, 1)
-        steps = rollout.map(lambda x: x.flatten(0, 1))  # and worlds as one axis
+        seen = rollout.observation
+        steps = [table.flatten(0, 1) for table in (  # and worlds as one axis
+            seen.own, seen.options, rollout.action, rollout.valid, rollout.weight, self._returns(rollout))]
         metrics: dict[str, Tensor] = {}
-        for index in shuffled(self, len(returns), self.options.num_epochs, self.options.num_minibatches):
-            metrics = self._fit(steps.rows(index), returns[index])
+        for index in shuffled(self, len(steps[0]), self.options.num_epochs, self.options.num_minibatches):
+            metrics = self._fit(*(table.index_select(0, index) for table in steps))
         return metrics
 
-    def _fit(self, rows: Transition, returns: Tensor) -> dict[str, Tensor]:
+    def _fit(self, own: Tensor, options: Tensor, action: Tensor, valid: Tensor, weight: Tensor,
+             returns: Tensor) -> dict[str, Tensor]:
         """One step of the optimiser, which moves what was done in ``R`` rows towards its returns ``[R, N]``."""
-        seen = rows.observation
-        value = self.network.taken(seen.own, seen.options, rows.action, self._ids(seen)).squeeze(-1)
+        value = self.network.taken(own, options, action, self._ids(own)).squeeze(-1)
         error = nn.functional.smooth_l1_loss(value, returns, reduction="none")
         # One mean, or one for each independent network.
-        means = valid_mean(error * rows.weight, rows.valid, dim=0 if self._alone else None)
+        means = valid_mean(error * weight, valid, dim=0 if self._alone else None)
         self._optimiser.step(means.sum(), self.progress)
-        return {"loss": means.detach().mean(), "value": valid_mean(value.detach(), rows.valid)}
+        return {"loss": means.detach().mean(), "value": valid_mean(value.detach(), valid)}
 
     @torch.no_grad()
     def _returns(self, rollout: Transition) -> Tensor:
@@ -119,9 +120,9 @@ class PQNAgent(Agent):
 
     def _values(self, seen: Observation) -> Tensor:
         """Values of all actions, float32 ``[..., N, A]``."""
-        values: Tensor = self.network(seen.own, seen.options, self._ids(seen))
+        values: Tensor = self.network(seen.own, seen.options, self._ids(seen.own))
         return values.squeeze(-1)
 
-    def _ids(self, seen: Observation) -> Tensor:
+    def _ids(self, own: Tensor) -> Tensor:
         """Whose row each is, int64 ``[..., N]``."""
-        return self._all_agents.expand(seen.own.shape[:-1])
+        return self._all_agents.expand(own.shape[:-1])

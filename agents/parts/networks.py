@@ -1,4 +1,4 @@
-"""Networks that serve either side, and layers whose weights come from the run's own noise."""
+"""Networks that serve either side, and weights that come from the run's own noise."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from zlib import crc32
 import torch
 from torch import Tensor, nn
 
-from interplay.envs.kernels.operators import has_triton
+from interplay.agents.loops import scorer
+from interplay.agents.parts.layers import StackedLinear, StackedNorm, norm_layer
+from interplay.agents.parts.layers import linear_layer as linear_layer
+from interplay.agents.parts.layers import undrawn as undrawn
+from interplay.agents.parts.layers import undrawn_parameter as undrawn_parameter
 from interplay.envs.messages import choice
 from interplay.envs.noise import Stream, uniform, world_key
 from interplay.envs.stacking import is_stacked
@@ -20,7 +24,7 @@ from interplay.envs.types import InterplayError, Observation, SideSpec
 
 Sharing = Literal["shared", "embedding", "independent"]
 Network = TypeVar("Network", bound=nn.Module)
-_slots: WeakKeyDictionary[nn.Module, list[dict[str, Any]]] = WeakKeyDictionary()  # where layers keep parameters
+_places: WeakKeyDictionary[nn.Module, list[tuple[dict[str, Any], str]]] = WeakKeyDictionary()  # of parameters
 _AT_ONCE = 1 << 20  # options that are scored at once where nothing is learnt, so that hidden layers stay small
 _EMBEDDING = 8  # numbers that distinguish agents of a side, where they share the rest
 
@@ -64,6 +68,8 @@ class OptionScorer(nn.Module):
         self._option_head = head(levels) if levels > 0 else None
         self._nothing_head = head(1)
         self._value_head = head(1) if dueling else None
+        plain = self._option_head is not None and not dueling and sharing == "shared"
+        self._form = scorer.Form(hidden, levels, num_outputs, layer_norm) if plain else None
 
     def of(self, agent_ids: Tensor) -> OptionScorer:
         """The network of the agents int64 ``[N']``: itself, unless each has one of its own and some are left out."""
@@ -86,6 +92,8 @@ class OptionScorer(nn.Module):
         Returns:
             ``[..., 1 + M * L, Z]``.
         """
+        if self._form is not None and scorer.can_score(self._form, own, options, weights := _parameters(self)):
+            return scorer.scores(self._form, weights, own, options)
         if (parts := -(-options.shape[:-1].numel() // _AT_ONCE)) <= 1 or self._copies > 0 or torch.is_grad_enabled():
             return self._all(own, options, agent)
         agents = [None] * parts if agent is None else agent.chunk(parts, -1)
@@ -117,6 +125,8 @@ class OptionScorer(nn.Module):
         """
         if self._option_head is None or self._value_head is not None:
             return values_of(self(own, options, agent), action)
+        if self._form is not None and scorer.usable(self._form, own, options, weights := _parameters(self)):
+            return scorer.taken(self._form, weights, own, options, action)
         context = self._context(own, options, agent)
         place, levels = (action - 1).clamp(min=0)[..., None, None], self._num_levels
         option = options.gather(-2, (place // levels).expand(*action.shape, 1, options.shape[-1]))
@@ -159,72 +169,6 @@ class Scorer(nn.Module):
         """Score all actions: ``[..., 1 + M * L]``."""
         scores: Tensor = self._network(seen.own, seen.options)
         return scores.squeeze(-1)
-
-
-class StackedLinear(nn.Module):
-    """``copies`` layers at once: ``[..., copies, M, inputs]`` to ``[..., copies, M, outputs]``."""
-
-    def __init__(self, inputs: int, outputs: int, copies: int, device: torch.device) -> None:
-        super().__init__()
-        self.weight = undrawn_parameter(copies, outputs, inputs, device=device)
-        self.bias = undrawn_parameter(copies, 1, outputs, device=device)
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Each copy on its own rows."""
-        return torch.einsum("...nmi,noi->...nmo", rows, self.weight) + self.bias
-
-
-class StackedNorm(nn.Module):
-    """``copies`` layer norms (Ba et al. 2016) at once: ``[..., copies, M, size]`` to the same shape."""
-
-    def __init__(self, size: int, copies: int, device: torch.device) -> None:
-        super().__init__()
-        self.weight, self.bias = (undrawn_parameter(copies, 1, size, device=device) for _ in range(2))
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Each copy on its own rows."""
-        return nn.functional.layer_norm(rows, rows.shape[-1:]) * self.weight + self.bias
-
-
-class Norm(nn.LayerNorm):
-    """A layer norm (Ba et al. 2016); on a GPU with Triton one kernel, as torch's own is slow for rows this narrow."""
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Float32 ``[..., size]`` to the same shape."""
-        if rows.is_cuda and has_triton() and not is_stacked(rows) and not torch.compiler.is_compiling():
-            from interplay.agents.parts import norm_gpu  # which needs Triton
-
-            normal: Tensor = norm_gpu.LayerNorm.apply(rows, self.weight, self.bias, self.eps)  # type: ignore[no-untyped-call]
-            return normal
-        return super().forward(rows)
-
-
-def norm_layer(size: int, device: torch.device, copies: int = 0) -> nn.Module:
-    """A layer norm, or ``copies`` of it."""
-    return StackedNorm(size, copies, device) if copies else Norm(size, device=device)
-
-
-def linear_layer(inputs: int, outputs: int, device: torch.device, copies: int = 0) -> nn.Module:
-    """A layer, or ``copies`` of it; weights are not drawn yet, because torch would draw them from its global state."""
-    if copies:
-        return StackedLinear(inputs, outputs, copies, device)
-    return undrawn(nn.Linear, inputs, outputs, device=device)
-
-
-def undrawn(kind: type[nn.Module], *sizes: int, device: torch.device, **settings: object) -> nn.Module:
-    """A layer of torch's whose weights are NaN until ``draw_weights`` draws those of the whole network.
-
-    Made without values first, so that its own initialisation takes nothing from torch's global generator.
-    """
-    layer = kind(*sizes, **settings, device="meta").to_empty(device=device)
-    for parameter in layer.parameters():
-        nn.init.constant_(parameter, torch.nan)
-    return layer
-
-
-def undrawn_parameter(*sizes: int, device: torch.device) -> nn.Parameter:
-    """A parameter of a layer of one's own, which is NaN until ``draw_weights`` draws it."""
-    return nn.Parameter(torch.full(sizes, torch.nan, device=device))
 
 
 @torch.no_grad()
@@ -287,10 +231,11 @@ def follow(target: nn.Module, online: nn.Module, rate: float) -> None:
 
 def _parameters(network: nn.Module) -> list[Tensor]:
     """What ``network.parameters()`` gives, of a network whose layers stay, in a tenth of its time."""
-    if network not in _slots:
-        _slots[network] = [layer._parameters for layer in network.modules()]
-    return list({id(weight): weight for slots in _slots[network] for weight in slots.values()
-                 if weight is not None}.values())
+    if network not in _places:
+        places = {id(weight): (layer._parameters, name) for layer in network.modules()
+                  for name, weight in layer._parameters.items() if weight is not None}
+        _places[network] = list(places.values())
+    return [slots[name] for slots, name in _places[network]]
 
 
 def check_sharing(sharing: str) -> None:

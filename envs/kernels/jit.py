@@ -54,11 +54,12 @@ def version(folder: Path = Path(__file__).parent) -> str:
 
 
 def _kept(function: Function, **options: Any) -> Function:
-    """Compiled, and kept on disk under a name that changes with any source here.
+    """Compiled, and kept on disk under a name that changes with any source here, and beside the function.
 
     Numba itself compares only the file of the function, not those of the functions that it calls.
     """
-    function.__qualname__ += f"_{version()}"
+    folder = Path(function.__code__.co_filename).parent
+    function.__qualname__ += "_" + "_".join(sorted({version(), version(folder)}))
     compiled: Function = numba.njit(function, cache=True, error_model="numpy", **options)
     return compiled
 
@@ -108,6 +109,12 @@ def finite(function: Function) -> Function:
 def reordered(function: Function) -> Function:
     """For what is never NaN, and may be added up or compared in any order, and so side by side."""
     compiled: Function = numba.njit(function, fastmath={"reassoc", "contract", "nnan", "nsz"}, error_model="numpy")
+    return compiled
+
+
+def summed(function: Function) -> Function:
+    """For what may be NaN, which stays, and may be added up in any order."""
+    compiled: Function = numba.njit(function, fastmath={"reassoc", "contract"}, error_model="numpy")
     return compiled
 
 

@@ -12,6 +12,7 @@ from interplay.agents.encoders import NONE, encoders
 from interplay.agents.parts import networks as networks_module
 from interplay.agents.parts.networks import OptionScorer, draw_weights, values_of
 from interplay.agents.testing.synthetic_transitions import ANY_SIDES, ONE_SIDE, trajectory
+from interplay.envs.kernels import switched_off
 
 SMALL = {"warm_up": 20, "batch_size": 64, "hidden": 8, "rollout_length": 4, "num_epochs": 1, "num_minibatches": 1}
 
@@ -220,11 +221,11 @@ def test_many_options_are_scored_in_parts_with_the_same_values(form, rows, monke
     own = torch.rand(*rows, len(spec.own_features), generator=generator)
     options = torch.rand(*rows, spec.num_options, len(spec.option_features), generator=generator)
     agent = torch.arange(7).expand(rows)
-    wanted = network(own, options, agent).detach()
+    wanted = network(own, options, agent).detach()  # with gradients, by torch
     sizes, whole = [], OptionScorer._all
     monkeypatch.setattr(OptionScorer, "_all", lambda *given: sizes.append(given[1].shape) or whole(*given))
     monkeypatch.setattr(networks_module, "_AT_ONCE", options.shape[:-1].numel() // 3)
-    with torch.no_grad():
+    with torch.no_grad(), switched_off():
         torch.testing.assert_close(network(own, options, agent), wanted)
     assert len(sizes) > 1
     sizes.clear()

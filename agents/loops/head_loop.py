@@ -1,0 +1,212 @@
+"""One hidden layer after another for a block of rows, and back, as loops that numba compiles for a CPU.
+
+A head is what ``OptionScorer.head`` makes: two times a layer norm (or none), a cut below zero and a linear layer. A
+block of rows stays in a core's own cache: a product by BLAS, then one loop that normalises and one that cuts. Torch
+writes each of these to memory and reads it again, which takes as long as the products do.
+
+A product of a block has at most 64^3 multiplications, for which OpenBLAS starts no threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from interplay.envs.kernels.jit import routine, summed
+
+_ROWS, _PRODUCT = 128, 64**3
+_EPSILON = np.float32(1e-5)  # of torch's layer norm
+
+
+class Head(NamedTuple):
+    """The parameters of a head, or their gradients.
+
+    Without layer norms gains are 1, and shifts are what is added anyway: nothing, and the middle layer's bias.
+    """
+
+    gain: Any
+    shift: Any
+    weight: Any
+    bias: Any
+    last_gain: Any
+    last_shift: Any
+    last_weight: Any
+    last_bias: Any
+
+
+class Rows(NamedTuple):
+    """A block's rows ``[n, hidden]`` before each cut, and by what their norms multiplied them: what ``back`` needs."""
+
+    first: Any
+    last: Any
+    first_factor: Any
+    last_factor: Any
+
+
+class Scratch(NamedTuple):
+    """Memory of a block: its rows, what of them is above zero, gradients of weights, and outputs of either head."""
+
+    rows: Rows
+    active: Any
+    zeros: Any
+    weight: Any
+    last_weight: Any
+    nothing: Any
+    some: Any
+
+
+@routine
+def times(a: Any, b: Any, out: Any) -> None:
+    """A product of matrices by BLAS."""
+    np.dot(a, b, out)
+
+
+@routine
+def across_times(a: Any, b: Any, out: Any) -> None:
+    """The same, of ``a`` transposed."""
+    np.dot(a.T, b, out)
+
+
+@routine
+def _times_across(a: Any, b: Any, out: Any) -> None:
+    np.dot(a, b.T, out)
+
+
+@routine
+def _table(flat: Any, at: int, rows: int, columns: int) -> Any:
+    return flat[at:at + rows * columns].reshape((rows, columns))
+
+
+@routine
+def head_of(flat: Any, at: int, hidden: int, outputs: int, normal: bool) -> Head:
+    """The head whose parameters start there."""
+    gain, shift = np.ones(hidden, np.float32), np.zeros(hidden, np.float32)
+    if normal:
+        gain, shift, at = flat[at:at + hidden], flat[at + hidden:at + 2 * hidden], at + 2 * hidden
+    weight, at = _table(flat, at, hidden, hidden), at + hidden * hidden
+    bias, at = flat[at:at + hidden], at + hidden
+    last_gain, last_shift = np.ones(hidden, np.float32), bias
+    if normal:
+        last_gain, last_shift, at = flat[at:at + hidden], flat[at + hidden:at + 2 * hidden], at + 2 * hidden
+    last_weight, at = _table(flat, at, outputs, hidden), at + outputs * hidden
+    return Head(gain, shift, weight, bias, last_gain, last_shift, last_weight, flat[at:at + outputs])
+
+
+@routine
+def scratch(hidden: int, outputs: int, each: int) -> Scratch:
+    """For as many rows as a block has, with so many outputs of the heads for doing nothing and for an option."""
+    size = max(1, min(_ROWS, _PRODUCT // (hidden * max(hidden, each))))
+    rows = Rows(np.empty((size, hidden), np.float32), np.empty((size, hidden), np.float32),
+                np.empty(size, np.float32), np.empty(size, np.float32))
+    return Scratch(rows, np.empty((size, hidden), np.float32), np.zeros(hidden, np.float32),
+                   np.empty((hidden, hidden), np.float32), np.empty((each, hidden), np.float32),
+                   np.empty((size, outputs), np.float32), np.empty((size, each), np.float32))
+
+
+@routine
+def part_of(rows: Rows, start: int, stop: int) -> Rows:
+    """Some of the rows."""
+    return Rows(rows.first[start:stop], rows.last[start:stop], rows.first_factor[start:stop],
+                rows.last_factor[start:stop])
+
+
+@summed
+def _normalise(rows: Any, bias: Any, factor: Any) -> None:
+    """Add the bias, then give each row mean 0 and variance 1; ``factor`` keeps by what it was multiplied."""
+    count, size = rows.shape
+    for i in range(count):
+        row = rows[i]
+        mean, square = np.float32(0.0), np.float32(0.0)
+        for j in range(size):
+            row[j] += bias[j]
+            mean += row[j]
+        mean /= np.float32(size)
+        for j in range(size):
+            square += (row[j] - mean) * (row[j] - mean)
+        factor[i] = np.float32(1.0) / np.sqrt(square / np.float32(size) + _EPSILON)
+        for j in range(size):
+            row[j] = (row[j] - mean) * factor[i]
+
+
+@summed
+def _cut(rows: Any, gain: Any, shift: Any, active: Any) -> None:
+    """What is above zero after the gain and shift of a norm; NaN stays."""
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            value = rows[i, j] * gain[j] + shift[j]
+            active[i, j] = np.float32(0.0) if value < np.float32(0.0) else value
+
+
+@routine
+def add(total: Any, more: Any) -> None:
+    """Add a table to another."""
+    for i in range(total.shape[0]):
+        for j in range(total.shape[1]):
+            total[i, j] += more[i, j]
+
+
+@routine
+def _add_up(rows: Any, total: Any) -> None:
+    """Add all rows to ``total``."""
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            total[j] += rows[i, j]
+
+
+@routine
+def through(head: Head, across: Any, s: Scratch, normal: bool, rows: Rows, out: Any) -> None:
+    """The outputs ``[n, outputs]`` of a head for ``rows.first``; ``across`` is its weight, transposed."""
+    active = s.active[:len(out)]
+    if normal:
+        _normalise(rows.first, s.zeros, rows.first_factor)
+    _cut(rows.first, head.gain, head.shift, active)
+    times(active, across, rows.last)
+    if normal:
+        _normalise(rows.last, head.bias, rows.last_factor)
+    _cut(rows.last, head.last_gain, head.last_shift, active)
+    _times_across(active, head.last_weight, out)
+    for i in range(out.shape[0]):
+        for o in range(out.shape[1]):
+            out[i, o] += head.last_bias[o]
+
+
+@summed
+def _uncut(given: Any, rows: Any, active: Any, normal: bool, factor: Any, gain: Any, gain_sum: Any,
+           shift_sum: Any) -> None:
+    """From the gradient of what ``_cut`` gave to that of what came before, in place; norms' own are added up."""
+    count, size = given.shape
+    for i in range(count):
+        total, along = np.float32(0.0), np.float32(0.0)
+        for j in range(size):
+            value = given[i, j] if active[i, j] > np.float32(0.0) else np.float32(0.0)
+            gain_sum[j] += value * rows[i, j]
+            shift_sum[j] += value
+            value *= gain[j]
+            total += value
+            along += value * rows[i, j]
+            given[i, j] = value
+        if normal:
+            total, along = total / np.float32(size), along / np.float32(size)
+            for j in range(size):
+                given[i, j] = factor[i] * (given[i, j] - total - rows[i, j] * along)
+
+
+@routine
+def back(head: Head, sums: Head, s: Scratch, normal: bool, given: Any, rows: Rows) -> None:
+    """Add a block's gradients to ``sums``, from those of its outputs; write those of its rows into ``s.rows.first``."""
+    before, after, active = s.rows.first[:len(given)], s.rows.last[:len(given)], s.active[:len(given)]
+    last_weight = s.last_weight[:given.shape[1]]
+    _cut(rows.last, head.last_gain, head.last_shift, active)
+    across_times(given, active, last_weight)
+    add(sums.last_weight, last_weight)
+    _add_up(given, sums.last_bias)
+    times(given, head.last_weight, after)
+    _uncut(after, rows.last, active, normal, rows.last_factor, head.last_gain, sums.last_gain, sums.last_shift)
+    if normal:  # else the middle layer's bias is the last shift
+        _add_up(after, sums.bias)
+    _cut(rows.first, head.gain, head.shift, active)
+    across_times(after, active, s.weight)
+    add(sums.weight, s.weight)
+    times(after, head.weight, before)
+    _uncut(before, rows.first, active, normal, rows.first_factor, head.gain, sums.gain, sums.shift)

@@ -1,0 +1,172 @@
+"""``OptionScorer`` by the loops of ``scorer_loop``, as functions of torch: with gradients, and for stacked seeds."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from functools import cache, partial
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
+from torch.autograd.function import once_differentiable
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from interplay.envs.kernels import usable as kernels_usable
+from interplay.envs.stacking import at_once, is_stacked
+
+_WIDEST = 128  # beyond it, products of a block have too few rows
+
+
+class Form(NamedTuple):
+    """What an ``OptionScorer`` is made of, beside its weights.
+
+    Attributes:
+        hidden: width.
+        levels: L, actions for each option.
+        outputs: Z, numbers for each action.
+        normal: whether hidden layers are normalised.
+    """
+
+    hidden: int
+    levels: int
+    outputs: int
+    normal: bool
+
+
+def usable(form: Form, own: Tensor, options: Tensor, weights: Sequence[Tensor]) -> bool:
+    """Whether loops can work on these: real float32 in the CPU's memory, which nothing traces, and no gradients of it.
+
+    Under vmap they can, if it is the only transform.
+    """
+    stack = torch._C._functorch.get_interpreter_stack()
+    if stack is not None:
+        own = torch._C._functorch.get_unwrapped(own) if len(stack) == 1 and is_stacked(own) else own
+    return (kernels_usable(own) and _get_current_dispatch_mode() is None and form.hidden <= _WIDEST
+            and own.dtype == options.dtype == weights[0].dtype == torch.float32
+            and not (own.requires_grad or options.requires_grad))
+
+
+def can_score(form: Form, own: Tensor, options: Tensor, weights: Sequence[Tensor]) -> bool:
+    """Whether ``scores`` can work on these, too: it gives no gradients."""
+    return not (torch.is_grad_enabled() and weights[0].requires_grad) and usable(form, own, options, weights)
+
+
+def scores(form: Form, weights: Sequence[Tensor], own: Tensor, options: Tensor) -> Tensor:
+    """What ``OptionScorer.forward`` gives, without gradients.
+
+    Args:
+        form: the network's.
+        weights: the network's, in its order.
+        own: float32 ``[..., F_own]``.
+        options: float32 ``[..., M, F_option]``.
+
+    Returns:
+        float32 ``[..., 1 + M * L, Z]``.
+    """
+    if is_stacked(own):
+        return at_once(partial(_scores_of_copies, form), own, options, *weights)
+    return _scores(form, _joined(weights), own, options)
+
+
+def _scores_of_copies(form: Form, own: Tensor, options: Tensor, *weights: Tensor) -> Tensor:
+    return _scores(form, _joined_copies(weights), own, options)
+
+
+def _scores(form: Form, flat: Tensor, own: Tensor, options: Tensor) -> Tensor:
+    """Of copies, whose weights are ``flat [S, P]``."""
+    mine, theirs = _rows(own, flat, 1), _rows(options, flat, 2)
+    found = flat.new_empty(*mine.shape[:2], (1 + theirs.shape[2] * form.levels) * form.outputs)
+    _call("scores", mine, theirs, flat, *form, found)
+    return found.view(*own.shape[:-1], 1 + theirs.shape[2] * form.levels, form.outputs)
+
+
+def taken(form: Form, weights: Sequence[Tensor], own: Tensor, options: Tensor, action: Tensor) -> Tensor:
+    """What ``OptionScorer.taken`` gives, with gradients of the weights: float32 ``[..., Z]``.
+
+    Args:
+        form: as for ``scores``.
+        weights: as for ``scores``.
+        own: as for ``scores``.
+        options: as for ``scores``.
+        action: int64 ``[...]``.
+    """
+    if is_stacked(own):
+        return at_once(partial(_taken_of_copies, form, True), own, options, action, *weights)
+    return _taken_of_copies(form, False, own, options, action, *weights)
+
+
+def _taken_of_copies(form: Form, *given: Any) -> Tensor:
+    found: Tensor = _Taken.apply(form, *given)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Taken(torch.autograd.Function):
+    """Values of actions that were taken; with ``stacked``, all tensors have a first axis that counts copies."""
+
+    @staticmethod
+    def forward(ctx: Any, form: Form, stacked: bool, own: Tensor, options: Tensor, action: Tensor,
+                *weights: Tensor) -> Tensor:
+        """See ``taken``."""
+        flat = _joined_copies(weights) if stacked else _joined(weights)
+        mine, theirs, done = (_rows(table, flat, last) for table, last in ((own, 1), (options, 2), (action, 0)))
+        shape, width = done.shape, mine.shape[2] + 2 * theirs.shape[3] + 2
+        kept = [torch.empty_like(done), *(flat.new_empty(*shape, size) for size in (width, form.hidden, form.hidden)),
+                flat.new_empty(shape[0], 2, shape[1])]
+        found = flat.new_empty(*shape, form.outputs)
+        _call("taken", mine, theirs, done, flat, form.levels, form.normal, *kept, found)
+        ctx.form, ctx.features, ctx.weights, ctx.stacked = form, mine.shape[2], weights, stacked
+        ctx.kept = done, flat, *kept
+        return found.view(*action.shape, form.outputs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, given: Tensor) -> Any:
+        """Gradients of the weights alone."""
+        done, flat, *kept = ctx.kept
+        form, out = ctx.form, torch.zeros_like(flat)
+        given = given.reshape(*done.shape, form.outputs).contiguous()
+        _call("gradients", given, done, flat, ctx.features, form.levels, form.normal, *kept, out)
+        return None, None, None, None, None, *(_separated_copies if ctx.stacked else _separated)(out, ctx.weights)
+
+
+def _call(name: str, *given: Any) -> None:
+    """Call a loop, which reads and writes the memory of tensors."""
+    getattr(_loops(), name)(*(x.numpy() if isinstance(x, Tensor) else x for x in given))
+
+
+@cache
+def _loops() -> ModuleType:
+    return importlib.import_module("interplay.agents.loops.scorer_loop")  # which needs numba
+
+
+def _rows(table: Tensor, flat: Tensor, last: int) -> Tensor:
+    """A table with an axis for the copies of ``flat [S, P]``, one for rows, and its last ones, in one piece."""
+    places = table.dim() - last
+    rows = table.shape[:places].numel() // len(flat)
+    return table.reshape(len(flat), rows, *table.shape[places:]).contiguous()
+
+
+def _joined(weights: Sequence[Tensor]) -> Tensor:
+    """All weights of one network, ``[1, P]``."""
+    flat: Tensor = _flatten_dense_tensors([weight.detach() for weight in weights])  # type: ignore[no-untyped-call]
+    return flat.unsqueeze(0)
+
+
+def _joined_copies(weights: Sequence[Tensor]) -> Tensor:
+    """All weights of each copy, ``[S, P]``."""
+    return torch.cat([weight.detach().flatten(1) for weight in weights], dim=1)
+
+
+def _separated(flat: Tensor, weights: Sequence[Tensor]) -> Sequence[Tensor]:
+    """The inverse of ``_joined``."""
+    tables: Sequence[Tensor] = _unflatten_dense_tensors(flat[0], weights)  # type: ignore[no-untyped-call]
+    return tables
+
+
+def _separated_copies(flat: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
+    """The inverse of ``_joined_copies``."""
+    parts = flat.split([weight[0].numel() for weight in weights], dim=1)  # type: ignore[no-untyped-call]
+    return [part.view(weight.shape) for part, weight in zip(parts, weights, strict=True)]
