@@ -26,14 +26,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from interplay.agents.base import Agent
 from interplay.agents.parts.abstraction import Abstraction
 from interplay.agents.parts.choosing import Offer, any_slate, chosen_slate, log_chance
+from interplay.agents.parts.discretiser import TABLE_LOOPS
 from interplay.agents.parts.schedules import Exploring, check_at_least_one
+from interplay.envs.kernels import compiled, usable
 from interplay.envs.types import InterplayError, Observation, Transition
+
+_NO_COIN, _NONE = np.empty((0, 0), np.float32), np.empty(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,8 @@ class QLearningAgent(Agent):
         if not self._abstraction.ready:
             raise InterplayError(f"'q-learning' has no scores before {self.options.fit_steps} steps: train longer, or "
                                  "with fewer fit_steps")
+        if agent_ids is None and usable(self.table):
+            return self._scores_by_loops(observation)
         level = self._level if agent_ids is None else self._level[agent_ids]
         return self.table.view(-1)[self._cells(observation, agent_ids)].mean(0) + level.unsqueeze(-1)
 
@@ -119,6 +126,8 @@ class QLearningAgent(Agent):
         if not self._abstraction.ready:
             self._abstraction.add(transition.observation)
             return {}
+        if usable(self.table):
+            return {"loss": self._learn_by_loops(transition, paid).square().mean()}
         cells = self._cells(transition.observation)
         cell = cells.gather(3, paid.expand(cells.shape[:3]).unsqueeze(3)).squeeze(3)
         cell, ahead = self._judged(cell, self._cells(transition.next_observation), transition.next_observation.mask)
@@ -188,3 +197,31 @@ class QLearningAgent(Agent):
     def _rate(self, visits: Tensor) -> Tensor:
         """The step of an update after so many visits."""
         return visits.clamp(min=1.0).pow(-self.options.rate_power).clamp(min=self.options.learning_rate)
+
+    def _scores_by_loops(self, observation: Observation) -> Tensor:
+        """What ``scores`` gives, to the same bits."""
+        found = torch.empty(observation.mask.shape)
+        compiled(TABLE_LOOPS).values(self.table.numpy(), self._owner.numpy(), self._level.numpy(), self.spec.num_levels,
+                       self._abstraction.places(observation), found.numpy())
+        return found
+
+    def _learn_by_loops(self, transition: Transition, paid: Tensor) -> Tensor:
+        """What an update does, to the same bits; gives the errors ``[B, N]``."""
+        o, places = self.options, self._abstraction.places
+        action, reward, terminated, valid, weight = (table.contiguous().numpy() for table in (
+            paid, transition.reward, transition.terminated, transition.valid, transition.weight))
+        before, after = places(transition.observation), places(transition.next_observation)
+        table, owner, level, visits, batch, steps = (part.numpy() for part in (
+            self.table, self._owner, self._level, self._visits, self._batch, self._steps))
+        cell, count, error, seen = (np.empty(action.shape, np.int64), np.empty(len(owner), np.float32),
+                                    torch.empty(action.shape), torch.empty(action.shape))
+        coin = self.draw(*action.shape).numpy() if o.double else _NO_COIN
+        compiled(TABLE_LOOPS).errors(table, owner, level, self.spec.num_levels, np.float32(self.discount), before, action, after,
+                       transition.next_observation.mask.contiguous().numpy(), coin, reward, terminated, valid,
+                       (visits, batch, steps if o.shared else _NONE), cell, error.numpy(), seen.numpy(), count)
+        rise = _NONE
+        if o.shared:
+            rise = (self._rate(self._steps) * error.sum(0) / torch.from_numpy(count).clamp_(min=1.0)).numpy()
+        compiled(TABLE_LOOPS).move(table, batch, cell, valid, weight, seen.pow_(-o.rate_power).numpy(), np.float32(o.learning_rate),
+                     np.float32(o.negative_error_scale), level, rise, error.numpy())
+        return error

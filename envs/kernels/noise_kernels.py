@@ -144,15 +144,57 @@ def top_k(values: NDArray[np.float32], top: NDArray[np.float32], index: NDArray[
         _take_highest(values[row].copy(), top[row], index[row])
 
 
+@routine
+def _best(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> int:
+    highest, where = np.float32(-np.inf), 0
+    for i in range(len(values)):
+        value = values[i]
+        if mask[i] and (value > highest or (value != value and highest == highest)):
+            highest, where = value, i
+    return where
+
+
 @loop
 def best(values: NDArray[np.float32], mask: NDArray[np.bool_], place: NDArray[np.int64]) -> None:
     """The ``place [R]`` of the highest of ``values [R, A]`` that the mask allows; NaN counts as the highest."""
-    rows, count = values.shape
+    rows = len(values)
     for block in prange((rows + USERS - 1) // USERS):
         for row in range(block * USERS, min(rows, (block + 1) * USERS)):
-            highest, where = np.float32(-np.inf), 0
-            for i in range(count):
-                value = values[row, i]
-                if mask[row, i] and (value > highest or (value != value and highest == highest)):
-                    highest, where = value, i
-            place[row] = where
+            place[row] = _best(values[row], mask[row])
+
+
+@routine
+def _any_allowed(first: Any, second: Any, start: Any, mask: NDArray[np.bool_]) -> int:
+    """The place of the highest draw that a row allows."""
+    highest, where = np.float32(-1.0), 0
+    for i in range(len(mask)):
+        drawn = draw(first, second, uint32(start + uint32(i)))
+        if mask[i] and drawn > highest:
+            highest, where = drawn, i
+    return where
+
+
+@loop
+def epsilon_greedy(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, offset: tuple[int, int], epsilon: Any,
+                   values: NDArray[np.float32], mask: NDArray[np.bool_], place: NDArray[np.int64]) -> None:
+    """What ``any_of`` draws where a draw is below ``epsilon``, elsewhere what ``best`` gives, into ``place [R]``.
+
+    Args:
+        key: int32 ``[1, 2]``.
+        step: int32 ``[2]``, of the draws that say who explores, and of those that say what.
+        stream: of both.
+        offset: of both.
+        epsilon: float32.
+        values: ``[R, A]``.
+        mask: ``[R, A]``.
+        place: ``[R]``.
+    """
+    rows, count = values.shape
+    for block in prange((rows + USERS - 1) // USERS):
+        first, second = first_and_second(key, step[:1], stream, 0)
+        other, another = first_and_second(key, step[1:], stream, 0)
+        for row in range(block * USERS, min(rows, (block + 1) * USERS)):
+            if draw(first, second, uint32(offset[0] + row)) < epsilon:
+                place[row] = _any_allowed(other, another, uint32(offset[1] + row * count), mask[row])
+            else:
+                place[row] = _best(values[row], mask[row])
