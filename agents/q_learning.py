@@ -139,6 +139,10 @@ class QLearningAgent(Agent):
         if not self._delayed:
             return transition.action
         paid = torch.zeros_like(transition.action) if self._in_force is None else self._in_force
+        if usable(paid):
+            self._in_force = transition.action.clone()
+            self._in_force.numpy()[transition.terminated.numpy() | transition.truncated.numpy()] = 0
+            return paid
         self._in_force = torch.where(transition.terminated | transition.truncated, 0, transition.action)
         return paid
 
@@ -213,15 +217,14 @@ class QLearningAgent(Agent):
         before, after = places(transition.observation), places(transition.next_observation)
         table, owner, level, visits, batch, steps = (part.numpy() for part in (
             self.table, self._owner, self._level, self._visits, self._batch, self._steps))
-        cell, count, error, seen = (np.empty(action.shape, np.int64), np.empty(len(owner), np.float32),
-                                    torch.empty(action.shape), torch.empty(action.shape))
+        cell, count, error, seen, taken = (np.empty(action.shape, np.int64), np.empty(len(owner), np.float32),
+                                           *(torch.empty(shape) for shape in (action.shape, action.shape, len(owner))))
         coin = self.draw(*action.shape).numpy() if o.double else _NO_COIN
         compiled(TABLE_LOOPS).errors(table, owner, level, self.spec.num_levels, np.float32(self.discount), before, action, after,
                        transition.next_observation.mask.contiguous().numpy(), coin, reward, terminated, valid,
-                       (visits, batch, steps if o.shared else _NONE), cell, error.numpy(), seen.numpy(), count)
-        rise = _NONE
-        if o.shared:
-            rise = (self._rate(self._steps) * error.sum(0) / torch.from_numpy(count).clamp_(min=1.0)).numpy()
-        compiled(TABLE_LOOPS).move(table, batch, cell, valid, weight, seen.pow_(-o.rate_power).numpy(), np.float32(o.learning_rate),
-                     np.float32(o.negative_error_scale), level, rise, error.numpy())
+                       (visits, batch, steps), o.shared, cell, error.numpy(), seen.numpy(), taken.numpy(), count)
+        rates = seen.pow_(-o.rate_power).numpy(), taken.pow_(-o.rate_power).numpy()
+        compiled(TABLE_LOOPS).move(table, batch, cell, valid, weight, rates, np.float32(o.learning_rate),
+                                   np.float32(o.negative_error_scale), level, count,
+                                   error.sum(0).numpy() if o.shared else _NONE, error.numpy())
         return error

@@ -84,8 +84,8 @@ def errors(table: NDArray[np.float32], owner: NDArray[np.int64], level: NDArray[
            discount: Any, before: Places, action: NDArray[np.int64], after: Places, mask: NDArray[np.bool_],
            coin: NDArray[np.float32], reward: NDArray[np.float32], terminated: NDArray[np.bool_],
            valid: NDArray[np.bool_], counted: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
-           cell: NDArray[np.int64], error: NDArray[np.float32], visits: NDArray[np.float32],
-           count: NDArray[np.float32]) -> None:
+           shared: bool, cell: NDArray[np.int64], error: NDArray[np.float32], visits: NDArray[np.float32],
+           steps: NDArray[np.float32], count: NDArray[np.float32]) -> None:
     """How wrong tables were, and counts of what was seen: the first half of an update.
 
     Args:
@@ -102,15 +102,17 @@ def errors(table: NDArray[np.float32], owner: NDArray[np.int64], level: NDArray[
         reward: ``[B, N]``.
         terminated: ``[B, N]``.
         valid: ``[B, N]``.
-        counted: visits of each cell and those of this call, of the table's shape, and steps of each agent ``[N]``, or none;
-            they are counted on.
+        counted: visits of each cell and those of this call, of the table's shape, and steps of each agent ``[N]``; they
+            are counted on, steps if agents are ``shared``.
+        shared: whether levels move.
         cell: ``[B, N]``, gets the place of what moves in the flattened tables.
         error: ``[B, N]``, gets the errors.
         visits: ``[B, N]``, gets the visits of the cells, at least 1.
+        steps: ``[N]``, gets the steps of the agents, at least 1.
         count: ``[N]``, gets the steps of each agent that are valid.
     """
     tables, owners, states, columns = table.shape
-    all_visits, here, steps = counted[0].reshape(table.size), counted[1].reshape(table.size), counted[2]
+    all_visits, here, all_steps = counted[0].reshape(table.size), counted[1].reshape(table.size), counted[2]
     flat = table.reshape(table.size)
     count[:] = np.float32(0.0)
     for world in range(len(action)):
@@ -130,8 +132,9 @@ def errors(table: NDArray[np.float32], owner: NDArray[np.int64], level: NDArray[
             count[agent] += np.float32(1.0)
             all_visits[place] += np.float32(1.0)
             here[place] += np.float32(1.0)
-    for agent in range(len(steps)):
-        steps[agent] += count[agent]
+    for agent in range(len(owner)):
+        all_steps[agent] += count[agent] if shared else np.float32(0.0)
+        steps[agent] = max(all_steps[agent], np.float32(1.0))
     for world in range(len(action)):
         for agent in range(len(owner)):
             visits[world, agent] = max(all_visits[cell[world, agent]], np.float32(1.0))
@@ -139,8 +142,9 @@ def errors(table: NDArray[np.float32], owner: NDArray[np.int64], level: NDArray[
 
 @whole
 def move(table: NDArray[np.float32], here: NDArray[np.float32], cell: NDArray[np.int64], valid: NDArray[np.bool_],
-         weight: NDArray[np.float32], rate: NDArray[np.float32], smallest: Any, negative: Any,
-         level: NDArray[np.float32], rise: NDArray[np.float32], error: NDArray[np.float32]) -> None:
+         weight: NDArray[np.float32], rates: tuple[NDArray[np.float32], NDArray[np.float32]], smallest: Any,
+         negative: Any, level: NDArray[np.float32], count: NDArray[np.float32], total: NDArray[np.float32],
+         error: NDArray[np.float32]) -> None:
     """Move cells by their errors: the second half of an update.
 
     Args:
@@ -149,16 +153,18 @@ def move(table: NDArray[np.float32], here: NDArray[np.float32], cell: NDArray[np
         cell: ``[B, N]``, see ``errors``.
         valid: ``[B, N]``.
         weight: ``[B, N]``.
-        rate: ``[B, N]``, the steps by visits.
+        rates: the steps by visits of cells ``[B, N]``, and by those of agents ``[N]``.
         smallest: float32, the smallest step.
         negative: float32, factor of steps where the error is below 0.
-        level: ``[N]``.
-        rise: ``[N]``, by how much levels rise, which leaves so much less to the table; ``[0]`` = they stay.
-        error: ``[B, N]``, less the rise afterwards.
+        level: ``[N]``, which moves by the mean error, and so leaves less to the table.
+        count: ``[N]``, of how many errors.
+        total: ``[N]``, their sum; ``[0]`` = levels stay.
+        error: ``[B, N]``, less that move afterwards.
     """
     flat, here = table.reshape(table.size), here.reshape(table.size)
-    one = np.float32(1.0)
+    one, rise, rate = np.float32(1.0), np.empty(len(total), np.float32), rates[0]
     for agent in range(len(rise)):
+        rise[agent] = max(rates[1][agent], smallest) * total[agent] / max(count[agent], one)
         level[agent] += rise[agent]
     for world in range(len(cell)):
         for agent in range(cell.shape[1]):
