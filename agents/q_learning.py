@@ -38,7 +38,7 @@ from interplay.agents.parts.schedules import Exploring, check_at_least_one
 from interplay.envs.kernels import compiled, usable
 from interplay.envs.types import InterplayError, Observation, Transition
 
-_NO_COIN, _NONE = np.empty((0, 0), np.float32), np.empty(0, np.float32)
+_NO_COIN, _NO_TOTAL = np.empty((0, 0), np.float32), np.empty(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -206,25 +206,27 @@ class QLearningAgent(Agent):
         """What ``scores`` gives, to the same bits."""
         found = torch.empty(observation.mask.shape)
         compiled(TABLE_LOOPS).values(self.table.numpy(), self._owner.numpy(), self._level.numpy(), self.spec.num_levels,
-                       self._abstraction.places(observation), found.numpy())
+                                     self._abstraction.places(observation), found.numpy())
         return found
 
     def _learn_by_loops(self, transition: Transition, paid: Tensor) -> Tensor:
-        """What an update does, to the same bits; gives the errors ``[B, N]``."""
-        o, places = self.options, self._abstraction.places
-        action, reward, terminated, valid, weight = (table.contiguous().numpy() for table in (
-            paid, transition.reward, transition.terminated, transition.valid, transition.weight))
-        before, after = places(transition.observation), places(transition.next_observation)
+        """What an update does, to the same bits; gives the errors ``[B, N]``. Torch works out powers and sums."""
+        o, loops = self.options, compiled(TABLE_LOOPS)
+        seen, after = transition.observation, transition.next_observation
+        action, reward, terminated, valid, weight, mask = (part.contiguous().numpy() for part in (
+            paid, transition.reward, transition.terminated, transition.valid, transition.weight, after.mask))
         table, owner, level, visits, batch, steps = (part.numpy() for part in (
             self.table, self._owner, self._level, self._visits, self._batch, self._steps))
-        cell, count, error, seen, taken = (np.empty(action.shape, np.int64), np.empty(len(owner), np.float32),
-                                           *(torch.empty(shape) for shape in (action.shape, action.shape, len(owner))))
+        error, rate, agent_rate = torch.empty(action.shape), torch.empty(action.shape), torch.empty(len(owner))
+        cell, count = np.empty(action.shape, np.int64), np.empty(len(owner), np.float32)
         coin = self.draw(*action.shape).numpy() if o.double else _NO_COIN
-        compiled(TABLE_LOOPS).errors(table, owner, level, self.spec.num_levels, np.float32(self.discount), before, action, after,
-                       transition.next_observation.mask.contiguous().numpy(), coin, reward, terminated, valid,
-                       (visits, batch, steps), o.shared, cell, error.numpy(), seen.numpy(), taken.numpy(), count)
-        rates = seen.pow_(-o.rate_power).numpy(), taken.pow_(-o.rate_power).numpy()
-        compiled(TABLE_LOOPS).move(table, batch, cell, valid, weight, rates, np.float32(o.learning_rate),
-                                   np.float32(o.negative_error_scale), level, count,
-                                   error.sum(0).numpy() if o.shared else _NONE, error.numpy())
+        loops.errors(table, owner, level, self.spec.num_levels, np.float32(self.discount),
+                     self._abstraction.places(seen), action, self._abstraction.places(after), mask, coin, reward,
+                     terminated, valid, (visits, batch, steps), o.shared, cell, error.numpy(), rate.numpy(),
+                     agent_rate.numpy(), count)
+        for visited in (rate, agent_rate):
+            visited.pow_(-o.rate_power)
+        total = error.sum(0).numpy() if o.shared else _NO_TOTAL
+        loops.move(table, batch, cell, valid, weight, (rate.numpy(), agent_rate.numpy()), np.float32(o.learning_rate),
+                   np.float32(o.negative_error_scale), level, count, total, error.numpy())
         return error

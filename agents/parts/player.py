@@ -176,7 +176,7 @@ class Player(Counting, ABC):
         """
         offsets = self.ranks.offset(math.prod(mask.shape[:-1])), self.ranks.offset(mask.numel())
         check_draws(f"mask of shape {tuple(mask.shape)}", offsets[1] + mask.numel())
-        steps = self._advance("_draws"), self._advance("_draws")
+        steps = int(self._advance("_draws")), int(self._advance("_draws"))
         return epsilon_greedy(self._key, steps, Stream.EXPLORE, offsets, epsilon, values, mask)
 
     def join(self, ranks: Ranks) -> None:

@@ -155,7 +155,7 @@ class EpisodeStats(WorldRecord):
         new = tuple(map(np.empty_like, old))
         whole = compiled("episode_kernels").add(
             *before.arrays("active", "boost_level"), *before.slate.arrays("items", "valid"),
-            market.constants.built_in.boosts.by_level.factor.numpy(), int(steps > 0),  # none is served in the first step
+            market.constants.built_in.boosts.by_level.factor.numpy(), int(steps > 0),  # the first step serves none
             *step.arrays("user_own", "item_own", "position", "response", "cost"), tuple(old), new)
         sums = dict(zip(_SUMS, new, strict=True))
         if not whole:  # torch adds up real numbers in an order of its own
