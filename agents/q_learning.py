@@ -33,7 +33,7 @@ from torch import Tensor
 from interplay.agents.base import Agent
 from interplay.agents.parts.abstraction import Abstraction
 from interplay.agents.parts.choosing import Offer, any_slate, chosen_slate, log_chance
-from interplay.agents.parts.discretiser import TABLE_LOOPS
+from interplay.agents.parts.discretiser import TABLE_LOOP
 from interplay.agents.parts.schedules import Exploring, check_at_least_one
 from interplay.envs.kernels import compiled, usable
 from interplay.envs.types import InterplayError, Observation, Transition
@@ -205,13 +205,13 @@ class QLearningAgent(Agent):
     def _scores_by_loops(self, observation: Observation) -> Tensor:
         """What ``scores`` gives, to the same bits."""
         found = torch.empty(observation.mask.shape)
-        compiled(TABLE_LOOPS).values(self.table.numpy(), self._owner.numpy(), self._level.numpy(), self.spec.num_levels,
+        compiled(TABLE_LOOP).values(self.table.numpy(), self._owner.numpy(), self._level.numpy(), self.spec.num_levels,
                                      self._abstraction.places(observation), found.numpy())
         return found
 
     def _learn_by_loops(self, transition: Transition, paid: Tensor) -> Tensor:
         """What an update does, to the same bits; gives the errors ``[B, N]``. Torch works out powers and sums."""
-        o, loops = self.options, compiled(TABLE_LOOPS)
+        o, loops = self.options, compiled(TABLE_LOOP)
         seen, after = transition.observation, transition.next_observation
         action, reward, terminated, valid, weight, mask = (part.contiguous().numpy() for part in (
             paid, transition.reward, transition.terminated, transition.valid, transition.weight, after.mask))
@@ -221,9 +221,9 @@ class QLearningAgent(Agent):
         cell, count = np.empty(action.shape, np.int64), np.empty(len(owner), np.float32)
         coin = self.draw(*action.shape).numpy() if o.double else _NO_COIN
         loops.errors(table, owner, level, self.spec.num_levels, np.float32(self.discount),
-                     self._abstraction.places(seen), action, self._abstraction.places(after), mask, coin, reward,
-                     terminated, valid, (visits, batch, steps), o.shared, cell, error.numpy(), rate.numpy(),
-                     agent_rate.numpy(), count)
+                     self._abstraction.places(seen), self._abstraction.places(after), mask, coin,
+                     (action, reward, terminated, valid), o.shared, (visits, batch, steps), cell, error.numpy(),
+                     rate.numpy(), agent_rate.numpy(), count)
         for visited in (rate, agent_rate):
             visited.pow_(-o.rate_power)
         total = error.sum(0).numpy() if o.shared else _NO_TOTAL

@@ -59,7 +59,7 @@ class Abstraction(Stateful):
         return observation.state
 
     def places(self, observation: Observation) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """What loops make columns of: states ``[B, N]``, and kinds of options ``[B, N, M]`` unless columns are fixed."""
+        """What loops make columns of: states ``[B, N]``, kinds of options ``[B, N, M]`` unless columns are fixed."""
         state = self.state(observation).contiguous().numpy()
         return state, _NO_KINDS if self._fixed else self._kind(observation.options).numpy()
 

@@ -14,7 +14,7 @@ from interplay.agents.parts.stateful import Stateful
 from interplay.envs.kernels import compiled, usable
 from interplay.envs.stacking import is_stacked, one_by_one
 
-TABLE_LOOPS = "interplay.agents.parts.table_loops"
+TABLE_LOOP = "interplay.agents.parts.table_loop"
 _MAX_ROWS = 20_000  # enough for k-means with some hundred clusters
 
 
@@ -34,7 +34,7 @@ class _Known:
                 return place
         place = torch.empty(rows.shape[:-1], dtype=torch.int64)
         product = (rows / self._half) @ self._transposed
-        compiled(TABLE_LOOPS).nearest(self._norm, product.view(-1, len(self._norm)).numpy(), place.view(-1).numpy())
+        compiled(TABLE_LOOP).nearest(self._norm, product.view(-1, len(self._norm)).numpy(), place.view(-1).numpy())
         self._last.append((rows, rows._version, place))
         return place
 

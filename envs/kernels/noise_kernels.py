@@ -176,7 +176,7 @@ def epsilon_greedy(key: NDArray[np.int32], step: NDArray[np.int32], stream: int,
 
     Args:
         key: int32 ``[1, 2]``.
-        step: int32 ``[2]``, of the draws that say who explores, and of those that say what.
+        step: int32 ``[2]``, of the draws for whether a row explores, and of those for its action.
         stream: of both.
         offset: of both.
         epsilon: float32.

@@ -14,6 +14,10 @@ from interplay.envs.kernels.jit import inlined, reordered, routine, whole
 
 Places = tuple[NDArray[np.int64], NDArray[np.int64]]
 """States ``[B, N]``, and kinds of options ``[B, N, M]``; no kinds where each action has a column of its own."""
+Moves = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]
+"""Actions, rewards, and whether they were ``terminated`` and ``valid``, ``[B, N]`` each."""
+Counts = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+"""See ``errors``."""
 
 
 @reordered
@@ -79,65 +83,68 @@ def _ahead(moved: Any, judge: Any, kinds: Any, mask: Any, world: int, agent: int
     return found
 
 
+@routine
+def _count(cell: NDArray[np.int64], valid: NDArray[np.bool_], shared: bool, counted: Counts,
+           visits: NDArray[np.float32], steps: NDArray[np.float32], count: NDArray[np.float32]) -> None:
+    """Count what was seen; see ``errors``."""
+    all_visits, here, all_steps = counted
+    flat, here, one = all_visits.reshape(all_visits.size), here.reshape(here.size), np.float32(1.0)
+    count[:] = np.float32(0.0)
+    for world in range(len(cell)):
+        for agent in range(len(count)):
+            if valid[world, agent]:
+                count[agent] += one
+                flat[cell[world, agent]] += one
+                here[cell[world, agent]] += one
+    for agent in range(len(count)):
+        all_steps[agent] += count[agent] if shared else np.float32(0.0)
+        steps[agent] = max(all_steps[agent], one)
+    for world in range(len(cell)):
+        for agent in range(len(count)):
+            visits[world, agent] = max(flat[cell[world, agent]], one)
+
+
 @whole
 def errors(table: NDArray[np.float32], owner: NDArray[np.int64], level: NDArray[np.float32], levels: int,
-           discount: Any, before: Places, action: NDArray[np.int64], after: Places, mask: NDArray[np.bool_],
-           coin: NDArray[np.float32], reward: NDArray[np.float32], terminated: NDArray[np.bool_],
-           valid: NDArray[np.bool_], counted: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
-           shared: bool, cell: NDArray[np.int64], error: NDArray[np.float32], visits: NDArray[np.float32],
-           steps: NDArray[np.float32], count: NDArray[np.float32]) -> None:
+           discount: Any, before: Places, after: Places, mask: NDArray[np.bool_], coin: NDArray[np.float32],
+           step: Moves, shared: bool, counted: Counts, cell: NDArray[np.int64], error: NDArray[np.float32],
+           visits: NDArray[np.float32], steps: NDArray[np.float32], count: NDArray[np.float32]) -> None:
     """How wrong tables were, and counts of what was seen: the first half of an update.
 
-    Args:
-        table: ``[T, O, S, C]``.
-        owner: ``[N]``, whose table each agent has.
-        level: ``[N]``, each agent's own value beside it.
-        levels: actions of each option.
-        discount: float32, of one step.
-        before: where the agents were.
-        action: ``[B, N]``, what they did there.
-        after: where they came to.
-        mask: ``[B, N, A]``, what they may do there.
-        coin: ``[B, N]``; of two tables, the first moves below one half.
-        reward: ``[B, N]``.
-        terminated: ``[B, N]``.
-        valid: ``[B, N]``.
-        counted: visits of each cell and those of this call, of the table's shape, and steps of each agent ``[N]``; they
-            are counted on, steps if agents are ``shared``.
-        shared: whether levels move.
-        cell: ``[B, N]``, gets the place of what moves in the flattened tables.
-        error: ``[B, N]``, gets the errors.
-        visits: ``[B, N]``, gets the visits of the cells, at least 1.
-        steps: ``[N]``, gets the steps of the agents, at least 1.
-        count: ``[N]``, gets the steps of each agent that are valid.
+    Tables are ``[T, O, S, C]``, and each agent has that of its ``owner [N]``, and a ``level [N]`` of its own beside it.
+    With two tables, the first moves where the ``coin`` is below one half. If levels are ``shared``, agents' steps are
+    counted. ``counted`` holds how often cells were seen, and are in this call, and the steps of agents.
+
+    Gives the cells that move, their places in the flattened tables, the errors, how often these cells were seen and
+    how many steps the agents have taken, at least 1, and the valid steps of each agent in this call.
     """
+    action, reward, terminated, valid = step
     tables, owners, states, columns = table.shape
-    all_visits, here, all_steps = counted[0].reshape(table.size), counted[1].reshape(table.size), counted[2]
     flat = table.reshape(table.size)
-    count[:] = np.float32(0.0)
     for world in range(len(action)):
         for agent in range(len(owner)):
             moved = 1 if tables > 1 and coin[world, agent] >= np.float32(0.5) else 0
             row, column = owner[agent], _column(before[1], world, agent, action[world, agent], levels)
             place = ((moved * owners + row) * states + before[0][world, agent]) * columns + column
-            cell[world, agent], error[world, agent] = place, np.float32(0.0)
-            if not valid[world, agent]:
-                continue
-            ahead = np.float32(0.0)
+            ahead, there = np.float32(0.0), after[0][world, agent]
             if not terminated[world, agent]:
-                there = after[0][world, agent]
-                ahead = _ahead(table[moved, row, there], table[tables - 1 - moved, row, there], after[1], mask, world,
-                               agent, levels) + level[agent]
-            error[world, agent] = reward[world, agent] + discount * ahead - flat[place] - level[agent]
-            count[agent] += np.float32(1.0)
-            all_visits[place] += np.float32(1.0)
-            here[place] += np.float32(1.0)
-    for agent in range(len(owner)):
-        all_steps[agent] += count[agent] if shared else np.float32(0.0)
-        steps[agent] = max(all_steps[agent], np.float32(1.0))
-    for world in range(len(action)):
-        for agent in range(len(owner)):
-            visits[world, agent] = max(all_visits[cell[world, agent]], np.float32(1.0))
+                ahead = level[agent] + _ahead(table[moved, row, there], table[tables - 1 - moved, row, there], after[1],
+                                              mask, world, agent, levels)
+            wrong = reward[world, agent] + discount * ahead - flat[place] - level[agent]
+            cell[world, agent], error[world, agent] = place, wrong if valid[world, agent] else np.float32(0.0)
+    _count(cell, valid, shared, counted, visits, steps, count)
+
+
+@routine
+def _raise(level: NDArray[np.float32], rate: NDArray[np.float32], smallest: Any, count: NDArray[np.float32],
+           total: NDArray[np.float32], valid: NDArray[np.bool_], error: NDArray[np.float32]) -> None:
+    """Move levels by the mean error, which leaves so much less to the table; see ``move``."""
+    for agent in range(len(total)):
+        rise = max(rate[agent], smallest) * total[agent] / max(count[agent], np.float32(1.0))
+        level[agent] += rise
+        for world in range(len(error)):
+            if valid[world, agent]:
+                error[world, agent] -= rise
 
 
 @whole
@@ -147,31 +154,17 @@ def move(table: NDArray[np.float32], here: NDArray[np.float32], cell: NDArray[np
          error: NDArray[np.float32]) -> None:
     """Move cells by their errors: the second half of an update.
 
-    Args:
-        table: ``[T, O, S, C]``.
-        here: of the table's shape, how often each cell was seen in this call; 0 again afterwards.
-        cell: ``[B, N]``, see ``errors``.
-        valid: ``[B, N]``.
-        weight: ``[B, N]``.
-        rates: the steps by visits of cells ``[B, N]``, and by those of agents ``[N]``.
-        smallest: float32, the smallest step.
-        negative: float32, factor of steps where the error is below 0.
-        level: ``[N]``, which moves by the mean error, and so leaves less to the table.
-        count: ``[N]``, of how many errors.
-        total: ``[N]``, their sum; ``[0]`` = levels stay.
-        error: ``[B, N]``, less that move afterwards.
+    ``here`` is how often each cell was seen in this call, and 0 again afterwards. ``rates`` are the steps by visits of
+    cells, and by those of agents, ``smallest`` is the smallest step, and ``negative`` a factor of it where the error is
+    below 0. Levels move by the mean error, the ``total`` of so many, unless there are no totals, and errors are less by
+    that afterwards.
     """
-    flat, here = table.reshape(table.size), here.reshape(table.size)
-    one, rise, rate = np.float32(1.0), np.empty(len(total), np.float32), rates[0]
-    for agent in range(len(rise)):
-        rise[agent] = max(rates[1][agent], smallest) * total[agent] / max(count[agent], one)
-        level[agent] += rise[agent]
+    flat, here, one = table.reshape(table.size), here.reshape(table.size), np.float32(1.0)
+    _raise(level, rates[1], smallest, count, total, valid, error)
     for world in range(len(cell)):
         for agent in range(cell.shape[1]):
-            if len(rise) > 0 and valid[world, agent]:
-                error[world, agent] -= rise[agent]
             wrong, place = error[world, agent], cell[world, agent]
-            step = max(rate[world, agent], smallest) * (negative if wrong < np.float32(0.0) else one)
+            step = max(rates[0][world, agent], smallest) * (negative if wrong < np.float32(0.0) else one)
             step = min(step * weight[world, agent], one)
             flat[place] += step * wrong / max(here[place], one)
     for world in range(len(cell)):
