@@ -14,7 +14,7 @@ from interplay.agents.parts.stateful import Stateful
 from interplay.envs.kernels import compiled, usable
 from interplay.envs.stacking import is_stacked, one_by_one
 
-TABLE_LOOP = "interplay.agents.parts.table_loop"
+TABLE_LOOP = "interplay.agents.loops.table_loop"
 _MAX_ROWS = 20_000  # enough for k-means with some hundred clusters
 
 
