@@ -130,7 +130,7 @@ class DQNAgent(Agent):
         """Remember the step, then update from memory, if it is time."""
         experience = self._joining.add(lean(transition))
         if experience is not None:
-            self._replay.add(experience.map(lambda x: x.flatten(0, 1)))
+            self._replay.add(experience, axes=2)
         metrics: Mapping[str, Tensor] = {}
         if self._replay.ready and self.learned % self.options.update_every == 0:
             for _ in range(self.options.updates_per_step):

@@ -26,14 +26,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from interplay.agents.base import Agent
 from interplay.agents.parts.abstraction import Abstraction
 from interplay.agents.parts.choosing import Offer, any_slate, chosen_slate, log_chance
+from interplay.agents.parts.discretiser import TABLE_LOOP
 from interplay.agents.parts.schedules import Exploring, check_at_least_one
+from interplay.envs.kernels import compiled, usable
 from interplay.envs.types import InterplayError, Observation, Transition
+
+_NO_COIN, _NO_TOTAL = np.empty((0, 0), np.float32), np.empty(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,8 @@ class QLearningAgent(Agent):
         if not self._abstraction.ready:
             raise InterplayError(f"'q-learning' has no scores before {self.options.fit_steps} steps: train longer, or "
                                  "with fewer fit_steps")
+        if agent_ids is None and usable(self.table):
+            return self._scores_by_loops(observation)
         level = self._level if agent_ids is None else self._level[agent_ids]
         return self.table.view(-1)[self._cells(observation, agent_ids)].mean(0) + level.unsqueeze(-1)
 
@@ -119,6 +126,8 @@ class QLearningAgent(Agent):
         if not self._abstraction.ready:
             self._abstraction.add(transition.observation)
             return {}
+        if usable(self.table):
+            return {"loss": self._learn_by_loops(transition, paid).square().mean()}
         cells = self._cells(transition.observation)
         cell = cells.gather(3, paid.expand(cells.shape[:3]).unsqueeze(3)).squeeze(3)
         cell, ahead = self._judged(cell, self._cells(transition.next_observation), transition.next_observation.mask)
@@ -130,6 +139,10 @@ class QLearningAgent(Agent):
         if not self._delayed:
             return transition.action
         paid = torch.zeros_like(transition.action) if self._in_force is None else self._in_force
+        if usable(paid):
+            self._in_force = transition.action.clone()
+            self._in_force.numpy()[transition.terminated.numpy() | transition.truncated.numpy()] = 0
+            return paid
         self._in_force = torch.where(transition.terminated | transition.truncated, 0, transition.action)
         return paid
 
@@ -188,3 +201,32 @@ class QLearningAgent(Agent):
     def _rate(self, visits: Tensor) -> Tensor:
         """The step of an update after so many visits."""
         return visits.clamp(min=1.0).pow(-self.options.rate_power).clamp(min=self.options.learning_rate)
+
+    def _scores_by_loops(self, observation: Observation) -> Tensor:
+        """What ``scores`` gives, to the same bits."""
+        found = torch.empty(observation.mask.shape)
+        compiled(TABLE_LOOP).values(self.table.numpy(), self._owner.numpy(), self._level.numpy(), self.spec.num_levels,
+                                     self._abstraction.places(observation), found.numpy())
+        return found
+
+    def _learn_by_loops(self, transition: Transition, paid: Tensor) -> Tensor:
+        """What an update does, to the same bits; gives the errors ``[B, N]``. Torch works out powers and sums."""
+        o, loops = self.options, compiled(TABLE_LOOP)
+        seen, after = transition.observation, transition.next_observation
+        action, reward, terminated, valid, weight, mask = (part.contiguous().numpy() for part in (
+            paid, transition.reward, transition.terminated, transition.valid, transition.weight, after.mask))
+        table, owner, level, visits, batch, steps = (part.numpy() for part in (
+            self.table, self._owner, self._level, self._visits, self._batch, self._steps))
+        error, rate, agent_rate = torch.empty(action.shape), torch.empty(action.shape), torch.empty(len(owner))
+        cell, count = np.empty(action.shape, np.int64), np.empty(len(owner), np.float32)
+        coin = self.draw(*action.shape).numpy() if o.double else _NO_COIN
+        loops.errors(table, owner, level, self.spec.num_levels, np.float32(self.discount),
+                     self._abstraction.places(seen), self._abstraction.places(after), mask, coin,
+                     (action, reward, terminated, valid), o.shared, (visits, batch, steps), cell, error.numpy(),
+                     rate.numpy(), agent_rate.numpy(), count)
+        for visited in (rate, agent_rate):
+            visited.pow_(-o.rate_power)
+        total = error.sum(0).numpy() if o.shared else _NO_TOTAL
+        loops.move(table, batch, cell, valid, weight, (rate.numpy(), agent_rate.numpy()), np.float32(o.learning_rate),
+                   np.float32(o.negative_error_scale), level, count, total, error.numpy())
+        return error

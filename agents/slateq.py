@@ -107,7 +107,7 @@ class SlateQAgent(Agent):
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """Remember what users took of their slates, then update from memory."""
-        self._replay.add(lean(transition).map(lambda x: x.flatten(0, 1)))
+        self._replay.add(lean(transition), axes=2)
         return self._update() if self._replay.ready else {}
 
     def _update(self) -> Mapping[str, Tensor]:

@@ -26,7 +26,7 @@ NOTHING = np.empty((1, 0, 0), np.float32)
 Settle = Callable[[MarketConstants, State, UserOutcome, list[list[int]], Tensor | None], None]
 _CHOICE = {"position": "position", "item": "chosen", "response": "response", "illegal": "illegal_users"}
 _STREAMS = int(Stream.RESPONSE), int(Stream.RETURN)
-_TOGETHER = 1 << 12  # draws of a small world's drift that are made at once, for many steps
+_TOGETHER = 1 << 15  # draws of small worlds' drift that are made at once, for some steps: what a cache holds
 
 
 def plays_at_once(constants: MarketConstants, state: State) -> bool:
@@ -158,22 +158,23 @@ def _scale(taste: NDArray[np.float32], squares: NDArray[np.float32]) -> None:
 def _shaking(constants: MarketConstants, state: State) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The noise of drifts, as ``noise.polar`` gives it.
 
-    One small world gets that of many steps at once, which takes hardly longer than that of one. What follows from
-    the state, by any actions, has the same noise.
+    Small worlds get that of some steps at once, which takes hardly longer than that of one. What follows from the
+    state, by any actions, has the same noise.
     """
     c, (time,) = constants.config, state.arrays("time")
     if constants.built_in.drift.noise == 0.0:
         return NOTHING, NOTHING
-    shape = (c.num_users, c.embedding_size)
-    steps = _TOGETHER // math.prod(shape)
-    if len(time) > 1 or steps < 2:
+    shape, now, worlds = (c.num_users, c.embedding_size), int(time[0]), len(time)
+    steps = min(_TOGETHER // (worlds * math.prod(shape)), c.horizon - now)
+    known = state.__dict__.get("_drifts", {})
+    if (now not in known and steps < 2) or (worlds > 1 and (time != now).any()):
         cosine, radius = polar(state.key, state.time, Stream.DRIFT, shape)
         return cosine.numpy(), radius.numpy()
-    now, known = int(time[0]), state.__dict__.get("_drifts", {})
     if now not in known:
-        ahead = state.time + torch.arange(steps, dtype=torch.int32)
-        cosines, radii = (x.numpy() for x in polar(state.key.expand(steps, 2), ahead, Stream.DRIFT, shape))
-        known = state.__dict__["_drifts"] = {now + n: (cosines[n:n + 1], radii[n:n + 1]) for n in range(steps)}
+        ahead = torch.arange(now, now + steps, dtype=torch.int32).repeat_interleave(worlds)
+        cosines, radii = (x.numpy() for x in polar(state.key.repeat(steps, 1), ahead, Stream.DRIFT, shape))
+        known = state.__dict__["_drifts"] = {
+            now + n: (cosines[n * worlds:(n + 1) * worlds], radii[n * worlds:(n + 1) * worlds]) for n in range(steps)}
     found: tuple[NDArray[np.float32], NDArray[np.float32]] = known[now]
     return found
 

@@ -50,7 +50,9 @@ def _of_side(market: Market, side: Side, before: State, seen: Seen, action: Tens
     """
     users = side != "items"
     terminated = step.user_terminated if users else step.item_terminated
-    present = before.active | market.config.users_return if users else before.alive
+    present = before.alive if not users else before.active
+    if users and market.config.users_return:
+        present = torch.ones_like(present)
     reward = step.user_reward if users else step.item_reward
     response = step.response if users else step.item_response
     truncated = step.truncated.unsqueeze(1).expand_as(terminated)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from interplay.agents.parts.schedules import Scalar
 from interplay.envs.kernels import best as best
+from interplay.envs.kernels import can_compare
 
 if TYPE_CHECKING:
     from interplay.agents.parts.player import Player
@@ -82,6 +83,8 @@ def sampled(agent: Player, log_policy: Tensor) -> Tensor:
 
 def epsilon_greedy(agent: Player, values: Tensor, mask: Tensor, epsilon: Scalar) -> Tensor:
     """With probability ``epsilon`` any allowed action, otherwise the best, int64 ``[B, N]``."""
+    if not agent.counts_on_device and not isinstance(epsilon, Tensor) and can_compare(values, mask):
+        return agent.draw_greedy(epsilon, values, mask)
     explores = agent.draw(*mask.shape[:2]) < epsilon
     return torch.where(explores, agent.draw_allowed(mask), best(values, mask))
 

@@ -21,7 +21,8 @@ from interplay.agents.parts.remembered import stateful
 from interplay.agents.parts.schedules import Scalar
 from interplay.envs.checking import check_fields, check_value
 from interplay.envs.graphs import NotCapturable, recording
-from interplay.envs.noise import Stream, any_of, uniform, world_key
+from interplay.envs.kernels import epsilon_greedy
+from interplay.envs.noise import Stream, any_of, check_draws, uniform, world_key
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec, Transition
 
 
@@ -164,6 +165,19 @@ class Player(Counting, ABC):
     def draw_allowed(self, mask: Tensor) -> Tensor:
         """An action that ``mask`` allows, each as likely, by its own noise: bool ``[..., A]`` to int64 ``[...]``."""
         return any_of(self._key, self._next_draw(), Stream.EXPLORE, mask, self.ranks.offset(mask.numel()))
+
+    def draw_greedy(self, epsilon: float, values: Tensor, mask: Tensor) -> Tensor:
+        """Where ``draw`` is below ``epsilon`` what ``draw_allowed`` gives, elsewhere the best, int64 ``[...]``.
+
+        Args:
+            epsilon: share of agents that explore.
+            values: float32 ``[..., A]``; kernels can compare them.
+            mask: bool ``[..., A]``.
+        """
+        offsets = self.ranks.offset(math.prod(mask.shape[:-1])), self.ranks.offset(mask.numel())
+        check_draws(f"mask of shape {tuple(mask.shape)}", offsets[1] + mask.numel())
+        steps = int(self._advance("_draws")), int(self._advance("_draws"))
+        return epsilon_greedy(self._key, steps, Stream.EXPLORE, offsets, epsilon, values, mask)
 
     def join(self, ranks: Ranks) -> None:
         """Learn as one of several processes, which average the gradients of ``Optimiser``.

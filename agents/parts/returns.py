@@ -69,9 +69,9 @@ class NStep(Stateful):
 
     def _joined(self, steps: Iterable[Transition]) -> Experience:
         first, *others = steps
-        going = ~first.terminated & ~first.truncated
         reward, discount = first.reward, torch.where(first.terminated, 0.0, self._discount)
         after = first.next_observation
+        going = ~first.terminated & ~first.truncated if others else first.valid  # of one step it is not read
         for step in others:
             # The host does not check whether an episode ended: what lies beyond its end is masked out.
             going = going & step.valid

@@ -128,7 +128,7 @@ def best(values: Tensor, mask: Tensor) -> Tensor:
     Returns:
         int64 ``[...]``.
     """
-    if not usable(values) or values.requires_grad or values.dtype != torch.float32 or values.shape != mask.shape:
+    if not can_compare(values, mask):
         return values.masked_fill(~mask, -torch.inf).argmax(-1)
     place = torch.empty(values.shape[:-1], dtype=torch.int64)
     shape = (-1, values.shape[-1])
@@ -136,10 +136,42 @@ def best(values: Tensor, mask: Tensor) -> Tensor:
     return place
 
 
+def epsilon_greedy(key: Tensor, steps: tuple[int, int], stream: int, offsets: tuple[int, int], epsilon: float,
+                   values: Tensor, mask: Tensor) -> Tensor:
+    """What ``noise.any_of`` draws at the second step where ``noise.uniform`` at the first is below ``epsilon``.
+
+    Elsewhere it is what ``best`` gives.
+
+    Args:
+        key: int32 ``[1, 2]``.
+        steps: of the draws.
+        stream: as for ``noise.uniform``.
+        offsets: of the draws.
+        epsilon: share of rows that explore.
+        values: float32 ``[..., A]``.
+        mask: bool ``[..., A]``, of which something is True in each row.
+
+    Returns:
+        int64 ``[...]``.
+    """
+    place = torch.empty(values.shape[:-1], dtype=torch.int64)
+    shape = (-1, values.shape[-1])
+    loops_of(values.numel()).epsilon_greedy(
+        key.contiguous().numpy(), np.array(steps).astype(np.int32), int(stream), offsets, np.float32(epsilon),
+        values.reshape(shape).numpy(), mask.reshape(shape).numpy(), place.view(-1).numpy())
+    return place
+
+
+def can_compare(values: Tensor, mask: Tensor) -> bool:
+    """Whether ``best`` and ``epsilon_greedy`` have a loop for these."""
+    return (usable(values) and not values.requires_grad and values.dtype == torch.float32
+            and values.shape == mask.shape)
+
+
 @cache
 def compiled(name: str) -> ModuleType:
-    """The module of this package with that name, all of whose loops numba compiles: imported when it is needed."""
-    return importlib.import_module(f"interplay.envs.kernels.{name}")
+    """The module of this package with that name, or with a whole name, whose loops numba compiles: imported late."""
+    return importlib.import_module(name if "." in name else f"interplay.envs.kernels.{name}")
 
 
 def deserved(count: int) -> int:

@@ -60,15 +60,15 @@ def margins(earliest: Any, reach: Any, margin: Any) -> None:
 
 
 @finite
-def furthest(vectors: NDArray[np.float32], offset: NDArray[np.float32]) -> Any:
-    """The length of the longest of the ``vectors [D, M]``, and the largest offset."""
-    longest, largest = np.float32(0.0), np.float32(0.0)
-    for candidate in range(len(offset)):
+def longest_of(vectors: NDArray[np.float32]) -> Any:
+    """The length of the longest of the ``vectors [D, M]``."""
+    longest = np.float32(0.0)
+    for candidate in range(vectors.shape[1]):
         squares = np.float32(0.0)
         for d in range(len(vectors)):
             squares += vectors[d, candidate] * vectors[d, candidate]
-        longest, largest = max(longest, squares), max(largest, offset[candidate])
-    return np.float32(math.sqrt(longest)), largest
+        longest = max(longest, squares)
+    return np.float32(math.sqrt(longest))
 
 
 @routine

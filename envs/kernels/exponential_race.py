@@ -37,10 +37,15 @@ def _add_products(taste: NDArray[np.float32], vectors: NDArray[np.float32], d: i
 
 
 @routine
-def score_all(taste: Any, vectors: Any, offset: Any, score: Any) -> None:
-    """Scores ``[M, N]`` of candidates with ``vectors [D, M]`` for users with ``taste [D, N]``; all but N are padded."""
+def score_all(taste: Any, vectors: Any, offset: Any, bounds: Any, rows: Any, score: Any) -> None:
+    """Scores ``[M, N]`` of candidates with ``vectors [D, M]`` for users with ``taste [D, N]``; all but N are padded.
+
+    Users between two ``bounds`` have one of the ``rows`` of ``offset``.
+    """
     for i in range(0, len(score), 2):
-        score[i][:], score[i + 1][:] = offset[i], offset[i + 1]
+        for part in range(len(rows)):
+            begin, end, own = bounds[part], bounds[part + 1], rows[part]
+            score[i, begin:end], score[i + 1, begin:end] = offset[own, i], offset[own, i + 1]
         for d in range(0, len(taste), TOGETHER):
             _add_products(taste, vectors, d, i, score)
 

@@ -21,6 +21,7 @@ from interplay.envs.kernels.jit import (
 )
 
 _BLOCK = 4096  # draws that a thread makes at a time
+_MANY = np.float32(0.2)  # share of rows that explore from which draws for all take less time than for some
 
 
 @reordered
@@ -116,6 +117,15 @@ def _fill_allowed(first: Any, second: Any, start: Any, mask: NDArray[np.bool_], 
         out[i] = drawn if mask[i] else np.float32(-1.0)
 
 
+@routine
+def _highest(draws: NDArray[np.float32]) -> int:
+    highest, where = np.float32(-1.0), 0
+    for i in range(len(draws)):
+        ahead = draws[i] > highest
+        highest, where = draws[i] if ahead else highest, i if ahead else where
+    return where
+
+
 @loop
 def any_of(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, offset: int, mask: NDArray[np.bool_],
            place: NDArray[np.int64]) -> None:
@@ -130,11 +140,7 @@ def any_of(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, offset:
         start = uint32(offset + begin * count)
         _fill_allowed(first, second, start, mask[world, begin:end].ravel(), draws.ravel())
         for row in range(end - begin):
-            highest, where = np.float32(-1.0), 0
-            for i in range(count):
-                ahead = draws[row, i] > highest
-                highest, where = draws[row, i] if ahead else highest, i if ahead else where
-            place[world, begin + row] = where
+            place[world, begin + row] = _highest(draws[row])
 
 
 @loop
@@ -144,15 +150,54 @@ def top_k(values: NDArray[np.float32], top: NDArray[np.float32], index: NDArray[
         _take_highest(values[row].copy(), top[row], index[row])
 
 
+@routine
+def _best(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> int:
+    highest, where = np.float32(-np.inf), 0
+    for i in range(len(values)):
+        value = values[i]
+        if mask[i] and (value > highest or (value != value and highest == highest)):
+            highest, where = value, i
+    return where
+
+
 @loop
 def best(values: NDArray[np.float32], mask: NDArray[np.bool_], place: NDArray[np.int64]) -> None:
     """The ``place [R]`` of the highest of ``values [R, A]`` that the mask allows; NaN counts as the highest."""
-    rows, count = values.shape
+    rows = len(values)
     for block in prange((rows + USERS - 1) // USERS):
         for row in range(block * USERS, min(rows, (block + 1) * USERS)):
-            highest, where = np.float32(-np.inf), 0
-            for i in range(count):
-                value = values[row, i]
-                if mask[row, i] and (value > highest or (value != value and highest == highest)):
-                    highest, where = value, i
-            place[row] = where
+            place[row] = _best(values[row], mask[row])
+
+
+@loop
+def epsilon_greedy(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, offset: tuple[int, int], epsilon: Any,
+                   values: NDArray[np.float32], mask: NDArray[np.bool_], place: NDArray[np.int64]) -> None:
+    """What ``any_of`` draws where a draw is below ``epsilon``, elsewhere what ``best`` gives, into ``place [R]``.
+
+    Args:
+        key: int32 ``[1, 2]``.
+        step: int32 ``[2]``, of the draws for whether a row explores, and of those for its action.
+        stream: of both.
+        offset: of both.
+        epsilon: float32.
+        values: ``[R, A]``.
+        mask: ``[R, A]``.
+        place: ``[R]``.
+    """
+    rows, count = values.shape
+    for block in prange((rows + USERS - 1) // USERS):
+        begin, end = block * USERS, min(rows, (block + 1) * USERS)
+        first, second = first_and_second(key, step[:1], stream, 0)
+        share, draws = np.empty(end - begin, np.float32), np.empty((end - begin, count), np.float32)
+        _fill(first, second, uint32(offset[0] + begin), share)
+        first, second = first_and_second(key, step[1:], stream, 0)
+        if epsilon > _MANY:
+            _fill_allowed(first, second, uint32(offset[1] + begin * count), mask[begin:end].ravel(), draws.ravel())
+        for row in range(end - begin):
+            here = begin + row
+            if share[row] >= epsilon:
+                place[here] = _best(values[here], mask[here])
+                continue
+            if epsilon <= _MANY:
+                _fill_allowed(first, second, uint32(offset[1] + here * count), mask[here], draws[row])
+            place[here] = _highest(draws[row])

@@ -12,9 +12,9 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from interplay.envs.kernels.close_calls import furthest, margins, mark_near, settle
+from interplay.envs.kernels.close_calls import longest_of, margins, mark_near, settle
 from interplay.envs.kernels.exponential_race import TOGETHER, level_off, race, score_all
-from interplay.envs.kernels.jit import finite, first_and_second, log, loop, routine
+from interplay.envs.kernels.jit import finite, first_and_second, highest_of, log, loop, routine
 
 _LANES = 640  # users whose slates a thread draws side by side
 _SCORES = 1 << 16  # what they hold at most at once: 256 KiB of float32
@@ -82,13 +82,29 @@ def _bits(count: int) -> int:
 @routine
 def _offer(ids: NDArray[np.int64], alive: NDArray[np.bool_], log_factor: NDArray[np.float32], level: NDArray[np.int64],
            targeted: NDArray[np.int64], segment: int, offset: NDArray[np.float32]) -> int:
-    """What boosts add to candidates' scores in the segment, -inf for the dead; how many are alive."""
+    """What boosts add to candidates' scores from ``segment`` on, -inf for the dead; how many are alive."""
     count = 0
+    offset[:, -1] = np.float32(-np.inf)
     for candidate in range(len(ids)):
         item = ids[candidate]
-        boost = log_factor[level[item]] if targeted[item] == segment else np.float32(0.0)
-        offset[candidate] = boost if alive[item] else np.float32(-np.inf)
+        offset[:, candidate] = np.float32(0.0) if alive[item] else np.float32(-np.inf)
+        if alive[item] and segment <= targeted[item] < segment + len(offset):
+            offset[targeted[item] - segment, candidate] = log_factor[level[item]]
         count += alive[item]
+    return count
+
+
+@routine
+def _parts(starts: NDArray[np.int64], begin: int, lanes: int, segments: int, bounds: NDArray[np.int64],
+           rows: NDArray[np.int64]) -> int:
+    """Where the lanes from ``begin`` on change their segment, and the row of offsets of each; how many there are."""
+    count, at = 0, 0
+    bounds[0] = 0
+    while at < lanes:
+        stretch = _stretch_of(starts, begin + at)
+        at = min(lanes, starts[stretch + 1] - begin)
+        rows[count], bounds[count + 1] = stretch % segments, at
+        count += 1
     return count
 
 
@@ -101,19 +117,22 @@ def _column(users: NDArray[np.int64], taste: NDArray[np.float32], d: int, scale:
 
 
 @finite
-def _reach(longest: np.float32, largest: np.float32, reach: NDArray[np.float32]) -> None:
-    for n in range(np.uint64(len(reach))):
+def _reach(longest: np.float32, largest: np.float32, begin: int, end: int, reach: NDArray[np.float32]) -> None:
+    for n in range(np.uint64(begin), np.uint64(end)):
         reach[n] = largest + longest * np.float32(math.sqrt(reach[n]))
 
 
 @routine
-def _ready(users: NDArray[np.int64], taste: NDArray[np.float32], temperature: np.float32, longest: Any, largest: Any,
-           columns: NDArray[np.float32], reach: NDArray[np.float32]) -> None:
+def _ready(users: NDArray[np.int64], taste: NDArray[np.float32], temperature: np.float32, some: Any, offset: Any,
+           bounds: Any, rows: Any, columns: NDArray[np.float32], reach: NDArray[np.float32]) -> None:
     """Tastes of the chunk's users, by temperature, as columns; how far from 0 their scores can be."""
     reach[:] = np.float32(0.0)
     for d in range(taste.shape[1]):
         _column(users, taste, d, np.float32(1.0) / temperature, columns[d], reach)
-    _reach(longest, largest, reach)
+    longest = longest_of(some)
+    for part in range(len(rows)):
+        largest = max(np.float32(0.0), highest_of(offset[rows[part], :some.shape[1]]))
+        _reach(longest, largest, bounds[part], bounds[part + 1], reach)
 
 
 @routine
@@ -170,15 +189,18 @@ def _scatter(values: NDArray[np.float32], users: NDArray[np.int64], out: NDArray
 
 @routine
 def _serve(first: Any, second: Any, users: NDArray[np.int64], taste: NDArray[np.float32], some: NDArray[np.float32],
-           ids: NDArray[np.int64], offset: NDArray[np.float32], shown: int, low: Any, temperature: np.float32,
-           items: NDArray[np.int64], valid: NDArray[np.bool_], log_propensity: NDArray[np.float32],
-           close: NDArray[np.bool_]) -> int:
-    """Slates of ``users``, which have the same candidates, side by side; how many are close calls."""
+           ids: NDArray[np.int64], offset: NDArray[np.float32], bounds: NDArray[np.int64], rows: NDArray[np.int64],
+           shown: int, low: Any, temperature: np.float32, items: NDArray[np.int64], valid: NDArray[np.bool_],
+           log_propensity: NDArray[np.float32], close: NDArray[np.bool_]) -> int:
+    """Slates of ``users``, which have the same candidates, side by side; how many are close calls.
+
+    Those between two ``bounds`` have one of the ``rows`` of offsets.
+    """
     count, size, lanes, slots = some.shape[1], len(some), len(users), items.shape[1]
     wanted = min(slots + 1, count)  # one more than is shown, to see how narrowly it was left out
-    table = np.zeros((_padded(size, TOGETHER), len(offset)), np.float32)
+    table = np.zeros((_padded(size, TOGETHER), offset.shape[1]), np.float32)
     table[:size, :count] = some
-    scores, columns = np.empty((len(offset), lanes), np.float32), np.zeros((len(table), lanes), np.float32)
+    scores, columns = np.empty((offset.shape[1], lanes), np.float32), np.zeros((len(table), lanes), np.float32)
     weight = scores[:count]
     reach, margin = np.empty(lanes, np.float32), np.zeros(lanes, np.float32)
     highest, unsure = np.empty(lanes, np.float32), np.zeros(lanes, np.bool_)
@@ -187,9 +209,8 @@ def _serve(first: Any, second: Any, users: NDArray[np.int64], taste: NDArray[np.
     value, error = np.empty(wanted, np.float64), np.empty(wanted, np.float64)
     start = (users * count).astype(np.uint32)
     if shown > 0:
-        longest, largest = furthest(some, offset[:count])
-        _ready(users, taste, temperature, longest, largest, columns, reach)
-        score_all(columns, table, offset, scores)
+        _ready(users, taste, temperature, some, offset, bounds, rows, columns, reach)
+        score_all(columns, table, offset, bounds, rows, scores)
         level_off(weight, reach, work, highest)
         race(first, second, start, low, highest, weight, total, work, earliest)
         for k in range(shown):
@@ -199,7 +220,8 @@ def _serve(first: Any, second: Any, users: NDArray[np.int64], taste: NDArray[np.
         mark_near(earliest[k], earliest[k + 1], low, margin, unsure)
     for n in range(lanes):
         if unsure[n]:
-            unsure[n] = settle(first, second, start[n], taste[users[n]], temperature, some, offset[:count], shown,
+            own = rows[np.searchsorted(bounds, n, side="right") - 1]
+            unsure[n] = settle(first, second, start[n], taste[users[n]], temperature, some, offset[own, :count], shown,
                                place[:, n], value, error)
     _log_propensities(weight, place, slots, shown, total, unsure, log_chance)
     _scatter(log_chance, users, log_propensity)
@@ -214,14 +236,14 @@ def slates(numbers: Any, taste: NDArray[np.float32], alive: NDArray[np.bool_], l
            log_propensity: NDArray[np.float32], close: NDArray[np.bool_]) -> int:
     """Draw every user's slate, and count the close calls; see ``dispatch.draw_slates`` and ``Population.by_segment``.
 
-    Each of the ``threads`` gets as many users of a world, in their order by segment; those of one segment go side by
-    side, so many at a time.
+    Each of the ``threads`` gets as many users of a world, in their order by segment; those with the same candidates go
+    side by side, so many at a time.
     """
     worlds, users, slots = items.shape
     count, segments, temperature = vectors.shape[3], numbers[0].num_segments, numbers[0].temperature
     lanes = max(8, min(_LANES, _SCORES // count))
     low = np.int32((1 << _bits(count)) - 1)
-    pieces = max(1, min(threads, users // _WORTH))
+    pieces, groups = max(1, min(threads, users // _WORTH)), vectors.shape[1]
     calls = 0
     for part in prange(worlds * pieces):
         world, piece = part // pieces, part % pieces
@@ -229,19 +251,19 @@ def slates(numbers: Any, taste: NDArray[np.float32], alive: NDArray[np.bool_], l
         slack = users // (10 * pieces)
         begin = _border(own_starts, users * piece // pieces, slack)
         behind = _border(own_starts, users * (piece + 1) // pieces, slack)
-        offset = np.empty(_padded(count, 2), np.float32)
-        offset[-1] = np.float32(-np.inf)
+        offset = np.empty((segments if groups == 1 else 1, _padded(count, 2)), np.float32)
+        bounds, rows = np.empty(len(own_starts), np.int64), np.empty(len(own_starts), np.int64)
         first, second = first_and_second(key, step, stream, world)
         while begin < behind:
             stretch = _stretch_of(own_starts, begin)
-            segment = stretch % segments
-            group = segment % vectors.shape[1]
-            own_ids = ids[world % len(ids), group]
+            segment = stretch % segments if groups > 1 else 0
+            own_ids = ids[world % len(ids), segment]
             shown = min(slots, _offer(own_ids, alive[world], log_factor, level[world], targeted[world], segment,
                                       offset))
-            end = begin + _chunk(begin, min(own_starts[stretch + 1], behind), lanes)
-            calls += _serve(first, second, own_order[begin:end], taste[world], vectors[world % len(vectors), group],
-                            own_ids, offset, shown, low, temperature, items[world], valid[world],
-                            log_propensity[world], close[world])
+            end = begin + _chunk(begin, behind if groups == 1 else min(own_starts[stretch + 1], behind), lanes)
+            parts = _parts(own_starts, begin, end - begin, len(offset), bounds, rows)
+            calls += _serve(first, second, own_order[begin:end], taste[world], vectors[world % len(vectors), segment],
+                            own_ids, offset, bounds[:parts + 1], rows[:parts], shown, low, temperature, items[world],
+                            valid[world], log_propensity[world], close[world])
             begin = end
     return calls

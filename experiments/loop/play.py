@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from interplay.agents import Offer
+from interplay.envs.kernels import compiled, usable
 from interplay.envs.market import Market
+from interplay.envs.records import WorldRecord
 from interplay.envs.transitions import transitions
-from interplay.envs.types import SIDES, Observation, Side, TensorRecord
+from interplay.envs.types import SIDES, Observation, Side
 from interplay.envs.world import State, Step
 from interplay.experiments.loop.players import Players
 
@@ -97,7 +100,7 @@ def iterate(market: Market, players: Players, now: Snapshot) -> tuple[Snapshot, 
 
 
 @dataclass(frozen=True)
-class EpisodeStats(TensorRecord):
+class EpisodeStats(WorldRecord):
     """Sums over the steps of one episode so far, kept on the device.
 
     Attributes:
@@ -134,6 +137,8 @@ class EpisodeStats(TensorRecord):
 
     def add(self, market: Market, before: State, step: Step) -> EpisodeStats:
         """This and one step more. ``before`` is the state that the step started from."""
+        if usable(before.key):
+            return self._add_by_loop(market, before, step)
         left = self.left | ~before.active
         slate = before.slate
         shown = torch.zeros_like(self.exposure).scatter_add(1, slate.items.flatten(1), slate.valid.flatten(1).float())
@@ -143,3 +148,19 @@ class EpisodeStats(TensorRecord):
             self.taken + (step.position > 0).sum(1), self.responses + step.response.sum(1),
             self.session + ~left, left, self.returned | (self.left & before.active),
             self.exposure + shown, self.cost + step.cost, self.boost + started * market.boosts(before), self.steps + 1)
+
+    def _add_by_loop(self, market: Market, before: State, step: Step) -> EpisodeStats:
+        """What ``add`` gives, to the same bits."""
+        old, (steps,) = self.arrays(*_SUMS), self.arrays("steps")
+        new = tuple(map(np.empty_like, old))
+        whole = compiled("episode_kernels").add(
+            *before.arrays("active", "boost_level"), *before.slate.arrays("items", "valid"),
+            market.constants.built_in.boosts.by_level.factor.numpy(), int(steps > 0),  # the first step serves none
+            *step.arrays("user_own", "item_own", "position", "response", "cost"), tuple(old), new)
+        sums = dict(zip(_SUMS, new, strict=True))
+        if not whole:  # torch adds up real numbers in an order of its own
+            sums["responses"] = (self.responses + step.response.sum(1)).numpy()
+        return EpisodeStats.of(**sums, steps=np.array(steps + 1))
+
+
+_SUMS = ("user_return", "item_return", "taken", "responses", "session", "left", "returned", "exposure", "cost", "boost")

@@ -3,9 +3,12 @@ import warnings
 import pytest
 import torch
 
+from interplay.agents import Setting, find_agent
 from interplay.agents.parts import discretiser
+from interplay.agents.parts.choosing import epsilon_greedy
 from interplay.agents.parts.replay import MOST_ROWS, PrioritisedReplay, Replay, Rollout, fine_draw
 from interplay.agents.parts.returns import Experience, NStep, lambda_returns
+from interplay.envs import kernels
 from interplay.envs.types import Transition
 from refusals import refused
 
@@ -38,6 +41,38 @@ def test_a_place_in_the_replay_shows_whose_row_it_is(moved):
         replay.add(rows(moved, first))
     found, place = replay.sample(torch.rand(64, generator=torch.Generator().manual_seed(0)))
     assert torch.equal(place % 2, found.observation.state % 2)
+
+
+def test_rows_may_come_by_world_and_agent(moved):
+    flat, nested = Replay(8), Replay(8)
+    for first in range(0, 12, 4):
+        step = rows(moved, first, 4)
+        flat.add(step)
+        nested.add(step.map(lambda x: x.unflatten(0, (2, 2))), axes=2)
+    with kernels.switched_off():
+        nested.add(step.map(lambda x: x.unflatten(0, (2, 2))), axes=2)
+        flat.add(step)
+    for one, other in zip(all_of(flat, 8).tensors(), all_of(nested, 8).tensors(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_fine_draws_are_the_same_bits_with_and_without_loops(spec):
+    one, other = (find_agent("dqn")(spec, Setting(seed=5)) for _ in range(2))
+    with kernels.switched_off():
+        expected = fine_draw(other, 100)
+    assert torch.equal(fine_draw(one, 100), expected)
+
+
+def test_exploring_by_loops_is_what_torch_does(spec):
+    draws, allowed = torch.randn(40, 5, 3, generator=torch.Generator().manual_seed(0)), torch.ones(40, 5, 3)
+    mask = allowed.bernoulli(0.6, generator=torch.Generator().manual_seed(1)) == 1.0
+    mask[..., 0] = True
+    for epsilon in (0.0, 0.1, 0.5, 1.0):
+        one, other = (find_agent("dqn")(spec, Setting(seed=5)) for _ in range(2))
+        for _ in range(3):
+            with kernels.switched_off():
+                expected = epsilon_greedy(other, draws, mask, epsilon)
+            assert torch.equal(epsilon_greedy(one, draws, mask, epsilon), expected)
 
 
 def test_replay_picks_uniformly(moved):

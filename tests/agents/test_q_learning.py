@@ -5,7 +5,9 @@ import torch
 
 from interplay.agents import Setting, find_agent
 from interplay.agents.q_learning import QLearningAgent, QLearningOptions
+from interplay.envs import kernels
 from interplay.envs.presets import find_preset
+from interplay.envs.types import Observation, SideSpec, Transition
 from interplay.experiments.loop.play import iterate, look
 from interplay.experiments.loop.players import Players
 
@@ -135,3 +137,52 @@ def test_items_without_exact_states_learn_what_boosts_cost(shared):
         for _ in range(market.config.horizon):
             now, _, _ = iterate(market, players, now)
     assert (agent.act(now.seen["items"], explore=False) == 0).all()
+
+
+def random_step(spec, draws, worlds=6):
+    """What might be seen: features, a mask that allows action 0, and exact states if there are some."""
+    shape = worlds, spec.num_agents
+    mask = torch.rand(*shape, spec.num_actions, generator=draws) < 0.6
+    mask[..., 0] = True
+    state = None if spec.num_states is None else torch.randint(spec.num_states, shape, generator=draws)
+    return Observation(torch.randn(*shape, len(spec.own_features), generator=draws),
+                       torch.randn(*shape, spec.num_options, len(spec.option_features), generator=draws), mask,
+                       torch.zeros(*shape, spec.num_options, dtype=torch.int64), state)
+
+
+def random_transition(spec, draws, seen, action):
+    shape = action.shape
+    return Transition(seen, action, 3.0 * torch.randn(shape, generator=draws), random_step(spec, draws),
+                      torch.zeros(shape), torch.rand(shape, generator=draws) < 0.1,
+                      (torch.rand(shape[0], 1, generator=draws) < 0.1).expand(shape),
+                      torch.rand(shape, generator=draws) < 0.8, weight=2.0 * torch.rand(shape, generator=draws))
+
+
+@pytest.mark.parametrize(("side", "levels", "states", "options"), [
+    ("users", 1, 5, {"double": True, "rate_power": 0.5}),
+    ("users", 1, None, {"num_clusters": 8, "num_kinds": 12, "double": True, "shared": True}),
+    ("users", 1, None, {"num_clusters": 3, "num_kinds": 40, "negative_error_scale": 0.3}),
+    ("items", 2, None, {"num_clusters": 32, "shared": True})])
+def test_loops_act_and_learn_to_the_bit_as_torch_does(side, levels, states, options):
+    pytest.importorskip("numba")
+    spec = SideSpec(side, 7, 4, levels, tuple("abcde"), tuple("xyz"), num_states=states, delayed=side == "items")
+    draws = torch.Generator().manual_seed(0)
+    one, other = (QLearningAgent(spec, Setting(seed=3, total_steps=80), QLearningOptions(fit_steps=10, **options))
+                  for _ in range(2))
+    seen = random_step(spec, draws)
+    for _ in range(60):
+        action = one.act(seen, explore=True)
+        with kernels.switched_off():
+            assert torch.equal(other.act(seen, explore=True), action)
+        moved = random_transition(spec, draws, seen, action)
+        found = one.learn_from({side: moved})
+        with kernels.switched_off():
+            assert other.learn_from({side: moved}) == found
+        seen = moved.next_observation
+    with kernels.switched_off():
+        expected = other.scores(seen)
+    assert torch.equal(one.scores(seen), expected)
+    assert one.table.any()
+    assert one.state_dict().keys() == other.state_dict().keys()
+    for name in ("table", "_visits", "_batch", "_level", "_steps"):
+        assert torch.equal(getattr(one, name), getattr(other, name)), name

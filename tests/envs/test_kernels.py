@@ -305,17 +305,22 @@ def test_a_step_in_one_call_is_the_step_in_three(preset: str, changes: dict[str,
     assert all(torch.equal(a, b) for a, b in zip(found, played(market, [0, 1], 30), strict=True))
 
 
-def test_one_world_alone_has_the_drift_that_it_has_among_others() -> None:
-    """Alone, it gets the noise of many steps at once; two futures of one state get the same."""
-    market = town(num_users=40)
-    nothing = torch.zeros(1, 40, dtype=torch.int64), torch.zeros(1, 32, dtype=torch.int64)
-    alone, batch = market.reset([1]), market.reset([0, 1])
+@pytest.mark.parametrize("worlds", [1, 5])
+def test_small_worlds_have_the_drift_that_they_have_among_others(worlds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They get the noise of some steps at once; two futures of one state get the same."""
+    market = town(num_users=40, horizon=25)
+    nothing = torch.zeros(1 + worlds, 40, dtype=torch.int64), torch.zeros(1 + worlds, 32, dtype=torch.int64)
+    few, more = market.reset(range(1, 1 + worlds)), market.reset(range(1 + worlds))
     for _ in range(30):
-        first, again = (market.step(alone, *nothing)[0].user_vector for _ in range(2))
+        first, again = (market.step(few, *(part[1:] for part in nothing))[0].user_vector for _ in range(2))
         assert torch.equal(first, again)
-        alone, _ = market.step(alone, *nothing)
-        batch, _ = market.step(batch, *(torch.cat([part, part]) for part in nothing))
-        assert torch.equal(alone.user_vector, batch.user_vector[1:])
+        few, _ = market.step(few, *(part[1:] for part in nothing))
+        with monkeypatch.context() as patch:
+            patch.setattr(dispatch, "_TOGETHER", 1)
+            more, _ = market.step(more, *nothing)
+        assert torch.equal(few.user_vector, more.user_vector[1:])
+    assert "_drifts" in few.__dict__
+    assert "_drifts" not in more.__dict__
 
 
 @pytest.mark.parametrize(("preset", "changes"), [

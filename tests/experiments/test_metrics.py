@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from interplay.agents import Setting, find_agent
+from interplay.envs import kernels
 from interplay.envs.presets import find_preset
 from interplay.experiments.evaluate.evaluation import _score, evaluate
 from interplay.experiments.loop.play import EpisodeStats
@@ -80,6 +81,26 @@ def test_coverage_is_of_what_was_shown(market):
     score = _score(players(market), stats, state)
     assert score.coverage.mean == pytest.approx(2 / 4)
     assert score.exposure_gini.mean == pytest.approx((2 * 1 - 5) * 0 + ((2 * 3 - 5) * 1 + (2 * 4 - 5) * 2) / (4 * 3))
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_sums_by_a_loop_are_those_of_torch(real):
+    market = find_preset("town").market(num_users=30, num_items=9)
+    state, draws = market.reset(range(3)), torch.Generator().manual_seed(0)
+    one = other = EpisodeStats.empty(state)
+    for _ in range(12):
+        actions = [torch.randint(5, shape, generator=draws) for shape in (state.active.shape, state.alive.shape)]
+        after, step = market.step(state, *actions)
+        active = torch.rand(state.active.shape, generator=draws) < 0.7
+        before = replace(state, active=active)
+        if real:  # whose sum depends on the order
+            step = replace(step, response=torch.rand(step.response.shape, generator=draws))
+        one = one.add(market, before, step)
+        with kernels.switched_off():
+            other = other.add(market, before, step)
+        state = after
+    for name, expected in other.state_dict().items():
+        assert torch.equal(one.state_dict()[name], expected), name
 
 
 class TestNotFinite:

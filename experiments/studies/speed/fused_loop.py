@@ -59,7 +59,8 @@ def _step(pieces: NDArray[np.int64], order: NDArray[np.int64], key: NDArray[np.i
             for n in range(lanes):
                 columns[d, n] = taste[users[n], d] * scale[0]
         score = np.empty((vectors.shape[2], lanes), np.float32)
-        score_all(columns, vectors[segment], np.zeros(len(score), np.float32), score)
+        score_all(columns, vectors[segment], np.zeros((1, len(score)), np.float32), np.array([0, lanes]),
+                  np.zeros(1, np.int64), score)
         weight, total = score[:count], np.zeros(lanes, np.float64)
         work, earliest = np.empty(lanes, np.int32), np.empty((slots, lanes), np.int32)
         level = np.full(lanes, scale[1], np.float32)

@@ -1,0 +1,172 @@
+"""The loops of tables of values, as numba compiles them: what ``q_learning``'s torch code does, to the same bits.
+
+Powers, products of matrices and long sums are left to torch, which rounds them in ways of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interplay.envs.kernels.jit import inlined, reordered, routine, whole
+
+Places = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""States ``[B, N]``, and kinds of options ``[B, N, M]``; no kinds where each action has a column of its own."""
+Moves = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]
+"""Actions, rewards, and whether they were ``terminated`` and ``valid``, ``[B, N]`` each."""
+Counts = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+"""See ``errors``."""
+
+
+@reordered
+def _lowest_of(values: Any) -> Any:
+    lowest = np.float32(np.inf)
+    for value in values:
+        lowest = min(lowest, value)
+    return lowest
+
+
+@reordered
+def _distances(norm: Any, product: Any, out: Any) -> None:
+    for n in range(len(out)):
+        out[n] = norm[n] - product[n]
+
+
+@whole
+def nearest(norm: NDArray[np.float32], product: NDArray[np.float32], place: NDArray[np.int64]) -> None:
+    """Where ``norm [C]`` less ``product [R, C]`` is lowest, the first of equals, into ``place [R]``."""
+    distance = np.empty(len(norm), np.float32)
+    for row in range(len(place)):
+        _distances(norm, product[row], distance)
+        lowest, where = _lowest_of(distance), 0
+        while where < len(distance) - 1 and distance[where] != lowest:
+            where += 1
+        place[row] = where
+
+
+@inlined
+def _column(kinds: Any, world: int, agent: int, action: int, levels: int) -> Any:
+    """The column of an action; see ``Abstraction``."""
+    if kinds.shape[2] == 0 or action == 0:
+        return action
+    return 1 + kinds[world, agent, (action - 1) // levels] * levels + (action - 1) % levels
+
+
+@whole
+def values(table: NDArray[np.float32], owner: NDArray[np.int64], level: NDArray[np.float32], levels: int,
+           places: Places, out: NDArray[np.float32]) -> None:
+    """The mean of tables ``[T, O, S, C]`` for each action, plus the agent's own level, into ``out [B, N, A]``."""
+    state, kinds = places
+    worlds, agents, actions = out.shape
+    for world in range(worlds):
+        for agent in range(agents):
+            rows = table[:, owner[agent], state[world, agent]]
+            for action in range(actions):
+                column = _column(kinds, world, agent, action, levels)
+                total = np.float32(0.0)
+                for one in range(len(rows)):
+                    total += rows[one, column]
+                out[world, agent, action] = total / np.float32(len(rows)) + level[agent]
+
+
+@routine
+def _ahead(moved: Any, judge: Any, kinds: Any, mask: Any, world: int, agent: int, levels: int) -> Any:
+    """What ``judge`` gives the action that is best by ``moved``, two rows of tables; NaN counts as the best."""
+    highest, found = np.float32(-np.inf), np.float32(-np.inf)
+    for action in range(mask.shape[2]):
+        column = _column(kinds, world, agent, action, levels)
+        value = moved[column]
+        if mask[world, agent, action] and (value > highest or (value != value and highest == highest)):
+            highest, found = value, judge[column]
+    return found
+
+
+@routine
+def _count(cell: NDArray[np.int64], valid: NDArray[np.bool_], shared: bool, counted: Counts,
+           visits: NDArray[np.float32], steps: NDArray[np.float32], count: NDArray[np.float32]) -> None:
+    """Count what was seen; see ``errors``."""
+    all_visits, here, all_steps = counted
+    flat, here, one = all_visits.reshape(all_visits.size), here.reshape(here.size), np.float32(1.0)
+    count[:] = np.float32(0.0)
+    for world in range(len(cell)):
+        for agent in range(len(count)):
+            if valid[world, agent]:
+                count[agent] += one
+                flat[cell[world, agent]] += one
+                here[cell[world, agent]] += one
+    for agent in range(len(count)):
+        all_steps[agent] += count[agent] if shared else np.float32(0.0)
+        steps[agent] = max(all_steps[agent], one)
+    for world in range(len(cell)):
+        for agent in range(len(count)):
+            visits[world, agent] = max(flat[cell[world, agent]], one)
+
+
+@whole
+def errors(table: NDArray[np.float32], owner: NDArray[np.int64], level: NDArray[np.float32], levels: int,
+           discount: Any, before: Places, after: Places, mask: NDArray[np.bool_], coin: NDArray[np.float32],
+           step: Moves, shared: bool, counted: Counts, cell: NDArray[np.int64], error: NDArray[np.float32],
+           visits: NDArray[np.float32], steps: NDArray[np.float32], count: NDArray[np.float32]) -> None:
+    """How wrong tables were, and counts of what was seen: the first half of an update.
+
+    Tables are ``[T, O, S, C]``, and each agent has that of its ``owner [N]``, and a ``level [N]`` of its own beside it.
+    With two tables, the first moves where the ``coin`` is below one half. If levels are ``shared``, agents' steps are
+    counted. ``counted`` holds how often cells were seen, and are in this call, and the steps of agents.
+
+    Gives the cells that move, their places in the flattened tables, the errors, how often these cells were seen and
+    how many steps the agents have taken, at least 1, and the valid steps of each agent in this call.
+    """
+    action, reward, terminated, valid = step
+    tables, owners, states, columns = table.shape
+    flat = table.reshape(table.size)
+    for world in range(len(action)):
+        for agent in range(len(owner)):
+            moved = 1 if tables > 1 and coin[world, agent] >= np.float32(0.5) else 0
+            row, column = owner[agent], _column(before[1], world, agent, action[world, agent], levels)
+            place = ((moved * owners + row) * states + before[0][world, agent]) * columns + column
+            ahead, there = np.float32(0.0), after[0][world, agent]
+            if not terminated[world, agent]:
+                ahead = level[agent] + _ahead(table[moved, row, there], table[tables - 1 - moved, row, there], after[1],
+                                              mask, world, agent, levels)
+            wrong = reward[world, agent] + discount * ahead - flat[place] - level[agent]
+            cell[world, agent], error[world, agent] = place, wrong if valid[world, agent] else np.float32(0.0)
+    _count(cell, valid, shared, counted, visits, steps, count)
+
+
+@routine
+def _raise(level: NDArray[np.float32], rate: NDArray[np.float32], smallest: Any, count: NDArray[np.float32],
+           total: NDArray[np.float32], valid: NDArray[np.bool_], error: NDArray[np.float32]) -> None:
+    """Move levels by the mean error, which leaves so much less to the table; see ``move``."""
+    for agent in range(len(total)):
+        rise = max(rate[agent], smallest) * total[agent] / max(count[agent], np.float32(1.0))
+        level[agent] += rise
+        for world in range(len(error)):
+            if valid[world, agent]:
+                error[world, agent] -= rise
+
+
+@whole
+def move(table: NDArray[np.float32], here: NDArray[np.float32], cell: NDArray[np.int64], valid: NDArray[np.bool_],
+         weight: NDArray[np.float32], rates: tuple[NDArray[np.float32], NDArray[np.float32]], smallest: Any,
+         negative: Any, level: NDArray[np.float32], count: NDArray[np.float32], total: NDArray[np.float32],
+         error: NDArray[np.float32]) -> None:
+    """Move cells by their errors: the second half of an update.
+
+    ``here`` is how often each cell was seen in this call, and 0 again afterwards. ``rates`` are the steps by visits of
+    cells, and by those of agents, ``smallest`` is the smallest step, and ``negative`` a factor of it where the error is
+    below 0. Levels move by the mean error, the ``total`` of so many, unless there are no totals, and errors are less by
+    that afterwards.
+    """
+    flat, here, one = table.reshape(table.size), here.reshape(table.size), np.float32(1.0)
+    _raise(level, rates[1], smallest, count, total, valid, error)
+    for world in range(len(cell)):
+        for agent in range(cell.shape[1]):
+            wrong, place = error[world, agent], cell[world, agent]
+            step = max(rates[0][world, agent], smallest) * (negative if wrong < np.float32(0.0) else one)
+            step = min(step * weight[world, agent], one)
+            flat[place] += step * wrong / max(here[place], one)
+    for world in range(len(cell)):
+        for agent in range(cell.shape[1]):
+            here[cell[world, agent]] = np.float32(0.0)
