@@ -107,6 +107,7 @@ def outside(tmp_path, monkeypatch):
     sizes = {"episodes": 2, "num_worlds": 2, "eval_worlds": 2}
     for name in ("train", "train_seeds"):
         monkeypatch.setattr(ip, name, smaller_call(getattr(ip, name), sizes))
+    monkeypatch.setattr(ip.Run, "resume", smaller_call(ip.Run.resume, {"episodes": 1}))
     benchmark = smaller_call(ip.benchmark, {"seeds": 1, "scale": 0.01, "workers": 1})
     monkeypatch.setattr(ip, "benchmark", lambda markets, **named: benchmark(markets[:1], **named))
     yield tmp_path
@@ -167,6 +168,16 @@ def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
+def test_pages_are_made_from_the_code():
+    pages = runpy.run_path(str(ROOT / "docs" / "tools" / "reference.py"))["PAGES"]
+    assert set(pages) == set(GENERATED)
+    made = {name: write() for name, write in pages.items() if name != "presets"}  # whose exact answers take seconds
+    for page, word in (("agents", "## dqn"), ("mechanisms", "## satiation"), ("data-sets", "## movielens-100k"),
+                       ("options", "position_bias"), ("options", "--num-worlds"), ("options", "--propensity-column")):
+        assert word in made[page]
+
+
+@pytest.mark.slow  # a fast test tries its links, another the pages that it makes from the code
 @pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="the extra docs is not installed")
 def test_the_site_builds_without_a_warning(tmp_path):
     # Not --quiet: then warnings are not counted, and --strict finds nothing.
