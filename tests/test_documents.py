@@ -20,7 +20,7 @@ from interplay.experiments.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(["README.md", "CONTRIBUTING.md", *(p.relative_to(ROOT).as_posix() for p in ROOT.glob("docs/**/*.md"))])
-SLOW = ["docs/guides/benchmarks.md", "docs/guides/films.md"]
+SLOW = ["docs/guides/benchmarks.md", "docs/guides/films.md", "docs/guides/fit.md"]
 FENCE = re.compile(r"^```(\w+)(?: \{needs=(\w+)\})?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NOT_RUN = {"install": 1, "server": 1, "minutes": 8, "data": 7, "gpu": 1}
 """How many blocks need what; README's two commands, whose fences GitHub shows as they are, count as none of them."""
@@ -52,7 +52,7 @@ def test_blocks_that_do_not_run_are_counted():
 
 
 SMALL = {
-    "train": {"--episodes": "2", "--num-worlds": "2", "--eval-worlds": "2"},
+    "train": {"--episodes": "1", "--num-worlds": "2", "--eval-worlds": "2"},
     "benchmark": {"--seeds": "1", "--scale": "0.01", "--workers": "1"},
     "pretrain": {"--epochs": "1"},
     "fidelity": {"--resamples": "20", "--most-worlds": "2"}}
@@ -104,10 +104,11 @@ def outside(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     before = set(sys.modules)
-    sizes = {"episodes": 2, "num_worlds": 2, "eval_worlds": 2}
+    sizes = {"episodes": 1, "num_worlds": 2, "eval_worlds": 2}
     for name in ("train", "train_seeds"):
         monkeypatch.setattr(ip, name, smaller_call(getattr(ip, name), sizes))
     monkeypatch.setattr(ip.Run, "resume", smaller_call(ip.Run.resume, {"episodes": 1}))
+    monkeypatch.setattr(ip.Run, "evaluate", smaller_call(ip.Run.evaluate, {"worlds": 8}))
     benchmark = smaller_call(ip.benchmark, {"seeds": 1, "scale": 0.01, "workers": 1})
     monkeypatch.setattr(ip, "benchmark", lambda markets, **named: benchmark(markets[:1], **named))
     yield tmp_path
