@@ -1,5 +1,6 @@
 """Settings for all tests."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from interplay.agents import JointAgent, Setting, find_agent
 from interplay.envs.market import Market
 from interplay.envs.types import SIDES
 from interplay.experiments.loop.players import Players
+
+gc.set_threshold(50_000)  # each look for garbage goes through all that is imported: a tenth of the time of tests
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 """Real logs, beside the checkout; tests that need one skip where it is missing."""

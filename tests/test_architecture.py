@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -21,8 +22,21 @@ LEAVES = ("interplay.envs.types", "interplay.envs.noise", "interplay.envs.kernel
           "interplay.envs.trees", "interplay.envs.messages")
 
 
+@cache
+def nodes(file):
+    """All of a file's syntax tree: a dozen rules look at each."""
+    return list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def let_go():
+    """Other tests need not keep these trees in memory."""
+    yield
+    nodes.cache_clear()
+
+
 def imports(file):
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in nodes(file):
         if isinstance(node, ast.ImportFrom):
             yield node.module or ""
         elif isinstance(node, ast.Import):
@@ -75,7 +89,7 @@ def sources(folder):
 
 def imported(file, known):
     """The modules among ``known`` that a file imports, also as ``from package import module``."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in nodes(file):
         if isinstance(node, ast.ImportFrom):
             yield from {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)} & known.keys()
     yield from set(imports(file)) & known.keys()
@@ -168,7 +182,7 @@ def test_links_are_relative_and_lead_to_the_sources(name):
 def test_imports_are_spelt_out_so_that_the_rules_above_see_them(folder):
     """Neither ``from .. import agents`` nor ``from interplay import agents``."""
     for file in files(folder):
-        froms = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
+        froms = [node for node in nodes(file) if isinstance(node, ast.ImportFrom)]
         assert not [node for node in froms if node.level > 0 or node.module == "interplay"], file
 
 
@@ -179,9 +193,9 @@ def test_every_agent_has_a_file_of_its_own():
     assert sorted(defined) == sorted({*defined})
 
 
-def _text_files(tree):
+def _text_files(nodes):
     """Calls that open a file as text and do not name an encoding."""
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+    for call in (node for node in nodes if isinstance(node, ast.Call)):
         name = getattr(call.func, "attr", getattr(call.func, "id", ""))
         owner = getattr(getattr(call.func, "value", None), "id", "")
         words = [a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
@@ -198,7 +212,7 @@ def _text_files(tree):
 def test_every_file_that_is_opened_as_text_names_its_encoding(folder):
     """Else it depends on the locale which ids can be written."""
     found = {f"{file}:{call.lineno}" for file in files(folder)
-             for call in _text_files(ast.parse(file.read_text(encoding="utf-8")))}
+             for call in _text_files(nodes(file))}
     assert not found
 
 
@@ -207,7 +221,7 @@ def test_every_file_that_is_opened_as_text_names_its_encoding(folder):
     ("os.fdopen(1, 'w')", 1), ("path.read_text('latin-1')", 0), ("path.open('rb')", 0), ("os.open('a', 1)", 0),
     ("path.open(encoding='utf-8')", 0), ("write_text(path, 'a')", 0)])
 def test_the_rule_above_sees_what_it_should(code, count):
-    assert len(list(_text_files(ast.parse(code)))) == count
+    assert len(list(_text_files(ast.walk(ast.parse(code))))) == count
 
 
 def test_the_facades_load_no_readers_solvers_or_pictures():
@@ -222,10 +236,9 @@ LARGEST_FILE, LARGEST_FUNCTION, MOST_PARAMETERS = 299, 39, 8
 
 def _too_large(file, name):
     """The file, and its functions, that are larger than allowed. Compiled kernels take one array each as parameters."""
-    text = file.read_text(encoding="utf-8")
-    if len(text.splitlines()) > LARGEST_FILE:
+    if len(file.read_text(encoding="utf-8").splitlines()) > LARGEST_FILE:
         yield name
-    for node in ast.walk(ast.parse(text)):
+    for node in nodes(file):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             given = [a for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
                      if a.arg not in ("self", "cls")]
@@ -273,7 +286,7 @@ def test_names_and_texts_are_plain_english(folder):
 
 
 def test_names_of_tests_are_plain_english():
-    names = [node.name for file in files("tests") for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    names = [node.name for file in files("tests") for node in nodes(file)
              if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     assert not [name for name in names if name.lower().startswith("test") and UNPLAIN.search(name.replace("_", " "))]
 

@@ -33,8 +33,10 @@ def small(kind):
     return kind.Options(**{k: v for k, v in SMALL.items() if k in kind.Options.__dataclass_fields__})
 
 
-@pytest.mark.parametrize("preset", ["kale-partial", "town"])  # with a history, and with all that items do
-@pytest.mark.parametrize("name", agents())
+@pytest.mark.parametrize(("name", "preset"), [
+    *((name, "kale-partial") for name in agents()),  # with a history
+    *(pytest.param(name, "town", marks=[] if name in ("dqn", "mappo") else pytest.mark.slow)  # with all that items do
+      for name in agents())])
 def test_a_training_iteration_never_touches_the_host(name, preset, players_of):
     """``q-learning`` fits clusters, which it does once and on the host, after these steps."""
     market = find_preset(preset).market("meta")

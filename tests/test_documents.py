@@ -20,7 +20,7 @@ from interplay.experiments.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(["README.md", "CONTRIBUTING.md", *(p.relative_to(ROOT).as_posix() for p in ROOT.glob("docs/**/*.md"))])
-SLOW = ["docs/guides/benchmarks.md", "docs/guides/films.md"]
+SLOW = ["docs/guides/benchmarks.md", "docs/guides/films.md", "docs/guides/fit.md"]
 FENCE = re.compile(r"^```(\w+)(?: \{needs=(\w+)\})?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NOT_RUN = {"install": 1, "server": 1, "minutes": 8, "data": 7, "gpu": 1}
 """How many blocks need what; README's two commands, whose fences GitHub shows as they are, count as none of them."""
@@ -52,7 +52,7 @@ def test_blocks_that_do_not_run_are_counted():
 
 
 SMALL = {
-    "train": {"--episodes": "2", "--num-worlds": "2", "--eval-worlds": "2"},
+    "train": {"--episodes": "1", "--num-worlds": "2", "--eval-worlds": "2"},
     "benchmark": {"--seeds": "1", "--scale": "0.01", "--workers": "1"},
     "pretrain": {"--epochs": "1"},
     "fidelity": {"--resamples": "20", "--most-worlds": "2"}}
@@ -104,9 +104,11 @@ def outside(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     before = set(sys.modules)
-    sizes = {"episodes": 2, "num_worlds": 2, "eval_worlds": 2}
+    sizes = {"episodes": 1, "num_worlds": 2, "eval_worlds": 2}
     for name in ("train", "train_seeds"):
         monkeypatch.setattr(ip, name, smaller_call(getattr(ip, name), sizes))
+    monkeypatch.setattr(ip.Run, "resume", smaller_call(ip.Run.resume, {"episodes": 1}))
+    monkeypatch.setattr(ip.Run, "evaluate", smaller_call(ip.Run.evaluate, {"worlds": 8}))
     benchmark = smaller_call(ip.benchmark, {"seeds": 1, "scale": 0.01, "workers": 1})
     monkeypatch.setattr(ip, "benchmark", lambda markets, **named: benchmark(markets[:1], **named))
     yield tmp_path
@@ -167,6 +169,16 @@ def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
+def test_pages_are_made_from_the_code():
+    pages = runpy.run_path(str(ROOT / "docs" / "tools" / "reference.py"))["PAGES"]
+    assert set(pages) == set(GENERATED)
+    made = {name: write() for name, write in pages.items() if name != "presets"}  # whose exact answers take seconds
+    for page, word in (("agents", "## dqn"), ("mechanisms", "## satiation"), ("data-sets", "## movielens-100k"),
+                       ("options", "position_bias"), ("options", "--num-worlds"), ("options", "--propensity-column")):
+        assert word in made[page]
+
+
+@pytest.mark.slow  # a fast test tries its links, another the pages that it makes from the code
 @pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="the extra docs is not installed")
 def test_the_site_builds_without_a_warning(tmp_path):
     # Not --quiet: then warnings are not counted, and --strict finds nothing.

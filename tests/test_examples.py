@@ -57,6 +57,8 @@ def test_the_tour(outside, monkeypatch, capsys):
     (outside / "ratings.csv").write_text("\n".join(["who,what,stars", *rows]) + "\n")
     sizes = dict(episodes=2, num_worlds=2, eval_worlds=4)
     monkeypatch.setattr(ip, "train", smaller(ip.train, **sizes))
+    monkeypatch.setattr(ip.Run, "resume", smaller(ip.Run.resume, episodes=1))
+    monkeypatch.setattr(ip.Run, "evaluate", smaller(ip.Run.evaluate, worlds=8))
     benchmark = smaller(ip.benchmark, seeds=1, scale=0.01)
     monkeypatch.setattr(ip, "benchmark", lambda markets, **named: benchmark(markets[:1], **named))
     found = runpy.run_path(str(EXAMPLES / "tour.py"), run_name="__main__")

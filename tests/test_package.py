@@ -11,13 +11,14 @@ STUDIES = Path("experiments", "studies")
 """Evidence, which stays in the repository."""
 
 IMPORT_ALL = """
-import importlib, pkgutil, interplay
+import importlib, pkgutil, sys, interplay
 names = [m.name for m in pkgutil.walk_packages(interplay.__path__, "interplay.")]
 for name in names:
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:  # kernels for a GPU need what torch brings where there is one
         assert error.name == "triton" and name.endswith("_gpu"), name
+assert "matplotlib.pyplot" not in sys.modules  # which would choose a backend
 print(interplay.__file__)
 print(*sorted(names), sep="\\n")
 """

@@ -57,9 +57,10 @@ def check_agent(kind: type[Player], options: Any = None, *, device_steps: int = 
                  for case, specs in cases if set(specs) <= set(kind.plays)]
     for harness in harnesses:
         lived = harness.trajectory(STEPS + _MORE)
-        harness.saved(harness.make())  # what a file cannot hold is found first
+        fresh = harness.make()
+        harness.saved(fresh)  # what a file cannot hold is found first
         _check_idle(harness, lived)
-        _check_acting(harness, harness.make(), num_worlds=3)
+        _check_acting(harness, fresh, num_worlds=3)
         trained = _check_repeats(harness, lived[:STEPS])
         _check_acting(harness, trained, num_worlds=1)
         _check_acting(harness, trained, num_worlds=5)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -76,12 +77,12 @@ def _check_all(made: Mechanism, off: Mechanism | None) -> None:
         check.tables()
         check.shapes(check.later()[1])
         check.rewards()
-        check.generators()
+        fast = check.generators()
         check.writes_nothing()
         check.resumes()
         check.some_users()
         check.alone_as_in_a_batch()
-        check.kernels()
+        check.kernels(fast)
         check.device()
         check.graphs()
     _Check(made, "still worlds", _SIZES | _STILL).carries_over()
@@ -119,7 +120,11 @@ class _Check:
         return find_preset("town").market(device, **(self.changes | {"mechanisms": (self.mechanism,)} | more))
 
     def later(self) -> tuple[Market, State, Step]:
-        """A market some steps later, and its last step."""
+        """A market some steps later, and its last step; what hooks write into is a copy."""
+        return self._later[0], self._later[1].map(Tensor.clone), self._later[2].map(Tensor.clone)
+
+    @cached_property
+    def _later(self) -> tuple[Market, State, Step]:
         market = self.market()
         state = market.reset(_WORLDS)
         for number in range(4):
@@ -211,8 +216,7 @@ class _Check:
             together, step = market.step(together, *actions)
             alone, single = market.step(alone, *(action[1:2] for action in actions))
             self._same(named(together.map(second_world)) + named(step.map(second_world)), named(alone) + named(single),
-                       "a world went another way in a batch than alone: mix no worlds, and draw by self.uniform",
-                       alike)
+                       "a world went another way in a batch than alone: mix no worlds, and draw by self.uniform", alike)
 
     def resumes(self) -> None:
         """All that the future depends on is in the tables."""
@@ -222,9 +226,8 @@ class _Check:
         self._same(trace(market, state), trace(again, restored), "a saved state went on another way: keep all that "
                                                                    "changes in tables")
 
-    def kernels(self) -> None:
+    def kernels(self, fast: Trace) -> None:
         """Both paths give the same bits."""
-        fast = trace(self.market(), self.market().reset(_WORLDS))
         with kernels.switched_off():
             slow = trace(self.market(), self.market().reset(_WORLDS))
         self._same(slow, fast, "worlds went another way with kernels: let hooks depend on their arguments alone")
@@ -234,11 +237,12 @@ class _Check:
         self._same(*replayed(self.market(), self.market().reset(_WORLDS)), "worlds went another way when a step was "
                    "replayed as a graph: keep no numbers outside of tables")
 
-    def generators(self) -> None:
-        """Global random state is neither read nor changed."""
+    def generators(self) -> Trace:
+        """Global random state is neither read nor changed; gives what happened."""
         before = global_state()
-        trace(self.market(), self.market().reset(_WORLDS))
+        found = trace(self.market(), self.market().reset(_WORLDS))
         self.require(before == global_state(), "a hook drew from a global generator: draw by self.uniform")
+        return found
 
     def device(self) -> None:
         """No value is read by the host, and no tensor that was made there meets one of the device."""

@@ -28,8 +28,8 @@ from interplay.experiments.common.terminal import print_anything
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-_PRELOADED = ["interplay.experiments.evaluate.finishing", "numba"]
-"""Imported once, numba where it is there; each worker is a fork of that process."""
+_PRELOADED = ["interplay.experiments.evaluate.finishing", "numba", "torch._dynamo"]
+"""Imported once, numba where it is there; each worker is a fork of that process. Torch's optimisers import the last."""
 
 
 class Ended(NamedTuple, Generic[Job, Result]):

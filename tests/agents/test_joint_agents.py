@@ -67,7 +67,7 @@ def trained(agent, steps, reward):
     pytest.param(lambda n: actor(IPPOAgent, n), False, marks=pytest.mark.slow), (lambda n: actor(MAPPOAgent, n), True)],
     ids=["none", "vdn", "qmix", "vdn-concatenation", "ippo", "mappo"])
 def test_teams_give_up_what_others_gain_more_by_and_the_selfish_do_not(make, gives):
-    steps = 400
+    steps = 250
     assert trained(make(steps), steps, sacrifice)[1] == (2 if gives else 1)
 
 
@@ -75,13 +75,13 @@ def test_teams_give_up_what_others_gain_more_by_and_the_selfish_do_not(make, giv
                                                     for name in ("cnn", "transformer"))])
 def test_what_is_right_only_follows_from_the_history(encoder):
     """Slot 1 pays where the first of three remembered responses was 1, slot 2 where it was 0."""
-    agent = critic(500, encoder=encoder)
+    agent = critic(300, encoder=encoder)
     generator = torch.Generator().manual_seed(2)
 
     def draw():
         return torch.stack([torch.ones(WORLDS, 2, 3), torch.randint(2, (WORLDS, 2, 3), generator=generator).float()], 3)
 
-    for _ in range(500):
+    for _ in range(300):
         before = seen(draw())
         action = agent.act("users", before, explore=True)
         right = torch.where(before.history[:, :, 0, 1] == 1.0, 1, 2)

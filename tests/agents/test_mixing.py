@@ -97,7 +97,7 @@ def play(agent):
 @pytest.mark.parametrize(("mixing", "state", "value"), [("vdn", 1, 2.1), ("qmix", 2, 2.4)])
 def test_of_the_two_step_game_vdn_takes_the_safe_state_and_qmix_the_best(mixing, state, value):
     """Rashid et al. (2018), section 5 and table 1, with random play as there."""
-    steps = 400
+    steps = 250
     options = SharedCriticOptions(mixing=mixing, hidden=32, learning_rate=3e-3, batch_size=128, warm_up=64,
                                   target_rate=0.05, epsilon_end=1.0, response_weight=0.0)
     agent = SharedCriticAgent({"users": SPEC}, Setting(seed=1, total_steps=2 * steps, discount=0.99), options)

@@ -62,7 +62,7 @@ def played(market, players, seed, steps):
                    else pytest.mark.slow) for case in [*CASES.items(), *MORE])], ids=str)
 @pytest.mark.filterwarnings("error")
 def test_copies_do_what_each_does_alone(preset, users, options):
-    market, steps = market_of(preset), 40
+    market, steps = market_of(preset), 25
     alone = players_of_each(market, users, options, "rest")
     parts = players_of_each(market, users, options, "rest")
     copied = zip(*(each.each() for each in parts), strict=True)

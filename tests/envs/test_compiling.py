@@ -42,13 +42,10 @@ def kinds() -> list[str]:
     return [name for name in presets() if not name.endswith(variants)]
 
 
-FAST = ("feed", "kale-partial")
-"""Presets with and without a platform and users' histories; slow tests try all."""
 
 
 @pytest.mark.parametrize(("name", "backend"), [
-    *((name, "eager") for name in FAST),
-    pytest.param("coach", "eager", marks=pytest.mark.slow),
+    ("feed", "eager"), *(pytest.param(name, "eager", marks=pytest.mark.slow) for name in ("kale-partial", "coach")),
     *(pytest.param(name, "aot_eager", marks=pytest.mark.slow) for name in kinds())])
 def test_observations_a_step_and_a_reset_compile_into_one_graph(name: str, backend: str) -> None:
     """``aot_eager`` makes it without what is written in place, as generated code needs it."""

@@ -10,8 +10,8 @@ from refusals import refused
 
 
 @pytest.mark.parametrize("mechanism", [
-    Curriculum(), Curriculum(spread=0.5, known=0.3, ordering=2.0, advanced=1.0),
-    Curriculum(prerequisites=0, known=1.0)])
+    Curriculum(spread=0.5, known=0.3, ordering=2.0, advanced=1.0),
+    *(pytest.param(each, marks=pytest.mark.slow) for each in (Curriculum(), Curriculum(prerequisites=0, known=1.0)))])
 def test_the_contract(mechanism):
     check_mechanism(mechanism)
 

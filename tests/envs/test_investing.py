@@ -17,8 +17,8 @@ YEARS = (-0.4, -0.1, 0.05, 0.1, 0.2, 0.3)
 
 
 @pytest.mark.parametrize("mechanism", [
-    Investing(), Investing(growths=YEARS, skill_spread=0.02, crowding=0.1, fees=(0.0, 0.01), load=0.03, aversion=1.0,
-                           aversion_spread=0.5)])
+    Investing(growths=YEARS, skill_spread=0.02, crowding=0.1, fees=(0.0, 0.01), load=0.03, aversion=1.0,
+              aversion_spread=0.5), pytest.param(Investing(), marks=pytest.mark.slow)])
 def test_the_contract(mechanism):
     check_mechanism(mechanism)
 

@@ -391,21 +391,11 @@ def test_kernels_can_be_switched_off_and_need_numba(monkeypatch: pytest.MonkeyPa
     assert not kernels.usable(torch.zeros(1))
 
 
-def test_torch_keeps_its_threads() -> None:
-    """In a process of its own, for numba starts its threads once."""
-    found = subprocess.run([sys.executable, "-c", """
-import torch
-from interplay.envs.presets import find_preset
-torch.set_num_threads(1)
-market = find_preset("town").market()
-market.observe(market.reset([0]), "users")
-print(torch.get_num_threads())
-"""], capture_output=True, text=True, check=True, env={**os.environ, "NUMBA_NUM_THREADS": "2"})
-    assert found.stdout.strip() == "1"
+def test_torch_keeps_its_threads_and_a_forked_process_does_without_kernels() -> None:
+    """In a process of its own, for numba starts its threads once.
 
-
-def test_a_forked_process_does_without_kernels() -> None:
-    """As vector environments of Gymnasium fork them; OpenMP ends a child that uses the threads of its parent."""
+    Vector environments of Gymnasium fork it so; OpenMP ends a child that uses the threads of its parent.
+    """
     found = subprocess.run([sys.executable, "-c", """
 import os
 import torch
@@ -413,14 +403,17 @@ from interplay.envs.presets import find_preset
 torch.set_num_threads(1)
 market = find_preset("town").market()
 state = market.reset([0])
+market.observe(state, "users")
+print(torch.get_num_threads(), end=" ")
 actions = torch.ones(1, 64, dtype=torch.int64), torch.zeros(1, 32, dtype=torch.int64)
 child = os.fork()
 earned = market.step(state, *actions)[1].user_reward.sum().item()
 if child == 0:
     os._exit(int(earned))
 print(int(earned), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-"""], capture_output=True, text=True, check=True, timeout=100)
-    parent, forked = found.stdout.split()
+"""], capture_output=True, text=True, check=True, timeout=100, env={**os.environ, "NUMBA_NUM_THREADS": "2"})
+    threads, parent, forked = found.stdout.split()
+    assert threads == "1"
     assert parent == forked != "0"
 
 

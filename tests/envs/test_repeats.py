@@ -27,7 +27,7 @@ def share_of_repeats(*mechanisms):
     return 1.0 - sum(len(row.unique()) for row in rows) / rows.numel()
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.3])
+@pytest.mark.parametrize("rate", [0.3, pytest.param(0.0, marks=pytest.mark.slow)])
 def test_the_contract_holds(rate):
     check_mechanism(Repeats(rate), off=Repeats(1.0))
 

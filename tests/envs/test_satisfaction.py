@@ -11,7 +11,8 @@ CHOCOLATE, KALE = 1, 2
 
 
 @pytest.mark.parametrize("mechanism", [
-    Satisfaction(), Satisfaction(sensitivity=0.5, limit=0.0, choc_spread=0.3, kale_mean=1.0)])
+    Satisfaction(sensitivity=0.5, limit=0.0, choc_spread=0.3, kale_mean=1.0),
+    pytest.param(Satisfaction(), marks=pytest.mark.slow)])
 def test_satisfaction_keeps_the_contract(mechanism: Satisfaction) -> None:
     check_mechanism(mechanism)
 

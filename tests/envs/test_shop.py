@@ -25,7 +25,8 @@ class Fixed(Agent):
 
 
 @pytest.mark.parametrize("mechanism", [
-    Shop(), Shop(stock=(2.0,), restock=0.3, money=3.0, money_spread=0.4, liking=0.5, quality_spread=0.3)])
+    Shop(stock=(2.0,), restock=0.3, money=3.0, money_spread=0.4, liking=0.5, quality_spread=0.3),
+    pytest.param(Shop(), marks=pytest.mark.slow)])
 def test_the_contract(mechanism):
     check_mechanism(mechanism)
 

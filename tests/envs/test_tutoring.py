@@ -13,7 +13,9 @@ from interplay.envs.transitions import transitions
 from refusals import refused
 
 
-@pytest.mark.parametrize("mechanism", [Tutoring(), Tutoring(model="fsrs", delay=0.5, spread=0.3), Clock()])
+@pytest.mark.parametrize("mechanism", [
+    Tutoring(model="fsrs", delay=0.5, spread=0.3),
+    *(pytest.param(each, marks=pytest.mark.slow) for each in (Tutoring(), Clock()))])
 def test_mechanisms_keep_the_contract(mechanism) -> None:
     check_mechanism(mechanism)
 

@@ -242,13 +242,6 @@ def _labels(figure):
     return {text.get_text() for text in figure.axes[0].get_legend().get_texts()}
 
 
-def test_no_module_of_the_package_chooses_a_backend(tmp_path):
-    code = ("import matplotlib, sys\nimport interplay.experiments.benchmark.plots, interplay.experiments.api.run\n"
-            "import interplay.experiments.fidelity.picture, interplay.experiments.studies.speed.picture\n"
-            "print('matplotlib.pyplot' in sys.modules, matplotlib.get_backend(auto_select=False))")
-    assert python(code, tmp_path).split()[0] == "False"
-
-
 def test_a_loaded_run_goes_on(run, tmp_path):
     one = ip.train(KALE, users=DQN, log_dir=tmp_path, **SMALL)
     with pytest.warns(ip.experiments.common.notes.InterplayWarning, match="without the agents' replay"):

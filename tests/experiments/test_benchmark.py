@@ -212,14 +212,18 @@ def wait_until(condition):
     assert condition()
 
 
+STOPPED, KILLED = (os.killpg, signal.SIGINT, 130), (os.kill, signal.SIGKILL, -signal.SIGKILL)
+
+
+@pytest.mark.parametrize("signals", [[STOPPED], pytest.param([STOPPED, KILLED], marks=pytest.mark.slow)], ids=len)
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="lists processes by /proc")
-def test_what_a_signal_stops_is_saved_leaves_no_process_and_the_same_command_continues_it(tmp_path):
+def test_what_a_signal_stops_is_saved_leaves_no_process_and_the_same_command_continues_it(signals, tmp_path):
     arguments = ["--presets", "contest", "--agents", "q-learning", "--seeds", "1", "--scale", "0.1"]
     script = Path(__file__).parents[2] / "scripts" / "benchmark.py"
     command = [sys.executable, str(script), *arguments, "--out", str(tmp_path), "--workers", "1"]
     run = tmp_path / "runs" / "contest-q-learning-s0"
     curve, rows, mark = run / "curve.csv", [], f"MARK={tmp_path}"
-    for send, number, status in ((os.killpg, signal.SIGINT, 130), (os.kill, signal.SIGKILL, -signal.SIGKILL)):
+    for send, number, status in signals:
         process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                    text=True, env={**os.environ, "MARK": str(tmp_path)})
         wait_until(partial(is_longer, curve, 1 + len(rows)))

@@ -105,7 +105,8 @@ def test_markets_with_anything_else_have_no_answer():
     assert solve(find_preset("town").market(mechanisms=("crowding",))) is None
 
 
-@pytest.mark.parametrize("mechanism", [Crowding(), Crowding(fees=(0.0, 0.1, 0.2))])
+@pytest.mark.parametrize("mechanism", [
+    Crowding(fees=(0.0, 0.1, 0.2)), pytest.param(Crowding(), marks=pytest.mark.slow)])
 def test_the_contract(mechanism):
     check_mechanism(mechanism)
 

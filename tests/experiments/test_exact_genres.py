@@ -130,7 +130,8 @@ def test_bait_wins_users_and_costs_them():
     assert solve(market) is None
 
 
-@pytest.mark.parametrize("mechanism", [Genres(), Genres(num_groups=3, num_qualities=2, bait=0.2)])
+@pytest.mark.parametrize("mechanism", [
+    Genres(num_groups=3, num_qualities=2, bait=0.2), pytest.param(Genres(), marks=pytest.mark.slow)])
 def test_the_contract(mechanism):
     check_mechanism(mechanism)
 

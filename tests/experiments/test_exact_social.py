@@ -109,6 +109,6 @@ def test_susceptibilities_are_in_order():
 
 @pytest.mark.parametrize(("mechanism", "off"), [
     (Popularity(), Popularity(strength=0.0)), (Opinions(), Opinions(closeness=0.0)),
-    (Opinions(confidence=0.5), None)], ids=["popularity", "opinions", "confidence"])
+    pytest.param(Opinions(confidence=0.5), None, marks=pytest.mark.slow)], ids=["popularity", "opinions", "confidence"])
 def test_the_contract(mechanism, off):
     check_mechanism(mechanism, off=off)

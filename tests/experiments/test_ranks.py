@@ -1,5 +1,6 @@
 """Several processes that train one run: the same worlds, the same weights, one writer, and what a lost one leaves."""
 
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +13,7 @@ from interplay.agents.parts import ranks as parts
 from interplay.agents.parts.ranks import Ranks
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.settings import TrainSettings
+from interplay.experiments.common.workers import worked
 from interplay.experiments.loop.run import CHECKPOINT, Run
 from interplay.experiments.loop.training import train_all
 from refusals import refused
@@ -42,6 +44,28 @@ def torchrun(folder, *words):
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=600)
 
 
+LAUNCHED = """
+import os, sys
+os.environ.update({environment})
+from interplay.experiments.cli.main import main
+if main(["train", *{words}]):
+    raise SystemExit(1)
+"""
+
+
+def launched(folder, *words):
+    """The same without torchrun, in two forks of a process that has imported torch: nobody watches them."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    told = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "none"}
+    jobs = [LAUNCHED.format(environment=told | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, words=words)
+            for rank in range(2)]
+    ended = list(worked(exec, jobs, 2, lambda job: folder / f"{jobs.index(job)}.txt"))
+    said = "".join(each.output.read_text() for each in ended)
+    return subprocess.CompletedProcess(words, max(abs(each.status) for each in ended), said, said)
+
+
 def words_of(settings, **more):
     given = {name: getattr(settings, name) for name in ("preset", "users", "items", "num_worlds", "episodes",
                                                         "eval_worlds", "device")} | more
@@ -66,11 +90,12 @@ def test_worlds_are_those_of_one_process(agent, tmp_path, monkeypatch):
     assert torch.equal(whole.now.state.key[2:], halves[1].now.state.key)
 
 
-def test_two_processes_learn_what_one_learns(tmp_path):
+@pytest.mark.parametrize("start", [launched, pytest.param(torchrun, marks=pytest.mark.slow)])
+def test_two_processes_learn_what_one_learns(start, tmp_path):
     """With one batch for a whole rollout. Sums in another order differ by rounding: within 1e-4 after 20 updates."""
     options = ["--user-option", "num_minibatches=1", "--name"]
     assert main(["train", *words_of(KALE, log_dir=tmp_path), *options, "one"]) == 0
-    found = torchrun(tmp_path, *words_of(KALE, log_dir=tmp_path), *options, "two")
+    found = start(tmp_path, *words_of(KALE, log_dir=tmp_path), *options, "two")
     assert found.returncode == 0, found.stderr
     assert found.stdout.count("folder   ") == 1
     assert {path.name for path in (tmp_path / "two").iterdir()} >= {CHECKPOINT, "curve.csv", "results.json"}

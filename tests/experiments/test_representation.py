@@ -156,7 +156,8 @@ def circles(users=60, items=24, length=9):
 SMALL = Recipe(size=32, history_length=6, batch_size=32, weight_decay=0.1, dropout=0.1, learning_rate=3e-3, epochs=40)
 
 
-@pytest.mark.parametrize("encoder", ["cnn", "gru", "transformer"])
+@pytest.mark.parametrize("encoder", ["gru", *(pytest.param(name, marks=pytest.mark.slow)
+                                             for name in ("cnn", "transformer"))])
 def test_sequence_encoders_find_what_follows(encoder):
     log = circles()
     train, held_out = split_log(log, 0.2, "last")
@@ -174,7 +175,8 @@ def tastes(users=80, items=30):
 
 
 @pytest.mark.parametrize(("encoder", "scorer", "length"), [
-    ("mlp", "hadamard", 12), ("mlp", "concatenation", 12), ("gru", "hadamard", 12),
+    ("mlp", "concatenation", 12), ("gru", "hadamard", 12),
+    pytest.param("mlp", "hadamard", 12, marks=pytest.mark.slow),
     pytest.param("gru", "concatenation", 12, marks=pytest.mark.slow),
     pytest.param("transformer", "hadamard", 9, marks=pytest.mark.slow)])
 def test_responses_are_predicted_from_what_else_a_user_liked(encoder, scorer, length):
@@ -188,7 +190,9 @@ def test_responses_are_predicted_from_what_else_a_user_liked(encoder, scorer, le
     assert predicted.max() <= 5.0
 
 
-@pytest.mark.parametrize(("loss", "negatives"), [("softmax", 0), ("softmax", 64), ("bce", 0), ("bce", 64)])
+@pytest.mark.parametrize(("loss", "negatives"), [
+    ("softmax", 0), ("bce", 64),
+    *(pytest.param(*others, marks=pytest.mark.slow) for others in (("softmax", 64), ("bce", 0)))])
 def test_every_loss_ranks_what_is_of_the_users_kind_first(loss, negatives):
     liked = tastes()
     train, held_out = split_log(liked.take(liked.reward > 3.0, "disliked"), 0.2, "random", 0)

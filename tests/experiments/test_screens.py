@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -111,14 +113,19 @@ def test_show_gives_defaults_and_meanings(capsys: pytest.CaptureFixture[str]) ->
     assert re.search(r"^epsilon_end +0\.05 +Share of random actions", text, re.MULTILINE)  # of the base class
 
 
-def test_what_new_writes_passes_its_tests_at_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_new_writes_passes_its_tests_at_once(here: Path, capsys: pytest.CaptureFixture[str],
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = ("agent", "preset", "mechanism", "dataset")
     text = screen(capsys, *(f"new {kind} my-{kind}" for kind in kinds))
     compare("new.txt", re.sub(r"cp my_dataset.py .*", "cp my_dataset.py ...", text))
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."], cwd=here, check=False,
-                          capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": os.pathsep.join([str(here), *sys.path])})
-    assert "4 passed" in done.stdout, done.stdout
+    monkeypatch.syspath_prepend(str(here))
+    tests = [test for file in here.glob("test_*.py") for name, test in runpy.run_path(str(file)).items()
+             if name.startswith("test_")]
+    assert len(tests) == len(kinds)
+    for test in tests:
+        test(*[here] * len(inspect.signature(test).parameters))  # whose only fixture is tmp_path
+    for kind in kinds:
+        del sys.modules[f"my_{kind}"]
     for kind in kinds:
         assert "exists: choose another name" in screen(capsys, f"new {kind} my-{kind}", status=2)
 

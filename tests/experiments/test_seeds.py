@@ -79,8 +79,8 @@ def assert_alike(one, other):
                                                                        rel=TOLERANCE)
 
 
-@pytest.mark.parametrize("agent", AGENTS)
-@pytest.mark.parametrize("market", ["kale", pytest.param("town", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("market", "agent"), [("kale", "dqn"), *(
+    pytest.param(*case, marks=pytest.mark.slow) for case in (("kale", "pqn"), ("town", "dqn"), ("town", "pqn")))])
 def test_each_seed_is_what_it_is_alone(tmp_path, stacks, market, agent):
     runs = train_all(settings(tmp_path / "together", market, agent, seed=4, seeds=3))
     assert stacks == [3, 3]

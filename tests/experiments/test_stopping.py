@@ -1,10 +1,8 @@
 """Runs that end before their time: by a signal, a crash, a full disk or a learner that diverges. Nothing is lost."""
 
-import json
 import os
+import resource
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -271,43 +269,38 @@ def test_a_mechanism_that_gives_no_numbers_is_named(module, hook, named, tmp_pat
     assert_said(capsys.readouterr().err, named, fix="broken")
 
 
-LIMITED = """import json, resource, sys
-from interplay.experiments.cli.main import main
+@pytest.fixture
+def fails_beyond(capsys):
+    """Runs a command that may write no file beyond so many bytes, as if the disk were full then; gives its error."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-for most in json.loads(sys.argv[1]):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
-    print(main(sys.argv[2:]), file=sys.stderr)
-"""
+    def run(most, *given):
+        capsys.readouterr()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+        try:
+            assert main(given) == 2
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        return capsys.readouterr().err.splitlines()[-1]
 
-
-def limited(most, *given):
-    """The last lines and statuses of a command in a process that may write no file beyond these many bytes each time,
-    as if the disk were full then."""
-    done = subprocess.run([sys.executable, "-c", LIMITED, json.dumps(most), *given], capture_output=True, text=True,
-                          check=False)
-    assert "Traceback" not in done.stderr
-    lines = done.stderr.splitlines()
-    return [(lines[at - 1], line) for at, line in enumerate(lines) if line.isdigit()]
+    return run
 
 
-@pytest.mark.slow
-def test_a_full_disk_at_the_start_leaves_nothing_behind(tmp_path):
-    found = limited([100, 6000], *TRAIN, "--log-dir", str(tmp_path / "runs"), "--name", "run")
-    assert [status for _, status in found] == ["2", "2"]
-    for (line, _), file in zip(found, ("config.json", "checkpoint.pt"), strict=True):
-        assert_said(line, "File too large", tmp_path / "runs" / "run" / file)
+@pytest.mark.parametrize(("most", "file"), [(100, "config.json"), (6000, "checkpoint.pt")])
+def test_a_full_disk_at_the_start_leaves_nothing_behind(most, file, fails_beyond, tmp_path):
+    line = fails_beyond(most, *TRAIN, "--log-dir", str(tmp_path / "runs"), "--name", "run")
+    assert_said(line, "File too large", tmp_path / "runs" / "run" / file)
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_full_disk_loses_nothing_that_was_saved(whole, tmp_path, monkeypatch):
+def test_a_full_disk_loses_nothing_that_was_saved(whole, fails_beyond, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
         at_call(25, lambda: os.kill(os.getpid(), signal.SIGTERM), Run, "step", patch)
         assert main([*TRAIN, "--log-dir", str(tmp_path), "--name", "run"]) == 143
     kept = (folder / "checkpoint.pt").read_bytes()
-    found = limited([100, 500, 3000], "train", "--resume", str(folder))  # of the curve, TensorBoard, the checkpoint
-    assert [status for _, status in found] == ["2", "2", "2"]
-    for line, _ in found:
+    for most in (100, 500, 3000):  # of the curve, TensorBoard, the checkpoint
+        line = fails_beyond(most, "train", "--resume", str(folder))
         assert_said(line, "File too large", fix=f"interplay train --resume {folder}")
     assert (folder / "checkpoint.pt").read_bytes() == kept
     assert not list(folder.glob("*.part"))
