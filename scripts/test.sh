@@ -23,6 +23,8 @@ fi
 ruff check .
 mypy
 if [ $# -eq 0 ]; then
+    # So that the processes below, which begin with the same, find all modules compiled to bytecode.
+    python -m pytest --collect-only -m "not slow" > /dev/null || true
     wait "$compiling"
     python -m pytest -n 3 --dist worksteal -m "not slow"  # three for two cores: some wait for processes
 else

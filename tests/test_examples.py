@@ -110,7 +110,7 @@ def test_a_market_of_ones_own(outside):
     import my_market
 
     assert len(code_lines("my_market.py")) <= 11
-    run = ip.train(my_market.DINER, users="q-learning", items="rest", episodes=60, eval_worlds=256)
+    run = ip.train(my_market.DINER, users="q-learning", items="rest", episodes=40, eval_worlds=256)
     levels = run.score.levels()
     assert levels["optimum"] > levels["greedy"] + 1.0  # planning pays
     assert run.score.user_return.mean > levels["greedy"]

@@ -95,8 +95,8 @@ def test_what_is_right_only_follows_from_the_history(encoder):
 
 def test_the_responses_are_learnt_as_the_article_says():
     """sigmoid(W . (u * i) + b) of what was taken: agent 0 responds to slot 1, agent 1 to neither."""
-    agent = critic(400, epsilon_end=1.0)
-    for _ in range(400):
+    agent = critic(300, epsilon_end=1.0)
+    for _ in range(300):
         before = seen()
         action = agent.act("users", before, explore=True)
         response = ((action == 1) & torch.tensor([True, False])).float()
@@ -122,12 +122,12 @@ def test_the_mixed_target_is_the_mean_reward_plus_the_mixed_future():
 def test_both_sides_learn_together():
     """A joint agent of users and items: items alone decide what users earn."""
     items = SideSpec("items", num_agents=1, num_options=1, num_levels=2, own_features=("c",), option_features=("d",))
-    agent = SharedCriticAgent({"users": SPEC, "items": items}, Setting(seed=1, total_steps=300, discount=0.5),
+    agent = SharedCriticAgent({"users": SPEC, "items": items}, Setting(seed=1, total_steps=200, discount=0.5),
                               SharedCriticOptions(warm_up=64, batch_size=96, hidden=16, learning_rate=0.01,
                                                   mixing="vdn", epsilon_end=0.3))
     theirs = Observation(torch.ones(WORLDS, 1, 1), torch.ones(WORLDS, 1, 1, 1),
                          torch.ones(WORLDS, 1, 3, dtype=torch.bool), torch.zeros(WORLDS, 1, 1, dtype=torch.int64))
-    for _ in range(300):
+    for _ in range(200):
         before = seen()
         users, item = agent.act("users", before, True), agent.act("items", theirs, True)
         pays = (item == 2).float()
@@ -212,9 +212,9 @@ def test_the_teams_critic_sees_what_an_agent_may_choose_from():
 @pytest.mark.parametrize(("kind", "sees"), [(IPPOAgent, False), (MAPPOAgent, True)], ids=["ippo", "mappo"])
 def test_a_state_that_only_options_show_is_worth_what_it_pays_to_the_teams_critic(kind, sees):
     """In every other world options look bright and everybody is paid; in the others nobody is, whatever they do."""
-    agent, bright = actor(kind, 200), (torch.arange(WORLDS) % 2 == 0).float()
+    agent, bright = actor(kind, 120), (torch.arange(WORLDS) % 2 == 0).float()
     before = replace(seen(), options=bright.view(WORLDS, 1, 1, 1).expand(WORLDS, 2, 2, 1))
-    for _ in range(200):
+    for _ in range(120):
         agent.learn_from({"users": step(before, agent.act("users", before, explore=True),
                                    bright.unsqueeze(1).expand(WORLDS, 2))})
     error = (agent._values({"users": before})["users"] - bright.unsqueeze(1)).abs()
