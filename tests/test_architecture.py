@@ -64,6 +64,11 @@ def test_no_module_imports_under_a_second_name(folder):
         assert not [n for n in imports(file) if n.split(".")[0] in ("envs", "agents", "experiments")], file
 
 
+@pytest.mark.parametrize("folder", ["envs", "agents", "experiments"])
+def test_no_module_chooses_a_backend_of_matplotlib(folder):
+    assert not [file for file in files(folder) if "matplotlib.pyplot" in imports(file)]
+
+
 LAYERS = {
     "envs": (
         {"messages", "files", "types", "checking", "discovery", "arguments", "targets", "trees", "sizes", "hashing",

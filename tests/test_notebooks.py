@@ -35,7 +35,8 @@ def test_all_cells_were_executed_in_their_order(path: Path) -> None:
     assert path.stat().st_size < 500_000
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [  # the tour does what the example of that name does
+    pytest.param(path, marks=pytest.mark.slow if path.stem == "tour" else [], id=path.stem) for path in NOTEBOOKS])
 def test_cells_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                    capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)

@@ -6,6 +6,8 @@ import sysconfig
 import venv
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 STUDIES = Path("experiments", "studies")
 """Evidence, which stays in the repository."""
@@ -32,6 +34,7 @@ def test_help_comes_without_the_imports_that_take_seconds():
     assert "benchmark" in said
 
 
+@pytest.mark.slow
 def test_the_wheel_is_complete_outside_the_checkout(tmp_path):
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)

@@ -81,7 +81,7 @@ def _market_calls() -> Iterator[Call]:
     for value in (None, items.float(), items.bool(), items.numpy(), items[:, :2]):
         yield f"Market.step(items={_shown(value)})", _bound(market.step, state, users, value)
     yield "Market.step(state=None)", _bound(market.step, None, users, items)
-    for value in (None, "user", "", 0):
+    for value in ("user", "", 0):
         yield f"Market.observe(side={value!r})", _bound(market.observe, state, value)
     for value in (None, torch.zeros(2, 3, 2), torch.zeros(2, 3, 3, dtype=torch.int64), np.zeros((2, 3, 2), np.int64)):
         yield f"Market.offer({_shown(value)})", _bound(market.offer, state, value)
