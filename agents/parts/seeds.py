@@ -19,6 +19,7 @@ from torch._functorch.vmap import lazy_load_decompositions  # type: ignore[attr-
 from interplay.agents.parts.choosing import Offer
 from interplay.agents.parts.player import Player, Setting
 from interplay.agents.parts.remembered import Leaf, exchange, leaves, modules_of, with_leaves
+from interplay.envs.kernels import usable
 from interplay.envs.trees import tensors_of, with_tensors
 from interplay.envs.types import Observation, Side, SideSpec, Transition
 
@@ -41,8 +42,14 @@ class Seeds(Player):
     _counters: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, players: Sequence[Player]) -> None:
-        self._one = deepcopy(players[0])
         self._count = len(players)
+        self._each = deepcopy(list(players)) if _have_loops(players) else []
+        self._one = self._each[0] if self._each else deepcopy(players[0])
+        if not self._each:
+            self._stack_all(players)
+
+    def _stack_all(self, players: Sequence[Player]) -> None:
+        """Let one player stand for all."""
         self._weights = _Weights(self._one)
         first, *others = ([leaf for leaf in leaves(player) if isinstance(leaf, Leaf)]
                           for player in (self._one, *players[1:]))
@@ -86,27 +93,27 @@ class Seeds(Player):
 
     def act_as(self, side: Side, seen: Observation, explore: bool) -> Tensor:
         """See ``Player``."""
-        action: Tensor = self._do(lambda own: self._one.act_as(side, own, explore), seen)
+        action: Tensor = self._do(lambda one, own: one.act_as(side, own, explore), seen)
         return action.flatten(0, 1)
 
     def scores_as(self, side: Side, seen: Observation, agent_ids: Tensor | None = None) -> Tensor:
         """See ``Player``."""
-        scores: Tensor = self._do(lambda own: self._one.scores_as(side, own, agent_ids), seen)
+        scores: Tensor = self._do(lambda one, own: one.scores_as(side, own, agent_ids), seen)
         return scores.flatten(0, 1)
 
     def log_propensity_as(self, side: Side, seen: Observation, action: Tensor, explore: bool) -> Tensor | None:
         """See ``Player``."""
-        found = self._do(lambda own: self._one.log_propensity_as(side, own[0], own[1], explore), (seen, action))
+        found = self._do(lambda one, own: one.log_propensity_as(side, own[0], own[1], explore), (seen, action))
         return found.flatten(0, 1) if isinstance(found, Tensor) else None
 
     def offer(self, seen: Observation, size: int, explore: bool) -> Offer:
         """See ``Agent.offer``."""
-        offer: Offer = self._do(lambda own: self._one.offer(own, size, explore), seen)  # type: ignore[attr-defined]
+        offer: Offer = self._do(lambda one, own: one.offer(own, size, explore), seen)
         return with_tensors(offer, (x.flatten(0, 1) for x in tensors_of(offer)))  # type: ignore[no-any-return]
 
     def learn_from(self, steps: Mapping[Side, Transition]) -> dict[str, Tensor]:
         """See ``Player``; metrics have a first axis that counts copies."""
-        metrics: dict[str, Tensor] = self._do(self._one.learn_from, dict(steps))
+        metrics: dict[str, Tensor] = self._do(lambda one, own: one.learn_from(own), dict(steps))
         return metrics
 
     def hand_over(self, number: int, player: Player, own: bool) -> None:
@@ -117,22 +124,39 @@ class Seeds(Player):
             player: of the same class and options.
             own: whether in memory of its own; otherwise it is for reading, until the copies go on.
         """
-        player._restore(_row(self._one.state_dict(), number, own), player.device)
+        saved = _own(self._each[number].state_dict()) if self._each else _row(self._one.state_dict(), number, own)
+        player._restore(saved, player.device)
 
-    def _do(self, work: Callable[[Any], Any], given: Any) -> Any:
+    def _do(self, work: Callable[[Any, Any], Any], given: Any) -> Any:
         """Let every copy work on its part of what is given; results have a first axis that counts copies."""
-        weights = self._weights.get()
         parts = [torch.unflatten(x, 0, (self._count, -1)) for x in tensors_of(given)]
+        return self._one_by_one(work, given, parts) if self._each else self._at_once(work, given, parts)
+
+    def _one_by_one(self, work: Callable[[Any, Any], Any], given: Any, parts: Sequence[Tensor]) -> Any:
+        found = [work(player, with_tensors(given, iter([part[number] for part in parts])))
+                 for number, player in enumerate(self._each)]
+        return with_tensors(found[0], map(torch.stack, zip(*map(tensors_of, found), strict=True)))
+
+    def _at_once(self, work: Callable[[Any, Any], Any], given: Any, parts: Sequence[Tensor]) -> Any:
+        weights = self._weights.get()
         with _Copies(self._count) as copies:
             exchange(self._one, copies.of)
             self._weights.put([copies.of(weight) for weight in weights])
             try:
-                found = work(with_tensors(given, map(copies.of, parts)))
+                found = work(self._one, with_tensors(given, map(copies.of, parts)))
                 tables = [copies.table(x) for x in tensors_of(found)]
             finally:
                 self._weights.put(weights)
                 exchange(self._one, copies.table)
         return with_tensors(found, iter(tables))
+
+
+def _have_loops(players: Sequence[Player]) -> bool:
+    """Whether they work by compiled loops, which take less time for each in turn than vmap's tensors for all.
+
+    Those of tables do: loops of networks have a rule for vmap.
+    """
+    return usable(players[0].zeros(1)) and not any(True for player in players for _ in modules_of(player))
 
 
 class _Copies:
@@ -181,6 +205,11 @@ class _Weights:
 
     def have(self, tensor: Tensor) -> bool:
         return any(weight is tensor for weight in self.get())
+
+
+def _own(saved: Any) -> Any:
+    """A state in memory of its own."""
+    return with_tensors(saved, (table.clone() for table in tensors_of(saved)))
 
 
 def _row(saved: Any, number: int, own: bool) -> Any:

@@ -81,6 +81,12 @@ def test_copies_do_what_each_does_alone(preset, users, options):
         assert_close(parts[number].state_dict(), players.state_dict())
 
 
+@pytest.mark.parametrize("options", [{"fit_steps": 6}, {"double": True, "fit_steps": 6}], ids=str)
+def test_tables_are_stacked_where_there_are_no_loops(options):
+    with switched_off():
+        test_copies_do_what_each_does_alone("town", "q-learning", options)
+
+
 def assert_close(one, other):
     if isinstance(one, torch.Tensor) and one.is_floating_point():
         torch.testing.assert_close(one, other, rtol=TOLERANCE, atol=TOLERANCE)
