@@ -22,12 +22,13 @@ import torch
 from torch import Tensor, nn
 
 from interplay.agents.base import Agent
+from interplay.agents.parts.latest import Latest
 from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Rollout, shuffled
 from interplay.agents.parts.returns import cut_off, lambda_returns, lean
 from interplay.agents.parts.schedules import Exploring, check_above_zero, check_at_least_one
-from interplay.envs.types import InterplayError, Observation, Transition
+from interplay.envs.types import InterplayError, Observation, TensorRecord, Transition
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,13 @@ class PQNOptions(Exploring):
             raise InterplayError(f"trace_decay={self.trace_decay} must lie between 0 and 1")
 
 
+@dataclass(frozen=True)
+class Ahead(TensorRecord):
+    """The value of what was seen after a step, float32 ``[..., N]``."""
+
+    value: Tensor
+
+
 class PQNAgent(Agent):
     """Masked Q(lambda) on the rollout that was just played."""
 
@@ -76,27 +84,37 @@ class PQNAgent(Agent):
         self._alone = o.sharing == "independent"
         self._optimiser = Optimiser(self.network, o.learning_rate, o.max_norm, stacked=self._alone)
         self._rollout: Rollout[Transition] = Rollout(o.rollout_length)
+        self._ahead: Rollout[Ahead] = Rollout(o.rollout_length)
         self._all_agents = torch.arange(self.num_agents)
+        self._latest = Latest(self.network)
 
     def scores(self, observation: Observation, agent_ids: Tensor | None = None) -> Tensor:
         """The network's values; see ``Agent.scores``."""
-        agent_ids = self._all_agents if agent_ids is None else agent_ids
+        if agent_ids is None:
+            return self._latest.of(observation, self._values)
         values: Tensor = self.network.of(agent_ids)(observation.own, observation.options,
                                                     agent_ids.expand(observation.own.shape[:2])).squeeze(-1)
         return values
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """Remember the step; at the end of a rollout, learn from all of it and forget it."""
-        rollout = self._rollout.add(lean(transition))
-        return {} if rollout is None else self._update(rollout)
+        step, ahead = lean(transition), None
+        if self.device.type == "cpu":  # at once, because acting asks for the same values next
+            ahead = self._ahead.add(Ahead(self._highest(step.next_observation)))
+        rollout = self._rollout.add(step)
+        if rollout is None:
+            return {}
+        return self._update(rollout, self._highest(rollout.next_observation) if ahead is None else ahead.value)
 
-    def _update(self, rollout: Transition) -> dict[str, Tensor]:
+    def _update(self, rollout: Transition, ahead: Tensor) -> dict[str, Tensor]:
+        """Learn from a rollout and the values of what was seen after each step, float32 ``[T, B, N]``."""
         seen = rollout.observation
         steps = [table.flatten(0, 1) for table in (  # and worlds as one axis
-            seen.own, seen.options, rollout.action, rollout.valid, rollout.weight, self._returns(rollout))]
+            seen.own, seen.options, rollout.action, rollout.valid, rollout.weight, self._returns(rollout, ahead))]
         metrics: dict[str, Tensor] = {}
         for index in shuffled(self, len(steps[0]), self.options.num_epochs, self.options.num_minibatches):
             metrics = self._fit(*(table.index_select(0, index) for table in steps))
+        self._latest.forget()
         return metrics
 
     def _fit(self, own: Tensor, options: Tensor, action: Tensor, valid: Tensor, weight: Tensor,
@@ -109,14 +127,17 @@ class PQNAgent(Agent):
         self._optimiser.step(means.sum(), self.progress)
         return {"loss": means.detach().mean(), "value": valid_mean(value.detach(), valid)}
 
-    @torch.no_grad()
-    def _returns(self, rollout: Transition) -> Tensor:
+    def _returns(self, rollout: Transition, ahead: Tensor) -> Tensor:
         """Q(lambda) returns, float32 ``[T, B, N]``. What was cut off is bootstrapped through; what ended is not."""
-        after = rollout.next_observation
-        ahead = self._values(after).masked_fill(~after.mask, -torch.inf).amax(-1)
         discount = torch.where(rollout.terminated, 0.0, self.discount)
         cut = cut_off(rollout.truncated, rollout.valid)
         return lambda_returns(rollout.reward, discount, cut, ahead, self.options.trace_decay)
+
+    @torch.no_grad()
+    def _highest(self, seen: Observation) -> Tensor:
+        """The value of the best allowed action, float32 ``[..., N]``."""
+        highest: Tensor = self._latest.of(seen, self._values).masked_fill(~seen.mask, -torch.inf).amax(-1)
+        return highest
 
     def _values(self, seen: Observation) -> Tensor:
         """Values of all actions, float32 ``[..., N, A]``."""

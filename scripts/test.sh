@@ -14,6 +14,14 @@ if [ $# -eq 0 ]; then  # beside mypy, which uses one core
     # Each process of the tests would compile these loops for itself, in a minute.
     python -c "
 import interplay as ip
+import torch
+from interplay.agents.parts.networks import OptionScorer
+spec = ip.market('kale').spec_of('users')
+own, options = torch.zeros(3, len(spec.own_features)), torch.zeros(3, spec.num_options, len(spec.option_features))
+scorer = OptionScorer(spec, 8, torch.device('cpu'))
+scorer.taken(own, options, torch.zeros(3, dtype=torch.int64)).sum().backward()
+with torch.no_grad():
+    scorer(own, options)
 for market in map(ip.market, ('town', 'coach')):
     worlds = market.reset(worlds=range(3))
     market.observe(worlds)

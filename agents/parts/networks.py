@@ -92,7 +92,7 @@ class OptionScorer(nn.Module):
         Returns:
             ``[..., 1 + M * L, Z]``.
         """
-        if self._form is not None and scorer.can_score(self._form, own, options, weights := _parameters(self)):
+        if self._form is not None and scorer.can_score(self._form, own, options, weights := parameters_of(self)):
             return scorer.scores(self._form, weights, own, options)
         if (parts := -(-options.shape[:-1].numel() // _AT_ONCE)) <= 1 or self._copies > 0 or torch.is_grad_enabled():
             return self._all(own, options, agent)
@@ -125,7 +125,7 @@ class OptionScorer(nn.Module):
         """
         if self._option_head is None or self._value_head is not None:
             return values_of(self(own, options, agent), action)
-        if self._form is not None and scorer.usable(self._form, own, options, weights := _parameters(self)):
+        if self._form is not None and scorer.usable(self._form, own, options, weights := parameters_of(self)):
             return scorer.taken(self._form, weights, own, options, action)
         context = self._context(own, options, agent)
         place, levels = (action - 1).clamp(min=0)[..., None, None], self._num_levels
@@ -221,7 +221,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 @torch.no_grad()
 def follow(target: nn.Module, online: nn.Module, rate: float) -> None:
     """Move a target network towards the online one (Polyak averaging; Lillicrap et al. 2016)."""
-    slow, fast = (_parameters(network) for network in (target, online))
+    slow, fast = (parameters_of(network) for network in (target, online))
     if not is_stacked(slow[0]):
         torch._foreach_lerp_(slow, fast, rate)
         return
@@ -229,7 +229,7 @@ def follow(target: nn.Module, online: nn.Module, rate: float) -> None:
         one.copy_(one.lerp(other, rate))  # vmap has no rule for lerp_
 
 
-def _parameters(network: nn.Module) -> list[Tensor]:
+def parameters_of(network: nn.Module) -> list[Tensor]:
     """What ``network.parameters()`` gives, of a network whose layers stay, in a tenth of its time."""
     if network not in _places:
         places = {id(weight): (layer._parameters, name) for layer in network.modules()

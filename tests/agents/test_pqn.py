@@ -4,7 +4,10 @@ import pytest
 import torch
 
 from interplay.agents import Setting
+from interplay.agents.parts.choosing import best
 from interplay.agents.pqn import PQNAgent, PQNOptions
+from interplay.agents.testing.synthetic_transitions import ONE_SIDE, trajectory
+from interplay.envs import kernels
 from interplay.envs.types import Transition
 from refusals import refused
 
@@ -15,13 +18,15 @@ def test_targets_are_q_lambda_returns_over_allowed_actions(spec, moved):
     agent._values = lambda seen: values.expand(seen.mask.shape)
     steps = [moved([[0, 1]], [[1, 1]], [[1.0, 2.0]], [[0, 1]], mask=(True, True, False)),
              moved([[0, 1]], [[1, 1]], [[3.0, 4.0]], [[0, 1]], mask=(True, True, False))]
-    found = agent._returns(Transition.stack(steps))
+    rollout = Transition.stack(steps)
+    found = agent._returns(rollout, agent._highest(rollout.next_observation))
     last = [3.0 + 0.5 * 4.0, 4.0 + 0.5 * 4.0]  # 90 is forbidden
     assert found[1].tolist() == [last]
     assert found[0].tolist() == [[1.0 + 0.5 * (0.5 * 4.0 + 0.5 * last[0]), 2.0 + 0.5 * (0.5 * 4.0 + 0.5 * last[1])]]
     ended = [replace(steps[0], terminated=torch.tensor([[True, False]]), truncated=torch.tensor([[False, True]])),
              steps[1]]
-    assert agent._returns(Transition.stack(ended))[0].tolist() == [[1.0, 2.0 + 0.5 * 4.0]]
+    ahead = agent._highest(rollout.next_observation)
+    assert agent._returns(Transition.stack(ended), ahead)[0].tolist() == [[1.0, 2.0 + 0.5 * 4.0]]
 
 
 @pytest.mark.parametrize("sharing", ["shared", "embedding", "independent"])
@@ -68,7 +73,7 @@ def test_it_gives_up_a_little_now_for_more_later(spec, moved):
 def test_each_pass_takes_every_row_once_and_shuffles_again(spec, moved):
     agent = PQNAgent(spec, Setting(), PQNOptions(rollout_length=3, num_epochs=2, num_minibatches=4))
     fit, parts = agent._fit, []
-    agent._fit = lambda rows, returns: parts.append(rows.observation.own[:, 0, 0]) or fit(rows, returns)
+    agent._fit = lambda own, *others: parts.append(own[:, 0, 0]) or fit(own, *others)
     for t in range(3):
         before = [[4 * t + world, 0] for world in range(4)]
         agent.learn_from({"users": moved(before, [[0, 0]] * 4, [[0.0, 0.0]] * 4, [[0, 0]] * 4)})
@@ -115,3 +120,29 @@ def test_it_only_learns_from_full_rollouts_and_not_from_agents_that_have_left(sp
 def test_wrong_options_are_named(name, value, fix):
     with refused(name, value, fix=fix):
         PQNOptions(**{name: value})
+
+
+def test_acting_uses_what_learning_worked_out_and_nothing_that_has_changed(monkeypatch):
+    """Each observation is scored once, and anew after an update, after weights were loaded, and if it was written."""
+    spec = ONE_SIDE["users with a history"]["users"]
+    agent = PQNAgent(spec, Setting(seed=0, total_steps=100), PQNOptions(rollout_length=3, num_minibatches=1))
+    scored, values = [], agent._values
+    monkeypatch.setattr(agent, "_values", lambda seen: scored.append(seen.own) or values(seen))
+
+    def assert_acts_by(seen, count):
+        scored.clear()
+        action = agent.act(seen, explore=False)
+        assert len(scored) == count
+        with torch.no_grad():
+            assert torch.equal(action, best(values(seen), seen.mask))
+
+    for number, moment in enumerate(trajectory({"users": spec}, 6, False)):
+        agent.learn_from(moment)
+        after = moment["users"].next_observation
+        assert_acts_by(after, int(number % 3 == 2) if kernels.available() else 1)
+    with torch.no_grad():
+        after.own.add_(1.0)
+    assert_acts_by(after, 1)
+    other = PQNAgent(spec, Setting(seed=1, total_steps=100), agent.options)
+    agent.network.load_state_dict(other.network.state_dict())
+    assert_acts_by(after, 1)

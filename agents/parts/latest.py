@@ -1,0 +1,50 @@
+"""Values of what was seen last: an agent that learns from what follows a step is asked for the same when it acts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from interplay.agents.parts.networks import parameters_of
+from interplay.envs.kernels import usable
+from interplay.envs.types import Observation
+
+
+class Latest:
+    """Keeps a network's values of the last observation on a CPU, which no agent saves and nothing depends on.
+
+    They hold while the observation is the same object, and neither it, the values nor the weights were written since.
+    Torch does not notice that its fused optimisers write weights: say so with ``forget``.
+
+    Args:
+        network: whose values these are.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+        self.forget()
+
+    def forget(self) -> None:
+        """Work out the next values anew."""
+        self._tensors: tuple[Tensor, ...] = ()
+        self._versions: list[int] = []
+
+    def of(self, seen: Observation, work: Callable[[Observation], Tensor]) -> Tensor:
+        """The values, which ``work`` gives if they are not known."""
+        if torch.is_grad_enabled() or not usable(seen.own) or seen.own.is_inference():
+            return work(seen)
+        given = seen.own, seen.options, *parameters_of(self._network)
+        if len(self._tensors) != len(given) + 1 or not self._hold(given):
+            self._tensors = work(seen), *given
+            self._versions = _versions(self._tensors)
+        return self._tensors[0]
+
+    def _hold(self, given: Sequence[Tensor]) -> bool:
+        return (all(one is other for one, other in zip(given, self._tensors[1:], strict=True))
+                and _versions(self._tensors) == self._versions)
+
+
+def _versions(tensors: Sequence[Tensor]) -> list[int]:
+    return [tensor._version for tensor in tensors]
