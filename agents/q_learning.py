@@ -140,8 +140,8 @@ class QLearningAgent(Agent):
             return transition.action
         paid = torch.zeros_like(transition.action) if self._in_force is None else self._in_force
         if usable(paid):
-            self._in_force = transition.action.clone()
-            self._in_force.numpy()[transition.terminated.numpy() | transition.truncated.numpy()] = 0
+            over = transition.terminated.numpy() | transition.truncated.numpy()
+            self._in_force = torch.from_numpy(np.where(over, 0, transition.action.numpy()))
             return paid
         self._in_force = torch.where(transition.terminated | transition.truncated, 0, transition.action)
         return paid
