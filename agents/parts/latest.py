@@ -27,7 +27,7 @@ class Latest:
         self.forget()
 
     def forget(self) -> None:
-        """Work out the next values anew."""
+        """Have the next values worked out again."""
         self._tensors: tuple[Tensor, ...] = ()
         self._versions: list[int] = []
 
