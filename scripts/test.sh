@@ -11,21 +11,21 @@ if [ -z "${VIRTUAL_ENV:-}" ]; then
 fi
 python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[dev]"
 if [ $# -eq 0 ]; then  # beside mypy, which uses one core
-    # Each process of the tests would compile these loops for itself, in a minute.
+    # Each process of the tests would compile these loops for itself, in more than a minute.
+    python -c "
+import tempfile
+import interplay as ip
+with tempfile.TemporaryDirectory() as folder:
+    ip.train(ip.market('town', horizon=30), users='dqn,warm_up=60', items='q-learning,fit_steps=5', episodes=1,
+             num_worlds=3, eval_worlds=3, log_dir=folder)" &
+    compiling_agents=$!
     python -c "
 import interplay as ip
-import torch
-from interplay.agents.parts.networks import OptionScorer
-spec = ip.market('kale').spec_of('users')
-own, options = torch.zeros(3, len(spec.own_features)), torch.zeros(3, spec.num_options, len(spec.option_features))
-scorer = OptionScorer(spec, 8, torch.device('cpu'))
-scorer.taken(own, options, torch.zeros(3, dtype=torch.int64)).sum().backward()
-with torch.no_grad():
-    scorer(own, options)
-for market in map(ip.market, ('town', 'coach')):
-    worlds = market.reset(worlds=range(3))
-    market.observe(worlds)
-    market.step(worlds, *market.random_actions(worlds))" &
+market = ip.market('coach')
+worlds = market.reset(worlds=range(3))
+market.observe(worlds)
+market.step(worlds, *market.random_actions(worlds))
+ip.pettingzoo('kale').reset()" &
     compiling=$!
 fi
 ruff check .
@@ -34,6 +34,7 @@ if [ $# -eq 0 ]; then
     # So that the processes below, which begin with the same, find all modules compiled to bytecode.
     python -m pytest --collect-only -m "not slow" > /dev/null || true
     wait "$compiling"
+    wait "$compiling_agents"
     python -m pytest -n 3 --dist worksteal -m "not slow"  # three for two cores: some wait for processes
 else
     python -m pytest -n 2 --dist worksteal "$@"
