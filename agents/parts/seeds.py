@@ -45,6 +45,7 @@ class Seeds(Player):
         self._count = len(players)
         self._each = deepcopy(list(players)) if _have_loops(players) else []
         self._one = self._each[0] if self._each else deepcopy(players[0])
+        self._cut = _Cut(self._count)
         if not self._each:
             self._stack_all(players)
 
@@ -129,16 +130,16 @@ class Seeds(Player):
 
     def _do(self, work: Callable[[Any, Any], Any], given: Any) -> Any:
         """Let every copy work on its part of what is given; results have a first axis that counts copies."""
-        parts = [torch.unflatten(x, 0, (self._count, -1)) for x in tensors_of(given)]
-        return self._one_by_one(work, given, parts) if self._each else self._at_once(work, given, parts)
+        return self._one_by_one(work, given) if self._each else self._at_once(work, given)
 
-    def _one_by_one(self, work: Callable[[Any, Any], Any], given: Any, parts: Sequence[Tensor]) -> Any:
-        found = [work(player, with_tensors(given, iter([part[number] for part in parts])))
-                 for number, player in enumerate(self._each)]
+    def _one_by_one(self, work: Callable[[Any, Any], Any], given: Any) -> Any:
+        parts = self._cut.of(tensors_of(given))
+        found = [work(player, with_tensors(given, iter(own))) for player, own in zip(self._each, parts, strict=True)]
         return with_tensors(found[0], map(torch.stack, zip(*map(tensors_of, found), strict=True)))
 
-    def _at_once(self, work: Callable[[Any, Any], Any], given: Any, parts: Sequence[Tensor]) -> Any:
+    def _at_once(self, work: Callable[[Any, Any], Any], given: Any) -> Any:
         weights = self._weights.get()
+        parts = [torch.unflatten(x, 0, (self._count, -1)) for x in tensors_of(given)]
         with _Copies(self._count) as copies:
             exchange(self._one, copies.of)
             self._weights.put([copies.of(weight) for weight in weights])
@@ -157,6 +158,21 @@ def _have_loops(players: Sequence[Player]) -> bool:
     Those of tables do: loops of networks have a rule for vmap.
     """
     return usable(players[0].zeros(1)) and not any(True for player in players for _ in modules_of(player))
+
+
+class _Cut:
+    """Parts of tables, one for each copy: the same objects as in the last call, by which agents know what they saw."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._last: dict[int, tuple[Tensor, tuple[Tensor, ...]]] = {}
+
+    def of(self, tables: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+        """The parts of all tables for each copy."""
+        known = {id(table): self._last.get(id(table)) or (table, torch.unflatten(table, 0, (self._count, -1)).unbind())
+                 for table in tables}
+        self._last = known
+        return list(zip(*(known[id(table)][1] for table in tables), strict=True))
 
 
 class _Copies:
