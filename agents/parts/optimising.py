@@ -75,10 +75,10 @@ class Optimiser(Stateful):
         """What ``self._adam.step`` does, on a CPU without its bookkeeping, which takes longer than the work."""
         (group,) = self._adam.param_groups
         moved = [p for p in group["params"] if p.grad is not None]
-        if self._on_gpu or not all(p in self._adam.state for p in moved):
+        states = [self._adam.state.get(p) for p in moved] if self._device.type == "cpu" else [None]
+        if None in states:  # before the first step
             self._adam.step()
             return
-        states = [self._adam.state[p] for p in moved]
         steps, first, second = ([state[name] for state in states] for name in ("step", "exp_avg", "exp_avg_sq"))
         with torch.no_grad():
             torch._foreach_add_(steps, 1)
