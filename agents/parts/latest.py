@@ -27,7 +27,7 @@ class Latest:
         self.forget()
 
     def forget(self) -> None:
-        """Have the next values worked out again."""
+        """Work out the next values again."""
         self._tensors: tuple[Tensor, ...] = ()
         self._versions: list[int] = []
 

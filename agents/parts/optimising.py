@@ -75,7 +75,7 @@ class Optimiser(Stateful):
         """What ``self._adam.step`` does, on a CPU without its bookkeeping, which takes longer than the work."""
         (group,) = self._adam.param_groups
         moved = [p for p in group["params"] if p.grad is not None]
-        states = [self._adam.state.get(p) for p in moved] if self._device.type == "cpu" else [None]
+        states: list[Any] = [self._adam.state.get(p) for p in moved] if self._device.type == "cpu" else [None]
         if None in states:  # before the first step
             self._adam.step()
             return

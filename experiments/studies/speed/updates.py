@@ -116,11 +116,13 @@ def cost(preset: str, agent: str, num_worlds: int, rounds: int) -> Cost:
         run.step()
         if run.episode_ended:
             run.next_episode()
-    moved: dict[Side, Transition] = {"users": _next_transition(run)}
+    moved = _next_transition(run)
+    # Each with observations of its own: a learner may know values of one that it has seen.
+    round_of: list[dict[Side, Transition]] = [{"users": moved.map(torch.clone)} for _ in range(steps)]
 
     def learn() -> None:
-        for _ in range(steps):
-            player.learn_from(moved)
+        for step in round_of:
+            player.learn_from(step)
 
     noted = _Noted()
     with noted:
