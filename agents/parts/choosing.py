@@ -83,7 +83,7 @@ def sampled(agent: Player, log_policy: Tensor) -> Tensor:
 
 def epsilon_greedy(agent: Player, values: Tensor, mask: Tensor, epsilon: Scalar) -> Tensor:
     """With probability ``epsilon`` any allowed action, otherwise the best, int64 ``[B, N]``."""
-    if not agent.counts_on_device and not isinstance(epsilon, Tensor) and can_compare(values, mask):
+    if not agent.counts_on_device and isinstance(epsilon, float) and can_compare(values, mask):
         return agent.draw_greedy(epsilon, values, mask)
     explores = agent.draw(*mask.shape[:2]) < epsilon
     return torch.where(explores, agent.draw_allowed(mask), best(values, mask))
