@@ -13,28 +13,37 @@ python -m pip install --quiet --no-compile --constraint constraints.txt --editab
 if [ $# -eq 0 ]; then  # beside mypy, which uses one core
     # Each process of the tests would compile these loops for itself, in more than a minute.
     python -c "
-import tempfile
 import interplay as ip
-with tempfile.TemporaryDirectory() as folder:
-    ip.train(ip.market('town', horizon=30), users='dqn,warm_up=60', items='q-learning,fit_steps=5', episodes=1,
-             num_worlds=3, eval_worlds=3, log_dir=folder)" &
-    compiling_agents=$!
-    python -c "
-import interplay as ip
-market = ip.market('coach')
+market = ip.market('town')
 worlds = market.reset(worlds=range(3))
 market.observe(worlds)
+market.step(worlds, *market.random_actions(worlds))" &
+    compiling_market=$!
+    python -c "
+import torch
+import interplay as ip
+from interplay.agents import Setting, find_agent
+from interplay.agents.testing.synthetic_transitions import ONE_SIDE, trajectory
+sides = ONE_SIDE['users']
+for name, options in ('dqn', dict(warm_up=1, batch_size=4)), ('q-learning', dict(fit_steps=2)):
+    agent = find_agent(name)
+    player = agent.of(sides, Setting(0, torch.device('cpu'), 1, 0.9), agent.Options(**options))
+    for moved in trajectory(sides, 6, False):
+        player.act_as('users', moved['users'].observation, True)
+        player.learn_from(moved)
+market = ip.market('coach')
+worlds = market.reset(worlds=range(3))
 market.step(worlds, *market.random_actions(worlds))
 ip.pettingzoo('kale').reset()" &
-    compiling=$!
+    compiling_rest=$!
 fi
 ruff check .
 mypy
 if [ $# -eq 0 ]; then
     # So that the processes below, which begin with the same, find all modules compiled to bytecode.
     python -m pytest --collect-only -m "not slow" > /dev/null || true
-    wait "$compiling"
-    wait "$compiling_agents"
+    wait "$compiling_market"
+    wait "$compiling_rest"
     python -m pytest -n 3 --dist worksteal -m "not slow"  # three for two cores: some wait for processes
 else
     python -m pytest -n 2 --dist worksteal "$@"
