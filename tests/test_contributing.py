@@ -95,6 +95,7 @@ def test_the_agent_appears_in_a_benchmark_beside_others(outside):
     assert sum(row.startswith("kale,my-agent,learner") for row in rows) == 1
 
 
+@pytest.mark.slow
 def test_the_preset_with_the_behaviour_trains_and_learns(outside):
     found = train(outside, "--preset", "my_preset:RANKS", "--users", "dqn", "--items", "rest", "--episodes", "40")
     assert found["preset"] == "ranks"

@@ -20,7 +20,8 @@ from interplay.experiments.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(["README.md", "CONTRIBUTING.md", *(p.relative_to(ROOT).as_posix() for p in ROOT.glob("docs/**/*.md"))])
-SLOW = ["docs/guides/benchmarks.md", "docs/guides/films.md", "docs/guides/fit.md"]
+SLOW = [f"docs/guides/{name}.md" for name in (
+    "benchmarks", "evaluation", "fidelity", "films", "fit", "off-policy", "training")]
 FENCE = re.compile(r"^```(\w+)(?: \{needs=(\w+)\})?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NOT_RUN = {"install": 1, "server": 1, "minutes": 8, "data": 7, "gpu": 1}
 """How many blocks need what; README's two commands, whose fences GitHub shows as they are, count as none of them."""

@@ -21,7 +21,7 @@ from interplay.agents.parts.player import Player, Setting
 from interplay.agents.parts.remembered import Leaf, exchange, leaves, modules_of, with_leaves
 from interplay.envs.kernels import usable
 from interplay.envs.trees import tensors_of, with_tensors
-from interplay.envs.types import Observation, Side, SideSpec, Transition
+from interplay.envs.types import InterplayError, Observation, Side, SideSpec, Transition
 
 
 def can_stack(players: Sequence[Player]) -> bool:
@@ -135,7 +135,11 @@ class Seeds(Player):
     def _one_by_one(self, work: Callable[[Any, Any], Any], given: Any) -> Any:
         parts = self._cut.of(tensors_of(given))
         found = [work(player, with_tensors(given, iter(own))) for player, own in zip(self._each, parts, strict=True)]
-        return with_tensors(found[0], map(torch.stack, zip(*map(tensors_of, found), strict=True)))
+        rows = [tensors_of(each) for each in found]
+        if len(set(map(len, rows))) > 1:
+            raise InterplayError(f"agent {self.name!r} gives another number of tensors with one seed than with others, "
+                                 "where all learn as one: set stacks = False in its class")
+        return with_tensors(found[0], map(torch.stack, zip(*rows, strict=True)))
 
     def _at_once(self, work: Callable[[Any, Any], Any], given: Any) -> Any:
         weights = self._weights.get()

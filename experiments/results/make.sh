@@ -195,6 +195,8 @@ speed() {
         --pause 0.25 --out $R/speed/to_score
     python -m interplay.experiments.studies.speed.updates --rounds 7 --out $R/speed/updates
     python -m interplay.experiments.studies.speed.seeds --out $R/speed/seeds
+    [ -e ../earlier ] || git worktree add --detach ../earlier ab031e1
+    python -m interplay.experiments.studies.speed.earlier --against ../earlier --out $R/speed/earlier
 }
 
 # On a machine with a GPU; no part of all studies.

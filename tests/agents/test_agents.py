@@ -39,8 +39,8 @@ def both(players_of):
     return lambda name, market: players_of(name, market, Setting(seed=1, total_steps=30), small)
 
 
-@pytest.mark.parametrize("name", [  # mappo is ippo but for critics and returns
-    pytest.param(name, marks=pytest.mark.slow if name == "mappo" else []) for name in agents()])
+@pytest.mark.parametrize("name", [  # those left out are ippo but for critics and returns
+    pytest.param(name, marks=pytest.mark.slow if name in ("mappo", "shared-critic") else []) for name in agents()])
 def test_every_agent_keeps_the_contract(name):
     kind = find_agent(name)
     options = small(kind, warm_up=16)

@@ -59,7 +59,7 @@ def taught(name, spec, moved):
 
 
 @pytest.mark.parametrize("name", [
-    pytest.param(name, marks=[] if name in ("dqn", "pqn", "mappo") else pytest.mark.slow) for name in WORTH])
+    pytest.param(name, marks=[] if name in ("dqn", "pqn") else pytest.mark.slow) for name in WORTH])
 def test_heavier_steps_count_for_more(name, spec, moved):
     worth = torch.as_tensor(taught(name, spec, moved))
     assert worth.flatten().tolist() == pytest.approx([0.75] * worth.numel(), abs=0.06)

@@ -42,10 +42,8 @@ def kinds() -> list[str]:
     return [name for name in presets() if not name.endswith(variants)]
 
 
-
-
 @pytest.mark.parametrize(("name", "backend"), [
-    ("feed", "eager"), *(pytest.param(name, "eager", marks=pytest.mark.slow) for name in ("kale-partial", "coach")),
+    *(pytest.param(name, "eager", marks=pytest.mark.slow) for name in ("feed", "kale-partial", "coach")),
     *(pytest.param(name, "aot_eager", marks=pytest.mark.slow) for name in kinds())])
 def test_observations_a_step_and_a_reset_compile_into_one_graph(name: str, backend: str) -> None:
     """``aot_eager`` makes it without what is written in place, as generated code needs it."""

@@ -105,6 +105,7 @@ def test_guesses_move_with_states_and_positions_as_responses_do():
     assert torch.equal(moved.reward[LOGGED], response[LOGGED])
 
 
+@pytest.mark.slow
 def test_they_are_right_in_the_mean_over_logs():
     """A world that logs each pair with its propensity: IPS and doubly robust sums are the truth's, replay's is not."""
     rng = np.random.default_rng(0)

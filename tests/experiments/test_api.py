@@ -342,6 +342,7 @@ print(table, table.problems)
 """
 
 
+@pytest.mark.slow
 def test_a_script_needs_no_guard(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -378,6 +379,7 @@ def test_benchmarks_of_markets_that_differ_are_refused(logged, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_benchmark_of_what_a_notebook_defines_says_where_to_put_it(tmp_path):
     code = ("import interplay as ip\nfrom interplay.agents.dqn import DQNAgent\n"
             "class Mine(DQNAgent):\n    name = 'mine'\n"

@@ -117,6 +117,7 @@ def test_reports_do_not_say_where_other_pythons_are():
     assert _shown(typed) == "python scripts/bench.py --peer-python vmas=PATH --peer-python recsim_ng=PATH --out here"
 
 
+@pytest.mark.slow
 def test_busy_processes_use_the_cpu_and_end_with_their_parent():
     script = """
 import os, time

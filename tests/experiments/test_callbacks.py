@@ -137,6 +137,7 @@ def test_evaluate_checks_its_arguments(name, value):
         Evaluate(**{name: value})
 
 
+@pytest.mark.slow
 def test_a_finished_run_trains_longer_and_its_schedules_stay_at_their_end(tmp_path):
     run = train(settings(tmp_path, name="parts", keep_replay=True))
     assert run.finished

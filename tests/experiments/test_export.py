@@ -172,6 +172,7 @@ class TestCommand:
         earned = float(pl.read_parquet(path)["reward"].sum()) / 3
         assert f"| random     | rest  | {earned:.3f} (" in out
 
+    @pytest.mark.slow
     def test_a_platform_that_explores_writes_slates_of_chance(
             self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """With half of its slots left to chance; its evaluation stays without exploration."""

@@ -76,6 +76,7 @@ def a_section(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str, un
     return child.main()
 
 
+@pytest.mark.slow
 def test_a_case_that_fails_is_a_row_and_the_next_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert a_section(monkeypatch, tmp_path) == 0
     one, two, three = read_rows(tmp_path)

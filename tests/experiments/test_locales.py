@@ -40,6 +40,7 @@ def test_terminals_that_lack_characters_get_escapes(encoding: str, log: Path, mo
     assert rb"unknown agent '\u6620\u753b'" in err.buffer.getvalue()
 
 
+@pytest.mark.slow
 def test_files_are_utf_8_under_any_locale(log: Path, tmp_path: Path) -> None:
     """One process, since only a new one has another locale: it trains and writes lists."""
     code = """

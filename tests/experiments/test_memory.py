@@ -27,6 +27,7 @@ with kept_memory():
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+@pytest.mark.slow
 def test_large_tensors_cost_no_page_faults_again():
     said = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True).stdout
     without, kept = map(int, said.split())

@@ -140,6 +140,7 @@ def test_what_is_not_learnt_at_each_step_has_a_point_in_each_episode_also_after_
         assert_alike(run, whole)
 
 
+@pytest.mark.slow
 def test_seeds_that_end_early_keep_what_they_are(tmp_path):
     def early(run):
         return Evaluate(every=1, best=True, patience=1 if run.seed == 0 else None)
@@ -183,6 +184,7 @@ def test_runs_at_different_steps_are_not_played_as_one(tmp_path):
     assert len(groups(runs)) == 2
 
 
+@pytest.mark.slow
 def test_recorded_iterations_of_several_seeds_are_those_without(tmp_path):
     runs = {capture: [Run.start(each, tmp_path) for each in settings(tmp_path, seeds=2, capture=capture).of_seeds()]
             for capture in ("off", "on")}

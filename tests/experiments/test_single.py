@@ -11,7 +11,8 @@ from interplay.experiments.studies.speed.single import SINGLES, Moved, SingleWor
 _STEPS = {"single-dqn": 2_000, "single-pqn": 6_000}  # a learner that uses each step once or twice needs more of them
 
 
-@pytest.mark.parametrize("name", ["single-dqn", pytest.param("single-pqn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=pytest.mark.slow) for name in ("single-dqn", "single-pqn")])
 def test_it_learns_to_take_what_pays(name: str) -> None:
     """On the market where being myopic costs nothing, a little training beats chance, which earns .4 a step."""
     agent = SINGLES[name]("kale-null", seed=3)

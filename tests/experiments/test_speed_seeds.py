@@ -1,11 +1,14 @@
 """The study of many seeds: its processes, and its report."""
 
+import pytest
+
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.reports import rendered
 
 STUDY = "interplay.experiments.studies.speed.seeds:study"
 
 
+@pytest.mark.slow
 def test_a_short_version_times_seeds_in_one_process_and_in_several(tmp_path):
     words = ["--presets", "kale", "--agents", "q-learning", "pqn", "--seeds", "3", "--workers", "2", "--steps", "2",
              "--rounds", "2", "--out", str(tmp_path)]

@@ -110,6 +110,7 @@ def test_the_command_line_shows_what_one_process_shows(tmp_path, capsys):
     assert held_out[0] is not None  # glances
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_all_and_says_how_to_resume_them(tmp_path):
     command = [sys.executable, "-m", "interplay", "train", *WORDS, "--episodes", "400", "--log-dir", str(tmp_path),
                "--name", "run", "--seeds", "2", "--workers", "2"]

@@ -60,6 +60,7 @@ def test_the_compared_side_is_replaced(preset, users, items, platform, against):
     assert left.names() == right.names() | {task.training.side: against}
 
 
+@pytest.mark.slow
 def test_a_gif_of_the_command_line(tmp_path, capsys):
     out = tmp_path / "film.gif"
     assert main(["watch", *KALE, "--users", "random", "--against", "greedy", "--out", str(out), "--fps", "10"]) == 0
