@@ -94,7 +94,8 @@ def play(agent):
     agent.learn_from({"users": Transition(second, action, reward, second, nothing, ~NEVER, NEVER, ~NEVER)})
 
 
-@pytest.mark.parametrize(("mixing", "state", "value"), [("vdn", 1, 2.1), ("qmix", 2, 2.4)])
+@pytest.mark.parametrize(("mixing", "state", "value"), [
+    pytest.param("vdn", 1, 2.1, marks=pytest.mark.slow), ("qmix", 2, 2.4)])
 def test_of_the_two_step_game_vdn_takes_the_safe_state_and_qmix_the_best(mixing, state, value):
     """Rashid et al. (2018), section 5 and table 1, with random play as there."""
     steps = 250

@@ -51,7 +51,8 @@ def test_idle_ones_are_as_if_they_were_not_there(idle):
     check_mechanism(idle, off=idle)
 
 
-@pytest.mark.parametrize("kind", [KINDS[0], *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[1:])])
+@pytest.mark.parametrize("kind", [
+    pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS])
 def test_subclasses_keep_the_contract_too(kind):
     check_mechanism(as_own(find(TOWN.mechanisms, kind)))
 

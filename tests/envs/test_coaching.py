@@ -11,8 +11,9 @@ from interplay.envs.transitions import transitions
 
 
 @pytest.mark.parametrize("mechanism", [
-    Coaching(context_noise=0.7, disengagement_start=0.6, hidden=True), Programmes(spread=0.5, liking=0.5),
-    *(pytest.param(each, marks=pytest.mark.slow) for each in (Coaching(), Coaching(spread=0.5, liking=0.3)))])
+    Coaching(context_noise=0.7, disengagement_start=0.6, hidden=True),
+    *(pytest.param(each, marks=pytest.mark.slow) for each in (
+        Programmes(spread=0.5, liking=0.5), Coaching(), Coaching(spread=0.5, liking=0.3)))])
 def test_coaching_keeps_the_contract(mechanism: Coaching) -> None:
     check_mechanism(mechanism)
 

@@ -109,6 +109,7 @@ def figures(folder):
             for row in table_of(folder)]
 
 
+@pytest.mark.slow
 def test_scores_do_not_depend_on_workers(finished, tmp_path):
     part = ["--presets", "contest", "--agents", "q-learning", *SMALL[SMALL.index("--seeds"):]]
     assert main(["benchmark", *part, "--out", str(tmp_path / "alone"), "--workers", "1"]) == 0

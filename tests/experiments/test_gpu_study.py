@@ -91,6 +91,7 @@ def test_cases_whose_time_is_over_are_skipped(tmp_path: Path, monkeypatch: pytes
     assert [row["skipped"] for row in read_rows(tmp_path)] == ["the time of its section is over"] * 3
 
 
+@pytest.mark.slow
 def test_parts_share_the_cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for part in (1, 0):
         a_section(monkeypatch, tmp_path, "--parts", "2", "--part", str(part))

@@ -87,6 +87,7 @@ def test_the_made_world_selects_as_it_says():
     assert log.reward.mean() > chance.mean() + 0.1
 
 
+@pytest.mark.slow
 def test_inverse_propensities_teach_more_than_the_naive_log():
     world = World(num_users=120, num_items=20)
     found = [returns("matrix-factorisation", world, seed, episodes=6) for seed in range(3)]

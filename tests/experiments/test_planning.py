@@ -47,6 +47,7 @@ def test_items_plan_too():
     assert together.item_return.mean > alone.item_return.mean
 
 
+@pytest.mark.slow
 def test_many_agents_plan_at_once_and_each_finds_what_it_finds_alone(monkeypatch):
     """People of coach-large do not change each other's steps, so that both ways measure the same."""
     market = find_preset("coach-large").market(horizon=12, num_users=9)

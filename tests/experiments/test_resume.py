@@ -212,6 +212,7 @@ def test_what_is_trained_is_not_trained_again_for_its_figures(log, whole, tmp_pa
     assert_same(whole("ranking")[0], tmp_path / "part")
 
 
+@pytest.mark.slow
 def test_seeds_go_on_with_the_first_that_is_not_finished(log, tmp_path, capsys, monkeypatch):
     given = [*arguments(log, tmp_path / "whole"), "--seed", "0", "--seeds", "3", "--epochs", "3"]
     steps = counted(monkeypatch)

@@ -218,6 +218,7 @@ def test_the_library_trains_several_seeds_and_calls_back_for_each(tmp_path):
         ip.train_seeds("kale", 0)
 
 
+@pytest.mark.slow
 def test_the_command_line_trains_several_seeds(tmp_path, capsys):
     line = ["train", "--preset", "kale", "--users", "pqn", "--items", "rest", "--episodes", "1", "--num-worlds", "2",
             "--eval-worlds", "4", "--log-dir", str(tmp_path), "--name", "few", "--seed", "3", "--seeds", "2"]

@@ -200,6 +200,7 @@ def test_a_benchmark_trains_seeds_as_one_where_there_are_more_runs_than_processe
     assert {len(group) for group in grouped(large, workers)} == {1}
 
 
+@pytest.mark.slow
 def test_what_a_group_of_a_benchmark_does_not_finish_is_played_again_alone(tmp_path, faulty):
     (tmp_path / "my_lonely.py").write_text(LONELY, encoding="utf-8")
     table = ip.benchmark("kale", ["my_lonely:Lonely"], folder=tmp_path / "out", seeds=4, scale=0.01, workers=1)

@@ -273,7 +273,8 @@ def test_a_bad_log_ends_in_one_clear_line(name, tmp_path, capsys):
     assert_said(capsys.readouterr().err, *named, fix=fix)
 
 
-@pytest.mark.parametrize("words", [["train", "--help"], ["presets"]], ids=["at once", "by a command"])
+@pytest.mark.parametrize("words", [
+    ["train", "--help"], pytest.param(["presets"], marks=pytest.mark.slow)], ids=["at once", "by a command"])
 def test_a_reader_that_stops_early_is_no_error(words):
     """As of ``interplay presets | head``; here it reads nothing at all."""
     command = [sys.executable, "-m", "interplay", *words]
