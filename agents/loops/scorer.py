@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
-from functools import cache, partial
-from types import ModuleType
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -14,6 +12,7 @@ from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 from torch.autograd.function import once_differentiable
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
+from interplay.envs.kernels import compiled
 from interplay.envs.kernels import usable as kernels_usable
 from interplay.envs.stacking import at_once, is_stacked
 
@@ -134,12 +133,8 @@ class _Taken(torch.autograd.Function):
 
 def _call(name: str, *given: Any) -> None:
     """Call a loop, which reads and writes the memory of tensors."""
-    getattr(_loops(), name)(*(x.numpy() if isinstance(x, Tensor) else x for x in given))
-
-
-@cache
-def _loops() -> ModuleType:
-    return importlib.import_module("interplay.agents.loops.scorer_loop")  # which needs numba
+    loops = compiled("interplay.agents.loops.scorer_loop")
+    getattr(loops, name)(*(x.numpy() if isinstance(x, Tensor) else x for x in given))
 
 
 def _rows(table: Tensor, flat: Tensor, last: int) -> Tensor:
