@@ -1,9 +1,13 @@
-"""``OptionScorer`` by the loops of ``scorer_loop``, as functions of torch: with gradients, and for stacked seeds."""
+"""``OptionScorer`` by compiled loops or a GPU's kernels, as functions of torch: with gradients, and for stacked seeds.
+
+``scorer_cpu`` and ``scorer_gpu`` have the same three functions, of tables whose first axis counts copies.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import torch
@@ -12,11 +16,12 @@ from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 from torch.autograd.function import once_differentiable
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from interplay.envs.kernels import compiled
 from interplay.envs.kernels import usable as kernels_usable
+from interplay.envs.kernels.operators import has_triton
 from interplay.envs.stacking import at_once, is_stacked
 
 _WIDEST = 128  # beyond it, products of a block have too few rows
+_WIDEST_ON_GPU = 64  # layers, features and outputs that a program's registers hold
 
 
 class Form(NamedTuple):
@@ -36,16 +41,23 @@ class Form(NamedTuple):
 
 
 def usable(form: Form, own: Tensor, options: Tensor, weights: Sequence[Tensor]) -> bool:
-    """Whether loops can work on these: real float32 in the CPU's memory, which nothing traces, and no gradients of it.
+    """Whether they can work on these: real float32 tables that nothing traces, without gradients of the tables.
 
     Under vmap they can, if it is the only transform.
     """
     stack = torch._C._functorch.get_interpreter_stack()
     if stack is not None:
         own = torch._C._functorch.get_unwrapped(own) if len(stack) == 1 and is_stacked(own) else own
-    return (kernels_usable(own) and _get_current_dispatch_mode() is None and form.hidden <= _WIDEST
+    sizes = form.hidden, own.shape[-1], options.shape[-1], form.levels * form.outputs
+    able = (kernels_usable(own) and form.hidden <= _WIDEST) or (_gpu_usable(own) and max(sizes) <= _WIDEST_ON_GPU)
+    return (able and _get_current_dispatch_mode() is None
             and own.dtype == options.dtype == weights[0].dtype == torch.float32
             and not (own.requires_grad or options.requires_grad))
+
+
+def _gpu_usable(table: Tensor) -> bool:
+    """Whether a GPU's kernels can work on such tensors; compiled code fuses torch's."""
+    return table.is_cuda and type(table) is Tensor and not torch.compiler.is_compiling() and has_triton()
 
 
 def can_score(form: Form, own: Tensor, options: Tensor, weights: Sequence[Tensor]) -> bool:
@@ -77,8 +89,7 @@ def _scores_of_copies(form: Form, own: Tensor, options: Tensor, *weights: Tensor
 def _scores(form: Form, flat: Tensor, own: Tensor, options: Tensor) -> Tensor:
     """Of copies, whose weights are ``flat [S, P]``."""
     mine, theirs = _rows(own, flat, 1), _rows(options, flat, 2)
-    found = flat.new_empty(*mine.shape[:2], (1 + theirs.shape[2] * form.levels) * form.outputs)
-    _call("scores", mine, theirs, flat, *form, found)
+    found: Tensor = _functions(flat).scores(form, flat, mine, theirs)
     return found.view(*own.shape[:-1], 1 + theirs.shape[2] * form.levels, form.outputs)
 
 
@@ -111,30 +122,22 @@ class _Taken(torch.autograd.Function):
         """See ``taken``."""
         flat = _joined_copies(weights) if stacked else _joined(weights)
         mine, theirs, done = (_rows(table, flat, last) for table, last in ((own, 1), (options, 2), (action, 0)))
-        shape, width = done.shape, mine.shape[2] + 2 * theirs.shape[3] + 2
-        kept = [torch.empty_like(done), *(flat.new_empty(*shape, size) for size in (width, form.hidden, form.hidden)),
-                flat.new_empty(shape[0], 2, shape[1])]
-        found = flat.new_empty(*shape, form.outputs)
-        _call("taken", mine, theirs, done, flat, form.levels, form.normal, *kept, found)
-        ctx.form, ctx.features, ctx.weights, ctx.stacked = form, mine.shape[2], weights, stacked
-        ctx.kept = done, flat, *kept
+        found, ctx.kept = _functions(flat).taken(form, flat, mine, theirs, done)
+        ctx.form, ctx.flat, ctx.weights, ctx.stacked = form, flat, weights, stacked
         return found.view(*action.shape, form.outputs)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, given: Tensor) -> Any:
         """Gradients of the weights alone."""
-        done, flat, *kept = ctx.kept
-        form, out = ctx.form, torch.zeros_like(flat)
-        given = given.reshape(*done.shape, form.outputs).contiguous()
-        _call("gradients", given, done, flat, ctx.features, form.levels, form.normal, *kept, out)
+        copies = given.reshape(len(ctx.flat), -1, ctx.form.outputs).contiguous()
+        out = _functions(ctx.flat).gradients(ctx.form, ctx.flat, copies, *ctx.kept)
         return None, None, None, None, None, *(_separated_copies if ctx.stacked else _separated)(out, ctx.weights)
 
 
-def _call(name: str, *given: Any) -> None:
-    """Call a loop, which reads and writes the memory of tensors."""
-    loops = compiled("interplay.agents.loops.scorer_loop")
-    getattr(loops, name)(*(x.numpy() if isinstance(x, Tensor) else x for x in given))
+def _functions(flat: Tensor) -> Any:
+    """Those for the device where the weights are; imported late, for what they need may not be installed."""
+    return import_module(f"interplay.agents.loops.scorer_{'gpu' if flat.is_cuda else 'cpu'}")
 
 
 def _rows(table: Tensor, flat: Tensor, last: int) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from interplay.agents import Setting, find_agent
-from interplay.agents.loops import scorer
+from interplay.agents.loops import scorer_cpu
 from interplay.agents.parts.networks import OptionScorer, draw_weights
 from interplay.agents.testing.synthetic_transitions import ONE_SIDE
 from interplay.envs import kernels
@@ -24,8 +24,8 @@ SPEC = ONE_SIDE["items"]["items"]
 @pytest.fixture
 def calls(monkeypatch):
     """Names of the loops that were called."""
-    names, call = [], scorer._call
-    monkeypatch.setattr(scorer, "_call", lambda name, *given: names.append(name) or call(name, *given))
+    names, call = [], scorer_cpu._call
+    monkeypatch.setattr(scorer_cpu, "_call", lambda name, *given: names.append(name) or call(name, *given))
     return names
 
 
