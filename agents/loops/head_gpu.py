@@ -47,19 +47,19 @@ def context_of(own, mean, flat, hidden, features, width, own_column, option_colu
 
 
 @kernel
-def mean_option(options, place, there, width, option_column, count: tl.constexpr):
+def mean_option(offered, place, there, width, option_column, count: tl.constexpr):
     """The mean option of each row."""
-    total = padded_rows(options, place * count, there, width, option_column)
+    total = padded_rows(offered, place * count, there, width, option_column)
     for m in range(1, count):
-        total += padded_rows(options + m * width, place * count, there, width, option_column)
+        total += padded_rows(offered + m * width, place * count, there, width, option_column)
     return total / count
 
 
 @kernel
-def first_of_option(options, place, there, width, flat, hidden, features, option_column, column):
+def first_of_option(offered, place, there, width, flat, hidden, features, option_column, column):
     """The first layer of one option of each row, which ``place`` counts among all options, and the option."""
     layer = flat + hidden * (features + 1)
-    option = padded_rows(options, place, there, width, option_column)
+    option = padded_rows(offered, place, there, width, option_column)
     bias = tl.where(there[:, None], line(layer + hidden * width, hidden, column)[None, :], 0.0)
     return product(option, across(layer, width, hidden, option_column, column)) + bias, option
 

@@ -37,18 +37,18 @@ _PROGRAMS = 132  # of a gradient and a head, at most: each gives a row of sums
 
 
 @kernel
-def _scores(own, options, flat, out, rows, params, features, width, hidden, each, outputs, count: tl.constexpr,
+def _scores(own, offered, flat, out, rows, weights, features, width, hidden, each, outputs, count: tl.constexpr,
             group: tl.constexpr, normal: tl.constexpr, height: tl.constexpr, wide: tl.constexpr, own_wide: tl.constexpr,
             option_wide: tl.constexpr, output_wide: tl.constexpr):
     copy = tl.program_id(2).to(tl.int64)
-    own, options, flat = own + copy * rows * features, options + copy * rows * count * width, flat + copy * params
+    own, offered, flat = own + copy * rows * features, offered + copy * rows * count * width, flat + copy * weights
     size = outputs + count * each
     out += copy * rows * size
     place = tl.program_id(0).to(tl.int64) * height + tl.arange(0, height)
     there = place < rows
     column, output = tl.arange(0, wide), tl.arange(0, output_wide)
     own_column, option_column = tl.arange(0, own_wide), tl.arange(0, option_wide)
-    mean = mean_option(options, place, there, width, option_column, count)
+    mean = mean_option(offered, place, there, width, option_column, count)
     context = context_of(padded_rows(own, place, there, features, own_column), mean, flat, hidden, features, width,
                        own_column, option_column, column)
     head = flat + hidden * (features + 2 * width + 3)
@@ -62,7 +62,7 @@ def _scores(own, options, flat, out, rows, params, features, width, hidden, each
         for number in range(group):
             m = (tl.program_id(1) - 1) * group + number
             here = there & (m < count)
-            first, _ = first_of_option(options, place * count + m, here, width, flat, hidden, features, option_column,
+            first, _ = first_of_option(offered, place * count + m, here, width, flat, hidden, features, option_column,
                                        column)
             value = through(first + context, head, hidden, each, column, output, normal)
             tl.store(out + place[:, None] * size + (outputs + m * each + output)[None, :], value,
@@ -70,17 +70,17 @@ def _scores(own, options, flat, out, rows, params, features, width, hidden, each
 
 
 @kernel
-def _rows_of(own, options, action, flat, place, rows, features, width, hidden, levels, chooses, own_column,
+def _rows_of(own, offered, action, flat, place, rows, features, width, hidden, levels, chooses, own_column,
              option_column, column, count: tl.constexpr):
     """Rows whose action a head has: which; the level; first layers; and what they were made of."""
     there = place < rows
     done = tl.load(action + place, mask=there, other=0)
     mine = there & ((done > 0) == chooses)
     own = padded_rows(own, place, mine, features, own_column)
-    mean = mean_option(options, place, mine, width, option_column, count)
+    mean = mean_option(offered, place, mine, width, option_column, count)
     first = context_of(own, mean, flat, hidden, features, width, own_column, option_column, column)
     number = tl.maximum(done - 1, 0)
-    more, option = first_of_option(options, place * count + number // levels, mine & chooses, width, flat, hidden,
+    more, option = first_of_option(offered, place * count + number // levels, mine & chooses, width, flat, hidden,
                            features, option_column, column)
     return mine, number % levels, first + more, own, mean, option
 
@@ -96,15 +96,15 @@ def _head_of(flat, chooses, features, width, hidden, levels, outputs, normal: tl
 
 
 @kernel
-def _taken(own, options, action, flat, out, rows, params, features, width, hidden, levels, outputs,
+def _taken(own, offered, action, flat, out, rows, weights, features, width, hidden, levels, outputs,
            count: tl.constexpr, normal: tl.constexpr, height: tl.constexpr, wide: tl.constexpr, own_wide: tl.constexpr,
            option_wide: tl.constexpr, output_wide: tl.constexpr):
     copy, chooses = tl.program_id(2).to(tl.int64), tl.program_id(1) == 1
-    own, options, flat = own + copy * rows * features, options + copy * rows * count * width, flat + copy * params
+    own, offered, flat = own + copy * rows * features, offered + copy * rows * count * width, flat + copy * weights
     action, out = action + copy * rows, out + copy * rows * outputs
     place = tl.program_id(0).to(tl.int64) * height + tl.arange(0, height)
     column, output = tl.arange(0, wide), tl.arange(0, output_wide)
-    mine, level, first, _, _, _ = _rows_of(own, options, action, flat, place, rows, features, width, hidden, levels,
+    mine, level, first, _, _, _ = _rows_of(own, offered, action, flat, place, rows, features, width, hidden, levels,
                                            chooses, tl.arange(0, own_wide), tl.arange(0, option_wide), column, count)
     head, each = _head_of(flat, chooses, features, width, hidden, levels, outputs, normal)
     value = through(first, head, hidden, each, column, output, normal)
@@ -170,11 +170,11 @@ def _back(first, wanted, head, hidden, each, column, output, normal: tl.constexp
 
 
 @kernel
-def _gradients(given, own, options, action, flat, out, rows, params, features, width, hidden, levels, outputs, sums,
+def _gradients(given, own, offered, action, flat, out, rows, weights, features, width, hidden, levels, outputs, sums,
                count: tl.constexpr, tiles: tl.constexpr, normal: tl.constexpr, height: tl.constexpr,
                wide: tl.constexpr, own_wide: tl.constexpr, option_wide: tl.constexpr, output_wide: tl.constexpr):
     copy, chooses, programs = tl.program_id(2).to(tl.int64), tl.program_id(1) == 1, tl.num_programs(0)
-    own, options, flat = own + copy * rows * features, options + copy * rows * count * width, flat + copy * params
+    own, offered, flat = own + copy * rows * features, offered + copy * rows * count * width, flat + copy * weights
     action, given = action + copy * rows, given + copy * rows * outputs
     column, output = tl.arange(0, wide), tl.arange(0, output_wide)
     own_column, option_column = tl.arange(0, own_wide), tl.arange(0, option_wide)
@@ -186,7 +186,7 @@ def _gradients(given, own, options, action, flat, out, rows, params, features, w
     end, end_bias = tl.zeros((wide, output_wide), tl.float32), tl.zeros((output_wide,), tl.float32)
     for tile in range(tiles):
         place = ((tl.program_id(0) + tile * programs) * height + tl.arange(0, height)).to(tl.int64)
-        mine, level, first, agents, mean, option = _rows_of(own, options, action, flat, place, rows, features, width,
+        mine, level, first, agents, mean, option = _rows_of(own, offered, action, flat, place, rows, features, width,
                                                             hidden, levels, chooses, own_column, option_column, column,
                                                             count)
         at = level[:, None] * outputs
