@@ -1,1 +1,1 @@
-"""Compiled loops of networks for a CPU, where numba is installed; torch's code is the reference."""
+"""Networks as loops for a CPU, which numba compiles, and as kernels for a GPU; torch's code is the reference."""

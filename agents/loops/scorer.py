@@ -16,6 +16,7 @@ from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 from torch.autograd.function import once_differentiable
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
+from interplay.envs.kernels import switched_on
 from interplay.envs.kernels import usable as kernels_usable
 from interplay.envs.kernels.operators import has_triton
 from interplay.envs.stacking import at_once, is_stacked
@@ -57,7 +58,8 @@ def usable(form: Form, own: Tensor, options: Tensor, weights: Sequence[Tensor]) 
 
 def _gpu_usable(table: Tensor) -> bool:
     """Whether a GPU's kernels can work on such tensors; compiled code fuses torch's."""
-    return table.is_cuda and type(table) is Tensor and not torch.compiler.is_compiling() and has_triton()
+    return (switched_on() and table.is_cuda and type(table) is Tensor and not torch.compiler.is_compiling()
+            and has_triton())
 
 
 def can_score(form: Form, own: Tensor, options: Tensor, weights: Sequence[Tensor]) -> bool:

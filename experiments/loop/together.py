@@ -84,6 +84,11 @@ class Together:
                 run.captured = None
 
     @property
+    def whole(self) -> Run:
+        """What is played: the only run, or all as one, whose agents are ``Seeds``."""
+        return self._whole
+
+    @property
     def finished(self) -> bool:
         """Whether all episodes of all runs have been played."""
         return all(run.finished for run in self.runs)

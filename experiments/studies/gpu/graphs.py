@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 
 from interplay.envs import kernels
@@ -23,7 +24,7 @@ def cases(bench: Bench) -> Iterator[Case]:
 
 def _both(bench: Bench, training: Training) -> Row:
     with_graphs, without = training.start(bench, "on"), training.start(bench, "off")
-    with kernels.switched_off():  # as graphs do
+    with nullcontext() if bench.on_gpu else kernels.switched_off():  # as graphs do on a CPU
         for run in (with_graphs, without):
             repeated(partial(advance, run), bench.sized(2 * run.task.market.config.horizon + 20, 24))
     return {**compared(with_graphs, without), **capture_row(with_graphs)}

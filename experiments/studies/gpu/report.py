@@ -21,7 +21,8 @@ def gpu_text(folder: Path, source: Mapping[str, Any]) -> str:
     parts = [f"Made by `{made['command']}`.{_machine(found)} Compare figures of one report only.",
              _titled("Goals", goals(found) if source["data"]["device"] == "cuda" else ""),
              _titled("Right", _right(found)), _titled("Core", _core(found)),
-             _titled("Training", _training(found)), _titled("Time to a score", _score(found)),
+             _titled("Training", _training(found)), _titled("Many seeds", _seeds(found)),
+             _titled("Time to a score", _score(found)),
              _titled("Not measured", _lost(found))]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -40,8 +41,17 @@ def _machine(found: Found) -> str:
 
 
 def _right(found: Found) -> str:
-    parts = (_parity(found), _synchronisation(found), _contract(found), _with_graphs(found), _resume(found))
+    parts = (_networks(found), _parity(found), _synchronisation(found), _contract(found), _with_graphs(found),
+             _resume(found))
     return "\n\n".join(part for part in parts if part)
+
+
+def _networks(found: Found) -> str:
+    columns = ("values", "taken", "gradients")
+    rows = [[row["preset"], row["side"], yes(row["layer_norm"]), *(f"{row[name]:.2g}" for name in columns)]
+            for row in found.measured("networks")]
+    return _with("Networks by kernels beside torch's code on the device: length of the difference, in lengths of what "
+                 "torch gives.", ["preset", "side", "layer norms", *columns], rows)
 
 
 def _parity(found: Found) -> str:
@@ -148,6 +158,13 @@ def _trained(found: Found, preset: str, agent: str, worlds: Any) -> list[str]:
             number(best, "transitions_per_s"), number(best, "agent_steps_per_s"), number(cpu, "transitions_per_s"),
             number(best, "transitions_per_s", cpu["transitions_per_s"]) if cpu else "", *_kernels(counted),
             number(best, "gib"), _graphs(captured)]
+
+
+def _seeds(found: Found) -> str:
+    rows = [[*_kind(row)[:2], str(row["seeds"]), number(row, "ms_one"), number(row, "ms"),
+             number(row, "ms", row["ms_one"]), _graphs(row)] for row in found.measured("seeds")]
+    return _with("An iteration of one seed, and of several that train as one.",
+                 ["preset", "agent", "seeds", "one, ms", "all, ms", "times one", "graphs"], rows)
 
 
 def _graphs(row: Row | None) -> str:

@@ -11,10 +11,12 @@ from interplay.experiments.studies.gpu import (
     graphs,
     kernels,
     machine,
+    networks,
     parity,
     peer,
     resume,
     score,
+    seeds,
     synchronisation,
     training,
 )
@@ -28,7 +30,7 @@ class Section(NamedTuple):
 
     Attributes:
         cases: what it measures.
-        seconds: after which it measures nothing more; those of checks and of the device add up to six minutes.
+        seconds: after which it measures nothing more; a whole run ends after six minutes.
         lane: checks run side by side, timings of the device one after the other, and the CPU's beside them.
         parts: processes that share the cases of a check.
     """
@@ -40,6 +42,7 @@ class Section(NamedTuple):
 
 
 SECTIONS = {
+    "networks": Section(networks.cases, 65, "checks"),
     "contract": Section(contract.cases, 65, "checks", parts=8),
     "parity": Section(parity.cases, 65, "checks", parts=4),
     "synchronisation": Section(synchronisation.cases, 65, "checks"),
@@ -49,10 +52,11 @@ SECTIONS = {
     "core": Section(core.cases, 75, "device"),
     "vmas": Section(peer.cases, 15, "device"),
     "training": Section(training.cases, 65, "device"),
+    "seeds": Section(seeds.cases, 50, "device"),
     "score": Section(score.cases, 70, "device"),
     "kernels-core": Section(kernels.cases_of_core, 15, "device"),
     "kernels-training": Section(kernels.cases_of_training, 30, "device"),
-    "compiled": Section(core.cases_compiled, 50, "device"),
+    "compiled": Section(core.cases_compiled, 80, "device"),
     "training-cpu": Section(training.cases_on_cpu, 110, "cpu"),
     "score-cpu": Section(score.cases_on_cpu, 160, "cpu"),
 }

@@ -20,7 +20,8 @@ OWN = (*(Training("kale", agent) for agent in ("pqn", "dqn", "ippo", "shared-cri
        *(Training("town", agent) for agent in ("pqn", "dqn", "ippo")),
        Training("contest"), Training("viability"), Training("feed"))
 """At the sizes that presets recommend."""
-LARGE = (*(Training("kale", "pqn", worlds) for worlds in (1 << 12, 1 << 16, 1 << 19)), Training("town", "pqn", 1 << 8))
+LARGE = (*(Training("kale", "pqn", worlds) for worlds in (1 << 12, 1 << 16, 1 << 19)),
+         *(Training("town", "pqn", worlds) for worlds in (1 << 8, 1 << 10, 1 << 12)))
 _TINY = (Training("kale", "pqn", 4), Training("kale", "dqn", 4))
 
 
