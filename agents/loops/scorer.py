@@ -124,6 +124,7 @@ class _Taken(torch.autograd.Function):
         """See ``taken``."""
         flat = _joined_copies(weights) if stacked else _joined(weights)
         mine, theirs, done = (_rows(table, flat, last) for table, last in ((own, 1), (options, 2), (action, 0)))
+        found: Tensor
         found, ctx.kept = _functions(flat).taken(form, flat, mine, theirs, done)
         ctx.form, ctx.flat, ctx.weights, ctx.stacked = form, flat, weights, stacked
         return found.view(*action.shape, form.outputs)

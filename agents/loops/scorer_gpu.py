@@ -257,7 +257,7 @@ def gradients(form: Form, flat: Tensor, given: Tensor, own: Tensor, options: Ten
 def _sizes(form: Form, features: int, width: int, rows: int) -> dict[str, int | bool]:
     """Numbers of rows and columns that programs hold, which are powers of 2."""
     def padded(size: int) -> int:
-        return max(_FEWEST, triton.next_power_of_2(size))
+        return max(_FEWEST, int(triton.next_power_of_2(size)))
 
     return {"normal": form.normal, "height": rows, "wide": padded(form.hidden), "own_wide": padded(features),
             "option_wide": padded(width), "output_wide": padded(form.levels * form.outputs)}
