@@ -1,6 +1,7 @@
 """The loops of tables of values, as numba compiles them: what ``q_learning``'s torch code does, to the same bits.
 
-A first axis counts copies of an agent, which seeds stack. Powers, products of matrices and long sums are left to torch, which rounds them in ways of its own.
+A first axis counts copies of an agent, which seeds stack. Powers and long sums are left to torch, which rounds them in
+ways of its own. Products with centres are BLAS's, which add up so few terms in torch's order.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from interplay.agents.loops.head_loop import PRODUCT, times
 from interplay.envs.kernels.jit import inlined, reordered, routine, whole
 
 Places = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -18,6 +20,7 @@ Moves = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_], NDArray
 """Actions, rewards, and whether they were ``terminated`` and ``valid``, ``[S, B, N]`` each."""
 Counts = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 """See ``errors``."""
+_CHUNK, _ROWS = 32, 64
 
 
 @reordered
@@ -34,16 +37,40 @@ def _distances(norm: Any, product: Any, out: Any) -> None:
         out[n] = norm[n] - product[n]
 
 
-@whole
-def nearest(norm: NDArray[np.float32], product: NDArray[np.float32], place: NDArray[np.int64]) -> None:
-    """Where ``norm [C]`` less ``product [R, C]`` is lowest, the first of equals, into ``place [R]``."""
-    distance = np.empty(len(norm), np.float32)
+@routine
+def _find_lowest(norm: Any, product: Any, distance: Any, place: Any) -> None:
+    """Where ``norm [C]`` less a row of ``product [R, C]`` is lowest, the first of equals, into ``place [R]``."""
     for row in range(len(place)):
         _distances(norm, product[row], distance)
-        lowest, where = _lowest_of(distance), 0
+        lowest, where = np.float32(np.inf), 0
+        for start in range(0, len(distance), _CHUNK):  # which has it: to look at each number takes longer
+            lowest_here = _lowest_of(distance[start:start + _CHUNK])
+            lowest, where = (lowest_here, start) if lowest_here < lowest else (lowest, where)
         while where < len(distance) - 1 and distance[where] != lowest:
             where += 1
         place[row] = where
+
+
+@whole
+def nearest(rows: NDArray[np.float32], half: NDArray[np.float32], centre: NDArray[np.float32],
+            norm: NDArray[np.float32], place: NDArray[np.int64]) -> None:
+    """The nearest ``centre [S, F, C]`` of rows ``[S, R, F]``, the first of equals, into ``place [S, R]``.
+
+    ``half [S, F]`` is half the scale of features, ``norm [S, C]`` the square of each centre's length. Blocks of rows
+    stay in a core's own cache, and their products are as small as those of ``head_loop``.
+    """
+    features, count = centre.shape[1:]
+    block = max(1, min(_ROWS, PRODUCT // (features * count)))
+    scaled, product = np.empty((block, features), np.float32), np.empty((block, count), np.float32)
+    distance = np.empty(count, np.float32)
+    for s in range(len(rows)):
+        for start in range(0, rows.shape[1], block):
+            size = min(block, rows.shape[1] - start)
+            for i in range(size):
+                for k in range(features):
+                    scaled[i, k] = rows[s, start + i, k] / half[s, k]
+            times(scaled[:size], centre[s], product[:size])
+            _find_lowest(norm[s], product, distance, place[s, start:start + size])
 
 
 @inlined

@@ -28,9 +28,9 @@ class _Known:
 
     def __init__(self, centre: Tensor, scale: Tensor) -> None:
         self.centre = centre
-        self._fits = [(one.T, one.square().sum(1).numpy(), half) for one, half in zip(
-            centre.view(-1, *centre.shape[-2:]), scale.view(-1, scale.shape[-1]) * 0.5,  # see nearest
-            strict=True)]
+        centres, half = centre.view(-1, *centre.shape[-2:]), scale.view(-1, scale.shape[-1]) * 0.5
+        # To divide by half the scale has the bits of twice the quotient.
+        self._fits = [part.numpy() for part in (half, centres.mT.contiguous(), centres.square().sum(2))]
         self._last: deque[tuple[Tensor, int, Tensor]] = deque(maxlen=2)  # what was seen, and what was seen next
 
     def nearest(self, rows: Tensor) -> Tensor:
@@ -39,11 +39,9 @@ class _Known:
             if known is rows and version == rows._version:
                 return place
         place = torch.empty(rows.shape[:-1], dtype=torch.int64)
-        shape = len(self._fits), -1
-        for (transposed, norm, half), own, found in zip(self._fits, rows.reshape(*shape, rows.shape[-1]),
-                                                        place.view(shape), strict=True):
-            product = (own / half) @ transposed  # to divide by half the scale has the bits of twice the quotient
-            compiled(TABLE_LOOP).nearest(norm, product.numpy(), found.numpy())
+        shape = len(self._fits[0]), -1
+        compiled(TABLE_LOOP).nearest(rows.reshape(*shape, rows.shape[-1]).numpy(), *self._fits,
+                                     place.view(shape).numpy())
         self._last.append((rows, rows._version, place))
         return place
 
