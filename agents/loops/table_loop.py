@@ -182,7 +182,8 @@ def errors(table: NDArray[np.float32], owner: NDArray[np.int64], level: NDArray[
         moves = step[0][s], step[1][s], step[2][s], step[3][s]
         _errors(table[s], owner[s], level[s], levels, discount, _of(s, before), _of(s, after), mask[s], coin[s], moves,
                 cell[s], error[s])
-        _count(cell[s], step[3][s], shared, (counted[0][s], counted[1][s], counted[2][s]), visits[s], steps[s], count[s])
+        seen = counted[0][s], counted[1][s], counted[2][s]
+        _count(cell[s], step[3][s], shared, seen, visits[s], steps[s], count[s])
 
 
 @routine
