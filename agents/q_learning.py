@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -36,9 +36,8 @@ from interplay.agents.parts.choosing import Offer, any_slate, chosen_slate, log_
 from interplay.agents.parts.discretiser import TABLE_LOOP
 from interplay.agents.parts.schedules import Exploring, check_at_least_one
 from interplay.envs.kernels import compiled, usable
+from interplay.envs.stacking import in_arrays, table_of
 from interplay.envs.types import InterplayError, Observation, Transition
-
-_NO_COIN, _NO_TOTAL = np.empty((0, 0), np.float32), np.empty(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ class QLearningAgent(Agent):
         if not self._abstraction.ready:
             raise InterplayError(f"'q-learning' has no scores before {self.options.fit_steps} steps: train longer, or "
                                  "with fewer fit_steps")
-        if agent_ids is None and usable(self.table):
+        if agent_ids is None and usable(table_of(self.table)):
             return self._scores_by_loops(observation)
         level = self._level if agent_ids is None else self._level[agent_ids]
         return self.table.view(-1)[self._cells(observation, agent_ids)].mean(0) + level.unsqueeze(-1)
@@ -126,7 +125,7 @@ class QLearningAgent(Agent):
         if not self._abstraction.ready:
             self._abstraction.add(transition.observation)
             return {}
-        if usable(self.table):
+        if usable(table_of(self.table)):
             return {"loss": self._learn_by_loops(transition, paid).square().mean()}
         cells = self._cells(transition.observation)
         cell = cells.gather(3, paid.expand(cells.shape[:3]).unsqueeze(3)).squeeze(3)
@@ -139,9 +138,9 @@ class QLearningAgent(Agent):
         if not self._delayed:
             return transition.action
         paid = torch.zeros_like(transition.action) if self._in_force is None else self._in_force
-        if usable(paid):
-            over = transition.terminated.numpy() | transition.truncated.numpy()
-            self._in_force = torch.from_numpy(np.where(over, 0, transition.action.numpy()))
+        if usable(table_of(paid)):
+            self._in_force = in_arrays(lambda action, ended, cut: torch.from_numpy(np.where(ended | cut, 0, action)),
+                                       transition.action, transition.terminated, transition.truncated)
             return paid
         self._in_force = torch.where(transition.terminated | transition.truncated, 0, transition.action)
         return paid
@@ -204,29 +203,35 @@ class QLearningAgent(Agent):
 
     def _scores_by_loops(self, observation: Observation) -> Tensor:
         """What ``scores`` gives, to the same bits."""
-        found = torch.empty(observation.mask.shape)
-        compiled(TABLE_LOOP).values(self.table.numpy(), self._owner.numpy(), self._level.numpy(), self.spec.num_levels,
-                                     self._abstraction.places(observation), found.numpy())
-        return found
+        def work(mask: Any, state: Any, kinds: Any, table: Any, *more: Any) -> Tensor:
+            found = torch.empty(mask.shape)
+            compiled(TABLE_LOOP).values(table, *more, self.spec.num_levels, (state, kinds), found.numpy())
+            return found
+
+        return in_arrays(work, observation.mask, *self._abstraction.places(observation), self.table, self._owner,
+                         self._level)
 
     def _learn_by_loops(self, transition: Transition, paid: Tensor) -> Tensor:
-        """What an update does, to the same bits; gives the errors ``[B, N]``. Torch works out powers and sums."""
-        o, loops = self.options, compiled(TABLE_LOOP)
-        seen, after = transition.observation, transition.next_observation
-        action, reward, terminated, valid, weight, mask = (part.contiguous().numpy() for part in (
-            paid, transition.reward, transition.terminated, transition.valid, transition.weight, after.mask))
-        table, owner, level, visits, batch, steps = (part.numpy() for part in (
-            self.table, self._owner, self._level, self._visits, self._batch, self._steps))
-        error, rate, agent_rate = torch.empty(action.shape), torch.empty(action.shape), torch.empty(len(owner))
-        cell, count = np.empty(action.shape, np.int64), np.empty(len(owner), np.float32)
-        coin = self.draw(*action.shape).numpy() if o.double else _NO_COIN
-        loops.errors(table, owner, level, self.spec.num_levels, np.float32(self.discount),
-                     self._abstraction.places(seen), self._abstraction.places(after), mask, coin,
-                     (action, reward, terminated, valid), o.shared, (visits, batch, steps), cell, error.numpy(),
-                     rate.numpy(), agent_rate.numpy(), count)
+        """What an update does, to the same bits; gives the errors ``[B, N]``."""
+        after = transition.next_observation
+        coin = self.draw(*paid.shape) if self.options.double else self._level
+        return in_arrays(
+            self._updated, self.table, self._visits, self._batch, self._owner, self._level, self._steps, coin, paid,
+            transition.reward, transition.terminated, transition.valid, transition.weight, after.mask,
+            *self._abstraction.places(transition.observation), *self._abstraction.places(after))
+
+    def _updated(self, table: Any, visits: Any, batch: Any, owner: Any, level: Any, steps: Any, coin: Any,
+                 *given: Any) -> Tensor:
+        """The same, of the arrays of all copies. Torch works out powers and sums."""
+        o, loops, (action, reward, terminated, valid, weight, mask, *places) = self.options, compiled(TABLE_LOOP), given
+        error, rate, agent_rate = (torch.empty(like.shape) for like in (action, action, level))
+        cell, count = np.empty(action.shape, np.int64), np.empty(level.shape, np.float32)
+        loops.errors(table, owner, level, self.spec.num_levels, np.float32(self.discount), tuple(places[:2]),
+                     tuple(places[2:]), mask, coin.reshape(*coin.shape[:2], -1), (action, reward, terminated, valid),
+                     o.shared, (visits, batch, steps), cell, error.numpy(), rate.numpy(), agent_rate.numpy(), count)
         for visited in (rate, agent_rate):
             visited.pow_(-o.rate_power)
-        total = error.sum(0).numpy() if o.shared else _NO_TOTAL
+        total = (error.sum(1) if o.shared else error[:, 0, :0]).numpy()
         loops.move(table, batch, cell, valid, weight, (rate.numpy(), agent_rate.numpy()), np.float32(o.learning_rate),
                    np.float32(o.negative_error_scale), level, count, total, error.numpy())
         return error

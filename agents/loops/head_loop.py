@@ -15,7 +15,8 @@ import numpy as np
 
 from interplay.envs.kernels.jit import routine, summed
 
-_ROWS, _PRODUCT = 128, 64**3
+PRODUCT = 64**3
+_ROWS = 128
 _EPSILON = np.float32(1e-5)  # of torch's layer norm
 
 
@@ -96,7 +97,7 @@ def head_of(flat: Any, at: int, hidden: int, outputs: int, normal: bool) -> Head
 @routine
 def scratch(hidden: int, outputs: int, each: int) -> Scratch:
     """For as many rows as a block has, with so many outputs of the heads for doing nothing and for an option."""
-    size = max(1, min(_ROWS, _PRODUCT // (hidden * max(hidden, each))))
+    size = max(1, min(_ROWS, PRODUCT // (hidden * max(hidden, each))))
     rows = Rows(np.empty((size, hidden), np.float32), np.empty((size, hidden), np.float32),
                 np.empty(size, np.float32), np.empty(size, np.float32))
     return Scratch(rows, np.empty((size, hidden), np.float32), np.zeros(hidden, np.float32),

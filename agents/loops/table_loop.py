@@ -1,6 +1,7 @@
 """The loops of tables of values, as numba compiles them: what ``q_learning``'s torch code does, to the same bits.
 
-Powers, products of matrices and long sums are left to torch, which rounds them in ways of its own.
+A first axis counts copies of an agent, which seeds stack. Powers and long sums are left to torch, which rounds them in
+ways of its own. Products with centres are BLAS's, which add up so few terms in torch's order.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from interplay.agents.loops.head_loop import PRODUCT, times
 from interplay.envs.kernels.jit import inlined, reordered, routine, whole
 
 Places = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""States ``[B, N]``, and kinds of options ``[B, N, M]``; no kinds where each action has a column of its own."""
+"""States ``[S, B, N]``, and kinds of options ``[S, B, N, M]``; none where each action has a column of its own."""
 Moves = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]
-"""Actions, rewards, and whether they were ``terminated`` and ``valid``, ``[B, N]`` each."""
+"""Actions, rewards, and whether they were ``terminated`` and ``valid``, ``[S, B, N]`` each."""
 Counts = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 """See ``errors``."""
+_CHUNK, _ROWS = 32, 64
 
 
 @reordered
@@ -34,16 +37,40 @@ def _distances(norm: Any, product: Any, out: Any) -> None:
         out[n] = norm[n] - product[n]
 
 
-@whole
-def nearest(norm: NDArray[np.float32], product: NDArray[np.float32], place: NDArray[np.int64]) -> None:
-    """Where ``norm [C]`` less ``product [R, C]`` is lowest, the first of equals, into ``place [R]``."""
-    distance = np.empty(len(norm), np.float32)
+@routine
+def _find_lowest(norm: Any, product: Any, distance: Any, place: Any) -> None:
+    """Where ``norm [C]`` less a row of ``product [R, C]`` is lowest, the first of equals, into ``place [R]``."""
     for row in range(len(place)):
         _distances(norm, product[row], distance)
-        lowest, where = _lowest_of(distance), 0
+        lowest, where = np.float32(np.inf), 0
+        for start in range(0, len(distance), _CHUNK):  # which has it: to look at each number takes longer
+            lowest_here = _lowest_of(distance[start:start + _CHUNK])
+            lowest, where = (lowest_here, start) if lowest_here < lowest else (lowest, where)
         while where < len(distance) - 1 and distance[where] != lowest:
             where += 1
         place[row] = where
+
+
+@whole
+def nearest(rows: NDArray[np.float32], half: NDArray[np.float32], centre: NDArray[np.float32],
+            norm: NDArray[np.float32], place: NDArray[np.int64]) -> None:
+    """The nearest ``centre [S, F, C]`` of rows ``[S, R, F]``, the first of equals, into ``place [S, R]``.
+
+    ``half [S, F]`` is half the scale of features, ``norm [S, C]`` the square of each centre's length. Blocks of rows
+    stay in a core's own cache, and their products are as small as those of ``head_loop``.
+    """
+    features, count = centre.shape[1:]
+    block = max(1, min(_ROWS, PRODUCT // (features * count)))
+    scaled, product = np.empty((block, features), np.float32), np.empty((block, count), np.float32)
+    distance = np.empty(count, np.float32)
+    for s in range(len(rows)):
+        for start in range(0, rows.shape[1], block):
+            size = min(block, rows.shape[1] - start)
+            for i in range(size):
+                for k in range(features):
+                    scaled[i, k] = rows[s, start + i, k] / half[s, k]
+            times(scaled[:size], centre[s], product[:size])
+            _find_lowest(norm[s], product, distance, place[s, start:start + size])
 
 
 @inlined
@@ -54,11 +81,9 @@ def _column(kinds: Any, world: int, agent: int, action: int, levels: int) -> Any
     return 1 + kinds[world, agent, (action - 1) // levels] * levels + (action - 1) % levels
 
 
-@whole
-def values(table: NDArray[np.float32], owner: NDArray[np.int64], level: NDArray[np.float32], levels: int,
-           places: Places, out: NDArray[np.float32]) -> None:
-    """The mean of tables ``[T, O, S, C]`` for each action, plus the agent's own level, into ``out [B, N, A]``."""
-    state, kinds = places
+@routine
+def _values(table: Any, owner: Any, level: Any, levels: int, state: Any, kinds: Any, out: Any) -> None:
+    """Of one copy; see ``values``."""
     worlds, agents, actions = out.shape
     for world in range(worlds):
         for agent in range(agents):
@@ -69,6 +94,14 @@ def values(table: NDArray[np.float32], owner: NDArray[np.int64], level: NDArray[
                 for one in range(len(rows)):
                     total += rows[one, column]
                 out[world, agent, action] = total / np.float32(len(rows)) + level[agent]
+
+
+@whole
+def values(table: NDArray[np.float32], owner: NDArray[np.int64], level: NDArray[np.float32], levels: int,
+           places: Places, out: NDArray[np.float32]) -> None:
+    """The mean of tables ``[S, T, O, C, K]`` for each action, plus the agent's own level, into ``out [S, B, N, A]``."""
+    for copy in range(len(out)):
+        _values(table[copy], owner[copy], level[copy], levels, places[0][copy], places[1][copy], out[copy])
 
 
 @routine
@@ -104,20 +137,10 @@ def _count(cell: NDArray[np.int64], valid: NDArray[np.bool_], shared: bool, coun
             visits[world, agent] = max(flat[cell[world, agent]], one)
 
 
-@whole
-def errors(table: NDArray[np.float32], owner: NDArray[np.int64], level: NDArray[np.float32], levels: int,
-           discount: Any, before: Places, after: Places, mask: NDArray[np.bool_], coin: NDArray[np.float32],
-           step: Moves, shared: bool, counted: Counts, cell: NDArray[np.int64], error: NDArray[np.float32],
-           visits: NDArray[np.float32], steps: NDArray[np.float32], count: NDArray[np.float32]) -> None:
-    """How wrong tables were, and counts of what was seen: the first half of an update.
-
-    Tables are ``[T, O, S, C]``, and each agent has that of its ``owner [N]``, and a ``level [N]`` of its own beside it.
-    With two tables, the first moves where the ``coin`` is below one half. If levels are ``shared``, agents' steps are
-    counted. ``counted`` holds how often cells were seen, and are in this call, and the steps of agents.
-
-    Gives the cells that move, their places in the flattened tables, the errors, how often these cells were seen and
-    how many steps the agents have taken, at least 1, and the valid steps of each agent in this call.
-    """
+@routine
+def _errors(table: Any, owner: Any, level: Any, levels: int, discount: Any, before: Any, after: Any, mask: Any,
+            coin: Any, step: Any, cell: Any, error: Any) -> None:
+    """Of one copy; see ``errors``."""
     action, reward, terminated, valid = step
     tables, owners, states, columns = table.shape
     flat = table.reshape(table.size)
@@ -132,7 +155,35 @@ def errors(table: NDArray[np.float32], owner: NDArray[np.int64], level: NDArray[
                                               mask, world, agent, levels)
             wrong = reward[world, agent] + discount * ahead - flat[place] - level[agent]
             cell[world, agent], error[world, agent] = place, wrong if valid[world, agent] else np.float32(0.0)
-    _count(cell, valid, shared, counted, visits, steps, count)
+
+
+@inlined
+def _of(copy: int, tables: Any) -> Any:
+    """Those of one copy."""
+    return tables[0][copy], tables[1][copy]
+
+
+@whole
+def errors(table: NDArray[np.float32], owner: NDArray[np.int64], level: NDArray[np.float32], levels: int,
+           discount: Any, before: Places, after: Places, mask: NDArray[np.bool_], coin: NDArray[np.float32],
+           step: Moves, shared: bool, counted: Counts, cell: NDArray[np.int64], error: NDArray[np.float32],
+           visits: NDArray[np.float32], steps: NDArray[np.float32], count: NDArray[np.float32]) -> None:
+    """How wrong tables were, and counts of what was seen: the first half of an update.
+
+    Tables are ``[S, T, O, C, K]``, with C states and K columns, and each agent has that of its ``owner [S, N]``, and a
+    ``level [S, N]`` of its own beside it. With two tables, the first moves where the ``coin`` is below one half. If
+    levels are ``shared``, agents' steps are counted. ``counted`` holds how often cells were seen, and are in this call,
+    and the steps of agents.
+
+    Gives the cells that move, their places in the copy's flattened tables, the errors, how often these cells were seen
+    and how many steps the agents have taken, at least 1, and the valid steps of each agent in this call.
+    """
+    for s in range(len(cell)):
+        moves = step[0][s], step[1][s], step[2][s], step[3][s]
+        _errors(table[s], owner[s], level[s], levels, discount, _of(s, before), _of(s, after), mask[s], coin[s], moves,
+                cell[s], error[s])
+        seen = counted[0][s], counted[1][s], counted[2][s]
+        _count(cell[s], step[3][s], shared, seen, visits[s], steps[s], count[s])
 
 
 @routine
@@ -147,6 +198,21 @@ def _raise(level: NDArray[np.float32], rate: NDArray[np.float32], smallest: Any,
                 error[world, agent] -= rise
 
 
+@routine
+def _move(table: Any, here: Any, cell: Any, weight: Any, rate: Any, smallest: Any, negative: Any, error: Any) -> None:
+    """Of one copy; see ``move``."""
+    flat, here, one = table.reshape(table.size), here.reshape(table.size), np.float32(1.0)
+    for world in range(len(cell)):
+        for agent in range(cell.shape[1]):
+            wrong, place = error[world, agent], cell[world, agent]
+            step = max(rate[world, agent], smallest) * (negative if wrong < np.float32(0.0) else one)
+            step = min(step * weight[world, agent], one)
+            flat[place] += step * wrong / max(here[place], one)
+    for world in range(len(cell)):
+        for agent in range(cell.shape[1]):
+            here[cell[world, agent]] = np.float32(0.0)
+
+
 @whole
 def move(table: NDArray[np.float32], here: NDArray[np.float32], cell: NDArray[np.int64], valid: NDArray[np.bool_],
          weight: NDArray[np.float32], rates: tuple[NDArray[np.float32], NDArray[np.float32]], smallest: Any,
@@ -159,14 +225,6 @@ def move(table: NDArray[np.float32], here: NDArray[np.float32], cell: NDArray[np
     below 0. Levels move by the mean error, the ``total`` of so many, unless there are no totals, and errors are less by
     that afterwards.
     """
-    flat, here, one = table.reshape(table.size), here.reshape(table.size), np.float32(1.0)
-    _raise(level, rates[1], smallest, count, total, valid, error)
-    for world in range(len(cell)):
-        for agent in range(cell.shape[1]):
-            wrong, place = error[world, agent], cell[world, agent]
-            step = max(rates[0][world, agent], smallest) * (negative if wrong < np.float32(0.0) else one)
-            step = min(step * weight[world, agent], one)
-            flat[place] += step * wrong / max(here[place], one)
-    for world in range(len(cell)):
-        for agent in range(cell.shape[1]):
-            here[cell[world, agent]] = np.float32(0.0)
+    for s in range(len(cell)):
+        _raise(level[s], rates[1][s], smallest, count[s], total[s], valid[s], error[s])
+        _move(table[s], here[s], cell[s], weight[s], rates[0][s], smallest, negative, error[s])

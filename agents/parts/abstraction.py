@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from interplay.agents.parts.discretiser import Discretiser
 from interplay.agents.parts.stateful import Stateful
 from interplay.envs.types import InterplayError, Observation, SideSpec
 
-_NO_KINDS = np.empty((0, 0, 0), np.int64)
+_NO_KINDS = torch.empty(0, 0, 0, dtype=torch.int64)
 
 
 class Abstraction(Stateful):
@@ -58,10 +56,9 @@ class Abstraction(Stateful):
                                  "give Observation.state")
         return observation.state
 
-    def places(self, observation: Observation) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def places(self, observation: Observation) -> tuple[Tensor, Tensor]:
         """What loops make columns of: states ``[B, N]``, kinds of options ``[B, N, M]`` unless columns are fixed."""
-        state = self.state(observation).contiguous().numpy()
-        return state, _NO_KINDS if self._fixed else self._kind(observation.options).numpy()
+        return self.state(observation), _NO_KINDS if self._fixed else self._kind(observation.options)
 
     def columns(self, observation: Observation) -> Tensor:
         """The column of each action, int64 ``[B, N, 1 + M * L]``."""

@@ -12,19 +12,25 @@ from torch import Tensor
 
 from interplay.agents.parts.stateful import Stateful
 from interplay.envs.kernels import compiled, usable
-from interplay.envs.stacking import is_stacked, one_by_one
+from interplay.envs.stacking import at_once, is_stacked, one_by_one, table_of
 
 TABLE_LOOP = "interplay.agents.loops.table_loop"
 _MAX_ROWS = 20_000  # enough for k-means with some hundred clusters
 
 
 class _Known:
-    """What follows from a fit, and what is nearest to the last rows: agents ask for these again. It is no state."""
+    """What follows from a fit, and what is nearest to the last rows: agents ask for these again. It is no state.
+
+    Args:
+        centre: ``[C, F]``, or of all copies, ``[S, C, F]``; so are all other tables.
+        scale: ``[F]``.
+    """
 
     def __init__(self, centre: Tensor, scale: Tensor) -> None:
         self.centre = centre
-        self._transposed, self._norm = centre.T, centre.square().sum(1).numpy()
-        self._half = scale * 0.5  # to divide by it has the bits of twice the quotient
+        centres, half = centre.view(-1, *centre.shape[-2:]), scale.view(-1, scale.shape[-1]) * 0.5
+        # To divide by half the scale has the bits of twice the quotient.
+        self._fits = [part.numpy() for part in (half, centres.mT.contiguous(), centres.square().sum(2))]
         self._last: deque[tuple[Tensor, int, Tensor]] = deque(maxlen=2)  # what was seen, and what was seen next
 
     def nearest(self, rows: Tensor) -> Tensor:
@@ -33,8 +39,9 @@ class _Known:
             if known is rows and version == rows._version:
                 return place
         place = torch.empty(rows.shape[:-1], dtype=torch.int64)
-        product = (rows / self._half) @ self._transposed
-        compiled(TABLE_LOOP).nearest(self._norm, product.view(-1, len(self._norm)).numpy(), place.view(-1).numpy())
+        shape = len(self._fits[0]), -1
+        compiled(TABLE_LOOP).nearest(rows.reshape(*shape, rows.shape[-1]).numpy(), *self._fits,
+                                     place.view(shape).numpy())
         self._last.append((rows, rows._version, place))
         return place
 
@@ -77,10 +84,11 @@ class Discretiser(Stateful):
         """The nearest centre of each row: ``[..., F]`` to int64 ``[...]``."""
         assert self._centre is not None
         assert self._scale is not None
-        if usable(rows):
-            if self._known is None or self._known.centre is not self._centre:
-                self._known = _Known(self._centre, self._scale)
-            return self._known.nearest(rows)
+        if usable(table_of(rows)):
+            known, centre = self._known, table_of(self._centre)
+            if known is None or known.centre is not centre:
+                known = self._known = _Known(centre, table_of(self._scale))
+            return at_once(known.nearest, rows) if is_stacked(rows) else known.nearest(rows)
         # |x - c|^2 without |x|^2, which is the same for every centre.
         return (self._centre.square().sum(1) - 2.0 * (rows / self._scale) @ self._centre.T).argmin(-1)
 

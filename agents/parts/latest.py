@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from interplay.agents.parts.networks import parameters_of
 from interplay.envs.kernels import usable
+from interplay.envs.stacking import at_once, is_stacked, table_of
 from interplay.envs.types import Observation
 
 
@@ -33,13 +34,14 @@ class Latest:
 
     def of(self, seen: Observation, work: Callable[[Observation], Tensor]) -> Tensor:
         """The values, which ``work`` gives if they are not known."""
-        if torch.is_grad_enabled() or not usable(seen.own) or seen.own.is_inference():
+        own = table_of(seen.own)
+        if torch.is_grad_enabled() or not usable(own) or own.is_inference():
             return work(seen)
-        given = seen.own, seen.options, *parameters_of(self._network)
+        given = own, *map(table_of, (seen.options, *parameters_of(self._network)))
         if len(self._tensors) != len(given) + 1 or not self._hold(given):
-            self._tensors = work(seen), *given
+            self._tensors = table_of(work(seen)), *given
             self._versions = _versions(self._tensors)
-        return self._tensors[0]
+        return at_once(lambda _: self._tensors[0], seen.own) if is_stacked(seen.own) else self._tensors[0]
 
     def _hold(self, given: Sequence[Tensor]) -> bool:
         return (all(one is other for one, other in zip(given, self._tensors[1:], strict=True))

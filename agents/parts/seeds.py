@@ -1,8 +1,8 @@
 """Copies of one agent, each with a seed of its own, that act and learn as one.
 
 All that an agent keeps in tensors and networks gets a first axis that counts the copies, and ``torch.func.vmap`` does
-for all of them what the agent's code says for one. So each agent is written once, without that axis. Two parts know of
-vmap: draws of noise, which are operators with a rule for it, and ``Optimiser``, which moves stacked weights at once.
+for all of them what the agent's code says for one. So each agent is written once, without that axis. Some parts know of
+vmap: loops and draws of noise, which have a rule for it, and ``Optimiser``, which moves stacked weights at once.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from torch._functorch.vmap import lazy_load_decompositions  # type: ignore[attr-
 from interplay.agents.parts.choosing import Offer
 from interplay.agents.parts.player import Player, Setting
 from interplay.agents.parts.remembered import Leaf, exchange, leaves, modules_of, with_leaves
-from interplay.envs.kernels import usable
 from interplay.envs.trees import tensors_of, with_tensors
-from interplay.envs.types import InterplayError, Observation, Side, SideSpec, Transition
+from interplay.envs.types import Observation, Side, SideSpec, Transition
 
 
 def can_stack(players: Sequence[Player]) -> bool:
@@ -43,14 +42,8 @@ class Seeds(Player):
 
     def __init__(self, players: Sequence[Player]) -> None:
         self._count = len(players)
-        self._each = deepcopy(list(players)) if _have_loops(players) else []
-        self._one = self._each[0] if self._each else deepcopy(players[0])
+        self._one = deepcopy(players[0])
         self._cut = _Cut(self._count)
-        if not self._each:
-            self._stack_all(players)
-
-    def _stack_all(self, players: Sequence[Player]) -> None:
-        """Let one player stand for all."""
         self._weights = _Weights(self._one)
         first, *others = ([leaf for leaf in leaves(player) if isinstance(leaf, Leaf)]
                           for player in (self._one, *players[1:]))
@@ -125,25 +118,11 @@ class Seeds(Player):
             player: of the same class and options.
             own: whether in memory of its own; otherwise it is for reading, until the copies go on.
         """
-        saved = _own(self._each[number].state_dict()) if self._each else _row(self._one.state_dict(), number, own)
-        player._restore(saved, player.device)
+        player._restore(_row(self._one.state_dict(), number, own), player.device)
 
     def _do(self, work: Callable[[Any, Any], Any], given: Any) -> Any:
-        """Let every copy work on its part of what is given; results have a first axis that counts copies."""
-        return self._one_by_one(work, given) if self._each else self._at_once(work, given)
-
-    def _one_by_one(self, work: Callable[[Any, Any], Any], given: Any) -> Any:
-        parts = self._cut.of(tensors_of(given))
-        found = [work(player, with_tensors(given, iter(own))) for player, own in zip(self._each, parts, strict=True)]
-        rows = [tensors_of(each) for each in found]
-        if len(set(map(len, rows))) > 1:
-            raise InterplayError(f"agent {self.name!r} gives another number of tensors with one seed than with others, "
-                                 "where all learn as one: set stacks = False in its class")
-        return with_tensors(found[0], map(torch.stack, zip(*rows, strict=True)))
-
-    def _at_once(self, work: Callable[[Any, Any], Any], given: Any) -> Any:
-        weights = self._weights.get()
-        parts = [torch.unflatten(x, 0, (self._count, -1)) for x in tensors_of(given)]
+        """Let all copies work, each on its part of what is given; results have a first axis that counts copies."""
+        weights, parts = self._weights.get(), self._cut.of(tensors_of(given))
         with _Copies(self._count) as copies:
             exchange(self._one, copies.of)
             self._weights.put([copies.of(weight) for weight in weights])
@@ -156,27 +135,18 @@ class Seeds(Player):
         return with_tensors(found, iter(tables))
 
 
-def _have_loops(players: Sequence[Player]) -> bool:
-    """Whether they work by compiled loops, which take less time for each in turn than vmap's tensors for all.
-
-    Those of tables do: loops of networks have a rule for vmap.
-    """
-    return usable(players[0].zeros(1)) and not any(True for player in players for _ in modules_of(player))
-
-
 class _Cut:
-    """Parts of tables, one for each copy: the same objects as in the last call, by which agents know what they saw."""
+    """Tables with an axis for copies: the same objects as in the last call, by which agents know what they saw."""
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._last: dict[int, tuple[Tensor, tuple[Tensor, ...]]] = {}
+        self._last: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def of(self, tables: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
-        """The parts of all tables for each copy."""
-        known = {id(table): self._last.get(id(table)) or (table, torch.unflatten(table, 0, (self._count, -1)).unbind())
-                 for table in tables}
-        self._last = known
-        return list(zip(*(known[id(table)][1] for table in tables), strict=True))
+    def of(self, tables: Sequence[Tensor]) -> list[Tensor]:
+        """Each table ``[copies * B, ...]`` as ``[copies, B, ...]``."""
+        self._last = {id(table): self._last.get(id(table)) or (table, torch.unflatten(table, 0, (self._count, -1)))
+                      for table in tables}
+        return [self._last[id(table)][1] for table in tables]
 
 
 class _Copies:
@@ -225,11 +195,6 @@ class _Weights:
 
     def have(self, tensor: Tensor) -> bool:
         return any(weight is tensor for weight in self.get())
-
-
-def _own(saved: Any) -> Any:
-    """A state in memory of its own."""
-    return with_tensors(saved, (table.clone() for table in tensors_of(saved)))
 
 
 def _row(saved: Any, number: int, own: bool) -> Any:

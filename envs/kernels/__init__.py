@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from interplay.envs.stacking import is_stacked
+from interplay.envs.stacking import at_once, is_stacked, table_of
 
 num_threads = 1
 """Threads of all loops of this process; ``envs.threads.set_num_threads`` sets it."""
@@ -135,6 +135,8 @@ def best(values: Tensor, mask: Tensor) -> Tensor:
     """
     if not can_compare(values, mask):
         return values.masked_fill(~mask, -torch.inf).argmax(-1)
+    if is_stacked(values):
+        return at_once(best, values, mask)
     place = torch.empty(values.shape[:-1], dtype=torch.int64)
     shape = (-1, values.shape[-1])
     loops_of(values.numel()).best(values.reshape(shape).numpy(), mask.reshape(shape).numpy(), place.view(-1).numpy())
@@ -148,7 +150,7 @@ def epsilon_greedy(key: Tensor, steps: tuple[int, int], stream: int, offsets: tu
     Elsewhere it is what ``best`` gives.
 
     Args:
-        key: int32 ``[1, 2]``.
+        key: int32 ``[1, 2]``, or one for as many rows each, ``[B, 2]``.
         steps: of the draws.
         stream: as for ``noise.uniform``.
         offsets: of the draws.
@@ -159,18 +161,21 @@ def epsilon_greedy(key: Tensor, steps: tuple[int, int], stream: int, offsets: tu
     Returns:
         int64 ``[...]``.
     """
+    if is_stacked(values):
+        return at_once(lambda keys, *tables: epsilon_greedy(keys.flatten(0, 1), steps, stream, offsets, epsilon,
+                                                            *tables), key, values, mask)
     place = torch.empty(values.shape[:-1], dtype=torch.int64)
-    shape = (-1, values.shape[-1])
+    shape = (len(key), -1, values.shape[-1])
     loops_of(values.numel()).epsilon_greedy(
         key.contiguous().numpy(), np.array(steps).astype(np.int32), int(stream), offsets, np.float32(epsilon),
-        values.reshape(shape).numpy(), mask.reshape(shape).numpy(), place.view(-1).numpy())
+        values.reshape(shape).numpy(), mask.reshape(shape).numpy(), place.view(len(key), -1).numpy())
     return place
 
 
 def can_compare(values: Tensor, mask: Tensor) -> bool:
-    """Whether ``best`` and ``epsilon_greedy`` have a loop for these."""
-    return (usable(values) and not values.requires_grad and values.dtype == torch.float32
-            and values.shape == mask.shape)
+    """Whether ``best`` and ``epsilon_greedy`` have a loop for these; of seeds that are stacked, too."""
+    return (usable(table_of(values)) and is_stacked(values) == is_stacked(mask) and not values.requires_grad
+            and values.dtype == torch.float32 and values.shape == mask.shape)
 
 
 @cache

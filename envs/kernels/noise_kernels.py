@@ -172,32 +172,34 @@ def best(values: NDArray[np.float32], mask: NDArray[np.bool_], place: NDArray[np
 @loop
 def epsilon_greedy(key: NDArray[np.int32], step: NDArray[np.int32], stream: int, offset: tuple[int, int], epsilon: Any,
                    values: NDArray[np.float32], mask: NDArray[np.bool_], place: NDArray[np.int64]) -> None:
-    """What ``any_of`` draws where a draw is below ``epsilon``, elsewhere what ``best`` gives, into ``place [R]``.
+    """What ``any_of`` draws where a draw is below ``epsilon``, elsewhere what ``best`` gives.
 
     Args:
-        key: int32 ``[1, 2]``.
+        key: int32 ``[B, 2]``.
         step: int32 ``[2]``, of the draws for whether a row explores, and of those for its action.
         stream: of both.
         offset: of both.
         epsilon: float32.
-        values: ``[R, A]``.
-        mask: ``[R, A]``.
-        place: ``[R]``.
+        values: ``[B, R, A]``.
+        mask: ``[B, R, A]``.
+        place: ``[B, R]``, is written.
     """
-    rows, count = values.shape
-    for block in prange((rows + USERS - 1) // USERS):
-        begin, end = block * USERS, min(rows, (block + 1) * USERS)
-        first, second = first_and_second(key, step[:1], stream, 0)
+    keys, rows, count = values.shape
+    blocks = (rows + USERS - 1) // USERS
+    for part in prange(keys * blocks):
+        one, begin = part // blocks, part % blocks * USERS
+        end = min(rows, begin + USERS)
+        first, second = first_and_second(key, step[:1], stream, one)
         share, draws = np.empty(end - begin, np.float32), np.empty((end - begin, count), np.float32)
         _fill(first, second, uint32(offset[0] + begin), share)
-        first, second = first_and_second(key, step[1:], stream, 0)
+        first, second = first_and_second(key, step[1:], stream, one)
         if epsilon > _MANY:
-            _fill_allowed(first, second, uint32(offset[1] + begin * count), mask[begin:end].ravel(), draws.ravel())
+            _fill_allowed(first, second, uint32(offset[1] + begin * count), mask[one, begin:end].ravel(), draws.ravel())
         for row in range(end - begin):
             here = begin + row
             if share[row] >= epsilon:
-                place[here] = _best(values[here], mask[here])
+                place[one, here] = _best(values[one, here], mask[one, here])
                 continue
             if epsilon <= _MANY:
-                _fill_allowed(first, second, uint32(offset[1] + here * count), mask[here], draws[row])
-            place[here] = _highest(draws[row])
+                _fill_allowed(first, second, uint32(offset[1] + here * count), mask[one, here], draws[row])
+            place[one, here] = _highest(draws[row])

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from interplay.agents import Setting, agents, find_agent
+from interplay.agents.parts.networks import OptionScorer
 from interplay.agents.parts.optimising import Optimiser
 from interplay.agents.parts.seeds import Seeds, can_stack
-from interplay.envs.kernels import switched_off
+from interplay.envs.kernels import available, switched_off
 from interplay.envs.noise import Stream, any_of, uniform, world_key
 from interplay.envs.presets import find_preset
 from interplay.experiments.common.options import make_options
@@ -85,6 +86,19 @@ def test_copies_do_what_each_does_alone(preset, users, options):
 def test_tables_are_stacked_where_there_are_no_loops(options):
     with switched_off():
         test_copies_do_what_each_does_alone("town", "q-learning", options)
+
+
+@pytest.mark.skipif(not available(), reason="without kernels nothing is kept")
+def test_copies_score_what_they_see_as_seldom_as_each_does_alone(monkeypatch):
+    market, steps, scored = market_of("town"), 8, []
+    forward = OptionScorer.forward
+    monkeypatch.setattr(OptionScorer, "forward", lambda *given: (scored.append(1), forward(*given))[1])
+    alone = players_of_each(market, "pqn", {"rollout_length": 4}, "rest")
+    parts = [Seeds(copies) for copies in zip(*(each.each() for each in alone), strict=True)]
+    played(market, Players.of_players(parts, alone[0]), list(SEEDS), steps)
+    together = len(scored)
+    played(market, alone[0], SEEDS[0], steps)
+    assert together == len(scored) - together < 2 * steps
 
 
 def assert_close(one, other):
