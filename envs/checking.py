@@ -91,7 +91,8 @@ def check_arguments(owner: Callable[..., Any], **values: object) -> None:
     if torch.compiler.is_compiling():
         return
     for name, value in values.items():
-        check_value(name, value, hints_of(owner)[name])
+        if not _test_of_argument(owner, name)(value):
+            check_value(name, value, hints_of(owner)[name])
 
 
 def check_value(name: str, value: object, hint: Any) -> None:
@@ -155,6 +156,12 @@ def _plain(hint: Any) -> Any:
         others = [each for each in get_args(hint) if each is not NoneType]
         return _plain(others[0]) if len(others) == 1 else hint
     return hint
+
+
+@cache
+def _test_of_argument(owner: Callable[..., Any], name: str) -> Callable[[Any], bool]:
+    """``_test_of`` the hint of this name, which takes a while to look up by itself."""
+    return _test_of(hints_of(owner)[name])
 
 
 def _fits(value: object, hint: Any) -> bool:

@@ -23,7 +23,9 @@ from interplay.envs.world import ItemOutcome, Slate, State, Step, UserOutcome
 
 NOTHING = np.empty((1, 0, 0), np.float32)
 """What a loop reads in place of a table that there is not."""
-Settle = Callable[[MarketConstants, State, UserOutcome, list[list[int]], Tensor | None], None]
+Places = list[tuple[int, int]]
+"""World and number of some users."""
+Settle = Callable[[MarketConstants, State, UserOutcome, Places, Tensor | None], None]
 _CHOICE = {"position": "position", "item": "chosen", "response": "response", "illegal": "illegal_users"}
 _STREAMS = int(Stream.RESPONSE), int(Stream.RETURN)
 _TOGETHER = 1 << 15  # draws of small worlds' drift that are made at once, for some steps: what a cache holds
@@ -61,7 +63,7 @@ def play(constants: MarketConstants, state: State, user_action: Tensor | NDArray
             out.arrays)
     if compiled("step_kernels").play(*step, False):
         choice = UserOutcome.of(**{name: k.step.table(table, out) for name, table in _CHOICE.items()})
-        settle(constants, state, choice, np.argwhere(k.step.table("close", out)).tolist(), None)
+        settle(constants, state, choice, _places(k.step.table("close", out)), None)
         compiled("step_kernels").play(*step, True)
     taste = k.state.table("user_vector", new)
     if drifts:
@@ -70,7 +72,7 @@ def play(constants: MarketConstants, state: State, user_action: Tensor | NDArray
 
 
 def respond(constants: MarketConstants, state: State, action: Tensor,
-            extra: Tensor | None) -> tuple[UserOutcome, list[list[int]]]:
+            extra: Tensor | None) -> tuple[UserOutcome, Places]:
     """What users take, and how they respond. Rates are added up in another order than torch does it.
 
     Args:
@@ -92,7 +94,7 @@ def respond(constants: MarketConstants, state: State, action: Tensor,
         *state.arrays("active", "mood", "satiation", "user_vector", "wearout"), constants.kernel.examination,
         NOTHING[0] if extra is None else as_array(extra), position, item, illegal, response, close)
     choice = UserOutcome.of(position=position, item=item, illegal=_counted(illegal, forbidden), response=response)
-    return choice, np.argwhere(close).tolist() if unsure else []
+    return choice, _places(close) if unsure else []
 
 
 def update_users(constants: MarketConstants, state: State, choice: UserOutcome) -> State:
@@ -171,8 +173,9 @@ def _shaking(constants: MarketConstants, state: State) -> tuple[NDArray[np.float
         cosine, radius = polar(state.key, state.time, Stream.DRIFT, shape)
         return cosine.numpy(), radius.numpy()
     if now not in known:
-        ahead = torch.arange(now, now + steps, dtype=torch.int32).repeat_interleave(worlds)
-        cosines, radii = (x.numpy() for x in polar(state.key.repeat(steps, 1), ahead, Stream.DRIFT, shape))
+        keys = torch.from_numpy(np.tile(state.arrays("key")[0], (steps, 1)))
+        ahead = torch.from_numpy(np.arange(now, now + steps, dtype=np.int32).repeat(worlds))
+        cosines, radii = (x.numpy() for x in polar(keys, ahead, Stream.DRIFT, shape))
         known = state.__dict__["_drifts"] = {
             now + n: (cosines[n * worlds:(n + 1) * worlds], radii[n * worlds:(n + 1) * worlds]) for n in range(steps)}
     found: tuple[NDArray[np.float32], NDArray[np.float32]] = known[now]
@@ -203,7 +206,7 @@ def _in_order(worlds: int, items: int, users: int) -> tuple[NDArray[np.int64], N
     return np.tile(np.arange(items), (worlds, users, 1)), np.zeros((worlds, users), np.float32)
 
 
-def draw_slates(constants: MarketConstants, state: State, retrieved: Tensor | None) -> tuple[Slate, list[list[int]]]:
+def draw_slates(constants: MarketConstants, state: State, retrieved: Tensor | None) -> tuple[Slate, Places]:
     """The slates of all users at once: scores, noise, the highest and their log-propensity in one pass.
 
     Args:
@@ -224,13 +227,13 @@ def draw_slates(constants: MarketConstants, state: State, retrieved: Tensor | No
     shape = (len(state.arrays("key")[0]), c.num_users)
     items, valid = np.empty((*shape, c.slate_size), np.int64), np.empty((*shape, c.slate_size), np.bool_)
     log_propensity, close = np.empty(shape, np.float32), np.empty(shape, np.bool_)
-    count = shape[0] * shape[1] * ids.shape[2]
+    count = 2 * shape[0] * shape[1] * ids.shape[2]  # a candidate takes twice as long as other numbers
     unsure = read(
         constants, state, count, "slate_kernels", "slates", ("user_vector", "alive", "boost_level", "boost_segment"),
         deserved(count), *state.arrays("key", "time"), int(Stream.SLATE), *population.by_segment(c.num_segments),
         vectors, ids, constants.kernel.log_factor, items, valid, log_propensity, close)
     slate = Slate.of(items=items, valid=valid, log_propensity=log_propensity)
-    return slate, np.argwhere(close).tolist() if unsure else []
+    return slate, _places(close) if unsure else []
 
 
 def read(constants: MarketConstants, state: State, count: int, module: str, loop: str, tables: Sequence[str],
@@ -245,6 +248,11 @@ def read(constants: MarketConstants, state: State, count: int, module: str, loop
 def as_array(table: Tensor | NDArray[Any]) -> NDArray[Any]:
     """Always in the same layout: a loop is compiled once for each layout."""
     return np.ascontiguousarray(table) if isinstance(table, np.ndarray) else table.contiguous().numpy()
+
+
+def _places(marked: NDArray[np.bool_]) -> Places:
+    """Where ``marked [B, U]`` is True; numpy finds places of one axis ten times sooner than those of two."""
+    return [divmod(place, marked.shape[1]) for place in np.flatnonzero(marked).tolist()]
 
 
 def _counted(illegal: NDArray[np.bool_], total: int) -> NDArray[np.int64]:

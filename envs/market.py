@@ -50,7 +50,7 @@ Actions = Tensor | NDArray[np.int64]
 
 def _vectors(market: Market, state: State, *_others: object, **_options: object) -> int:
     """Numbers of all users' and items' vectors, by which ``on_own_threads`` knows a large batch."""
-    return len(state.key) * market.num_vector_numbers
+    return state.key.shape[0] * market.num_vector_numbers
 
 
 class Market:
@@ -136,8 +136,9 @@ class Market:
             InterplayError: the actions are not int64 tensors of these shapes.
         """
         check_value("state", state, State)
-        check_tensor("user_action", user_action, state.active.shape, torch.int64, state.active.device)
-        check_tensor("item_action", item_action, state.alive.shape, torch.int64, state.alive.device)
+        worlds, device = state.key.shape[0], state.key.device
+        check_tensor("user_action", user_action, (worlds, self.config.num_users), torch.int64, device)
+        check_tensor("item_action", item_action, (worlds, self.config.num_items), torch.int64, device)
         return self.advance(state, user_action, item_action)
 
     def advance(self, state: State, user_action: Actions, item_action: Actions) -> tuple[State, Step]:

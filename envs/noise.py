@@ -55,10 +55,11 @@ def check_draws(what: str, count: int) -> None:
                              "differ: lower the sizes")
 
 
-def _check_call(step: Tensor | int, what: str, count: int) -> None:
+def _check_call(step: Tensor | int, name: str, shape: tuple[int, ...], offset: int, count: int) -> None:
     if isinstance(step, int) and not -(1 << 31) <= step < MOST:
         raise InterplayError(f"step={step} must be a 32-bit integer")
-    check_draws(what, count)
+    if count > MOST:  # asked first, since words take longer than draws of a small world
+        check_draws(f"{name}={tuple(shape)}, offset={offset}", count)
 
 
 def world_key(seed: int, worlds: Tensor) -> Tensor:
@@ -100,7 +101,7 @@ def uniform(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...]
         InterplayError: a step of more than 32 bits, or an index.
     """
     count = math.prod(shape)
-    _check_call(step, f"shape={shape}, offset={offset}", offset + count)
+    _check_call(step, "shape", shape, offset, offset + count)
     if kernels.usable(key):
         return kernels.uniform(key, step, stream, shape, offset)
     return noise_operators.uniform(key, step, stream, offset, None, count).view(key.shape[0], *shape)
@@ -134,8 +135,8 @@ def any_of(key: Tensor, step: Tensor | int, stream: int, mask: Tensor, offset: i
     Returns:
         int64 ``[...]``.
     """
-    count = mask.numel() // len(key)
-    _check_call(step, f"mask of shape {tuple(mask.shape)}, offset={offset}", offset + count)
+    count = mask.numel() // key.shape[0]
+    _check_call(step, "shape of the mask", mask.shape, offset, offset + count)
     if kernels.usable(key) and kernels.usable(mask):
         return kernels.any_of(key, step, stream, mask, offset)
     return noise_operators.any_of(key, step, stream, offset, mask)
@@ -159,7 +160,7 @@ def normal(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...])
 
 def polar(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """A cosine and a radius each, whose product is standard normal: Box and Muller's transform; as for ``uniform``."""
-    _check_call(step, f"shape={shape}, two draws each", 2 * math.prod(shape))
+    _check_call(step, "shape", (2, *shape), 0, 2 * math.prod(shape))
     if kernels.usable(key):
         radius, angle = kernels.radius_and_angle(key, step, stream, shape)
     else:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -128,6 +128,15 @@ class Population(WorldRecord):
     def item_columns(self) -> Tensor:
         """``item_vector`` with items last, ``[B, D, I]``; held once where all worlds have the same items."""
         return unbatched(self.item_vector).transpose(1, 2).contiguous().expand(len(self.item_vector), -1, -1)
+
+    def of_users(self, users: Tensor | slice) -> Self:
+        """With the users ``users``, int64 ``[N']``, alone; what is known of items is not worked out again."""
+        some = replace(self, **{name: getattr(self, name)[:, users]
+                                for name in ("user_vector", "segment", "user_features")})
+        for name in ("item_rows", "shown_rows", "item_columns"):
+            if name in self.__dict__:
+                some.__dict__[name] = self.__dict__[name]
+        return some
 
     def derive_as(self, other: Self) -> None:
         """See ``TensorRecord``."""

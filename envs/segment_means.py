@@ -18,7 +18,11 @@ def segment_means(constants: MarketConstants, state: State) -> Tensor:
     # Kept with the tastes that they are of. A tensor that is written into has another version.
     known: tuple[Tensor, int, Tensor] | None = state.__dict__.get("_means")
     if known is None or known[0] is not tastes or known[1] != tastes._version:
-        known = state.__dict__["_means"] = tastes, tastes._version, _worked_out(constants, state)
+        count = constants.config.num_segments
+        means = state.population.segments(count).member.bmm(tastes)
+        known = state.__dict__["_means"] = tastes, tastes._version, means
+        divided = means.numpy()  # since torch takes longer to divide so few
+        divided /= state.population.sizes(count)[0][:, :, None]
     return known[2]
 
 

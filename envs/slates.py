@@ -175,21 +175,35 @@ def _joined(parts: Sequence[Slate]) -> Slate:
 def _drawn(constants: MarketConstants, state: State) -> Slate:
     """The same slates by the kernel, but those that it leaves to torch.
 
-    These are drawn for one user at a time. Torch may add up products of one user in another order than those of all,
+    These are scored for one user at a time. Torch may add up products of one user in another order than those of all,
     so that where two values are within a rounding of each other, all at once could still have given the other.
     """
-    retrieved = _retrieve(constants, state, boosts_of_living(constants, state)) if _retrieves(constants) else None
+    boosts = boosts_of_living(constants, state) if _retrieves(constants) else None
+    retrieved = None if boosts is None else _retrieve(constants, state, boosts)
     slate, close = dispatch.draw_slates(constants, state, retrieved)
-    alone: dict[int, tuple[State, Tensor]] = {}
-    for world, user in close:
-        if world not in alone:
-            one = state.of_one(world) if len(state.key) > 1 else state
-            alone[world] = one, boosts_of_living(constants, one)
-        own = None if retrieved is None else retrieved[world:world + 1]
-        exact = _from_segment(constants, *alone[world], own, slice(user, user + 1))
+    for world in dict.fromkeys(world for world, _ in close):
+        one, here = state.of_one(world), slice(world, world + 1)
+        users = [user for other, user in close if other == world]
+        living, own = boosts, retrieved
+        if living is None or own is None:
+            living = boosts_of_living(constants, one)
+        else:
+            living, own = living[here], own[here]
+        exact = _of_few(constants, one, living, own, users)
         for column, values in zip(slate.tensors(), exact.tensors(), strict=True):
-            column[world, user] = values[0, 0]
+            column[world, users] = values[0]
     return slate
+
+
+def _of_few(constants: MarketConstants, state: State, boosts: Tensor, retrieved: Tensor | None,
+            users: list[int]) -> Slate:
+    """Slates of some users of one world, each scored alone."""
+    number = torch.tensor(users)
+    candidates = None if retrieved is None else gather_rows(retrieved, state.population.segment[:, number])
+    scores = [_score(constants, state, boosts, slice(user, user + 1),
+                     None if candidates is None else candidates[:, n:n + 1]) for n, user in enumerate(users)]
+    first = (number * num_candidates(constants)).to(torch.int32)
+    return _slate(constants, state, torch.cat(scores, dim=1), candidates, 0, first)
 
 
 def num_candidates(constants: MarketConstants) -> int:

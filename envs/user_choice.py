@@ -35,7 +35,7 @@ def _fused_responses(constants: MarketConstants, state: State, action: Tensor, e
     return choice
 
 
-def settle(constants: MarketConstants, state: State, choice: UserOutcome, close: list[list[int]],
+def settle(constants: MarketConstants, state: State, choice: UserOutcome, close: dispatch.Places,
            extra: Tensor | None) -> None:
     """Have torch decide the responses of these worlds and users, in place; ``extra`` as above."""
     for world, user in close:

@@ -62,8 +62,7 @@ def flat_views(constants: MarketConstants, state: State, affinity: Tensor | None
         *state.population.arrays("item_rows", "shown_rows", "user_features", "segment"),
         *state.slate.arrays("items", "valid"), constants.kernel.examination[1:],
         constants.config.user_sees == "state", *state.population.sizes(constants.config.num_segments),
-        NOTHING if affinity is None else as_array(affinity), boosts,
-        NOTHING[0] if constants.kernel.knows_boosts else torch.from_numpy(boosts).sum(2).numpy(),
+        NOTHING if affinity is None else as_array(affinity), boosts, _added_up(constants, boosts),
         constants.kernel.cost, _BOUND, *seen[0], *seen[1])
     return seen
 
@@ -81,4 +80,9 @@ def _of_items(constants: MarketConstants, state: State, affinity: Tensor) -> tup
     """What the view of items reads but for tables of the state itself."""
     population, boosts = state.population, log_boosts(constants, state)
     return (*population.arrays("shown_rows"), population.sizes(constants.config.num_segments)[1],
-            as_array(affinity), boosts, torch.from_numpy(boosts).sum(2).numpy(), constants.kernel.cost, _BOUND)
+            as_array(affinity), boosts, _added_up(constants, boosts), constants.kernel.cost, _BOUND)
+
+
+def _added_up(constants: MarketConstants, boosts: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The sum of each segment's boosts, ``[B, C]``; empty where loops add up as torch does."""
+    return NOTHING[0] if constants.kernel.knows_boosts else torch.from_numpy(boosts).sum(2).numpy()

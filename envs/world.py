@@ -41,6 +41,7 @@ MOVED = ("active", "user_vector", "alive")
 """Tables of every state that mechanisms may change in a step."""
 _KEPT = ("key", "population", "slate", "_drifts")
 """Of a state, what the next one has, too."""
+_OF_MECHANISMS = frozenset((*USER_TABLES, *ITEM_TABLES))
 _PACKED = {"user_tables": USER_TABLES, "item_tables": ITEM_TABLES}
 """The tables of mechanisms that kernels know."""
 
@@ -81,7 +82,7 @@ class State(WorldRecord):
 
         def __getattr__(self, name: str) -> Any:
             """Tables of mechanisms that are packed so far, as a record; any other table as ``WorldRecord`` does."""
-            if name in (*USER_TABLES, *ITEM_TABLES):
+            if name in _OF_MECHANISMS:
                 raise AttributeError(f"a state has no attribute {name!r}: a mechanism's table is state[{name!r}]")
             if name not in _PACKED:
                 return super().__getattr__(name)
@@ -180,9 +181,8 @@ class State(WorldRecord):
     def of_users(self, users: Tensor | slice) -> State:
         """The state with the users ``users``, int64 ``[N']``, alone; items know nothing of it."""
         some = {name: getattr(self, name)[:, users] for name in ("user_vector", "active", "taken", "responses")}
-        own = {name: getattr(self.population, name)[:, users] for name in ("user_vector", "segment", "user_features")}
         slate = Slate(*(table[:, users] for table in self.slate.tensors()))
-        return replace(self, population=replace(self.population, **own), slate=slate,
+        return replace(self, population=self.population.of_users(users), slate=slate,
                        user_tables=self.user_tables.map(lambda table: table[:, users]), **some)
 
     def loaded(self, state: dict[str, Any]) -> State:
@@ -196,7 +196,7 @@ class State(WorldRecord):
 
     def of_one(self, world: int, user: int | None = None) -> State:
         """One world of the batch, with all its users or one."""
-        one = self.map(lambda table: table[world:world + 1])
+        one = self if self.key.shape[0] == 1 else self.map(lambda table: table[world:world + 1])
         return one if user is None else one.of_users(slice(user, user + 1))
 
 

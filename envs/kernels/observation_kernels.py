@@ -141,8 +141,11 @@ def see_items(numbers: Any, energy: NDArray[np.float32], alive: NDArray[np.bool_
               affinity: NDArray[np.float32], boost: NDArray[np.float32], boosts: NDArray[np.float32],
               costs: NDArray[np.float32], bound: Any, own: NDArray[np.float32], options: NDArray[np.float32],
               mask: NDArray[np.bool_]) -> None:
-    """What items see of themselves and of the segments."""
+    """What items see of themselves and of the segments, whose ``boosts`` are added up here if there are none."""
     worlds, items = energy.shape
+    if boosts.size == 0:
+        boosts = np.empty(boost.shape[:2], np.float32)
+        add_up(boost, boosts)
     for part in prange(parts_of(worlds, items)):
         where = where_of(part, worlds, items)
         _see_own(where, numbers, shown, energy, bound, own)

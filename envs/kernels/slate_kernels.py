@@ -16,7 +16,7 @@ from interplay.envs.kernels.close_calls import longest_of, margins, mark_near, s
 from interplay.envs.kernels.exponential_race import TOGETHER, level_off, race, score_all
 from interplay.envs.kernels.jit import finite, first_and_second, highest_of, log, loop, routine
 
-_LANES = 640  # users whose slates a thread draws side by side
+_LANES = 1280  # users whose slates a thread draws side by side
 _SCORES = 1 << 16  # what they hold at most at once: 256 KiB of float32
 _WORTH = 128  # users that are worth a thread
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from interplay.envs.kernels import item_kernels, observation_kernels, slate_kernels, user_kernels
 from interplay.envs.kernels.jit import routine, serial, whole
-from interplay.envs.kernels.observation_kernels import add_up, affinities
+from interplay.envs.kernels.observation_kernels import affinities
 from interplay.envs.kernels.packed import StateTables, StepTables
 
 Arrays = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]
@@ -239,11 +239,8 @@ def flat_views(numbers: Any, starts: NDArray[np.int64], arrays: Arrays, rows: ND
                boost: NDArray[np.float32], boosts: NDArray[np.float32], costs: NDArray[np.float32], bound: Any,
                user_features_out: NDArray[np.float32], user_mask: NDArray[np.int8],
                item_features_out: NDArray[np.float32], item_mask: NDArray[np.int8]) -> None:
-    """What both sides see, as ``facade.Flat`` has it; ``affinity`` and ``boosts`` are worked out if empty."""
+    """What both sides see, as ``facade.Flat`` has it; ``affinity`` is worked out if empty."""
     now = _state_tables(numbers[0], starts, len(items), arrays)
-    if boosts.size == 0:
-        boosts = np.empty(boost.shape[:2], np.float32)
-        add_up(boost, boosts)
     if affinity.size == 0:
         affinity = np.empty(now.wearout.shape, np.float32)
         affinities(rows, 3 + now.satiation.shape[2], segment, sizes, now.user_vector, affinity)

@@ -23,6 +23,7 @@ from interplay.envs.kernels.jit import (
     first_and_second,
     loop,
     parts_of,
+    reordered,
     where_of,
 )
 
@@ -60,12 +61,15 @@ def _choose(where: Any, action: NDArray[np.int64], items: NDArray[np.int64], val
     return forbidden
 
 
-@exact
+@reordered
 def _add_up(where: Any, numbers: Any, segment: NDArray[np.int64], rows: NDArray[np.float32],
             weight: NDArray[np.float32], mood: NDArray[np.float32], satiation: NDArray[np.float32],
             taste: NDArray[np.float32], wearout: NDArray[np.float32], extra: NDArray[np.float32],
             item: NDArray[np.int64], logit: NDArray[np.float64], terms: NDArray[np.float64]) -> None:
-    """Logits of the preference formula for the items that users have before them, and sums of their terms' sizes."""
+    """Logits of the preference formula for the items that users have before them, and sums of their terms' sizes.
+
+    In any order: ``_answer`` leaves to torch what depends on how they are rounded.
+    """
     first_world, last_world, begin, end = where
     c, topics, size, n = numbers[0], np.uint64(satiation.shape[2]), np.uint64(taste.shape[2]), np.uint64(0)
     three, tastes = np.uint64(3), np.uint64(3) + topics
@@ -91,7 +95,14 @@ def _add_up(where: Any, numbers: Any, segment: NDArray[np.int64], rows: NDArray[
 
 
 @exact
-def _answer(where: Any, key: NDArray[np.int32], step: NDArray[np.int32], stream: int, logit: NDArray[np.float64],
+def _as_chances(logit: NDArray[np.float64]) -> None:
+    """Put the sigmoid of each logit in its place: a pass of its own, which becomes vector instructions."""
+    for n in range(len(logit)):
+        logit[n] = 1.0 / (1.0 + exp_64(-logit[n]))
+
+
+@exact
+def _answer(where: Any, key: NDArray[np.int32], step: NDArray[np.int32], stream: int, chance: NDArray[np.float64],
             terms: NDArray[np.float64], examination: NDArray[np.float32], position: NDArray[np.int64],
             response: NDArray[np.float32], close: NDArray[np.bool_]) -> int:
     """Draw responses; how many draws are ``close`` to the rate that decides them."""
@@ -101,7 +112,7 @@ def _answer(where: Any, key: NDArray[np.int32], step: NDArray[np.int32], stream:
         first, second = first_and_second(key, step, stream, world)
         for user in range(np.uint64(begin), np.uint64(end)):
             slot = position[world, user]
-            rate = np.float64(examination[slot]) / (1.0 + exp_64(-logit[n]))
+            rate = np.float64(examination[slot]) * chance[n]
             drawn = np.float64(draw(first, second, user))
             takes = slot > 0
             # By so much may the rate that torch adds up in float32 be another one.
@@ -132,9 +143,10 @@ def respond(numbers: Any, key: NDArray[np.int32], step: NDArray[np.int32], strea
         where = where_of(part, worlds, users)
         forbidden += _choose(where, action, items, valid, active, position, item, illegal)
         if numbers[0].formula:
-            logit, terms = np.empty(USERS, np.float64), np.empty(USERS, np.float64)
+            logit, terms = np.zeros(USERS, np.float64), np.empty(USERS, np.float64)
             _add_up(where, numbers, segment, rows, weight, mood, satiation, taste, wearout, extra, item, logit,
                     terms)
+            _as_chances(logit)
             unsure += _answer(where, key, step, stream, logit, terms, examination, position, response, close)
     return forbidden, unsure
 
