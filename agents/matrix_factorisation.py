@@ -77,17 +77,26 @@ class MatrixFactorisationAgent(Agent):
         mine, theirs = self.agent[agent_ids], self.arm[arm]
         guess = (mine[..., :-1] * theirs[..., :-1]).sum(-1) + mine[..., -1] + theirs[..., -1]
         error = torch.where(transition.valid, transition.reward - guess, 0.0)
-        ones = torch.ones_like(mine[..., -1:])
-        self._move(self.agent, agent_ids, torch.cat([theirs[..., :-1], ones], dim=-1), error, transition)
-        self._move(self.arm, arm, torch.cat([mine[..., :-1], ones], dim=-1), error, transition)
+        ones, share = torch.ones_like(mine[..., -1:]), self._share(mine, theirs, error, transition)
+        self._move(self.agent, agent_ids, torch.cat([theirs[..., :-1], ones], dim=-1), error, share, transition.valid)
+        self._move(self.arm, arm, torch.cat([mine[..., :-1], ones], dim=-1), error, share, transition.valid)
         return {"loss": valid_mean(error.square() * transition.weight, transition.valid)}
 
-    def _move(self, table: Tensor, row: Tensor, slope: Tensor, error: Tensor, done: Transition) -> None:
+    def _share(self, mine: Tensor, theirs: Tensor, error: Tensor, done: Transition) -> Tensor:
+        """By what to multiply steps, float32 ``[B, N]``: heavier ones go further, but none past what takes the error away.
+
+        A step of both vectors and biases changes the guess by ``rate * error * (s + 2)``, with the vectors' squared
+        lengths s, and by a product of the steps, which is at most ``(rate * error)**2 * s / 2``.
+        """
+        rate = self.options.learning_rate
+        squares = mine[..., :-1].square().sum(-1) + theirs[..., :-1].square().sum(-1)
+        reach = rate * (squares * (1.0 + 0.5 * rate * error.abs()) + 2.0)
+        return done.valid * done.weight.clamp(max=max(1.0, 1.0 / rate)) / reach.clamp(min=1.0)
+
+    def _move(self, table: Tensor, row: Tensor, slope: Tensor, error: Tensor, share: Tensor, valid: Tensor) -> None:
         """Move the rows of ``table`` at ``row [B, N]``; those of agents that have left stay."""
-        o, flat = self.options, row.flatten()
-        # A heavier step moves further, but not past what would take the error away.
-        share = done.valid * done.weight.clamp(max=max(1.0, 1.0 / o.learning_rate))
-        step = (error.unsqueeze(-1) * slope - o.penalty * table[row]) * share.unsqueeze(-1)
-        count = torch.zeros_like(table[:, 0]).index_add(0, flat, done.valid.float().flatten())
+        flat = row.flatten()
+        step = (error.unsqueeze(-1) * slope - self.options.penalty * table[row]) * share.unsqueeze(-1)
+        count = torch.zeros_like(table[:, 0]).index_add(0, flat, valid.float().flatten())
         total = torch.zeros_like(table).index_add(0, flat, step.flatten(0, 1))
-        table += o.learning_rate * total / count.clamp(min=1.0).unsqueeze(1)
+        table += self.options.learning_rate * total / count.clamp(min=1.0).unsqueeze(1)

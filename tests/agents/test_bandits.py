@@ -301,6 +301,19 @@ def test_an_arm_that_many_hit_at_once_moves_by_the_mean(spec, moved):
     assert torch.allclose(one.agent, other.agent)
 
 
+@pytest.mark.parametrize("scale", [10.0, 1000.0, 1e6])
+def test_matrix_factorisation_stays_finite_whatever_rewards_are_counted_in(spec, moved, scale):
+    agent, losses = make("matrix-factorisation", spec), []
+    step = moved([[0, 1]] * 8, [[0, 0]] * 8, [[0.0, 0.0]] * 8, [[0, 1]] * 8)
+    likes = scale * torch.tensor([[0.0, 1.0, -1.0], [0.0, -1.0, 1.0]])
+    for _ in range(600):
+        action = agent.act(step.observation, explore=True)
+        paid = gather_action(likes.expand(8, 2, 3), action)
+        losses.append(float(agent.learn_from({"users": replace(step, action=action, reward=paid)})["loss"]) / scale**2)
+    assert np.isfinite(losses).all()
+    assert scale == 1e6 or sum(losses[-20:]) < 0.1 * sum(losses[:20])
+
+
 def test_matrix_factorisation_learns_which_agent_likes_which_item(spec, moved):
     """Agents like opposite items, so that neither agents nor items have a bias: only the vectors can tell."""
     agent = make("matrix-factorisation", spec, steps=1500)
