@@ -148,7 +148,7 @@ def add(total: Any, more: Any) -> None:
 
 
 @routine
-def _add_up(rows: Any, total: Any) -> None:
+def add_up(rows: Any, total: Any) -> None:
     """Add all rows to ``total``."""
     for i in range(rows.shape[0]):
         for j in range(rows.shape[1]):
@@ -201,11 +201,11 @@ def back(head: Head, sums: Head, s: Scratch, normal: bool, given: Any, rows: Row
     _cut(rows.last, head.last_gain, head.last_shift, active)
     across_times(given, active, last_weight)
     add(sums.last_weight, last_weight)
-    _add_up(given, sums.last_bias)
+    add_up(given, sums.last_bias)
     times(given, head.last_weight, after)
     _uncut(after, rows.last, active, normal, rows.last_factor, head.last_gain, sums.last_gain, sums.last_shift)
     if normal:  # else the middle layer's bias is the last shift
-        _add_up(after, sums.bias)
+        add_up(after, sums.bias)
     _cut(rows.first, head.gain, head.shift, active)
     across_times(after, active, s.weight)
     add(sums.weight, s.weight)
