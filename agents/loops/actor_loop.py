@@ -24,6 +24,7 @@ from interplay.agents.loops.tower_loop import (
     Tower,
     across_of,
     add_product,
+    all_in_place,
     back,
     block_size,
     end,
@@ -126,10 +127,12 @@ def _dot(one: Any, other: Any) -> Any:
 @routine
 def see_block(own: Any, options: Any, rows: Any, agent_place: Any, option_place: Any, a: Acting) -> None:
     """The inputs of a block, which has these rows."""
+    agent_as_is = all_in_place(agent_place, own.shape[1])
+    option_as_is = all_in_place(option_place, options.shape[2])
     for i in range(len(rows)):
-        see_columns(own[rows[i]], agent_place, a.agent.inputs[i])
+        see_columns(own[rows[i]], agent_place, agent_as_is, a.agent.inputs[i])
         for m in range(options.shape[1]):
-            see_columns(options[rows[i], m], option_place, a.options.inputs[m, i])
+            see_columns(options[rows[i], m], option_place, option_as_is, a.options.inputs[m, i])
 
 
 @routine
@@ -243,7 +246,7 @@ def scores(own: Any, options: Any, weights: Any, starts: Any, agent_place: Any, 
 @whole
 def values(own: Any, weights: Any, starts: Any, place: Any, hidden: int, out: Any) -> None:
     """Values ``out [S, R]``, of S copies with R rows each."""
-    size = block_size(hidden, len(place), 1)
+    size, as_is = block_size(hidden, len(place), 1), all_in_place(place, own.shape[2])
     layers, vector = layers_of(size, len(place), hidden), np.empty((size, hidden), np.float32)
     for copy in range(len(weights)):
         critic = critic_of(weights[copy], starts, len(place), hidden)
@@ -251,5 +254,5 @@ def values(own: Any, weights: Any, starts: Any, place: Any, hidden: int, out: An
         for start in range(0, own.shape[1], size):
             count = min(size, own.shape[1] - start)
             for i in range(count):
-                see_columns(own[copy, start + i], place, layers.inputs[i])
+                see_columns(own[copy, start + i], place, as_is, layers.inputs[i])
             value_block(critic, across, some_of(layers, count), vector[:count], out[copy, start:start + count])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,10 +35,27 @@ def usable(hidden: int, weights: Sequence[Tensor], *given: Tensor) -> bool:
             and weights[0].dtype == torch.float32)
 
 
+_noted: list[partial[Any]] | None = None
+
+
+@contextmanager
+def calls_noted() -> Iterator[list[partial[Any]]]:
+    """A list that receives what ``call`` calls in this block, for studies of what loops cost."""
+    global _noted
+    before, _noted = _noted, []
+    try:
+        yield _noted
+    finally:
+        _noted = before
+
+
 def call(module: str, name: str, *given: Any) -> None:
     """Call a loop of this package, which reads and writes the memory of tensors."""
-    loops = compiled(f"interplay.agents.loops.{module}")
-    getattr(loops, name)(*(x.numpy() if isinstance(x, Tensor) else x for x in given))
+    loop = getattr(compiled(f"interplay.agents.loops.{module}"), name)
+    work = partial(loop, *(x.numpy() if isinstance(x, Tensor) else x for x in given))
+    if _noted is not None:
+        _noted.append(work)
+    work()
 
 
 def rows_of_copies(table: Tensor, copies: int, last: int) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from interplay.envs.kernels.jit import routine, summed
+from interplay.envs.kernels.jit import routine, summed, whole
 
 PRODUCT = 64**3
 _ROWS = 128
@@ -211,3 +211,10 @@ def back(head: Head, sums: Head, s: Scratch, normal: bool, given: Any, rows: Row
     add(sums.weight, s.weight)
     times(after, head.weight, before)
     _uncut(before, rows.first, active, normal, rows.first_factor, head.gain, sums.gain, sums.shift)
+
+
+@whole
+def repeated(a: Any, b: Any, out: Any, count: int) -> None:
+    """A product some times, for studies of what products cost alone."""
+    for _ in range(count):
+        times(a, b, out)

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from interplay.agents.loops.head_loop import across_times, add, add_up, times
+from interplay.agents.loops.head_loop import PRODUCT, across_times, add, add_up, times
 from interplay.envs.kernels.jit import routine
 
-_ROWS, _PRODUCT, _CACHED = 128, 64**3, 512
+_ROWS, _CACHED = 128, 512
 
 
 class Tower(NamedTuple):
@@ -55,7 +55,7 @@ class Scratch(NamedTuple):
 @routine
 def block_size(hidden: int, widest: int, options: int) -> int:
     """How many rows a block has, of which each has so many options."""
-    return max(1, min(_ROWS, _PRODUCT // (hidden * max(hidden, widest)), _CACHED // max(1, options)))
+    return max(1, min(_ROWS, PRODUCT // (hidden * max(hidden, widest)), _CACHED // max(1, options)))
 
 
 @routine
@@ -96,8 +96,21 @@ def some_of(layers: Layers, count: int) -> Layers:
 
 
 @routine
-def see_columns(features: Any, place: Any, inputs: Any) -> None:
-    """A row of inputs: the columns at ``place``, 0 where it is -1."""
+def all_in_place(place: Any, count: int) -> bool:
+    """Whether these are all of so many columns, in their order."""
+    for k in range(len(place)):
+        if place[k] != k:
+            return False
+    return len(place) == count
+
+
+@routine
+def see_columns(features: Any, place: Any, as_it_is: bool, inputs: Any) -> None:
+    """A row of inputs: the columns at ``place``, 0 where it is -1; all of them ``as_it_is``."""
+    if as_it_is:
+        for k in range(len(inputs)):
+            inputs[k] = features[k]
+        return
     for k in range(len(place)):
         inputs[k] = features[place[k]] if place[k] >= 0 else np.float32(0.0)
 
