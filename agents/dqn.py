@@ -24,8 +24,9 @@ import torch
 from torch import Tensor
 
 from interplay.agents.base import Agent
+from interplay.agents.loops.fitting import fit, targets
 from interplay.agents.parts.choosing import best, log_policy
-from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing, follow, values_of
+from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing, follow, parameters_of, values_of
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import PrioritisedReplay, Replay, fine_draw
 from interplay.agents.parts.returns import Experience, NStep, lean
@@ -138,7 +139,30 @@ class DQNAgent(Agent):
         return metrics
 
     def _update(self) -> Mapping[str, Tensor]:
-        sample, index = self._replay.sample(fine_draw(self, *self._batch))
+        draw = fine_draw(self, *self._batch)
+        return self._update_by_loops(draw) or self._update_by_torch(draw)
+
+    def _update_by_loops(self, draw: Tensor) -> dict[str, Tensor]:
+        """Like ``_update_by_torch``; nothing where loops cannot do all of it."""
+        o, rows = self.options, self._replay.rows
+        if rows is None or o.munchausen > 0.0 or o.priority > 0.0:
+            return {}
+        seen, after = rows.observation, rows.next_observation
+        form = self.online.form(seen.own, seen.options)
+        if form is None:
+            return {}
+        index = self._replay.places(draw)
+        online, target = parameters_of(self.online), parameters_of(self.target)
+        wanted = targets(form, (online if o.double else target, target),
+                         (after.own, after.options, after.mask, rows.reward, rows.discount), index, o.double)
+        losses, gradient = fit(form, online, (seen.own, seen.options, rows.action, rows.valid, rows.weight), index,
+                               wanted, o.huber_delta)
+        self._optimiser.follow(gradient, self.progress)
+        follow(self.target, self.online, o.target_rate)
+        return {"loss": losses[0], "value": losses[1]}
+
+    def _update_by_torch(self, draw: Tensor) -> Mapping[str, Tensor]:
+        sample, index = self._replay.sample(draw)
         agent_ids = index % self.spec.num_agents
         seen = sample.observation
         value = self.online.taken(seen.own, seen.options, sample.action, agent_ids)

@@ -17,17 +17,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from interplay.agents.base import JointAgent
 from interplay.agents.encoders import check_encoder
+from interplay.agents.loops.flat import usable
+from interplay.agents.loops.policy import Form, Rows, Rule, actor_scores, critic_values, ppo
 from interplay.agents.parts.choosing import best, log_policy, sampled
-from interplay.agents.parts.networks import linear_layer
+from interplay.agents.parts.networks import linear_layer, parameters_of
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Rollout, shuffled
 from interplay.agents.parts.returns import cut_off, lambda_returns, lean
-from interplay.agents.parts.schedules import check_above_zero, check_at_least_one, linear
+from interplay.agents.parts.schedules import Scalar, check_above_zero, check_at_least_one, linear
 from interplay.agents.parts.towers import Scoring, Towers, check_scoring
 from interplay.envs.checking import Checked
 from interplay.envs.types import InterplayError, Observation, Side, SideSpec, TensorRecord, Transition
@@ -77,15 +80,26 @@ class Batch(TensorRecord):
     """Rows of one side's rollout, ``R`` worlds and steps.
 
     Attributes:
-        step: what happened, ``[R, N, ...]``.
+        seen: ``[R, N, ...]``.
+        action: int64 ``[R, N]``.
         log_policy: float32 ``[R, N]``, of what was done, when it was done.
         advantage, returns: float32 ``[R, N]``.
+        valid: bool ``[R, N]``.
+        weight: float32 ``[R, N]``.
     """
 
-    step: Transition
+    seen: Observation
+    action: Tensor
     log_policy: Tensor
     advantage: Tensor
     returns: Tensor
+    valid: Tensor
+    weight: Tensor
+
+    def for_loops(self) -> Rows:
+        """The tables that loops read."""
+        return Rows(self.seen.own, self.seen.options, self.seen.mask, self.action, self.log_policy, self.advantage,
+                    self.returns, self.valid, self.weight)
 
 
 class IPPOAgent(JointAgent):
@@ -132,8 +146,7 @@ class IPPOAgent(JointAgent):
         rows = next(iter(batches.values())).returns.shape[0]
         metrics: dict[str, Tensor] = {}
         for index in shuffled(self, rows, self.options.num_epochs, self.options.num_minibatches):
-            loss, metrics = self._loss({side: _rows(batch, index) for side, batch in batches.items()})
-            self._optimiser.step(loss, self.progress)
+            metrics = self._fit_by_loops(batches, index) or self._fit(batches, index)
         return metrics
 
     @torch.no_grad()
@@ -145,27 +158,54 @@ class IPPOAgent(JointAgent):
         for side, step in rollouts.items():
             done = self.network.log_policy(side, step.observation).gather(-1, step.action.unsqueeze(-1)).squeeze(-1)
             advantage = _standardised(returns[side] - value[side], step.valid)
-            batches[side] = Batch(step, done, advantage, returns[side]).map(lambda x: x.flatten(0, 1))
+            batches[side] = Batch(step.observation, step.action, done, advantage, returns[side], step.valid,
+                                  step.weight).map(lambda x: x.flatten(0, 1))
         return batches
+
+    def _fit(self, batches: Mapping[Side, Batch], index: Tensor) -> dict[str, Tensor]:
+        """One step of the optimiser, on some rows."""
+        rows = {side: batch.map(lambda x: x[index]) for side, batch in batches.items()}
+        loss, metrics = self._loss(rows)
+        self._optimiser.step(loss, self.progress)
+        return metrics
 
     def _loss(self, batches: Mapping[Side, Batch]) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of PPO, sides counting alike."""
-        values = self._values({side: batch.step.observation for side, batch in batches.items()})
+        values = self._values({side: batch.seen for side, batch in batches.items()})
         losses = [self._side_loss(side, batch, values[side]) for side, batch in batches.items()]
         policy, value, entropy = (torch.stack(part).mean() for part in zip(*losses, strict=True))
-        weight = self.options.entropy * (1.0 - linear(0.0, 1.0, self.progress))
-        loss = policy + self.options.value_weight * value - weight * entropy
+        loss = policy + self.options.value_weight * value - self._entropy_weight * entropy
         return loss, {"loss": loss.detach(), "value_loss": value.detach(), "entropy": entropy.detach()}
+
+    @property
+    def _entropy_weight(self) -> Scalar:
+        return self.options.entropy * (1.0 - linear(0.0, 1.0, self.progress))
+
+    def _fit_by_loops(self, batches: Mapping[Side, Batch], index: Tensor) -> dict[str, Tensor]:
+        """Like ``_fit``; nothing where loops cannot do it."""
+        forms = {side: self.network.form(side, batch.seen) for side, batch in batches.items()}
+        weight = self._entropy_weight
+        if self._critic_inputs() != 1 or isinstance(weight, Tensor):
+            return {}
+        rule = Rule(self.options.clip, self.options.value_weight, weight)
+        found = [ppo(form, parameters_of(self.network), batches[side].for_loops(), index, rule)
+                 for side, form in forms.items() if form is not None]
+        if len(found) < len(forms):
+            return {}
+        losses, gradient = found[0] if len(found) == 1 else (torch.stack(part).mean(0)
+                                                             for part in zip(*found, strict=True))
+        self._optimiser.follow(gradient, self.progress)
+        return {"loss": losses[0], "value_loss": losses[1], "entropy": losses[2]}
 
     def _side_loss(self, side: Side, batch: Batch, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The policy's and the critic's losses and the entropy."""
-        policy = self.network.log_policy(side, batch.step.observation)
-        ratio = (policy.gather(-1, batch.step.action.unsqueeze(-1)).squeeze(-1) - batch.log_policy).exp()
+        policy = self.network.log_policy(side, batch.seen)
+        ratio = (policy.gather(-1, batch.action.unsqueeze(-1)).squeeze(-1) - batch.log_policy).exp()
         clipped = ratio.clamp(1.0 - self.options.clip, 1.0 + self.options.clip)
         gain = torch.minimum(ratio * batch.advantage, clipped * batch.advantage)
         error = nn.functional.smooth_l1_loss(value, batch.returns, reduction="none")
-        entropy = -(policy.exp() * policy.masked_fill(~batch.step.observation.mask, 0.0)).sum(-1)
-        valid, weight = batch.step.valid, batch.step.weight
+        entropy = -(policy.exp() * policy.masked_fill(~batch.seen.mask, 0.0)).sum(-1)
+        valid, weight = batch.valid, batch.weight
         return -valid_mean(gain * weight, valid), valid_mean(error * weight, valid), valid_mean(entropy, valid)
 
     def _critic_inputs(self) -> int:
@@ -184,9 +224,7 @@ class IPPOAgent(JointAgent):
 
     def _values(self, seen: Mapping[Side, Observation]) -> dict[Side, Tensor]:
         """The critic, float32 ``[..., N]`` for each side: from what an agent sees itself."""
-        return {side: self.network.value(self.network.embedded(side, observation))
-                for side, observation in seen.items()}
-
+        return {side: self.network.own_value(side, observation) for side, observation in seen.items()}
 
 
 class ActorCritic(nn.Module):
@@ -205,14 +243,23 @@ class ActorCritic(nn.Module):
         self._actor, self._critic = (
             Towers(specs, options.hidden, device, encoder=options.encoder, scorer=options.scorer) for _ in range(2))
         self._value = linear_layer(critic_inputs * options.hidden, 1, device)
+        self._forms = {side: self._form(side, spec, options.hidden) for side, spec in specs.items()}
 
     def log_policy(self, side: Side, observation: Observation) -> Tensor:
         """Log-probabilities of all actions, ``[..., A]``."""
-        return log_policy(self._actor.scores(side, self._actor.embed(side, observation)), observation.mask)
+        form = None if torch.is_grad_enabled() else self.form(side, observation)
+        if form is not None:
+            scores = actor_scores(form, parameters_of(self), observation.own, observation.options)
+        else:
+            scores = self._actor.scores(side, self._actor.embed(side, observation))
+        return log_policy(scores, observation.mask)
 
-    def embedded(self, side: Side, observation: Observation) -> Tensor:
-        """Agents as the critic sees them, ``[..., N, E]``."""
-        return torch.relu(self._critic.embed(side, observation).agent)
+    def own_value(self, side: Side, observation: Observation) -> Tensor:
+        """A critic's that reads an agent's own embedding alone, ``[..., N]``."""
+        form = None if torch.is_grad_enabled() else self.form(side, observation)
+        if form is not None:
+            return critic_values(form, parameters_of(self), observation.own)
+        return self.value(torch.relu(self._critic.embed_agent(side, observation)))
 
     def surrounded(self, side: Side, observation: Observation) -> Tensor:
         """Agents beside the mean of what they may choose from, as the critic sees both, ``[..., N, 2 * E]``."""
@@ -224,9 +271,22 @@ class ActorCritic(nn.Module):
         value: Tensor = self._value(inputs)
         return value.squeeze(-1)
 
+    def form(self, side: Side, seen: Observation) -> Form | None:
+        """What loops know of a side's networks, if they can work on these and on what is seen."""
+        form = self._forms.get(side)
+        weights = parameters_of(self)
+        return form if form is not None and usable(form.hidden, weights, seen.own, seen.options) else None
 
-def _rows(batch: Batch, index: Tensor) -> Batch:
-    return batch.map(lambda x: x[index])
+    def _form(self, side: Side, spec: SideSpec, hidden: int) -> Form | None:
+        actor, critic = (towers.layers(side) for towers in (self._actor, self._critic))
+        if actor is None or critic is None:
+            return None
+        weights = list(self.parameters())
+        sizes = np.cumsum([0, *(weight.numel() for weight in weights)])
+        starts = {id(weight): start for weight, start in zip(weights, sizes, strict=False)}
+        parts = [*actor, critic[0], self._value]
+        return Form(np.array([starts[id(next(part.parameters()))] for part in parts]),
+                    *self._actor.places(side, spec), hidden, spec.num_levels)
 
 
 def _standardised(advantage: Tensor, valid: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ the project's other deep agents.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,8 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from interplay.agents.base import Agent
+from interplay.agents.loops.fitting import fit
 from interplay.agents.parts.latest import Latest
-from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing
+from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing, parameters_of
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Rollout, shuffled
 from interplay.agents.parts.returns import cut_off, lambda_returns, lean
@@ -113,13 +114,19 @@ class PQNAgent(Agent):
             seen.own, seen.options, rollout.action, rollout.valid, rollout.weight, self._returns(rollout, ahead))]
         metrics: dict[str, Tensor] = {}
         for index in shuffled(self, len(steps[0]), self.options.num_epochs, self.options.num_minibatches):
-            metrics = self._fit(*(table.index_select(0, index) for table in steps))
+            metrics = self._fit(steps, index)
         self._latest.forget()
         return metrics
 
-    def _fit(self, own: Tensor, options: Tensor, action: Tensor, valid: Tensor, weight: Tensor,
-             returns: Tensor) -> dict[str, Tensor]:
-        """One step of the optimiser, which moves what was done in ``R`` rows towards its returns ``[R, N]``."""
+    def _fit(self, steps: Sequence[Tensor], index: Tensor) -> dict[str, Tensor]:
+        """One step of the optimiser, which moves what was done in the rows at ``index`` towards its returns."""
+        form = self.network.form(steps[0], steps[1])
+        if form is not None:
+            losses, gradient = fit(form, parameters_of(self.network), steps[:-1], index,
+                                   steps[-1].index_select(0, index))
+            self._optimiser.follow(gradient, self.progress)
+            return {"loss": losses[0], "value": losses[2]}
+        own, options, action, valid, weight, returns = (table.index_select(0, index) for table in steps)
         value = self.network.taken(own, options, action, self._ids(own)).squeeze(-1)
         error = nn.functional.smooth_l1_loss(value, returns, reduction="none")
         # One mean, or one for each independent network.
@@ -136,8 +143,7 @@ class PQNAgent(Agent):
     @torch.no_grad()
     def _highest(self, seen: Observation) -> Tensor:
         """The value of the best allowed action, float32 ``[..., N]``."""
-        highest: Tensor = self._latest.of(seen, self._values).masked_fill(~seen.mask, -torch.inf).amax(-1)
-        return highest
+        return torch.where(seen.mask, self._latest.of(seen, self._values), -torch.inf).amax(-1)
 
     def _values(self, seen: Observation) -> Tensor:
         """Values of all actions, float32 ``[..., N, A]``."""

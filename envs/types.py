@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import Any, ClassVar, Literal, Self, get_type_hints
 
 import torch
@@ -90,8 +91,8 @@ class TensorRecord:
 
     def tensors(self) -> Iterator[Tensor]:
         """Every tensor that is there, in the order in which ``map`` visits them."""
-        for f in fields(self):
-            value = getattr(self, f.name)
+        for name in _names_of(type(self)):  # type: ignore[arg-type]  # a class has a hash, also if its objects have none
+            value = getattr(self, name)
             if isinstance(value, TensorRecord):
                 yield from value.tensors()
             elif value is not None:
@@ -130,6 +131,12 @@ class TensorRecord:
             stacked = type(old).stack(column) if isinstance(old, TensorRecord) else None
             values[f.name] = stacked if old is None or stacked is not None else torch.stack(column)
         return replace(first, **values)
+
+
+@cache
+def _names_of(kind: type[Any]) -> tuple[str, ...]:
+    """The fields of a class, in a fraction of the time that ``fields`` takes."""
+    return tuple(f.name for f in fields(kind))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,9 @@ import interplay as ip
 from interplay.agents import Setting, find_agent
 from interplay.agents.testing.synthetic_transitions import ONE_SIDE, trajectory
 sides = ONE_SIDE['users']
-for name, options in ('dqn', dict(warm_up=1, batch_size=4)), ('q-learning', dict(fit_steps=2)):
+small = dict(warm_up=1, batch_size=4)
+for name, options in (('dqn', small), ('dqn', dict(num_quantiles=2, **small)), ('ippo', dict(rollout_length=2)),
+                      ('q-learning', dict(fit_steps=2))):
     agent = find_agent(name)
     player = agent.of(sides, Setting(0, torch.device('cpu'), 1, 0.9), agent.Options(**options))
     for moved in trajectory(sides, 6, False):

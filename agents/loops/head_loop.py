@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from interplay.envs.kernels.jit import routine, summed
+from interplay.envs.kernels.jit import routine, summed, whole
 
 PRODUCT = 64**3
 _ROWS = 128
@@ -148,7 +148,7 @@ def add(total: Any, more: Any) -> None:
 
 
 @routine
-def _add_up(rows: Any, total: Any) -> None:
+def add_up(rows: Any, total: Any) -> None:
     """Add all rows to ``total``."""
     for i in range(rows.shape[0]):
         for j in range(rows.shape[1]):
@@ -201,13 +201,20 @@ def back(head: Head, sums: Head, s: Scratch, normal: bool, given: Any, rows: Row
     _cut(rows.last, head.last_gain, head.last_shift, active)
     across_times(given, active, last_weight)
     add(sums.last_weight, last_weight)
-    _add_up(given, sums.last_bias)
+    add_up(given, sums.last_bias)
     times(given, head.last_weight, after)
     _uncut(after, rows.last, active, normal, rows.last_factor, head.last_gain, sums.last_gain, sums.last_shift)
     if normal:  # else the middle layer's bias is the last shift
-        _add_up(after, sums.bias)
+        add_up(after, sums.bias)
     _cut(rows.first, head.gain, head.shift, active)
     across_times(after, active, s.weight)
     add(sums.weight, s.weight)
     times(after, head.weight, before)
     _uncut(before, rows.first, active, normal, rows.first_factor, head.gain, sums.gain, sums.shift)
+
+
+@whole
+def repeated(a: Any, b: Any, out: Any, count: int) -> None:
+    """A product some times, for studies of what products cost alone."""
+    for _ in range(count):
+        times(a, b, out)

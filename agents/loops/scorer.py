@@ -12,16 +12,15 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 from torch.autograd.function import once_differentiable
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
+from interplay.agents.loops.flat import WIDEST, joined, joined_copies, separated, separated_copies
 from interplay.envs.kernels import switched_on
 from interplay.envs.kernels import usable as kernels_usable
 from interplay.envs.kernels.operators import has_triton
 from interplay.envs.stacking import at_once, is_stacked
 
-_WIDEST = 128  # beyond it, products of a block have too few rows
 _WIDEST_ON_GPU = 64  # layers, features and outputs that a program's registers hold
 
 
@@ -50,7 +49,7 @@ def usable(form: Form, own: Tensor, options: Tensor, weights: Sequence[Tensor]) 
     if stack is not None:
         own = torch._C._functorch.get_unwrapped(own) if len(stack) == 1 and is_stacked(own) else own
     sizes = form.hidden, own.shape[-1], options.shape[-1], form.levels * form.outputs
-    able = (kernels_usable(own) and form.hidden <= _WIDEST) or (_gpu_usable(own) and max(sizes) <= _WIDEST_ON_GPU)
+    able = (kernels_usable(own) and form.hidden <= WIDEST) or (_gpu_usable(own) and max(sizes) <= _WIDEST_ON_GPU)
     return (able and _get_current_dispatch_mode() is None
             and own.dtype == options.dtype == weights[0].dtype == torch.float32
             and not (own.requires_grad or options.requires_grad))
@@ -81,11 +80,11 @@ def scores(form: Form, weights: Sequence[Tensor], own: Tensor, options: Tensor) 
     """
     if is_stacked(own):
         return at_once(partial(_scores_of_copies, form), own, options, *weights)
-    return _scores(form, _joined(weights), own, options)
+    return _scores(form, joined(weights), own, options)
 
 
 def _scores_of_copies(form: Form, own: Tensor, options: Tensor, *weights: Tensor) -> Tensor:
-    return _scores(form, _joined_copies(weights), own, options)
+    return _scores(form, joined_copies(weights), own, options)
 
 
 def _scores(form: Form, flat: Tensor, own: Tensor, options: Tensor) -> Tensor:
@@ -122,7 +121,7 @@ class _Taken(torch.autograd.Function):
     def forward(ctx: Any, form: Form, stacked: bool, own: Tensor, options: Tensor, action: Tensor,
                 *weights: Tensor) -> Tensor:
         """See ``taken``."""
-        flat = _joined_copies(weights) if stacked else _joined(weights)
+        flat = joined_copies(weights) if stacked else joined(weights)
         mine, theirs, done = (_rows(table, flat, last) for table, last in ((own, 1), (options, 2), (action, 0)))
         found: Tensor
         found, ctx.kept = _functions(flat).taken(form, flat, mine, theirs, done)
@@ -135,7 +134,7 @@ class _Taken(torch.autograd.Function):
         """Gradients of the weights alone."""
         copies = given.reshape(len(ctx.flat), -1, ctx.form.outputs).contiguous()
         out = _functions(ctx.flat).gradients(ctx.form, ctx.flat, copies, *ctx.kept)
-        return None, None, None, None, None, *(_separated_copies if ctx.stacked else _separated)(out, ctx.weights)
+        return None, None, None, None, None, *(separated_copies if ctx.stacked else separated)(out, ctx.weights)
 
 
 def _functions(flat: Tensor) -> Any:
@@ -148,26 +147,3 @@ def _rows(table: Tensor, flat: Tensor, last: int) -> Tensor:
     places = table.dim() - last
     rows = table.shape[:places].numel() // len(flat)
     return table.reshape(len(flat), rows, *table.shape[places:]).contiguous()
-
-
-def _joined(weights: Sequence[Tensor]) -> Tensor:
-    """All weights of one network, ``[1, P]``."""
-    flat: Tensor = _flatten_dense_tensors([weight.detach() for weight in weights])  # type: ignore[no-untyped-call]
-    return flat.unsqueeze(0)
-
-
-def _joined_copies(weights: Sequence[Tensor]) -> Tensor:
-    """All weights of each copy, ``[S, P]``."""
-    return torch.cat([weight.detach().flatten(1) for weight in weights], dim=1)
-
-
-def _separated(flat: Tensor, weights: Sequence[Tensor]) -> Sequence[Tensor]:
-    """The inverse of ``_joined``."""
-    tables: Sequence[Tensor] = _unflatten_dense_tensors(flat[0], weights)  # type: ignore[no-untyped-call]
-    return tables
-
-
-def _separated_copies(flat: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
-    """The inverse of ``_joined_copies``."""
-    parts = flat.split([weight[0].numel() for weight in weights], dim=1)  # type: ignore[no-untyped-call]
-    return [part.view(weight.shape) for part, weight in zip(parts, weights, strict=True)]

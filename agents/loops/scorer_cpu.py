@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from interplay.agents.loops.flat import call
 from interplay.agents.loops.scorer import Form
-from interplay.envs.kernels import compiled
 
 
 def scores(form: Form, flat: Tensor, own: Tensor, options: Tensor) -> Tensor:
@@ -22,7 +22,7 @@ def scores(form: Form, flat: Tensor, own: Tensor, options: Tensor) -> Tensor:
         ``[S, R, (1 + M * L) * Z]``.
     """
     found = flat.new_empty(*own.shape[:2], (1 + options.shape[2] * form.levels) * form.outputs)
-    _call("scores", own, options, flat, *form, found)
+    call("scorer_loop", "scores", own, options, flat, *form, found)
     return found
 
 
@@ -32,18 +32,12 @@ def taken(form: Form, flat: Tensor, own: Tensor, options: Tensor, action: Tensor
     kept = (torch.empty_like(action), *(flat.new_empty(*shape, size) for size in (width, form.hidden, form.hidden)),
             flat.new_empty(shape[0], 2, shape[1]))
     found = flat.new_empty(*shape, form.outputs)
-    _call("taken", own, options, action, flat, form.levels, form.normal, *kept, found)
+    call("scorer_loop", "taken", own, options, action, flat, form.levels, form.normal, *kept, found)
     return found, (own, action, *kept)
 
 
 def gradients(form: Form, flat: Tensor, given: Tensor, own: Tensor, action: Tensor, *kept: Tensor) -> Tensor:
     """The gradient of all weights ``[S, P]``, from that of values ``given [S, R, Z]``, and what ``taken`` kept."""
     out = torch.zeros_like(flat)
-    _call("gradients", given, action, flat, own.shape[2], form.levels, form.normal, *kept, out)
+    call("scorer_loop", "gradients", given, action, flat, own.shape[2], form.levels, form.normal, *kept, out)
     return out
-
-
-def _call(name: str, *given: object) -> None:
-    """Call a loop, which reads and writes the memory of tensors."""
-    loops = compiled("interplay.agents.loops.scorer_loop")
-    getattr(loops, name)(*(x.numpy() if isinstance(x, Tensor) else x for x in given))

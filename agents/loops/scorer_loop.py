@@ -43,7 +43,7 @@ class Heads(NamedTuple):
 
 
 @routine
-def _heads(flat: Any, features: int, width: int, s: Scratch, normal: bool) -> Heads:
+def heads_of(flat: Any, features: int, width: int, s: Scratch, normal: bool) -> Heads:
     """Both heads of a network whose agents have so many features, and options so many."""
     hidden, outputs, each = s.active.shape[1], s.nothing.shape[1], s.some.shape[1]
     at = hidden * (features + 2 * width + 3)
@@ -52,7 +52,7 @@ def _heads(flat: Any, features: int, width: int, s: Scratch, normal: bool) -> He
 
 
 @routine
-def _join_first(flat: Any, features: int, width: int, table: Any) -> None:
+def join_first(flat: Any, features: int, width: int, table: Any) -> None:
     """The first layers side by side: see Layout above."""
     hidden = table.shape[1]
     option_at, around_at = hidden * (features + 1), hidden * (features + width + 2)
@@ -67,8 +67,8 @@ def _join_first(flat: Any, features: int, width: int, table: Any) -> None:
 
 
 @routine
-def _part_first(table: Any, features: int, width: int, flat: Any) -> None:
-    """The gradients of the first layers, from that of the table which ``_join_first`` made of them."""
+def part_first(table: Any, features: int, width: int, flat: Any) -> None:
+    """The gradients of the first layers, from that of the table which ``join_first`` made of them."""
     hidden = table.shape[1]
     option_at, around_at = hidden * (features + 1), hidden * (features + width + 2)
     for j in range(hidden):
@@ -82,7 +82,7 @@ def _part_first(table: Any, features: int, width: int, flat: Any) -> None:
 
 
 @routine
-def _see(own: Any, options: Any, seen: Any) -> None:
+def see(own: Any, options: Any, seen: Any) -> None:
     """What a row of inputs has of an agent ``[F_own]`` and of the mean of its options, and the 1 behind it."""
     for k in range(len(own)):
         seen[k] = own[k]
@@ -126,54 +126,70 @@ def _write(found: Any, start: int, count: int, out: Any) -> None:
 
 
 @routine
-def _score_options(options: Any, context: Any, table: Any, head: Head, across: Any, s: Scratch, normal: bool,
-                   out: Any) -> None:
-    """Values of the options ``[n, M, F]`` of a block's agents, whose context it is, into ``out [n, A * Z]``."""
-    agents, count, width = options.shape
-    pairs, block = options.reshape((agents * count, width)), len(s.active)
-    for start in range(0, len(pairs), block):
-        size = min(block, len(pairs) - start)
-        rows, found = part_of(s.rows, 0, size), s.some[:size]
-        times(pairs[start:start + size], table, rows.first)
-        _add_context(rows.first, context, start, count)
-        through(head, across, s, normal, rows, found)
+def _gather(options: Any, rows: Any, start: int, pairs: Any) -> None:
+    """Options from number ``start`` on, of those of the agents in these rows one after the other."""
+    count = options.shape[1]
+    for i in range(len(pairs)):
+        option = options[rows[(start + i) // count], (start + i) % count]
+        for k in range(len(option)):
+            pairs[i, k] = option[k]
+
+
+@routine
+def _score_options(options: Any, rows: Any, pairs: Any, context: Any, table: Any, head: Head, across: Any, s: Scratch,
+                   normal: bool, out: Any) -> None:
+    """Values of the options of a block's agents, whose context it is, into ``out [n, A * Z]``."""
+    count, block = options.shape[1], len(s.active)
+    for start in range(0, len(rows) * count, block):
+        size = min(block, len(rows) * count - start)
+        hidden, found = part_of(s.rows, 0, size), s.some[:size]
+        _gather(options, rows, start, pairs[:size])
+        times(pairs[:size], table, hidden.first)
+        _add_context(hidden.first, context, start, count)
+        through(head, across, s, normal, hidden, found)
         _write(found, start, count, out)
+
+
+@routine
+def score_rows(own: Any, options: Any, rows: Any, weights: Any, s: Scratch, normal: bool, out: Any) -> None:
+    """Values of all actions of one copy's agents in these rows, into ``out [n, A * Z]``."""
+    features, width, hidden, block = own.shape[1], options.shape[2], s.active.shape[1], len(s.active)
+    outputs, around = s.nothing.shape[1], features + width + 1
+    table = np.empty((around + width + 1, hidden), np.float32)
+    inputs, context = np.empty((block, around), np.float32), np.empty((block, hidden), np.float32)
+    pairs = np.empty((block, width), np.float32)
+    join_first(weights, features, width, table)
+    heads = heads_of(weights, features, width, s, normal)
+    option_across, nothing_across = heads.option.weight.T.copy(), heads.nothing.weight.T.copy()
+    for start in range(0, len(rows), block):
+        these = rows[start:min(start + block, len(rows))]
+        size = len(these)
+        for i in range(size):
+            see(own[these[i]], options[these[i]], inputs[i])
+        times(inputs[:size], table[:around], context[:size])
+        block_rows, found = part_of(s.rows, 0, size), s.nothing[:size]
+        block_rows.first[:] = context[:size]
+        through(heads.nothing, nothing_across, s, normal, block_rows, found)
+        for i in range(size):
+            for k in range(outputs):
+                out[start + i, k] = found[i, k]
+            for j in range(hidden):
+                context[i, j] += table[-1, j]
+        _score_options(options, these, pairs, context, table[around:-1], heads.option, option_across, s, normal,
+                       out[start:start + size])
 
 
 @whole
 def scores(own: Any, options: Any, weights: Any, hidden: int, levels: int, outputs: int, normal: bool,
            out: Any) -> None:
     """Values of all actions: ``out [S, R, (1 + M * L) * Z]``, of S copies with R rows each."""
-    copies, rows, _, width = options.shape
-    features = own.shape[2]
-    around = features + width + 1
-    s = scratch(hidden, outputs, levels * outputs)
-    block = len(s.active)
-    table = np.empty((around + width + 1, hidden), np.float32)
-    inputs, context = np.empty((block, around), np.float32), np.empty((block, hidden), np.float32)
-    for copy in range(copies):
-        _join_first(weights[copy], features, width, table)
-        heads = _heads(weights[copy], features, width, s, normal)
-        option_across, nothing_across = heads.option.weight.T.copy(), heads.nothing.weight.T.copy()
-        for start in range(0, rows, block):
-            size = min(block, rows - start)
-            for i in range(size):
-                _see(own[copy, start + i], options[copy, start + i], inputs[i])
-            times(inputs[:size], table[:around], context[:size])
-            block_rows, found = part_of(s.rows, 0, size), s.nothing[:size]
-            block_rows.first[:] = context[:size]
-            through(heads.nothing, nothing_across, s, normal, block_rows, found)
-            for i in range(size):
-                for k in range(outputs):
-                    out[copy, start + i, k] = found[i, k]
-                for j in range(hidden):
-                    context[i, j] += table[-1, j]
-            _score_options(options[copy, start:start + size], context, table[around:-1], heads.option, option_across, s,
-                           normal, out[copy, start:start + size])
+    s, rows = scratch(hidden, outputs, levels * outputs), np.arange(own.shape[1])
+    for copy in range(len(own)):
+        score_rows(own[copy], options[copy], rows, weights[copy], s, normal, out[copy])
 
 
 @routine
-def _group(action: Any, order: Any) -> int:
+def group(action: Any, order: Any) -> int:
     """Rows that do nothing, then all others, in ``order``; gives how many do nothing."""
     split = 0
     for row in range(len(action)):
@@ -189,19 +205,19 @@ def _group(action: Any, order: Any) -> int:
 
 
 @routine
-def _stop(start: int, split: int, rows: int, block: int) -> int:
+def stop_of(start: int, split: int, rows: int, block: int) -> int:
     """Where a block ends: all of its rows have one head."""
     return min(start + block, split if start < split else rows)
 
 
 @routine
-def _see_taken(own: Any, options: Any, action: Any, order: Any, levels: int, inputs: Any) -> None:
-    """The inputs ``[n, K]`` of a block's rows."""
+def see_taken(own: Any, options: Any, rows: Any, action: Any, levels: int, inputs: Any) -> None:
+    """The inputs ``[n, K]`` of a block's rows, in which these actions were taken."""
     width = options.shape[2]
-    for i in range(len(order)):
-        row = order[i]
-        seen, done = inputs[i], action[row]
-        _see(own[row], options[row], seen)
+    for i in range(len(rows)):
+        row = rows[i]
+        seen, done = inputs[i], action[i]
+        see(own[row], options[row], seen)
         share = np.float32(1.0 if done > 0 else 0.0)
         option, chosen = options[row, max(0, (done - 1) // levels)], seen[len(seen) - width - 1:]
         for k in range(width):
@@ -210,7 +226,7 @@ def _see_taken(own: Any, options: Any, action: Any, order: Any, levels: int, inp
 
 
 @routine
-def _level(action: int, levels: int, outputs: int) -> int:
+def level_of(action: int, levels: int, outputs: int) -> int:
     """The first of an action's outputs."""
     return (action - 1) % levels * outputs if action > 0 else 0
 
@@ -224,21 +240,21 @@ def taken(own: Any, options: Any, action: Any, weights: Any, levels: int, normal
     s = scratch(first.shape[2], outputs, levels * outputs)
     table = np.empty((inputs.shape[2], first.shape[2]), np.float32)
     for copy in range(copies):
-        _join_first(weights[copy], features, width, table)
-        heads = _heads(weights[copy], features, width, s, normal)
+        join_first(weights[copy], features, width, table)
+        heads = heads_of(weights[copy], features, width, s, normal)
         option_across, nothing_across = heads.option.weight.T.copy(), heads.nothing.weight.T.copy()
         rows = Rows(first[copy], last[copy], factors[copy, 0], factors[copy, 1])
-        split, start = _group(action[copy], order[copy]), 0
+        split, start = group(action[copy], order[copy]), 0
         while start < count:
-            stop = _stop(start, split, count, len(s.active))
+            stop = stop_of(start, split, count, len(s.active))
             these, seen, block = order[copy, start:stop], inputs[copy, start:stop], part_of(rows, start, stop)
             head, across, found = ((heads.nothing, nothing_across, s.nothing[:stop - start]) if start < split
                                    else (heads.option, option_across, s.some[:stop - start]))
-            _see_taken(own[copy], options[copy], action[copy], these, levels, seen)
+            see_taken(own[copy], options[copy], these, action[copy][these], levels, seen)
             times(seen, table, block.first)
             through(head, across, s, normal, block, found)
             for i in range(len(these)):
-                level = _level(action[copy, these[i]], levels, outputs)
+                level = level_of(action[copy, these[i]], levels, outputs)
                 for z in range(outputs):
                     out[copy, these[i], z] = found[i, level + z]
             start = stop
@@ -250,7 +266,7 @@ def _spread(given: Any, action: Any, order: Any, levels: int, found: Any) -> Non
     outputs = given.shape[1]
     found[:] = np.float32(0.0)
     for i in range(len(order)):
-        level = _level(action[order[i]], levels, outputs)
+        level = level_of(action[order[i]], levels, outputs)
         for z in range(outputs):
             found[i, level + z] = given[order[i], z]
 
@@ -265,13 +281,13 @@ def gradients(given: Any, action: Any, weights: Any, features: int, levels: int,
     table = np.empty((inputs.shape[2], first.shape[2]), np.float32)
     product = np.empty_like(table)
     for copy in range(copies):
-        heads = _heads(weights[copy], features, width, s, normal)
-        sums = _heads(out[copy], features, width, s, normal)
+        heads = heads_of(weights[copy], features, width, s, normal)
+        sums = heads_of(out[copy], features, width, s, normal)
         rows = Rows(first[copy], last[copy], factors[copy, 0], factors[copy, 1])
         table[:] = np.float32(0.0)
         split, start = (action[copy] == 0).sum(), 0
         while start < count:
-            stop = _stop(start, split, count, len(s.active))
+            stop = stop_of(start, split, count, len(s.active))
             head, total, found = ((heads.nothing, sums.nothing, s.nothing[:stop - start]) if start < split
                                   else (heads.option, sums.option, s.some[:stop - start]))
             _spread(given[copy], action[copy], order[copy, start:stop], levels, found)
@@ -279,4 +295,4 @@ def gradients(given: Any, action: Any, weights: Any, features: int, levels: int,
             across_times(inputs[copy, start:stop], s.rows.first[:stop - start], product)
             add(table, product)
             start = stop
-        _part_first(table, features, width, out[copy])
+        part_first(table, features, width, out[copy])

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from interplay.agents.loops import scorer
+from interplay.agents.loops.flat import usable
 from interplay.agents.parts.layers import StackedLinear, StackedNorm, norm_layer
 from interplay.agents.parts.layers import linear_layer as linear_layer
 from interplay.agents.parts.layers import undrawn as undrawn
@@ -99,6 +100,11 @@ class OptionScorer(nn.Module):
         agents = [None] * parts if agent is None else agent.chunk(parts, -1)
         rows = zip(own.chunk(parts, -2), options.chunk(parts, -3), agents, strict=False)
         return torch.cat([self._all(*part) for part in rows], dim=-3)
+
+    def form(self, own: Tensor, options: Tensor) -> scorer.Form | None:
+        """What loops know of it, if they can work on it and on these, with one value for each action."""
+        form = self._form if self._num_outputs == 1 else None
+        return form if form is not None and usable(form.hidden, parameters_of(self), own, options) else None
 
     def _all(self, own: Tensor, options: Tensor, agent: Tensor | None) -> Tensor:
         """``forward``, of all rows at once."""

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from interplay.agents.parts.counting import Counting
 from interplay.agents.parts.schedules import Scalar
+from interplay.agents.parts.writing import Writer
 from interplay.envs.kernels import usable
 from interplay.envs.noise import Stream
 from interplay.envs.types import Catalogue, InterplayError, Observation, TensorRecord
@@ -73,6 +74,7 @@ class Replay(Counting, Generic[Record]):
         self._store: Record | None = None
         self._warm_up = max(1, warm_up)
         self._at_once = 0  # rows of each call of add
+        self._writer = Writer()
         self.added = 0
         if catalogue is not None:  # otherwise no state
             self._catalogue = catalogue
@@ -105,7 +107,7 @@ class Replay(Counting, Generic[Record]):
         # A multiple of what comes at once, so that no batch is cut and a row's place shows whose it is.
         store = self._store or self._allocate(rows, max(1, self._capacity // count) * count, axes)
         places = self._next_places()
-        _write(store, places, rows, axes)
+        self._writer.write(store, places, rows, axes)
         self._wrote(places)
         self._advance("added", count)
 
@@ -123,7 +125,16 @@ class Replay(Counting, Generic[Record]):
             draw: ``fine_draw``, float64 ``[S]``; or ``[S, N]``, which picks rows of each of N agents, where rows were
                 added agent by agent.
         """
-        return self.at(_place((draw * (self.size // math.prod(draw.shape[1:]))).long()))
+        return self.at(self.places(draw))
+
+    def places(self, draw: Tensor) -> Tensor:
+        """Where the rows are that ``sample`` gives for this draw, int64 of its shape."""
+        return _place((draw * (self.size // math.prod(draw.shape[1:]))).long())
+
+    @property
+    def rows(self) -> Record | None:
+        """All rows as they are kept, for loops that pick some themselves; None if options are kept by numbers."""
+        return self._store if self._catalogue is None else None
 
     def at(self, index: Tensor) -> tuple[Record, Tensor]:
         """The rows at these places (int64 ``[S]`` or ``[S, N]``), and the places."""
@@ -231,6 +242,7 @@ class Rollout(Counting, Generic[Record]):
     def __init__(self, length: int) -> None:
         self._length = length
         self._store: Record | None = None
+        self._writer = Writer()
         self.added = 0
 
     @property
@@ -243,7 +255,7 @@ class Rollout(Counting, Generic[Record]):
         if self._store is None:
             self._store = step.map(lambda x: x.new_zeros(self._length, *x.shape))
         full, place = self.graph_phase, self._counted("added") % self._length
-        _write(self._store, place.view(1) if isinstance(place, Tensor) else place, step)
+        self._writer.write(self._store, place.view(1) if isinstance(place, Tensor) else place, step)
         self._advance("added")
         return self._store if full else None
 
@@ -275,13 +287,3 @@ def shuffled(player: Player, num_rows: int, num_epochs: int, num_parts: int) -> 
 def _seen_as(record: Any, change: Callable[[Observation], Observation]) -> Any:
     """An ``Experience`` or a ``Transition`` whose observations are changed."""
     return replace(record, observation=change(record.observation), next_observation=change(record.next_observation))
-
-
-def _write(store: TensorRecord, places: int | slice | Tensor, rows: TensorRecord, axes: int = 1) -> None:
-    """Write rows; the first ``axes`` of their axes become one."""
-    for target, source in zip(store.tensors(), rows.tensors(), strict=True):
-        if not isinstance(places, Tensor) and usable(target) and usable(source) and not source.requires_grad:
-            place = target.numpy()[places]  # all this in a third of the time that torch takes for a few rows
-            place[...] = source.numpy().reshape(place.shape)
-        else:
-            target[places] = source if axes == 1 else source.flatten(0, axes - 1)

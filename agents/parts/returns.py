@@ -10,10 +10,12 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from interplay.agents.parts.stateful import Stateful
+from interplay.envs.kernels import compiled, usable
 from interplay.envs.types import ALL_ALIKE, Observation, TensorRecord, Transition, count_alike
 
 
@@ -98,12 +100,24 @@ def lambda_returns(reward: Tensor, discount: Tensor, truncated: Tensor, ahead: T
     Returns:
         float32 ``[T, ...]``.
     """
+    tables = reward, discount, ahead
+    if all(usable(t) and t.dtype == torch.float32 and not t.requires_grad for t in tables) and usable(truncated):
+        return _by_loop(reward, discount, truncated, ahead, weight)
     returns, later = [], ahead[-1]
     for t in reversed(range(len(reward))):
         mixed = torch.where(truncated[t], ahead[t], (1.0 - weight) * ahead[t] + weight * later)
         later = reward[t] + discount[t] * mixed
         returns.append(later)
     return torch.stack(returns[::-1])
+
+
+def _by_loop(reward: Tensor, discount: Tensor, truncated: Tensor, ahead: Tensor, weight: float) -> Tensor:
+    given = reward, discount, truncated, ahead
+    found = torch.empty(np.broadcast_shapes(*(table.shape for table in given)))
+    rows = len(found), found[0].numel()
+    compiled("interplay.agents.loops.returns_loop").lambda_returns(
+        *(table.expand(found.shape).reshape(rows).numpy() for table in given), weight, found.view(rows).numpy())
+    return found
 
 
 def cut_off(truncated: Tensor, valid: Tensor) -> Tensor:

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from interplay.agents.encoders import NONE, HistoryEncoder, Pretrained, find_encoder
@@ -52,6 +54,7 @@ class Towers(nn.Module):
         self._encoder: HistoryEncoder | None = None
         self._id: nn.Module | None = None
         self._remembered: tuple[str, ...] = ()
+        self._places: dict[Side, NDArray[np.int64]] = {}
         if "users" in specs:
             users = specs["users"]
             self._see("users", users.option_features, columns, device)
@@ -70,6 +73,24 @@ class Towers(nn.Module):
         self._levels = nn.ModuleDict({_of(side): _Scorer(scorer, hidden, spec.num_levels, device)
                                       for side, spec in specs.items() if spec.num_levels > 0})
         self._nothing = nn.ModuleDict({_of(side): linear_layer(hidden, 1, device) for side in specs})
+        self._plain = self._encoder is None and self._id is None and scorer == "hadamard"
+
+    def layers(self, side: Side) -> list[nn.Module] | None:
+        """The agents' tower, the options' tower, what scores levels and doing nothing, of which ``scores`` is made.
+
+        None if it is made of more.
+        """
+        if not self._plain or _of(side) not in self._levels:
+            return None
+        towers = (self._user, self._item) if side == "users" else (self._item, self._segment)
+        return [*towers, self._levels[_of(side)], self._nothing[_of(side)]]
+
+    def places(self, side: Side, spec: SideSpec) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The columns that towers read of a side's agents and of their options; -1 = zeros."""
+        items = self._places[side]
+        if side == "users":
+            return np.arange(len(spec.own_features)), items
+        return items, np.arange(len(spec.option_features))
 
     def warm_start(self, pretrained: Pretrained) -> str:
         """Take what fits of what was learnt from a log: items' vectors, and the encoder of histories.
@@ -112,13 +133,21 @@ class Towers(nn.Module):
 
     def embed(self, side: Side, observation: Observation) -> Embedded:
         """The acting agents and what each may choose from."""
+        agent = self.embed_agent(side, observation)
         if side == "items":
-            return Embedded(self._items("items", observation.own), self._segment(observation.options))
+            return Embedded(agent, self._segment(observation.options))
+        options = self._items("users", observation.options)
+        return Embedded(agent, options if self._id is None else options + self._id(observation.ids))
+
+    def embed_agent(self, side: Side, observation: Observation) -> Tensor:
+        """The acting agents alone."""
         own = observation.own
+        if side == "items":
+            return self._items("items", own)
         if self._encoder is not None:
             own = torch.cat([own, self._encoder(observation.history, observation.history_ids)], dim=-1)
-        options = self._items("users", observation.options)
-        return Embedded(self._user(own), options if self._id is None else options + self._id(observation.ids))
+        agent: Tensor = self._user(own)
+        return agent
 
     def scores(self, side: Side, embedded: Embedded) -> Tensor:
         """A number for each action, ``[..., 1 + M * L]``."""
@@ -135,6 +164,7 @@ class Towers(nn.Module):
     def _see(self, side: Side, names: tuple[str, ...], columns: tuple[str, ...], device: torch.device) -> None:
         """Where each of the item tower's columns is among a side's features; -1 = that side does not see it."""
         place = [names.index(column) if column in names else -1 for column in columns]
+        self._places[side] = np.array(place)
         self.register_buffer(f"_place_{side}", torch.tensor(place, device=device), persistent=False)
 
     def _items(self, side: Side, features: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from interplay.agents import Setting, find_agent
-from interplay.agents.loops import scorer_cpu
+from interplay.agents.loops import fitting, flat, policy, scorer_cpu
 from interplay.agents.parts.networks import OptionScorer, draw_weights
 from interplay.agents.testing.synthetic_transitions import ONE_SIDE
 from interplay.envs import kernels
@@ -24,8 +24,9 @@ SPEC = ONE_SIDE["items"]["items"]
 @pytest.fixture
 def calls(monkeypatch):
     """Names of the loops that were called."""
-    names, call = [], scorer_cpu._call
-    monkeypatch.setattr(scorer_cpu, "_call", lambda name, *given: names.append(name) or call(name, *given))
+    names, call = [], flat.call
+    for module in (scorer_cpu, fitting, policy):
+        monkeypatch.setattr(module, "call", lambda kind, name, *given: names.append(name) or call(kind, name, *given))
     return names
 
 
@@ -156,9 +157,10 @@ def test_copies_under_vmap_are_one_call(calls):
 
 
 @pytest.mark.parametrize("preset", ["kale", "town"])
-@pytest.mark.parametrize(("name", "small"), [
-    ("dqn", {"warm_up": 60, "batch_size": 16}), ("pqn", {"rollout_length": 4})])
-def test_default_learners_use_the_loops(preset, name, small, calls):
+@pytest.mark.parametrize(("name", "small", "loops"), [
+    ("dqn", {"warm_up": 60, "batch_size": 16}, {"scores", "targets", "fit"}),
+    ("pqn", {"rollout_length": 4}, {"scores", "fit"}), ("ippo", {"rollout_length": 4}, {"scores", "values", "update"})])
+def test_default_learners_use_the_loops(preset, name, small, loops, calls):
     preset = find_preset(preset)
     market, kind = preset.market(), find_agent(name)
     usual = preset.training.on(torch.device("cpu")).options.get(name, {})
@@ -169,4 +171,4 @@ def test_default_learners_use_the_loops(preset, name, small, calls):
     now = look(market, players, market.reset(range(4), 0), explore=True)
     for _ in range(70 if preset.name == "kale" else 8):
         now, _, _ = iterate(market, players, now)
-    assert {"scores", "taken", "gradients"} == {*calls}
+    assert loops == {*calls}

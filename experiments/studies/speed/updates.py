@@ -1,8 +1,9 @@
 """What learning costs beside its own matrix products, and beside updates of Stable-Baselines3 of the same size.
 
 Operators of a round of learning are noted as torch runs them, and those of each kind are run again on their own. What
-they do not add up to is the rest: Python, views, and what autograd keeps. CPU time of one thread, the least of some
-rounds, because other programs can only add to it.
+compiled loops do is not seen by torch: for learners that use them, matrix products are those of the loops
+(``products``), and all else is the rest: the loops' other arithmetic, Python, optimisers, and copies into memories. CPU
+time of one thread, the least of some rounds, because other programs can only add to it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from interplay.agents.loops.flat import calls_noted
 from interplay.envs.checking import Count
 from interplay.envs.transitions import transitions
 from interplay.envs.types import Side, SideSpec, Transition
@@ -31,16 +33,18 @@ from interplay.experiments.common.threads import working_threads
 from interplay.experiments.loop.play import advance
 from interplay.experiments.loop.run import Run
 from interplay.experiments.studies.command_lines import reported
+from interplay.experiments.studies.speed.products import Products, of_learning, seconds
 
+_PRODUCTS = "matrix products"
 KINDS: dict[str, tuple[str, ...]] = {
-    "matrix products": ("mm", "addmm", "bmm", "baddbmm", "_addmm_activation"),
+    _PRODUCTS: ("mm", "addmm", "bmm", "baddbmm", "_addmm_activation"),
     "layer norms": ("native_layer_norm", "native_layer_norm_backward"),
     "rectifiers": ("relu", "threshold_backward"),
     "optimiser": ("_fused_adam_", "_foreach_lerp_", "_foreach_norm", "_foreach_mul_"),
     "gathers and copies": (
         "index", "index_select", "gather", "scatter_add", "scatter_add_", "index_add", "copy_", "cat", "stack",
         "_to_copy", "clone", "sort", "argsort")}
-_OTHER = "other arithmetic"
+_OTHER, _LOOPS = "other arithmetic", "other arithmetic of loops"
 _VIEWS = {"view", "t", "transpose", "detach", "expand", "unsqueeze", "squeeze", "slice", "select", "_unsafe_view",
           "as_strided", "permute", "alias", "split", "unbind", "lift_fresh", "_reshape_alias", "unfold"}
 
@@ -69,7 +73,8 @@ class Cost:
         preset, agent: the market, and the learner in it.
         steps: of the worlds, in a round.
         whole: seconds of a round.
-        kinds: seconds of the operators of each kind.
+        kinds: seconds of the operators of each kind, or of what loops do.
+        by_torch: seconds of the matrix products of torch's code, which the loops replace.
         peer: seconds of as many updates of Stable-Baselines3; None where it has no such learner.
     """
 
@@ -78,6 +83,7 @@ class Cost:
     steps: int
     whole: float
     kinds: Mapping[str, float]
+    by_torch: float
     peer: float | None
 
 
@@ -124,16 +130,32 @@ def cost(preset: str, agent: str, num_worlds: int, rounds: int) -> Cost:
         for step in round_of:
             player.learn_from(step)
 
+    spec = run.task.market.specs["users"]
+    whole, products = least(learn, rounds), of_learning(player.name, player.options, spec, num_worlds)
+    with calls_noted() as calls:
+        learn()
+    loops_learn = not {"fit", "update"}.isdisjoint(call.func.__name__ for call in calls)
+    by_torch = _kinds_by_torch(learn, rounds)
+    kinds = _kinds_by_loops(calls, products, rounds) if loops_learn and products is not None else by_torch
+    peer = _PEERS[player.name](spec, num_worlds * spec.num_agents, player.options) if player.name in _PEERS else None
+    return Cost(preset, agent, steps, whole, kinds, by_torch[_PRODUCTS],
+                None if peer is None else least(peer, rounds))
+
+
+def _kinds_by_loops(calls: Sequence[Callable[[], Any]], products: Products, rounds: int) -> dict[str, float]:
+    """Seconds of the loops' products, and of all else that they do."""
+    of_products = seconds(products, rounds)
+    return {_PRODUCTS: of_products, _LOOPS: least(lambda: [call() for call in calls], rounds) - of_products}
+
+
+def _kinds_by_torch(learn: Callable[[], Any], rounds: int) -> dict[str, float]:
+    """Seconds of the operators of each kind, as torch's code without loops runs them."""
     noted = _Noted()
     with noted:
         learn()
-    whole = least(learn, rounds)
     with torch.no_grad():
-        kinds = {kind: least(lambda calls=calls: [call() for call in calls], rounds)  # type: ignore[misc]
-                 for kind, calls in noted.calls.items()}
-    spec = run.task.market.specs["users"]
-    peer = _PEERS[player.name](spec, num_worlds * spec.num_agents, player.options) if player.name in _PEERS else None
-    return Cost(preset, agent, steps, whole, kinds, None if peer is None else least(peer, rounds))
+        return {kind: least(lambda calls=calls: [call() for call in calls], rounds)  # type: ignore[misc]
+                for kind, calls in noted.calls.items()}
 
 
 def _learns(run: Run, steps: int) -> bool:
@@ -214,14 +236,17 @@ def _random(spec: SideSpec, rows: int) -> NDArray[np.float32]:
 
 def text(folder: Path, source: Mapping[str, Any]) -> str:
     """The report, from the costs."""
-    costs = [Cost(**one) for one in source["data"]["costs"]]
-    kinds = [*KINDS, _OTHER]
-    columns = ["market", "learner", "steps", "learning, ms", "times its matrix products", *(f"{k}, ms" for k in kinds),
-               "the rest, ms", "SB3, ms", "times SB3"]
+    costs = [Cost(**{"by_torch": one["kinds"][_PRODUCTS], **one}) for one in source["data"]["costs"]]
+    kinds = [*KINDS, _LOOPS, _OTHER]
+    columns = ["market", "learner", "steps", "learning, ms", "times its matrix products", "times those of torch's code",
+               *(f"{kind}, ms" for kind in kinds), "the rest, ms", "SB3, ms", "times SB3"]
     return (f"{made_line(source['made'])} A round of learning of users in {source['data']['num_worlds']} worlds, on "
             "one thread: all that follows the steps of one rollout, or the steps from update to update. Milliseconds "
             f"of CPU time, the least of {source['data']['rounds']} rounds; operators of each kind were run again on "
-            "their own. The rest is Python, views and autograd's own work. SB3 is as many updates of "
+            "their own. Of learners that work by compiled loops, products are those of the loops, of the same sizes "
+            "and in the same blocks, and the rest is Python, the optimiser, and copies into memories; of others it is "
+            "Python, views and autograd's own work. Torch's code, which loops replace, makes more products for the "
+            "same update, each of them an operator. SB3 is as many updates of "
             "Stable-Baselines3's DQN or PPO, with as many rows, and two hidden layers of the same width that read all "
             "of an agent's features at once, where those here score each option; values and returns of a rollout are "
             "part of learning here, and of playing there.\n\n"
@@ -232,7 +257,8 @@ def _line(one: Cost, kinds: Sequence[str]) -> list[str]:
     found = [one.kinds.get(kind, 0.0) for kind in kinds]
     numbers = [one.whole, *found, one.whole - sum(found)]
     whole, *others = (f"{1e3 * seconds:.2f}" for seconds in numbers)
-    return [one.preset, one.agent, str(one.steps), whole, f"{one.whole / found[0]:.1f}", *others,
+    return [one.preset, one.agent, str(one.steps), whole, f"{one.whole / found[0]:.1f}",
+            f"{one.whole / one.by_torch:.1f}", *others,
             *(["", ""] if one.peer is None else [f"{1e3 * one.peer:.2f}", f"{one.whole / one.peer:.2f}"])]
 
 

@@ -1,0 +1,109 @@
+"""Networks' weights as one array, and tables with an axis for copies: what loops of networks work on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from interplay.envs.kernels import compiled
+from interplay.envs.kernels import usable as kernels_usable
+from interplay.envs.stacking import is_stacked, of_copies
+
+WIDEST = 128  # beyond it, products of a block have too few rows
+
+
+def usable(hidden: int, weights: Sequence[Tensor], *given: Tensor) -> bool:
+    """Whether loops can work on these: real float32 in the CPU's memory, which nothing traces, and no gradients of it.
+
+    Under vmap they can, if it is the only transform.
+    """
+    first, stack = given[0], torch._C._functorch.get_interpreter_stack()
+    if stack is not None:
+        first = torch._C._functorch.get_unwrapped(first) if len(stack) == 1 and is_stacked(first) else first
+    return (kernels_usable(first) and _get_current_dispatch_mode() is None and hidden <= WIDEST
+            and all(table.dtype == torch.float32 and not table.requires_grad for table in given)
+            and weights[0].dtype == torch.float32)
+
+
+_noted: list[partial[Any]] | None = None
+
+
+@contextmanager
+def calls_noted() -> Iterator[list[partial[Any]]]:
+    """A list that receives what ``call`` calls in this block, for studies of what loops cost."""
+    global _noted
+    before, _noted = _noted, []
+    try:
+        yield _noted
+    finally:
+        _noted = before
+
+
+def call(module: str, name: str, *given: Any) -> None:
+    """Call a loop of this package, which reads and writes the memory of tensors."""
+    loop = getattr(compiled(f"interplay.agents.loops.{module}"), name)
+    work = partial(loop, *(x.numpy() if isinstance(x, Tensor) else x for x in given))
+    if _noted is not None:
+        _noted.append(work)
+    work()
+
+
+def rows_of_copies(table: Tensor, copies: int, last: int) -> NDArray[Any]:
+    """A table with an axis for so many copies, one for rows, and its last ones, in one piece."""
+    array = np.ascontiguousarray(table.numpy())
+    places = array.ndim - last
+    return array.reshape(copies, math.prod(array.shape[:places]) // copies, *array.shape[places:])
+
+
+def of_networks(work: Callable[..., Sequence[Tensor]], tables: Sequence[Tensor],
+                networks: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """What ``work`` gives for tables and flat weights of some networks; under vmap for those of all copies at once.
+
+    Args:
+        work: of tables with or without a first axis that counts copies, and for each network weights ``[S, P]``: gives
+            tensors with such an axis.
+        tables: what it works on.
+        networks: weights of each network, as many for each.
+    """
+    if not is_stacked(tables[0]):
+        return [found[0] for found in work(*tables, *map(joined, networks))]
+    count, each = len(tables), len(networks[0])
+
+    def of_all(*given: Tensor) -> Sequence[Tensor]:
+        weights = [given[at:at + each] for at in range(count, len(given), each)]
+        return work(*given[:count], *map(joined_copies, weights))
+
+    return of_copies(of_all, *tables, *(weight for network in networks for weight in network))
+
+
+def joined(weights: Sequence[Tensor]) -> Tensor:
+    """All weights of one network, ``[1, P]``."""
+    flat: Tensor = _flatten_dense_tensors([weight.detach() for weight in weights])  # type: ignore[no-untyped-call]
+    return flat.unsqueeze(0)
+
+
+def joined_copies(weights: Sequence[Tensor]) -> Tensor:
+    """All weights of each copy, ``[S, P]``."""
+    return torch.cat([weight.detach().flatten(1) for weight in weights], dim=1)
+
+
+def separated(flat: Tensor, weights: Sequence[Tensor]) -> Sequence[Tensor]:
+    """The inverse of ``joined``."""
+    tables: Sequence[Tensor] = _unflatten_dense_tensors(flat[0], weights)  # type: ignore[no-untyped-call]
+    return tables
+
+
+def separated_copies(flat: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
+    """The inverse of ``joined_copies``."""
+    parts = flat.split([weight[0].numel() for weight in weights], dim=1)  # type: ignore[no-untyped-call]
+    return [part.view(weight.shape) for part, weight in zip(parts, weights, strict=True)]

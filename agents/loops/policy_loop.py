@@ -1,0 +1,159 @@
+"""A step of PPO on the actor and the critic of ``ippo``, as loops that numba compiles for a CPU.
+
+Torch's code in ``ippo`` is the reference. Rows are read where the rollout has them. A block of them goes forward and
+back before the next does, so that nothing but gradients is kept. These are added up block by block, on one thread: bits
+do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from interplay.agents.loops.actor_loop import (
+    Acting,
+    acting_of,
+    actor_of,
+    back_to_agents,
+    back_to_critic,
+    back_to_options,
+    critic_of,
+    score_block,
+    see_block,
+    value_block,
+)
+from interplay.agents.loops.tower_loop import Layers, across_of, block_size, layers_of, scratch_of
+from interplay.envs.kernels.jit import routine, whole
+
+_LOWEST = np.float32(np.finfo(np.float32).min / 4)  # of what the mask forbids: see choosing.log_policy
+
+
+class Rule(NamedTuple):
+    """How losses are made one: see ``policy.Rule``."""
+
+    clip: Any
+    value_weight: Any
+    entropy_weight: Any
+
+
+@routine
+def _log_policy(scores: Any, mask: Any, out: Any, chances: Any) -> None:
+    """Log-softmax over allowed actions, see ``choosing.log_policy``, and what it is the logarithm of."""
+    highest, total = _LOWEST, np.float32(0.0)
+    for k in range(len(out)):
+        out[k] = scores[k] if mask[k] else _LOWEST
+        highest = highest if out[k] <= highest else out[k]
+    for k in range(len(out)):
+        chances[k] = np.exp(out[k] - highest)
+        total += chances[k]
+    shift, share = highest + np.log(total), np.float32(1.0) / total
+    for k in range(len(out)):
+        out[k] -= shift
+        chances[k] *= share
+
+
+@routine
+def _judge(scores: Any, mask: Any, action: int, before: Any, advantage: Any, weight: Any, clip: Any,
+           entropy_weight: Any, log_policy: Any, chances: Any) -> Any:
+    """The policy's gain and the entropy of a row; its scores become their gradient of the loss."""
+    _log_policy(scores, mask, log_policy, chances)
+    ratio, entropy = np.exp(log_policy[action] - before), np.float32(0.0)
+    clipped = min(max(ratio, np.float32(1.0) - clip), np.float32(1.0) + clip)
+    for k in range(len(mask)):
+        if mask[k]:
+            entropy -= chances[k] * log_policy[k]
+    moves = np.float32(0.0) if ratio * advantage > clipped * advantage else -weight * advantage * ratio
+    for k in range(len(mask)):
+        found = moves * (np.float32(1.0 if k == action else 0.0) - chances[k])
+        found += entropy_weight * chances[k] * (log_policy[k] + entropy)
+        scores[k] = found if mask[k] else np.float32(0.0)
+    return min(ratio * advantage, clipped * advantage), entropy
+
+
+@routine
+def _gather(index: Any, agents: int, valid: Any, rows: Any) -> int:
+    """The rows of all agents at these places that teach something, into ``rows``; gives how many they are."""
+    count = 0
+    for place in index:
+        for row in range(place * agents, place * agents + agents):
+            if valid[row]:
+                rows[count] = row
+                count += 1
+    return count
+
+
+@routine
+def _miss(found: Any, wanted: Any) -> Any:
+    """Huber's loss of a value, and its gradient."""
+    error = found - wanted
+    if abs(error) < np.float32(1.0):
+        return np.float32(0.5) * error * error, error
+    return abs(error) - np.float32(0.5), np.float32(1.0 if error > np.float32(0.0) else -1.0)
+
+
+@routine
+def _judge_block(rows: Any, mask: Any, action: Any, before: Any, advantage: Any, returns: Any, weight: Any, rule: Rule,
+                 share: float, a: Acting, found: Any, totals: Any) -> None:
+    """From a block's scores and values ``found`` to their gradients; the losses are added up."""
+    log_policy = np.empty(mask.shape[1], np.float32)
+    chances = np.empty_like(log_policy)
+    for i in range(len(rows)):
+        row = rows[i]
+        counts = np.float32(share) * weight[row]
+        gain, entropy = _judge(a.scores[i], mask[row], action[row], before[row], advantage[row], counts, rule.clip,
+                               np.float32(share) * rule.entropy_weight, log_policy, chances)
+        miss, slope = _miss(found[i], returns[row])
+        totals[0] += counts * gain
+        totals[1] += counts * miss
+        totals[2] += share * entropy
+        found[i] = rule.value_weight * counts * slope
+
+
+@routine
+def _update_copy(own: Any, options: Any, mask: Any, action: Any, before: Any, advantage: Any, returns: Any, weight: Any,
+                 rows: Any, weights: Any, starts: Any, agent_place: Any, option_place: Any, hidden: int, levels: int,
+                 rule: Rule, share: float, totals: Any, out: Any) -> None:
+    """The gradient of one copy."""
+    count, features, width = options.shape[1], len(agent_place), len(option_place)
+    size = block_size(hidden, max(features, width), count)
+    a, s = acting_of(size, features, width, hidden, levels, count), scratch_of(size, hidden, max(features, width))
+    judging, vector = layers_of(size, 0, hidden), np.empty((size, hidden), np.float32)
+    found = np.empty(size, np.float32)
+    actor, sums = (actor_of(weights, starts, features, width, hidden, levels),
+                   actor_of(out, starts, features, width, hidden, levels))
+    critic, critic_sums = critic_of(weights, starts, features, hidden), critic_of(out, starts, features, hidden)
+    agent_across, option_across, across = across_of(actor.agent), across_of(actor.option), across_of(critic.agent)
+    for start in range(0, len(rows), size):
+        block = rows[start:min(start + size, len(rows))]
+        n = len(block)
+        see_block(own, options, block, agent_place, option_place, a)
+        layers = Layers(a.agent.inputs[:n], judging.first[:n], judging.second[:n])
+        score_block(actor, agent_across, option_across, a, n)
+        value_block(critic, across, layers, vector[:n], found)
+        _judge_block(block, mask, action, before, advantage, returns, weight, rule, share, a, found, totals)
+        back_to_options(actor, sums, a, s, n)
+        back_to_agents(actor, sums, option_across, a, s, n)
+        back_to_critic(critic, critic_sums, layers, vector[:n], s, found[:n])
+
+
+@whole
+def update(own: Any, options: Any, mask: Any, action: Any, before: Any, advantage: Any, returns: Any, valid: Any,
+           weight: Any, index: Any, weights: Any, agents: int, starts: Any, agent_place: Any, option_place: Any,
+           hidden: int, levels: int, clip: float, value_weight: float, entropy_weight: float, losses: Any,
+           out: Any) -> None:
+    """The loss of PPO, the critic's and the entropy, ``losses [S, 3]``, and the first one's gradient ``[S, P]``.
+
+    The tables of a rollout have rows ``[S, R, ...]``, of which ``index [S, n]`` picks n, ``agents`` in a row each.
+    ``out`` is of zeros. See ``IPPOAgent`` for the rest.
+    """
+    rule = Rule(np.float32(clip), np.float32(value_weight), np.float32(entropy_weight))
+    rows, totals = np.empty(index.shape[1] * agents, np.int64), np.empty(3)
+    for copy in range(len(index)):
+        taught = _gather(index[copy], agents, valid[copy], rows)
+        share, totals[:] = 1.0 / max(1, taught), 0.0
+        _update_copy(own[copy], options[copy], mask[copy], action[copy], before[copy], advantage[copy], returns[copy],
+                     weight[copy], rows[:taught], weights[copy], starts, agent_place, option_place, hidden, levels,
+                     rule, share, totals, out[copy])
+        losses[copy, 0] = value_weight * totals[1] - totals[0] - entropy_weight * totals[2]
+        losses[copy, 1], losses[copy, 2] = totals[1], totals[2]

@@ -1,0 +1,182 @@
+"""Towers for a block of rows, and back, as loops that numba compiles for a CPU.
+
+A tower is three linear layers, of which two are cut below zero: see ``parts/towers.py``. As in ``head_loop``, a block
+of rows stays in a core's own cache, and its products have at most 64^3 multiplications, for which OpenBLAS starts no
+threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from interplay.agents.loops.head_loop import PRODUCT, across_times, add, add_up, times
+from interplay.envs.kernels.jit import routine
+
+_ROWS, _CACHED = 128, 512
+
+
+class Tower(NamedTuple):
+    """The parameters of a tower, or their gradients: weights ``[outputs, inputs]`` and biases."""
+
+    first: Any
+    first_bias: Any
+    middle: Any
+    middle_bias: Any
+    last: Any
+    last_bias: Any
+
+
+class Across(NamedTuple):
+    """The weights of a tower, transposed, so that products read them row by row."""
+
+    first: Any
+    middle: Any
+    last: Any
+
+
+class Layers(NamedTuple):
+    """What a block has in each layer, ``[n, width]``: its inputs, and hidden layers after the cut."""
+
+    inputs: Any
+    first: Any
+    second: Any
+
+
+class Scratch(NamedTuple):
+    """Gradients of a block: of both hidden layers ``[n, hidden]``, and of any weights, as one axis."""
+
+    before: Any
+    after: Any
+    weights: Any
+
+
+@routine
+def block_size(hidden: int, widest: int, options: int) -> int:
+    """How many rows a block has, of which each has so many options."""
+    return max(1, min(_ROWS, PRODUCT // (hidden * max(hidden, widest)), _CACHED // max(1, options)))
+
+
+@routine
+def tower_of(flat: Any, at: int, inputs: int, hidden: int) -> Tower:
+    """The tower whose parameters start there."""
+    first, at = flat[at:at + hidden * inputs].reshape((hidden, inputs)), at + hidden * inputs
+    first_bias, at = flat[at:at + hidden], at + hidden
+    middle, at = flat[at:at + hidden * hidden].reshape((hidden, hidden)), at + hidden * hidden
+    middle_bias, at = flat[at:at + hidden], at + hidden
+    last, at = flat[at:at + hidden * hidden].reshape((hidden, hidden)), at + hidden * hidden
+    return Tower(first, first_bias, middle, middle_bias, last, flat[at:at + hidden])
+
+
+@routine
+def across_of(tower: Tower) -> Across:
+    """Its weights, transposed."""
+    return Across(tower.first.T.copy(), tower.middle.T.copy(), tower.last.T.copy())
+
+
+@routine
+def layers_of(size: int, inputs: int, hidden: int) -> Layers:
+    """Memory for a block."""
+    return Layers(np.empty((size, inputs), np.float32), np.empty((size, hidden), np.float32),
+                  np.empty((size, hidden), np.float32))
+
+
+@routine
+def scratch_of(size: int, hidden: int, widest: int) -> Scratch:
+    """Memory for gradients of a block, where towers read so many inputs at most."""
+    return Scratch(np.empty((size, hidden), np.float32), np.empty((size, hidden), np.float32),
+                   np.empty(hidden * max(hidden, widest), np.float32))
+
+
+@routine
+def some_of(layers: Layers, count: int) -> Layers:
+    """The first rows."""
+    return Layers(layers.inputs[:count], layers.first[:count], layers.second[:count])
+
+
+@routine
+def all_in_place(place: Any, count: int) -> bool:
+    """Whether these are all of so many columns, in their order."""
+    for k in range(len(place)):
+        if place[k] != k:
+            return False
+    return len(place) == count
+
+
+@routine
+def see_columns(features: Any, place: Any, as_it_is: bool, inputs: Any) -> None:
+    """A row of inputs: the columns at ``place``, 0 where it is -1; all of them ``as_it_is``."""
+    if as_it_is:
+        for k in range(len(inputs)):
+            inputs[k] = features[k]
+        return
+    for k in range(len(place)):
+        inputs[k] = features[place[k]] if place[k] >= 0 else np.float32(0.0)
+
+
+@routine
+def _cut(rows: Any, bias: Any) -> None:
+    """Add the bias and cut below zero; NaN stays."""
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            value = rows[i, j] + bias[j]
+            rows[i, j] = np.float32(0.0) if value < np.float32(0.0) else value
+
+
+@routine
+def _uncut(given: Any, rows: Any, bias_sum: Any) -> None:
+    """The gradient before the cut, in place, from that of what it gave; the bias's is added up."""
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            value = given[i, j] if rows[i, j] > np.float32(0.0) else np.float32(0.0)
+            given[i, j] = value
+            bias_sum[j] += value
+
+
+@routine
+def hide(tower: Tower, across: Across, layers: Layers) -> None:
+    """Both hidden layers, from the inputs."""
+    times(layers.inputs, across.first, layers.first)
+    _cut(layers.first, tower.first_bias)
+    times(layers.first, across.middle, layers.second)
+    _cut(layers.second, tower.middle_bias)
+
+
+@routine
+def end(tower: Tower, across: Across, layers: Layers, out: Any) -> None:
+    """The outputs ``[n, hidden]``, from the hidden layers."""
+    times(layers.second, across.last, out)
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] += tower.last_bias[j]
+
+
+@routine
+def add_product(given: Any, rows: Any, s: Scratch, total: Any) -> None:
+    """Add the gradient of weights, from those of what they gave and the rows that they were multiplied by."""
+    outputs, inputs = total.shape
+    found = s.weights[:outputs * inputs].reshape((outputs, inputs))
+    across_times(given, rows, found)
+    add(total, found)
+
+
+@routine
+def unhide(tower: Tower, sums: Tower, layers: Layers, s: Scratch, given: Any) -> None:
+    """Add gradients of both hidden layers' parameters to ``sums``, from that of the second, which changes."""
+    before = s.before[:len(given)]
+    _uncut(given, layers.second, sums.middle_bias)
+    add_product(given, layers.first, s, sums.middle)
+    times(given, tower.middle, before)
+    _uncut(before, layers.first, sums.first_bias)
+    add_product(before, layers.inputs, s, sums.first)
+
+
+@routine
+def back(tower: Tower, sums: Tower, layers: Layers, s: Scratch, given: Any) -> None:
+    """Add gradients of all parameters to ``sums``, from that of the outputs ``[n, hidden]``."""
+    after = s.after[:len(given)]
+    add_product(given, layers.second, s, sums.last)
+    add_up(given, sums.last_bias)
+    times(given, tower.last, after)
+    unhide(tower, sums, layers, s, after)

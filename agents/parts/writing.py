@@ -1,0 +1,45 @@
+"""Writes steps into memories: on a CPU by numpy, in a third of the time that torch takes for a few rows."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from numpy.typing import NDArray
+from torch import Tensor
+
+from interplay.envs.kernels import usable
+from interplay.envs.types import TensorRecord
+
+
+class Writer:
+    """Writes into one memory. It is no state: what it keeps are arrays of the memory's own tensors."""
+
+    def __init__(self) -> None:
+        self._store: TensorRecord | None = None
+        self._arrays: list[NDArray[Any]] = []
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return type(self)()
+
+    def __reduce__(self) -> Any:
+        return type(self), ()
+
+    def write(self, store: TensorRecord, places: int | slice | Tensor, rows: TensorRecord, axes: int = 1) -> None:
+        """Write rows; the first ``axes`` of their axes become one."""
+        sources = list(rows.tensors())
+        if isinstance(places, Tensor) or not all(usable(s) and not s.requires_grad for s in sources) or not (
+                store is self._store or self._know(store)):
+            for target, source in zip(store.tensors(), sources, strict=True):
+                target[places] = source if axes == 1 else source.flatten(0, axes - 1)
+            return
+        for array, source in zip(self._arrays, sources, strict=True):
+            place = array[places]
+            place[...] = source.numpy().reshape(place.shape)
+
+    def _know(self, store: TensorRecord) -> bool:
+        """Find the arrays of another memory; whether it has any."""
+        tables = list(store.tensors())
+        if not all(map(usable, tables)):
+            return False
+        self._store, self._arrays = store, [table.numpy() for table in tables]
+        return True
