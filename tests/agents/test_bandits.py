@@ -302,7 +302,7 @@ def test_an_arm_that_many_hit_at_once_moves_by_the_mean(spec, moved):
 
 
 @pytest.mark.parametrize("scale", [10.0, 1000.0, 1e6])
-def test_matrix_factorisation_stays_finite_whatever_rewards_are_counted_in(spec, moved, scale):
+def test_matrix_factorisation_stays_finite_with_large_rewards(spec, moved, scale):
     agent, losses = make("matrix-factorisation", spec), []
     step = moved([[0, 1]] * 8, [[0, 0]] * 8, [[0.0, 0.0]] * 8, [[0, 1]] * 8)
     likes = scale * torch.tensor([[0.0, 1.0, -1.0], [0.0, -1.0, 1.0]])

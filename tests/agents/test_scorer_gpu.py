@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from interplay.agents.loops.flat import joined, separated
+
 FORMS = [{}, {"num_outputs": 3, "layer_norm": True}, {"hidden": 40, "layer_norm": True}]
 SHAPES = [(4, 1, (40, 9)), (3, 2, (5, 7)), (20, 1, (3,)), (1, 3, (1, 1)), (4, 1, (0, 3))]
 
@@ -23,13 +25,13 @@ def compare_kernels() -> None:
 
     def found_by_kernels(network, *given: Tensor) -> list[Tensor]:
         weights = list(network.parameters())
-        flat = scorer._joined(weights)
+        flat = joined(weights)
         own, options, action = (scorer._rows(x, flat, last) for x, last in zip(given, (1, 2, 0), strict=True))
         scores = scorer_gpu.scores(network._form, flat, own, options)
         taken, kept = scorer_gpu.taken(network._form, flat, own, options, action)
         weigh = torch.linspace(-1.0, 1.0, taken.numel()).view(taken.shape)
         gradients = scorer_gpu.gradients(network._form, flat, 2.0 * taken * weigh, *kept)
-        return [scores, taken, *scorer._separated(gradients, weights)]
+        return [scores, taken, *separated(gradients, weights)]
 
     for form in FORMS:
         for options, levels, rows in SHAPES:
@@ -39,14 +41,14 @@ def compare_kernels() -> None:
                 wanted = results_of(network, *given)
             found = found_by_kernels(network, *given)
             assert_alike([mine.view(other.shape) for mine, other in zip(found, wanted, strict=True)], wanted)
-    compare_copies(scorer_gpu, scorer, [network_of(layer_norm=True) for _ in range(2)], seen_by(SPEC, 2, 70))
+    compare_copies(scorer_gpu, [network_of(layer_norm=True) for _ in range(2)], seen_by(SPEC, 2, 70))
 
 
-def compare_copies(scorer_gpu, scorer, networks, given: tuple[Tensor, ...]) -> None:
+def compare_copies(scorer_gpu, networks, given: tuple[Tensor, ...]) -> None:
     """Two copies with weights of their own at once are as each alone."""
     with torch.no_grad():
         networks[1]._option.weight.mul_(1.5)
-    form, flat = networks[0]._form, torch.cat([scorer._joined(list(network.parameters())) for network in networks])
+    form, flat = networks[0]._form, torch.cat([joined(list(network.parameters())) for network in networks])
     values, kept = scorer_gpu.taken(form, flat, *given)
     found = [scorer_gpu.scores(form, flat, *given[:2]), values, scorer_gpu.gradients(form, flat, values, *kept)]
     for copy in range(2):
