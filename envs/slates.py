@@ -111,6 +111,8 @@ def build_slates(constants: MarketConstants, state: State) -> Slate:
         return dispatch.fixed_slates(constants, state) if kernels.usable(state.key) else _fixed(constants, state)
     if constants.lists is None and kernels.usable(state.key) and not constants.mechanisms.have("slate_score"):
         return _drawn(constants, state)
+    if (drawn := _drawn_on_gpu(constants, state)) is not None:
+        return drawn
     boosts = boosts_of_living(constants, state)
     if constants.lists is not None:
         return _from_lists(constants, state, boosts, constants.lists)
@@ -125,6 +127,18 @@ def _from_segment(constants: MarketConstants, state: State, boosts: Tensor, retr
     candidates = None if retrieved is None else gather_rows(retrieved, state.population.segment[:, users])
     score = _score(constants, state, boosts, users, candidates)
     return _slate(constants, state, score, candidates, users.start * num_candidates(constants), None)
+
+
+def _drawn_on_gpu(constants: MarketConstants, state: State) -> Slate | None:
+    """Slates from all items by one kernel, which writes no scores down; None where there is none for that."""
+    config, gpu = constants.config, kernels.of_gpu("interplay.envs.slates_gpu", state.key)
+    if (gpu is None or not gpu.can_score(state.user_vector, config.num_items) or constants.lists is not None
+            or _retrieves(constants) or constants.mechanisms.have("slate_score")):
+        return None
+    return Slate(*gpu.draw_scored(
+        state.user_vector, state.population.item_vector, state.population.segment, state.alive,
+        state["boost_segment"], state["boost_level"], constants.built_in.boosts.by_level.score, config.temperature,
+        state.key, state.time, config.slate_size))
 
 
 def _from_lists(constants: MarketConstants, state: State, boosts: Tensor, lists: Lists) -> Slate:

@@ -3,7 +3,7 @@
 With numba installed (``pip install interplay[fast]``) noise, slates, every edge of a step and what both sides see come
 from here on a CPU, the same bits but for the last digits of log-propensities, which move nothing. Without it, on a GPU,
 while torch traces or compiles, or with ``INTERPLAY_KERNELS=0`` in the environment, the torch code does the work that
-calls these, and it is the reference that tests compare them with. Noise alone has kernels for a GPU: ``noise_gpu``.
+calls these, and it is the reference that tests compare them with. Kernels for a GPU are in modules ``*_gpu``.
 
 What is exact in any order (products, sums in one order, comparisons) the loops do themselves. Where they round in
 another way than torch, they say which draws are so close that rounding decides, and torch decides those.
@@ -27,6 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from interplay.envs.kernels.operators import has_triton
 from interplay.envs.stacking import at_once, is_stacked, table_of
 
 num_threads = 1
@@ -68,6 +69,16 @@ def usable(tensor: Tensor) -> bool:
     """Whether kernels can work on such tensors: real ones in the CPU's memory, which nothing traces."""
     return (_switched_on and not torch.compiler.is_compiling() and type(tensor) is Tensor and tensor.is_cpu
             and not is_stacked(tensor) and available())
+
+
+def of_gpu(name: str, tensor: Tensor) -> Any:
+    """The module of kernels for a GPU with that name, where they can work on such tensors; else None.
+
+    They can on real tensors in its memory, which nothing traces, where Triton is installed.
+    """
+    can = (_switched_on and not torch.compiler.is_compiling() and type(tensor) is Tensor and tensor.is_cuda
+           and not is_stacked(tensor) and has_triton())
+    return compiled(name) if can else None
 
 
 def uniform(key: Tensor, step: Tensor | int, stream: int, shape: tuple[int, ...], offset: int) -> Tensor:

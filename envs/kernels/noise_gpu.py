@@ -42,9 +42,8 @@ def _mix(x):
 
 
 @kernel
-def drawn_by(key, step, world, there, counter, stream, step_stride, index,
-           with_step: tl.constexpr):
-    """Draws of the worlds ``world [R]`` with numbers ``index`` uint32 ``[R, C]``: float32 ``[R, C]``."""
+def words_of(key, step, world, there, counter, stream, step_stride, with_step: tl.constexpr):
+    """Two words of each of the worlds ``world``, that ``drawn_by`` needs."""
     one = tl.load(key + world * 2, mask=there, other=0).to(tl.uint32, bitcast=True)
     two = tl.load(key + world * 2 + 1, mask=there, other=0).to(tl.uint32, bitcast=True)
     one = _mix(one + stream.to(tl.uint32, bitcast=True))
@@ -53,11 +52,16 @@ def drawn_by(key, step, world, there, counter, stream, step_stride, index,
         one = _mix(one + steps * _GOLDEN)
     else:
         one = _mix(one + counter.to(tl.uint32, bitcast=True))
-    two = _mix(two ^ one)
-    bits = one[:, None] + index * _GOLDEN
+    return one, _mix(two ^ one)
+
+
+@kernel
+def drawn_by(one, two, index):
+    """Draws with the numbers ``index`` uint32, of worlds with these words; the three broadcast together."""
+    bits = one + index * _GOLDEN
     bits ^= bits >> 15
     bits *= _MULTIPLIER_1
-    bits = _mix(bits ^ two[:, None])
+    bits = _mix(bits ^ two)
     return ((bits >> 9).to(tl.float32) + 0.5) * 1.1920928955078125e-07  # 2^-23
 
 
@@ -73,7 +77,8 @@ def _uniform(key, step, first, out, counter, stream, offset, step_stride,
     if with_first:
         start += tl.load(first + row % starts, mask=there, other=0).to(tl.uint32, bitcast=True)
     index = start[:, None] + column.to(tl.uint32)[None, :]
-    drawn = drawn_by(key, step, (row // starts).to(tl.int64), there, counter, stream, step_stride, index, with_step)
+    one, two = words_of(key, step, (row // starts).to(tl.int64), there, counter, stream, step_stride, with_step)
+    drawn = drawn_by(one[:, None], two[:, None], index)
     place = row.to(tl.int64)[:, None] * count + column[None, :]
     tl.store(out + place, drawn, mask=there[:, None] & (column < count)[None, :])
 
@@ -87,7 +92,8 @@ def _any_of(key, step, mask, out, counter, stream, offset, step_stride,
     there = row < rows
     start = offset.to(tl.uint32, bitcast=True) + (row % each * count).to(tl.uint32)
     index = start[:, None] + column.to(tl.uint32)[None, :]
-    drawn = drawn_by(key, step, (row // each).to(tl.int64), there, counter, stream, step_stride, index, with_step)
+    one, two = words_of(key, step, (row // each).to(tl.int64), there, counter, stream, step_stride, with_step)
+    drawn = drawn_by(one[:, None], two[:, None], index)
     place = row.to(tl.int64)[:, None] * count + column[None, :]
     allowed = tl.load(mask + place, mask=there[:, None] & (column < count)[None, :], other=0) != 0
     tl.store(out + row, tl.argmax(tl.where(allowed, drawn, -1.0), axis=1).to(tl.int64), mask=there)
