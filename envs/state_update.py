@@ -12,6 +12,7 @@ from interplay.envs import dispatch, kernels
 from interplay.envs.constants import MarketConstants
 from interplay.envs.masks import boost_mask, item_mask, legal
 from interplay.envs.mechanisms.base import Outcome, responses_by_segment
+from interplay.envs.noise import Stream
 from interplay.envs.world import ItemOutcome, State, UserOutcome
 
 
@@ -41,7 +42,11 @@ def _move(constants: MarketConstants, state: State, choice: UserOutcome, action:
     clicks = heard.sum(2)
     outcome = Outcome(state.population, choice.item, choice.position, choice.response, clicks, action, {}, cost, heard)
     changed: dict[str, Any] = {}
-    for mechanism in constants.built_in.moving:
+    gpu, moving = kernels.of_gpu("users_gpu", state.key), constants.built_in.moving
+    if gpu is not None and gpu.can_move(state):
+        changed = gpu.update_users(constants, state, choice.item, choice.response, Stream.RETURN, Stream.DRIFT)
+        moving = constants.built_in.moving_items
+    for mechanism in moving:
         changed |= mechanism.update(state, outcome)
     after = replace(_remember(state, choice), time=state.time + 1, popularity=state.popularity + clicks,
                     **state.fields_with(changed))

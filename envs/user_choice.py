@@ -9,13 +9,16 @@ from torch import Tensor
 from interplay.envs import dispatch, kernels
 from interplay.envs.constants import MarketConstants
 from interplay.envs.masks import legal, user_mask
+from interplay.envs.noise import Stream
 from interplay.envs.responding import responses
 from interplay.envs.world import State, UserOutcome
 
 
 def respond(constants: MarketConstants, state: State, action: Tensor) -> UserOutcome:
     """What users take, and how they respond. Forbidden actions become a skip."""
-    with_kernels = kernels.usable(state.key)
+    gpu, with_kernels = kernels.of_gpu("users_gpu", state.key), kernels.usable(state.key)
+    if gpu is not None and constants.formula and constants.mechanisms.are_none and gpu.can_move(state):
+        return UserOutcome(*gpu.respond(constants, state, action, Stream.RESPONSE))
     if not (with_kernels and constants.mechanisms.are_none):
         position, item, illegal = _chosen(constants, state, action)
         shift = constants.mechanisms.shift(state, item.unsqueeze(2))
