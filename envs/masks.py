@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from interplay.envs import kernels
 from interplay.envs.constants import MarketConstants
 from interplay.envs.world import State
 
@@ -16,6 +17,9 @@ def user_mask(constants: MarketConstants, state: State) -> Tensor:
 
 def slot_mask(constants: MarketConstants, state: State) -> Tensor:
     """The same as if there were no mechanisms."""
+    if (gpu := kernels.of_gpu("users_gpu", state.active)) is not None:
+        found: Tensor = gpu.slot_mask(state)
+        return found
     slots = state.slate.valid & state.active.unsqueeze(2)
     return torch.cat([constants.always.expand(*state.active.shape, 1), slots], dim=2)
 
@@ -30,6 +34,9 @@ def boost_mask(constants: MarketConstants, state: State) -> Tensor:
     built_in, cost = constants.built_in, constants.built_in.boosts.by_level.cost
     if built_in.boosts.is_idle:
         return torch.ones_like(state.alive).unsqueeze(2)
+    if (gpu := kernels.of_gpu("items_gpu", state.alive)) is not None:
+        found: Tensor = gpu.boost_mask(constants, state)
+        return found
     can = state.alive.unsqueeze(2).expand(-1, -1, len(cost) - 1)
     if built_in.has_budgets:
         spare = built_in.budgets.can_spend(state, cost[state["boost_level"]])

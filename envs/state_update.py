@@ -38,21 +38,26 @@ def _move(constants: MarketConstants, state: State, choice: UserOutcome, action:
         after = dispatch.update_users(constants, state, choice)
         heard = None if constants.formula else _by_segment(constants, state, choice)
         return dispatch.update_items(constants, state, after, choice, action, heard)
-    heard, cost = _by_segment(constants, state, choice), constants.built_in.boosts.by_level.cost[state["boost_level"]]
+    heard = _by_segment(constants, state, choice)
+    gpu = kernels.of_gpu("items_gpu", state.key)
+    if gpu is not None and gpu.can_move(state):
+        tables, popularity, found = gpu.move(constants, state, choice, heard, action, Stream.RETURN, Stream.DRIFT)
+        return _after(state, choice, popularity=popularity, **state.fields_with(tables)), ItemOutcome(*found)
+    cost = constants.built_in.boosts.by_level.cost[state["boost_level"]]
     clicks = heard.sum(2)
     outcome = Outcome(state.population, choice.item, choice.position, choice.response, clicks, action, {}, cost, heard)
     changed: dict[str, Any] = {}
-    gpu, moving = kernels.of_gpu("users_gpu", state.key), constants.built_in.moving
-    if gpu is not None and gpu.can_move(state):
-        changed = gpu.update_users(constants, state, choice.item, choice.response, Stream.RETURN, Stream.DRIFT)
-        moving = constants.built_in.moving_items
-    for mechanism in moving:
+    for mechanism in constants.built_in.moving:
         changed |= mechanism.update(state, outcome)
-    after = replace(_remember(state, choice), time=state.time + 1, popularity=state.popularity + clicks,
-                    **state.fields_with(changed))
+    after = _after(state, choice, popularity=state.popularity + clicks, **state.fields_with(changed))
     after, illegal = _place_boosts(constants, state, after, action)
     own = state.population.margin * clicks - cost
     return after, ItemOutcome(clicks, cost, own, state.alive != after.alive, illegal)
+
+
+def _after(state: State, choice: UserOutcome, **fields: Any) -> State:
+    """The next state with these fields."""
+    return replace(_remember(state, choice), time=state.time + 1, **fields)
 
 
 def _by_segment(constants: MarketConstants, state: State, choice: UserOutcome) -> Tensor:

@@ -90,6 +90,30 @@ def _products(one, two, out, one_batch, one_row, one_stride, two_batch, two_row,
     tl.store(out + place, product, mask=there)
 
 
+@kernel
+def _cells(table, items, segment, segment_batch, segment_row, out, total, users, num_items, segments,
+           slots: tl.constexpr, block: tl.constexpr):
+    place = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
+    there = place < total
+    row = place // slots
+    world = row.to(tl.int32) // users
+    user = row.to(tl.int32) - world * users
+    own = tl.load(segment + world.to(tl.int64) * segment_batch + user * segment_row, mask=there, other=0)
+    cell = (world.to(tl.int64) * num_items + tl.load(items + place, mask=there, other=0)) * segments + own
+    tl.store(out + place, tl.load(table + cell, mask=there, other=0.0), mask=there)
+
+
+def cells(table: Tensor, items: Tensor, segment: Tensor) -> Tensor:
+    """Cells ``[B, U, K]`` of a table ``[B, I, C]`` for items int64 ``[B, U, K]`` and users' segments ``[B, U]``."""
+    out = table.new_empty(items.shape)
+    if out.numel() > 0:
+        with torch.cuda.device_of(table):
+            _cells[(triton.cdiv(out.numel(), _BLOCK),)](
+                table.contiguous(), items.contiguous(), segment, *segment.stride(), out, out.numel(), items.shape[1],
+                *table.shape[1:], slots=items.shape[2], block=_BLOCK)
+    return out
+
+
 def joined(parts: list[Tensor], by_item: list[int], items: Tensor | None, factor: Tensor | None, at: int,
            valid: Tensor | None, bound: float) -> Tensor:
     """What ``table_operators.joined`` gives; see there."""

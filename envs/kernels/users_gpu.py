@@ -21,6 +21,7 @@ from interplay.envs.kernels.noise_gpu import drawn_by, kernel, words_of
 from interplay.envs.types import TOLERANCE
 
 _USERS = 128  # of a program
+_CELLS = 2048  # of a mask that a program writes
 _LONGEST = 64  # numbers of a taste that registers hold
 _MOST = 2**31 - 2**12  # numbers of a table that 32 bits can number
 
@@ -43,10 +44,21 @@ def _drawn(key, step, world, there, stream, index):
 
 
 @kernel
-def _within(value, low, high):
+def within(value, low, high):
     """Torch's clamp: NaN stays."""
     value = tl.where(value < low, low, value)
     return tl.where(value > high, high, value)
+
+
+@kernel
+def _slot_mask(valid, active, out, total, slots, height: tl.constexpr, width: tl.constexpr):
+    place = (tl.program_id(0).to(tl.int64) * height + tl.arange(0, height))[:, None]
+    column = tl.arange(0, width)[None, :]
+    there = place < total
+    can = tl.load(active + place, mask=there, other=0) != 0
+    here = there & (column > 0) & (column <= slots)
+    can &= tl.load(valid + place * slots + column - 1, mask=here, other=0) != 0
+    tl.store(out + place * (slots + 1) + column, ((column == 0) | can).to(tl.uint8), mask=there & (column <= slots))
 
 
 @kernel
@@ -103,7 +115,7 @@ def _move(item, response, rows, rows_batch, rows_row, taste, taste_batch, taste_
     known = rows + world * rows_batch + tl.load(item + place, mask=there, other=0) * rows_row
     moved = (mood_decay * tl.load(mood + place, mask=there, other=0.0)
              + heard * tl.load(known + 2, mask=there, other=0.0))
-    moved = _within(moved, -mood_max, mood_max)
+    moved = within(moved, -mood_max, mood_max)
     if leaving:
         present = tl.load(active + place, mask=there, other=0) != 0
         returns = _drawn(key, step, world, there, returning, user) < return_rate
@@ -115,7 +127,7 @@ def _move(item, response, rows, rows_batch, rows_row, taste, taste_batch, taste_
     of_topic = there & (g < topics)
     tired = (satiation_decay * tl.load(satiation + place * topics + g, mask=of_topic, other=0.0)
              + satiation_gain * heard * tl.load(known + 3 + g, mask=of_topic, other=0.0))
-    tired = _within(tired - satiation_recovery, 0.0, satiation_max)
+    tired = within(tired - satiation_recovery, 0.0, satiation_max)
     tl.store(satiation_out + place * topics + g, tired, mask=of_topic)
     if drifts:
         d = tl.arange(0, width)[:, None]
@@ -141,6 +153,20 @@ def can_move(state: Any) -> bool:
             and state.population.topics.shape[2] <= _LONGEST and rows.stride(2) == 1)
 
 
+def slot_mask(state: Any) -> Tensor:
+    """What ``masks.slot_mask`` gives."""
+    valid, active = as_bytes(state.slate.valid), as_bytes(state.active)
+    slots = valid.shape[2]
+    out = torch.empty((*active.shape, slots + 1), dtype=torch.bool, device=active.device)
+    width = triton.next_power_of_2(slots + 1)
+    height = max(1, _CELLS // width)
+    if active.numel() > 0:
+        with torch.cuda.device_of(out):
+            _slot_mask[(triton.cdiv(active.numel(), height),)](valid, active, out.view(torch.uint8), active.numel(),
+                                                               slots, height=height, width=width)
+    return out
+
+
 def respond(constants: Any, state: Any, action: Tensor, stream: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What ``user_choice.respond`` gives, if mechanisms are built in and the response is the preference formula.
 
@@ -159,7 +185,7 @@ def respond(constants: Any, state: Any, action: Tensor, stream: int) -> tuple[Te
     weight, wearout = population.preference_weight, state["wearout"].contiguous()
     with torch.cuda.device_of(action):
         _respond[(triton.cdiv(action.numel(), _USERS),)](
-            action.contiguous(), state.slate.items.contiguous(), _bytes(state.slate.valid), _bytes(state.active),
+            action.contiguous(), state.slate.items.contiguous(), as_bytes(state.slate.valid), as_bytes(state.active),
             position, item, response, forbidden.view(torch.uint8), *_rows(state), *_with_strides(state.user_vector),
             weight, *weight.stride(), population.segment, *population.segment.stride(), state["mood"].contiguous(),
             state["satiation"].contiguous(), wearout, constants.noticed, *_noise(state), _spread(stream),
@@ -190,7 +216,7 @@ def update_users(constants: Any, state: Any, item: Tensor, response: Tensor, ret
     with torch.cuda.device_of(response):
         _move[(triton.cdiv(response.numel(), _USERS),)](
             item.contiguous(), response.contiguous(), *_rows(state), *_with_strides(state.user_vector),
-            state["mood"].contiguous(), _bytes(state.active), state["satiation"].contiguous(), taste, found["mood"],
+            state["mood"].contiguous(), as_bytes(state.active), state["satiation"].contiguous(), taste, found["mood"],
             None if active is None else active.view(torch.uint8), found["satiation"], *_noise(state),
             _spread(returning), _spread(drifting), *map(float, (
                 mood.decay, mood.max, TOLERANCE - mood.max, mood.return_rate, satiation.decay, satiation.gain,
@@ -214,7 +240,8 @@ def _with_strides(table: Tensor) -> tuple[Any, ...]:
     return table, *table.stride()
 
 
-def _bytes(table: Tensor) -> Tensor:
+def as_bytes(table: Tensor) -> Tensor:
+    """A table of bools as kernels read it."""
     return table.contiguous().view(torch.uint8)
 
 

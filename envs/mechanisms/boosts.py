@@ -9,6 +9,7 @@ from typing import Annotated, NamedTuple, Self
 import torch
 from torch import Tensor
 
+from interplay.envs import kernels
 from interplay.envs.checking import Bounds, NotNegative
 from interplay.envs.drawing.colours import BOOST
 from interplay.envs.drawing.picture import Picture
@@ -89,6 +90,10 @@ class Boosts(Mechanism):
 
     def own_and_rivals(self, state: State, num_segments: int) -> tuple[Tensor, Tensor]:
         """The item's own ``scores``, and the mean of other items', float32 ``[B, I, C]`` each."""
+        gpu = kernels.of_gpu("items_gpu", state.alive)
+        if gpu is not None and (found := gpu.own_and_rivals(self, state, num_segments)) is not None:
+            own, rivals = found
+            return own, rivals
         scores = self.scores(state, num_segments)
         rivals = (scores.sum(2, keepdim=True) - scores) / max(1, scores.shape[2] - 1)
         return scores.transpose(1, 2), rivals.transpose(1, 2)

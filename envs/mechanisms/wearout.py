@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from interplay.envs import kernels
 from interplay.envs.checking import Fraction, NotNegative
 from interplay.envs.drawing.colours import SATIATION
 from interplay.envs.drawing.picture import Picture
@@ -71,5 +72,8 @@ class Wearout(Mechanism):
 
 def _of_items(state: State, items: Tensor) -> Tensor:
     """f_j[c(u)], float32 ``[B, U, K]``."""
+    if (gpu := kernels.of_gpu("tables_gpu", items)) is not None:
+        found: Tensor = gpu.cells(state["wearout"], items, state.population.segment)
+        return found
     cell = cell_of(items, state.population.segment.unsqueeze(2), state["wearout"].shape[2])
     return gather_rows(state["wearout"].flatten(1), cell)
