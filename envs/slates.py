@@ -111,12 +111,14 @@ def build_slates(constants: MarketConstants, state: State) -> Slate:
         return dispatch.fixed_slates(constants, state) if kernels.usable(state.key) else _fixed(constants, state)
     if constants.lists is None and kernels.usable(state.key) and not constants.mechanisms.have("slate_score"):
         return _drawn(constants, state)
-    if (drawn := _drawn_on_gpu(constants, state)) is not None:
+    gpu = kernels.of_gpu("interplay.envs.slates_gpu", state.key)
+    drawn: Slate | None = None if gpu is None else gpu.build_slates(constants, state)
+    if drawn is not None:
         return drawn
     boosts = boosts_of_living(constants, state)
     if constants.lists is not None:
         return _from_lists(constants, state, boosts, constants.lists)
-    retrieved = _retrieve(constants, state, boosts) if _retrieves(constants) else None
+    retrieved = _retrieve(constants, state, boosts) if retrieves(constants) else None
     return _joined([_from_segment(constants, state, boosts, retrieved, users)
                     for users in _chunks(constants, len(state.key), config.num_users, num_candidates(constants))])
 
@@ -127,18 +129,6 @@ def _from_segment(constants: MarketConstants, state: State, boosts: Tensor, retr
     candidates = None if retrieved is None else gather_rows(retrieved, state.population.segment[:, users])
     score = _score(constants, state, boosts, users, candidates)
     return _slate(constants, state, score, candidates, users.start * num_candidates(constants), None)
-
-
-def _drawn_on_gpu(constants: MarketConstants, state: State) -> Slate | None:
-    """Slates from all items by one kernel, which writes no scores down; None where there is none for that."""
-    config, gpu = constants.config, kernels.of_gpu("interplay.envs.slates_gpu", state.key)
-    if (gpu is None or not gpu.can_score(state.user_vector, config.num_items) or constants.lists is not None
-            or _retrieves(constants) or constants.mechanisms.have("slate_score")):
-        return None
-    return Slate(*gpu.draw_scored(
-        state.user_vector, state.population.item_vector, state.population.segment, state.alive,
-        state["boost_segment"], state["boost_level"], constants.built_in.boosts.by_level.score, config.temperature,
-        state.key, state.time, config.slate_size))
 
 
 def _from_lists(constants: MarketConstants, state: State, boosts: Tensor, lists: Lists) -> Slate:
@@ -192,7 +182,7 @@ def _drawn(constants: MarketConstants, state: State) -> Slate:
     These are scored for one user at a time. Torch may add up products of one user in another order than those of all,
     so that where two values are within a rounding of each other, all at once could still have given the other.
     """
-    boosts = boosts_of_living(constants, state) if _retrieves(constants) else None
+    boosts = boosts_of_living(constants, state) if retrieves(constants) else None
     retrieved = None if boosts is None else _retrieve(constants, state, boosts)
     slate, close = dispatch.draw_slates(constants, state, retrieved)
     for world in dict.fromkeys(world for world, _ in close):
@@ -226,7 +216,7 @@ def num_candidates(constants: MarketConstants) -> int:
     if constants.lists is not None:
         few = _FEW * config.slate_size if constants.lists.longest * config.num_users > _MOST_CELLS else config.num_items
         return min(constants.lists.longest, config.num_candidates or few)
-    return config.num_candidates if _retrieves(constants) else config.num_items
+    return config.num_candidates if retrieves(constants) else config.num_items
 
 
 def draws_of_slates(constants: MarketConstants) -> int:
@@ -244,7 +234,7 @@ def candidates_of(constants: MarketConstants, state: State) -> Slate:
     if constants.lists is not None:
         items, listed = constants.lists.padded()
         items = items.expand(*segment.shape, -1)
-    elif _retrieves(constants):
+    elif retrieves(constants):
         items = gather_rows(_retrieve(constants, state, boosts_of_living(constants, state)), segment)
     else:
         items = torch.arange(constants.config.num_items, device=segment.device).expand(*segment.shape, -1)
@@ -265,7 +255,7 @@ def count_candidates(constants: MarketConstants, state: State) -> Tensor:
     return torch.cat(counts, dim=1).index_select(1, constants.lists.place)
 
 
-def _retrieves(constants: MarketConstants) -> bool:
+def retrieves(constants: MarketConstants) -> bool:
     """Whether each segment's candidates are chosen first."""
     return constants.lists is None and 0 < constants.config.num_candidates < constants.config.num_items
 

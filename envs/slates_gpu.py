@@ -14,10 +14,13 @@ import triton.language as tl
 from torch import Tensor
 from triton.language.extra import libdevice
 
+from interplay.envs.constants import MarketConstants
 from interplay.envs.hashing import STREAM, signed
 from interplay.envs.kernels.noise_gpu import drawn_by, kernel, words_of
+from interplay.envs.kernels.tables_gpu import places_of
 from interplay.envs.noise import Stream
-from interplay.envs.slates import draw
+from interplay.envs.slates import draw, retrieves
+from interplay.envs.world import Slate, State
 
 _WIDEST = 4096  # candidates of one user that fit registers
 _WARP = 32  # users of a program, if registers of as many threads hold all their candidates
@@ -69,21 +72,11 @@ def _draw_scored(taste, taste_batch, taste_row, taste_stride, vector, vector_bat
                  segment, segment_batch, segment_row, alive, boost_segment, boost_level, level_score, temperature,
                  key, step, places, valid, log_propensity, stream, worlds, users, count, inner: tl.constexpr,
                  size: tl.constexpr, of_one: tl.constexpr, height: tl.constexpr, width: tl.constexpr):
-    if of_one:  # all users of a program are of one world, whose items they share
-        blocks = tl.cdiv(users, height)
-        world = tl.full((1, 1), tl.program_id(0) // blocks, tl.int32)
-        user = tl.program_id(0) % blocks * height + tl.arange(0, height)[None, :]
-        there = user < users
-        exists = tl.full((1, 1), 1, tl.int1)
-    else:
-        place = tl.program_id(0) * height + tl.arange(0, height)[None, :]
-        world, user = place // users, place % users
-        there = world < worlds
-        exists = there
-    world = world.to(tl.int64)
+    world, user, there = places_of(worlds, users, of_one, height)
+    world, user, there = world[None, :], user[None, :], there[None, :]
     row = world * users + user
     item = tl.arange(0, width)[:, None]
-    here = exists & (item < count)
+    here = (world < worlds) & (item < count)
     mine, theirs = taste + world * taste_batch + user * taste_row, vector + world * vector_batch + item * vector_row
     rest = tl.zeros((width, height), tl.float32)
     for d in tl.range(0, inner, loop_unroll_factor=8):
@@ -115,9 +108,15 @@ def draw_slates(score: Tensor, key: Tensor, step: Tensor, offset: int, first: Te
     return slates
 
 
-def can_score(taste: Tensor, num_items: int) -> bool:
-    """Whether ``draw_scored`` takes so many items, and tastes ``[B, U, D]``."""
-    return num_items <= _WIDEST and taste.shape[2] <= _LONGEST
+def build_slates(constants: MarketConstants, state: State) -> Slate | None:
+    """What ``slates.build_slates`` gives where slates are drawn from all items; else None."""
+    config, population, taste = constants.config, state.population, state.user_vector
+    if (constants.lists is not None or retrieves(constants) or constants.mechanisms.have("slate_score")
+            or config.num_items > _WIDEST or taste.shape[2] > _LONGEST):
+        return None
+    return Slate(*draw_scored(
+        taste, population.item_vector, population.segment, state.alive, state["boost_segment"], state["boost_level"],
+        constants.built_in.boosts.by_level.score, config.temperature, state.key, state.time, config.slate_size))
 
 
 def draw_scored(taste: Tensor, vector: Tensor, segment: Tensor, alive: Tensor, boost_segment: Tensor,

@@ -83,8 +83,26 @@ def copy_all(targets: Iterable[Tensor], sources: Iterable[Tensor]) -> None:
     pairs = [(to, of.detach()) for to, of in zip(targets, sources, strict=True) if not _same(to, of)]
     written = {memory_of(to) for to, _ in pairs}
     pairs = [(to, own(of) if memory_of(of) in written else of) for to, of in pairs]
+    if pairs and pairs[0][0].is_cuda and all(to.dtype == of.dtype for to, of in pairs):
+        _copy_on_gpu(pairs)
+        return
     for to, of in pairs:
         stored(to).copy_(stored(of))
+
+
+def _copy_on_gpu(pairs: list[tuple[Tensor, Tensor]]) -> None:
+    """All tensors of a type by one kernel, or by a few."""
+    by_type: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
+    for to, of in pairs:
+        tos, ofs = by_type.setdefault(to.dtype, ([], []))
+        tos.append(_as_number(stored(to)))
+        ofs.append(_as_number(stored(of)))
+    for tos, ofs in by_type.values():
+        torch._foreach_copy_(tos, ofs)
+
+
+def _as_number(tensor: Tensor) -> Tensor:
+    return tensor.view(torch.uint8) if tensor.dtype == torch.bool else tensor
 
 
 def memory_of(tensor: Tensor) -> int:

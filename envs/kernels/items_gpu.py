@@ -14,7 +14,8 @@ from torch import Tensor
 
 from interplay.envs.kernels import users_gpu
 from interplay.envs.kernels.noise_gpu import kernel
-from interplay.envs.kernels.users_gpu import as_bytes, within
+from interplay.envs.kernels.tables_gpu import within
+from interplay.envs.kernels.users_gpu import as_bytes
 from interplay.envs.types import TOLERANCE
 
 _ITEMS = 128  # of a program
@@ -32,6 +33,19 @@ def _spare(energy, level, cost, upkeep, tolerance, place, there):
 
 
 @kernel
+def _wear(heard, wearout, divisor, out, decay, world, place, there, segments: tl.constexpr, height: tl.constexpr):
+    """Wear out for each segment; gives the responses from all."""
+    clicks = tl.zeros((height,), tl.float32)
+    for c in range(segments):
+        own = tl.load(heard + place * segments + c, mask=there, other=0.0)
+        clicks += own
+        worn = decay * tl.load(wearout + place * segments + c, mask=there, other=0.0)
+        size = tl.load(divisor + world * segments + c, mask=there, other=1.0)
+        tl.store(out + place * segments + c, worn + tl.div_rn(own, size), mask=there)
+    return clicks
+
+
+@kernel
 def _move(action, heard, energy, alive, level, segment, wearout, divisor, popularity, margin, margin_batch, margin_item,
           cost, level_of, segment_of, energy_out, alive_out, level_out, segment_out, wearout_out, popularity_out,
           clicks_out, cost_out, own_out, gone_out, forbidden_out, wearout_decay, upkeep, most, tolerance, total, items,
@@ -41,13 +55,7 @@ def _move(action, heard, energy, alive, level, segment, wearout, divisor, popula
     there = place < total
     world = (place // items).to(tl.int64)
     item, place = place % items, place.to(tl.int64)
-    clicks = tl.zeros((height,), tl.float32)
-    for c in range(segments):
-        own = tl.load(heard + place * segments + c, mask=there, other=0.0)
-        clicks += own
-        worn = wearout_decay * tl.load(wearout + place * segments + c, mask=there, other=0.0)
-        size = tl.load(divisor + world * segments + c, mask=there, other=1.0)
-        tl.store(wearout_out + place * segments + c, worn + tl.div_rn(own, size), mask=there)
+    clicks = _wear(heard, wearout, divisor, wearout_out, wearout_decay, world, place, there, segments, height)
     before = tl.load(alive + place, mask=there, other=0) != 0
     due = tl.load(cost + tl.load(level + place, mask=there, other=0))
     after = before
@@ -113,7 +121,7 @@ def can_move(state: Any) -> bool:
 
 
 def move(constants: Any, state: Any, choice: Any, heard: Tensor, action: Tensor, returning: int,
-         drifting: int) -> tuple[dict[str, Tensor], Tensor, tuple[Tensor, Tensor, Tensor, Tensor, Tensor]]:
+         drifting: int) -> tuple[dict[str, Tensor], Tensor, tuple[Tensor, ...]]:
     """What all built-in mechanisms make of a step.
 
     Args:
@@ -183,5 +191,5 @@ def own_and_rivals(boosts: Any, state: Any, num_segments: int) -> tuple[Tensor, 
 
 
 def _budget(state: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """Budgets, who is alive, and levels of boosts."""
+    """What items have, which of them live, and how hard each boosts."""
     return state["energy"].contiguous(), as_bytes(state.alive), state["boost_level"].contiguous()

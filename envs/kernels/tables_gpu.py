@@ -14,12 +14,38 @@ from interplay.envs.kernels import table_operators
 from interplay.envs.kernels.noise_gpu import kernel
 
 _TILE = 2048  # values of a table that a program writes
-_BLOCK = 512  # products that a program computes
+_BLOCK = 512  # cells that a program gathers, or products that it computes,
+_SMALL, _FEW = 128, 16  # but so few of more numbers than these, since each thread waits for one after another
 _MOST_PARTS = 6
 _MOST = 2**31 - 2**12  # values of a table that 32 bits can number
 _LONGEST = 64  # inner products of more numbers are left to a library
 _UNSPECIALISED = ("factor_batch", "factor_row", "worlds", "each",
                   *(f"{name}{p}" for p in range(_MOST_PARTS) for name in ("batch", "row", "slot", "item")))
+
+
+@kernel
+def within(value, low, high):
+    """What torch's clamp gives: NaN stays."""
+    value = tl.where(value < low, low, value)
+    return tl.where(value > high, high, value)
+
+
+@kernel
+def places_of(worlds, each, of_one: tl.constexpr, height: tl.constexpr):
+    """The world ``[1]`` or worlds ``[height]`` of a program's places, these places there, and whether they exist.
+
+    ``of_one``: all are of one world, of which a program knows the number without dividing for each.
+    """
+    if of_one:
+        blocks = tl.cdiv(each, height)
+        world = tl.full((1,), tl.program_id(0) // blocks, tl.int32)
+        place = tl.program_id(0) % blocks * height + tl.arange(0, height)
+        there = place < each
+    else:
+        first = tl.program_id(0) * height + tl.arange(0, height)
+        world, place = first // each, first % each
+        there = world < worlds
+    return world.to(tl.int64), place, there
 
 
 @kernel
@@ -39,15 +65,8 @@ def _joined(out, items, valid, factor, factor_batch, factor_row, factor_stride, 
             c1: tl.constexpr, c2: tl.constexpr, c3: tl.constexpr, c4: tl.constexpr, c5: tl.constexpr, c6: tl.constexpr,
             slots: tl.constexpr, with_items: tl.constexpr, with_valid: tl.constexpr, at: tl.constexpr,
             factored: tl.constexpr, of_one: tl.constexpr, height: tl.constexpr, width: tl.constexpr):
-    if of_one:  # all places of a program are of one world
-        blocks = tl.cdiv(each, height)
-        world = tl.full((1, 1), tl.program_id(0) // blocks, tl.int32)
-        place = tl.program_id(0) % blocks * height + tl.arange(0, height)[:, None]
-        there = place < each
-    else:
-        first = tl.program_id(0) * height + tl.arange(0, height)[:, None]
-        world, place = first // each, first % each
-        there = world < worlds
+    world, place, there = places_of(worlds, each, of_one, height)
+    world, place, there = world[:, None], place[:, None], there[:, None]
     column = tl.arange(0, width)[None, :]
     zero = tl.zeros((1, width), tl.int32)
     sources = (zero.to(tl.int64), zero, zero, zero, zero)
@@ -58,7 +77,6 @@ def _joined(out, items, valid, factor, factor_batch, factor_row, factor_stride, 
     sources = _from(column, c4, part4, batch4, row4, slot4, item4, stride4, sources)
     sources = _from(column, c5, part5, batch5, row5, slot5, item5, stride5, sources)
     slot, row = place % slots, place // slots
-    world = world.to(tl.int64)
     numbers = world * each + place
     offset = row * sources[2] + slot * sources[3]
     if with_items:
@@ -71,9 +89,7 @@ def _joined(out, items, valid, factor, factor_batch, factor_row, factor_stride, 
         table *= tl.load(times, mask=there & (column >= at) & (column < at + factored), other=1.0)
     if with_valid:
         table *= tl.load(valid + numbers, mask=there, other=0).to(tl.float32)
-    table = tl.where(table > bound, bound, table)  # NaN stays
-    table = tl.where(table < -bound, -bound, table)
-    tl.store(out + numbers * c6 + column, table, mask=here)
+    tl.store(out + numbers * c6 + column, within(table, -bound, bound), mask=here)
 
 
 @partial(kernel, unspecialised=("one_batch", "two_batch", "total"))
@@ -160,6 +176,7 @@ def products(one: Tensor, two: Tensor) -> Tensor:
         return table_operators.products_by_torch(one, two)
     if out.numel() > 0:
         with torch.cuda.device_of(out):
-            _products[(triton.cdiv(out.numel(), _BLOCK),)](one, two, out, *one.stride(), *two.stride(), out.numel(),
-                                                           *out.shape[1:], inner=inner, block=_BLOCK)
+            block = _SMALL if inner > _FEW else _BLOCK
+            _products[(triton.cdiv(out.numel(), block),)](one, two, out, *one.stride(), *two.stride(), out.numel(),
+                                                          *out.shape[1:], inner=inner, block=block)
     return out

@@ -18,6 +18,7 @@ from triton.language.extra import libdevice
 
 from interplay.envs.hashing import STREAM, signed
 from interplay.envs.kernels.noise_gpu import drawn_by, kernel, words_of
+from interplay.envs.kernels.tables_gpu import within
 from interplay.envs.types import TOLERANCE
 
 _USERS = 128  # of a program
@@ -44,10 +45,17 @@ def _drawn(key, step, world, there, stream, index):
 
 
 @kernel
-def within(value, low, high):
-    """Torch's clamp: NaN stays."""
-    value = tl.where(value < low, low, value)
-    return tl.where(value > high, high, value)
+def _normal(key, step, world, there, stream, index, count):
+    """What ``noise.normal`` draws, of ``count`` draws of each world those with these numbers."""
+    cosine = _math.cos(_drawn(key, step, world, there, stream, count + index) * _TURN)
+    return cosine * tl.sqrt_rn(_math.log(_drawn(key, step, world, there, stream, index)) * -2.0)
+
+
+@kernel
+def _normalised(vector):
+    """Columns of length 1."""
+    squares = tl.sum(vector * vector, axis=0, keep_dims=True)
+    return tl.div_rn(vector, tl.maximum(tl.sqrt_rn(squares), 1e-12))
 
 
 @kernel
@@ -130,27 +138,22 @@ def _move(item, response, rows, rows_batch, rows_row, taste, taste_batch, taste_
     tired = within(tired - satiation_recovery, 0.0, satiation_max)
     tl.store(satiation_out + place * topics + g, tired, mask=of_topic)
     if drifts:
+        pull = drift_rate * heard
         d = tl.arange(0, width)[:, None]
         here = there & (d < inner)
-        pull = drift_rate * heard
-        old = tl.load(taste + world * taste_batch + user * taste_row + d * taste_stride, mask=here, other=0.0)
-        new = (1.0 - pull) * old + pull * tl.load(known + 3 + topics + d, mask=here, other=0.0)
+        own = taste + world * taste_batch + user * taste_row + d * taste_stride
+        new = (1.0 - pull) * tl.load(own, mask=here, other=0.0)
+        new += pull * tl.load(known + 3 + topics + d, mask=here, other=0.0)
         if noisy:
-            index = user * inner + d
-            cosine = _math.cos(_drawn(key, step, world, there, drifting, users * inner + index) * _TURN)
-            radius = tl.sqrt_rn(_math.log(_drawn(key, step, world, there, drifting, index)) * -2.0)
-            new += drift_noise * (cosine * radius)
-        new = tl.where(here, new, 0.0)
-        squares = tl.sum(new * new, axis=0, keep_dims=True)
-        new = tl.div_rn(new, tl.maximum(tl.sqrt_rn(squares), 1e-12))
-        tl.store(taste_out + place * inner + d, new, mask=here)
+            new += drift_noise * _normal(key, step, world, there, drifting, user * inner + d, users * inner)
+        tl.store(taste_out + place * inner + d, _normalised(tl.where(here, new, 0.0)), mask=here)
 
 
 def can_move(state: Any) -> bool:
     """Whether ``respond`` and ``update_users`` take such worlds."""
     taste, rows, slots = state.user_vector, state.population.item_rows, state.slate.items.shape[2]
-    return (0 < taste.numel() <= _MOST and taste.shape[2] <= _LONGEST and slots > 0
-            and state.population.topics.shape[2] <= _LONGEST and rows.stride(2) == 1)
+    return bool(0 < taste.numel() <= _MOST and taste.shape[2] <= _LONGEST and slots > 0
+                and state.population.topics.shape[2] <= _LONGEST and rows.stride(2) == 1)
 
 
 def slot_mask(state: Any) -> Tensor:
@@ -189,8 +192,8 @@ def respond(constants: Any, state: Any, action: Tensor, stream: int) -> tuple[Te
             position, item, response, forbidden.view(torch.uint8), *_rows(state), *_with_strides(state.user_vector),
             weight, *weight.stride(), population.segment, *population.segment.stride(), state["mood"].contiguous(),
             state["satiation"].contiguous(), wearout, constants.noticed, *_noise(state), _spread(stream),
-            *map(float, (built_in.mood.weight, built_in.satiation.weight, built_in.wearout.weight)), action.numel(), users,
-            *wearout.shape[1:], slots=state.slate.items.shape[2], inner=inner, topics=topics,
+            *map(float, (built_in.mood.weight, built_in.satiation.weight, built_in.wearout.weight)), action.numel(),
+            users, *wearout.shape[1:], slots=state.slate.items.shape[2], inner=inner, topics=topics,
             with_satiation=not built_in.satiation.is_idle, with_wearout=not built_in.wearout.is_idle,
             **_tile(inner, topics), enable_fp_fusion=False)
     return position, item, forbidden.sum(1), response

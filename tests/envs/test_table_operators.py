@@ -1,6 +1,7 @@
 """A GPU's kernels of tables write what the reference writes."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -16,28 +17,32 @@ def _random(*shape: int) -> torch.Tensor:
     return values
 
 
-def compare_kernels() -> None:
-    """Compare what Triton's interpreter writes with the reference."""
-    from interplay.envs.kernels import tables_gpu
-
-    worlds, users, items, slots = 5, 3, 7, 4
+def _tables(users: int) -> list[tuple[Any, ...]]:
+    """Arguments of ``joined``; with many users, a program of the kernel is of one world."""
+    worlds, items, slots = 5, 41, 4
     taken = torch.randint(items, (worlds, users, slots), generator=torch.Generator().manual_seed(0))
     of_items = _random(1, items, 9).expand(worlds, -1, -1)
     parts = [of_items[..., 1:3], _random(worlds, users, slots).unsqueeze(3), _random(worlds, items, 1),
              _random(slots).expand(worlds, users, slots).unsqueeze(3), _random(worlds, users, 0, slots).transpose(2, 3),
              of_items[..., 3:]]
-    tables = [
+    return [
         (parts, [0, 2, 5], taken, _random(worlds, users, 1, 4), 6, taken % 3 > 0, BOUND),
         ([_random(worlds, users, 2), of_items[:, :users]], [], None, None, 0, None, BOUND),
         ([_random(worlds, slots, users).transpose(1, 2).unsqueeze(3)] * 5, [], None, None, 0, None, BOUND),
         ([_random(worlds, users, 1)] * 9, [], None, None, 0, None, BOUND),  # too many parts: left to torch
         ([_random(0, users, 2)], [], None, None, 0, None, BOUND),
     ]
-    for table in tables:
+
+
+def compare_kernels() -> None:
+    """Compare what Triton's interpreter writes with the reference."""
+    from interplay.envs.kernels import tables_gpu
+
+    for table in _tables(3) + _tables(40):
         torch.testing.assert_close(tables_gpu.joined(*table), table_operators.joined_by_torch(*table), rtol=0, atol=0,
                                    equal_nan=True)
-    for inner in (1, 2, 5, 100):
-        one, two = _random(worlds, items, inner), _random(worlds, inner, 3).transpose(1, 2)
+    for inner in (1, 2, 5, 20, 100):
+        one, two = _random(5, 7, inner), _random(5, inner, 3).transpose(1, 2)
         torch.testing.assert_close(tables_gpu.products(one, two), table_operators.products_by_torch(one, two),
                                    equal_nan=True)
 

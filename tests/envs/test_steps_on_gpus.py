@@ -1,0 +1,62 @@
+"""A GPU's kernels play the steps that the torch code plays, in every kind of market."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from interplay.envs import kernels
+from interplay.envs.market import Market
+from interplay.envs.noise import Stream, any_of
+from interplay.envs.presets import find_preset
+from interplay.envs.types import SIDES
+
+# All mechanisms; own slates of few worlds; no boosts; levels of mechanisms; lists of candidates; a catalogue of stock.
+MARKETS: tuple[tuple[str, dict[str, int]], ...] = (
+    ("town", {}), ("town", {"num_users": 12, "num_items": 9, "embedding_size": 3}), ("kale", {}), ("pricing", {}),
+    ("tutor", {}), ("shop", {}))
+KERNELS = {"items_gpu", "users_gpu", "tables_gpu", "interplay.envs.slates_gpu"}
+
+
+def played(market: Market, steps: int) -> list[list[Tensor]]:
+    """What comes of some steps with random actions, one in three of them forbidden ones."""
+    state, rows = market.reset(range(3)), []
+    for number in range(steps):
+        seen = [market.observe(state, side) for side in SIDES]
+        action = [any_of(state.key, state.time, Stream.ACTION, each.mask) for each in seen]
+        if number == 1:
+            action = [action[0] - 1, action[1] + 1]
+        state, step = market.step(state, *action)
+        rows.append([table for record in (*seen, step, state) for table in record.tensors()])
+    return rows
+
+
+def compare_kernels() -> None:
+    """Compare what Triton's interpreter plays with the reference."""
+    used, of_gpu = set(), kernels.of_gpu
+
+    def on_cpu(name: str, tensor: Tensor) -> object:
+        used.add(name)
+        return kernels.compiled(name)
+
+    for name, sizes in MARKETS:
+        market = find_preset(name).market(**sizes)
+        expected = played(market, 3)
+        kernels.of_gpu = on_cpu
+        found = played(market, 3)
+        kernels.of_gpu = of_gpu
+        for step, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
+            for one, other in zip(ours, theirs, strict=True):
+                exact = not one.is_floating_point()
+                torch.testing.assert_close(one, other, rtol=0, atol=0 if exact else 5e-6, equal_nan=True,
+                                           msg=lambda text, case=(name, sizes, step): f"{case}: {text}")
+    assert used == KERNELS
+
+
+def test_the_kernels_of_a_gpu_play_the_same_game(interpreted: Callable[[str], None]) -> None:
+    interpreted(__file__)
+
+
+if __name__ == "__main__":
+    with kernels.switched_off():
+        compare_kernels()
