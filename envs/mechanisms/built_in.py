@@ -58,12 +58,7 @@ class BuiltIn(NamedTuple):
     @property
     def moving(self) -> tuple[Mechanism, ...]:
         """Those that change tables of the state in a step."""
-        return (self.mood, self.satiation, self.drift, *self.moving_items)
-
-    @property
-    def moving_items(self) -> tuple[Mechanism, ...]:
-        """Those that change tables of items."""
-        return (self.wearout, *[self.budgets] * self.has_budgets)
+        return (self.mood, self.satiation, self.wearout, self.drift, *[self.budgets] * self.has_budgets)
 
     def with_tables(self, others: Sequence[Mechanism]) -> tuple[Mechanism, ...]:
         """All mechanisms that make tables: ``others``, and these where none of those is of their kind."""
