@@ -76,7 +76,7 @@ def of_gpu(name: str, tensor: Tensor) -> Any:
 
     They can on real tensors in its memory, which nothing traces, where Triton is installed.
     """
-    can = (_switched_on and not torch.compiler.is_compiling() and type(tensor) is Tensor and tensor.is_cuda
+    can = (tensor.is_cuda and _switched_on and not torch.compiler.is_compiling() and type(tensor) is Tensor
            and not is_stacked(tensor) and has_triton())
     return compiled(name) if can else None
 
