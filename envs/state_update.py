@@ -38,12 +38,12 @@ def _move(constants: MarketConstants, state: State, choice: UserOutcome, action:
         after = dispatch.update_users(constants, state, choice)
         heard = None if constants.formula else _by_segment(constants, state, choice)
         return dispatch.update_items(constants, state, after, choice, action, heard)
-    heard = _by_segment(constants, state, choice)
     gpu = kernels.of_gpu("items_gpu", state.key)
     if gpu is not None and gpu.can_move(state):
+        heard = None if gpu.counts(state) else _by_segment(constants, state, choice)
         tables, popularity, found = gpu.move(constants, state, choice, heard, action, Stream.RETURN, Stream.DRIFT)
         return _after(state, choice, popularity=popularity, **state.fields_with(tables)), ItemOutcome(*found)
-    cost = constants.built_in.boosts.by_level.cost[state["boost_level"]]
+    heard, cost = _by_segment(constants, state, choice), constants.built_in.boosts.by_level.cost[state["boost_level"]]
     clicks = heard.sum(2)
     outcome = Outcome(state.population, choice.item, choice.position, choice.response, clicks, action, {}, cost, heard)
     changed: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""What items do in a step and see of their boosts, by a few Triton kernels of a GPU; torch takes about 60.
+"""What a step does to items, and what they see of boosts, by a few Triton kernels of a GPU; torch takes about 60.
 
 The arithmetic is that of the torch code, operation by operation: no product is added up without being rounded before.
 """
@@ -19,6 +19,7 @@ from interplay.envs.kernels.users_gpu import as_bytes
 from interplay.envs.types import TOLERANCE
 
 _ITEMS = 128  # of a program
+_COUNTED = 256  # users whose responses each item goes through
 _TILE = 2048  # cells that registers of a program hold
 _CELLS = 512  # of boosts, of as many worlds as they belong to
 _MOST = 2**31 - 2**14  # numbers of a table that 32 bits can number
@@ -33,51 +34,50 @@ def _spare(energy, level, cost, upkeep, tolerance, place, there):
 
 
 @kernel
-def _wear(heard, wearout, divisor, out, decay, world, place, there, segments: tl.constexpr, height: tl.constexpr):
-    """Wear out for each segment; gives the responses from all."""
-    clicks = tl.zeros((height,), tl.float32)
-    for c in range(segments):
-        own = tl.load(heard + place * segments + c, mask=there, other=0.0)
-        clicks += own
-        worn = decay * tl.load(wearout + place * segments + c, mask=there, other=0.0)
-        size = tl.load(divisor + world * segments + c, mask=there, other=1.0)
-        tl.store(out + place * segments + c, worn + tl.div_rn(own, size), mask=there)
-    return clicks
+def _heard(taken, response, users_segment, segment_batch, segment_row, world, item, column, there,
+           users: tl.constexpr, height: tl.constexpr, width: tl.constexpr):
+    """Responses to items ``[height, 1]`` from segments ``[1, width]``, added up user by user."""
+    total = tl.zeros((height, width), tl.float32)
+    for user in tl.range(0, users, loop_unroll_factor=8):  # so many loads at once
+        place = world * users + user
+        here = tl.load(taken + place, mask=there, other=-1) == item
+        own = tl.load(users_segment + world * segment_batch + user * segment_row, mask=there, other=0)
+        total += tl.where(here & (own == column), tl.load(response + place, mask=there, other=0.0), 0.0)
+    return total
 
 
 @kernel
-def _move(action, heard, energy, alive, level, segment, wearout, divisor, popularity, margin, margin_batch, margin_item,
-          cost, level_of, segment_of, energy_out, alive_out, level_out, segment_out, wearout_out, popularity_out,
-          clicks_out, cost_out, own_out, gone_out, forbidden_out, wearout_decay, upkeep, most, tolerance, total, items,
-          actions, segments: tl.constexpr, with_budgets: tl.constexpr, with_boosts: tl.constexpr,
-          height: tl.constexpr):
-    place = tl.program_id(0) * height + tl.arange(0, height)
-    there = place < total
-    world = (place // items).to(tl.int64)
-    item, place = place % items, place.to(tl.int64)
-    clicks = _wear(heard, wearout, divisor, wearout_out, wearout_decay, world, place, there, segments, height)
+def _move(action, heard, taken, response, users_segment, segment_batch, segment_row, energy, alive, level, wearout,
+          divisor, popularity, margin, margin_batch, margin_item, cost, level_of, segment_of, energy_out, alive_out,
+          level_out, segment_out, wearout_out, popularity_out, clicks_out, cost_out, own_out, gone_out, forbidden_out,
+          wearout_decay, upkeep, most, tolerance, total, items, segments, actions, users: tl.constexpr,
+          with_budgets: tl.constexpr, with_boosts: tl.constexpr, height: tl.constexpr, width: tl.constexpr):
+    place = tl.program_id(0) * height + tl.arange(0, height)[:, None]
+    there, column = place < total, tl.arange(0, width)[None, :]
+    world, item, place = (place // items).to(tl.int64), place % items, place.to(tl.int64)
+    cell, here = place * segments + column, there & (column < segments)
+    if users > 0:
+        own = _heard(taken, response, users_segment, segment_batch, segment_row, world, item, column, there, users,
+                     height, width)
+    else:
+        own = tl.load(heard + cell, mask=here, other=0.0)
+    worn = wearout_decay * tl.load(wearout + cell, mask=here, other=0.0)
+    size = tl.load(divisor + world * segments + column, mask=here, other=1.0)
+    tl.store(wearout_out + cell, worn + tl.div_rn(own, size), mask=here)
+    clicks = tl.sum(own, axis=1, keep_dims=True)
     before = tl.load(alive + place, mask=there, other=0) != 0
     due = tl.load(cost + tl.load(level + place, mask=there, other=0))
     after = before
     if with_budgets:
-        left = tl.load(energy + place, mask=there, other=0.0) - upkeep - due + clicks
-        left = within(left, 0.0, most)
+        left = within(tl.load(energy + place, mask=there, other=0.0) - upkeep - due + clicks, 0.0, most)
         after = before & (left > tolerance)
         tl.store(energy_out + place, left * after.to(tl.float32), mask=there)
         tl.store(alive_out + place, after.to(tl.uint8), mask=there)
     wish = tl.load(action + place, mask=there, other=0)
+    allowed = wish == 0
     if with_boosts:
-        inside = tl.minimum(tl.maximum(wish, 0), actions - 1)
-        can = before
-        if with_budgets:
-            price = tl.load(cost + tl.load(level_of + inside))
-            can = before & (price <= _spare(energy, level, cost, upkeep, tolerance, place, there))
-        allowed = (wish == inside) & ((inside == 0) | can)
-        taken = tl.where(allowed & after, inside, 0)
-        tl.store(level_out + place, tl.load(level_of + taken), mask=there)
-        tl.store(segment_out + place, tl.load(segment_of + taken), mask=there)
-    else:
-        allowed = wish == 0
+        allowed = _place(wish, before, after, energy, level, cost, level_of, segment_of, level_out, segment_out, upkeep,
+                         tolerance, place, there, actions, with_budgets)
     earned = tl.load(margin + world * margin_batch + item * margin_item, mask=there, other=0.0) * clicks - due
     tl.store(popularity_out + place, tl.load(popularity + place, mask=there, other=0.0) + clicks, mask=there)
     tl.store(clicks_out + place, clicks, mask=there)
@@ -85,6 +85,22 @@ def _move(action, heard, energy, alive, level, segment, wearout, divisor, popula
     tl.store(own_out + place, earned, mask=there)
     tl.store(gone_out + place, (before != after).to(tl.uint8), mask=there)
     tl.store(forbidden_out + place, (allowed == 0).to(tl.uint8), mask=there)
+
+
+@kernel
+def _place(wish, before, after, energy, level, cost, level_of, segment_of, level_out, segment_out, upkeep, tolerance,
+           place, there, actions, with_budgets: tl.constexpr):
+    """Boosts of the next step; gives whether the items may choose them."""
+    inside = tl.minimum(tl.maximum(wish, 0), actions - 1)
+    can = before
+    if with_budgets:
+        price = tl.load(cost + tl.load(level_of + inside))
+        can = before & (price <= _spare(energy, level, cost, upkeep, tolerance, place, there))
+    allowed = (wish == inside) & ((inside == 0) | can)
+    taken = tl.where(allowed & after, inside, 0)
+    tl.store(level_out + place, tl.load(level_of + taken), mask=there)
+    tl.store(segment_out + place, tl.load(segment_of + taken), mask=there)
+    return allowed
 
 
 @kernel
@@ -120,7 +136,12 @@ def can_move(state: Any) -> bool:
     return 0 < state["wearout"].numel() <= _MOST and users_gpu.can_move(state)
 
 
-def move(constants: Any, state: Any, choice: Any, heard: Tensor, action: Tensor, returning: int,
+def counts(state: Any) -> bool:
+    """Whether ``move`` adds up what so few users responded to each item."""
+    return bool(state.active.shape[1] <= _COUNTED)
+
+
+def move(constants: Any, state: Any, choice: Any, heard: Tensor | None, action: Tensor, returning: int,
          drifting: int) -> tuple[dict[str, Tensor], Tensor, tuple[Tensor, ...]]:
     """What all built-in mechanisms make of a step.
 
@@ -128,7 +149,7 @@ def move(constants: Any, state: Any, choice: Any, heard: Tensor, action: Tensor,
         constants: the market's.
         state: the worlds.
         choice: what users did, a ``world.UserOutcome``.
-        heard: float32 ``[B, I, C]``, the responses to items from each segment.
+        heard: float32 ``[B, I, C]``, the responses to items from each segment; None = add them up.
         action: int64 ``[B, I]``, of items.
         returning: the stream of the noise of users who return.
         drifting: that of drift.
@@ -136,22 +157,25 @@ def move(constants: Any, state: Any, choice: Any, heard: Tensor, action: Tensor,
     Returns:
         The tables of mechanisms, ``popularity``, and the fields of ``world.ItemOutcome``.
     """
-    built_in, margin, segments = constants.built_in, state.population.margin, heard.shape[2]
+    built_in, margin, own, segments = (constants.built_in, state.population.margin, state.population.segment,
+                                       state["wearout"].shape[2])
     with_boosts, budgets = not built_in.boosts.is_idle, built_in.budgets
     names = ("wearout", *["energy"] * built_in.has_budgets, *["boost_level", "boost_segment"] * with_boosts)
     found = {name: torch.empty_like(state[name], memory_format=torch.contiguous_format) for name in names}
-    popularity, *earned = (heard.new_empty(action.shape) for _ in range(4))
+    popularity, *earned = (state.popularity.new_empty(action.shape) for _ in range(4))
     gone, forbidden, alive = (torch.empty(action.shape, dtype=torch.bool, device=action.device) for _ in range(3))
     with torch.cuda.device_of(action):
         _move[(triton.cdiv(action.numel(), _ITEMS),)](
-            action.contiguous(), heard, *_budget(state), state["boost_segment"].contiguous(),
-            state["wearout"].contiguous(), state.population.segments(segments).divisor.contiguous(),
-            state.popularity.contiguous(), margin, *margin.stride(), built_in.boosts.by_level.cost, constants.level_of,
-            constants.segment_of, found.get("energy"), alive.view(torch.uint8), found.get("boost_level"),
-            found.get("boost_segment"), found["wearout"], popularity, *earned, gone.view(torch.uint8),
-            forbidden.view(torch.uint8), *map(float, (built_in.wearout.decay, budgets.upkeep, budgets.max, TOLERANCE)),
-            action.numel(), action.shape[1], len(constants.level_of), segments=segments,
-            with_budgets=built_in.has_budgets, with_boosts=with_boosts, height=_ITEMS, enable_fp_fusion=False)
+            action.contiguous(), heard, choice.item.contiguous(), choice.response.contiguous(), own, *own.stride(),
+            *_budget(state), state["wearout"].contiguous(),
+            state.population.segments(segments).divisor.contiguous(), state.popularity.contiguous(), margin,
+            *margin.stride(), built_in.boosts.by_level.cost, constants.level_of, constants.segment_of,
+            found.get("energy"), alive.view(torch.uint8), found.get("boost_level"), found.get("boost_segment"),
+            found["wearout"], popularity, *earned, gone.view(torch.uint8), forbidden.view(torch.uint8),
+            *map(float, (built_in.wearout.decay, budgets.upkeep, budgets.max, TOLERANCE)), action.numel(),
+            action.shape[1], segments, len(constants.level_of), users=own.shape[1] if heard is None else 0,
+            with_budgets=built_in.has_budgets, with_boosts=with_boosts, height=_ITEMS,
+            width=triton.next_power_of_2(segments), enable_fp_fusion=False)
     living = {"alive": alive} if built_in.has_budgets else {}
     of_users = users_gpu.update_users(constants, state, choice.item, choice.response, returning, drifting)
     return {**of_users, **found, **living}, popularity, (*earned, gone, forbidden.sum(1))
