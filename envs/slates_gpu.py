@@ -116,7 +116,7 @@ def build_slates(constants: MarketConstants, state: State) -> Slate | None:
         return None
     return Slate(*draw_scored(
         taste, population.item_vector, population.segment, state.alive, state["boost_segment"], state["boost_level"],
-        constants.built_in.boosts.by_level.score, config.temperature, state.key, state.time, config.slate_size))
+        constants.built_in.boosts.by_level.score, float(config.temperature), state.key, state.time, config.slate_size))
 
 
 def draw_scored(taste: Tensor, vector: Tensor, segment: Tensor, alive: Tensor, boost_segment: Tensor,
