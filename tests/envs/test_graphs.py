@@ -9,7 +9,7 @@ from interplay.envs import kernels
 from interplay.envs.graphs import Graph, NotCapturable, record, recording
 from interplay.envs.noise import any_of
 from interplay.envs.presets import presets
-from interplay.envs.trees import copy_all, own, owned, tensors_of, with_tensors
+from interplay.envs.trees import _copy_on_gpu, copy_all, own, owned, tensors_of, with_tensors
 from interplay.envs.types import SIDES, TensorRecord
 from refusals import refused
 
@@ -96,6 +96,14 @@ def test_copies_are_made_as_if_all_were_read_first():
     mine = own(wide)
     copy_all([mine], [torch.ones(1, 2).expand(3, 2)])
     assert (mine.stride(), mine.tolist(), wide.sum().item()) == ((0, 1), [[1, 1]] * 3, 0)
+
+
+def test_tensors_of_all_types_are_copied_at_once():
+    sources = [torch.tensor([1.5, 2.5]), torch.tensor([True, False]), torch.tensor([[3], [4]]), torch.ones(1).expand(4)]
+    targets = [torch.zeros(2), torch.tensor([False, True]), torch.zeros(2, 1, dtype=torch.int64),
+               torch.zeros(1).expand(4)]
+    _copy_on_gpu(list(zip(targets, sources, strict=True)))
+    assert all(torch.equal(to, of) for to, of in zip(targets, sources, strict=True))
 
 
 def test_trees_are_taken_apart_and_put_together():
