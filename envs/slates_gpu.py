@@ -79,9 +79,11 @@ def _draw_scored(taste, taste_batch, taste_row, taste_stride, vector, vector_bat
     here = (world < worlds) & (item < count)
     mine, theirs = taste + world * taste_batch + user * taste_row, vector + world * vector_batch + item * vector_row
     rest = tl.zeros((width, height), tl.float32)
-    for d in tl.range(0, inner, loop_unroll_factor=8):
-        rest += (tl.load(mine + d * taste_stride, mask=there, other=0.0)
-                 * tl.load(theirs + d * vector_stride, mask=here, other=0.0))
+    for first in range(0, inner, 8):
+        for n in tl.static_range(8):
+            d = first + n
+            rest += (tl.load(mine + d * taste_stride, mask=there & (d < inner), other=0.0)
+                     * tl.load(theirs + d * vector_stride, mask=here & (d < inner), other=0.0))
     own = tl.load(segment + world * segment_batch + user * segment_row, mask=there, other=0)
     cell = world * count + item
     boost = tl.load(level_score + tl.load(boost_level + cell, mask=here, other=0))

@@ -38,11 +38,13 @@ def _heard(taken, response, users_segment, segment_batch, segment_row, world, it
            users: tl.constexpr, height: tl.constexpr, width: tl.constexpr):
     """Responses to items ``[height, 1]`` from segments ``[1, width]``, added up user by user."""
     total = tl.zeros((height, width), tl.float32)
-    for user in tl.range(0, users, loop_unroll_factor=8):  # so many loads at once
-        place = world * users + user
-        here = tl.load(taken + place, mask=there, other=-1) == item
-        own = tl.load(users_segment + world * segment_batch + user * segment_row, mask=there, other=0)
-        total += tl.where(here & (own == column), tl.load(response + place, mask=there, other=0.0), 0.0)
+    for first in range(0, users, 8):
+        for n in tl.static_range(8):  # so many loads at once
+            user = first + n
+            place, here = world * users + user, there & (user < users)
+            own = tl.load(users_segment + world * segment_batch + user * segment_row, mask=here, other=0)
+            mine = (tl.load(taken + place, mask=here, other=-1) == item) & (own == column)
+            total += tl.where(mine, tl.load(response + place, mask=here, other=0.0), 0.0)
     return total
 
 

@@ -49,12 +49,12 @@ def places_of(worlds, each, of_one: tl.constexpr, height: tl.constexpr):
 
 
 @kernel
-def _from(column, start: tl.constexpr, part, batch, row, slot, item, stride, sources):
-    """Where columns from ``start`` on are: addresses in the first world, and strides; ``sources`` are those before."""
+def _from(column, start: tl.constexpr, part, batch, row, slot, item, stride, address, batches, rows, slots, items):
+    """Where columns from ``start`` on are: addresses in the first world, and strides; the last five hold before it."""
     here = column >= start
-    address = part.to(tl.int64) + (column - start).to(tl.int64) * stride * 4
-    return (tl.where(here, address, sources[0]), tl.where(here, batch, sources[1]), tl.where(here, row, sources[2]),
-            tl.where(here, slot, sources[3]), tl.where(here, item, sources[4]))
+    own = part.to(tl.int64) + (column - start).to(tl.int64) * stride * 4
+    return (tl.where(here, own, address), tl.where(here, batch, batches), tl.where(here, row, rows),
+            tl.where(here, slot, slots), tl.where(here, item, items))
 
 
 @partial(kernel, unspecialised=_UNSPECIALISED)
@@ -69,19 +69,19 @@ def _joined(out, items, valid, factor, factor_batch, factor_row, factor_stride, 
     world, place, there = world[:, None], place[:, None], there[:, None]
     column = tl.arange(0, width)[None, :]
     zero = tl.zeros((1, width), tl.int32)
-    sources = (zero.to(tl.int64), zero, zero, zero, zero)
-    sources = _from(column, 0, part0, batch0, row0, slot0, item0, stride0, sources)
-    sources = _from(column, c1, part1, batch1, row1, slot1, item1, stride1, sources)
-    sources = _from(column, c2, part2, batch2, row2, slot2, item2, stride2, sources)
-    sources = _from(column, c3, part3, batch3, row3, slot3, item3, stride3, sources)
-    sources = _from(column, c4, part4, batch4, row4, slot4, item4, stride4, sources)
-    sources = _from(column, c5, part5, batch5, row5, slot5, item5, stride5, sources)
+    first, b, r, s, i = zero.to(tl.int64), zero, zero, zero, zero
+    first, b, r, s, i = _from(column, 0, part0, batch0, row0, slot0, item0, stride0, first, b, r, s, i)
+    first, b, r, s, i = _from(column, c1, part1, batch1, row1, slot1, item1, stride1, first, b, r, s, i)
+    first, b, r, s, i = _from(column, c2, part2, batch2, row2, slot2, item2, stride2, first, b, r, s, i)
+    first, b, r, s, i = _from(column, c3, part3, batch3, row3, slot3, item3, stride3, first, b, r, s, i)
+    first, b, r, s, i = _from(column, c4, part4, batch4, row4, slot4, item4, stride4, first, b, r, s, i)
+    first, b, r, s, i = _from(column, c5, part5, batch5, row5, slot5, item5, stride5, first, b, r, s, i)
     slot, row = place % slots, place // slots
     numbers = world * each + place
-    offset = row * sources[2] + slot * sources[3]
+    offset = row * r + slot * s
     if with_items:
-        offset += tl.load(items + numbers, mask=there, other=0).to(tl.int32) * sources[4]
-    address = sources[0] + (world * sources[1] + offset) * 4
+        offset += tl.load(items + numbers, mask=there, other=0).to(tl.int32) * i
+    address = first + (world * b + offset) * 4
     here = there & (column < c6)
     table = tl.load(address.to(tl.pointer_type(tl.float32)), mask=here, other=0.0)
     if factored > 0:
