@@ -165,6 +165,7 @@ class Graph(Generic[Record]):
     def __init__(self, work: Callable[[Record], tuple[Record, Any]], start: Record) -> None:
         self.record: Record = owned(start)
         work(self.record)  # what is made once and kept, as tables that follow from others, is made now
+        self.load(start)  # a GPU loads kernels that copy before they are recorded
 
         def step() -> Any:
             after, result = work(self.record)
