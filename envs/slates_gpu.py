@@ -19,7 +19,8 @@ from interplay.envs.hashing import STREAM, signed
 from interplay.envs.kernels.noise_gpu import drawn_by, kernel, words_of
 from interplay.envs.kernels.tables_gpu import places_of
 from interplay.envs.noise import Stream
-from interplay.envs.slates import draw, retrieves
+from interplay.envs.slate_draws import draw
+from interplay.envs.slates import retrieves
 from interplay.envs.world import Slate, State
 
 _WIDEST = 4096  # candidates of one user that fit registers

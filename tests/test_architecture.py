@@ -77,8 +77,8 @@ LAYERS = {
         {"mechanisms", "config", "counting", "active_mechanisms"},
         {"data", "behaviour"},
         {"constants", "dispatch", "exact_states", "masks", "platform_candidates", "responding", "rewards", "slates",
-         "segment_means", "slates_gpu", "state_update", "user_choice", "view_dispatch", "observing", "market",
-         "transitions", "company"},
+         "segment_means", "slate_draws", "slates_gpu", "state_update", "user_choice", "view_dispatch", "observing",
+         "market", "transitions", "company"},
         {"presets", "pictures", "testing", "facade", "roster", "market_v0", "recommend_v0", "recommend_vector"}),
     "experiments": (
         {"common", "exact", "representation", "fit"}, {"loop"}, {"evaluate", "recommend"},

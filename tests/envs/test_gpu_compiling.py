@@ -58,7 +58,7 @@ def compiled_alone(monkeypatch: pytest.MonkeyPatch) -> set[str]:
             (table_operators, "_JOINED", tables_gpu.joined),
             (table_operators, "products_by_torch", tables_gpu.products),
             (noise_operators, "_UNIFORM", noise_gpu.uniform), (noise_operators, "_ANY_OF", noise_gpu.any_of),
-            (slates, "_DRAW_SLATES", slates_gpu.draw_slates),
+            (slates, "DRAW_SLATES", slates_gpu.draw_slates),
             (kernels, "of_gpu", lambda name, tensor: kernels.compiled(name)), (torch, "empty", torch.zeros),
             (torch, "empty_like", lambda like, dtype=None, **_: torch.zeros(like.shape, dtype=dtype or like.dtype)),
             (Tensor, "new_empty", Tensor.new_zeros)):

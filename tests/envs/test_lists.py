@@ -14,7 +14,8 @@ from interplay.envs.data import make_log
 from interplay.envs.lists import Lists
 from interplay.envs.market import Market
 from interplay.envs.noise import MOST, Stream, gumbel, uniform, uniform_rows, world_key
-from interplay.envs.slates import candidates_of, count_candidates, plackett_luce
+from interplay.envs.slate_draws import plackett_luce
+from interplay.envs.slates import candidates_of, count_candidates
 from interplay.envs.types import TensorRecord
 from refusals import refused
 

@@ -18,7 +18,7 @@ from interplay.envs.mechanisms.boosts import Boosts
 from interplay.envs.mechanisms.satiation import Satiation
 from interplay.envs.presets import Training, find_preset
 from interplay.envs.presets.base import Preset
-from interplay.envs.slates import plackett_luce
+from interplay.envs.slate_draws import plackett_luce
 from refusals import refused
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from interplay.envs import kernels
 from interplay.envs.noise import world_key
-from interplay.envs.slates import draw
+from interplay.envs.slate_draws import draw
 
 SHAPES = [(3, 5, 7, 4), (2, 64, 32, 4), (2, 3, 8, 8), (4, 3, 1, 1), (1, 2, 100, 5)]
 
