@@ -83,7 +83,7 @@ class MatrixFactorisationAgent(Agent):
         return {"loss": valid_mean(error.square() * transition.weight, transition.valid)}
 
     def _share(self, mine: Tensor, theirs: Tensor, error: Tensor, done: Transition) -> Tensor:
-        """By what to multiply steps, float32 ``[B, N]``: heavier ones go further, but none past what takes the error away.
+        """By what to multiply steps, float32 ``[B, N]``: heavier ones go further, none past what takes the error away.
 
         A step of both vectors and biases changes the guess by ``rate * error * (s + 2)``, with the vectors' squared
         lengths s, and by a product of the steps, which is at most ``(rate * error)**2 * s / 2``.

@@ -23,14 +23,19 @@ WIDEST = 128  # beyond it, products of a block have too few rows
 
 
 def usable(hidden: int, weights: Sequence[Tensor], *given: Tensor) -> bool:
-    """Whether loops can work on these: real float32 in the CPU's memory, which nothing traces, and no gradients of it.
+    """Whether loops can work on these: in the CPU's memory, and ``plain``."""
+    return hidden <= WIDEST and plain(kernels_usable, weights, *given)
 
-    Under vmap they can, if it is the only transform.
+
+def plain(there: Callable[[Tensor], bool], weights: Sequence[Tensor], *given: Tensor) -> bool:
+    """Whether these are float32 tables where they should be, which nothing traces, and no gradients of them are wanted.
+
+    Under vmap they can be, if it is the only transform.
     """
     first, stack = given[0], torch._C._functorch.get_interpreter_stack()
     if stack is not None:
         first = torch._C._functorch.get_unwrapped(first) if len(stack) == 1 and is_stacked(first) else first
-    return (kernels_usable(first) and _get_current_dispatch_mode() is None and hidden <= WIDEST
+    return (there(first) and _get_current_dispatch_mode() is None
             and all(table.dtype == torch.float32 and not table.requires_grad for table in given)
             and weights[0].dtype == torch.float32)
 

@@ -13,12 +13,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from interplay.agents.loops.flat import WIDEST, joined, joined_copies, separated, separated_copies
-from interplay.envs.kernels import switched_on
-from interplay.envs.kernels import usable as kernels_usable
-from interplay.envs.kernels.operators import has_triton
+from interplay.agents.loops.flat import joined, joined_copies, plain, separated, separated_copies
+from interplay.agents.loops.flat import usable as loops_usable
+from interplay.envs.kernels import of_gpu
 from interplay.envs.stacking import at_once, is_stacked
 
 _WIDEST_ON_GPU = 64  # layers, features and outputs that a program's registers hold
@@ -41,24 +39,14 @@ class Form(NamedTuple):
 
 
 def usable(form: Form, own: Tensor, options: Tensor, weights: Sequence[Tensor]) -> bool:
-    """Whether they can work on these: real float32 tables that nothing traces, without gradients of the tables.
-
-    Under vmap they can, if it is the only transform.
-    """
-    stack = torch._C._functorch.get_interpreter_stack()
-    if stack is not None:
-        own = torch._C._functorch.get_unwrapped(own) if len(stack) == 1 and is_stacked(own) else own
+    """Whether loops or kernels can work on these."""
     sizes = form.hidden, own.shape[-1], options.shape[-1], form.levels * form.outputs
-    able = (kernels_usable(own) and form.hidden <= WIDEST) or (_gpu_usable(own) and max(sizes) <= _WIDEST_ON_GPU)
-    return (able and _get_current_dispatch_mode() is None
-            and own.dtype == options.dtype == weights[0].dtype == torch.float32
-            and not (own.requires_grad or options.requires_grad))
+    return loops_usable(form.hidden, weights, own, options) or (
+        max(sizes) <= _WIDEST_ON_GPU and plain(_on_gpu, weights, own, options))
 
 
-def _gpu_usable(table: Tensor) -> bool:
-    """Whether a GPU's kernels can work on such tensors; compiled code fuses torch's."""
-    return (switched_on() and table.is_cuda and type(table) is Tensor and not torch.compiler.is_compiling()
-            and has_triton())
+def _on_gpu(table: Tensor) -> bool:
+    return of_gpu("interplay.agents.loops.scorer_gpu", table) is not None
 
 
 def can_score(form: Form, own: Tensor, options: Tensor, weights: Sequence[Tensor]) -> bool:

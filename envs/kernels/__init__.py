@@ -60,11 +60,6 @@ def switched_off() -> Iterator[None]:
         _switched_on = before
 
 
-def switched_on() -> bool:
-    """Whether this is no such block."""
-    return _switched_on
-
-
 def usable(tensor: Tensor) -> bool:
     """Whether kernels can work on such tensors: real ones in the CPU's memory, which nothing traces."""
     return (_switched_on and not torch.compiler.is_compiling() and type(tensor) is Tensor and tensor.is_cpu

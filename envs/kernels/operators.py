@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -18,8 +19,8 @@ _LIBRARY: Any = torch.library.Library("interplay", "FRAGMENT")  # type: ignore[n
 
 @cache
 def has_triton() -> bool:
-    """Whether Triton is installed."""
-    return importlib.util.find_spec("triton") is not None
+    """Whether Triton is installed, and kernels are wanted."""
+    return os.environ.get("INTERPLAY_KERNELS", "1") != "0" and importlib.util.find_spec("triton") is not None
 
 
 def operator(signature: str, reference: Callable[..., Any], module: str, alike: Callable[..., Any]) -> Any:
