@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch._C import _functorch  # torch has no public names for these
-from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter
 
 
 def is_stacked(tensor: Tensor) -> bool:
@@ -37,8 +36,11 @@ def of_copies(work: Callable[..., Sequence[Tensor]], *given: Tensor) -> list[Ten
     """
     count, level = next((len(table_of(row)), _functorch.maybe_get_level(row)) for row in given if is_stacked(row))
     tables = [table_of(row) if is_stacked(row) else row.expand(count, *row.shape) for row in given]
-    with retrieve_current_functorch_interpreter().lower():
+    layer = _functorch.pop_dynamic_layer_stack()  # torch's own context manager takes half of the time of all this
+    try:
         found = work(*tables)
+    finally:
+        _functorch.push_dynamic_layer_stack(layer)
     return [_functorch._add_batch_dim(table, 0, level) for table in found]
 
 

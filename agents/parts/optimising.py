@@ -69,9 +69,11 @@ class Optimiser(Stateful):
         """
         if is_stacked(gradient):
             def move(flat: Tensor) -> list[Tensor]:
+                if self._max_norm > 0.0:
+                    flat = flat * self._share(flat.norm(dim=1)).unsqueeze(1)
                 for parameter, part in zip(self._parameters, separated_copies(flat, self._parameters), strict=True):
                     parameter.grad = part.contiguous()  # the fused optimiser takes it for that
-                self._move(progress, 1)
+                self._move(progress, 1, clip=False)
                 return []
 
             of_copies(move, gradient)
@@ -130,13 +132,17 @@ class Optimiser(Stateful):
         if not axes:
             gradients = [p.grad for p in parameters if p.grad is not None]
             length = torch.stack(torch._foreach_norm(gradients)).norm()
-            torch._foreach_mul_(gradients, (self._max_norm / (length + 1e-6)).clamp(max=1.0))
+            torch._foreach_mul_(gradients, self._share(length))
             return
         gradients = [p.grad.flatten(axes).flatten(0, axes - 1) for p in parameters if p.grad is not None]
         length = torch.stack([gradient.norm(dim=1) for gradient in gradients]).norm(dim=0)
-        share = (self._max_norm / (length + 1e-6)).clamp(max=1.0).unsqueeze(1)
+        share = self._share(length).unsqueeze(1)
         for gradient in gradients:
             gradient *= share
+
+    def _share(self, length: Tensor) -> Tensor:
+        """What gradients of such a length are multiplied by."""
+        return (self._max_norm / (length + 1e-6)).clamp(max=1.0)
 
 
 class _Known:

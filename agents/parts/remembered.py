@@ -103,7 +103,8 @@ def _kind_of(cls: type) -> str:
     """What ``exchange`` does with objects of a class; to find out takes longer than to do it."""
     if issubclass(cls, Tensor | Stateful):
         return "tensor" if issubclass(cls, Tensor) else "stateful"
-    return "parts" if issubclass(cls, TensorRecord | Mapping | list | tuple | deque) else "whole"
+    settings = hasattr(cls, "_fields")  # named tuples are no state
+    return "parts" if issubclass(cls, TensorRecord | Mapping | list | tuple | deque) and not settings else "whole"
 
 
 def stateful(tree: Any) -> Iterator[Stateful]:

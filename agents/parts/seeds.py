@@ -19,8 +19,8 @@ from torch._functorch.vmap import lazy_load_decompositions  # type: ignore[attr-
 from interplay.agents.parts.choosing import Offer
 from interplay.agents.parts.player import Player, Setting
 from interplay.agents.parts.remembered import Leaf, exchange, leaves, modules_of, with_leaves
-from interplay.envs.trees import tensors_of, with_tensors
-from interplay.envs.types import Observation, Side, SideSpec, Transition
+from interplay.envs.trees import parts_of, tensors_of, with_parts, with_tensors
+from interplay.envs.types import Observation, Side, SideSpec, TensorRecord, Transition
 
 
 def can_stack(players: Sequence[Player]) -> bool:
@@ -43,7 +43,7 @@ class Seeds(Player):
     def __init__(self, players: Sequence[Player]) -> None:
         self._count = len(players)
         self._one = deepcopy(players[0])
-        self._cut = _Cut(self._count)
+        self._copies = _Copies(self._count)
         self._weights = _Weights(self._one)
         first, *others = ([leaf for leaf in leaves(player) if isinstance(leaf, Leaf)]
                           for player in (self._one, *players[1:]))
@@ -122,12 +122,12 @@ class Seeds(Player):
 
     def _do(self, work: Callable[[Any, Any], Any], given: Any) -> Any:
         """Let all copies work, each on its part of what is given; results have a first axis that counts copies."""
-        weights, parts = self._weights.get(), self._cut.of(tensors_of(given))
-        with _Copies(self._count) as copies:
+        weights = self._weights.get()
+        with self._copies as copies:
             exchange(self._one, copies.of)
             self._weights.put([copies.of(weight) for weight in weights])
             try:
-                found = work(self._one, with_tensors(given, map(copies.of, parts)))
+                found = work(self._one, copies.part(given))
                 tables = [copies.table(x) for x in tensors_of(found)]
             finally:
                 self._weights.put(weights)
@@ -135,30 +135,41 @@ class Seeds(Player):
         return with_tensors(found, iter(tables))
 
 
-class _Cut:
-    """Tables with an axis for copies: the same objects as in the last call, by which agents know what they saw."""
+class _Made:
+    """What was made of objects in this call and in the last."""
 
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._last: dict[int, tuple[Tensor, Tensor]] = {}
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[Any, Any]] = {}
+        self._now: dict[int, tuple[Any, Any]] = {}
 
-    def of(self, tables: Sequence[Tensor]) -> list[Tensor]:
-        """Each table ``[copies * B, ...]`` as ``[copies, B, ...]``."""
-        self._last = {id(table): self._last.get(id(table)) or (table, torch.unflatten(table, 0, (self._count, -1)))
-                      for table in tables}
-        return [self._last[id(table)][1] for table in tables]
+    def go_on(self) -> None:
+        """The next call begins."""
+        self._last, self._now = self._now, {}
+
+    def of(self, thing: Any, make: Callable[[Any], Any]) -> Any:
+        """The same for the same object."""
+        place = id(thing)
+        found = self._now[place] = self._now.get(place) or self._last.get(place) or (thing, make(thing))
+        return found[1]
 
 
 class _Copies:
-    """A level of vmap. ``torch.func.vmap`` does the same, but looks at all it is given and gives, changed or not."""
+    """A level of vmap. ``torch.func.vmap`` does the same, but looks at all it is given and gives, changed or not.
+
+    What stands for a table or a record of tables is the same as in the last call: agents know by it what they saw.
+    """
 
     def __init__(self, count: int) -> None:
-        self._count = count
-        self._tables: dict[int, tuple[Tensor, Tensor]] = {}
+        self._count, self._level = count, 0
 
     def __enter__(self) -> Self:
         lazy_load_decompositions()
-        self._level = _functorch._vmap_increment_nesting(self._count, "error")
+        level = _functorch._vmap_increment_nesting(self._count, "error")
+        if level != self._level:
+            self._level, self._rows, self._parts = level, _Made(), _Made()
+        self._rows.go_on()
+        self._parts.go_on()
+        self._tables: dict[int, Tensor] = {}
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -166,16 +177,33 @@ class _Copies:
 
     def of(self, table: Tensor) -> Tensor:
         """What stands for a row of the table, which has a first axis that counts copies."""
-        row: Tensor = _functorch._add_batch_dim(table, 0, self._level)
-        self._tables[id(row)] = row, table
+        row: Tensor = self._rows.of(table, self._row)
+        self._tables[id(row)] = table
         return row
+
+    def part(self, tree: Any) -> Any:
+        """A tree of tables ``[copies * B, ...]``, of each of which a copy gets its own ``[B, ...]``."""
+        if isinstance(tree, Tensor | TensorRecord):
+            return self._parts.of(tree, self._part)
+        return with_parts(tree, {name: self.part(of_tree) for name, of_tree in parts_of(tree).items()})
 
     def table(self, row: Tensor) -> Tensor:
         """The table: the one that ``of`` was given, which may have been written into, or a new one."""
-        if id(row) in self._tables:
-            return self._tables[id(row)][1]
+        known = self._tables.get(id(row))
+        if known is not None:
+            return known
         table: Tensor = _functorch._remove_batch_dim(row, self._level, self._count, 0)
         return table.contiguous()  # what is the same for all copies comes expanded
+
+    def _row(self, table: Tensor) -> Tensor:
+        row: Tensor = _functorch._add_batch_dim(table, 0, self._level)
+        return row
+
+    def _part(self, tree: Tensor | TensorRecord) -> Tensor | TensorRecord:
+        if isinstance(tree, Tensor):
+            return self._row(torch.unflatten(tree, 0, (self._count, -1)))
+        changed: TensorRecord = with_parts(tree, {name: self.part(of_tree) for name, of_tree in tree.parts().items()})
+        return changed
 
 
 class _Weights:
