@@ -183,15 +183,13 @@ class IPPOAgent(JointAgent):
 
     def _fit_by_loops(self, batches: Mapping[Side, Batch], index: Tensor) -> dict[str, Tensor]:
         """Like ``_fit``; nothing where loops cannot do it."""
-        forms = {side: self.network.form(side, batch.seen) for side, batch in batches.items()}
-        weight = self._entropy_weight
-        if self._critic_inputs() != 1 or isinstance(weight, Tensor):
+        forms = {side: form for side, batch in batches.items()
+                 if (form := self.network.form(side, batch.seen)) is not None}
+        if self._critic_inputs() != 1 or len(forms) < len(batches):
             return {}
-        rule = Rule(self.options.clip, self.options.value_weight, weight)
+        rule = Rule(self.options.clip, self.options.value_weight, float(self._entropy_weight))
         found = [ppo(form, parameters_of(self.network), batches[side].for_loops(), index, rule)
-                 for side, form in forms.items() if form is not None]
-        if len(found) < len(forms):
-            return {}
+                 for side, form in forms.items()]
         losses, gradient = found[0] if len(found) == 1 else (torch.stack(part).mean(0)
                                                              for part in zip(*found, strict=True))
         self._optimiser.follow(gradient, self.progress)
