@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -190,15 +191,15 @@ def _drawn(constants: MarketConstants, state: State) -> Slate:
         else:
             living, own = living[here], own[here]
         exact = _of_few(constants, one, living, own, users)
-        for column, values in zip(slate.tensors(), exact.tensors(), strict=True):
-            column[world, users] = values[0]
+        for name, values in zip(("items", "valid", "log_propensity"), exact.tensors(), strict=True):
+            slate.arrays(name)[0][world, users] = values[0].numpy()
     return slate
 
 
 def _of_few(constants: MarketConstants, state: State, boosts: Tensor, retrieved: Tensor | None,
             users: list[int]) -> Slate:
     """Slates of some users of one world, each scored alone."""
-    number = torch.tensor(users)
+    number = torch.from_numpy(np.array(users))
     candidates = None if retrieved is None else gather_rows(retrieved, state.population.segment[:, number])
     scores = [_score(constants, state, boosts, slice(user, user + 1),
                      None if candidates is None else candidates[:, n:n + 1]) for n, user in enumerate(users)]
