@@ -29,7 +29,7 @@ Places = list[tuple[int, int]]
 Settle = Callable[[MarketConstants, State, UserOutcome, Places, Tensor | None], None]
 _CHOICE = {"position": "position", "item": "chosen", "response": "response", "illegal": "illegal_users"}
 _STREAMS = int(Stream.RESPONSE), int(Stream.RETURN)
-_TOGETHER = 1 << 15  # draws of small worlds' drift that are made at once, for some steps: what a cache holds
+_TOGETHER = 1 << 16  # draws of small worlds' drift that are made at once, for some steps: what a cache holds
 
 
 def loops_do(constants: MarketConstants, state: State) -> bool:
