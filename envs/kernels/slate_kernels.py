@@ -244,8 +244,8 @@ def slates(numbers: Any, taste: NDArray[np.float32], alive: NDArray[np.bool_], l
            log_propensity: NDArray[np.float32], close: NDArray[np.bool_]) -> int:
     """Draw every user's slate, and count the close calls; see ``dispatch.draw_slates`` and ``Population.by_segment``.
 
-    Each of the ``threads`` gets a piece of a world's users, in their order by segment; those with the same candidates go
-    side by side, so many at a time.
+    Each of the ``threads`` gets a piece of a world's users, in their order by segment; those with the same candidates
+    go side by side, so many at a time.
     """
     worlds, users, slots = items.shape
     count, segments, temperature = vectors.shape[3], numbers[0].num_segments, numbers[0].temperature
