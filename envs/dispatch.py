@@ -19,6 +19,7 @@ from interplay.envs.constants import MarketConstants
 from interplay.envs.indexing import gather_rows
 from interplay.envs.kernels import compiled, deserved, loops_of, usable
 from interplay.envs.noise import Stream, polar
+from interplay.envs.threads import on_own_threads
 from interplay.envs.world import ItemOutcome, Slate, State, Step, UserOutcome
 
 NOTHING = np.empty((1, 0, 0), np.float32)
@@ -28,13 +29,18 @@ Places = list[tuple[int, int]]
 Settle = Callable[[MarketConstants, State, UserOutcome, Places, Tensor | None], None]
 _CHOICE = {"position": "position", "item": "chosen", "response": "response", "illegal": "illegal_users"}
 _STREAMS = int(Stream.RESPONSE), int(Stream.RETURN)
-_TOGETHER = 1 << 15  # draws of small worlds' drift that are made at once, for some steps: what a cache holds
+_TOGETHER = 1 << 16  # draws of small worlds' drift that are made at once, for some steps: what a cache holds
+
+
+def loops_do(constants: MarketConstants, state: State) -> bool:
+    """Whether loops do all of a step but its slates."""
+    return constants.formula and constants.mechanisms.are_none and usable(state.key)
 
 
 def plays_at_once(constants: MarketConstants, state: State) -> bool:
     """Whether ``play`` can do all of a step but its slates: where more threads would not be quicker."""
     c = constants.config
-    return (constants.formula and constants.mechanisms.are_none and usable(state.key)
+    return (loops_do(constants, state)
             and deserved(state.key.shape[0] * c.num_users * (c.num_topics + c.embedding_size)) == 1)
 
 
@@ -170,16 +176,22 @@ def _shaking(constants: MarketConstants, state: State) -> tuple[NDArray[np.float
     steps = min(_TOGETHER // (worlds * math.prod(shape)), c.horizon - now)
     known = state.__dict__.get("_drifts", {})
     if (now not in known and steps < 2) or (worlds > 1 and (time != now).any()):
-        cosine, radius = polar(state.key, state.time, Stream.DRIFT, shape)
+        cosine, radius = _polar(state.key, state.time, Stream.DRIFT, shape)
         return cosine.numpy(), radius.numpy()
     if now not in known:
         keys = torch.from_numpy(np.tile(state.arrays("key")[0], (steps, 1)))
         ahead = torch.from_numpy(np.arange(now, now + steps, dtype=np.int32).repeat(worlds))
-        cosines, radii = (x.numpy() for x in polar(keys, ahead, Stream.DRIFT, shape))
+        cosines, radii = (x.numpy() for x in _polar(keys, ahead, Stream.DRIFT, shape))
         known = state.__dict__["_drifts"] = {
             now + n: (cosines[n * worlds:(n + 1) * worlds], radii[n * worlds:(n + 1) * worlds]) for n in range(steps)}
     found: tuple[NDArray[np.float32], NDArray[np.float32]] = known[now]
     return found
+
+
+@on_own_threads(lambda key, _time, _stream, shape: len(key) * math.prod(shape))
+def _polar(key: Tensor, time: Tensor, stream: Stream, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """``noise.polar``, which is most of what torch does in a step, on as many threads as it is worth."""
+    return polar(key, time, stream, shape)
 
 
 def log_boosts(constants: MarketConstants, state: State) -> NDArray[np.float32]:

@@ -53,6 +53,12 @@ def _vectors(market: Market, state: State, *_others: object, **_options: object)
     return state.key.shape[0] * market.num_vector_numbers
 
 
+def _left_to_torch(market: Market, state: State, *actions: object, **options: object) -> int:
+    """The same of a step: none where loops do all of it but for small tables, and for drift, which has its own."""
+    by_loops = market.constants.lists is None and dispatch.loops_do(market.constants, state)
+    return 0 if by_loops else _vectors(market, state)
+
+
 class Market:
     """Users and items meet in ``B`` worlds at once.
 
@@ -119,7 +125,7 @@ class Market:
         )
         return self._update_slates(state)
 
-    @on_own_threads(_vectors)
+    @on_own_threads(_left_to_torch)
     def step(self, state: State, user_action: Tensor, item_action: Tensor) -> tuple[State, Step]:
         """Both sides move at once; the world goes on by one step.
 

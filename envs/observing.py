@@ -169,7 +169,7 @@ def observe_items(constants: MarketConstants, state: State, expected: bool) -> O
         rewards = constants.mechanisms.expected_profit(
             _expected_profit(constants, state, match, log_boosts(constants, state).transpose(1, 2),
                              state.population.segments(config.num_segments).size))
-    return Observation(seen.own, seen.options, seen.mask, constants.segment_numbers.expand(match.shape), exact,
+    return Observation(seen.own, seen.options, seen.mask, constants.segment_numbers.expand_as(match), exact,
                        expected=rewards)
 
 

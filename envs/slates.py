@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -110,37 +111,29 @@ def _joined(parts: Sequence[Slate]) -> Slate:
 
 
 def _drawn(constants: MarketConstants, state: State) -> Slate:
-    """The same slates by the kernel, but those that it leaves to torch.
+    """The same slates by the kernel, but those that it leaves to torch, close calls, are scored one user at a time.
 
-    These are scored for one user at a time. Torch may add up products of one user in another order than those of all,
-    so that where two values are within a rounding of each other, all at once could still have given the other.
+    Torch may add up products of one user in another order than those of all: all at once could give another slate.
     """
     boosts = boosts_of_living(constants, state) if retrieves(constants) else None
     retrieved = None if boosts is None else _retrieve(constants, state, boosts)
     slate, close = dispatch.draw_slates(constants, state, retrieved)
     for world in dict.fromkeys(world for world, _ in close):
-        one, here = state.of_one(world), slice(world, world + 1)
-        users = [user for other, user in close if other == world]
-        living, own = boosts, retrieved
-        if living is None or own is None:
-            living = boosts_of_living(constants, one)
-        else:
-            living, own = living[here], own[here]
-        exact = _of_few(constants, one, living, own, users)
-        for column, values in zip(slate.tensors(), exact.tensors(), strict=True):
-            column[world, users] = values[0]
+        one, here, users = state.of_one(world), slice(world, world + 1), [user for w, user in close if w == world]
+        living = boosts_of_living(constants, one) if boosts is None else boosts[here]
+        exact = _of_few(constants, one, living, None if retrieved is None else retrieved[here], users)
+        for name, values in zip(("items", "valid", "log_propensity"), exact.tensors(), strict=True):
+            slate.arrays(name)[0][world, users] = values[0].numpy()
     return slate
 
 
-def _of_few(constants: MarketConstants, state: State, boosts: Tensor, retrieved: Tensor | None,
-            users: list[int]) -> Slate:
+def _of_few(constants: MarketConstants, state: State, boosts: Tensor, own: Tensor | None, users: list[int]) -> Slate:
     """Slates of some users of one world, each scored alone."""
-    number = torch.tensor(users)
-    candidates = None if retrieved is None else gather_rows(retrieved, state.population.segment[:, number])
+    number = torch.from_numpy(np.array(users))
+    candidates = None if own is None else gather_rows(own, state.population.segment[:, number])
     scores = [_score(constants, state, boosts, slice(user, user + 1),
                      None if candidates is None else candidates[:, n:n + 1]) for n, user in enumerate(users)]
-    first = (number * num_candidates(constants)).to(torch.int32)
-    return _slate(constants, state, torch.cat(scores, dim=1), candidates, 0, first)
+    return _slate(constants, state, torch.cat(scores, dim=1), candidates, 0, (number * num_candidates(constants)).int())
 
 
 def num_candidates(constants: MarketConstants) -> int:

@@ -19,6 +19,7 @@ from interplay.envs.kernels.jit import finite, first_and_second, highest_of, log
 _LANES = 1280  # users whose slates a thread draws side by side
 _SCORES = 1 << 16  # what they hold at most at once: 256 KiB of float32
 _WORTH = 128  # users that are worth a thread
+_AHEAD = 320  # users that the first thread serves while others wake: 40 microseconds
 
 
 @routine
@@ -45,6 +46,13 @@ def _add_log_chances(chosen: Any, left: Any, log_chance: Any) -> None:
 def _stretch_of(starts: NDArray[np.int64], place: int) -> int:
     """Which stretch of users of one segment the one in this place belongs to."""
     return int(np.searchsorted(starts, place, side="right")) - 1
+
+
+@routine
+def _place(users: int, pieces: int, piece: int) -> int:
+    """Where a thread's piece begins. The first is longer, so that it does not fall asleep waiting for the others."""
+    ahead = min(_AHEAD, users // 4) if pieces > 1 else 0
+    return 0 if piece == 0 else ahead + (users - ahead) * piece // pieces
 
 
 @routine
@@ -236,8 +244,8 @@ def slates(numbers: Any, taste: NDArray[np.float32], alive: NDArray[np.bool_], l
            log_propensity: NDArray[np.float32], close: NDArray[np.bool_]) -> int:
     """Draw every user's slate, and count the close calls; see ``dispatch.draw_slates`` and ``Population.by_segment``.
 
-    Each of the ``threads`` gets as many users of a world, in their order by segment; those with the same candidates go
-    side by side, so many at a time.
+    Each of the ``threads`` gets a piece of a world's users, in their order by segment; those with the same candidates
+    go side by side, so many at a time.
     """
     worlds, users, slots = items.shape
     count, segments, temperature = vectors.shape[3], numbers[0].num_segments, numbers[0].temperature
@@ -249,8 +257,8 @@ def slates(numbers: Any, taste: NDArray[np.float32], alive: NDArray[np.bool_], l
         world, piece = part // pieces, part % pieces
         own_starts, own_order = starts[world % len(starts)], order[world % len(order)]
         slack = users // (10 * pieces)
-        begin = _border(own_starts, users * piece // pieces, slack)
-        behind = _border(own_starts, users * (piece + 1) // pieces, slack)
+        begin = _border(own_starts, _place(users, pieces, piece), slack)
+        behind = _border(own_starts, _place(users, pieces, piece + 1), slack)
         offset = np.empty((segments if groups == 1 else 1, _padded(count, 2)), np.float32)
         bounds, rows = np.empty(len(own_starts), np.int64), np.empty(len(own_starts), np.int64)
         first, second = first_and_second(key, step, stream, world)

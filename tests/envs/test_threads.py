@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from interplay.envs import market_v0
+from interplay.envs import dispatch, market_v0
+from interplay.envs.noise import polar
 from interplay.envs.presets import find_preset
 from interplay.envs.recommend_v0 import RecommendVectorEnv
 from interplay.envs.threads import on_own_threads, set_num_threads
@@ -101,7 +103,6 @@ def test_small_worlds_stay_on_one_thread_and_large_ones_do_not(seen: list[int]) 
         market = find_preset("kale").market()
         state = market.reset(range(num_worlds))
         seen.clear()
-        market.step(state, torch.zeros(num_worlds, 1, dtype=torch.int64), torch.zeros(num_worlds, 4, dtype=torch.int64))
         market.observe(state, "users")
         assert set(seen) == {expected}
     env = market_v0.parallel_env("kale")
@@ -112,6 +113,26 @@ def test_small_worlds_stay_on_one_thread_and_large_ones_do_not(seen: list[int]) 
     vector.reset(seed=0)
     vector.step(np.zeros(2, np.int64))
     assert set(seen) == {1, 2}  # a reset is rare: it has all threads
+
+
+def test_a_step_by_loops_leaves_torch_one_thread_but_for_the_noise_of_drift(seen: list[int],
+                                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each thread that torch wakes for a small table costs more than it brings."""
+    pytest.importorskip("numba")
+    drawing: list[int] = []
+
+    def noted(*arguments: Any) -> Any:
+        drawing.append(torch.get_num_threads())
+        return polar(*arguments)
+
+    monkeypatch.setattr(dispatch, "polar", noted)
+    market = find_preset("town").market(num_users=20_000, num_items=50)
+    state = market.reset([0])
+    set_num_threads(2)
+    seen.clear()
+    market.step(state, torch.zeros(1, 20_000, dtype=torch.int64), torch.zeros(1, 50, dtype=torch.int64))
+    assert seen == [1]
+    assert drawing == [2]
 
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, None, True])
