@@ -1,6 +1,6 @@
-"""Networks and tables as loops for a CPU, which numba compiles, and as kernels for a GPU; torch's code is the reference.
+"""Networks and tables as loops for a CPU, which numba compiles, or kernels for a GPU; torch's code is the reference.
 
 Modules ``*_loop`` are compiled and know arrays alone; modules ``*_gpu`` are Triton's. Agents and their parts call the
-others, which are functions of torch: ``scorer`` for values of an ``OptionScorer`` (by ``scorer_cpu`` or ``scorer_gpu``),
+others, functions of torch: ``scorer`` for values of an ``OptionScorer`` (by ``scorer_cpu`` or ``scorer_gpu``),
 ``fitting`` for updates of ``dqn`` and ``pqn``, ``policy`` for those of ``ippo``. ``flat`` makes one array of a network.
 """
