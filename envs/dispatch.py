@@ -239,7 +239,7 @@ def draw_slates(constants: MarketConstants, state: State, retrieved: Tensor | No
     shape = (len(state.arrays("key")[0]), c.num_users)
     items, valid = np.empty((*shape, c.slate_size), np.int64), np.empty((*shape, c.slate_size), np.bool_)
     log_propensity, close = np.empty(shape, np.float32), np.empty(shape, np.bool_)
-    count = 2 * shape[0] * shape[1] * ids.shape[2]  # a candidate takes twice as long as other numbers
+    count = shape[0] * shape[1] * ids.shape[2]
     unsure = read(
         constants, state, count, "slate_kernels", "slates", ("user_vector", "alive", "boost_level", "boost_segment"),
         deserved(count), *state.arrays("key", "time"), int(Stream.SLATE), *population.by_segment(c.num_segments),
