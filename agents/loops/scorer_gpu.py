@@ -192,10 +192,16 @@ def _gradients(given, own, offered, action, flat, out, rows, weights, features, 
         at = level[:, None] * outputs
         here = mine[:, None] & (output[None, :] >= at) & (output[None, :] < at + outputs)
         wanted = tl.load(given + place[:, None] * outputs + output[None, :] - at, mask=here, other=0.0)
-        back, more1, more2, more3, more4, more5, more6, more7, more8 = _back(first, wanted, head, hidden, each, column,
-                                                                             output, normal)
-        gain, shift, middle, middle_bias = gain + more1, shift + more2, middle + more3, middle_bias + more4
-        last_gain, last_shift, end, end_bias = last_gain + more5, last_shift + more6, end + more7, end_bias + more8
+        (back, a_gain, a_shift, a_middle, a_middle_bias, a_last_gain, a_last_shift, an_end,
+         an_end_bias) = _back(first, wanted, head, hidden, each, column, output, normal)
+        gain += a_gain
+        shift += a_shift
+        middle += a_middle
+        middle_bias += a_middle_bias
+        last_gain += a_last_gain
+        last_shift += a_last_shift
+        end += an_end
+        end_bias += an_end_bias
         own_sum += product(tl.trans(agents), back)
         mean_sum += product(tl.trans(mean), back)
         option_sum += product(tl.trans(option), back)

@@ -184,8 +184,7 @@ speed() {
         --out $R/speed/single
     python scripts/bench.py --only gymnasium-kale gymnasium-cartpole pettingzoo-21 --threads 1 --repeats 2 --seconds 2 \
         --clock cpu --out $R/speed/single-cpu
-    python scripts/bench.py --only core-100000 fused-100000 --threads 1 --repeats 1 --seconds 3 --clock cpu \
-        --out $R/speed/large-cpu
+    python scripts/bench.py --only core-100000 fused-100000 --repeats 5 --seconds 2 --out $R/speed/large
     python scripts/bench.py --only core-12800 pettingzoo-10000 --busy 1 --repeats 2 --seconds 2 --out $R/speed/busy
     OMP_WAIT_POLICY=ACTIVE python scripts/bench.py --only core-12800 pettingzoo-10000 --busy 1 --repeats 1 --seconds 2 \
         --out $R/speed/busy-spinning
