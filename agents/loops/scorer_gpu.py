@@ -194,14 +194,9 @@ def _gradients(given, own, offered, action, flat, out, rows, weights, features, 
         wanted = tl.load(given + place[:, None] * outputs + output[None, :] - at, mask=here, other=0.0)
         (back, a_gain, a_shift, a_middle, a_middle_bias, a_last_gain, a_last_shift, an_end,
          an_end_bias) = _back(first, wanted, head, hidden, each, column, output, normal)
-        gain += a_gain
-        shift += a_shift
-        middle += a_middle
-        middle_bias += a_middle_bias
-        last_gain += a_last_gain
-        last_shift += a_last_shift
-        end += an_end
-        end_bias += an_end_bias
+        gain, shift, end, end_bias = gain + a_gain, shift + a_shift, end + an_end, end_bias + an_end_bias
+        middle, middle_bias = middle + a_middle, middle_bias + a_middle_bias
+        last_gain, last_shift = last_gain + a_last_gain, last_shift + a_last_shift
         own_sum += product(tl.trans(agents), back)
         mean_sum += product(tl.trans(mean), back)
         option_sum += product(tl.trans(option), back)
