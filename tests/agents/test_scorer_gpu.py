@@ -59,8 +59,8 @@ def compare_copies(scorer_gpu, networks, given: tuple[Tensor, ...]) -> None:
             torch.testing.assert_close(mine[copy:copy + 1], other, rtol=1e-4, atol=1e-5)
 
 
-def test_arguments_of_kernels_are_not_named_as_what_triton_s_launcher_uses() -> None:
-    """It passes them on by a function that it writes, whose variables would take their place."""
+def test_no_argument_of_a_kernel_has_a_name_that_the_launcher_uses() -> None:
+    """Triton passes arguments on by a function that it writes; its variables would take their place."""
     root = Path(__file__).parents[2]
     files = [*root.glob("agents/*/*_gpu.py"), *root.glob("envs/**/*_gpu.py")]
     kernels = [node for file in files for node in ast.walk(ast.parse(file.read_text("utf-8")))
