@@ -19,6 +19,7 @@ from interplay.experiments.loop.players import Players
 
 gc.set_threshold(50_000)  # each look for garbage goes through all that is imported: a tenth of the time of tests
 
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 """Real logs, beside the checkout; tests that need one skip where it is missing."""
 
@@ -35,6 +36,18 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INTERPLAY_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def own_imports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a test imports from its own folder or from examples/ is forgotten: others have files of the same names."""
+    before = set(sys.modules)
+    yield
+    folders = (EXAMPLES, tmp_path_factory.getbasetemp().resolve())
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and any(Path(file).resolve().is_relative_to(folder) for folder in folders):
+            del sys.modules[name]
 
 
 @pytest.fixture

@@ -26,9 +26,7 @@ def outside(tmp_path, monkeypatch):
         (tmp_path / name).write_text(body)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    yield tmp_path
-    for name in FILES:
-        sys.modules.pop(name.removesuffix(".py"), None)
+    return tmp_path
 
 
 def train(folder, *arguments):

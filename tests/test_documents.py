@@ -104,7 +104,6 @@ def outside(tmp_path, monkeypatch):
     """An empty folder, in which what Python trains is small."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    before = set(sys.modules)
     sizes = {"episodes": 1, "num_worlds": 2, "eval_worlds": 2}
     for name in ("train", "train_seeds"):
         monkeypatch.setattr(ip, name, smaller_call(getattr(ip, name), sizes))
@@ -112,9 +111,7 @@ def outside(tmp_path, monkeypatch):
     monkeypatch.setattr(ip.Run, "evaluate", smaller_call(ip.Run.evaluate, {"worlds": 8}))
     benchmark = smaller_call(ip.benchmark, {"seeds": 1, "scale": 0.01, "workers": 1})
     monkeypatch.setattr(ip, "benchmark", lambda markets, **named: benchmark(markets[:1], **named))
-    yield tmp_path
-    for name in {"my_agent", "students", "my_behaviour", "my_preset"} & (set(sys.modules) - before):
-        del sys.modules[name]
+    return tmp_path
 
 
 def smaller_call(function, sizes):

@@ -3,7 +3,6 @@
 import functools
 import re
 import runpy
-import sys
 from pathlib import Path
 
 import gymnasium
@@ -21,9 +20,7 @@ def outside(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    yield tmp_path
-    for name in ("my_agent", "my_market"):
-        sys.modules.pop(name, None)
+    return tmp_path
 
 
 def smaller(function, **sizes):

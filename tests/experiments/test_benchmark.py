@@ -61,8 +61,6 @@ class Twin(Broken):
 def broken(tmp_path, monkeypatch):
     (tmp_path / "my_broken.py").write_text(BROKEN)
     monkeypatch.syspath_prepend(str(tmp_path))
-    yield
-    sys.modules.pop("my_broken", None)
 
 
 def run(folder, *arguments):

@@ -39,8 +39,7 @@ def run(tmp_path, monkeypatch):
     assert main(["train", "--log", "log.csv", "--users", f"{MODULE}:Mine", "--items", "rest", "--episodes", "1",
                  "--eval-worlds", "1", "--market", "horizon=6", "--name", "run"]) == 0
     forget(tmp_path)
-    yield tmp_path / "runs" / "run"
-    sys.modules.pop(MODULE, None)
+    return tmp_path / "runs" / "run"
 
 
 def forget(folder):

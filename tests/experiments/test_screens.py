@@ -125,8 +125,6 @@ def test_what_new_writes_passes_its_tests_at_once(here: Path, capsys: pytest.Cap
     for test in tests:
         test(*[here] * len(inspect.signature(test).parameters))  # whose only fixture is tmp_path
     for kind in kinds:
-        del sys.modules[f"my_{kind}"]
-    for kind in kinds:
         assert "exists: choose another name" in screen(capsys, f"new {kind} my-{kind}", status=2)
 
 
@@ -136,7 +134,6 @@ def test_a_mechanism_trains_as_new_says(here: Path, capsys: pytest.CaptureFixtur
     (said,) = re.findall(r"interplay (train .*)", screen(capsys, "new mechanism my-mechanism"))
     text = screen(capsys, f"{said} --episodes 1 --num-worlds 2 --eval-worlds 2 --market horizon=5")
     assert "normalised score" in text
-    monkeypatch.delitem(sys.modules, "my_mechanism")
 
 
 @pytest.mark.parametrize("name", ["random", "3x", "class", "a/b", ""])
@@ -155,7 +152,6 @@ def test_check_says_whether_the_contract_is_kept(here: Path, capsys: pytest.Capt
     text = screen(capsys, "check my_broken:MyBroken", status=1)
     assert "my_broken:MyBroken breaks the contract of an agent" in text
     assert "after they had gone" in text
-    sys.modules.pop("my_broken", None)
 
 
 @pytest.mark.parametrize("command", [*map(module_of, COMMANDS), "interplay.experiments.studies.speed.command:bench"])

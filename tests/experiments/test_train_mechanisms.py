@@ -22,9 +22,6 @@ LEARNERS = {"users": "dqn,warm_up=16,batch_size=8", "items": "q-learning,fit_ste
 def importable(monkeypatch):
     """The examples, as in the folder where a command is typed."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    yield
-    for name in ("price", "students"):
-        sys.modules.pop(name, None)
 
 
 def settings(*mechanisms, **changes):
