@@ -33,6 +33,7 @@ kernel = partial(_specialised, unspecialised=("rows", "each", "levels", "outputs
 _FEWEST = 16  # columns of a product
 _ROWS, _ROWS_BACK = 64, 32  # of a program: the first is the fewest for which weights need no registers
 _GROUPS = 8  # programs that share the options of some rows, at most: each looks at all options for their mean
+_WIDEST_AHEAD = 64  # columns from which nothing is loaded ahead
 _PROGRAMS = 132  # of a gradient and a head, at most: each gives a row of sums
 
 
@@ -260,5 +261,8 @@ def _sizes(form: Form, features: int, width: int, rows: int) -> dict[str, int | 
     def padded(size: int) -> int:
         return max(_FEWEST, int(triton.next_power_of_2(size)))
 
-    return {"normal": form.normal, "height": rows, "wide": padded(form.hidden), "own_wide": padded(features),
-            "option_wide": padded(width), "output_wide": padded(form.levels * form.outputs)}
+    sizes = {"own_wide": padded(features), "option_wide": padded(width),
+             "output_wide": padded(form.levels * form.outputs)}
+    # What is loaded ahead of a loop takes shared memory, of which not all chips have enough for wide tables.
+    return {"normal": form.normal, "height": rows, "wide": padded(form.hidden), **sizes,
+            "num_stages": 3 if max(sizes.values()) < _WIDEST_AHEAD else 1}
