@@ -92,9 +92,46 @@ def of_networks(work: Callable[..., Sequence[Tensor]], tables: Sequence[Tensor],
 
 
 def joined(weights: Sequence[Tensor]) -> Tensor:
-    """All weights of one network, ``[1, P]``."""
-    flat: Tensor = _flatten_dense_tensors([weight.detach() for weight in weights])  # type: ignore[no-untyped-call]
+    """All weights of one network, ``[1, P]``: their own memory where they are ``in_one_piece``, else a copy."""
+    flat = _whole(weights)
+    if flat is None:
+        flat = _flatten_dense_tensors([weight.detach() for weight in weights])  # type: ignore[no-untyped-call]
     return flat.unsqueeze(0)
+
+
+def in_one_piece(tables: Sequence[Tensor]) -> Tensor:
+    """One table ``[P]`` that is all of these, which are moved where they do not follow each other in memory.
+
+    Each stays the same object, but shares memory with no other tensor than the whole from then on.
+    """
+    flat = _whole(tables)
+    if flat is None:
+        flat = torch.cat([table.detach().flatten() for table in tables])
+        for table, part in zip(tables, separated(flat.unsqueeze(0), tables), strict=True):
+            table.data = part
+    return flat
+
+
+def can_move(table: Tensor) -> bool:
+    """Whether this and others like it can be put ``in_one_piece``. On a GPU kernels need them to begin at even places.
+    """
+    return kernels_usable(table.detach()) and table.dtype == torch.float32 and _get_current_dispatch_mode() is None
+
+
+def _whole(tables: Sequence[Tensor]) -> Tensor | None:
+    """The memory of these, if they follow each other in one storage on a CPU."""
+    first = tables[0]
+    if not first.is_cpu:
+        return None
+    start = place = first.data_ptr()
+    for table in tables:
+        if table.data_ptr() != place or not table.is_contiguous():
+            return None
+        place += table.nbytes
+    size, storage = (place - start) // first.itemsize, first.untyped_storage()
+    if place > storage.data_ptr() + storage.nbytes():
+        return None
+    return first.detach().as_strided((size,), (1,))
 
 
 def joined_copies(weights: Sequence[Tensor]) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from interplay.agents.loops import scorer
-from interplay.agents.loops.flat import usable
+from interplay.agents.loops.flat import can_move, in_one_piece, usable
 from interplay.agents.parts.layers import StackedLinear, StackedNorm, norm_layer
 from interplay.agents.parts.layers import linear_layer as linear_layer
 from interplay.agents.parts.layers import undrawn as undrawn
@@ -228,11 +228,13 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 def follow(target: nn.Module, online: nn.Module, rate: float) -> None:
     """Move a target network towards the online one (Polyak averaging; Lillicrap et al. 2016)."""
     slow, fast = (parameters_of(network) for network in (target, online))
-    if not is_stacked(slow[0]):
+    if is_stacked(slow[0]):
+        for one, other in zip(slow, fast, strict=True):
+            one.copy_(one.lerp(other, rate))  # vmap has no rule for lerp_
+    elif can_move(slow[0]):
+        in_one_piece(slow).lerp_(in_one_piece(fast), rate)
+    else:
         torch._foreach_lerp_(slow, fast, rate)
-        return
-    for one, other in zip(slow, fast, strict=True):
-        one.copy_(one.lerp(other, rate))  # vmap has no rule for lerp_
 
 
 def parameters_of(network: nn.Module) -> list[Tensor]:

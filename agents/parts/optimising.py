@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from interplay.agents.loops.flat import separated, separated_copies
+from interplay.agents.loops.flat import in_one_piece, separated, separated_copies
 from interplay.agents.parts.ranks import ALONE, Ranks
 from interplay.agents.parts.schedules import Scalar, linear
 from interplay.agents.parts.stateful import Stateful
 from interplay.envs.stacking import is_stacked, of_copies
+
+_KEPT = "exp_avg", "exp_avg_sq", "step"  # what Adam keeps of each parameter
 
 
 class Optimiser(Stateful):
@@ -32,7 +34,7 @@ class Optimiser(Stateful):
     """
 
     ranks: Ranks = ALONE
-    _known: _Known | None = None
+    _whole: _Whole | None = None
 
     def __init__(self, module: nn.Module, learning_rate: float, max_norm: float = 0.0, stacked: bool = False) -> None:
         parameters = list(module.parameters())
@@ -64,25 +66,27 @@ class Optimiser(Stateful):
         """Follow a gradient that loops have worked out on a CPU.
 
         Args:
-            gradient: float32 ``[P]``, of all parameters in their order, one after the other.
+            gradient: float32 ``[P]``, of all parameters in their order, one after the other, or of stacked networks
+                ``[S, P]``; it may be changed.
             progress: part of the training that is done.
         """
         if is_stacked(gradient):
-            def move(flat: Tensor) -> list[Tensor]:
-                if self._max_norm > 0.0:
-                    flat = flat * self._share(flat.norm(dim=1)).unsqueeze(1)
-                for parameter, part in zip(self._parameters, separated_copies(flat, self._parameters), strict=True):
-                    parameter.grad = part.contiguous()  # the fused optimiser takes it for that
-                self._move(progress, 1, clip=False)
-                return []
-
-            of_copies(move, gradient)
-        else:
-            self._known = self._known or _Known(self._parameters)
-            self._known.become(gradient, self._max_norm if self.ranks.size == 1 else 0.0)
-            for parameter, part in zip(self._parameters, self._known.parts, strict=True):
-                parameter.grad = part
-            self._move(progress, 0, clip=self.ranks.size > 1)
+            of_copies(lambda tables: self.follow(tables, progress) or [], gradient)
+            return
+        if self.ranks.size > 1:
+            self.ranks.average([gradient])
+        if self._max_norm > 0.0:
+            _shorten(gradient, self._max_norm)
+        whole = self._as_whole() if gradient.dim() == 1 else None
+        if whole is not None:
+            whole.counts += 1
+            self._move(progress, [whole.weights], [gradient], [whole.first], [whole.second], [whole.count])
+            return
+        parts = separated(gradient.unsqueeze(0), self._parameters) if gradient.dim() == 1 else separated_copies(
+            gradient, self._parameters)
+        for parameter, part in zip(self._parameters, parts, strict=True):
+            parameter.grad = part.contiguous()  # the fused optimiser takes it for that
+        self._step(progress)
 
     @property
     def _parameters(self) -> list[Tensor]:
@@ -94,32 +98,49 @@ class Optimiser(Stateful):
         for parameter in self._parameters:
             parameter.grad = None  # what zero_grad does, without its bookkeeping
         loss.backward()  # type: ignore[no-untyped-call]
-        self._move(progress, axes)
-
-    def _move(self, progress: Scalar, axes: int, clip: bool = True) -> None:
-        """Follow the parameters' gradients."""
         if self.ranks.size > 1:
             self.ranks.average([p.grad for p in self._parameters if p.grad is not None])
-        if clip and self._max_norm > 0.0:
+        if self._max_norm > 0.0:
             self._clip(axes)
-        (group,) = self._adam.param_groups
-        group["lr"] = self._as_rate(linear(self._learning_rate, 0.1 * self._learning_rate, progress))
-        self._step()
-        group["lr"] = self._learning_rate  # what is saved follows from no schedule
+        self._step(progress)
 
-    def _step(self) -> None:
+    def _step(self, progress: Scalar) -> None:
         """What ``self._adam.step`` does, on a CPU without its bookkeeping, which takes longer than the work."""
-        (group,) = self._adam.param_groups
-        moved = [p for p in group["params"] if p.grad is not None]
+        moved = [p for p in self._parameters if p.grad is not None]
         states: list[Any] = [self._adam.state.get(p) for p in moved] if self._device.type == "cpu" else [None]
         if None in states:  # before the first step
+            (group,) = self._adam.param_groups
+            group["lr"] = self._rate(progress)
             self._adam.step()
+            group["lr"] = self._learning_rate  # what is saved follows from no schedule
             return
-        first, second = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq"))
-        with torch.no_grad():
-            torch._fused_adam_(moved, [p.grad for p in moved], first, second, [], _counted(states), lr=group["lr"],
-                               beta1=group["betas"][0], beta2=group["betas"][1], weight_decay=0.0, eps=group["eps"],
-                               amsgrad=False, maximize=False)
+        if len(moved) < len(self._parameters):
+            vars(self).pop("_whole", None)  # steps may not be the same for all any more
+        first, second, counts = ([state[name] for state in states] for name in _KEPT)
+        in_one_piece(counts).add_(1)
+        self._move(progress, moved, [p.grad for p in moved], first, second, counts)
+
+    @torch.no_grad()
+    def _move(self, progress: Scalar, *tables: Sequence[Tensor]) -> None:
+        """Adam's step on a CPU: of parameters, gradients, first and second moments, and numbers of steps."""
+        (group,) = self._adam.param_groups
+        *moving, counts = tables
+        torch._fused_adam_(*moving, [], counts, lr=self._rate(progress), beta1=group["betas"][0],
+                           beta2=group["betas"][1], weight_decay=0.0, eps=group["eps"], amsgrad=False, maximize=False)
+
+    def _as_whole(self) -> _Whole | None:
+        """All parameters, and what Adam keeps of them, as tables; None where steps are not the same for all."""
+        parameters, kept = self._parameters, self._adam.state
+        whole = self._whole
+        if whole is None or not whole.holds(parameters[0], kept.get(parameters[0], {})):
+            counts = {float(kept[p]["step"]) if p in kept else 0.0 for p in parameters}
+            if len(counts) > 1 or 0.0 in counts:
+                return None
+            whole = self._whole = _Whole(parameters, [kept[p] for p in parameters])
+        return whole
+
+    def _rate(self, progress: Scalar) -> Scalar:
+        return self._as_rate(linear(self._learning_rate, 0.1 * self._learning_rate, progress))
 
     def _as_rate(self, rate: Scalar) -> Scalar:
         """As Adam wants it: on a GPU as float32 there."""
@@ -145,31 +166,27 @@ class Optimiser(Stateful):
         return (self._max_norm / (length + 1e-6)).clamp(max=1.0)
 
 
-class _Known:
-    """A gradient of all parameters as one table, of which ``parts`` are views. It is no state."""
+class _Whole:
+    """Parameters, and what Adam keeps of them, as tables of which they are views. It is no state."""
 
-    def __init__(self, parameters: Sequence[Tensor]) -> None:
-        self._flat = torch.cat([parameter.detach().flatten() for parameter in parameters])
-        self.parts = separated(self._flat.unsqueeze(0), parameters)
+    def __init__(self, parameters: Sequence[Tensor], kept: Sequence[Mapping[str, Tensor]]) -> None:
+        self.weights = in_one_piece(parameters)
+        self.first, self.second, counts = (in_one_piece([of_one[name] for of_one in kept]) for name in _KEPT)
+        self.counts, self.count = counts.numpy(), counts[0]
+        self._places = [table.data_ptr() for table in (self.weights, self.first, self.second, counts)]
 
-    def become(self, gradient: Tensor, max_norm: float) -> None:
-        """Be this gradient, scaled down to the length ``max_norm`` unless it is 0."""
-        mine, new = self._flat.numpy(), gradient.numpy()
-        length = math.sqrt(np.dot(new, new)) if max_norm > 0.0 else 0.0
-        np.multiply(new, min(1.0, max_norm / (length + 1e-6)) if max_norm > 0.0 else 1.0, out=mine)
+    def holds(self, parameter: Tensor, kept: Mapping[str, Tensor]) -> bool:
+        """Whether the first parameter is where it was, and what Adam keeps of it: then all others are, too."""
+        now = parameter, *(kept[name] for name in _KEPT if name in kept)
+        return [table.data_ptr() for table in now] == self._places
 
 
-def _counted(states: Sequence[dict[str, Tensor]]) -> list[Tensor]:
-    """Adam's counts of steps, one more each. They are views of one tensor, which is changed in one go."""
-    steps = [state["step"] for state in states]
-    table = steps[0]._base
-    if table is None or len(table) != len(steps) or any(step._base is not table for step in steps):
-        table = torch.stack(steps)
-        steps = list(table.unbind())
-        for state, step in zip(states, steps, strict=True):
-            state["step"] = step
-    table += 1
-    return steps
+def _shorten(gradient: Tensor, max_norm: float) -> None:
+    """Scale gradients ``[..., P]`` down in place to this length, where they are longer."""
+    for row in gradient.view(-1, gradient.shape[-1]).numpy():
+        length = math.sqrt(np.dot(row, row)) + 1e-6
+        if not length <= max_norm:
+            row *= max_norm / length
 
 
 def num_updates(state: Any) -> int | None:
