@@ -155,9 +155,8 @@ class DQNAgent(Agent):
         online, target = parameters_of(self.online), parameters_of(self.target)
         wanted = targets(form, (online if o.double else target, target),
                          (after.own, after.options, after.mask, rows.reward, rows.discount), index, o.double)
-        losses, gradient = fit(form, online, (seen.own, seen.options, rows.action, rows.valid, rows.weight), index,
-                               wanted, o.huber_delta)
-        self._optimiser.follow(gradient, self.progress)
+        losses = fit(form, online, (seen.own, seen.options, rows.action, rows.valid, rows.weight), [(index, wanted)],
+                     lambda gradient: self._optimiser.follow(gradient, self.progress), o.huber_delta)
         follow(self.target, self.online, o.target_rate)
         return {"loss": losses[0], "value": losses[1]}
 

@@ -29,6 +29,7 @@ from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Rollout, shuffled
 from interplay.agents.parts.returns import cut_off, lambda_returns, lean
 from interplay.agents.parts.schedules import Exploring, check_above_zero, check_at_least_one
+from interplay.envs.stacking import rows_of
 from interplay.envs.types import InterplayError, Observation, TensorRecord, Transition
 
 
@@ -112,20 +113,27 @@ class PQNAgent(Agent):
         seen = rollout.observation
         steps = [table.flatten(0, 1) for table in (  # and worlds as one axis
             seen.own, seen.options, rollout.action, rollout.valid, rollout.weight, self._returns(rollout, ahead))]
-        metrics: dict[str, Tensor] = {}
-        for index in shuffled(self, len(steps[0]), self.options.num_epochs, self.options.num_minibatches):
-            metrics = self._fit(steps, index)
+        parts = list(shuffled(self, len(steps[0]), self.options.num_epochs, self.options.num_minibatches))
+        metrics = self._fit_by_loops(steps, parts)
+        if not metrics:
+            for index in parts:
+                metrics = self._fit(steps, index)
         self._latest.forget()
         return metrics
 
+    def _fit_by_loops(self, steps: Sequence[Tensor], parts: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Like ``_fit`` of one part after the other; nothing where loops cannot do all of it."""
+        form = self.network.form(steps[0], steps[1])
+        if form is None:
+            return {}
+        (wanted,) = rows_of(torch.cat(parts), steps[-1:])
+        losses = fit(form, parameters_of(self.network), steps[:-1],
+                     list(zip(parts, wanted.split([len(index) for index in parts]), strict=True)),
+                     lambda gradient: self._optimiser.follow(gradient, self.progress))
+        return {"loss": losses[0], "value": losses[2]}
+
     def _fit(self, steps: Sequence[Tensor], index: Tensor) -> dict[str, Tensor]:
         """One step of the optimiser, which moves what was done in the rows at ``index`` towards its returns."""
-        form = self.network.form(steps[0], steps[1])
-        if form is not None:
-            losses, gradient = fit(form, parameters_of(self.network), steps[:-1], index,
-                                   steps[-1].index_select(0, index))
-            self._optimiser.follow(gradient, self.progress)
-            return {"loss": losses[0], "value": losses[2]}
         own, options, action, valid, weight, returns = (table.index_select(0, index) for table in steps)
         value = self.network.taken(own, options, action, self._ids(own)).squeeze(-1)
         error = nn.functional.smooth_l1_loss(value, returns, reduction="none")
