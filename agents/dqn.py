@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from interplay.agents.base import Agent
-from interplay.agents.loops.fitting import fit, targets
+from interplay.agents.loops.fitting import Parts, fit, targets
 from interplay.agents.parts.choosing import best, log_policy
 from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing, follow, parameters_of, values_of
 from interplay.agents.parts.optimising import Optimiser, valid_mean
@@ -155,8 +155,8 @@ class DQNAgent(Agent):
         online, target = parameters_of(self.online), parameters_of(self.target)
         wanted = targets(form, (online if o.double else target, target),
                          (after.own, after.options, after.mask, rows.reward, rows.discount), index, o.double)
-        losses = fit(form, online, (seen.own, seen.options, rows.action, rows.valid, rows.weight), [(index, wanted)],
-                     lambda gradient: self._optimiser.follow(gradient, self.progress), o.huber_delta)
+        losses = fit(form, online, (seen.own, seen.options, rows.action, rows.valid, rows.weight),
+                     Parts(index, wanted, [len(index)]), self._optimiser, self.progress, o.huber_delta)
         follow(self.target, self.online, o.target_rate)
         return {"loss": losses[0], "value": losses[1]}
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from interplay.agents.base import Agent
-from interplay.agents.loops.fitting import fit
+from interplay.agents.loops.fitting import Parts, fit
 from interplay.agents.parts.latest import Latest
 from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing, parameters_of
 from interplay.agents.parts.optimising import Optimiser, valid_mean
@@ -126,10 +126,10 @@ class PQNAgent(Agent):
         form = self.network.form(steps[0], steps[1])
         if form is None:
             return {}
-        (wanted,) = rows_of(torch.cat(parts), steps[-1:])
+        index = torch.cat(parts)
+        (wanted,) = rows_of(index, steps[-1:])
         losses = fit(form, parameters_of(self.network), steps[:-1],
-                     list(zip(parts, wanted.split([len(index) for index in parts]), strict=True)),
-                     lambda gradient: self._optimiser.follow(gradient, self.progress))
+                     Parts(index, wanted, [len(part) for part in parts]), self._optimiser, self.progress)
         return {"loss": losses[0], "value": losses[2]}
 
     def _fit(self, steps: Sequence[Tensor], index: Tensor) -> dict[str, Tensor]:

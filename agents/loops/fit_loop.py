@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from interplay.agents.loops.adam_loop import adam, shorten
 from interplay.agents.loops.head_loop import Rows, Scratch, across_times, add, back, part_of, scratch, through, times
 from interplay.agents.loops.scorer_loop import (
     group,
@@ -183,3 +184,30 @@ def fit(own: Any, options: Any, action: Any, valid: Any, weight: Any, index: Any
                   normal, np.float32(delta), totals, out[copy])
         for k in range(3):
             losses[copy, k] = totals[k]
+
+
+@whole
+def improve(own: Any, options: Any, action: Any, valid: Any, weight: Any, index: Any, ends: Any, wanted: Any,
+            weights: Any, first: Any, second: Any, counts: Any, rate: float, betas: Any, tiny: float, max_norm: float,
+            hidden: int, levels: int, normal: bool, delta: float, losses: Any) -> None:
+    """``fit`` of one copy, part by part, each followed by a step of Adam.
+
+    Parts of ``index [n]`` and ``wanted [n * agents]`` end at ``ends [K]``. Weights and what Adam keeps are written.
+    """
+    s, inputs, totals = scratch(hidden, 1, levels), own.shape[1] + 2 * options.shape[2] + 2, np.empty(3)
+    agents, start, out = len(wanted) // max(1, len(index)), 0, np.empty_like(weights)
+    for end in ends:
+        m = _memory(len(s.active), hidden, inputs, agents * (end - start))
+        for i in range(len(m.rows)):
+            m.rows[i] = index[start + i // agents] * agents + i % agents
+            m.done[i] = action[m.rows[i]]
+        out[:] = np.float32(0.0)
+        _fit_copy(own, options, valid, weight, wanted[agents * start:agents * end], weights, s, m, levels, normal,
+                  np.float32(delta), totals, out)
+        if max_norm > 0.0:
+            shorten(out, max_norm)
+        counts += np.float32(1.0)
+        adam(weights, out, first, second, counts[0], rate, betas, tiny)
+        start = end
+    for k in range(3):
+        losses[k] = totals[k]

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import chain
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from interplay.agents.loops.flat import call, in_one_piece, joined_copies, of_networks, rows_of_copies
+from interplay.agents.loops.flat import call, joined, joined_copies, of_networks, rows_of_copies
 from interplay.agents.loops.scorer import Form
+from interplay.agents.parts.optimising import Optimiser
+from interplay.agents.parts.schedules import Scalar
 from interplay.envs.stacking import is_stacked, of_copies
+
+
+class Parts(NamedTuple):
+    """Rows to learn from, part by part.
+
+    Attributes:
+        index: int64 ``[n]``, which rows, of all parts.
+        wanted: float32 ``[n]`` or ``[n, N]``, what their values should be.
+        sizes: rows of each part.
+    """
+
+    index: Tensor
+    wanted: Tensor
+    sizes: Sequence[int]
 
 
 def targets(form: Form, networks: Sequence[Sequence[Tensor]], rows: Sequence[Tensor], index: Tensor,
@@ -36,39 +54,50 @@ def targets(form: Form, networks: Sequence[Sequence[Tensor]], rows: Sequence[Ten
     return of_networks(work, (*rows, index), networks)[0]
 
 
-def fit(form: Form, weights: Sequence[Tensor], rows: Sequence[Tensor], parts: Sequence[tuple[Tensor, Tensor]],
-        follow: Callable[[Tensor], None], delta: float = 1.0) -> Tensor:
+def fit(form: Form, weights: Sequence[Tensor], rows: Sequence[Tensor], parts: Parts, optimiser: Optimiser,
+        progress: Scalar, delta: float = 1.0) -> Tensor:
     """Move values of what was done in some rows towards those that are wanted, part by part.
 
     Args:
         form: the network's; its actions have one number each.
         weights: the network's, in its order.
         rows: own ``[R, F_own]`` or ``[R, N, F_own]``, options, action, valid and weight of all rows.
-        parts: int64 ``[n]``, which rows, and float32 ``[n]`` or ``[n, N]``, what their values should be.
-        follow: moves the weights against the gradient ``[P]`` of a part's loss; of stacked networks ``[S, P]``.
+        parts: which rows, and what their values should be.
+        optimiser: of all these weights.
+        progress: part of the training that is done.
         delta: of Huber's loss.
 
     Returns:
         Of the last part: Huber's loss of valid rows, their mean value beside that of all rows ``[3]``.
     """
-    stacked, each = is_stacked(rows[0]), len(weights)
+    stacked, rule = is_stacked(rows[0]), (form.hidden, form.levels, form.normal, delta)
+
+    def tables_of(copies: int, given: Sequence[Tensor]) -> list[NDArray[Any]]:
+        return [rows_of_copies(table, copies, last) for table, last in zip(given, _OF_FIT, strict=False)]
 
     def work(*given: Tensor) -> list[Tensor]:
-        of_parts, layers = given[_OF_FIT:-each], given[-each:]
+        layers = given[len(_OF_FIT):]
         copies = len(layers[0]) if stacked else 1
-        tables = [rows_of_copies(table, copies, last) for table, last in zip(given, (1, 2, 0, 0, 0), strict=False)]
-        losses, alone = torch.empty(copies, 3), None if stacked else in_one_piece(layers).unsqueeze(0)
-        for index, wanted in zip(of_parts[::2], of_parts[1::2], strict=True):
-            flat = joined_copies(layers) if alone is None else alone
-            places, aims, gradient = (rows_of_copies(index, copies, 0), rows_of_copies(wanted, copies, 0),
-                                      torch.zeros_like(flat))
-            call("fit_loop", "fit", *tables, places, aims.shape[1] // max(1, places.shape[1]), aims, flat, form.hidden,
-                 form.levels, form.normal, delta, losses, gradient)
-            follow(gradient if stacked else gradient[0])
+        *tables, index, wanted = tables_of(copies, given)
+        losses, agents, start = torch.empty(copies, 3), wanted.shape[1] // max(1, index.shape[1]), 0
+        for size in parts.sizes:
+            flat = joined_copies(layers) if stacked else joined(layers)
+            gradient = torch.zeros_like(flat)
+            call("fit_loop", "fit", *tables, index[:, start:start + size], agents, wanted[:, agents * start:agents * (start + size)], flat, *rule, losses, gradient)
+            optimiser.follow(gradient if stacked else gradient[0], progress)
+            start += size
         return [losses]
 
-    given = (*rows, *chain.from_iterable(parts), *weights)
-    return of_copies(work, *given)[0] if stacked else work(*given)[0][0]
+    given = (*rows, parts.index, parts.wanted)
+    if stacked:
+        return of_copies(work, *given, *weights)[0]
+    moments = optimiser.moments(progress)
+    if moments is None:
+        return work(*given, *weights)[0][0]
+    *tables, index, wanted = tables_of(1, given)
+    losses = torch.empty(3)
+    call("fit_loop", "improve", *(table[0] for table in tables), index[0], np.cumsum(parts.sizes), wanted[0], *moments, *rule, losses)
+    return losses
 
 
-_OF_FIT = 5  # tables of rows
+_OF_FIT = 1, 2, 0, 0, 0, 0, 0  # axes behind those of agents: of rows, an index, and what is wanted

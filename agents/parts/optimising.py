@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from interplay.agents.loops.flat import in_one_piece, separated, separated_copies
@@ -88,6 +89,18 @@ class Optimiser(Stateful):
             parameter.grad = part.contiguous()  # the fused optimiser takes it for that
         self._step(progress)
 
+    def moments(self, progress: Scalar) -> Moments | None:
+        """What a loop needs to follow gradients by itself; None where it has to leave that to ``follow``.
+
+        Args:
+            progress: part of the training that is done.
+        """
+        whole = self._as_whole() if self.ranks.size == 1 else None
+        if whole is None:
+            return None
+        (group,) = self._adam.param_groups
+        return Moments(*whole.arrays, self._rate(progress), group["betas"], group["eps"], self._max_norm)
+
     @property
     def _parameters(self) -> list[Tensor]:
         parameters: list[Tensor] = self._adam.param_groups[0]["params"]
@@ -166,13 +179,34 @@ class Optimiser(Stateful):
         return (self._max_norm / (length + 1e-6)).clamp(max=1.0)
 
 
+class Moments(NamedTuple):
+    """What a step of Adam reads and writes, as loops take it: see ``adam_loop``.
+
+    Attributes:
+        weights, first, second: float32 ``[P]``, all parameters, and moments of their gradients.
+        counts: float32 ``[K]``, steps so far, the same number for each parameter.
+        rate, betas, tiny: of Adam.
+        max_norm: the length of gradients, at most; 0 = any.
+    """
+
+    weights: NDArray[np.float32]
+    first: NDArray[np.float32]
+    second: NDArray[np.float32]
+    counts: NDArray[np.float32]
+    rate: Scalar
+    betas: tuple[float, float]
+    tiny: float
+    max_norm: float
+
+
 class _Whole:
     """Parameters, and what Adam keeps of them, as tables of which they are views. It is no state."""
 
     def __init__(self, parameters: Sequence[Tensor], kept: Sequence[Mapping[str, Tensor]]) -> None:
         self.weights = in_one_piece(parameters)
         self.first, self.second, counts = (in_one_piece([of_one[name] for of_one in kept]) for name in _KEPT)
-        self.counts, self.count = counts.numpy(), counts[0]
+        self.arrays = [table.numpy() for table in (self.weights, self.first, self.second, counts)]
+        self.counts, self.count = self.arrays[-1], counts[0]
         self._places = [table.data_ptr() for table in (self.weights, self.first, self.second, counts)]
 
     def holds(self, parameter: Tensor, kept: Mapping[str, Tensor]) -> bool:

@@ -113,6 +113,19 @@ def tables_of(spec, *rows):
     return own, options, mask, action, draw(*rows, seed=1), draw(*rows, seed=2), draw(*rows) > -0.5, draw(*rows).abs()
 
 
+class Followed:
+    """An optimiser that only notes what it should follow."""
+
+    def __init__(self):
+        self.gradients = []
+
+    def moments(self, progress):
+        return None
+
+    def follow(self, gradient, progress):
+        self.gradients.append(gradient)
+
+
 def network_of(spec, seed=3, **form):
     return disturb(draw_weights(OptionScorer(spec, 16, torch.device("cpu"), **form), seed, "test"))
 
@@ -124,9 +137,9 @@ def test_a_step_of_q_learning_is_that_of_torch(spec, layer_norm):
     for rows, index in (((ROWS,), torch.tensor([3, 39, 3, 0, 7])), ((ROWS, spec.num_agents), torch.tensor([3, 39, 0]))):
         own, options, _, action, _, _, valid, weight = tables_of(spec, *rows)
         wanted = 2 * draw(*index.shape, *rows[1:], seed=9)
-        gradients = []
+        optimiser = Followed()
         losses = fitting.fit(network.form(own, options), parameters_of(network), (own, options, action, valid, weight),
-                             [(index, wanted)], gradients.append, 0.7)
+                             fitting.Parts(index, wanted, [len(index)]), optimiser, 0.0, 0.7)
         network.zero_grad()
         with switched_off():
             value = network.taken(own[index], options[index], action[index]).squeeze(-1)
@@ -136,7 +149,7 @@ def test_a_step_of_q_learning_is_that_of_torch(spec, layer_norm):
         seen = value.detach()[valid[index]]
         mean = seen.mean() if len(seen) else torch.tensor(0.0)
         assert_alike(losses, torch.stack([loss.detach(), value.detach().mean(), mean]))
-        parts = gradients[0].split([p.numel() for p in network.parameters()])
+        parts = optimiser.gradients[0].split([p.numel() for p in network.parameters()])
         assert_alike(parts, [p.grad.flatten() for p in network.parameters()])
 
 
@@ -163,19 +176,20 @@ def test_copies_under_vmap_get_what_each_gets_alone():
     own, options, _, action, _, _, valid, weight = (x.unflatten(0, (3, -1)) for x in tables_of(ITEMS, 45))
     index, wanted = torch.stack([torch.randperm(15)[:6] for _ in range(3)]), draw(3, 6)
 
-    gradients = []
+    optimiser = Followed()
 
     def step(index, wanted, own, options, action, valid, weight, *weights):
         rows = own, options, action, valid, weight
-        return fitting.fit(networks[0].form(own, options), weights, rows, [(index, wanted)] * 2, gradients.append)
+        return fitting.fit(networks[0].form(own, options), weights, rows, fitting.Parts(index, wanted, [4, 2]),
+                           optimiser, 0.0)
 
     losses = torch.func.vmap(step)(index, wanted, own, options, action, valid, weight, *weights)
-    of_copies, _ = gradients
+    of_copies = optimiser.gradients[1]
     for number, network in enumerate(networks):
         alone = step(*(x[number] for x in (index, wanted, own, options, action, valid, weight)),
                      *parameters_of(network))
         assert torch.equal(losses[number], alone)
-        assert torch.equal(of_copies[number], gradients[-1])
+        assert torch.equal(of_copies[number], optimiser.gradients[-1])
 
 
 @pytest.mark.parametrize("max_norm", [0.0, 0.1, 1e6])
