@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import is_
 
 import torch
 from torch import Tensor, nn
@@ -29,22 +30,22 @@ class Latest:
 
     def forget(self) -> None:
         """Work out the next values again."""
-        self._tensors: tuple[Tensor, ...] = ()
+        self._tensors: list[Tensor] = []
         self._versions: list[int] = []
 
     def of(self, seen: Observation, work: Callable[[Observation], Tensor]) -> Tensor:
         """The values, which ``work`` gives if they are not known."""
-        own = table_of(seen.own)
-        if torch.is_grad_enabled() or not usable(own) or own.is_inference():
+        stacked, given = is_stacked(seen.own), [seen.own, seen.options, *parameters_of(self._network)]
+        given = [table_of(tensor) for tensor in given] if stacked else given
+        if torch.is_grad_enabled() or not usable(given[0]) or given[0].is_inference():
             return work(seen)
-        given = own, *map(table_of, (seen.options, *parameters_of(self._network)))
-        if len(self._tensors) != len(given) + 1 or not self._hold(given):
-            self._tensors = table_of(work(seen)), *given
+        if not self._hold(given):
+            self._tensors = [*given, table_of(work(seen))]
             self._versions = _versions(self._tensors)
-        return at_once(lambda _: self._tensors[0], seen.own) if is_stacked(seen.own) else self._tensors[0]
+        return at_once(lambda _: self._tensors[-1], seen.own) if stacked else self._tensors[-1]
 
     def _hold(self, given: Sequence[Tensor]) -> bool:
-        return (all(one is other for one, other in zip(given, self._tensors[1:], strict=True))
+        return (len(self._tensors) == len(given) + 1 and all(map(is_, given, self._tensors))
                 and _versions(self._tensors) == self._versions)
 
 

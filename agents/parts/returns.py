@@ -101,7 +101,7 @@ def lambda_returns(reward: Tensor, discount: Tensor, truncated: Tensor, ahead: T
         float32 ``[T, ...]``.
     """
     tables = reward, discount, ahead
-    if all(usable(t) and t.dtype == torch.float32 and not t.requires_grad for t in tables) and usable(truncated):
+    if usable(*tables, truncated) and all(t.dtype == torch.float32 and not t.requires_grad for t in tables):
         return _by_loop(reward, discount, truncated, ahead, weight)
     returns, later = [], ahead[-1]
     for t in reversed(range(len(reward))):
@@ -113,7 +113,8 @@ def lambda_returns(reward: Tensor, discount: Tensor, truncated: Tensor, ahead: T
 
 def _by_loop(reward: Tensor, discount: Tensor, truncated: Tensor, ahead: Tensor, weight: float) -> Tensor:
     given = reward, discount, truncated, ahead
-    found = torch.empty(np.broadcast_shapes(*(table.shape for table in given)))
+    found = torch.empty_like(reward) if len({table.shape for table in given}) == 1 else torch.empty(
+        np.broadcast_shapes(*(table.shape for table in given)))
     rows = len(found), found[0].numel()
     compiled("interplay.agents.loops.returns_loop").lambda_returns(
         *(table.expand(found.shape).reshape(rows).numpy() for table in given), weight, found.view(rows).numpy())

@@ -27,19 +27,18 @@ class Writer:
     def write(self, store: TensorRecord, places: int | slice | Tensor, rows: TensorRecord, axes: int = 1) -> None:
         """Write rows; the first ``axes`` of their axes become one."""
         sources = list(rows.tensors())
-        if isinstance(places, Tensor) or not all(usable(s) and not s.requires_grad for s in sources) or not (
-                store is self._store or self._know(store)):
+        if isinstance(places, Tensor) or not usable(*sources) or not (store is self._store or self._know(store)):
             for target, source in zip(store.tensors(), sources, strict=True):
                 target[places] = source if axes == 1 else source.flatten(0, axes - 1)
             return
         for array, source in zip(self._arrays, sources, strict=True):
-            place = array[places]
-            place[...] = source.numpy().reshape(place.shape)
+            rows = source.detach().numpy()
+            array[places] = rows if axes == 1 else rows.reshape(-1, *array.shape[1:])
 
     def _know(self, store: TensorRecord) -> bool:
         """Find the arrays of another memory; whether it has any."""
         tables = list(store.tensors())
-        if not all(map(usable, tables)):
+        if not usable(*tables):
             return False
         self._store, self._arrays = store, [table.numpy() for table in tables]
         return True
