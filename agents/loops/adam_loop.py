@@ -23,7 +23,8 @@ def adam(weights: Any, gradient: Any, first: Any, second: Any, count: float, rat
          tiny: float) -> None:
     """Move ``weights [P]``, and the moments of their gradients, in the step with this number."""
     size, root = np.float32(rate / (1.0 - betas[0]**count)), np.float32(math.sqrt(1.0 - betas[1]**count))
-    new, old, newer, least = np.float32(1.0 - betas[0]), np.float32(betas[1]), np.float32(1.0 - betas[1]), np.float32(tiny)
+    new, newer = np.float32(1.0 - betas[0]), np.float32(1.0 - betas[1])
+    old, least = np.float32(betas[1]), np.float32(tiny)
     for i in range(len(weights)):
         slope = gradient[i]
         first[i] += new * (slope - first[i])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,34 +70,37 @@ def fit(form: Form, weights: Sequence[Tensor], rows: Sequence[Tensor], parts: Pa
     Returns:
         Of the last part: Huber's loss of valid rows, their mean value beside that of all rows ``[3]``.
     """
-    stacked, rule = is_stacked(rows[0]), (form.hidden, form.levels, form.normal, delta)
-
-    def tables_of(copies: int, given: Sequence[Tensor]) -> list[NDArray[Any]]:
-        return [rows_of_copies(table, copies, last) for table, last in zip(given, _OF_FIT, strict=False)]
-
-    def work(*given: Tensor) -> list[Tensor]:
-        layers = given[len(_OF_FIT):]
-        copies = len(layers[0]) if stacked else 1
-        *tables, index, wanted = tables_of(copies, given)
-        losses, agents, start = torch.empty(copies, 3), wanted.shape[1] // max(1, index.shape[1]), 0
-        for size in parts.sizes:
-            flat = joined_copies(layers) if stacked else joined(layers)
-            gradient = torch.zeros_like(flat)
-            call("fit_loop", "fit", *tables, index[:, start:start + size], agents, wanted[:, agents * start:agents * (start + size)], flat, *rule, losses, gradient)
-            optimiser.follow(gradient if stacked else gradient[0], progress)
-            start += size
-        return [losses]
-
-    given = (*rows, parts.index, parts.wanted)
-    if stacked:
-        return of_copies(work, *given, *weights)[0]
-    moments = optimiser.moments(progress)
+    given, rule = (*rows, parts.index, parts.wanted), (form.hidden, form.levels, form.normal, delta)
+    moments = None if is_stacked(rows[0]) else optimiser.moments(progress)
     if moments is None:
-        return work(*given, *weights)[0][0]
-    *tables, index, wanted = tables_of(1, given)
-    losses = torch.empty(3)
-    call("fit_loop", "improve", *(table[0] for table in tables), index[0], np.cumsum(parts.sizes), wanted[0], *moments, *rule, losses)
+        return _part_by_part(given, weights, parts.sizes, rule, lambda gradient: optimiser.follow(gradient, progress))
+    (*tables, index, wanted), losses = (table[0] for table in _tables(1, given)), torch.empty(3)
+    call("fit_loop", "improve", *tables, index, np.cumsum(parts.sizes), wanted, *moments, *rule, losses)
     return losses
 
 
-_OF_FIT = 1, 2, 0, 0, 0, 0, 0  # axes behind those of agents: of rows, an index, and what is wanted
+def _part_by_part(given: Sequence[Tensor], weights: Sequence[Tensor], sizes: Sequence[int],
+                  rule: tuple[Any, ...], follow: Callable[[Tensor], None]) -> Tensor:
+    """``fit`` where ``follow`` moves the weights: those of stacked networks, and of several processes."""
+    stacked = is_stacked(given[0])
+
+    def work(*tables: Tensor) -> list[Tensor]:
+        layers, start = tables[len(given):], 0
+        copies = len(layers[0]) if stacked else 1
+        *rows, index, wanted = _tables(copies, tables[:len(given)])
+        losses, agents = torch.empty(copies, 3), wanted.shape[1] // max(1, index.shape[1])
+        for end in np.cumsum(sizes):
+            flat = joined_copies(layers) if stacked else joined(layers)
+            gradient = torch.zeros_like(flat)
+            call("fit_loop", "fit", *rows, np.ascontiguousarray(index[:, start:end]), agents,
+                 np.ascontiguousarray(wanted[:, start * agents:end * agents]), flat, *rule, losses, gradient)
+            follow(gradient if stacked else gradient[0])
+            start = end
+        return [losses]
+
+    return of_copies(work, *given, *weights)[0] if stacked else work(*given, *weights)[0][0]
+
+
+def _tables(copies: int, given: Sequence[Tensor]) -> list[NDArray[Any]]:
+    """Of rows, an index and what is wanted, with axes for copies and for rows."""
+    return [rows_of_copies(table, copies, last) for table, last in zip(given, (1, 2, 0, 0, 0, 0, 0), strict=True)]

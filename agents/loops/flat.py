@@ -113,8 +113,7 @@ def in_one_piece(tables: Sequence[Tensor]) -> Tensor:
 
 
 def can_move(table: Tensor) -> bool:
-    """Whether this and others like it can be put ``in_one_piece``. On a GPU kernels need them to begin at even places.
-    """
+    """Whether this and others like it can be put ``in_one_piece``: a GPU's kernels need them at even places."""
     return kernels_usable(table.detach()) and table.dtype == torch.float32 and _get_current_dispatch_mode() is None
 
 

@@ -99,7 +99,7 @@ class Optimiser(Stateful):
         if whole is None:
             return None
         (group,) = self._adam.param_groups
-        return Moments(*whole.arrays, self._rate(progress), group["betas"], group["eps"], self._max_norm)
+        return Moments(*whole.arrays, float(self._rate(progress)), group["betas"], group["eps"], self._max_norm)
 
     @property
     def _parameters(self) -> list[Tensor]:
@@ -145,7 +145,7 @@ class Optimiser(Stateful):
         """All parameters, and what Adam keeps of them, as tables; None where steps are not the same for all."""
         parameters, kept = self._parameters, self._adam.state
         whole = self._whole
-        if whole is None or not whole.holds(parameters[0], kept.get(parameters[0], {})):
+        if whole is None or not whole.holds(parameters, kept.get(parameters[0], {})):
             counts = {float(kept[p]["step"]) if p in kept else 0.0 for p in parameters}
             if len(counts) > 1 or 0.0 in counts:
                 return None
@@ -193,7 +193,7 @@ class Moments(NamedTuple):
     first: NDArray[np.float32]
     second: NDArray[np.float32]
     counts: NDArray[np.float32]
-    rate: Scalar
+    rate: float
     betas: tuple[float, float]
     tiny: float
     max_norm: float
@@ -207,12 +207,15 @@ class _Whole:
         self.first, self.second, counts = (in_one_piece([of_one[name] for of_one in kept]) for name in _KEPT)
         self.arrays = [table.numpy() for table in (self.weights, self.first, self.second, counts)]
         self.counts, self.count = self.arrays[-1], counts[0]
-        self._places = [table.data_ptr() for table in (self.weights, self.first, self.second, counts)]
+        self._places = _places(parameters, kept[0])
 
-    def holds(self, parameter: Tensor, kept: Mapping[str, Tensor]) -> bool:
-        """Whether the first parameter is where it was, and what Adam keeps of it: then all others are, too."""
-        now = parameter, *(kept[name] for name in _KEPT if name in kept)
-        return [table.data_ptr() for table in now] == self._places
+    def holds(self, parameters: Sequence[Tensor], kept: Mapping[str, Tensor]) -> bool:
+        """Whether parameters are where they were, and what Adam keeps of the first of them, which nobody else moves."""
+        return _places(parameters, kept) == self._places
+
+
+def _places(parameters: Sequence[Tensor], kept: Mapping[str, Tensor]) -> list[int]:
+    return [table.data_ptr() for table in (*parameters, *kept.values())]
 
 
 def _shorten(gradient: Tensor, max_norm: float) -> None:

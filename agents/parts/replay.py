@@ -129,7 +129,10 @@ class Replay(Counting, Generic[Record]):
 
     def places(self, draw: Tensor) -> Tensor:
         """Where the rows are that ``sample`` gives for this draw, int64 of its shape."""
-        return _place((draw * (self.size // math.prod(draw.shape[1:]))).long())
+        count = self.size // math.prod(draw.shape[1:])
+        if usable(draw) and draw.dim() == 1:
+            return torch.from_numpy((draw.numpy() * count).astype(np.int64))
+        return _place((draw * count).long())
 
     @property
     def rows(self) -> Record | None:

@@ -16,7 +16,7 @@ class Writer:
 
     def __init__(self) -> None:
         self._store: TensorRecord | None = None
-        self._arrays: list[NDArray[Any]] = []
+        self._arrays: list[tuple[NDArray[Any], tuple[int, ...]]] = []  # each with the shape of rows for it
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return type(self)()
@@ -27,18 +27,19 @@ class Writer:
     def write(self, store: TensorRecord, places: int | slice | Tensor, rows: TensorRecord, axes: int = 1) -> None:
         """Write rows; the first ``axes`` of their axes become one."""
         sources = list(rows.tensors())
-        if isinstance(places, Tensor) or not usable(*sources) or not (store is self._store or self._know(store)):
+        by_numpy = not isinstance(places, Tensor) and usable(*sources) and not any(s.requires_grad for s in sources)
+        if not by_numpy or not (store is self._store or self._know(store)):
             for target, source in zip(store.tensors(), sources, strict=True):
                 target[places] = source if axes == 1 else source.flatten(0, axes - 1)
             return
-        for array, source in zip(self._arrays, sources, strict=True):
-            rows = source.detach().numpy()
-            array[places] = rows if axes == 1 else rows.reshape(-1, *array.shape[1:])
+        for (array, shape), source in zip(self._arrays, sources, strict=True):
+            table = source.numpy()
+            array[places] = table if axes == 1 else table.reshape(shape)
 
     def _know(self, store: TensorRecord) -> bool:
         """Find the arrays of another memory; whether it has any."""
         tables = list(store.tensors())
         if not usable(*tables):
             return False
-        self._store, self._arrays = store, [table.numpy() for table in tables]
+        self._store, self._arrays = store, [(table.numpy(), (-1, *table.shape[1:])) for table in tables]
         return True

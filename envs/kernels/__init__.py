@@ -64,7 +64,7 @@ def usable(*tensors: Tensor) -> bool:
     """Whether kernels can work on such tensors: real ones in the CPU's memory, which nothing traces."""
     if not _switched_on or torch.compiler.is_compiling() or not available():
         return False
-    for tensor in tensors:  # a generator takes twice the time
+    for tensor in tensors:  # noqa: SIM110 - a generator takes twice the time
         if type(tensor) is not Tensor or not tensor.is_cpu or is_stacked(tensor):
             return False
     return True

@@ -1,5 +1,6 @@
 """Loops that learn give the losses and gradients that torch gives, also for copies under vmap."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from interplay.agents import Setting, find_agent
 from interplay.agents.ippo import Batch, IPPOAgent, IPPOOptions
 from interplay.agents.loops import fitting, policy
-from interplay.agents.parts.networks import OptionScorer, draw_weights, parameters_of
+from interplay.agents.parts.networks import OptionScorer, draw_weights, follow, parameters_of
 from interplay.agents.parts.optimising import Optimiser
 from interplay.agents.parts.returns import lambda_returns
 from interplay.agents.testing.synthetic_transitions import ONE_SIDE, observation
@@ -205,6 +206,81 @@ def test_a_known_gradient_is_followed_as_one_of_autograd(max_norm):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
     counts = [[float(kept["step"]) for kept in o.state_dict()["_adam"]["state"].values()] for o in optimisers]
     assert counts[0] == counts[1] == [3.0] * len(counts[0])
+
+
+def learners(max_norm=0.1, count=2):
+    networks = [network_of(USERS, layer_norm=True) for _ in range(count)]
+    return [(network, Optimiser(network, 0.01, max_norm)) for network in networks]
+
+
+def learn(network, optimiser, number, progress=0.1):
+    own, options, _, action, wanted, _, valid, weight = tables_of(USERS, ROWS)
+    index = torch.randperm(ROWS, generator=torch.Generator().manual_seed(number))
+    return fitting.fit(network.form(own, options), parameters_of(network), (own, options, action, valid, weight),
+                       fitting.Parts(index, wanted[index], [20, 13, 7]), optimiser, progress)
+
+
+@pytest.mark.parametrize("max_norm", [0.0, 0.1, 1e6])
+def test_a_loop_moves_weights_as_torch_does(max_norm, monkeypatch):
+    mine, other = learners(max_norm)
+    for number in range(3):
+        found = learn(*mine, number)
+        with monkeypatch.context() as patch:
+            patch.setattr(Optimiser, "moments", lambda *given: None)
+            patch.setattr(Optimiser, "_as_whole", lambda *given: None)
+            wanted = learn(*other, number)
+        assert_alike([found], [wanted])
+    for one, two in zip(state_of(*mine), state_of(*other), strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
+    assert state_of(*mine)[-1] == 9.0
+
+
+def state_of(network, optimiser):
+    """Weights, and what Adam keeps of each parameter."""
+    kept = optimiser.state_dict()["_adam"]["state"].values()
+    names = "exp_avg", "exp_avg_sq", "step"
+    return [*network.state_dict().values(), *(of_one[name] for of_one in kept for name in names)]
+
+
+@pytest.mark.parametrize("moved", ["a copy", "loaded", "one weight elsewhere", "a step of torch's", "steps apart"])
+def test_learning_goes_on_wherever_weights_are(moved, monkeypatch):
+    """Weights, and what Adam keeps, are tables in one piece as long as nobody moves them."""
+    mine, other = learners()
+    for one in (mine, other):
+        learn(*one, 0)
+        learn(*one, 1)
+    network, optimiser = mine
+    if moved == "a copy":
+        mine = copy.deepcopy(mine)
+    elif moved == "loaded":
+        (mine,) = learners(count=1)
+        learn(*mine, 5)
+        mine[0].load_state_dict(network.state_dict())
+        mine[1].load_state_dict(optimiser.state_dict())
+    elif moved == "one weight elsewhere":
+        weight = list(network.parameters())[3]
+        weight.data = weight.data.clone()
+    else:
+        for network, optimiser in (mine, other):
+            some = list(network.parameters())[:None if moved == "a step of torch's" else 3]
+            optimiser.step(sum(p.square().sum() for p in some), 0.2)
+    found = learn(*mine, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Optimiser, "moments", lambda *given: None)
+        patch.setattr(Optimiser, "_as_whole", lambda *given: None)
+        wanted = learn(*other, 2)
+    assert_alike([found], [wanted])
+    for one, two in zip(state_of(*mine), state_of(*other), strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
+
+
+def test_a_target_follows_as_torch_lets_it():
+    online, *targets = (network_of(USERS, seed) for seed in (1, 2, 2))
+    follow(targets[0], online, 0.25)
+    with switched_off():
+        follow(targets[1], online, 0.25)
+    assert_alike(targets[0].state_dict().values(), targets[1].state_dict().values())
+    assert not torch.equal(*(next(network.parameters()) for network in (online, targets[0])))
 
 
 @pytest.mark.parametrize("shape", [(5,), (10, 3), (7, 2, 3)])

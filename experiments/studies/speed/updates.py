@@ -134,7 +134,7 @@ def cost(preset: str, agent: str, num_worlds: int, rounds: int) -> Cost:
     whole, products = least(learn, rounds), of_learning(player.name, player.options, spec, num_worlds)
     with calls_noted() as calls:
         learn()
-    loops_learn = not {"fit", "update"}.isdisjoint(call.func.__name__ for call in calls)
+    loops_learn = not {"fit", "improve", "update"}.isdisjoint(call.func.__name__ for call in calls)
     by_torch = _kinds_by_torch(learn, rounds)
     kinds = _kinds_by_loops(calls, products, rounds) if loops_learn and products is not None else by_torch
     peer = _PEERS[player.name](spec, num_worlds * spec.num_agents, player.options) if player.name in _PEERS else None
@@ -244,8 +244,8 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
             "one thread: all that follows the steps of one rollout, or the steps from update to update. Milliseconds "
             f"of CPU time, the least of {source['data']['rounds']} rounds; operators of each kind were run again on "
             "their own. Of learners that work by compiled loops, products are those of the loops, of the same sizes "
-            "and in the same blocks, and the rest is Python, the optimiser, and copies into memories; of others it is "
-            "Python, views and autograd's own work. Torch's code, which loops replace, makes more products for the "
+            "and in the same blocks, and the rest is Python, copies into memories, and ippo's optimiser; of others it "
+            "is Python, views and autograd's own work. Torch's code, which loops replace, makes more products for the "
             "same update, each of them an operator. SB3 is as many updates of "
             "Stable-Baselines3's DQN or PPO, with as many rows, and two hidden layers of the same width that read all "
             "of an agent's features at once, where those here score each option; values and returns of a rollout are "
