@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from interplay.agents.base import Agent
-from interplay.agents.loops.fitting import Parts, fit, targets
+from interplay.agents.loops.fitting import Parts, Rule, fit, targets, update
 from interplay.agents.parts.choosing import best, log_policy
 from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing, follow, parameters_of, values_of
 from interplay.agents.parts.optimising import Optimiser, valid_mean
@@ -151,13 +151,16 @@ class DQNAgent(Agent):
         form = self.online.form(seen.own, seen.options)
         if form is None:
             return {}
-        index = self._replay.places(draw)
-        online, target = parameters_of(self.online), parameters_of(self.target)
-        wanted = targets(form, (online if o.double else target, target),
-                         (after.own, after.options, after.mask, rows.reward, rows.discount), index, o.double)
-        losses = fit(form, online, (seen.own, seen.options, rows.action, rows.valid, rows.weight),
-                     Parts(index, wanted, [len(index)]), self._optimiser, self.progress, o.huber_delta)
-        follow(self.target, self.online, o.target_rate)
+        index, online, target = self._replay.places(draw), parameters_of(self.online), parameters_of(self.target)
+        now = seen.own, seen.options, rows.action, rows.valid, rows.weight
+        then = after.own, after.options, after.mask, rows.reward, rows.discount
+        losses = update(form, (online, target), (*now, *then), index, self._optimiser, self.progress,
+                        Rule(o.double, o.huber_delta, o.target_rate))
+        if losses is None:
+            wanted = targets(form, (online if o.double else target, target), then, index, o.double)
+            losses = fit(form, online, now, Parts(index, wanted, [len(index)]), self._optimiser, self.progress,
+                         o.huber_delta)
+            follow(self.target, self.online, o.target_rate)
         return {"loss": losses[0], "value": losses[1]}
 
     def _update_by_torch(self, draw: Tensor) -> Mapping[str, Tensor]:

@@ -88,6 +88,22 @@ def _add_ahead(own: Any, options: Any, rows: Any, action: Any, discount: Any, we
         start += len(these)
 
 
+@routine
+def _aims(own: Any, options: Any, mask: Any, reward: Any, discount: Any, rows: Any, chooser: Any, judge: Any,
+          hidden: int, levels: int, normal: bool, double: bool, out: Any) -> None:
+    """``targets`` of one copy."""
+    s, best = scratch(hidden, 1, levels), np.empty(len(rows), np.int64)
+    values = np.empty((len(rows), mask.shape[1]), np.float32)
+    score_rows(own, options, rows, chooser, s, normal, values)
+    for i in range(len(rows)):
+        best[i] = _best(values[i], mask[rows[i]])
+        out[i] = reward[rows[i]]
+        if not double:
+            out[i] += discount[rows[i]] * values[i, best[i]]
+    if double:
+        _add_ahead(own, options, rows, best, discount, judge, s, levels, normal, out)
+
+
 @whole
 def targets(own: Any, options: Any, mask: Any, reward: Any, discount: Any, index: Any, chooser: Any, judge: Any,
             hidden: int, levels: int, normal: bool, double: bool, out: Any) -> None:
@@ -96,18 +112,9 @@ def targets(own: Any, options: Any, mask: Any, reward: Any, discount: Any, index
     Tables have rows ``[S, R, ...]``, of which ``index [S, n]`` picks n. The weights ``chooser`` choose the action; its
     value is what the weights ``judge`` say, if ``double``, else what ``chooser`` says.
     """
-    s, best = scratch(hidden, 1, levels), np.empty(index.shape[1], np.int64)
-    values = np.empty((index.shape[1], mask.shape[2]), np.float32)
     for copy in range(len(index)):
-        rows = index[copy]
-        score_rows(own[copy], options[copy], rows, chooser[copy], s, normal, values)
-        for i in range(len(rows)):
-            best[i] = _best(values[i], mask[copy, rows[i]])
-            out[copy, i] = reward[copy, rows[i]]
-            if not double:
-                out[copy, i] += discount[copy, rows[i]] * values[i, best[i]]
-        if double:
-            _add_ahead(own[copy], options[copy], rows, best, discount[copy], judge[copy], s, levels, normal, out[copy])
+        _aims(own[copy], options[copy], mask[copy], reward[copy], discount[copy], index[copy], chooser[copy],
+              judge[copy], hidden, levels, normal, double, out[copy])
 
 
 @routine
@@ -186,8 +193,8 @@ def fit(own: Any, options: Any, action: Any, valid: Any, weight: Any, index: Any
             losses[copy, k] = totals[k]
 
 
-@whole
-def improve(own: Any, options: Any, action: Any, valid: Any, weight: Any, index: Any, ends: Any, wanted: Any,
+@routine
+def _improve(own: Any, options: Any, action: Any, valid: Any, weight: Any, index: Any, ends: Any, wanted: Any,
             weights: Any, first: Any, second: Any, counts: Any, rate: float, betas: Any, tiny: float, max_norm: float,
             hidden: int, levels: int, normal: bool, delta: float, losses: Any) -> None:
     """``fit`` of one copy, part by part, each followed by a step of Adam.
@@ -211,3 +218,28 @@ def improve(own: Any, options: Any, action: Any, valid: Any, weight: Any, index:
         start = end
     for k in range(3):
         losses[k] = totals[k]
+
+
+@whole
+def improve(own: Any, options: Any, action: Any, valid: Any, weight: Any, index: Any, ends: Any, wanted: Any,
+            weights: Any, first: Any, second: Any, counts: Any, rate: float, betas: Any, tiny: float, max_norm: float,
+            hidden: int, levels: int, normal: bool, delta: float, losses: Any) -> None:
+    """``_improve`` for Python."""
+    _improve(own, options, action, valid, weight, index, ends, wanted, weights, first, second, counts, rate, betas,
+             tiny, max_norm, hidden, levels, normal, delta, losses)
+
+
+@whole
+def update(own: Any, options: Any, action: Any, valid: Any, weight: Any, after_own: Any, after_options: Any, mask: Any,
+           reward: Any, discount: Any, index: Any, weights: Any, first: Any, second: Any, counts: Any, rate: float,
+           betas: Any, tiny: float, max_norm: float, target: Any, share: float, double: bool, hidden: int, levels: int,
+           normal: bool, delta: float, losses: Any) -> None:
+    """An update of deep Q-learning: ``targets``, a step towards them, and weights ``target`` that follow."""
+    wanted, ends = np.empty(len(index), np.float32), np.array([len(index)])
+    chooser = weights if double else target
+    _aims(after_own, after_options, mask, reward, discount, index, chooser, target, hidden, levels, normal, double,
+          wanted)
+    _improve(own, options, action, valid, weight, index, ends, wanted, weights, first, second, counts, rate, betas,
+             tiny, max_norm, hidden, levels, normal, delta, losses)
+    for i in range(len(weights)):
+        target[i] += np.float32(share) * (weights[i] - target[i])

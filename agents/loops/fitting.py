@@ -10,11 +10,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from interplay.agents.loops.flat import call, joined, joined_copies, of_networks, rows_of_copies
+from interplay.agents.loops.flat import call, in_one_piece, joined, joined_copies, of_networks, rows_of_copies
 from interplay.agents.loops.scorer import Form
 from interplay.agents.parts.optimising import Optimiser
 from interplay.agents.parts.schedules import Scalar
 from interplay.envs.stacking import is_stacked, of_copies
+
+
+class Rule(NamedTuple):
+    """How deep Q-learning learns: see ``DQNOptions``."""
+
+    double: bool
+    huber_delta: float
+    target_rate: float
 
 
 class Parts(NamedTuple):
@@ -76,6 +84,31 @@ def fit(form: Form, weights: Sequence[Tensor], rows: Sequence[Tensor], parts: Pa
         return _part_by_part(given, weights, parts.sizes, rule, lambda gradient: optimiser.follow(gradient, progress))
     (*tables, index, wanted), losses = (table[0] for table in _tables(1, given)), torch.empty(3)
     call("fit_loop", "improve", *tables, index, np.cumsum(parts.sizes), wanted, *moments, *rule, losses)
+    return losses
+
+
+def update(form: Form, networks: Sequence[Sequence[Tensor]], rows: Sequence[Tensor], index: Tensor,
+           optimiser: Optimiser, progress: Scalar, rule: Rule) -> Tensor | None:
+    """``targets``, ``fit`` and a target network that follows, all in one; None where they have to be done one by one.
+
+    Args:
+        form: as for ``targets``.
+        networks: weights of the online network, and of the target network.
+        rows: as for ``fit``, and then as for ``targets``.
+        index: as for ``targets``.
+        optimiser: as for ``fit``.
+        progress: as for ``fit``.
+        rule: of the options.
+
+    Returns:
+        As for ``fit``.
+    """
+    moments = None if is_stacked(index) else optimiser.moments(progress)
+    if moments is None:
+        return None
+    tables, losses = [np.ascontiguousarray(table.numpy()) for table in (*rows, index)], torch.empty(3)
+    call("fit_loop", "update", *tables, *moments, in_one_piece(networks[1]), rule.target_rate, rule.double, form.hidden,
+         form.levels, form.normal, rule.huber_delta, losses)
     return losses
 
 
