@@ -121,7 +121,7 @@ class PQNAgent(Agent):
         self._latest.forget()
         return metrics
 
-    def _fit_by_loops(self, steps: Sequence[Tensor], parts: Sequence[Tensor]) -> dict[str, Tensor]:
+    def _fit_by_loops(self, steps: Sequence[Tensor], parts: list[Tensor]) -> dict[str, Tensor]:
         """Like ``_fit`` of one part after the other; nothing where loops cannot do all of it."""
         form = self.network.form(steps[0], steps[1])
         if form is None:

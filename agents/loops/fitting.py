@@ -29,12 +29,12 @@ class Parts(NamedTuple):
     """Rows to learn from, part by part.
 
     Attributes:
-        index: int64 ``[n]``, which rows, of all parts.
+        places: int64 ``[n]``, which rows, of all parts.
         wanted: float32 ``[n]`` or ``[n, N]``, what their values should be.
         sizes: rows of each part.
     """
 
-    index: Tensor
+    places: Tensor
     wanted: Tensor
     sizes: Sequence[int]
 
@@ -78,7 +78,7 @@ def fit(form: Form, weights: Sequence[Tensor], rows: Sequence[Tensor], parts: Pa
     Returns:
         Of the last part: Huber's loss of valid rows, their mean value beside that of all rows ``[3]``.
     """
-    given, rule = (*rows, parts.index, parts.wanted), (form.hidden, form.levels, form.normal, delta)
+    given, rule = (*rows, parts.places, parts.wanted), (form.hidden, form.levels, form.normal, delta)
     moments = None if is_stacked(rows[0]) else optimiser.moments(progress)
     if moments is None:
         return _part_by_part(given, weights, parts.sizes, rule, lambda gradient: optimiser.follow(gradient, progress))

@@ -72,7 +72,11 @@ class Optimiser(Stateful):
             progress: part of the training that is done.
         """
         if is_stacked(gradient):
-            of_copies(lambda tables: self.follow(tables, progress) or [], gradient)
+            def follow(tables: Tensor) -> list[Tensor]:
+                self.follow(tables, progress)
+                return []
+
+            of_copies(follow, gradient)
             return
         if self.ranks.size > 1:
             self.ranks.average([gradient])
@@ -99,7 +103,9 @@ class Optimiser(Stateful):
         if whole is None:
             return None
         (group,) = self._adam.param_groups
-        return Moments(*whole.arrays, float(self._rate(progress)), group["betas"], group["eps"], self._max_norm)
+        weights, first, second, counts = whole.arrays
+        return Moments(weights, first, second, counts, float(self._rate(progress)), group["betas"], group["eps"],
+                       self._max_norm)
 
     @property
     def _parameters(self) -> list[Tensor]:
@@ -131,14 +137,15 @@ class Optimiser(Stateful):
             vars(self).pop("_whole", None)  # steps may not be the same for all any more
         first, second, counts = ([state[name] for state in states] for name in _KEPT)
         in_one_piece(counts).add_(1)
-        self._move(progress, moved, [p.grad for p in moved], first, second, counts)
+        self._move(progress, moved, [p.grad for p in moved if p.grad is not None], first, second, counts)
 
     @torch.no_grad()
-    def _move(self, progress: Scalar, *tables: Sequence[Tensor]) -> None:
-        """Adam's step on a CPU: of parameters, gradients, first and second moments, and numbers of steps."""
+    def _move(self, progress: Scalar, moved: list[Tensor], gradients: list[Tensor], first: list[Tensor],
+              second: list[Tensor], counts: list[Tensor]) -> None:
+        """Adam's step on a CPU: of parameters, with moments of their gradients, and numbers of steps."""
         (group,) = self._adam.param_groups
-        *moving, counts = tables
-        torch._fused_adam_(*moving, [], counts, lr=self._rate(progress), beta1=group["betas"][0],
+        rate: Any = self._rate(progress)
+        torch._fused_adam_(moved, gradients, first, second, [], counts, lr=rate, beta1=group["betas"][0],
                            beta2=group["betas"][1], weight_decay=0.0, eps=group["eps"], amsgrad=False, maximize=False)
 
     def _as_whole(self) -> _Whole | None:
@@ -210,7 +217,7 @@ class _Whole:
         self._places = _places(parameters, kept[0])
 
     def holds(self, parameters: Sequence[Tensor], kept: Mapping[str, Tensor]) -> bool:
-        """Whether parameters are where they were, and what Adam keeps of the first of them, which nobody else moves."""
+        """Whether parameters are where they were, and what Adam keeps of the first of them, which no one else moves."""
         return _places(parameters, kept) == self._places
 
 
