@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from interplay.agents import Setting, find_agent
+from interplay.agents.dqn import DQNAgent, DQNOptions
 from interplay.agents.ippo import Batch, IPPOAgent, IPPOOptions
 from interplay.agents.loops import fitting, policy
 from interplay.agents.parts.networks import OptionScorer, draw_weights, follow, parameters_of
 from interplay.agents.parts.optimising import Optimiser
 from interplay.agents.parts.returns import lambda_returns
-from interplay.agents.testing.synthetic_transitions import ONE_SIDE, observation
+from interplay.agents.testing.synthetic_transitions import ONE_SIDE, observation, trajectory
 from interplay.envs import kernels
 from interplay.envs.kernels import switched_off
 
@@ -272,6 +273,26 @@ def test_learning_goes_on_wherever_weights_are(moved, monkeypatch):
     assert_alike([found], [wanted])
     for one, two in zip(state_of(*mine), state_of(*other), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_an_update_of_dqn_is_in_one_call_what_it_is_in_three(double, monkeypatch):
+    agent = DQNAgent.of({"users": USERS}, Setting(3, total_steps=100), DQNOptions(warm_up=30, batch_size=16,
+                                                                                  double=double))
+    for number, steps in enumerate(trajectory({"users": USERS}, 12, False)):
+        action = (draw(*steps["users"].action.shape, seed=number).abs() * 5).long() % USERS.num_actions
+        agent.learn_from({"users": replace(steps["users"], action=action)})
+    other, names = copy.deepcopy(agent), []
+    call = fitting.call
+    monkeypatch.setattr(fitting, "call", lambda kind, name, *given: names.append(name) or call(kind, name, *given))
+    found = agent._update()
+    with monkeypatch.context() as patch:
+        patch.setattr(Optimiser, "moments", lambda *given: None)
+        wanted = other._update()
+    assert names == ["update", "targets", "fit"]
+    assert_alike(found.values(), wanted.values())
+    assert_alike([*state_of(agent.online, agent._optimiser), *agent.target.parameters()],
+                 [*state_of(other.online, other._optimiser), *other.target.parameters()])
 
 
 def test_a_target_follows_as_torch_lets_it():
