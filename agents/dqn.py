@@ -134,16 +134,14 @@ class DQNAgent(Agent):
             self._replay.add(experience, axes=2)
         metrics: Mapping[str, Tensor] = {}
         if self._replay.ready and self.learned % self.options.update_every == 0:
-            for _ in range(self.options.updates_per_step):
-                metrics = self._update()
+            draws = fine_draw(self, self.options.updates_per_step, *self._batch)
+            metrics = self._update_by_loops(draws)
+            for draw in () if metrics else draws:
+                metrics = self._update_by_torch(draw)
         return metrics
 
-    def _update(self) -> Mapping[str, Tensor]:
-        draw = fine_draw(self, *self._batch)
-        return self._update_by_loops(draw) or self._update_by_torch(draw)
-
-    def _update_by_loops(self, draw: Tensor) -> dict[str, Tensor]:
-        """Like ``_update_by_torch``; nothing where loops cannot do all of it."""
+    def _update_by_loops(self, draws: Tensor) -> dict[str, Tensor]:
+        """Like ``_update_by_torch`` for one of ``draws`` after another; nothing where loops cannot do all of it."""
         o, rows = self.options, self._replay.rows
         if rows is None or o.munchausen > 0.0 or o.priority > 0.0:
             return {}
@@ -151,16 +149,18 @@ class DQNAgent(Agent):
         form = self.online.form(seen.own, seen.options)
         if form is None:
             return {}
-        index, online, target = self._replay.places(draw), parameters_of(self.online), parameters_of(self.target)
+        batches = self._replay.places(draws.flatten()).view(draws.shape)
+        online, target = parameters_of(self.online), parameters_of(self.target)
         now = seen.own, seen.options, rows.action, rows.valid, rows.weight
         then = after.own, after.options, after.mask, rows.reward, rows.discount
-        losses = update(form, (online, target), (*now, *then), index, self._optimiser, self.progress,
+        losses = update(form, (online, target), (*now, *then), batches, self._optimiser, self.progress,
                         Rule(o.double, o.huber_delta, o.target_rate))
-        if losses is None:
+        for index in batches if losses is None else ():
             wanted = targets(form, (online if o.double else target, target), then, index, o.double)
             losses = fit(form, online, now, Parts(index, wanted, [len(index)]), self._optimiser, self.progress,
                          o.huber_delta)
             follow(self.target, self.online, o.target_rate)
+        assert losses is not None
         return {"loss": losses[0], "value": losses[1]}
 
     def _update_by_torch(self, draw: Tensor) -> Mapping[str, Tensor]:

@@ -231,15 +231,20 @@ def improve(own: Any, options: Any, action: Any, valid: Any, weight: Any, index:
 
 @whole
 def update(own: Any, options: Any, action: Any, valid: Any, weight: Any, after_own: Any, after_options: Any, mask: Any,
-           reward: Any, discount: Any, index: Any, weights: Any, first: Any, second: Any, counts: Any, rate: float,
+           reward: Any, discount: Any, batches: Any, weights: Any, first: Any, second: Any, counts: Any, rate: float,
            betas: Any, tiny: float, max_norm: float, target: Any, share: float, double: bool, hidden: int, levels: int,
            normal: bool, delta: float, losses: Any) -> None:
-    """An update of deep Q-learning: ``targets``, a step towards them, and weights ``target`` that follow."""
-    wanted, ends = np.empty(len(index), np.float32), np.array([len(index)])
+    """Updates of deep Q-learning, one from each of ``batches [K, n]`` and from what those before it have learnt.
+
+    Each is ``targets``, a step towards them, and weights ``target`` that follow.
+    """
+    size = batches.shape[1]
+    wanted, ends = np.empty(size, np.float32), np.array([size])
     chooser = weights if double else target
-    _aims(after_own, after_options, mask, reward, discount, index, chooser, target, hidden, levels, normal, double,
-          wanted)
-    _improve(own, options, action, valid, weight, index, ends, wanted, weights, first, second, counts, rate, betas,
-             tiny, max_norm, hidden, levels, normal, delta, losses)
-    for i in range(len(weights)):
-        target[i] += np.float32(share) * (weights[i] - target[i])
+    for index in batches:
+        _aims(after_own, after_options, mask, reward, discount, index, chooser, target, hidden, levels, normal, double,
+              wanted)
+        _improve(own, options, action, valid, weight, index, ends, wanted, weights, first, second, counts, rate, betas,
+                 tiny, max_norm, hidden, levels, normal, delta, losses)
+        for i in range(len(weights)):
+            target[i] += np.float32(share) * (weights[i] - target[i])

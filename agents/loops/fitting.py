@@ -87,26 +87,26 @@ def fit(form: Form, weights: Sequence[Tensor], rows: Sequence[Tensor], parts: Pa
     return losses
 
 
-def update(form: Form, networks: Sequence[Sequence[Tensor]], rows: Sequence[Tensor], index: Tensor,
+def update(form: Form, networks: Sequence[Sequence[Tensor]], rows: Sequence[Tensor], batches: Tensor,
            optimiser: Optimiser, progress: Scalar, rule: Rule) -> Tensor | None:
-    """``targets``, ``fit`` and a target network that follows, all in one; None where they have to be done one by one.
+    """``targets``, ``fit`` and a target network that follows, for one batch after another, all in one call.
 
     Args:
         form: as for ``targets``.
         networks: weights of the online network, and of the target network.
         rows: as for ``fit``, and then as for ``targets``.
-        index: as for ``targets``.
+        batches: int64 ``[K, n]``, the rows of each of K updates.
         optimiser: as for ``fit``.
         progress: as for ``fit``.
         rule: of the options.
 
     Returns:
-        As for ``fit``.
+        As for ``fit``, of the last batch; None where all has to be done step by step.
     """
-    moments = None if is_stacked(index) else optimiser.moments(progress)
+    moments = None if is_stacked(batches) else optimiser.moments(progress)
     if moments is None:
         return None
-    tables, losses = [np.ascontiguousarray(table.numpy()) for table in (*rows, index)], torch.empty(3)
+    tables, losses = [np.ascontiguousarray(table.numpy()) for table in (*rows, batches)], torch.empty(3)
     call("fit_loop", "update", *tables, *moments, in_one_piece(networks[1]), rule.target_rate, rule.double, form.hidden,
          form.levels, form.normal, rule.huber_delta, losses)
     return losses

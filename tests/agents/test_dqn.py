@@ -5,9 +5,11 @@ import torch
 
 from interplay.agents import Setting
 from interplay.agents.dqn import DQNAgent, DQNOptions
+from interplay.agents.loops.flat import calls_noted
 from interplay.agents.parts.networks import OptionScorer, values_of
-from interplay.agents.parts.optimising import num_updates
+from interplay.agents.parts.optimising import Optimiser, num_updates
 from interplay.agents.parts.returns import NStep
+from interplay.envs import kernels
 from refusals import refused
 
 
@@ -151,3 +153,31 @@ def test_independent_networks_are_those_of_each_agent_alone(spec, flags):
 def test_wrong_options_are_named(wrong, fix):
     with refused(*wrong, *wrong.values(), fix=fix):
         DQNOptions(**wrong)
+
+
+def learnt(spec, moved, **options):
+    """An agent after a few steps."""
+    agent = DQNAgent(spec, Setting(total_steps=10), DQNOptions(
+        hidden=16, warm_up=4, batch_size=8, updates_per_step=3, target_rate=0.3, learning_rate=0.01, **options))
+    for step in range(6):
+        agent.learn_from({"users": moved([[0, 1]], [[step % 3, 2]], [[1.0, 0.1 * step]], [[1, 1]])})
+    return agent
+
+
+@pytest.mark.skipif(not kernels.available(), reason="loops need numba")
+@pytest.mark.parametrize("options", [{}, {"double": False, "huber_delta": 0.1}, {"num_steps": 2}], ids=str)
+def test_updates_after_a_step_are_one_call_and_those_made_one_by_one(spec, moved, options, monkeypatch):
+    with calls_noted() as calls:
+        agent = learnt(spec, moved, **options)
+    updates = [call.args[10].shape for call in calls if call.func.__name__ == "update"]  # the first step is Adam's own
+    assert len(updates) >= 3
+    assert set(updates) == {(3, 8)}
+    with kernels.switched_off():
+        by_torch = learnt(spec, moved, **options)
+    monkeypatch.setattr(Optimiser, "moments", lambda optimiser, progress: None)
+    alone = learnt(spec, moved, **options)
+    for other in alone, by_torch:
+        for network in "online", "target":
+            for mine, its in zip(*(getattr(a, network).parameters() for a in (agent, other)), strict=True):
+                torch.testing.assert_close(mine, its, rtol=1e-3, atol=1e-4)
+        assert num_updates(agent.state_dict()) == num_updates(other.state_dict()) == 3 * (1 + len(updates))
