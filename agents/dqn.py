@@ -132,12 +132,15 @@ class DQNAgent(Agent):
         experience = self._joining.add(lean(transition))
         if experience is not None:
             self._replay.add(experience, axes=2)
-        metrics: Mapping[str, Tensor] = {}
-        if self._replay.ready and self.learned % self.options.update_every == 0:
-            draws = fine_draw(self, self.options.updates_per_step, *self._batch)
-            metrics = self._update_by_loops(draws)
-            for draw in () if metrics else draws:
-                metrics = self._update_by_torch(draw)
+        due = self._replay.ready and self.learned % self.options.update_every == 0
+        return self._update() if due else {}
+
+    def _update(self) -> Mapping[str, Tensor]:
+        """As many updates as follow each other; gives the metrics of the last."""
+        draws = fine_draw(self, self.options.updates_per_step, *self._batch)
+        metrics: Mapping[str, Tensor] = self._update_by_loops(draws)
+        for draw in () if metrics else draws:
+            metrics = self._update_by_torch(draw)
         return metrics
 
     def _update_by_loops(self, draws: Tensor) -> dict[str, Tensor]:
