@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from interplay.agents.base import JointAgent
 from interplay.agents.encoders import check_encoder
 from interplay.agents.loops.flat import usable
-from interplay.agents.loops.policy import Form, Rows, Rule, actor_scores, critic_values, ppo
+from interplay.agents.loops.policy import Form, Rule, critic_values, log_policies, ppo
 from interplay.agents.parts.choosing import best, log_policy, sampled
 from interplay.agents.parts.networks import linear_layer, parameters_of
 from interplay.agents.parts.optimising import Optimiser, valid_mean
@@ -96,10 +96,10 @@ class Batch(TensorRecord):
     valid: Tensor
     weight: Tensor
 
-    def for_loops(self) -> Rows:
+    def for_loops(self) -> tuple[Tensor, ...]:
         """The tables that loops read."""
-        return Rows(self.seen.own, self.seen.options, self.seen.mask, self.action, self.log_policy, self.advantage,
-                    self.returns, self.valid, self.weight)
+        return (self.seen.own, self.seen.options, self.seen.mask, self.action, self.log_policy, self.advantage,
+                self.returns, self.valid, self.weight)
 
 
 class IPPOAgent(JointAgent):
@@ -247,10 +247,8 @@ class ActorCritic(nn.Module):
         """Log-probabilities of all actions, ``[..., A]``."""
         form = None if torch.is_grad_enabled() else self.form(side, observation)
         if form is not None:
-            scores = actor_scores(form, parameters_of(self), observation.own, observation.options)
-        else:
-            scores = self._actor.scores(side, self._actor.embed(side, observation))
-        return log_policy(scores, observation.mask)
+            return log_policies(form, parameters_of(self), observation.own, observation.options, observation.mask)
+        return log_policy(self._actor.scores(side, self._actor.embed(side, observation)), observation.mask)
 
     def own_value(self, side: Side, observation: Observation) -> Tensor:
         """A critic's that reads an agent's own embedding alone, ``[..., N]``."""

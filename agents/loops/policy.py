@@ -39,48 +39,35 @@ class Rule(NamedTuple):
     entropy_weight: float
 
 
-class Rows(NamedTuple):
-    """Tables of a rollout, ``[R, N, ...]``: see ``ippo.Batch``."""
-
-    own: Tensor
-    options: Tensor
-    mask: Tensor
-    action: Tensor
-    log_policy: Tensor
-    advantage: Tensor
-    returns: Tensor
-    valid: Tensor
-    weight: Tensor
-
-
-def actor_scores(form: Form, weights: Sequence[Tensor], own: Tensor, options: Tensor) -> Tensor:
-    """What ``Towers.scores`` gives, without gradients.
+def log_policies(form: Form, weights: Sequence[Tensor], own: Tensor, options: Tensor, mask: Tensor) -> Tensor:
+    """What ``choosing.log_policy`` gives of ``Towers.scores``, without gradients.
 
     Args:
         form: the side's.
         weights: all of the network's, in its order.
         own: float32 ``[..., F_own]``.
         options: float32 ``[..., M, F_option]``.
+        mask: bool ``[..., 1 + M * L]``.
 
     Returns:
         float32 ``[..., 1 + M * L]``.
     """
-    def work(own: Tensor, options: Tensor, flat: Tensor) -> list[Tensor]:
-        mine, theirs = rows_of_copies(own, len(flat), 1), rows_of_copies(options, len(flat), 2)
-        out = flat.new_empty(*mine.shape[:2], 1 + theirs.shape[2] * form.levels)
-        call("actor_loop", "scores", mine, theirs, flat, *form, out)
+    def work(own: Tensor, options: Tensor, mask: Tensor, flat: Tensor) -> list[Tensor]:
+        tables = [rows_of_copies(table, len(flat), last) for table, last in ((own, 1), (options, 2), (mask, 1))]
+        out = flat.new_empty(tables[-1].shape)
+        call("actor_loop", "policies", *tables, flat, *form, out)
         return [out]
 
-    return of_networks(work, (own, options), [weights])[0].view(*own.shape[:-1], 1 + options.shape[-2] * form.levels)
+    return of_networks(work, (own, options, mask), [weights])[0].view(mask.shape)
 
 
 def critic_values(form: Form, weights: Sequence[Tensor], own: Tensor) -> Tensor:
     """What ``ActorCritic.own_value`` gives, without gradients: float32 ``[...]``.
 
     Args:
-        form: as for ``actor_scores``.
-        weights: as for ``actor_scores``.
-        own: as for ``actor_scores``.
+        form: as for ``log_policies``.
+        weights: as for ``log_policies``.
+        own: as for ``log_policies``.
     """
     def work(own: Tensor, flat: Tensor) -> list[Tensor]:
         mine = rows_of_copies(own, len(flat), 1)
@@ -91,30 +78,29 @@ def critic_values(form: Form, weights: Sequence[Tensor], own: Tensor) -> Tensor:
     return of_networks(work, (own,), [weights])[0].view(own.shape[:-1])
 
 
-def ppo(form: Form, weights: Sequence[Tensor], rows: Rows, index: Tensor, rule: Rule) -> tuple[Tensor, Tensor]:
+def ppo(form: Form, weights: Sequence[Tensor], rows: Sequence[Tensor], index: Tensor,
+        rule: Rule) -> tuple[Tensor, Tensor]:
     """A step of PPO on some rows.
 
     Args:
-        form: as for ``actor_scores``.
-        weights: as for ``actor_scores``.
-        rows: of a rollout.
+        form: as for ``log_policies``.
+        weights: as for ``log_policies``.
+        rows: own ``[R, N, F_own]``, options, mask, action, log-policy, advantage, returns, valid and weight of a
+            rollout: see ``ippo.Batch``.
         index: int64 ``[n]``, which of them.
         rule: of the options.
 
     Returns:
         The loss, the critic's loss and the entropy ``[3]``; and the first one's gradient of all weights ``[P]``.
     """
-    agents = rows.action.shape[-1]
+    agents = rows[0].shape[-2]
 
     def work(*given: Tensor) -> list[Tensor]:
         flat, copies = given[-1], len(given[-1])
-        tables = [rows_of_copies(table, copies, last) for table, last in zip(given, _LAST, strict=False)]
+        tables = [rows_of_copies(table, copies, last) for table, last in zip(given, (1, 2, 1, *[0] * 7), strict=False)]
         found, gradient = flat.new_empty(copies, 3), torch.zeros_like(flat)
         call("policy_loop", "update", *tables, flat, agents, *form, *rule, found, gradient)
         return [found, gradient]
 
     found, gradient = of_networks(work, (*rows, index), [weights])
     return found, gradient
-
-
-_LAST = 1, 2, 1, 0, 0, 0, 0, 0, 0, 0  # axes behind those of agents in each of ``Rows``, and of an index

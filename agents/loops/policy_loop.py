@@ -19,14 +19,17 @@ from interplay.agents.loops.actor_loop import (
     back_to_critic,
     back_to_options,
     critic_of,
+    log_policy,
+    meet,
+    meeting_of,
+    part,
+    places_of_all,
     score_block,
     see_block,
     value_block,
 )
-from interplay.agents.loops.tower_loop import Layers, across_of, block_size, layers_of, scratch_of
+from interplay.agents.loops.tower_loop import Layers, across_of, block_size, layers_of, rows_at_once, scratch_of
 from interplay.envs.kernels.jit import routine, whole
-
-_LOWEST = np.float32(np.finfo(np.float32).min / 4)  # of what the mask forbids: see choosing.log_policy
 
 
 class Rule(NamedTuple):
@@ -38,35 +41,19 @@ class Rule(NamedTuple):
 
 
 @routine
-def _log_policy(scores: Any, mask: Any, out: Any, chances: Any) -> None:
-    """Log-softmax over allowed actions, see ``choosing.log_policy``, and what it is the logarithm of."""
-    highest, total = _LOWEST, np.float32(0.0)
-    for k in range(len(out)):
-        out[k] = scores[k] if mask[k] else _LOWEST
-        highest = highest if out[k] <= highest else out[k]
-    for k in range(len(out)):
-        chances[k] = np.exp(out[k] - highest)
-        total += chances[k]
-    shift, share = highest + np.log(total), np.float32(1.0) / total
-    for k in range(len(out)):
-        out[k] -= shift
-        chances[k] *= share
-
-
-@routine
 def _judge(scores: Any, mask: Any, action: int, before: Any, advantage: Any, weight: Any, clip: Any,
-           entropy_weight: Any, log_policy: Any, chances: Any) -> Any:
+           entropy_weight: Any, logs: Any, chances: Any) -> Any:
     """The policy's gain and the entropy of a row; its scores become their gradient of the loss."""
-    _log_policy(scores, mask, log_policy, chances)
-    ratio, entropy = np.exp(log_policy[action] - before), np.float32(0.0)
+    log_policy(scores, mask, logs, chances)
+    ratio, entropy = np.exp(logs[action] - before), np.float32(0.0)
     clipped = min(max(ratio, np.float32(1.0) - clip), np.float32(1.0) + clip)
     for k in range(len(mask)):
         if mask[k]:
-            entropy -= chances[k] * log_policy[k]
+            entropy -= chances[k] * logs[k]
     moves = np.float32(0.0) if ratio * advantage > clipped * advantage else -weight * advantage * ratio
     for k in range(len(mask)):
         found = moves * (np.float32(1.0 if k == action else 0.0) - chances[k])
-        found += entropy_weight * chances[k] * (log_policy[k] + entropy)
+        found += entropy_weight * chances[k] * (logs[k] + entropy)
         scores[k] = found if mask[k] else np.float32(0.0)
     return min(ratio * advantage, clipped * advantage), entropy
 
@@ -96,13 +83,12 @@ def _miss(found: Any, wanted: Any) -> Any:
 def _judge_block(rows: Any, mask: Any, action: Any, before: Any, advantage: Any, returns: Any, weight: Any, rule: Rule,
                  share: float, a: Acting, found: Any, totals: Any) -> None:
     """From a block's scores and values ``found`` to their gradients; the losses are added up."""
-    log_policy = np.empty(mask.shape[1], np.float32)
-    chances = np.empty_like(log_policy)
+    logs, chances = np.empty(mask.shape[1], np.float32), np.empty(mask.shape[1], np.float32)
     for i in range(len(rows)):
         row = rows[i]
         counts = np.float32(share) * weight[row]
         gain, entropy = _judge(a.scores[i], mask[row], action[row], before[row], advantage[row], counts, rule.clip,
-                               np.float32(share) * rule.entropy_weight, log_policy, chances)
+                               np.float32(share) * rule.entropy_weight, logs, chances)
         miss, slope = _miss(found[i], returns[row])
         totals[0] += counts * gain
         totals[1] += counts * miss
@@ -116,25 +102,28 @@ def _update_copy(own: Any, options: Any, mask: Any, action: Any, before: Any, ad
                  rule: Rule, share: float, totals: Any, out: Any) -> None:
     """The gradient of one copy."""
     count, features, width = options.shape[1], len(agent_place), len(option_place)
-    size = block_size(hidden, max(features, width), count)
-    a, s = acting_of(size, features, width, hidden, levels, count), scratch_of(size, hidden, max(features, width))
+    at_once = rows_at_once(hidden, max(features, width))
+    size, places = block_size(at_once, count), places_of_all(option_place, options.shape[2], count)
+    a, s = acting_of(size, features, width, hidden, levels, count), scratch_of(at_once, hidden, max(features, width))
     judging, vector = layers_of(size, 0, hidden), np.empty((size, hidden), np.float32)
-    found = np.empty(size, np.float32)
+    meeting, meeting_sums, found = meeting_of(hidden, levels), meeting_of(hidden, levels), np.empty(size, np.float32)
     actor, sums = (actor_of(weights, starts, features, width, hidden, levels),
                    actor_of(out, starts, features, width, hidden, levels))
     critic, critic_sums = critic_of(weights, starts, features, hidden), critic_of(out, starts, features, hidden)
     agent_across, option_across, across = across_of(actor.agent), across_of(actor.option), across_of(critic.agent)
+    meet(actor, meeting)
     for start in range(0, len(rows), size):
         block = rows[start:min(start + size, len(rows))]
         n = len(block)
-        see_block(own, options, block, agent_place, option_place, a)
+        see_block(own, options, block, agent_place, places, a)
         layers = Layers(a.agent.inputs[:n], judging.first[:n], judging.second[:n])
-        score_block(actor, agent_across, option_across, a, n)
+        score_block(actor, meeting, agent_across, option_across, a, at_once, n)
         value_block(critic, across, layers, vector[:n], found)
         _judge_block(block, mask, action, before, advantage, returns, weight, rule, share, a, found, totals)
-        back_to_options(actor, sums, a, s, n)
-        back_to_agents(actor, sums, option_across, a, s, n)
+        back_to_options(actor, sums, a, s, at_once, n)
+        back_to_agents(actor, sums, meeting, meeting_sums, a, s, n)
         back_to_critic(critic, critic_sums, layers, vector[:n], s, found[:n])
+    part(actor, sums, meeting_sums)
 
 
 @whole

@@ -53,9 +53,15 @@ class Scratch(NamedTuple):
 
 
 @routine
-def block_size(hidden: int, widest: int, options: int) -> int:
+def rows_at_once(hidden: int, widest: int) -> int:
+    """How many rows a product has, where towers read so many inputs at most."""
+    return max(1, min(_ROWS, PRODUCT // (hidden * max(hidden, widest))))
+
+
+@routine
+def block_size(at_once: int, options: int) -> int:
     """How many rows a block has, of which each has so many options."""
-    return max(1, min(_ROWS, PRODUCT // (hidden * max(hidden, widest)), _CACHED // max(1, options)))
+    return max(1, min(at_once, _CACHED // max(1, options)))
 
 
 @routine
@@ -90,9 +96,9 @@ def scratch_of(size: int, hidden: int, widest: int) -> Scratch:
 
 
 @routine
-def some_of(layers: Layers, count: int) -> Layers:
-    """The first rows."""
-    return Layers(layers.inputs[:count], layers.first[:count], layers.second[:count])
+def part_of(layers: Layers, start: int, stop: int) -> Layers:
+    """Some of the rows."""
+    return Layers(layers.inputs[start:stop], layers.first[start:stop], layers.second[start:stop])
 
 
 @routine
@@ -105,14 +111,17 @@ def all_in_place(place: Any, count: int) -> bool:
 
 
 @routine
-def see_columns(features: Any, place: Any, as_it_is: bool, inputs: Any) -> None:
-    """A row of inputs: the columns at ``place``, 0 where it is -1; all of them ``as_it_is``."""
-    if as_it_is:
-        for k in range(len(inputs)):
-            inputs[k] = features[k]
-        return
-    for k in range(len(place)):
-        inputs[k] = features[place[k]] if place[k] >= 0 else np.float32(0.0)
+def see_rows(features: Any, rows: Any, place: Any, inputs: Any) -> None:
+    """The inputs of these rows ``[n, width]``: the columns at ``place``, 0 where it is -1."""
+    as_it_is = all_in_place(place, features.shape[1])
+    for i in range(len(rows)):
+        seen, found = features[rows[i]], inputs[i]
+        if as_it_is:
+            for k in range(len(found)):
+                found[k] = seen[k]
+        else:
+            for k in range(len(place)):
+                found[k] = seen[place[k]] if place[k] >= 0 else np.float32(0.0)
 
 
 @routine

@@ -97,7 +97,7 @@ def test_policies_and_values_are_those_of_torch(monkeypatch):
                 found = agent.network.log_policy(side, seen), agent.network.own_value(side, seen)
             with switched_off():
                 assert_alike(found, (agent.network.log_policy(side, seen), agent.network.own_value(side, seen)))
-            assert calls == ["scores", "values"]
+            assert calls == ["policies", "values"]
 
 
 @pytest.mark.parametrize("options", [{"encoder": "mlp"}, {"scorer": "concatenation"}, {"hidden": 200}], ids=str)
