@@ -26,6 +26,7 @@ from interplay.agents.encoders import check_encoder
 from interplay.agents.loops.flat import usable
 from interplay.agents.loops.policy import Form, Rule, critic_values, log_policies, ppo
 from interplay.agents.parts.choosing import best, log_policy, sampled
+from interplay.agents.parts.latest import Latest
 from interplay.agents.parts.networks import linear_layer, parameters_of
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Rollout, shuffled
@@ -76,6 +77,15 @@ class IPPOOptions(Checked):
 
 
 @dataclass(frozen=True)
+class Played(TensorRecord):
+    """A step, and the log-probability of what was done, float32 ``[..., N]``; None = it is worked out for all at once.
+    """
+
+    step: Transition
+    log_policy: Tensor | None
+
+
+@dataclass(frozen=True)
 class Batch(TensorRecord):
     """Rows of one side's rollout, ``R`` worlds and steps.
 
@@ -115,48 +125,60 @@ class IPPOAgent(JointAgent):
         self.network = self.initialise("actor-critic", ActorCritic(self.specs, self.options, self.device,
                                                                    self._critic_inputs()))
         self._optimiser = Optimiser(self.network, self.options.learning_rate, self.options.max_norm)
-        self._rollout: dict[Side, Rollout[Transition]] = {side: Rollout(self.options.rollout_length)
-                                                          for side in self.specs}
+        self._rollout: dict[Side, Rollout[Played]] = {side: Rollout(self.options.rollout_length) for side in self.specs}
+        self._latest = {side: Latest(self.network, ("own", "options", "mask", "ids", "history", "history_ids"))
+                        for side in self.specs}
 
     @torch.no_grad()
     def act(self, side: Side, observation: Observation, explore: bool) -> Tensor:
         """Drawn from the policy, or its most likely action."""
-        policy = self.network.log_policy(side, observation)
+        policy = self.scores(side, observation)
         return sampled(self, policy) if explore else best(policy, observation.mask)
 
     def scores(self, side: Side, observation: Observation, agent_ids: Tensor | None = None) -> Tensor:
         """Log-probabilities; see ``JointAgent.scores``."""
-        return self.network.log_policy(side, observation)
+        return self._latest[side].of(observation, lambda seen: self.network.log_policy(side, seen))
 
     @torch.no_grad()
     def log_propensity(self, side: Side, observation: Observation, action: Tensor, explore: bool) -> Tensor | None:
         """See ``Agent.log_propensity``: its policy is known."""
         if not explore:
             return super().log_propensity(side, observation, action, explore)
-        return self.network.log_policy(side, observation).gather(-1, action.unsqueeze(-1)).squeeze(-1)
+        return self.scores(side, observation).gather(-1, action.unsqueeze(-1)).squeeze(-1)
 
     def learn(self, transitions: Mapping[Side, Transition]) -> Mapping[str, Tensor]:
         """Remember the step; at the end of a rollout, update."""
-        rollouts = {side: self._rollout[side].add(lean(step, history=True)) for side, step in transitions.items()}
+        rollouts = {side: self._rollout[side].add(self._played(side, step)) for side, step in transitions.items()}
         full = {side: rollout for side, rollout in rollouts.items() if rollout is not None}
         return self._update(full) if full else {}
 
-    def _update(self, rollouts: Mapping[Side, Transition]) -> Mapping[str, Tensor]:
+    def _played(self, side: Side, step: Transition) -> Played:
+        known = None
+        if self.device.type == "cpu":  # where acting has just worked it out
+            known = self.log_propensity(side, step.observation, step.action, explore=True)
+        return Played(lean(step, history=True), known)
+
+    def _update(self, rollouts: Mapping[Side, Played]) -> Mapping[str, Tensor]:
         batches = self._batches(rollouts)
         rows = next(iter(batches.values())).returns.shape[0]
         metrics: dict[str, Tensor] = {}
         for index in shuffled(self, rows, self.options.num_epochs, self.options.num_minibatches):
             metrics = self._fit_by_loops(batches, index) or self._fit(batches, index)
+        for latest in self._latest.values():
+            latest.forget()
         return metrics
 
     @torch.no_grad()
-    def _batches(self, rollouts: Mapping[Side, Transition]) -> dict[Side, Batch]:
+    def _batches(self, rollouts: Mapping[Side, Played]) -> dict[Side, Batch]:
         """Advantages and returns of each side, with steps and worlds as one axis of rows."""
-        value = self._values({side: step.observation for side, step in rollouts.items()})
-        returns = self._returns(rollouts)
+        steps = {side: played.step for side, played in rollouts.items()}
+        value = self._values({side: step.observation for side, step in steps.items()})
+        returns = self._returns(steps)
         batches: dict[Side, Batch] = {}
-        for side, step in rollouts.items():
-            done = self.network.log_policy(side, step.observation).gather(-1, step.action.unsqueeze(-1)).squeeze(-1)
+        for side, step in steps.items():
+            done = rollouts[side].log_policy
+            if done is None:
+                done = self.log_propensity(side, step.observation, step.action, explore=True)
             advantage = _standardised(returns[side] - value[side], step.valid)
             batches[side] = Batch(step.observation, step.action, done, advantage, returns[side], step.valid,
                                   step.weight).map(lambda x: x.flatten(0, 1))

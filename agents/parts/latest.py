@@ -22,10 +22,11 @@ class Latest:
 
     Args:
         network: whose values these are.
+        reads: the tables of an observation that the values depend on.
     """
 
-    def __init__(self, network: nn.Module) -> None:
-        self._network = network
+    def __init__(self, network: nn.Module, reads: Sequence[str] = ("own", "options")) -> None:
+        self._network, self._reads = network, reads
         self.forget()
 
     def forget(self) -> None:
@@ -35,7 +36,8 @@ class Latest:
 
     def of(self, seen: Observation, work: Callable[[Observation], Tensor]) -> Tensor:
         """The values, which ``work`` gives if they are not known."""
-        stacked, given = is_stacked(seen.own), [seen.own, seen.options, *parameters_of(self._network)]
+        read = [table for name in self._reads if (table := getattr(seen, name)) is not None]
+        stacked, given = is_stacked(seen.own), [*read, *parameters_of(self._network)]
         given = [table_of(tensor) for tensor in given] if stacked else given
         if torch.is_grad_enabled() or not usable(given[0]) or given[0].is_inference():
             return work(seen)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -126,14 +127,19 @@ def cost(preset: str, agent: str, num_worlds: int, rounds: int) -> Cost:
     # Each with observations of its own: a learner may know values of one that it has seen.
     round_of: list[dict[Side, Transition]] = [{"users": moved.map(torch.clone)} for _ in range(steps)]
 
-    def learn() -> None:
+    def learn(within: Callable[[], AbstractContextManager[Any]] = nullcontext) -> float:
+        """Seconds of CPU time, without those of acting, from which a learner may know what it did."""
+        spent = 0.0
         for step in round_of:
-            player.learn_from(step)
+            player.act_as("users", step["users"].observation, explore=True)
+            with within():
+                spent += least(lambda step=step: player.learn_from(step), 1)  # type: ignore[misc]
+        return spent
 
     spec = run.task.market.specs["users"]
-    whole, products = least(learn, rounds), of_learning(player.name, player.options, spec, num_worlds)
-    with calls_noted() as calls:
-        learn()
+    whole, products = min(learn() for _ in range(rounds)), of_learning(player.name, player.options, spec, num_worlds)
+    calls: list[Any] = []
+    learn(lambda: _into(calls))
     loops_learn = not {"fit", "improve", "update"}.isdisjoint(call.func.__name__ for call in calls)
     by_torch = _kinds_by_torch(learn, rounds)
     kinds = _kinds_by_loops(calls, products, rounds) if loops_learn and products is not None else by_torch
@@ -142,17 +148,24 @@ def cost(preset: str, agent: str, num_worlds: int, rounds: int) -> Cost:
                 None if peer is None else least(peer, rounds))
 
 
+@contextmanager
+def _into(calls: list[Any]) -> Iterator[None]:
+    """Add what calls loops in this block."""
+    with calls_noted() as noted:
+        yield
+    calls += noted
+
+
 def _kinds_by_loops(calls: Sequence[Callable[[], Any]], products: Products, rounds: int) -> dict[str, float]:
     """Seconds of the loops' products, and of all else that they do."""
     of_products = seconds(products, rounds)
     return {_PRODUCTS: of_products, _LOOPS: least(lambda: [call() for call in calls], rounds) - of_products}
 
 
-def _kinds_by_torch(learn: Callable[[], Any], rounds: int) -> dict[str, float]:
+def _kinds_by_torch(learn: Callable[[Callable[[], _Noted]], Any], rounds: int) -> dict[str, float]:
     """Seconds of the operators of each kind, as torch's code without loops runs them."""
     noted = _Noted()
-    with noted:
-        learn()
+    learn(lambda: noted)
     with torch.no_grad():
         return {kind: least(lambda calls=calls: [call() for call in calls], rounds)  # type: ignore[misc]
                 for kind, calls in noted.calls.items()}
@@ -248,8 +261,8 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
             "is Python, views and autograd's own work. Torch's code, which loops replace, makes more products for the "
             "same update, each of them an operator. SB3 is as many updates of "
             "Stable-Baselines3's DQN or PPO, with as many rows, and two hidden layers of the same width that read all "
-            "of an agent's features at once, where those here score each option; values and returns of a rollout are "
-            "part of learning here, and of playing there.\n\n"
+            "of an agent's features at once, where those here score each option; log-probabilities of what was done "
+            "are part of playing in both, values and returns of a rollout of learning here, and of playing there.\n\n"
             + table(columns, [_line(one, kinds) for one in costs]) + "\n")
 
 
