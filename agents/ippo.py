@@ -17,24 +17,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from interplay.agents.base import JointAgent
 from interplay.agents.encoders import check_encoder
-from interplay.agents.loops.flat import usable
-from interplay.agents.loops.policy import Form, Rule, critic_values, log_policies, ppo
-from interplay.agents.parts.choosing import best, log_policy, sampled
+from interplay.agents.loops.policy import Rule, ppo
+from interplay.agents.parts.actor_critic import ActorCritic
+from interplay.agents.parts.choosing import best, sampled
 from interplay.agents.parts.latest import Latest
-from interplay.agents.parts.networks import linear_layer, parameters_of
+from interplay.agents.parts.networks import parameters_of
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Rollout, shuffled
 from interplay.agents.parts.returns import cut_off, lambda_returns, lean
 from interplay.agents.parts.schedules import Scalar, check_above_zero, check_at_least_one, linear
-from interplay.agents.parts.towers import Scoring, Towers, check_scoring
+from interplay.agents.parts.towers import Scoring, check_scoring
 from interplay.envs.checking import Checked
-from interplay.envs.types import InterplayError, Observation, Side, SideSpec, TensorRecord, Transition
+from interplay.envs.types import InterplayError, Observation, Side, TensorRecord, Transition
 
 
 @dataclass(frozen=True)
@@ -78,8 +77,7 @@ class IPPOOptions(Checked):
 
 @dataclass(frozen=True)
 class Played(TensorRecord):
-    """A step, and the log-probability of what was done, float32 ``[..., N]``; None = it is worked out for all at once.
-    """
+    """A step, and the log-probability of what was done, float32 ``[..., N]``; None = it is worked out later."""
 
     step: Transition
     log_policy: Tensor | None
@@ -122,10 +120,11 @@ class IPPOAgent(JointAgent):
 
     def build(self) -> None:
         """See ``Player.build``."""
-        self.network = self.initialise("actor-critic", ActorCritic(self.specs, self.options, self.device,
-                                                                   self._critic_inputs()))
-        self._optimiser = Optimiser(self.network, self.options.learning_rate, self.options.max_norm)
-        self._rollout: dict[Side, Rollout[Played]] = {side: Rollout(self.options.rollout_length) for side in self.specs}
+        o = self.options
+        self.network = self.initialise("actor-critic", ActorCritic(
+            self.specs, o.hidden, self.device, encoder=o.encoder, scorer=o.scorer, critic_inputs=self._critic_inputs()))
+        self._optimiser = Optimiser(self.network, o.learning_rate, o.max_norm)
+        self._rollout: dict[Side, Rollout[Played]] = {side: Rollout(o.rollout_length) for side in self.specs}
         self._latest = {side: Latest(self.network, ("own", "options", "mask", "ids", "history", "history_ids"))
                         for side in self.specs}
 
@@ -144,7 +143,7 @@ class IPPOAgent(JointAgent):
         """See ``Agent.log_propensity``: its policy is known."""
         if not explore:
             return super().log_propensity(side, observation, action, explore)
-        return self.scores(side, observation).gather(-1, action.unsqueeze(-1)).squeeze(-1)
+        return _taken(self.scores(side, observation), action)
 
     def learn(self, transitions: Mapping[Side, Transition]) -> Mapping[str, Tensor]:
         """Remember the step; at the end of a rollout, update."""
@@ -153,10 +152,13 @@ class IPPOAgent(JointAgent):
         return self._update(full) if full else {}
 
     def _played(self, side: Side, step: Transition) -> Played:
-        known = None
-        if self.device.type == "cpu":  # where acting has just worked it out
-            known = self.log_propensity(side, step.observation, step.action, explore=True)
-        return Played(lean(step, history=True), known)
+        on_cpu = self.device.type == "cpu"  # where acting has just worked it out
+        return Played(lean(step, history=True), self._log_policy(side, step) if on_cpu else None)
+
+    @torch.no_grad()
+    def _log_policy(self, side: Side, step: Transition) -> Tensor:
+        """Log-probability of what was done, float32 ``[..., N]``."""
+        return _taken(self.scores(side, step.observation), step.action)
 
     def _update(self, rollouts: Mapping[Side, Played]) -> Mapping[str, Tensor]:
         batches = self._batches(rollouts)
@@ -177,8 +179,7 @@ class IPPOAgent(JointAgent):
         batches: dict[Side, Batch] = {}
         for side, step in steps.items():
             done = rollouts[side].log_policy
-            if done is None:
-                done = self.log_propensity(side, step.observation, step.action, explore=True)
+            done = self._log_policy(side, step) if done is None else done
             advantage = _standardised(returns[side] - value[side], step.valid)
             batches[side] = Batch(step.observation, step.action, done, advantage, returns[side], step.valid,
                                   step.weight).map(lambda x: x.flatten(0, 1))
@@ -247,64 +248,8 @@ class IPPOAgent(JointAgent):
         return {side: self.network.own_value(side, observation) for side, observation in seen.items()}
 
 
-class ActorCritic(nn.Module):
-    """Towers for the policy, towers for the critic.
-
-    Args:
-        specs: the sides to serve.
-        options: width, encoder and scorer.
-        device: where they live.
-        critic_inputs: embeddings that the critic's head reads side by side.
-    """
-
-    def __init__(self, specs: Mapping[Side, SideSpec], options: IPPOOptions, device: torch.device,
-                 critic_inputs: int) -> None:
-        super().__init__()
-        self._actor, self._critic = (
-            Towers(specs, options.hidden, device, encoder=options.encoder, scorer=options.scorer) for _ in range(2))
-        self._value = linear_layer(critic_inputs * options.hidden, 1, device)
-        self._forms = {side: self._form(side, spec, options.hidden) for side, spec in specs.items()}
-
-    def log_policy(self, side: Side, observation: Observation) -> Tensor:
-        """Log-probabilities of all actions, ``[..., A]``."""
-        form = None if torch.is_grad_enabled() else self.form(side, observation)
-        if form is not None:
-            return log_policies(form, parameters_of(self), observation.own, observation.options, observation.mask)
-        return log_policy(self._actor.scores(side, self._actor.embed(side, observation)), observation.mask)
-
-    def own_value(self, side: Side, observation: Observation) -> Tensor:
-        """A critic's that reads an agent's own embedding alone, ``[..., N]``."""
-        form = None if torch.is_grad_enabled() else self.form(side, observation)
-        if form is not None:
-            return critic_values(form, parameters_of(self), observation.own)
-        return self.value(torch.relu(self._critic.embed_agent(side, observation)))
-
-    def surrounded(self, side: Side, observation: Observation) -> Tensor:
-        """Agents beside the mean of what they may choose from, as the critic sees both, ``[..., N, 2 * E]``."""
-        agent, options = self._critic.embed(side, observation)
-        return torch.cat([torch.relu(agent), torch.relu(options).mean(-2)], dim=-1)
-
-    def value(self, inputs: Tensor) -> Tensor:
-        """``[..., N, critic_inputs * E]`` to ``[..., N]``."""
-        value: Tensor = self._value(inputs)
-        return value.squeeze(-1)
-
-    def form(self, side: Side, seen: Observation) -> Form | None:
-        """What loops know of a side's networks, if they can work on these and on what is seen."""
-        form = self._forms.get(side)
-        weights = parameters_of(self)
-        return form if form is not None and usable(form.hidden, weights, seen.own, seen.options) else None
-
-    def _form(self, side: Side, spec: SideSpec, hidden: int) -> Form | None:
-        actor, critic = (towers.layers(side) for towers in (self._actor, self._critic))
-        if actor is None or critic is None:
-            return None
-        weights = list(self.parameters())
-        sizes = np.cumsum([0, *(weight.numel() for weight in weights)])
-        starts = {id(weight): start for weight, start in zip(weights, sizes, strict=False)}
-        parts = [*actor, critic[0], self._value]
-        return Form(np.array([starts[id(next(part.parameters()))] for part in parts]),
-                    *self._actor.places(side, spec), hidden, spec.num_levels)
+def _taken(scores: Tensor, action: Tensor) -> Tensor:
+    return scores.gather(-1, action.unsqueeze(-1)).squeeze(-1)
 
 
 def _standardised(advantage: Tensor, valid: Tensor) -> Tensor:

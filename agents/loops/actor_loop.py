@@ -1,4 +1,4 @@
-"""What the actor and the critic of ``ippo`` compute, and back, as loops that numba compiles for a CPU.
+"""What the actor of ``ippo`` computes, and back, as loops that numba compiles for a CPU.
 
 Torch's code in ``towers`` and ``ippo`` is the reference.
 
@@ -7,9 +7,9 @@ weights and biases of the levels, those of doing nothing, the critic's tower and
 the same layout. A first axis counts copies, which seeds stack.
 
 **Products.** The score of an option is ``W . (u * i) + b``, where both towers end in layers that nothing cuts:
-``u = A g + a`` and ``i = C h + c``. So it is ``g . (J h)`` with ``J = A' diag(W) C``, beside what biases add: one product
-with J for an agent and a level, in place of one with A, and one with C for each option. J is worked out once for all
-rows, and the gradients of A, W and C from that of J. See ``Meeting``.
+``u = A g + a`` and ``i = C h + c``. So it is ``g . (J h)`` with ``J = A' diag(W) C``, beside what biases add: one
+product with J for an agent and a level, in place of one with A, and one with C for each option. J is worked out once
+for all rows, and the gradients of A, W and C from that of J. See ``Meeting``.
 """
 
 from __future__ import annotations
@@ -18,17 +18,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from interplay.agents.loops.head_loop import add, add_up, times
+from interplay.agents.loops.head_loop import add_product, add_up, times
 from interplay.agents.loops.tower_loop import (
     Across,
     Layers,
-    Scratch,
     Tower,
-    across_of,
-    add_product,
-    back,
-    block_size,
-    end,
+    dot,
     hide,
     layers_of,
     part_of,
@@ -37,9 +32,7 @@ from interplay.agents.loops.tower_loop import (
     tower_of,
     unhide,
 )
-from interplay.envs.kernels.jit import routine, summed, whole
-
-_LOWEST = np.float32(np.finfo(np.float32).min / 4)  # of what the mask forbids: see choosing.log_policy
+from interplay.envs.kernels.jit import routine, summed
 
 
 class Actor(NamedTuple):
@@ -51,14 +44,6 @@ class Actor(NamedTuple):
     level_bias: Any
     nothing: Any
     nothing_bias: Any
-
-
-class Critic(NamedTuple):
-    """The parameters of a critic, or their gradients."""
-
-    agent: Tower
-    value: Any
-    bias: Any
 
 
 class Meeting(NamedTuple):
@@ -88,7 +73,7 @@ class Acting(NamedTuple):
         options: those of their options ``[n * M, ...]``.
         along: of each level J' g + offset ``[L, n, hidden]``.
         scores: ``[n, 1 + M * L]``; afterwards their gradient.
-        given, more: gradients of g and of ``along``.
+        given, more, each: gradients of g, of ``along`` and of h ``[n * M, hidden]``.
     """
 
     agent: Layers
@@ -97,6 +82,7 @@ class Acting(NamedTuple):
     scores: Any
     given: Any
     more: Any
+    each: Any
 
 
 @routine
@@ -110,13 +96,6 @@ def actor_of(flat: Any, starts: Any, features: int, width: int, hidden: int, lev
 
 
 @routine
-def critic_of(flat: Any, starts: Any, features: int, hidden: int) -> Critic:
-    """The critic whose parts begin there."""
-    at, end = starts[5], starts[5] + hidden
-    return Critic(tower_of(flat, starts[4], features, hidden), flat[at:end].reshape((1, hidden)), flat[end:end + 1])
-
-
-@routine
 def meeting_of(hidden: int, levels: int) -> Meeting:
     """Of zeros."""
     pairs = (levels, hidden, hidden)
@@ -127,18 +106,11 @@ def meeting_of(hidden: int, levels: int) -> Meeting:
 @routine
 def acting_of(size: int, features: int, width: int, hidden: int, levels: int, options: int) -> Acting:
     """Memory for a block."""
-    each = (levels, size, hidden)
+    rows = (levels, size, hidden)
     return Acting(layers_of(size, features, hidden), layers_of(size * options, width, hidden),
-                  np.empty(each, np.float32), np.empty((size, 1 + options * levels), np.float32),
-                  np.empty((size, hidden), np.float32), np.empty(each, np.float32))
-
-
-@summed
-def _dot(one: Any, other: Any) -> Any:
-    total = np.float32(0.0)
-    for j in range(len(one)):
-        total += one[j] * other[j]
-    return total
+                  np.empty(rows, np.float32), np.empty((size, 1 + options * levels), np.float32),
+                  np.empty((size, hidden), np.float32), np.empty(rows, np.float32),
+                  np.empty((size * options, hidden), np.float32))
 
 
 @routine
@@ -184,7 +156,7 @@ def part(actor: Actor, sums: Actor, meeting: Meeting) -> None:
     hidden, given = len(option), np.empty((agent.shape[1], agent.shape[1]), np.float32)
     sums.nothing_bias[0] += meeting.bias[0]
     for j in range(hidden):
-        sums.nothing[0, j] += _dot(agent[j, :-1], meeting.slope[0]) + agent[j, -1] * meeting.bias[0]
+        sums.nothing[0, j] += dot(agent[j, :-1], meeting.slope[0]) + agent[j, -1] * meeting.bias[0]
         sums.agent.last_bias[j] += actor.nothing[0, j] * meeting.bias[0]
         for k in range(hidden):
             sums.agent.last[j, k] += actor.nothing[0, j] * meeting.slope[0, k]
@@ -195,7 +167,7 @@ def part(actor: Actor, sums: Actor, meeting: Meeting) -> None:
         sums.level_bias[level] += meeting.bias[1 + level]
         for j in range(hidden):
             weight = actor.level[level, j]
-            sums.level[level, j] += _dot(of_agent[j], agent[j])
+            sums.level[level, j] += dot(of_agent[j], agent[j])
             sums.agent.last_bias[j] += weight * of_agent[j, -1]
             sums.option.last_bias[j] += weight * of_option[j, -1]
             for k in range(hidden):
@@ -222,6 +194,19 @@ def see_block(own: Any, options: Any, rows: Any, agent_place: Any, option_places
              seen.reshape((len(seen) // count, count * seen.shape[1])))
 
 
+@summed
+def _score(options: Any, along: Any, slope: Any, bias: Any, agents: Any, first: int, levels: int, scores: Any) -> None:
+    """The scores of one level, of which ``first`` is that of the first option."""
+    each = (scores.shape[1] - 1) // levels
+    for i in range(len(along)):
+        constant = dot(agents[i], slope) + bias
+        for m in range(each):
+            total = np.float32(0.0)
+            for j in range(along.shape[1]):
+                total += options[i * each + m, j] * along[i, j]
+            scores[i, first + m * levels] = total + constant
+
+
 @routine
 def score_block(actor: Actor, meeting: Meeting, agent_across: Across, option_across: Across, a: Acting, at_once: int,
                 count: int) -> None:
@@ -232,131 +217,65 @@ def score_block(actor: Actor, meeting: Meeting, agent_across: Across, option_acr
     for start in range(0, options, at_once):
         hide(actor.option, option_across, part_of(a.options, start, min(start + at_once, options)))
     for i in range(count):
-        a.scores[i, 0] = _dot(agent.second[i], meeting.slope[0]) + meeting.bias[0]
+        a.scores[i, 0] = dot(agent.second[i], meeting.slope[0]) + meeting.bias[0]
     for level in range(levels):
-        times(agent.second, meeting.joint[level], a.along[level, :count])
+        along = a.along[level, :count]
+        times(agent.second, meeting.joint[level], along)
         for i in range(count):
-            along, constant = a.along[level, i], _dot(agent.second[i], meeting.slope[1 + level])
-            for j in range(len(along)):
-                along[j] += meeting.offset[level, j]
-            for m in range(options // count):
-                a.scores[i, 1 + m * levels + level] = (_dot(a.options.second[i * (options // count) + m], along)
-                                                       + constant + meeting.bias[1 + level])
+            for j in range(along.shape[1]):
+                along[i, j] += meeting.offset[level, j]
+        _score(a.options.second, along, meeting.slope[1 + level], meeting.bias[1 + level], agent.second, 1 + level,
+               levels, a.scores)
 
 
 @routine
-def back_to_options(actor: Actor, sums: Actor, a: Acting, s: Scratch, at_once: int, count: int) -> None:
+def _unscore(scores: Any, first: int, levels: int, options: Any, along: Any, more: Any, each: Any) -> None:
+    """From the gradient of one level's scores to that of ``along``, in ``more``; add that of options to ``each``."""
+    count = (scores.shape[1] - 1) // levels
+    for i in range(len(along)):
+        for j in range(along.shape[1]):
+            more[i, j] = np.float32(0.0)
+        for m in range(count):
+            for j in range(along.shape[1]):
+                more[i, j] += scores[i, first + m * levels] * options[i * count + m, j]
+    for i in range(len(along)):
+        for m in range(count):
+            for j in range(along.shape[1]):
+                each[i * count + m, j] += scores[i, first + m * levels] * along[i, j]
+
+
+@routine
+def back_to_options(actor: Actor, sums: Actor, a: Acting, scratch: Any, at_once: int, count: int) -> None:
     """Gradients of the options' hidden layers, and into ``a.more``."""
-    levels, each = len(actor.level), (a.scores.shape[1] - 1) // len(actor.level)
-    a.more[:] = np.float32(0.0)
-    for start in range(0, count * each, at_once):
-        options = part_of(a.options, start, min(start + at_once, count * each))
-        given = s.after[:len(options.second)]
-        given[:] = np.float32(0.0)
-        for k in range(len(given)):
-            i, m = (start + k) // each, (start + k) % each
-            for level in range(levels):
-                share, along, more = a.scores[i, 1 + m * levels + level], a.along[level, i], a.more[level, i]
-                for j in range(len(along)):
-                    given[k, j] += share * along[j]
-                    more[j] += share * options.second[k, j]
-        unhide(actor.option, sums.option, options, s, given)
+    levels = len(actor.level)
+    options = count * (a.scores.shape[1] - 1) // levels
+    a.each[:] = np.float32(0.0)
+    for level in range(levels):
+        _unscore(a.scores, 1 + level, levels, a.options.second, a.along[level, :count], a.more[level, :count], a.each)
+    for start in range(0, options, at_once):
+        stop = min(start + at_once, options)
+        unhide(actor.option, sums.option, part_of(a.options, start, stop), a.each[start:stop], scratch)
 
 
 @routine
-def back_to_agents(actor: Actor, sums: Actor, meeting: Meeting, meeting_sums: Meeting, a: Acting, s: Scratch,
+def back_to_agents(actor: Actor, sums: Actor, meeting: Meeting, meeting_sums: Meeting, a: Acting, scratch: Any,
                    count: int) -> None:
     """Gradients of all else but of what ``meeting`` is made of, from ``a.more``."""
-    levels, agent, given, found = len(actor.level), part_of(a.agent, 0, count), a.given[:count], s.after[:count]
-    given[:] = np.float32(0.0)
+    levels, agent, given, found = len(actor.level), part_of(a.agent, 0, count), a.given[:count], scratch[:count]
+    shares = np.empty((count, 1 + levels), np.float32)  # of doing nothing, and of all options of each level
+    for i in range(count):
+        shares[i] = a.scores[i, :1 + levels]
+        for k in range(1 + levels, a.scores.shape[1]):
+            shares[i, 1 + (k - 1) % levels] += a.scores[i, k]
+    add_up(shares, meeting_sums.bias)
+    add_product(shares, agent.second, meeting_sums.slope)
+    times(shares, meeting.slope, given)
     for level in range(levels):
         more = a.more[level, :count]
-        add_product(agent.second, more, s, meeting_sums.joint[level])
+        add_product(agent.second, more, meeting_sums.joint[level])
         add_up(more, meeting_sums.offset[level])
         times(more, meeting.across[level], found)
-        add(given, found)
-    for i in range(count):
-        for level in range(1 + levels):  # of which the first is to do nothing
-            share = a.scores[i, level]
-            for at in range(level + levels, a.scores.shape[1] if level > 0 else 0, levels):
-                share += a.scores[i, at]
-            meeting_sums.bias[level] += share
+        for i in range(count):
             for j in range(given.shape[1]):
-                given[i, j] += share * meeting.slope[level, j]
-                meeting_sums.slope[level, j] += share * agent.second[i, j]
-    unhide(actor.agent, sums.agent, agent, s, given)
-
-
-@routine
-def value_block(critic: Critic, across: Across, layers: Layers, vector: Any, out: Any) -> None:
-    """Values of a block, from its inputs."""
-    hide(critic.agent, across, layers)
-    end(critic.agent, across, layers, vector)
-    for i in range(len(vector)):
-        for j in range(vector.shape[1]):
-            vector[i, j] = np.float32(0.0) if vector[i, j] < np.float32(0.0) else vector[i, j]
-        out[i] = _dot(vector[i], critic.value[0]) + critic.bias[0]
-
-
-@routine
-def back_to_critic(critic: Critic, sums: Critic, layers: Layers, vector: Any, s: Scratch, given: Any) -> None:
-    """Gradients of a critic, from those of a block's values; ``vector`` changes."""
-    for i in range(len(vector)):
-        sums.bias[0] += given[i]
-        for j in range(vector.shape[1]):
-            active = vector[i, j]
-            sums.value[0, j] += given[i] * active
-            vector[i, j] = given[i] * critic.value[0, j] if active > np.float32(0.0) else np.float32(0.0)
-    back(critic.agent, sums.agent, layers, s, vector)
-
-
-@routine
-def log_policy(scores: Any, mask: Any, out: Any, chances: Any) -> None:
-    """Log-softmax over allowed actions, see ``choosing.log_policy``, and what it is the logarithm of."""
-    highest, total = _LOWEST, np.float32(0.0)
-    for k in range(len(out)):
-        out[k] = scores[k] if mask[k] else _LOWEST
-        highest = highest if out[k] <= highest else out[k]
-    for k in range(len(out)):
-        chances[k] = np.exp(out[k] - highest)
-        total += chances[k]
-    shift, share = highest + np.log(total), np.float32(1.0) / total
-    for k in range(len(out)):
-        out[k] -= shift
-        chances[k] *= share
-
-
-@whole
-def policies(own: Any, options: Any, mask: Any, weights: Any, starts: Any, agent_place: Any, option_place: Any,
-             hidden: int, levels: int, out: Any) -> None:
-    """Log-probabilities of all actions: ``out [S, R, 1 + M * L]``, of S copies with R rows each."""
-    count, features, width = options.shape[2], len(agent_place), len(option_place)
-    at_once = rows_at_once(hidden, max(features, width))
-    size, every = block_size(at_once, count), np.arange(own.shape[1])
-    a, meeting = acting_of(size, features, width, hidden, levels, count), meeting_of(hidden, levels)
-    places, chances = places_of_all(option_place, options.shape[3], count), np.empty(out.shape[2], np.float32)
-    for copy in range(len(weights)):
-        actor = actor_of(weights[copy], starts, features, width, hidden, levels)
-        agent_across, option_across = across_of(actor.agent), across_of(actor.option)
-        meet(actor, meeting)
-        for start in range(0, len(every), size):
-            rows = every[start:start + size]
-            see_block(own[copy], options[copy], rows, agent_place, places, a)
-            score_block(actor, meeting, agent_across, option_across, a, at_once, len(rows))
-            for i in range(len(rows)):
-                log_policy(a.scores[i], mask[copy, rows[i]], out[copy, rows[i]], chances)
-
-
-@whole
-def values(own: Any, weights: Any, starts: Any, place: Any, hidden: int, out: Any) -> None:
-    """Values ``out [S, R]``, of S copies with R rows each."""
-    size, every = rows_at_once(hidden, len(place)), np.arange(own.shape[1])
-    layers, vector = layers_of(size, len(place), hidden), np.empty((size, hidden), np.float32)
-    for copy in range(len(weights)):
-        critic = critic_of(weights[copy], starts, len(place), hidden)
-        across = across_of(critic.agent)
-        for start in range(0, len(every), size):
-            rows = every[start:start + size]
-            see_rows(own[copy], rows, place, layers.inputs)
-            value_block(critic, across, part_of(layers, 0, len(rows)), vector[:len(rows)],
-                        out[copy, start:start + len(rows)])
+                given[i, j] += found[i, j]
+    unhide(actor.agent, sums.agent, agent, given, scratch)

@@ -1,4 +1,4 @@
-"""Actors and critics of ``ippo`` by the loops of ``actor_loop`` and ``policy_loop``, as functions of torch."""
+"""Actors and critics of ``ippo`` by the loops of ``policy_loop``, as functions of torch."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def log_policies(form: Form, weights: Sequence[Tensor], own: Tensor, options: Te
     def work(own: Tensor, options: Tensor, mask: Tensor, flat: Tensor) -> list[Tensor]:
         tables = [rows_of_copies(table, len(flat), last) for table, last in ((own, 1), (options, 2), (mask, 1))]
         out = flat.new_empty(tables[-1].shape)
-        call("actor_loop", "policies", *tables, flat, *form, out)
+        call("policy_loop", "policies", *tables, flat, *form, out)
         return [out]
 
     return of_networks(work, (own, options, mask), [weights])[0].view(mask.shape)
@@ -72,7 +72,7 @@ def critic_values(form: Form, weights: Sequence[Tensor], own: Tensor) -> Tensor:
     def work(own: Tensor, flat: Tensor) -> list[Tensor]:
         mine = rows_of_copies(own, len(flat), 1)
         out = flat.new_empty(mine.shape[:2])
-        call("actor_loop", "values", mine, flat, form.starts, form.agent_place, form.hidden, out)
+        call("policy_loop", "values", mine, flat, form.starts, form.agent_place, form.hidden, out)
         return [out]
 
     return of_networks(work, (own,), [weights])[0].view(own.shape[:-1])

@@ -1,4 +1,4 @@
-"""A step of PPO on the actor and the critic of ``ippo``, as loops that numba compiles for a CPU.
+"""Policies, values and a step of PPO on the actor and the critic of ``ippo``, as loops that numba compiles for a CPU.
 
 Torch's code in ``ippo`` is the reference. Rows are read where the rollout has them. A block of them goes forward and
 back before the next does, so that nothing but gradients is kept. These are added up block by block, on one thread: bits
@@ -16,20 +16,29 @@ from interplay.agents.loops.actor_loop import (
     acting_of,
     actor_of,
     back_to_agents,
-    back_to_critic,
     back_to_options,
-    critic_of,
-    log_policy,
     meet,
     meeting_of,
     part,
     places_of_all,
     score_block,
     see_block,
+)
+from interplay.agents.loops.tower_loop import (
+    Layers,
+    across_of,
+    back_to_critic,
+    block_size,
+    critic_of,
+    layers_of,
+    part_of,
+    rows_at_once,
+    see_rows,
     value_block,
 )
-from interplay.agents.loops.tower_loop import Layers, across_of, block_size, layers_of, rows_at_once, scratch_of
-from interplay.envs.kernels.jit import routine, whole
+from interplay.envs.kernels.jit import exp, routine, whole
+
+_LOWEST = np.float32(np.finfo(np.float32).min / 4)  # of what the mask forbids: see choosing.log_policy
 
 
 class Rule(NamedTuple):
@@ -41,10 +50,67 @@ class Rule(NamedTuple):
 
 
 @routine
+def _log_policies(scores: Any, mask: Any, rows: Any, out: Any, chances: Any) -> None:
+    """Log-softmax of a block over the actions that these rows allow, see ``choosing.log_policy``, and its chances."""
+    for i in range(len(rows)):
+        highest = _LOWEST
+        for k in range(out.shape[1]):
+            out[i, k] = scores[i, k] if mask[rows[i], k] else _LOWEST
+            highest = highest if out[i, k] <= highest else out[i, k]
+        for k in range(out.shape[1]):
+            out[i, k] -= highest
+    for i in range(len(rows)):
+        for k in range(out.shape[1]):
+            chances[i, k] = exp(out[i, k])
+    for i in range(len(rows)):
+        total = np.float32(0.0)
+        for k in range(out.shape[1]):
+            total += chances[i, k]
+        shift, share = np.log(total), np.float32(1.0) / total
+        for k in range(out.shape[1]):
+            out[i, k] -= shift
+            chances[i, k] *= share
+
+
+@whole
+def policies(own: Any, options: Any, mask: Any, weights: Any, starts: Any, agent_place: Any, option_place: Any,
+             hidden: int, levels: int, out: Any) -> None:
+    """Log-probabilities of all actions: ``out [S, R, 1 + M * L]``, of S copies with R rows each."""
+    count, features, width = options.shape[2], len(agent_place), len(option_place)
+    at_once = rows_at_once(hidden, max(features, width))
+    size, every = block_size(at_once, count), np.arange(own.shape[1])
+    a, meeting = acting_of(size, features, width, hidden, levels, count), meeting_of(hidden, levels)
+    places, chances = places_of_all(option_place, options.shape[3], count), np.empty_like(a.scores)
+    for copy in range(len(weights)):
+        actor = actor_of(weights[copy], starts, features, width, hidden, levels)
+        agent_across, option_across = across_of(actor.agent), across_of(actor.option)
+        meet(actor, meeting)
+        for start in range(0, len(every), size):
+            rows = every[start:start + size]
+            see_block(own[copy], options[copy], rows, agent_place, places, a)
+            score_block(actor, meeting, agent_across, option_across, a, at_once, len(rows))
+            _log_policies(a.scores, mask[copy], rows, out[copy, start:start + len(rows)], chances)
+
+
+@whole
+def values(own: Any, weights: Any, starts: Any, place: Any, hidden: int, out: Any) -> None:
+    """Values ``out [S, R]``, of S copies with R rows each."""
+    size, every = rows_at_once(hidden, len(place)), np.arange(own.shape[1])
+    layers, vector = layers_of(size, len(place), hidden), np.empty((size, hidden), np.float32)
+    for copy in range(len(weights)):
+        critic = critic_of(weights[copy], starts, len(place), hidden)
+        across = across_of(critic.agent)
+        for start in range(0, len(every), size):
+            rows = every[start:start + size]
+            see_rows(own[copy], rows, place, layers.inputs)
+            value_block(critic, across, part_of(layers, 0, len(rows)), vector[:len(rows)],
+                        out[copy, start:start + len(rows)])
+
+
+@routine
 def _judge(scores: Any, mask: Any, action: int, before: Any, advantage: Any, weight: Any, clip: Any,
            entropy_weight: Any, logs: Any, chances: Any) -> Any:
     """The policy's gain and the entropy of a row; its scores become their gradient of the loss."""
-    log_policy(scores, mask, logs, chances)
     ratio, entropy = np.exp(logs[action] - before), np.float32(0.0)
     clipped = min(max(ratio, np.float32(1.0) - clip), np.float32(1.0) + clip)
     for k in range(len(mask)):
@@ -83,12 +149,13 @@ def _miss(found: Any, wanted: Any) -> Any:
 def _judge_block(rows: Any, mask: Any, action: Any, before: Any, advantage: Any, returns: Any, weight: Any, rule: Rule,
                  share: float, a: Acting, found: Any, totals: Any) -> None:
     """From a block's scores and values ``found`` to their gradients; the losses are added up."""
-    logs, chances = np.empty(mask.shape[1], np.float32), np.empty(mask.shape[1], np.float32)
+    logs, chances = np.empty_like(a.scores), np.empty_like(a.scores)
+    _log_policies(a.scores, mask, rows, logs, chances)
     for i in range(len(rows)):
         row = rows[i]
         counts = np.float32(share) * weight[row]
         gain, entropy = _judge(a.scores[i], mask[row], action[row], before[row], advantage[row], counts, rule.clip,
-                               np.float32(share) * rule.entropy_weight, logs, chances)
+                               np.float32(share) * rule.entropy_weight, logs[i], chances[i])
         miss, slope = _miss(found[i], returns[row])
         totals[0] += counts * gain
         totals[1] += counts * miss
@@ -104,7 +171,7 @@ def _update_copy(own: Any, options: Any, mask: Any, action: Any, before: Any, ad
     count, features, width = options.shape[1], len(agent_place), len(option_place)
     at_once = rows_at_once(hidden, max(features, width))
     size, places = block_size(at_once, count), places_of_all(option_place, options.shape[2], count)
-    a, s = acting_of(size, features, width, hidden, levels, count), scratch_of(at_once, hidden, max(features, width))
+    a, scratch = acting_of(size, features, width, hidden, levels, count), np.empty((at_once, hidden), np.float32)
     judging, vector = layers_of(size, 0, hidden), np.empty((size, hidden), np.float32)
     meeting, meeting_sums, found = meeting_of(hidden, levels), meeting_of(hidden, levels), np.empty(size, np.float32)
     actor, sums = (actor_of(weights, starts, features, width, hidden, levels),
@@ -120,9 +187,9 @@ def _update_copy(own: Any, options: Any, mask: Any, action: Any, before: Any, ad
         score_block(actor, meeting, agent_across, option_across, a, at_once, n)
         value_block(critic, across, layers, vector[:n], found)
         _judge_block(block, mask, action, before, advantage, returns, weight, rule, share, a, found, totals)
-        back_to_options(actor, sums, a, s, at_once, n)
-        back_to_agents(actor, sums, meeting, meeting_sums, a, s, n)
-        back_to_critic(critic, critic_sums, layers, vector[:n], s, found[:n])
+        back_to_options(actor, sums, a, scratch, at_once, n)
+        back_to_agents(actor, sums, meeting, meeting_sums, a, scratch, n)
+        back_to_critic(critic, critic_sums, layers, vector[:n], scratch, found[:n])
     part(actor, sums, meeting_sums)
 
 

@@ -1,4 +1,4 @@
-"""Towers for a block of rows, and back, as loops that numba compiles for a CPU.
+"""Towers, and critics on them, for a block of rows, and back, as loops that numba compiles for a CPU.
 
 A tower is three linear layers, of which two are cut below zero: see ``parts/towers.py``. As in ``head_loop``, a block
 of rows stays in a core's own cache, and its products have at most 64^3 multiplications, for which OpenBLAS starts no
@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from interplay.agents.loops.head_loop import PRODUCT, across_times, add, add_up, times
-from interplay.envs.kernels.jit import routine
+from interplay.agents.loops.head_loop import PRODUCT, add_product, add_up, times
+from interplay.envs.kernels.jit import routine, summed
 
 _ROWS, _CACHED = 128, 512
 
@@ -36,20 +36,20 @@ class Across(NamedTuple):
     last: Any
 
 
+class Critic(NamedTuple):
+    """The parameters of a critic, or their gradients."""
+
+    agent: Tower
+    value: Any
+    bias: Any
+
+
 class Layers(NamedTuple):
     """What a block has in each layer, ``[n, width]``: its inputs, and hidden layers after the cut."""
 
     inputs: Any
     first: Any
     second: Any
-
-
-class Scratch(NamedTuple):
-    """Gradients of a block: of both hidden layers ``[n, hidden]``, and of any weights, as one axis."""
-
-    before: Any
-    after: Any
-    weights: Any
 
 
 @routine
@@ -76,6 +76,13 @@ def tower_of(flat: Any, at: int, inputs: int, hidden: int) -> Tower:
 
 
 @routine
+def critic_of(flat: Any, starts: Any, features: int, hidden: int) -> Critic:
+    """The critic whose parts begin there."""
+    at, end = starts[5], starts[5] + hidden
+    return Critic(tower_of(flat, starts[4], features, hidden), flat[at:end].reshape((1, hidden)), flat[end:end + 1])
+
+
+@routine
 def across_of(tower: Tower) -> Across:
     """Its weights, transposed."""
     return Across(tower.first.T.copy(), tower.middle.T.copy(), tower.last.T.copy())
@@ -86,13 +93,6 @@ def layers_of(size: int, inputs: int, hidden: int) -> Layers:
     """Memory for a block."""
     return Layers(np.empty((size, inputs), np.float32), np.empty((size, hidden), np.float32),
                   np.empty((size, hidden), np.float32))
-
-
-@routine
-def scratch_of(size: int, hidden: int, widest: int) -> Scratch:
-    """Memory for gradients of a block, where towers read so many inputs at most."""
-    return Scratch(np.empty((size, hidden), np.float32), np.empty((size, hidden), np.float32),
-                   np.empty(hidden * max(hidden, widest), np.float32))
 
 
 @routine
@@ -125,7 +125,7 @@ def see_rows(features: Any, rows: Any, place: Any, inputs: Any) -> None:
 
 
 @routine
-def _cut(rows: Any, bias: Any) -> None:
+def cut(rows: Any, bias: Any) -> None:
     """Add the bias and cut below zero; NaN stays."""
     for i in range(rows.shape[0]):
         for j in range(rows.shape[1]):
@@ -134,58 +134,63 @@ def _cut(rows: Any, bias: Any) -> None:
 
 
 @routine
-def _uncut(given: Any, rows: Any, bias_sum: Any) -> None:
+def uncut(given: Any, rows: Any, bias_sum: Any) -> None:
     """The gradient before the cut, in place, from that of what it gave; the bias's is added up."""
     for i in range(rows.shape[0]):
         for j in range(rows.shape[1]):
-            value = given[i, j] if rows[i, j] > np.float32(0.0) else np.float32(0.0)
-            given[i, j] = value
-            bias_sum[j] += value
+            given[i, j] = given[i, j] if rows[i, j] > np.float32(0.0) else np.float32(0.0)
+    add_up(given, bias_sum)
+
+
+@summed
+def dot(one: Any, other: Any) -> Any:
+    """The product of two rows."""
+    total = np.float32(0.0)
+    for j in range(len(one)):
+        total += one[j] * other[j]
+    return total
 
 
 @routine
 def hide(tower: Tower, across: Across, layers: Layers) -> None:
     """Both hidden layers, from the inputs."""
     times(layers.inputs, across.first, layers.first)
-    _cut(layers.first, tower.first_bias)
+    cut(layers.first, tower.first_bias)
     times(layers.first, across.middle, layers.second)
-    _cut(layers.second, tower.middle_bias)
+    cut(layers.second, tower.middle_bias)
 
 
 @routine
-def end(tower: Tower, across: Across, layers: Layers, out: Any) -> None:
-    """The outputs ``[n, hidden]``, from the hidden layers."""
-    times(layers.second, across.last, out)
-    for i in range(out.shape[0]):
-        for j in range(out.shape[1]):
-            out[i, j] += tower.last_bias[j]
-
-
-@routine
-def add_product(given: Any, rows: Any, s: Scratch, total: Any) -> None:
-    """Add the gradient of weights, from those of what they gave and the rows that they were multiplied by."""
-    outputs, inputs = total.shape
-    found = s.weights[:outputs * inputs].reshape((outputs, inputs))
-    across_times(given, rows, found)
-    add(total, found)
-
-
-@routine
-def unhide(tower: Tower, sums: Tower, layers: Layers, s: Scratch, given: Any) -> None:
+def unhide(tower: Tower, sums: Tower, layers: Layers, given: Any, scratch: Any) -> None:
     """Add gradients of both hidden layers' parameters to ``sums``, from that of the second, which changes."""
-    before = s.before[:len(given)]
-    _uncut(given, layers.second, sums.middle_bias)
-    add_product(given, layers.first, s, sums.middle)
+    before = scratch[:len(given)]
+    uncut(given, layers.second, sums.middle_bias)
+    add_product(given, layers.first, sums.middle)
     times(given, tower.middle, before)
-    _uncut(before, layers.first, sums.first_bias)
-    add_product(before, layers.inputs, s, sums.first)
+    uncut(before, layers.first, sums.first_bias)
+    add_product(before, layers.inputs, sums.first)
 
 
 @routine
-def back(tower: Tower, sums: Tower, layers: Layers, s: Scratch, given: Any) -> None:
-    """Add gradients of all parameters to ``sums``, from that of the outputs ``[n, hidden]``."""
-    after = s.after[:len(given)]
-    add_product(given, layers.second, s, sums.last)
-    add_up(given, sums.last_bias)
-    times(given, tower.last, after)
-    unhide(tower, sums, layers, s, after)
+def value_block(critic: Critic, across: Across, layers: Layers, vector: Any, out: Any) -> None:
+    """Values of a block, from its inputs."""
+    hide(critic.agent, across, layers)
+    times(layers.second, across.last, vector)
+    cut(vector, critic.agent.last_bias)
+    for i in range(len(vector)):
+        out[i] = dot(vector[i], critic.value[0]) + critic.bias[0]
+
+
+@routine
+def back_to_critic(critic: Critic, sums: Critic, layers: Layers, vector: Any, scratch: Any, given: Any) -> None:
+    """Gradients of a critic, from those of a block's values; ``vector`` changes."""
+    tower, of_tower, after = critic.agent, sums.agent, np.empty_like(vector)
+    add_product(given.reshape((len(given), 1)), vector, sums.value)
+    for i in range(len(vector)):
+        sums.bias[0] += given[i]
+        for j in range(vector.shape[1]):
+            vector[i, j] = given[i] * critic.value[0, j] if vector[i, j] > np.float32(0.0) else np.float32(0.0)
+    add_up(vector, of_tower.last_bias)
+    add_product(vector, layers.second, of_tower.last)
+    times(vector, tower.last, after)
+    unhide(tower, of_tower, layers, after, scratch)

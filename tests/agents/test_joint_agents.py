@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from interplay.agents import Setting
-from interplay.agents.ippo import IPPOAgent, IPPOOptions
+from interplay.agents.ippo import IPPOAgent, IPPOOptions, Played
 from interplay.agents.mappo import MAPPOAgent
 from interplay.agents.shared_critic import SharedCriticAgent, SharedCriticOptions
 from interplay.envs.types import Observation, SideSpec, Transition
@@ -143,7 +143,8 @@ def test_advantages_are_returns_less_values_standardised():
     agent = actor(IPPOAgent, 10)
     action = torch.ones(WORLDS, 2, dtype=torch.int64)
     reward = torch.arange(WORLDS * 2.0).view(WORLDS, 2)
-    batch = agent._batches({"users": Transition.stack([step(seen(), action, reward)] * 4)})["users"]
+    steps = Transition.stack([step(seen(), action, reward)] * 4)
+    batch = agent._batches({"users": Played(steps, None)})["users"]
     assert batch.returns.view(4, WORLDS, 2)[2].tolist() == reward.tolist()  # every step ends an episode
     assert batch.advantage.mean().item() == pytest.approx(0.0, abs=1e-5)
     assert batch.advantage.square().mean().item() == pytest.approx(1.0, abs=1e-4)
