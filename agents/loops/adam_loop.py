@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from interplay.envs.kernels.jit import routine
+from interplay.envs.kernels.jit import routine, whole
 
 
 @routine
@@ -30,3 +30,25 @@ def adam(weights: Any, gradient: Any, first: Any, second: Any, count: float, rat
         first[i] += new * (slope - first[i])
         second[i] = old * second[i] + newer * slope * slope
         weights[i] -= size * first[i] / (np.sqrt(second[i]) / root + least)
+
+
+@routine
+def come_nearer(slow: Any, fast: Any, share: float) -> None:
+    """Move the weights ``slow [P]`` by a share of the way to others."""
+    part = np.float32(share)
+    for i in range(len(slow)):
+        slow[i] += part * (fast[i] - slow[i])
+
+
+@whole
+def follow(slow: Any, fast: Any, share: float) -> None:
+    """``come_nearer`` for Python."""
+    come_nearer(slow, fast, share)
+
+
+@whole
+def move(gradient: Any, weights: Any, first: Any, second: Any, counts: Any, rate: float, betas: Any,
+         tiny: float) -> None:
+    """A step of all parameters, which counts it."""
+    counts += np.float32(1.0)
+    adam(weights, gradient, first, second, counts[0], rate, betas, tiny)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from interplay.agents.loops.adam_loop import adam, shorten
+from interplay.agents.loops.adam_loop import adam, come_nearer, shorten
 from interplay.agents.loops.head_loop import Rows, Scratch, across_times, add, back, part_of, scratch, through, times
 from interplay.agents.loops.scorer_loop import (
     group,
@@ -246,5 +246,4 @@ def update(own: Any, options: Any, action: Any, valid: Any, weight: Any, after_o
               wanted)
         _improve(own, options, action, valid, weight, index, ends, wanted, weights, first, second, counts, rate, betas,
                  tiny, max_norm, hidden, levels, normal, delta, losses)
-        for i in range(len(weights)):
-            target[i] += np.float32(share) * (weights[i] - target[i])
+        come_nearer(target, weights, share)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from interplay.agents.loops import scorer
-from interplay.agents.loops.flat import can_move, in_one_piece, usable
+from interplay.agents.loops.flat import call, can_move, in_one_piece, usable
 from interplay.agents.parts.layers import StackedLinear, StackedNorm, norm_layer
 from interplay.agents.parts.layers import linear_layer as linear_layer
 from interplay.agents.parts.layers import undrawn as undrawn
@@ -232,7 +232,7 @@ def follow(target: nn.Module, online: nn.Module, rate: float) -> None:
         for one, other in zip(slow, fast, strict=True):
             one.copy_(one.lerp(other, rate))  # vmap has no rule for lerp_
     elif can_move(slow[0]):
-        in_one_piece(slow).lerp_(in_one_piece(fast), rate)
+        call("adam_loop", "follow", in_one_piece(slow), in_one_piece(fast), rate)
     else:
         torch._foreach_lerp_(slow, fast, rate)
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from interplay.agents.loops.flat import in_one_piece, separated, separated_copies
+from interplay.agents.loops.flat import call, can_move, in_one_piece, separated, separated_copies
 from interplay.agents.parts.ranks import ALONE, Ranks
 from interplay.agents.parts.schedules import Scalar, linear
 from interplay.agents.parts.stateful import Stateful
@@ -84,8 +84,7 @@ class Optimiser(Stateful):
             _shorten(gradient, self._max_norm)
         whole = self._as_whole() if gradient.dim() == 1 else None
         if whole is not None:
-            whole.counts += 1
-            self._move(progress, [whole.weights], [gradient], [whole.first], [whole.second], [whole.count])
+            self._move_whole(whole, gradient, progress)
             return
         parts = separated(gradient.unsqueeze(0), self._parameters) if gradient.dim() == 1 else separated_copies(
             gradient, self._parameters)
@@ -102,10 +101,17 @@ class Optimiser(Stateful):
         whole = self._as_whole() if self.ranks.size == 1 else None
         if whole is None:
             return None
+        return self._moments(whole, progress)
+
+    def _moments(self, whole: _Whole, progress: Scalar) -> Moments:
         (group,) = self._adam.param_groups
         weights, first, second, counts = whole.arrays
         return Moments(weights, first, second, counts, float(self._rate(progress)), group["betas"], group["eps"],
                        self._max_norm)
+
+    def _move_whole(self, whole: _Whole, gradient: Tensor, progress: Scalar) -> None:
+        *given, _ = self._moments(whole, progress)
+        call("adam_loop", "move", gradient, *given)
 
     @property
     def _parameters(self) -> list[Tensor]:
@@ -121,7 +127,13 @@ class Optimiser(Stateful):
             self.ranks.average([p.grad for p in self._parameters if p.grad is not None])
         if self._max_norm > 0.0:
             self._clip(axes)
-        self._step(progress)
+        # The same bits as those of loops that find the same gradient.
+        whole = self._as_whole() if not axes and can_move(self._parameters[0]) else None
+        gradients = [p.grad.flatten() for p in self._parameters if p.grad is not None]
+        if whole is not None and len(gradients) == len(self._parameters):
+            self._move_whole(whole, torch.cat(gradients), progress)
+        else:
+            self._step(progress)
 
     def _step(self, progress: Scalar) -> None:
         """What ``self._adam.step`` does, on a CPU without its bookkeeping, which takes longer than the work."""
@@ -210,10 +222,8 @@ class _Whole:
     """Parameters, and what Adam keeps of them, as tables of which they are views. It is no state."""
 
     def __init__(self, parameters: Sequence[Tensor], kept: Sequence[Mapping[str, Tensor]]) -> None:
-        self.weights = in_one_piece(parameters)
-        self.first, self.second, counts = (in_one_piece([of_one[name] for of_one in kept]) for name in _KEPT)
-        self.arrays = [table.numpy() for table in (self.weights, self.first, self.second, counts)]
-        self.counts, self.count = self.arrays[-1], counts[0]
+        tables = in_one_piece(parameters), *(in_one_piece([of_one[name] for of_one in kept]) for name in _KEPT)
+        self.arrays = [table.numpy() for table in tables]
         self._places = _places(parameters, kept[0])
 
     def holds(self, parameters: Sequence[Tensor], kept: Mapping[str, Tensor]) -> bool:
