@@ -193,8 +193,8 @@ speed() {
         single-pqn,learning_rate=0.001,rollout_length=32 --seeds 10 --num-worlds 64 --episodes 24 --seconds 100 \
         --pause 0.25 --out $R/speed/to_score
     python -m interplay.experiments.studies.speed.to_score kale 37.26 --learners \
-        dqn,hidden=48,batch_size=128,updates_per_step=20,warm_up=500,num_steps=2,double=False,huber_delta=5,learning_rate=0.004,target_rate=0.05,exploration_fraction=0.2,epsilon_end=0.1 \
-        single-dqn single-dqn,learning_rate=0.003,target_rate=0.02 --seeds 10 --num-worlds 384 --episodes 5 \
+        dqn,hidden=48,batch_size=96,updates_per_step=28,warm_up=500,num_steps=2,double=False,huber_delta=5,learning_rate=0.004,target_rate=0.04,exploration_fraction=0.25,epsilon_end=0.1 \
+        single-dqn single-dqn,learning_rate=0.003,target_rate=0.02 --seeds 10 --num-worlds 256 --episodes 4 \
         --seconds 100 --pause 0.05 --out $R/speed/to_score-dqn
     python -m interplay.experiments.studies.speed.updates --rounds 7 --out $R/speed/updates
     python -m interplay.experiments.studies.speed.seeds --out $R/speed/seeds
