@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interplay.agents.loops.head_loop import PRODUCT, times
-from interplay.envs.kernels.jit import inlined, reordered, routine, whole
+from interplay.envs.kernels.jit import exact, inlined, routine, whole
 
 Places = tuple[NDArray[np.int64], NDArray[np.int64]]
 """States ``[S, B, N]``, and kinds of options ``[S, B, N, M]``; none where each action has a column of its own."""
@@ -20,57 +20,52 @@ Moves = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_], NDArray
 """Actions, rewards, and whether they were ``terminated`` and ``valid``, ``[S, B, N]`` each."""
 Counts = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 """See ``errors``."""
-_CHUNK, _ROWS = 32, 64
+CENTRES = 4
+_ROWS, _VECTOR = 64, 16
 
 
-@reordered
-def _lowest_of(values: Any) -> Any:
-    lowest = np.float32(np.inf)
-    for value in values:
-        lowest = min(lowest, value)
-    return lowest
+@exact
+def _find_lowest(norm: Any, product: Any, lowest: Any, place: Any) -> None:
+    """Where ``norm [C]`` less a column of ``product [C, R]`` is lowest, the first of equals, into ``place [R]``.
 
-
-@reordered
-def _distances(norm: Any, product: Any, out: Any) -> None:
-    for n in range(len(out)):
-        out[n] = norm[n] - product[n]
-
-
-@routine
-def _find_lowest(norm: Any, product: Any, distance: Any, place: Any) -> None:
-    """Where ``norm [C]`` less a row of ``product [R, C]`` is lowest, the first of equals, into ``place [R]``."""
-    for row in range(len(place)):
-        _distances(norm, product[row], distance)
-        lowest, where = np.float32(np.inf), 0
-        for start in range(0, len(distance), _CHUNK):  # which has it: to look at each number takes longer
-            lowest_here = _lowest_of(distance[start:start + _CHUNK])
-            lowest, where = (lowest_here, start) if lowest_here < lowest else (lowest, where)
-        while where < len(distance) - 1 and distance[where] != lowest:
-            where += 1
-        place[row] = where
+    Of ``CENTRES`` centres in a row the lowest is found first: rows are read and written that much less often.
+    """
+    lowest[:], place[:] = np.float32(np.inf), np.int32(0)
+    for c in range(0, len(norm), CENTRES):
+        norms = norm[c], norm[c + 1], norm[c + 2], norm[c + 3]
+        for r in range(len(place)):
+            a, b = norms[0] - product[c, r], norms[1] - product[c + 1, r]
+            x, y = norms[2] - product[c + 2, r], norms[3] - product[c + 3, r]
+            first = np.int32(c + 1) if b < a else np.int32(c)
+            second = np.int32(c + 3) if y < x else np.int32(c + 2)
+            a, x = min(a, b), min(x, y)
+            first, a = second if x < a else first, min(a, x)
+            place[r], lowest[r] = first if a < lowest[r] else place[r], min(a, lowest[r])
 
 
 @whole
 def nearest(rows: NDArray[np.float32], half: NDArray[np.float32], centre: NDArray[np.float32],
             norm: NDArray[np.float32], place: NDArray[np.int64]) -> None:
-    """The nearest ``centre [S, F, C]`` of rows ``[S, R, F]``, the first of equals, into ``place [S, R]``.
+    """The nearest ``centre [S, C, F]`` of rows ``[S, R, F]``, the first of equals, into ``place [S, R]``.
 
-    ``half [S, F]`` is half the scale of features, ``norm [S, C]`` the square of each centre's length. Blocks of rows
-    stay in a core's own cache, and their products are as small as those of ``head_loop``.
+    ``half [S, F]`` is half the scale of features, ``norm [S, C]`` the square of each centre's length; C is a multiple
+    of ``CENTRES``. Blocks of rows stay in a core's own cache, and their products are as small as those of
+    ``head_loop``.
     """
-    features, count = centre.shape[1:]
-    block = max(1, min(_ROWS, PRODUCT // (features * count)))
-    scaled, product = np.empty((block, features), np.float32), np.empty((block, count), np.float32)
-    distance = np.empty(count, np.float32)
+    count, features = centre.shape[1:]
+    most = min(_ROWS, max(1, PRODUCT // (features * count)))
+    block = most - most % _VECTOR if most > _VECTOR else most
     for s in range(len(rows)):
         for start in range(0, rows.shape[1], block):
             size = min(block, rows.shape[1] - start)
+            scaled, product = np.empty((features, size), np.float32), np.empty((count, size), np.float32)
+            lowest, found = np.empty(size, np.float32), np.empty(size, np.int32)
             for i in range(size):
                 for k in range(features):
-                    scaled[i, k] = rows[s, start + i, k] / half[s, k]
-            times(scaled[:size], centre[s], product[:size])
-            _find_lowest(norm[s], product, distance, place[s, start:start + size])
+                    scaled[k, i] = rows[s, start + i, k] / half[s, k]
+            times(centre[s], scaled, product)
+            _find_lowest(norm[s], product, lowest, found)
+            place[s, start:start + size] = found
 
 
 @inlined

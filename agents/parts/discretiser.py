@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy.cluster.vq import kmeans2
 from torch import Tensor
+from torch.nn.functional import pad
 
 from interplay.agents.parts.stateful import Stateful
 from interplay.envs.kernels import compiled, usable
@@ -29,8 +30,10 @@ class _Known:
     def __init__(self, centre: Tensor, scale: Tensor) -> None:
         self.centre = centre
         centres, half = centre.view(-1, *centre.shape[-2:]), scale.view(-1, scale.shape[-1]) * 0.5
+        more = -centres.shape[1] % compiled(TABLE_LOOP).CENTRES  # centres that are nearest to nothing
+        norms = pad(centres.square().sum(2), (0, more), value=torch.inf)
         # To divide by half the scale has the bits of twice the quotient.
-        self._fits = [part.numpy() for part in (half, centres.mT.contiguous(), centres.square().sum(2))]
+        self._fits = [part.numpy() for part in (half, pad(centres, (0, 0, 0, more)), norms)]
         self._last: deque[tuple[Tensor, int, Tensor]] = deque(maxlen=2)  # what was seen, and what was seen next
 
     def nearest(self, rows: Tensor) -> Tensor:

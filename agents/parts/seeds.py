@@ -7,7 +7,7 @@ vmap: loops and draws of noise, which have a rule for it, and ``Optimiser``, whi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, ClassVar, Self
 
@@ -19,6 +19,7 @@ from torch._functorch.vmap import lazy_load_decompositions  # type: ignore[attr-
 from interplay.agents.parts.choosing import Offer
 from interplay.agents.parts.player import Player, Setting
 from interplay.agents.parts.remembered import Leaf, exchange, leaves, modules_of, with_leaves
+from interplay.envs.stacking import is_stacked, table_of
 from interplay.envs.trees import parts_of, tensors_of, with_parts, with_tensors
 from interplay.envs.types import Observation, Side, SideSpec, TensorRecord, Transition
 
@@ -45,6 +46,7 @@ class Seeds(Player):
         self._one = deepcopy(players[0])
         self._copies = _Copies(self._count)
         self._weights = _Weights(self._one)
+        self._level = 0  # of vmap, whose tensors the one keeps for tables
         first, *others = ([leaf for leaf in leaves(player) if isinstance(leaf, Leaf)]
                           for player in (self._one, *players[1:]))
         tables = [self._stack(column) for column in zip(first, *others, strict=True)]
@@ -118,58 +120,55 @@ class Seeds(Player):
             player: of the same class and options.
             own: whether in memory of its own; otherwise it is for reading, until the copies go on.
         """
+        self._come_out()
         player._restore(_row(self._one.state_dict(), number, own), player.device)
 
     def _do(self, work: Callable[[Any, Any], Any], given: Any) -> Any:
         """Let all copies work, each on its part of what is given; results have a first axis that counts copies."""
-        weights = self._weights.get()
         with self._copies as copies:
-            exchange(self._one, copies.of)
-            self._weights.put([copies.of(weight) for weight in weights])
+            self._go_in()
             try:
                 found = work(self._one, copies.part(given))
                 tables = [copies.table(x) for x in tensors_of(found)]
             finally:
-                self._weights.put(weights)
-                exchange(self._one, copies.table)
+                exchange(self._one, copies.own)
+        if self._one.counts_on_device:
+            self._come_out()  # graphs write tables
         return with_tensors(found, iter(tables))
 
+    def _go_in(self) -> None:
+        """Keep what vmap works on. It stays from one call to the next, as to look through all takes long."""
+        if self._level != self._copies.level:
+            self._come_out()
+            exchange(self._one, self._copies.of)
+            self._weights.put(map(self._copies.of, self._weights.get()))
+            self._level = self._copies.level
 
-class _Made:
-    """What was made of objects in this call and in the last."""
-
-    def __init__(self) -> None:
-        self._last: dict[int, tuple[Any, Any]] = {}
-        self._now: dict[int, tuple[Any, Any]] = {}
-
-    def go_on(self) -> None:
-        """The next call begins."""
-        self._last, self._now = self._now, {}
-
-    def of(self, thing: Any, make: Callable[[Any], Any]) -> Any:
-        """The same for the same object."""
-        place = id(thing)
-        found = self._now[place] = self._now.get(place) or self._last.get(place) or (thing, make(thing))
-        return found[1]
+    def _come_out(self) -> None:
+        """Keep tables."""
+        if self._level:
+            exchange(self._one, self._copies.table)
+            self._weights.put(map(self._copies.table, self._weights.get()))
+            self._level = 0
 
 
 class _Copies:
     """A level of vmap. ``torch.func.vmap`` does the same, but looks at all it is given and gives, changed or not.
 
-    What stands for a table or a record of tables is the same as in the last call: agents know by it what they saw.
+    What stands for a part of a table or of a record of tables is the same as in the last call: agents know by it what
+    they saw.
     """
 
     def __init__(self, count: int) -> None:
-        self._count, self._level = count, 0
+        self._count, self.level = count, 0
+        self._last: dict[int, tuple[Any, Any]] = {}
+        self._now: dict[int, tuple[Any, Any]] = {}
 
     def __enter__(self) -> Self:
         lazy_load_decompositions()
         level = _functorch._vmap_increment_nesting(self._count, "error")
-        if level != self._level:
-            self._level, self._rows, self._parts = level, _Made(), _Made()
-        self._rows.go_on()
-        self._parts.go_on()
-        self._tables: dict[int, Tensor] = {}
+        self._last, self._now = self._now if level == self.level else {}, {}
+        self.level = level
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -177,31 +176,29 @@ class _Copies:
 
     def of(self, table: Tensor) -> Tensor:
         """What stands for a row of the table, which has a first axis that counts copies."""
-        row: Tensor = self._rows.of(table, self._row)
-        self._tables[id(row)] = table
+        row: Tensor = _functorch._add_batch_dim(table, 0, self.level)
         return row
+
+    def table(self, row: Tensor) -> Tensor:
+        """The table: the one that ``of`` was given, which may have been written into, or a new one."""
+        table = table_of(row) if is_stacked(row) else row.expand(self._count, *row.shape)
+        return table.contiguous()
+
+    def own(self, row: Tensor) -> Tensor:
+        """The row, or one for each copy of what is the same for all: then they can be written into."""
+        return row if is_stacked(row) else self.of(self.table(row))
 
     def part(self, tree: Any) -> Any:
         """A tree of tables ``[copies * B, ...]``, of each of which a copy gets its own ``[B, ...]``."""
         if isinstance(tree, Tensor | TensorRecord):
-            return self._parts.of(tree, self._part)
+            place = id(tree)
+            found = self._now[place] = (self._now.get(place) or self._last.get(place) or (tree, self._part(tree)))
+            return found[1]
         return with_parts(tree, {name: self.part(of_tree) for name, of_tree in parts_of(tree).items()})
-
-    def table(self, row: Tensor) -> Tensor:
-        """The table: the one that ``of`` was given, which may have been written into, or a new one."""
-        known = self._tables.get(id(row))
-        if known is not None:
-            return known
-        table: Tensor = _functorch._remove_batch_dim(row, self._level, self._count, 0)
-        return table.contiguous()  # what is the same for all copies comes expanded
-
-    def _row(self, table: Tensor) -> Tensor:
-        row: Tensor = _functorch._add_batch_dim(table, 0, self._level)
-        return row
 
     def _part(self, tree: Tensor | TensorRecord) -> Tensor | TensorRecord:
         if isinstance(tree, Tensor):
-            return self._row(torch.unflatten(tree, 0, (self._count, -1)))
+            return self.of(torch.unflatten(tree, 0, (self._count, -1)))
         changed: TensorRecord = with_parts(tree, {name: self.part(of_tree) for name, of_tree in tree.parts().items()})
         return changed
 
@@ -217,7 +214,7 @@ class _Weights:
     def get(self) -> list[Tensor]:
         return [slots[name] for slots, name in self._slots]  # type: ignore[misc]
 
-    def put(self, weights: Sequence[Tensor]) -> None:
+    def put(self, weights: Iterable[Tensor]) -> None:
         for (slots, name), weight in zip(self._slots, weights, strict=True):
             slots[name] = weight  # type: ignore[assignment]
 
