@@ -126,7 +126,7 @@ class QLearningAgent(Agent):
             self._abstraction.add(transition.observation)
             return {}
         if usable(table_of(self.table)):
-            return {"loss": self._learn_by_loops(transition, paid).square().mean()}
+            return {"loss": self._learn_by_loops(transition, paid)}
         cells = self._cells(transition.observation)
         cell = cells.gather(3, paid.expand(cells.shape[:3]).unsqueeze(3)).squeeze(3)
         cell, ahead = self._judged(cell, self._cells(transition.next_observation), transition.next_observation.mask)
@@ -212,7 +212,7 @@ class QLearningAgent(Agent):
                          self._level)
 
     def _learn_by_loops(self, transition: Transition, paid: Tensor) -> Tensor:
-        """What an update does, to the same bits; gives the errors ``[B, N]``."""
+        """What an update does, to the same bits; gives the mean of squared errors."""
         after = transition.next_observation
         coin = self.draw(*paid.shape) if self.options.double else self._level
         return in_arrays(
@@ -234,4 +234,4 @@ class QLearningAgent(Agent):
         total = (error.sum(1) if o.shared else error[:, 0, :0]).numpy()
         loops.move(table, batch, cell, valid, weight, (rate.numpy(), agent_rate.numpy()), np.float32(o.learning_rate),
                    np.float32(o.negative_error_scale), level, count, total, error.numpy())
-        return error
+        return error.square_().flatten(1).mean(1)

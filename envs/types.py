@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import Any, ClassVar, Literal, Self, get_type_hints
 
 import torch
@@ -84,7 +85,7 @@ class TensorRecord:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The record that ``state_dict`` gave ``state`` of."""
-        kinds = get_type_hints(cls)
+        kinds = _hints_of(cls)
         return cls(**{name: kinds[name].from_state(value) if isinstance(value, dict) else value
                       for name, value in state.items()})
 
@@ -236,6 +237,9 @@ class Catalogue(TensorRecord):
 
 ALL_ALIKE = torch.empty(0)
 """Stands for weights that steps were not given; it makes ones of them."""
+
+
+_hints_of: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
 
 
 def count_alike(record: Any) -> None:

@@ -112,16 +112,17 @@ class Seeds(Player):
         metrics: dict[str, Tensor] = self._do(lambda one, own: one.learn_from(own), dict(steps))
         return metrics
 
-    def hand_over(self, number: int, player: Player, own: bool) -> None:
-        """Let a copy's player have its state.
+    def hand_over(self, players: Mapping[int, Player], own: bool) -> None:
+        """Let copies' players have their state.
 
         Args:
-            number: of the copy.
-            player: of the same class and options.
+            players: of the same class and options, by the copy's number.
             own: whether in memory of its own; otherwise it is for reading, until the copies go on.
         """
         self._come_out()
-        player._restore(_row(self._one.state_dict(), number, own), player.device)
+        state = self._one.state_dict()
+        for number, player in players.items():
+            player._restore(_row(state, number, own), player.device)
 
     def _do(self, work: Callable[[Any, Any], Any], given: Any) -> Any:
         """Let all copies work, each on its part of what is given; results have a first axis that counts copies."""

@@ -78,7 +78,7 @@ class Together:
         self._places = {id(run): place for place, run in enumerate(runs)}
         self._whole = runs[0] if len(runs) == 1 else _stacked(runs)
         for run in runs if self._several else []:
-            run.refresh = partial(self._hand_over, run, own=True)
+            run.refresh = partial(self._hand_over, [run], own=True)
             if run.captured is not None:
                 run.captured.end()  # the whole is captured, not its runs
                 run.captured = None
@@ -106,8 +106,8 @@ class Together:
             for run in self.runs:
                 run.time = self._whole.time
                 run.wall_seconds += (self._whole.wall_seconds - before) / len(self._places)
-                if self.episode_ended:
-                    self._hand_over(run)
+            if self.episode_ended:
+                self._hand_over(self.runs)
         return metrics
 
     def figures(self) -> dict[int, dict[str, float]]:
@@ -153,20 +153,21 @@ class Together:
                 if run.finished:
                     run.refresh = _stay
                 elif self._several:
-                    self._hand_over(run)  # memory of their own for all at once would be twice as much
+                    self._hand_over([run])  # memory of their own for all at once would be twice as much
 
     @property
     def _several(self) -> bool:
         return len(self._places) > 1
 
-    def _hand_over(self, run: Run, own: bool = False) -> None:
-        """Let a run hold its worlds, and what its agents have learnt: ``own``, or for reading until the next step."""
-        place, whole = self._places[id(run)], self._whole
-        run.now, run.stats = _part((whole.now, whole.stats), place, len(self._places), own)
-        run.metrics = {name: value[place].clone() for name, value in whole.metrics.items()}
-        for player, copies in zip(run.players.each(), whole.players.each(), strict=True):
+    def _hand_over(self, runs: Sequence[Run], own: bool = False) -> None:
+        """Let runs hold their worlds and what agents have learnt: their ``own``, or for reading until the next step."""
+        whole, places = self._whole, [self._places[id(run)] for run in runs]
+        for place, run in zip(places, runs, strict=True):
+            run.now, run.stats = _part((whole.now, whole.stats), place, len(self._places), own)
+            run.metrics = {name: value[place].clone() for name, value in whole.metrics.items()}
+        for copies, *players in zip(whole.players.each(), *(run.players.each() for run in runs), strict=True):
             assert isinstance(copies, Seeds)
-            copies.hand_over(place, player, own)
+            copies.hand_over(dict(zip(places, players, strict=True)), own)
 
 
 def _stay() -> None:

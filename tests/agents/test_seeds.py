@@ -72,7 +72,7 @@ def test_copies_do_what_each_does_alone(preset, users, options):
     for number, (seed, players) in enumerate(zip(SEEDS, alone, strict=True)):
         own, wanted = played(market, players, seed, steps)
         for copy, player in zip(stacked.each(), parts[number].each(), strict=True):
-            copy.hand_over(number, player, own=True)
+            copy.hand_over({number: player}, own=True)
         assert torch.equal(state.key.unflatten(0, (2, -1))[number], own.key)
         assert torch.equal(state.taken.unflatten(0, (2, -1))[number], own.taken)
         torch.testing.assert_close(state["satiation"].unflatten(0, (2, -1))[number], own["satiation"])
