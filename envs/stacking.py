@@ -28,6 +28,11 @@ def table_of(row: Tensor) -> Tensor:
     return table.movedim(place, 0) if place else table
 
 
+def copies_of(row: Tensor) -> int:
+    """How many copies vmap works on at once; 0 where it does not work on this tensor."""
+    return len(table_of(row)) if is_stacked(row) else 0
+
+
 def of_copies(work: Callable[..., Sequence[Tensor]], *given: Tensor) -> list[Tensor]:
     """Under vmap: rows of what ``work`` gives for tables of all copies, whose first axes count copies, at once.
 

@@ -224,9 +224,12 @@ def _improve(own: Any, options: Any, action: Any, valid: Any, weight: Any, index
 def improve(own: Any, options: Any, action: Any, valid: Any, weight: Any, index: Any, ends: Any, wanted: Any,
             weights: Any, first: Any, second: Any, counts: Any, rate: float, betas: Any, tiny: float, max_norm: float,
             hidden: int, levels: int, normal: bool, delta: float, losses: Any) -> None:
-    """``_improve`` for Python."""
-    _improve(own, options, action, valid, weight, index, ends, wanted, weights, first, second, counts, rate, betas,
-             tiny, max_norm, hidden, levels, normal, delta, losses)
+    """``_improve`` of all copies, which first axes count; they have taken the same number of steps, ``counts``."""
+    before = counts.copy()
+    for s in range(len(index)):
+        counts[:] = before
+        _improve(own[s], options[s], action[s], valid[s], weight[s], index[s], ends, wanted[s], weights[s], first[s],
+                 second[s], counts, rate, betas, tiny, max_norm, hidden, levels, normal, delta, losses[s])
 
 
 @whole
@@ -234,16 +237,18 @@ def update(own: Any, options: Any, action: Any, valid: Any, weight: Any, after_o
            reward: Any, discount: Any, batches: Any, weights: Any, first: Any, second: Any, counts: Any, rate: float,
            betas: Any, tiny: float, max_norm: float, target: Any, share: float, double: bool, hidden: int, levels: int,
            normal: bool, delta: float, losses: Any) -> None:
-    """Updates of deep Q-learning, one from each of ``batches [K, n]`` and from what those before it have learnt.
+    """Updates of deep Q-learning of all copies, one from each of ``batches [S, K, n]`` and from what others have learnt.
 
     Each is ``targets``, a step towards them, and weights ``target`` that follow.
     """
-    size = batches.shape[1]
+    size, before = batches.shape[2], counts.copy()
     wanted, ends = np.empty(size, np.float32), np.array([size])
-    chooser = weights if double else target
-    for index in batches:
-        _aims(after_own, after_options, mask, reward, discount, index, chooser, target, hidden, levels, normal, double,
-              wanted)
-        _improve(own, options, action, valid, weight, index, ends, wanted, weights, first, second, counts, rate, betas,
-                 tiny, max_norm, hidden, levels, normal, delta, losses)
-        come_nearer(target, weights, share)
+    for s in range(len(batches)):
+        counts[:] = before
+        chooser = weights[s] if double else target[s]
+        for index in batches[s]:
+            _aims(after_own[s], after_options[s], mask[s], reward[s], discount[s], index, chooser, target[s], hidden,
+                  levels, normal, double, wanted)
+            _improve(own[s], options[s], action[s], valid[s], weight[s], index, ends, wanted, weights[s], first[s],
+                     second[s], counts, rate, betas, tiny, max_norm, hidden, levels, normal, delta, losses[s])
+            come_nearer(target[s], weights[s], share)

@@ -14,7 +14,10 @@ from interplay.agents.loops.flat import call, in_one_piece, joined, joined_copie
 from interplay.agents.loops.scorer import Form
 from interplay.agents.parts.optimising import Optimiser
 from interplay.agents.parts.schedules import Scalar
-from interplay.envs.stacking import is_stacked, of_copies
+from interplay.envs.stacking import at_once, copies_of, is_stacked
+
+_OF_FIT = 1, 2, 0, 0, 0, 0, 0  # axes behind those for rows: of ``fit``'s rows, its index and what is wanted
+_OF_UPDATE = 1, 2, 0, 0, 0, 1, 2, 1, 0, 0, 1  # and of those of ``update``, and its batches
 
 
 class Rule(NamedTuple):
@@ -79,12 +82,18 @@ def fit(form: Form, weights: Sequence[Tensor], rows: Sequence[Tensor], parts: Pa
         Of the last part: Huber's loss of valid rows, their mean value beside that of all rows ``[3]``.
     """
     given, rule = (*rows, parts.places, parts.wanted), (form.hidden, form.levels, form.normal, delta)
-    moments = None if is_stacked(rows[0]) else optimiser.moments(progress)
+    copies = copies_of(rows[0])
+    moments = optimiser.moments(progress, copies)
     if moments is None:
         return _part_by_part(given, weights, parts.sizes, rule, lambda gradient: optimiser.follow(gradient, progress))
-    (*tables, index, wanted), losses = (table[0] for table in _tables(1, given)), torch.empty(3)
-    call("fit_loop", "improve", *tables, index, np.cumsum(parts.sizes), wanted, *moments, *rule, losses)
-    return losses
+
+    def work(*given: Tensor) -> Tensor:
+        tables, losses = _tables(copies, given, _OF_FIT), torch.empty(max(1, copies), 3)
+        *rows, index, wanted = tables
+        call("fit_loop", "improve", *rows, index, np.cumsum(parts.sizes), wanted, *moments, *rule, losses)
+        return losses
+
+    return _of_all(work, given)
 
 
 def update(form: Form, networks: Sequence[Sequence[Tensor]], rows: Sequence[Tensor], batches: Tensor,
@@ -103,37 +112,46 @@ def update(form: Form, networks: Sequence[Sequence[Tensor]], rows: Sequence[Tens
     Returns:
         As for ``fit``, of the last batch; None where all has to be done step by step.
     """
-    moments = None if is_stacked(batches) else optimiser.moments(progress)
+    copies, given = copies_of(batches), (*rows, batches)
+    moments = optimiser.moments(progress, copies)
     if moments is None:
         return None
-    tables, losses = [np.ascontiguousarray(table.numpy()) for table in (*rows, batches)], torch.empty(3)
-    call("fit_loop", "update", *tables, *moments, in_one_piece(networks[1]), rule.target_rate, rule.double, form.hidden,
-         form.levels, form.normal, rule.huber_delta, losses)
-    return losses
+
+    def work(*tables: Tensor) -> Tensor:
+        target, losses = in_one_piece(tables[len(given):], copies), torch.empty(max(1, copies), 3)
+        call("fit_loop", "update", *_tables(copies, tables[:len(given)], _OF_UPDATE), *moments, target,
+             rule.target_rate, rule.double, form.hidden, form.levels, form.normal, rule.huber_delta, losses)
+        return losses
+
+    return _of_all(work, (*given, *networks[1]))
 
 
 def _part_by_part(given: Sequence[Tensor], weights: Sequence[Tensor], sizes: Sequence[int],
                   rule: tuple[Any, ...], follow: Callable[[Tensor], None]) -> Tensor:
-    """``fit`` where ``follow`` moves the weights: those of stacked networks, and of several processes."""
-    stacked = is_stacked(given[0])
+    """``fit`` where ``follow`` moves the weights: in the first step, and of several processes."""
+    copies = copies_of(given[0])
 
-    def work(*tables: Tensor) -> list[Tensor]:
+    def work(*tables: Tensor) -> Tensor:
         layers, start = tables[len(given):], 0
-        copies = len(layers[0]) if stacked else 1
-        *rows, index, wanted = _tables(copies, tables[:len(given)])
-        losses, agents = torch.empty(copies, 3), wanted.shape[1] // max(1, index.shape[1])
+        *rows, index, wanted = _tables(copies, tables[:len(given)], _OF_FIT)
+        losses, agents = torch.empty(max(1, copies), 3), wanted.shape[1] // max(1, index.shape[1])
         for end in np.cumsum(sizes):
-            flat = joined_copies(layers) if stacked else joined(layers)
+            flat = joined_copies(layers) if copies else joined(layers)
             gradient = torch.zeros_like(flat)
             call("fit_loop", "fit", *rows, np.ascontiguousarray(index[:, start:end]), agents,
                  np.ascontiguousarray(wanted[:, start * agents:end * agents]), flat, *rule, losses, gradient)
-            follow(gradient if stacked else gradient[0])
+            follow(gradient if copies else gradient[0])
             start = end
-        return [losses]
+        return losses
 
-    return of_copies(work, *given, *weights)[0] if stacked else work(*given, *weights)[0][0]
+    return _of_all(work, (*given, *weights))
 
 
-def _tables(copies: int, given: Sequence[Tensor]) -> list[NDArray[Any]]:
-    """Of rows, an index and what is wanted, with axes for copies and for rows."""
-    return [rows_of_copies(table, copies, last) for table, last in zip(given, (1, 2, 0, 0, 0, 0, 0), strict=True)]
+def _of_all(work: Callable[..., Tensor], given: Sequence[Tensor]) -> Tensor:
+    """What ``work`` gives for tables of one copy, or of all copies under vmap; its own first axis counts copies."""
+    return at_once(work, *given) if is_stacked(given[0]) else work(*given)[0]
+
+
+def _tables(copies: int, given: Sequence[Tensor], axes: Sequence[int]) -> list[NDArray[Any]]:
+    """Tables with axes for copies, for rows, and for so many more; 0 copies are one that is not stacked."""
+    return [rows_of_copies(table, max(1, copies), last) for table, last in zip(given, axes, strict=True)]

@@ -96,20 +96,30 @@ def joined(weights: Sequence[Tensor]) -> Tensor:
     flat = _whole(weights)
     if flat is None:
         flat = _flatten_dense_tensors([weight.detach() for weight in weights])  # type: ignore[no-untyped-call]
-    return flat.unsqueeze(0)
+        flat = flat.unsqueeze(0)
+    return flat
 
 
-def in_one_piece(tables: Sequence[Tensor]) -> Tensor:
-    """One table ``[P]`` that is all of these, which are moved where they do not follow each other in memory.
+def in_one_piece(tables: Sequence[Tensor], copies: int = 0) -> Tensor:
+    """One table ``[1, P]`` that is all of these, which are moved where they do not follow each other in memory.
 
-    Each stays the same object, but shares memory with no other tensor than the whole from then on.
+    Each stays the same object, but shares memory with no other tensor than the whole from then on. If their first axes
+    count copies, the whole is ``[copies, P]``, and they are in one piece for each copy alone.
     """
-    flat = _whole(tables)
+    flat = _whole(tables, copies)
     if flat is None:
-        flat = torch.cat([table.detach().flatten() for table in tables])
-        for table, part in zip(tables, separated(flat.unsqueeze(0), tables), strict=True):
+        flat = joined_copies(tables) if copies else joined(tables)
+        for table, part in zip(tables, separated_copies(flat, tables) if copies else separated(flat, tables),
+                               strict=True):
             table.data = part
     return flat
+
+
+def in_own_pieces(tables: Sequence[Tensor]) -> None:
+    """Undo ``in_one_piece`` of copies: torch's optimisers take memory for contiguous."""
+    for table in tables:
+        if not table.is_contiguous():
+            table.data = table.detach().contiguous()
 
 
 def can_move(table: Tensor) -> bool:
@@ -117,25 +127,28 @@ def can_move(table: Tensor) -> bool:
     return kernels_usable(table.detach()) and table.dtype == torch.float32 and _get_current_dispatch_mode() is None
 
 
-def _whole(tables: Sequence[Tensor]) -> Tensor | None:
-    """The memory of these, if they follow each other in one storage on a CPU."""
+def _whole(tables: Sequence[Tensor], copies: int = 0) -> Tensor | None:
+    """The memory of these, if they follow each other in one storage on a CPU; see ``in_one_piece``."""
     first = tables[0]
     if not first.is_cpu:
         return None
+    rows = [table.detach()[0] for table in tables] if copies else tables
     start = place = first.data_ptr()
-    for table in tables:
-        if table.data_ptr() != place or not table.is_contiguous():
+    for row in rows:
+        if row.data_ptr() != place or not row.is_contiguous():
             return None
-        place += table.nbytes
+        place += row.nbytes
     size, storage = (place - start) // first.itemsize, first.untyped_storage()
-    if place > storage.data_ptr() + storage.nbytes():
+    apart = copies > 1 and any(table.stride(0) != size for table in tables)
+    if apart or start + max(1, copies) * (place - start) > storage.data_ptr() + storage.nbytes():
         return None
-    return first.detach().as_strided((size,), (1,))
+    return first.detach().as_strided((max(1, copies), size), (size, 1))
 
 
 def joined_copies(weights: Sequence[Tensor]) -> Tensor:
-    """All weights of each copy, ``[S, P]``."""
-    return torch.cat([weight.detach().flatten(1) for weight in weights], dim=1)
+    """All weights of each copy, ``[S, P]``: their own memory where they are ``in_one_piece``, else a copy."""
+    flat = _whole(weights, len(weights[0]))
+    return torch.cat([weight.detach().flatten(1) for weight in weights], dim=1) if flat is None else flat
 
 
 def separated(flat: Tensor, weights: Sequence[Tensor]) -> Sequence[Tensor]:

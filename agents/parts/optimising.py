@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from interplay.agents.loops.flat import call, can_move, in_one_piece, separated, separated_copies
+from interplay.agents.loops.flat import call, can_move, in_one_piece, in_own_pieces, separated, separated_copies
 from interplay.agents.parts.ranks import ALONE, Ranks
 from interplay.agents.parts.schedules import Scalar, linear
 from interplay.agents.parts.stateful import Stateful
@@ -82,7 +82,7 @@ class Optimiser(Stateful):
             self.ranks.average([gradient])
         if self._max_norm > 0.0:
             _shorten(gradient, self._max_norm)
-        whole = self._as_whole() if gradient.dim() == 1 else None
+        whole = self._as_whole(len(gradient) if gradient.dim() > 1 else 0)
         if whole is not None:
             self._move_whole(whole, gradient, progress)
             return
@@ -92,13 +92,14 @@ class Optimiser(Stateful):
             parameter.grad = part.contiguous()  # the fused optimiser takes it for that
         self._step(progress)
 
-    def moments(self, progress: Scalar) -> Moments | None:
+    def moments(self, progress: Scalar, copies: int = 0) -> Moments | None:
         """What a loop needs to follow gradients by itself; None where it has to leave that to ``follow``.
 
         Args:
             progress: part of the training that is done.
+            copies: of stacked networks; 0 = they are not stacked.
         """
-        whole = self._as_whole() if self.ranks.size == 1 else None
+        whole = self._as_whole(copies) if self.ranks.size == 1 else None
         if whole is None:
             return None
         return self._moments(whole, progress)
@@ -110,8 +111,9 @@ class Optimiser(Stateful):
                        self._max_norm)
 
     def _move_whole(self, whole: _Whole, gradient: Tensor, progress: Scalar) -> None:
-        *given, _ = self._moments(whole, progress)
-        call("adam_loop", "move", gradient, *given)
+        weights, first, second, *given, _ = self._moments(whole, progress)
+        tables = (table.reshape(-1) for table in (weights, first, second))
+        call("adam_loop", "move", gradient.flatten(), *tables, *given)
 
     @property
     def _parameters(self) -> list[Tensor]:
@@ -128,7 +130,7 @@ class Optimiser(Stateful):
         if self._max_norm > 0.0:
             self._clip(axes)
         # The same bits as those of loops that find the same gradient.
-        whole = self._as_whole() if not axes and can_move(self._parameters[0]) else None
+        whole = self._as_whole(0) if not axes and can_move(self._parameters[0]) else None
         gradients = [p.grad.flatten() for p in self._parameters if p.grad is not None]
         if whole is not None and len(gradients) == len(self._parameters):
             self._move_whole(whole, torch.cat(gradients), progress)
@@ -148,6 +150,7 @@ class Optimiser(Stateful):
         if len(moved) < len(self._parameters):
             vars(self).pop("_whole", None)  # steps may not be the same for all any more
         first, second, counts = ([state[name] for state in states] for name in _KEPT)
+        in_own_pieces((*moved, *first, *second))
         in_one_piece(counts).add_(1)
         self._move(progress, moved, [p.grad for p in moved if p.grad is not None], first, second, counts)
 
@@ -160,7 +163,7 @@ class Optimiser(Stateful):
         torch._fused_adam_(moved, gradients, first, second, [], counts, lr=rate, beta1=group["betas"][0],
                            beta2=group["betas"][1], weight_decay=0.0, eps=group["eps"], amsgrad=False, maximize=False)
 
-    def _as_whole(self) -> _Whole | None:
+    def _as_whole(self, copies: int) -> _Whole | None:
         """All parameters, and what Adam keeps of them, as tables; None where steps are not the same for all."""
         parameters, kept = self._parameters, self._adam.state
         whole = self._whole
@@ -168,7 +171,7 @@ class Optimiser(Stateful):
             counts = {float(kept[p]["step"]) if p in kept else 0.0 for p in parameters}
             if len(counts) > 1 or 0.0 in counts:
                 return None
-            whole = self._whole = _Whole(parameters, [kept[p] for p in parameters])
+            whole = self._whole = _Whole(parameters, [kept[p] for p in parameters], copies)
         return whole
 
     def _rate(self, progress: Scalar) -> Scalar:
@@ -202,7 +205,7 @@ class Moments(NamedTuple):
     """What a step of Adam reads and writes, as loops take it: see ``adam_loop``.
 
     Attributes:
-        weights, first, second: float32 ``[P]``, all parameters, and moments of their gradients.
+        weights, first, second: float32 ``[S, P]``, all parameters, and moments of their gradients.
         counts: float32 ``[K]``, steps so far, the same number for each parameter.
         rate, betas, tiny: of Adam.
         max_norm: the length of gradients, at most; 0 = any.
@@ -221,9 +224,10 @@ class Moments(NamedTuple):
 class _Whole:
     """Parameters, and what Adam keeps of them, as tables of which they are views. It is no state."""
 
-    def __init__(self, parameters: Sequence[Tensor], kept: Sequence[Mapping[str, Tensor]]) -> None:
-        tables = in_one_piece(parameters), *(in_one_piece([of_one[name] for of_one in kept]) for name in _KEPT)
-        self.arrays = [table.numpy() for table in tables]
+    def __init__(self, parameters: Sequence[Tensor], kept: Sequence[Mapping[str, Tensor]], copies: int) -> None:
+        first, second, counts = ([of_one[name] for of_one in kept] for name in _KEPT)
+        tables = (in_one_piece(each, copies) for each in (parameters, first, second))
+        self.arrays = [table.numpy() for table in (*tables, in_one_piece(counts)[0])]
         self._places = _places(parameters, kept[0])
 
     def holds(self, parameters: Sequence[Tensor], kept: Mapping[str, Tensor]) -> bool:

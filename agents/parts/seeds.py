@@ -149,7 +149,7 @@ class Seeds(Player):
         """Keep tables."""
         if self._level:
             exchange(self._one, self._copies.table)
-            self._weights.put(map(self._copies.table, self._weights.get()))
+            self._weights.put(map(table_of, self._weights.get()))
             self._level = 0
 
 

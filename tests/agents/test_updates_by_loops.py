@@ -121,7 +121,7 @@ class Followed:
     def __init__(self):
         self.gradients = []
 
-    def moments(self, progress):
+    def moments(self, progress, copies):
         return None
 
     def follow(self, gradient, progress):
