@@ -82,7 +82,7 @@ class Optimiser(Stateful):
             self.ranks.average([gradient])
         if self._max_norm > 0.0:
             _shorten(gradient, self._max_norm)
-        whole = self._as_whole(len(gradient) if gradient.dim() > 1 else 0)
+        whole = self._as_whole(progress, len(gradient) if gradient.dim() > 1 else 0)
         if whole is not None:
             self._move_whole(whole, gradient, progress)
             return
@@ -99,7 +99,7 @@ class Optimiser(Stateful):
             progress: part of the training that is done.
             copies: of stacked networks; 0 = they are not stacked.
         """
-        whole = self._as_whole(copies) if self.ranks.size == 1 else None
+        whole = self._as_whole(progress, copies) if self.ranks.size == 1 else None
         if whole is None:
             return None
         return self._moments(whole, progress)
@@ -163,8 +163,10 @@ class Optimiser(Stateful):
         torch._fused_adam_(moved, gradients, first, second, [], counts, lr=rate, beta1=group["betas"][0],
                            beta2=group["betas"][1], weight_decay=0.0, eps=group["eps"], amsgrad=False, maximize=False)
 
-    def _as_whole(self, copies: int) -> _Whole | None:
+    def _as_whole(self, progress: Scalar, copies: int) -> _Whole | None:
         """All parameters, and what Adam keeps of them, as tables; None where steps are not the same for all."""
+        if copies and isinstance(progress, Tensor):
+            return None  # graphs are recorded, in which torch would move weights back
         parameters, kept = self._parameters, self._adam.state
         whole = self._whole
         if whole is None or not whole.holds(parameters, kept.get(parameters[0], {})):
