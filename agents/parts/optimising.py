@@ -130,7 +130,7 @@ class Optimiser(Stateful):
         if self._max_norm > 0.0:
             self._clip(axes)
         # The same bits as those of loops that find the same gradient.
-        whole = self._as_whole(0) if not axes and can_move(self._parameters[0]) else None
+        whole = self._as_whole(progress, 0) if not axes and can_move(self._parameters[0]) else None
         gradients = [p.grad.flatten() for p in self._parameters if p.grad is not None]
         if whole is not None and len(gradients) == len(self._parameters):
             self._move_whole(whole, torch.cat(gradients), progress)
