@@ -237,7 +237,7 @@ def update(own: Any, options: Any, action: Any, valid: Any, weight: Any, after_o
            reward: Any, discount: Any, batches: Any, weights: Any, first: Any, second: Any, counts: Any, rate: float,
            betas: Any, tiny: float, max_norm: float, target: Any, share: float, double: bool, hidden: int, levels: int,
            normal: bool, delta: float, losses: Any) -> None:
-    """Updates of deep Q-learning of all copies, one from each of ``batches [S, K, n]`` and from what others have learnt.
+    """Updates of deep Q-learning of all copies, one from each of ``batches [S, K, n]`` after the other.
 
     Each is ``targets``, a step towards them, and weights ``target`` that follow.
     """
