@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 
 from interplay.agents.base import Agent
-from interplay.agents.loops.fitting import Parts, Rule, fit, targets, update
 from interplay.agents.parts.choosing import best, log_policy
+from interplay.agents.parts.fitting import Parts, Rule, fit, targets, update
 from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing, follow, parameters_of, values_of
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import PrioritisedReplay, Replay, fine_draw

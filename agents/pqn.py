@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from interplay.agents.base import Agent
-from interplay.agents.loops.fitting import Parts, fit
+from interplay.agents.parts.fitting import Parts, fit
 from interplay.agents.parts.latest import Latest
 from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing, parameters_of
 from interplay.agents.parts.optimising import Optimiser, valid_mean

@@ -58,6 +58,12 @@ def test_agents_know_the_contract_alone(file):
     assert not [name for name in own if not name.startswith(("interplay.agents", *LEAVES))]
 
 
+@pytest.mark.parametrize("file", files("agents/loops"), ids=lambda f: f.name)
+def test_loops_know_no_agents(file):
+    assert not [name for name in imports(file)
+                if name.startswith(("interplay.agents", "interplay.experiments")) and ".agents.loops" not in name]
+
+
 @pytest.mark.parametrize("folder", ["envs", "agents", "experiments", "scripts", "tests"])
 def test_no_module_imports_under_a_second_name(folder):
     for file in files(folder):

@@ -1,4 +1,4 @@
-"""Updates of Q-learning on ``OptionScorer`` by the loops of ``fit_loop``, as functions of torch."""
+"""Updates of ``dqn`` and ``pqn`` by the loops of ``fit_loop``, as functions of torch."""
 
 from __future__ import annotations
 
