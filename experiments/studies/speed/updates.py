@@ -16,16 +16,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import gymnasium
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from interplay.agents.loops.flat import calls_noted
 from interplay.envs.checking import Count
 from interplay.envs.transitions import transitions
-from interplay.envs.types import Side, SideSpec, Transition
+from interplay.envs.types import Side, Transition
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.reports import made_line
 from interplay.experiments.common.settings import TrainSettings
@@ -35,6 +32,7 @@ from interplay.experiments.loop.play import advance
 from interplay.experiments.loop.run import Run
 from interplay.experiments.studies.command_lines import reported
 from interplay.experiments.studies.speed.products import Products, of_learning, seconds
+from interplay.experiments.studies.speed.sb3 import PEERS
 
 _PRODUCTS = "matrix products"
 KINDS: dict[str, tuple[str, ...]] = {
@@ -76,7 +74,8 @@ class Cost:
         whole: seconds of a round.
         kinds: seconds of the operators of each kind, or of what loops do.
         by_torch: seconds of the matrix products of torch's code, which the loops replace.
-        peer: seconds of as many updates of Stable-Baselines3; None where it has no such learner.
+        peer: seconds of a round of Stable-Baselines3; None where it has no such learner.
+        peer_updates: of these, seconds of its updates.
     """
 
     preset: str
@@ -86,6 +85,7 @@ class Cost:
     kinds: Mapping[str, float]
     by_torch: float
     peer: float | None
+    peer_updates: float | None
 
 
 class _Noted(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -143,9 +143,11 @@ def cost(preset: str, agent: str, num_worlds: int, rounds: int) -> Cost:
     loops_learn = not {"fit", "improve", "update"}.isdisjoint(call.func.__name__ for call in calls)
     by_torch = _kinds_by_torch(learn, rounds)
     kinds = _kinds_by_loops(calls, products, rounds) if loops_learn and products is not None else by_torch
-    peer = _PEERS[player.name](spec, num_worlds * spec.num_agents, player.options) if player.name in _PEERS else None
-    return Cost(preset, agent, steps, whole, kinds, by_torch[_PRODUCTS],
-                None if peer is None else least(peer, rounds))
+    times: tuple[float | None, float | None] = (None, None)
+    if player.name in PEERS:
+        peer = PEERS[player.name](spec, num_worlds * spec.num_agents, player.options)
+        times = least(lambda: (peer.keep(), peer.update()), rounds), least(peer.update, rounds)
+    return Cost(preset, agent, steps, whole, kinds, by_torch[_PRODUCTS], *times)
 
 
 @contextmanager
@@ -184,85 +186,22 @@ def _next_transition(run: Run) -> Transition:
     return transitions(market, now.state, now.seen, action, step, after.seen)["users"]
 
 
-class _Still(gymnasium.Env[Any, Any]):
-    """Has the spaces of one of a side's agents, and nothing else."""
-
-    def __init__(self, spec: SideSpec) -> None:
-        self.observation_space = gymnasium.spaces.Box(-4.0, 4.0, (_num_features(spec),))
-        self.action_space = gymnasium.spaces.Discrete(spec.num_actions)
-
-
-def _num_features(spec: SideSpec) -> int:
-    """Of all that an agent sees."""
-    return len(spec.own_features) + spec.num_options * len(spec.option_features)
-
-
-def _dqn(spec: SideSpec, num_envs: int, options: Any) -> Callable[[], Any]:
-    """The updates of ``dqn`` in a round."""
-    from stable_baselines3 import DQN
-
-    model = _quiet(DQN("MlpPolicy", _Still(spec), batch_size=options.batch_size, buffer_size=20_000, device="cpu",
-                       policy_kwargs=_sizes(options)))
-    seen, buffer = _random(spec, buffer_rows := 4_096), model.replay_buffer
-    for row in range(buffer_rows):
-        one = seen[row:row + 1]
-        buffer.add(one, one, np.zeros((1, 1), np.int64), np.ones(1), np.zeros(1), [{}])
-    return lambda: model.train(gradient_steps=options.updates_per_step, batch_size=options.batch_size)
-
-
-def _ppo(spec: SideSpec, num_envs: int, options: Any) -> Callable[[], Any]:
-    """The updates of ``ippo`` that follow a rollout."""
-    from stable_baselines3 import PPO
-    from stable_baselines3.common.vec_env import DummyVecEnv
-
-    steps = options.rollout_length
-    model = _quiet(PPO("MlpPolicy", DummyVecEnv([lambda: _Still(spec)] * num_envs), n_steps=steps, device="cpu",
-                       batch_size=steps * num_envs // options.num_minibatches, n_epochs=options.num_epochs,
-                       policy_kwargs=_sizes(options)))
-    buffer, ones = model.rollout_buffer, np.ones(num_envs, np.float32)
-    for _ in range(steps):
-        value = torch.zeros(num_envs, 1)
-        buffer.add(_random(spec, num_envs), np.zeros((num_envs, 1)), ones, 0 * ones, value, value.flatten())
-    buffer.compute_returns_and_advantage(torch.zeros(num_envs, 1), 0 * ones)
-    train: Callable[[], Any] = model.train
-    return train
-
-
-_PEERS = {"dqn": _dqn, "ippo": _ppo}
-
-
-def _sizes(options: Any) -> dict[str, Any]:
-    """Two hidden layers of the same width."""
-    return {"net_arch": [options.hidden] * 2, "activation_fn": torch.nn.ReLU}
-
-
-def _quiet(model: Any) -> Any:
-    from stable_baselines3.common.logger import Logger
-
-    model.set_logger(Logger(None, []))
-    return model
-
-
-def _random(spec: SideSpec, rows: int) -> NDArray[np.float32]:
-    return np.random.default_rng(0).uniform(-1, 1, (rows, _num_features(spec))).astype(np.float32)
-
-
 def text(folder: Path, source: Mapping[str, Any]) -> str:
     """The report, from the costs."""
     costs = [Cost(**{"by_torch": one["kinds"][_PRODUCTS], **one}) for one in source["data"]["costs"]]
     kinds = [*KINDS, _LOOPS, _OTHER]
     columns = ["market", "learner", "steps", "learning, ms", "times its matrix products", "times those of torch's code",
-               *(f"{kind}, ms" for kind in kinds), "the rest, ms", "SB3, ms", "times SB3"]
+               *(f"{kind}, ms" for kind in kinds), "the rest, ms", "SB3, ms", "times SB3", "SB3's updates alone, ms"]
     return (f"{made_line(source['made'])} A round of learning of users in {source['data']['num_worlds']} worlds, on "
             "one thread: all that follows the steps of one rollout, or the steps from update to update. Milliseconds "
             f"of CPU time, the least of {source['data']['rounds']} rounds; operators of each kind were run again on "
             "their own. Of learners that work by compiled loops, products are those of the loops, of the same sizes "
             "and in the same blocks, and the rest is Python, copies into memories, and ippo's optimiser; of others it "
             "is Python, views and autograd's own work. Torch's code, which loops replace, makes more products for the "
-            "same update, each of them an operator. SB3 is as many updates of "
-            "Stable-Baselines3's DQN or PPO, with as many rows, and two hidden layers of the same width that read all "
-            "of an agent's features at once, where those here score each option; log-probabilities of what was done "
-            "are part of playing in both, values and returns of a rollout of learning here, and of playing there.\n\n"
+            "same update, each of them an operator. SB3 is a round of Stable-Baselines3's DQN or PPO: it keeps as many "
+            "steps, of PPO with their values and returns, and makes as many updates, with as many rows, on two hidden "
+            "layers of the same width that read all of an agent's features at once, where those here score each "
+            "option. Log-probabilities of what was done are part of playing in both.\n\n"
             + table(columns, [_line(one, kinds) for one in costs]) + "\n")
 
 
@@ -272,7 +211,8 @@ def _line(one: Cost, kinds: Sequence[str]) -> list[str]:
     whole, *others = (f"{1e3 * seconds:.2f}" for seconds in numbers)
     return [one.preset, one.agent, str(one.steps), whole, f"{one.whole / found[0]:.1f}",
             f"{one.whole / one.by_torch:.1f}", *others,
-            *(["", ""] if one.peer is None else [f"{1e3 * one.peer:.2f}", f"{one.whole / one.peer:.2f}"])]
+            *(["", "", ""] if one.peer is None or one.peer_updates is None else
+              [f"{1e3 * one.peer:.2f}", f"{one.whole / one.peer:.2f}", f"{1e3 * one.peer_updates:.2f}"])]
 
 
 def study(settings: UpdateSettings) -> str:
