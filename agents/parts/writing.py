@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from interplay.envs.kernels import usable
-from interplay.envs.types import TensorRecord
+from interplay.envs.types import InterplayError, TensorRecord
 
 
 class Writer:
@@ -27,6 +27,8 @@ class Writer:
     def write(self, store: TensorRecord, places: int | slice | Tensor, rows: TensorRecord, axes: int = 1) -> None:
         """Write rows; the first ``axes`` of their axes become one."""
         sources = list(rows.tensors())
+        if store is not self._store:
+            _check_alike(store, rows)
         by_numpy = not isinstance(places, Tensor) and usable(*sources) and not any(s.requires_grad for s in sources)
         if not by_numpy or not (store is self._store or self._know(store)):
             for target, source in zip(store.tensors(), sources, strict=True):
@@ -43,3 +45,11 @@ class Writer:
             return False
         self._store, self._arrays = store, [(table.numpy(), (-1, *table.shape[1:])) for table in tables]
         return True
+
+
+def _check_alike(store: TensorRecord, rows: TensorRecord) -> None:
+    """A memory may come from a checkpoint of a version that kept something else."""
+    kept, new = (f"{sum(1 for _ in record.tensors())} tables of {type(record).__name__}" for record in (store, rows))
+    if kept != new:
+        raise InterplayError(f"the checkpoint's memory holds {kept}, and this version of the agent keeps {new}: train "
+                             "a new run, or resume with the version that wrote it")

@@ -149,7 +149,7 @@ budgets() {
 
 suite() {  # a row each for experiments/results/suite, and the page that is made of them; minutes for each agent
     for agent in random greedy popularity linucb linear-thompson beta-bernoulli matrix-factorisation q-learning dqn pqn ippo \
-        mappo shared-critic shared-critic,mixing=vdn shared-critic,mixing=qmix shared-critic,encoder=gru slateq; do
+        mappo shared-critic shared-critic,mixing=vdn shared-critic,mixing=qmix slateq; do
         python -m interplay suite --agent $agent --ml-100k "$DATA/ml-100k" --out $R/suite
     done
     python -m interplay.experiments.suite.leaderboard

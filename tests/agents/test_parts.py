@@ -1,4 +1,5 @@
 import warnings
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -201,6 +202,16 @@ def test_a_rollout_is_given_when_it_is_full(moved):
         assert found.reward.tolist() == [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
         assert found.observation.state.tolist() == [[0, 1], [2, 3], [4, 5]]
     assert rollout.add(rows(moved, 6)) is None
+
+
+@pytest.mark.parametrize("by_torch", [False, True])
+def test_a_memory_of_a_version_that_kept_something_else_is_named(moved, by_torch):
+    before, now = Rollout(3), Rollout(3)
+    before.add(rows(moved, 0))
+    now.load_state_dict(before.state_dict(), torch.device("cpu"))
+    with kernels.switched_off() if by_torch else nullcontext(), \
+            refused("checkpoint", "Transition", "Experience", fix="version"):
+        now.add(NStep(1, 0.9).add(rows(moved, 2)))
 
 
 def test_an_experience_is_saved_and_loaded(moved):
