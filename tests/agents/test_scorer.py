@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from interplay.agents import Setting, find_agent
-from interplay.agents.loops import fitting, flat, policy, scorer_cpu
+from interplay.agents.loops import flat, policy, scorer_cpu
+from interplay.agents.parts import fitting
 from interplay.agents.parts.networks import OptionScorer, draw_weights
 from interplay.agents.testing.synthetic_transitions import ONE_SIDE
 from interplay.envs import kernels

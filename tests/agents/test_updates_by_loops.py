@@ -9,7 +9,8 @@ import torch
 from interplay.agents import Setting, find_agent
 from interplay.agents.dqn import DQNAgent, DQNOptions
 from interplay.agents.ippo import Batch, IPPOAgent, IPPOOptions
-from interplay.agents.loops import fitting, policy
+from interplay.agents.loops import policy
+from interplay.agents.parts import fitting
 from interplay.agents.parts.networks import OptionScorer, draw_weights, follow, parameters_of
 from interplay.agents.parts.optimising import Optimiser
 from interplay.agents.parts.returns import lambda_returns
