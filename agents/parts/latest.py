@@ -18,7 +18,7 @@ class Latest:
     """Keeps a network's values of the last observation on a CPU, which no agent saves and nothing depends on.
 
     They hold while the observation is the same object, and neither it, the values nor the weights were written since.
-    Torch does not notice that its fused optimisers write weights: say so with ``forget``.
+    Torch does not notice that fused optimisers and compiled loops write weights: say so with ``forget``.
 
     Args:
         network: whose values these are.
