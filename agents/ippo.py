@@ -14,7 +14,7 @@ allowed actions; without exploration the most likely one is taken.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -153,7 +153,10 @@ class IPPOAgent(JointAgent):
 
     def _played(self, side: Side, step: Transition) -> Played:
         on_cpu = self.device.type == "cpu"  # where acting has just worked it out
-        return Played(lean(step, history=True), self._log_policy(side, step) if on_cpu else None)
+        kept = lean(step, history=True)
+        if self._critic_inputs() == 1:
+            kept = replace(kept, next_observation=_alone(kept.next_observation))
+        return Played(kept, self._log_policy(side, step) if on_cpu else None)
 
     @torch.no_grad()
     def _log_policy(self, side: Side, step: Transition) -> Tensor:
@@ -174,8 +177,8 @@ class IPPOAgent(JointAgent):
     def _batches(self, rollouts: Mapping[Side, Played]) -> dict[Side, Batch]:
         """Advantages and returns of each side, with steps and worlds as one axis of rows."""
         steps = {side: played.step for side, played in rollouts.items()}
-        value = self._values({side: step.observation for side, step in steps.items()})
-        returns = self._returns(steps)
+        value, ahead = self._step_values(steps)
+        returns = self._returns(steps, ahead)
         batches: dict[Side, Batch] = {}
         for side, step in steps.items():
             done = rollouts[side].log_policy
@@ -233,9 +236,8 @@ class IPPOAgent(JointAgent):
         """How many embeddings the critic reads: an agent's own."""
         return 1
 
-    def _returns(self, rollouts: Mapping[Side, Transition]) -> dict[Side, Tensor]:
+    def _returns(self, rollouts: Mapping[Side, Transition], ahead: Mapping[Side, Tensor]) -> dict[Side, Tensor]:
         """Lambda-returns of each agent's own rewards, until its own end: float32 ``[T, B, N]``."""
-        ahead = self._values({side: step.next_observation for side, step in rollouts.items()})
         return {side: self._lambda_returns(step.reward, step.terminated, cut_off(step.truncated, step.valid),
                                            ahead[side]) for side, step in rollouts.items()}
 
@@ -246,6 +248,17 @@ class IPPOAgent(JointAgent):
     def _values(self, seen: Mapping[Side, Observation]) -> dict[Side, Tensor]:
         """The critic, float32 ``[..., N]`` for each side: from what an agent sees itself."""
         return {side: self.network.own_value(side, observation) for side, observation in seen.items()}
+
+    def _step_values(self, rollouts: Mapping[Side, Transition]) -> tuple[dict[Side, Tensor], dict[Side, Tensor]]:
+        """The critic on what was seen and on what was seen next, float32 ``[T, B, N]`` for each side."""
+        found = {side: self.network.step_values(side, step.observation, step.next_observation)
+                 for side, step in rollouts.items()}
+        return {side: value for side, (value, _) in found.items()}, {side: ahead for side, (_, ahead) in found.items()}
+
+
+def _alone(seen: Observation) -> Observation:
+    """Without the options, which take most of the memory."""
+    return replace(seen, options=seen.options[..., :0], mask=seen.mask[..., :0], ids=seen.ids[..., :0])
 
 
 def _taken(scores: Tensor, action: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ class MAPPOAgent(IPPOAgent):
         """An agent's own embedding and the mean of its options', and both pooled over agents."""
         return 4
 
-    def _returns(self, rollouts: Mapping[Side, Transition]) -> dict[Side, Tensor]:
+    def _returns(self, rollouts: Mapping[Side, Transition], ahead: Mapping[Side, Tensor]) -> dict[Side, Tensor]:
         """Lambda-returns of what all earn on average, for each agent: float32 ``[T, B, N]``.
 
         Rewards have no weights. The loss of an agent's own steps has them.
@@ -53,7 +53,6 @@ class MAPPOAgent(IPPOAgent):
         reward = torch.cat([step.reward * step.valid for step in steps], -1).mean(-1, keepdim=True)
         present = torch.cat([step.valid for step in steps], -1)
         stays = present & ~torch.cat([step.terminated for step in steps], -1)
-        ahead = self._values({side: step.next_observation for side, step in rollouts.items()})
         # The critic is not trained on views of agents that have left: those that stay show what the team will earn.
         team = valid_mean(torch.cat(list(ahead.values()), -1), stays, dim=-1).unsqueeze(-1)
         ended, cut = ~stays.any(-1, keepdim=True), cut_off(steps[0].truncated[..., :1], present.any(-1, keepdim=True))
@@ -67,3 +66,8 @@ class MAPPOAgent(IPPOAgent):
         pooled = torch.cat(list(agents.values()), dim=-2).mean(-2, keepdim=True)
         return {side: self.network.value(torch.cat([own, pooled.expand_as(own)], dim=-1))
                 for side, own in agents.items()}
+
+    def _step_values(self, rollouts: Mapping[Side, Transition]) -> tuple[dict[Side, Tensor], dict[Side, Tensor]]:
+        """See ``IPPOAgent``."""
+        return (self._values({side: step.observation for side, step in rollouts.items()}),
+                self._values({side: step.next_observation for side, step in rollouts.items()}))

@@ -78,6 +78,27 @@ def critic_values(form: Form, weights: Sequence[Tensor], own: Tensor) -> Tensor:
     return of_networks(work, (own,), [weights])[0].view(own.shape[:-1])
 
 
+def step_values(form: Form, weights: Sequence[Tensor], own: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
+    """``critic_values`` of a rollout's steps and of what followed each, float32 ``[T, B, N]`` both.
+
+    Args:
+        form: as for ``log_policies``.
+        weights: as for ``log_policies``.
+        own: float32 ``[T, B, N, F_own]``.
+        after: float32, the same shape; where it is what the next step saw, nothing is worked out again.
+    """
+    each = own[0, ..., 0].numel()
+
+    def work(own: Tensor, after: Tensor, flat: Tensor) -> list[Tensor]:
+        tables = [rows_of_copies(table, len(flat), 1) for table in (own, after)]
+        out, ahead = (flat.new_empty(tables[0].shape[:2]) for _ in range(2))
+        call("policy_loop", "step_values", *tables, each, flat, form.starts, form.agent_place, form.hidden, out, ahead)
+        return [out, ahead]
+
+    value, ahead = of_networks(work, (own, after), [weights])
+    return value.view(own.shape[:-1]), ahead.view(own.shape[:-1])
+
+
 def ppo(form: Form, weights: Sequence[Tensor], rows: Sequence[Tensor], index: Tensor,
         rule: Rule) -> tuple[Tensor, Tensor]:
     """A step of PPO on some rows.

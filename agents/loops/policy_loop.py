@@ -26,11 +26,14 @@ from interplay.agents.loops.actor_loop import (
 )
 from interplay.agents.loops.tower_loop import (
     Layers,
+    Line,
     across_of,
     back_to_critic,
+    back_to_layers,
     block_size,
     critic_of,
     layers_of,
+    line_of,
     part_of,
     rows_at_once,
     see_rows,
@@ -92,19 +95,56 @@ def policies(own: Any, options: Any, mask: Any, weights: Any, starts: Any, agent
             _log_policies(a.scores, mask[copy], rows, out[copy, start:start + len(rows)], chances)
 
 
+@routine
+def _values(own: Any, rows: Any, weights: Any, starts: Any, place: Any, hidden: int, out: Any) -> None:
+    """The values of these rows of one copy, each at the row's place in ``out``."""
+    size, critic = rows_at_once(hidden, len(place)), critic_of(weights, starts, len(place), hidden)
+    layers, found = layers_of(size, len(place), hidden), np.empty(size, np.float32)
+    across, line = across_of(critic.agent), line_of(critic)
+    for start in range(0, len(rows), size):
+        block = rows[start:start + size]
+        see_rows(own, block, place, layers.inputs)
+        value_block(critic.agent, across, line, part_of(layers, 0, len(block)), found)
+        for i in range(len(block)):
+            out[block[i]] = found[i]
+
+
 @whole
 def values(own: Any, weights: Any, starts: Any, place: Any, hidden: int, out: Any) -> None:
     """Values ``out [S, R]``, of S copies with R rows each."""
-    size, every = rows_at_once(hidden, len(place)), np.arange(own.shape[1])
-    layers, vector = layers_of(size, len(place), hidden), np.empty((size, hidden), np.float32)
     for copy in range(len(weights)):
-        critic = critic_of(weights[copy], starts, len(place), hidden)
-        across = across_of(critic.agent)
-        for start in range(0, len(every), size):
-            rows = every[start:start + size]
-            see_rows(own[copy], rows, place, layers.inputs)
-            value_block(critic, across, part_of(layers, 0, len(rows)), vector[:len(rows)],
-                        out[copy, start:start + len(rows)])
+        _values(own[copy], np.arange(own.shape[1]), weights[copy], starts, place, hidden, out[copy])
+
+
+@routine
+def _known(own: Any, after: Any, each: int, values: Any, ahead: Any, rows: Any) -> int:
+    """Into ``ahead`` the values of rows that are seen in the next step, too; into ``rows`` the others, how many."""
+    count = 0
+    for row in range(len(own)):
+        same = row + each < len(own)
+        if same:
+            for k in range(own.shape[1]):
+                same &= own[row + each, k] == after[row, k]
+        if same:
+            ahead[row] = values[row + each]
+        else:
+            rows[count] = row
+            count += 1
+    return count
+
+
+@whole
+def step_values(own: Any, after: Any, each: int, weights: Any, starts: Any, place: Any, hidden: int, out: Any,
+                ahead: Any) -> None:
+    """Values ``out`` of a rollout's rows, ``each`` of a step, and ``ahead`` of what followed: ``[S, T * each]``.
+
+    What followed a step is mostly seen in the next one.
+    """
+    rows = np.arange(own.shape[1])
+    for copy in range(len(weights)):
+        _values(own[copy], np.arange(own.shape[1]), weights[copy], starts, place, hidden, out[copy])
+        count = _known(own[copy], after[copy], each, out[copy], ahead[copy], rows)
+        _values(after[copy], rows[:count], weights[copy], starts, place, hidden, ahead[copy])
 
 
 @routine
@@ -172,12 +212,13 @@ def _update_copy(own: Any, options: Any, mask: Any, action: Any, before: Any, ad
     at_once = rows_at_once(hidden, max(features, width))
     size, places = block_size(at_once, count), places_of_all(option_place, options.shape[2], count)
     a, scratch = acting_of(size, features, width, hidden, levels, count), np.empty((at_once, hidden), np.float32)
-    judging, vector = layers_of(size, 0, hidden), np.empty((size, hidden), np.float32)
+    judging, more = layers_of(size, 0, hidden), np.empty((size, hidden), np.float32)
     meeting, meeting_sums, found = meeting_of(hidden, levels), meeting_of(hidden, levels), np.empty(size, np.float32)
     actor, sums = (actor_of(weights, starts, features, width, hidden, levels),
                    actor_of(out, starts, features, width, hidden, levels))
     critic, critic_sums = critic_of(weights, starts, features, hidden), critic_of(out, starts, features, hidden)
     agent_across, option_across, across = across_of(actor.agent), across_of(actor.option), across_of(critic.agent)
+    line, line_sums = line_of(critic), Line(np.zeros(hidden, np.float32), np.zeros(1, np.float32))
     meet(actor, meeting)
     for start in range(0, len(rows), size):
         block = rows[start:min(start + size, len(rows))]
@@ -185,12 +226,13 @@ def _update_copy(own: Any, options: Any, mask: Any, action: Any, before: Any, ad
         see_block(own, options, block, agent_place, places, a)
         layers = Layers(a.agent.inputs[:n], judging.first[:n], judging.second[:n])
         score_block(actor, meeting, agent_across, option_across, a, at_once, n)
-        value_block(critic, across, layers, vector[:n], found)
+        value_block(critic.agent, across, line, layers, found)
         _judge_block(block, mask, action, before, advantage, returns, weight, rule, share, a, found, totals)
         back_to_options(actor, sums, a, scratch, at_once, n)
         back_to_agents(actor, sums, meeting, meeting_sums, a, scratch, n)
-        back_to_critic(critic, critic_sums, layers, vector[:n], scratch, found[:n])
+        back_to_critic(critic.agent, critic_sums.agent, line, line_sums, layers, scratch, more, found[:n])
     part(actor, sums, meeting_sums)
+    back_to_layers(critic, critic_sums, line_sums)
 
 
 @whole

@@ -33,7 +33,6 @@ class Across(NamedTuple):
 
     first: Any
     middle: Any
-    last: Any
 
 
 class Critic(NamedTuple):
@@ -41,6 +40,16 @@ class Critic(NamedTuple):
 
     agent: Tower
     value: Any
+    bias: Any
+
+
+class Line(NamedTuple):
+    """What makes values ``slope . h + bias`` of a critic's second layer h, or its gradient: ``[hidden]`` and ``[1]``.
+
+    Nothing cuts what the tower's last layer gives, so that it and the critic's weights are multiplied out once.
+    """
+
+    slope: Any
     bias: Any
 
 
@@ -85,7 +94,7 @@ def critic_of(flat: Any, starts: Any, features: int, hidden: int) -> Critic:
 @routine
 def across_of(tower: Tower) -> Across:
     """Its weights, transposed."""
-    return Across(tower.first.T.copy(), tower.middle.T.copy(), tower.last.T.copy())
+    return Across(tower.first.T.copy(), tower.middle.T.copy())
 
 
 @routine
@@ -172,25 +181,45 @@ def unhide(tower: Tower, sums: Tower, layers: Layers, given: Any, scratch: Any) 
 
 
 @routine
-def value_block(critic: Critic, across: Across, layers: Layers, vector: Any, out: Any) -> None:
-    """Values of a block, from its inputs."""
-    hide(critic.agent, across, layers)
-    times(layers.second, across.last, vector)
-    cut(vector, critic.agent.last_bias)
-    for i in range(len(vector)):
-        out[i] = dot(vector[i], critic.value[0]) + critic.bias[0]
+def line_of(critic: Critic) -> Line:
+    """Work it out from the critic's last two layers."""
+    value, tower = critic.value[0], critic.agent
+    slope, bias = np.zeros(len(value), np.float32), critic.bias.copy()
+    for j in range(len(value)):
+        bias[0] += value[j] * tower.last_bias[j]
+        for k in range(len(slope)):
+            slope[k] += value[j] * tower.last[j, k]
+    return Line(slope, bias)
 
 
 @routine
-def back_to_critic(critic: Critic, sums: Critic, layers: Layers, vector: Any, scratch: Any, given: Any) -> None:
-    """Gradients of a critic, from those of a block's values; ``vector`` changes."""
-    tower, of_tower, after = critic.agent, sums.agent, np.empty_like(vector)
-    add_product(given.reshape((len(given), 1)), vector, sums.value)
-    for i in range(len(vector)):
-        sums.bias[0] += given[i]
-        for j in range(vector.shape[1]):
-            vector[i, j] = given[i] * critic.value[0, j] if vector[i, j] > np.float32(0.0) else np.float32(0.0)
-    add_up(vector, of_tower.last_bias)
-    add_product(vector, layers.second, of_tower.last)
-    times(vector, tower.last, after)
-    unhide(tower, of_tower, layers, after, scratch)
+def back_to_layers(critic: Critic, sums: Critic, line: Line) -> None:
+    """The reverse of ``line_of``: add to ``sums`` what follows from the gradient ``line``."""
+    value, tower = critic.value[0], critic.agent
+    sums.bias[0] += line.bias[0]
+    for j in range(len(value)):
+        sums.value[0, j] += dot(tower.last[j], line.slope) + tower.last_bias[j] * line.bias[0]
+        sums.agent.last_bias[j] += value[j] * line.bias[0]
+        for k in range(len(value)):
+            sums.agent.last[j, k] += value[j] * line.slope[k]
+
+
+@routine
+def value_block(tower: Tower, across: Across, line: Line, layers: Layers, out: Any) -> None:
+    """Values of a block, from its inputs."""
+    hide(tower, across, layers)
+    for i in range(len(layers.second)):
+        out[i] = dot(layers.second[i], line.slope) + line.bias[0]
+
+
+@routine
+def back_to_critic(tower: Tower, sums: Tower, line: Line, line_sums: Line, layers: Layers, scratch: Any, more: Any,
+                   given: Any) -> None:
+    """Gradients of a critic's hidden layers and of its line, from those of a block's values; ``more`` is memory."""
+    after = more[:len(given)]
+    for i in range(len(given)):
+        line_sums.bias[0] += given[i]
+        for j in range(len(line.slope)):
+            line_sums.slope[j] += given[i] * layers.second[i, j]
+            after[i, j] = given[i] * line.slope[j]
+    unhide(tower, sums, layers, after, scratch)

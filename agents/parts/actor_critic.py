@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from interplay.agents.loops.flat import usable
-from interplay.agents.loops.policy import Form, critic_values, log_policies
+from interplay.agents.loops.policy import Form, critic_values, log_policies, step_values
 from interplay.agents.parts.choosing import log_policy
 from interplay.agents.parts.networks import linear_layer, parameters_of
 from interplay.agents.parts.towers import Scoring, Towers
@@ -40,11 +40,18 @@ class ActorCritic(nn.Module):
         return log_policy(self._actor.scores(side, self._actor.embed(side, observation)), observation.mask)
 
     def own_value(self, side: Side, observation: Observation) -> Tensor:
-        """A critic's that reads an agent's own embedding alone, ``[..., N]``."""
+        """A critic's that reads an agent's own embedding alone, and is linear in it as scores are, ``[..., N]``."""
         form = None if torch.is_grad_enabled() else self.form(side, observation)
         if form is not None:
             return critic_values(form, parameters_of(self), observation.own)
-        return self.value(torch.relu(self._critic.embed_agent(side, observation)))
+        return self.value(self._critic.embed_agent(side, observation))
+
+    def step_values(self, side: Side, seen: Observation, after: Observation) -> tuple[Tensor, Tensor]:
+        """``own_value`` of a rollout's steps ``[T, B, N]``, and of what followed each."""
+        form = None if torch.is_grad_enabled() else self.form(side, seen)
+        if form is not None:
+            return step_values(form, parameters_of(self), seen.own, after.own)
+        return self.own_value(side, seen), self.own_value(side, after)
 
     def surrounded(self, side: Side, observation: Observation) -> Tensor:
         """Agents beside the mean of what they may choose from, as the critic sees both, ``[..., N, 2 * E]``."""

@@ -70,18 +70,19 @@ def _of_pqn(options: Any, spec: SideSpec, each: int) -> Products:
 
 
 def _of_ippo(options: Any, spec: SideSpec, each: int) -> Products:
-    """Values twice of all rows, then updates of the policy and of values; of the policy acting knows the rest."""
+    """Values of all rows and of what followed the last step, then updates; of the policy acting knows the rest."""
     rows, hidden, count = each * options.rollout_length, options.hidden, spec.num_options
     own, width = len(spec.own_features), len(spec.option_features)
     at_once = max(1, min(_ROWS, _PRODUCT // (hidden * max(hidden, own, width))))
     block = max(1, min(at_once, _CACHED // count))
     agent = [_Layer(own, hidden, first=True), _Layer(hidden, hidden)]
     option = [_Layer(width, hidden, first=True), _Layer(hidden, hidden)]
-    critic, actor = [*agent, _Layer(hidden, hidden)], [*agent, *[_Layer(hidden, hidden)] * spec.num_levels]
+    actor = [*agent, *[_Layer(hidden, hidden)] * spec.num_levels]
     part, learnt = rows // options.num_minibatches, Products()
-    for layers, number, size in ((actor, part, block), (critic, part, block), (option, part * count, at_once)):
+    for layers, number, size in ((actor, part, block), (agent, part, block), (option, part * count, at_once)):
         learnt += _forward(layers, number, size) + _backward(layers, number, size)
-    return _forward([*critic, *critic], rows, at_once) + _times(learnt, options.num_epochs * options.num_minibatches)
+    values = _forward(agent, rows, at_once) + _forward(agent, each, at_once)
+    return values + _times(learnt, options.num_epochs * options.num_minibatches)
 
 
 def _scores(spec: SideSpec, hidden: int, rows: int) -> Products:

@@ -123,9 +123,7 @@ def cost(preset: str, agent: str, num_worlds: int, rounds: int) -> Cost:
         run.step()
         if run.episode_ended:
             run.next_episode()
-    moved = _next_transition(run)
-    # Each with observations of its own: a learner may know values of one that it has seen.
-    round_of: list[dict[Side, Transition]] = [{"users": moved.map(torch.clone)} for _ in range(steps)]
+    round_of = _next_round(run, steps)
 
     def learn(within: Callable[[], AbstractContextManager[Any]] = nullcontext) -> float:
         """Seconds of CPU time, without those of acting, from which a learner may know what it did."""
@@ -180,10 +178,14 @@ def _learns(run: Run, steps: int) -> bool:
     return warm and player.learned >= 2 * steps and player.learned % steps == 0
 
 
-def _next_transition(run: Run) -> Transition:
-    market, now = run.task.market, run.now
-    after, step, action = advance(market, run.players, now, explore=True)
-    return transitions(market, now.state, now.seen, action, step, after.seen)["users"]
+def _next_round(run: Run, steps: int) -> list[dict[Side, Transition]]:
+    """Steps that follow each other, from which nobody has learnt: a learner may know values of what it has seen."""
+    market, now, round_of = run.task.market, run.now, list[dict[Side, Transition]]()
+    for _ in range(steps):
+        after, step, action = advance(market, run.players, now, explore=True)
+        round_of.append({"users": transitions(market, now.state, now.seen, action, step, after.seen)["users"]})
+        now = after
+    return round_of
 
 
 def text(folder: Path, source: Mapping[str, Any]) -> str:
