@@ -165,40 +165,39 @@ def losing_a_member():
         yield Transition(before, torch.ones(2, 2, dtype=torch.int64), reward, before, reward, gone, cut, there)
 
 
-def lambda_returns_of(kind, monkeypatch):
+def lambda_returns_of(kind):
     """Returns ``[T, B, N]`` with lambda = 0.5, discount 0.5 and critics that say 10 for agent 0 and 4 for agent 1."""
     agent = kind({"users": SPEC}, Setting(discount=0.5), kind.Options(trace_decay=0.5))
-    monkeypatch.setattr(agent, "_values", lambda seen: {"users": torch.tensor([10.0, 4.0]).expand(4, 2, 2)})
-    return agent._returns({"users": Transition.stack(list(losing_a_member()))})["users"]
+    ahead = {"users": torch.tensor([10.0, 4.0]).expand(4, 2, 2)}
+    return agent._returns({"users": Transition.stack(list(losing_a_member()))}, ahead)["users"]
 
 
-def test_the_teams_return_goes_on_when_a_member_has_gone(monkeypatch):
+def test_the_teams_return_goes_on_when_a_member_has_gone():
     """Rewards of 1, 1, 1.5 and 2 on average in the first world, and of 1 in the second."""
-    returns = lambda_returns_of(MAPPOAgent, monkeypatch)
+    returns = lambda_returns_of(MAPPOAgent)
     one = [1.0 + 0.5 * (2.0 + 0.5 * 2.75), 1.0 + 0.5 * (2.0 + 0.5 * 3.0), 1.5 + 0.5 * (2.0 + 0.5 * 2.0), 2.0]
     assert returns[:, 0, 1].tolist() == one
     assert returns[0, 0, 0] == one[0]  # the one that goes there earns what the team will earn without it
     assert returns[:, 1].tolist() == [[5.0, 2.75], [6.0, 3.0], [5.0, 2.75], [6.0, 3.0]]
 
 
-def test_an_own_return_ends_with_its_agent(monkeypatch):
-    returns = lambda_returns_of(IPPOAgent, monkeypatch)
+def test_an_own_return_ends_with_its_agent():
+    returns = lambda_returns_of(IPPOAgent)
     assert returns[0, 0, 0] == 1.0
     assert returns[:, 0, 1].tolist() == [1.0 + 0.5 * (2.0 + 0.5 * 4.25), 2.0 + 0.5 * (2.0 + 0.5 * 5.0),
                                          3.0 + 0.5 * (2.0 + 0.5 * 4.0), 4.0]
 
 
-def test_the_teams_return_counts_both_sides(monkeypatch):
+def test_the_teams_return_counts_both_sides():
     """All users go in step 0; the items, one of which stays, earn 2 on average from then on."""
     items = replace(SPEC, side="items", history_length=0, history_features=())
     agent = MAPPOAgent({"users": SPEC, "items": items}, Setting(discount=0.5), MAPPOAgent.Options(trace_decay=1.0))
-    monkeypatch.setattr(agent, "_values", lambda seen: dict.fromkeys(seen, torch.zeros(2, 1, 2)))
     before, action, never = seen().map(lambda x: x[:1]), torch.ones(1, 2, dtype=torch.int64), torch.zeros(1, 2).bool()
     steps = {side: Transition.stack([Transition(before, action, torch.full((1, 2), reward), before, torch.zeros(1, 2),
                                                 ~never if side == "users" else never, never,
                                                 never if t and side == "users" else ~never)
                                      for t in range(2)]) for side, reward in (("users", 8.0), ("items", 4.0))}
-    returns = agent._returns(steps)
+    returns = agent._returns(steps, dict.fromkeys(steps, torch.zeros(2, 1, 2)))
     assert returns["users"][0].tolist() == returns["items"][0].tolist() == [[6.0 + 0.5 * 2.0] * 2]
 
 

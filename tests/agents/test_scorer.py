@@ -161,7 +161,7 @@ def test_copies_under_vmap_are_one_call(calls):
 @pytest.mark.parametrize(("name", "small", "loops"), [
     ("dqn", {"warm_up": 60, "batch_size": 16}, {"scores", "targets", "fit", "update"}),
     ("pqn", {"rollout_length": 4}, {"scores", "fit", "improve"}),
-    ("ippo", {"rollout_length": 4}, {"policies", "values", "update"})])
+    ("ippo", {"rollout_length": 4}, {"policies", "step_values", "update"})])
 def test_default_learners_use_the_loops(preset, name, small, loops, calls):
     preset = find_preset(preset)
     market, kind = preset.market(), find_agent(name)

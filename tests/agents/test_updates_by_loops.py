@@ -101,6 +101,25 @@ def test_policies_and_values_are_those_of_torch(monkeypatch):
             assert calls == ["policies", "values"]
 
 
+@torch.no_grad()
+def test_values_of_what_followed_are_those_of_the_next_step(monkeypatch):
+    agent = agent_of({"users": USERS}, hidden=32)
+    seen = observation(USERS, 24, 0, False).map(lambda x: x.unflatten(0, (6, 4)))
+    own = torch.cat([seen.own[1:], draw(*seen.own[:1].shape)])
+    own[2, 1] += 0.5  # an episode ended
+    after = replace(seen, own=own)
+    with monkeypatch.context() as patch:
+        calls = called(patch)
+        found = agent.network.step_values("users", seen, after)
+    assert calls == ["step_values"]
+    known = (own[:-1] == seen.own[1:]).all(-1)
+    assert known.sum() == known.numel() - USERS.num_agents
+    assert torch.equal(found[1][:-1][known], found[0][1:][known])
+    assert torch.equal(found[0], agent.network.own_value("users", seen))
+    with switched_off():
+        assert_alike(found, agent.network.step_values("users", seen, after))
+
+
 @pytest.mark.parametrize("options", [{"encoder": "mlp"}, {"scorer": "concatenation"}, {"hidden": 200}], ids=str)
 def test_other_actors_are_left_to_torch(options):
     specs = ONE_SIDE["users with a history"] if "encoder" in options else {"users": USERS}
