@@ -179,7 +179,7 @@ def _learns(run: Run, steps: int) -> bool:
 
 
 def _next_round(run: Run, steps: int) -> list[dict[Side, Transition]]:
-    """Steps that follow each other, from which nobody has learnt: a learner may know values of what it has seen."""
+    """Steps that follow each other, as in play: a learner may know values of what it has seen."""
     market, now, round_of = run.task.market, run.now, list[dict[Side, Transition]]()
     for _ in range(steps):
         after, step, action = advance(market, run.players, now, explore=True)
