@@ -23,14 +23,14 @@ from torch import Tensor, nn
 
 from interplay.agents.base import Agent
 from interplay.agents.parts.fitting import Parts, fit
-from interplay.agents.parts.latest import Latest
+from interplay.agents.parts.latest import Acted, Latest
 from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing, parameters_of
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Rollout, shuffled
 from interplay.agents.parts.returns import cut_off, lambda_returns, lean
 from interplay.agents.parts.schedules import Exploring, check_above_zero, check_at_least_one
 from interplay.envs.stacking import rows_of
-from interplay.envs.types import InterplayError, Observation, TensorRecord, Transition
+from interplay.envs.types import InterplayError, Observation, Transition
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,6 @@ class PQNOptions(Exploring):
             raise InterplayError(f"trace_decay={self.trace_decay} must lie between 0 and 1")
 
 
-@dataclass(frozen=True)
-class Ahead(TensorRecord):
-    """The value of what was seen after a step, float32 ``[..., N]``."""
-
-    value: Tensor
-
-
 class PQNAgent(Agent):
     """Masked Q(lambda) on the rollout that was just played."""
 
@@ -86,9 +79,9 @@ class PQNAgent(Agent):
         self._alone = o.sharing == "independent"
         self._optimiser = Optimiser(self.network, o.learning_rate, o.max_norm, stacked=self._alone)
         self._rollout: Rollout[Transition] = Rollout(o.rollout_length)
-        self._ahead: Rollout[Ahead] = Rollout(o.rollout_length)
         self._all_agents = torch.arange(self.num_agents)
         self._latest = Latest(self.network)
+        self._acted = Acted(self._latest)
 
     def scores(self, observation: Observation, agent_ids: Tensor | None = None) -> Tensor:
         """The network's values; see ``Agent.scores``."""
@@ -100,25 +93,25 @@ class PQNAgent(Agent):
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
         """Remember the step; at the end of a rollout, learn from all of it and forget it."""
-        step, ahead = lean(transition), None
-        if self.device.type == "cpu":  # at once, because acting asks for the same values next
-            ahead = self._ahead.add(Ahead(self._highest(step.next_observation)))
-        rollout = self._rollout.add(step)
-        if rollout is None:
-            return {}
-        return self._update(rollout, self._highest(rollout.next_observation) if ahead is None else ahead.value)
+        if self.counts_on_device:  # for graphs, which would keep values
+            self._acted.forget()
+        else:
+            self._acted.note(transition)
+        rollout = self._rollout.add(lean(transition))
+        return {} if rollout is None else self._update(rollout)
 
-    def _update(self, rollout: Transition, ahead: Tensor) -> dict[str, Tensor]:
-        """Learn from a rollout and the values of what was seen after each step, float32 ``[T, B, N]``."""
+    def _update(self, rollout: Transition) -> dict[str, Tensor]:
+        """Learn from a rollout, whose tables are ``[T, B, N, ...]``."""
         seen = rollout.observation
         steps = [table.flatten(0, 1) for table in (  # and worlds as one axis
-            seen.own, seen.options, rollout.action, rollout.valid, rollout.weight, self._returns(rollout, ahead))]
+            seen.own, seen.options, rollout.action, rollout.valid, rollout.weight, self._returns(rollout))]
         parts = list(shuffled(self, len(steps[0]), self.options.num_epochs, self.options.num_minibatches))
         metrics = self._fit_by_loops(steps, parts)
         if not metrics:
             for index in parts:
                 metrics = self._fit(steps, index)
         self._latest.forget()
+        self._acted.forget()
         return metrics
 
     def _fit_by_loops(self, steps: Sequence[Tensor], parts: list[Tensor]) -> dict[str, Tensor]:
@@ -142,16 +135,13 @@ class PQNAgent(Agent):
         self._optimiser.step(means.sum(), self.progress)
         return {"loss": means.detach().mean(), "value": valid_mean(value.detach(), valid)}
 
-    def _returns(self, rollout: Transition, ahead: Tensor) -> Tensor:
+    @torch.no_grad()
+    def _returns(self, rollout: Transition) -> Tensor:
         """Q(lambda) returns, float32 ``[T, B, N]``. What was cut off is bootstrapped through; what ended is not."""
         discount = torch.where(rollout.terminated, 0.0, self.discount)
-        cut = cut_off(rollout.truncated, rollout.valid)
+        cut, after = cut_off(rollout.truncated, rollout.valid), rollout.next_observation
+        ahead = torch.where(after.mask, self._acted.ahead(after, self._values), -torch.inf).amax(-1)
         return lambda_returns(rollout.reward, discount, cut, ahead, self.options.trace_decay)
-
-    @torch.no_grad()
-    def _highest(self, seen: Observation) -> Tensor:
-        """The value of the best allowed action, float32 ``[..., N]``."""
-        return torch.where(seen.mask, self._latest.of(seen, self._values), -torch.inf).amax(-1)
 
     def _values(self, seen: Observation) -> Tensor:
         """Values of all actions, float32 ``[..., N, A]``."""

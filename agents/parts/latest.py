@@ -1,4 +1,4 @@
-"""Values of what was seen last: an agent that learns from what follows a step is asked for the same when it acts."""
+"""Values of what was seen lately, so that acting and learning do not both work them out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from interplay.agents.parts.networks import parameters_of
 from interplay.envs.kernels import usable
 from interplay.envs.stacking import at_once, is_stacked, table_of
-from interplay.envs.types import Observation
+from interplay.envs.types import Observation, Transition
 
 
 class Latest:
@@ -36,19 +36,77 @@ class Latest:
 
     def of(self, seen: Observation, work: Callable[[Observation], Tensor]) -> Tensor:
         """The values, which ``work`` gives if they are not known."""
-        read = [table for name in self._reads if (table := getattr(seen, name)) is not None]
-        stacked, given = is_stacked(seen.own), [*read, *parameters_of(self._network)]
-        given = [table_of(tensor) for tensor in given] if stacked else given
+        given = self._given(seen)
         if torch.is_grad_enabled() or not usable(given[0]) or given[0].is_inference():
             return work(seen)
         if not self._hold(given):
             self._tensors = [*given, table_of(work(seen))]
             self._versions = _versions(self._tensors)
-        return at_once(lambda _: self._tensors[-1], seen.own) if stacked else self._tensors[-1]
+        return _as(seen.own, self._tensors[-1])
+
+    def known(self, seen: Observation) -> Tensor | None:
+        """The values, with all copies of a network under vmap, if ``of`` has worked them out."""
+        return self._tensors[-1] if self._tensors and self._hold(self._given(seen)) else None
+
+    def weights(self) -> list[int]:
+        """What changes when weights are written by torch."""
+        return _versions([table_of(weight) for weight in parameters_of(self._network)])
+
+    def _given(self, seen: Observation) -> list[Tensor]:
+        read = [table for name in self._reads if (table := getattr(seen, name)) is not None]
+        given = [*read, *parameters_of(self._network)]
+        return [table_of(tensor) for tensor in given] if is_stacked(seen.own) else given
 
     def _hold(self, given: Sequence[Tensor]) -> bool:
         return (len(self._tensors) == len(given) + 1 and all(map(is_, given, self._tensors))
                 and _versions(self._tensors) == self._versions)
+
+
+class Acted:
+    """Values of what was seen after the last steps, as acting worked them out for the steps that followed.
+
+    No agent saves them and nothing depends on them, as those of ``latest``. ``forget`` them with those.
+    """
+
+    def __init__(self, latest: Latest) -> None:
+        self._latest = latest
+        self.forget()
+
+    def forget(self) -> None:
+        """Work out all values again."""
+        self._values: list[Tensor | None] = []  # of what was seen before each step
+        self._after: Observation | None = None
+        self._weights: list[int] = []
+
+    def note(self, step: Transition) -> None:
+        """Keep what acting knew in this step. All steps have to be noted, or none."""
+        weights = self._latest.weights()
+        if weights != self._weights:
+            self.forget()
+        follows = step.observation is self._after
+        self._values.append(self._latest.known(step.observation) if follows else None)
+        self._after, self._weights = step.next_observation, weights
+
+    def ahead(self, after: Observation, work: Callable[[Observation], Tensor]) -> Tensor:
+        """Values of what was seen after the last T steps ``[T, ...]``, by ``work`` where they are unknown."""
+        if not after.own.is_cpu:
+            return work(after)
+        count = len(after.own)
+        noted = self._values[1:] if self._latest.weights() == self._weights else []
+        values = [*[None] * count, *noted, None][-count:]
+        tables = [table_of(_of_step(after, step, work)) if known is None else known
+                  for step, known in enumerate(values)]
+        return _as(after.own, torch.stack(tables, int(is_stacked(after.own))))
+
+
+def _of_step(after: Observation, step: int, work: Callable[[Observation], Tensor]) -> Tensor:
+    """Values of one of T steps: products of all at once have other bits."""
+    return work(after.map(lambda table: table[step]))
+
+
+def _as(own: Tensor, table: Tensor) -> Tensor:
+    """A table of all copies as a tensor under vmap, if ``own`` is one."""
+    return at_once(lambda _: table, own) if is_stacked(own) else table
 
 
 def _versions(tensors: Sequence[Tensor]) -> list[int]:

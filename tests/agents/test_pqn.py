@@ -19,14 +19,13 @@ def test_targets_are_q_lambda_returns_over_allowed_actions(spec, moved):
     steps = [moved([[0, 1]], [[1, 1]], [[1.0, 2.0]], [[0, 1]], mask=(True, True, False)),
              moved([[0, 1]], [[1, 1]], [[3.0, 4.0]], [[0, 1]], mask=(True, True, False))]
     rollout = Transition.stack(steps)
-    found = agent._returns(rollout, agent._highest(rollout.next_observation))
+    found = agent._returns(rollout)
     last = [3.0 + 0.5 * 4.0, 4.0 + 0.5 * 4.0]  # 90 is forbidden
     assert found[1].tolist() == [last]
     assert found[0].tolist() == [[1.0 + 0.5 * (0.5 * 4.0 + 0.5 * last[0]), 2.0 + 0.5 * (0.5 * 4.0 + 0.5 * last[1])]]
     ended = [replace(steps[0], terminated=torch.tensor([[True, False]]), truncated=torch.tensor([[False, True]])),
              steps[1]]
-    ahead = agent._highest(rollout.next_observation)
-    assert agent._returns(Transition.stack(ended), ahead)[0].tolist() == [[1.0, 2.0 + 0.5 * 4.0]]
+    assert agent._returns(Transition.stack(ended))[0].tolist() == [[1.0, 2.0 + 0.5 * 4.0]]
 
 
 @pytest.mark.parametrize("sharing", ["shared", "embedding", "independent"])
@@ -123,27 +122,34 @@ def test_wrong_options_are_named(name, value, fix):
         PQNOptions(**{name: value})
 
 
-def test_acting_uses_what_learning_worked_out_and_nothing_that_has_changed(monkeypatch):
-    """Each observation is scored once, and anew after an update, after weights were loaded, and if it was written."""
+def test_learning_uses_what_acting_worked_out_and_nothing_that_has_changed(monkeypatch):
+    """What is seen is scored once, when agents act; learning scores what nobody acted on, and all if weights moved."""
     spec = ONE_SIDE["users with a history"]["users"]
-    agent = PQNAgent(spec, Setting(seed=0, total_steps=100), PQNOptions(rollout_length=3, num_minibatches=1))
+    options = PQNOptions(rollout_length=4, num_minibatches=1)
+    agent, other = (PQNAgent(spec, Setting(seed=0, total_steps=100), options) for _ in range(2))
     scored, values = [], agent._values
     monkeypatch.setattr(agent, "_values", lambda seen: scored.append(seen.own) or values(seen))
 
-    def assert_acts_by(seen, count):
+    def scored_by(work):
         scored.clear()
-        action = agent.act(seen, explore=False)
-        assert len(scored) == count
-        with torch.no_grad():
-            assert torch.equal(action, best(values(seen), seen.mask))
+        work()
+        return len(scored)
 
-    for number, moment in enumerate(trajectory({"users": spec}, 6, False)):
-        agent.learn_from(moment)
-        after = moment["users"].next_observation
-        assert_acts_by(after, int(number % 3 == 2) if kernels.available() else 1)
+    steps = trajectory({"users": spec}, 12, False)
+    cuts = [bool(moment["users"].truncated.any()) for moment in steps]
+    assert sum(cuts[4:7]) == 1  # within the second rollout
+    for number, moment in enumerate(steps):
+        if number == 9:  # what is known of the step before is of other weights
+            for one in (agent, other):
+                one.network.load_state_dict(PQNAgent(spec, Setting(seed=1), options).network.state_dict())
+        seen = moment["users"].observation
+        assert scored_by(lambda seen=seen: agent.act(seen, explore=False)) == 1
+        assert scored_by(lambda seen=seen: agent.act(seen, explore=False)) == int(not kernels.available())
+        unknown = 1 + sum(cuts[number - 3:number]) + (number == 11) if kernels.available() else 4
+        assert scored_by(lambda moment=moment: agent.learn_from(moment)) == unknown * (number % 4 == 3)
+        other.learn_from(moment)  # which knows nothing from acting
+    assert all(map(torch.equal, agent.network.parameters(), other.network.parameters()))
     with torch.no_grad():
-        after.own.add_(1.0)
-    assert_acts_by(after, 1)
-    other = PQNAgent(spec, Setting(seed=1, total_steps=100), agent.options)
-    agent.network.load_state_dict(other.network.state_dict())
-    assert_acts_by(after, 1)
+        seen.own.add_(1.0)
+    assert scored_by(lambda: agent.act(seen, explore=False)) == 1
+    assert torch.equal(agent.act(seen, explore=False), best(values(seen).detach(), seen.mask))

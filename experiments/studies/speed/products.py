@@ -63,9 +63,9 @@ def _of_dqn(options: Any, spec: SideSpec, each: int) -> Products:
 
 
 def _of_pqn(options: Any, spec: SideSpec, each: int) -> Products:
-    """Values of what follows each step, then updates."""
+    """Values of what follows the last step, where acting knows the rest, then updates."""
     rows = each * options.rollout_length // options.num_minibatches
-    return (_times(_scores(spec, options.hidden, each), options.rollout_length)
+    return (_scores(spec, options.hidden, each)
             + _times(_update(spec, options.hidden, rows), options.num_epochs * options.num_minibatches))
 
 
