@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from interplay.agents.loops.fetching import fetch_some
 from interplay.agents.loops.head_loop import (
     Head,
     Rows,
@@ -155,15 +156,16 @@ def score_rows(own: Any, options: Any, rows: Any, weights: Any, s: Scratch, norm
     """Values of all actions of one copy's agents in these rows, into ``out [n, A * Z]``."""
     features, width, hidden, block = own.shape[1], options.shape[2], s.active.shape[1], len(s.active)
     outputs, around = s.nothing.shape[1], features + width + 1
-    table = np.empty((around + width + 1, hidden), np.float32)
+    table, pairs = np.empty((around + width + 1, hidden), np.float32), np.empty((block, width), np.float32)
     inputs, context = np.empty((block, around), np.float32), np.empty((block, hidden), np.float32)
-    pairs = np.empty((block, width), np.float32)
     join_first(weights, features, width, table)
     heads = heads_of(weights, features, width, s, normal)
     option_across, nothing_across = heads.option.weight.T.copy(), heads.nothing.weight.T.copy()
+    fetch_some(own, options, rows, 0, block)
     for start in range(0, len(rows), block):
         these = rows[start:min(start + block, len(rows))]
         size = len(these)
+        fetch_some(own, options, rows, start + size, block)
         for i in range(size):
             see(own[these[i]], options[these[i]], inputs[i])
         times(inputs[:size], table[:around], context[:size])
