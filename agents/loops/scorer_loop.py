@@ -163,8 +163,7 @@ def score_rows(own: Any, options: Any, rows: Any, weights: Any, s: Scratch, norm
     option_across, nothing_across = heads.option.weight.T.copy(), heads.nothing.weight.T.copy()
     fetch_some(own, options, rows, 0, block)
     for start in range(0, len(rows), block):
-        these = rows[start:min(start + block, len(rows))]
-        size = len(these)
+        these, size = rows[start:start + block], min(block, len(rows) - start)
         fetch_some(own, options, rows, start + size, block)
         for i in range(size):
             see(own[these[i]], options[these[i]], inputs[i])
