@@ -21,16 +21,21 @@ def table_of(row: Tensor) -> Tensor:
 
     It is the same object at each call, unless vmap's rules have put the axis of copies behind another.
     """
-    if not is_stacked(row):
-        return row
-    table: Tensor = _functorch.get_unwrapped(row)
-    place = _functorch.maybe_get_bdim(row)
-    return table.movedim(place, 0) if place else table
+    return _table_of_all(row, 0) if is_stacked(row) else row
 
 
 def copies_of(row: Tensor) -> int:
     """How many copies vmap works on at once; 0 where it does not work on this tensor."""
     return len(table_of(row)) if is_stacked(row) else 0
+
+
+def _table_of_all(row: Tensor, count: int) -> Tensor:
+    """``table_of``, but of what is the same for all copies, too; called so often that it calls nothing else."""
+    if not _functorch.is_batchedtensor(row):
+        return row.expand(count, *row.shape)
+    table: Tensor = _functorch.get_unwrapped(row)
+    place = _functorch.maybe_get_bdim(row)
+    return table.movedim(place, 0) if place else table
 
 
 def of_copies(work: Callable[..., Sequence[Tensor]], *given: Tensor) -> list[Tensor]:
@@ -39,8 +44,9 @@ def of_copies(work: Callable[..., Sequence[Tensor]], *given: Tensor) -> list[Ten
     A rule for vmap that is of the caller's own, in a tenth of the time that those of torch's functions and operators
     take. Some of ``given`` must be stacked.
     """
-    count, level = next((len(table_of(row)), _functorch.maybe_get_level(row)) for row in given if is_stacked(row))
-    tables = [table_of(row) if is_stacked(row) else row.expand(count, *row.shape) for row in given]
+    first = next(filter(is_stacked, given))
+    count, level = len(table_of(first)), _functorch.maybe_get_level(first)
+    tables = [_table_of_all(row, count) for row in given]
     layer = _functorch.pop_dynamic_layer_stack()  # torch's own context manager takes half of the time of all this
     try:
         found = work(*tables)

@@ -132,17 +132,26 @@ def _whole(tables: Sequence[Tensor], copies: int = 0) -> Tensor | None:
     first = tables[0]
     if not first.is_cpu:
         return None
-    rows = [table.detach()[0] for table in tables] if copies else tables
     start = place = first.data_ptr()
-    for row in rows:
-        if row.data_ptr() != place or not row.is_contiguous():
+    for table in tables:
+        if table.data_ptr() != place or not (_has_whole_rows(table) if copies else table.is_contiguous()):
             return None
-        place += row.nbytes
+        place += table.nbytes // max(1, copies)
     size, storage = (place - start) // first.itemsize, first.untyped_storage()
     apart = copies > 1 and any(table.stride(0) != size for table in tables)
     if apart or start + max(1, copies) * (place - start) > storage.data_ptr() + storage.nbytes():
         return None
     return first.detach().as_strided((max(1, copies), size), (size, 1))
+
+
+def _has_whole_rows(table: Tensor) -> bool:
+    """Whether each row of the first axis is in one piece; to make a row of it takes longer."""
+    place = 1
+    for size, stride in zip(reversed(table.shape[1:]), reversed(table.stride()[1:]), strict=True):
+        if stride != place and size != 1:
+            return False
+        place *= size
+    return True
 
 
 def joined_copies(weights: Sequence[Tensor]) -> Tensor:

@@ -90,7 +90,8 @@ def exchange(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if kind == "stateful":
         kept = vars(tree)
         for name, part in kept.items():
-            kept[name] = exchange(part, change)
+            if _kind_of(part.__class__) != "whole":  # most are
+                kept[name] = exchange(part, change)
         return tree
     parts = parts_of(tree)
     new = {name: exchange(part, change) for name, part in parts.items()}

@@ -191,17 +191,20 @@ class _Copies:
 
     def part(self, tree: Any) -> Any:
         """A tree of tables ``[copies * B, ...]``, of each of which a copy gets its own ``[B, ...]``."""
-        if isinstance(tree, Tensor | TensorRecord):
-            place = id(tree)
-            found = self._now[place] = (self._now.get(place) or self._last.get(place) or (tree, self._part(tree)))
-            return found[1]
-        return with_parts(tree, {name: self.part(of_tree) for name, of_tree in parts_of(tree).items()})
+        place = id(tree)
+        found = self._now.get(place) or self._last.get(place)
+        if found is None:
+            if isinstance(tree, Tensor):
+                found = tree, self.of(torch.unflatten(tree, 0, (self._count, -1)))
+            elif isinstance(tree, TensorRecord):
+                found = tree, with_parts(tree, self._parts(tree.parts()))
+            else:
+                return with_parts(tree, self._parts(parts_of(tree)))
+        self._now[place] = found
+        return found[1]
 
-    def _part(self, tree: Tensor | TensorRecord) -> Tensor | TensorRecord:
-        if isinstance(tree, Tensor):
-            return self.of(torch.unflatten(tree, 0, (self._count, -1)))
-        changed: TensorRecord = with_parts(tree, {name: self.part(of_tree) for name, of_tree in tree.parts().items()})
-        return changed
+    def _parts(self, trees: Mapping[Any, Any]) -> dict[Any, Any]:
+        return {name: None if tree is None else self.part(tree) for name, tree in trees.items()}
 
 
 class _Weights:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from interplay.envs.kernels import usable
+from interplay.envs.stacking import copies_of, is_stacked, table_of
 from interplay.envs.types import InterplayError, TensorRecord
 
 
@@ -16,6 +17,7 @@ class Writer:
 
     def __init__(self) -> None:
         self._store: TensorRecord | None = None
+        self._copies = 0  # under vmap, where first axes count them; else 0
         self._arrays: list[tuple[NDArray[Any], tuple[int, ...]]] = []  # each with the shape of rows for it
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -25,26 +27,37 @@ class Writer:
         return type(self), ()
 
     def write(self, store: TensorRecord, places: int | slice | Tensor, rows: TensorRecord, axes: int = 1) -> None:
-        """Write rows; the first ``axes`` of their axes become one."""
+        """Write rows, of all copies at once under vmap; the first ``axes`` of their axes become one."""
         sources = list(rows.tensors())
         if store is not self._store:
             _check_alike(store, rows)
-        by_numpy = not isinstance(places, Tensor) and usable(*sources) and not any(s.requires_grad for s in sources)
-        if not by_numpy or not (store is self._store or self._know(store)):
+        copies = copies_of(sources[0])
+        tables = [_table(source, copies) for source in sources] if copies else sources
+        by_numpy = not isinstance(places, Tensor) and usable(*tables) and not any(s.requires_grad for s in tables)
+        if not by_numpy or not (store is self._store or self._know(store)) or copies != self._copies:
             for target, source in zip(store.tensors(), sources, strict=True):
                 target[places] = source if axes == 1 else source.flatten(0, axes - 1)
             return
-        for (array, shape), source in zip(self._arrays, sources, strict=True):
+        where = (slice(None), places) if copies else places
+        for (array, shape), source in zip(self._arrays, tables, strict=True):
             table = source.numpy()
-            array[places] = table if axes == 1 else table.reshape(shape)
+            array[where] = table if axes == 1 else table.reshape(shape)
 
     def _know(self, store: TensorRecord) -> bool:
         """Find the arrays of another memory; whether it has any."""
-        tables = list(store.tensors())
-        if not usable(*tables):
+        rows = list(store.tensors())
+        copies, tables = copies_of(rows[0]), [table_of(row) for row in rows]
+        if not usable(*tables) or any(copies_of(row) != copies for row in rows):
             return False
-        self._store, self._arrays = store, [(table.numpy(), (-1, *table.shape[1:])) for table in tables]
+        count = int(copies > 0)
+        self._store, self._copies = store, copies
+        self._arrays = [(table.numpy(), (*table.shape[:count], -1, *table.shape[count + 1:])) for table in tables]
         return True
+
+
+def _table(row: Tensor, copies: int) -> Tensor:
+    """The table of all copies."""
+    return table_of(row) if is_stacked(row) else row.expand(copies, *row.shape)
 
 
 def _check_alike(store: TensorRecord, rows: TensorRecord) -> None:
