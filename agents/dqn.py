@@ -117,9 +117,8 @@ class DQNAgent(Agent):
     def scores(self, observation: Observation, agent_ids: Tensor | None = None) -> Tensor:
         """The online network's values; see ``Agent.scores``."""
         agent_ids = self._all_agents if agent_ids is None else agent_ids
-        values: Tensor = self.online.of(agent_ids)(observation.own, observation.options,
-                                                   agent_ids.expand(observation.own.shape[:2])).mean(-1)
-        return values
+        values: Tensor = self.online.of(agent_ids)(observation.own, observation.options, agent_ids)
+        return values.mean(-1) if self.options.num_quantiles > 1 else values.squeeze(-1)  # which takes no time
 
     @property
     def graph_phase(self) -> bool:

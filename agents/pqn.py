@@ -87,8 +87,7 @@ class PQNAgent(Agent):
         """The network's values; see ``Agent.scores``."""
         if agent_ids is None:
             return self._latest.of(observation, self._values)
-        values: Tensor = self.network.of(agent_ids)(observation.own, observation.options,
-                                                    agent_ids.expand(observation.own.shape[:2])).squeeze(-1)
+        values: Tensor = self.network.of(agent_ids)(observation.own, observation.options, agent_ids).squeeze(-1)
         return values
 
     def learn(self, transition: Transition) -> Mapping[str, Tensor]:
@@ -128,7 +127,7 @@ class PQNAgent(Agent):
     def _fit(self, steps: Sequence[Tensor], index: Tensor) -> dict[str, Tensor]:
         """One step of the optimiser, which moves what was done in the rows at ``index`` towards its returns."""
         own, options, action, valid, weight, returns = (table.index_select(0, index) for table in steps)
-        value = self.network.taken(own, options, action, self._ids(own)).squeeze(-1)
+        value = self.network.taken(own, options, action, self._all_agents).squeeze(-1)
         error = nn.functional.smooth_l1_loss(value, returns, reduction="none")
         # One mean, or one for each independent network.
         means = valid_mean(error * weight, valid, dim=0 if self._alone else None)
@@ -145,9 +144,5 @@ class PQNAgent(Agent):
 
     def _values(self, seen: Observation) -> Tensor:
         """Values of all actions, float32 ``[..., N, A]``."""
-        values: Tensor = self.network(seen.own, seen.options, self._ids(seen.own))
+        values: Tensor = self.network(seen.own, seen.options, self._all_agents)
         return values.squeeze(-1)
-
-    def _ids(self, own: Tensor) -> Tensor:
-        """Whose row each is, int64 ``[..., N]``."""
-        return self._all_agents.expand(own.shape[:-1])

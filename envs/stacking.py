@@ -60,6 +60,11 @@ def at_once(work: Callable[..., Tensor], *given: Tensor) -> Tensor:
     return of_copies(lambda *tables: [work(*tables)], *given)[0]
 
 
+def by_number(work: Callable[..., Tensor], *given: Tensor) -> Tensor:
+    """What ``work`` gives, which does the same with each number; under vmap ``at_once``, in less time."""
+    return at_once(work, *given) if is_stacked(given[0]) else work(*given)
+
+
 def in_arrays(work: Callable[..., Tensor], *given: Tensor) -> Tensor:
     """What loops make of arrays whose first axes count copies: under vmap ``of_copies``, else those of one copy.
 

@@ -133,18 +133,24 @@ def part_of(rows: Rows, start: int, stop: int) -> Rows:
 def _normalise(rows: Any, bias: Any, factor: Any) -> None:
     """Add the bias, then give each row mean 0 and variance 1; ``factor`` keeps by what it was multiplied."""
     count, size = rows.shape
-    for i in range(count):
-        row = rows[i]
-        mean, square = np.float32(0.0), np.float32(0.0)
+    mean = np.empty(count, np.float32)
+    for i in range(count):  # roots and quotients of all rows side by side, as those of one wait for each other
+        total, row = np.float32(0.0), rows[i]
         for j in range(size):
             row[j] += bias[j]
-            mean += row[j]
-        mean /= np.float32(size)
+            total += row[j]
+        mean[i] = total / np.float32(size)
+    for i in range(count):
+        square, row = np.float32(0.0), rows[i]
         for j in range(size):
-            square += (row[j] - mean) * (row[j] - mean)
-        factor[i] = np.float32(1.0) / np.sqrt(square / np.float32(size) + _EPSILON)
+            square += (row[j] - mean[i]) * (row[j] - mean[i])
+        factor[i] = square
+    for i in range(count):
+        factor[i] = np.float32(1.0) / np.sqrt(factor[i] / np.float32(size) + _EPSILON)
+    for i in range(count):
+        row = rows[i]
         for j in range(size):
-            row[j] = (row[j] - mean) * factor[i]
+            row[j] = (row[j] - mean[i]) * factor[i]
 
 
 @summed

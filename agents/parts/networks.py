@@ -88,7 +88,7 @@ class OptionScorer(nn.Module):
         Args:
             own: ``[..., F_own]``, where independent networks need ``[..., N, F_own]``.
             options: ``[..., M, F_option]``.
-            agent: int64 ``[...]``, the agent's id; needed by ``"embedding"`` alone.
+            agent: int64 ``[...]`` or ``[N]``, the agent's id; needed by ``"embedding"`` alone.
 
         Returns:
             ``[..., 1 + M * L, Z]``.
@@ -144,7 +144,8 @@ class OptionScorer(nn.Module):
     def _context(self, own: Tensor, options: Tensor, agent: Tensor | None) -> Tensor:
         """What is the same for all options of a row, ``[..., 1, hidden]``."""
         if self._agent_embedding is not None:
-            own = torch.cat([own, self._agent_embedding(agent)], dim=-1)
+            which = self._agent_embedding(agent)
+            own = torch.cat([own, which.expand(*own.shape[:-1], which.shape[-1])], dim=-1)
         # All agents as if they were one option, so that the agents' axis is always the third last.
         context: Tensor = self._own(own.unsqueeze(-2)) + self._around(options.mean(-2, keepdim=True))
         return context

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from interplay.agents.parts.stateful import Stateful
 from interplay.envs.kernels import compiled, usable
+from interplay.envs.stacking import by_number
 from interplay.envs.types import ALL_ALIKE, Observation, TensorRecord, Transition, count_alike
 
 
@@ -71,8 +72,8 @@ class NStep(Stateful):
 
     def _joined(self, steps: Iterable[Transition]) -> Experience:
         first, *others = steps
-        reward, discount = first.reward, torch.where(first.terminated, 0.0, self._discount)
-        after = first.next_observation
+        reward, after = first.reward, first.next_observation
+        discount = by_number(lambda ended: torch.where(ended, 0.0, self._discount), first.terminated)
         going = ~first.terminated & ~first.truncated if others else first.valid  # of one step it is not read
         for step in others:
             # The host does not check whether an episode ended: what lies beyond its end is masked out.

@@ -130,12 +130,11 @@ class Seeds(Player):
             self._go_in()
             try:
                 found = work(self._one, copies.part(given))
-                tables = [copies.table(x) for x in tensors_of(found)]
             finally:
                 exchange(self._one, copies.own)
         if self._one.counts_on_device:
             self._come_out()  # graphs write tables
-        return with_tensors(found, iter(tables))
+        return with_tensors(found, map(self._copies.table, tensors_of(found)))  # without vmap, which takes its time
 
     def _go_in(self) -> None:
         """Keep what vmap works on. It stays from one call to the next, as to look through all takes long."""
