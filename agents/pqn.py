@@ -23,11 +23,11 @@ from torch import Tensor, nn
 
 from interplay.agents.base import Agent
 from interplay.agents.parts.fitting import Parts, fit
-from interplay.agents.parts.latest import Acted, Latest
+from interplay.agents.parts.latest import Acted, Latest, Seen
 from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing, parameters_of
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Rollout, shuffled
-from interplay.agents.parts.returns import cut_off, lambda_returns, lean
+from interplay.agents.parts.returns import Played, q_lambda_returns
 from interplay.agents.parts.schedules import Exploring, check_above_zero, check_at_least_one
 from interplay.envs.stacking import rows_of
 from interplay.envs.types import InterplayError, Observation, Transition
@@ -78,7 +78,7 @@ class PQNAgent(Agent):
                                                              sharing=o.sharing))
         self._alone = o.sharing == "independent"
         self._optimiser = Optimiser(self.network, o.learning_rate, o.max_norm, stacked=self._alone)
-        self._rollout: Rollout[Transition] = Rollout(o.rollout_length)
+        self._rollout: Rollout[Played] = Rollout(o.rollout_length)
         self._all_agents = torch.arange(self.num_agents)
         self._latest = Latest(self.network)
         self._acted = Acted(self._latest)
@@ -96,12 +96,12 @@ class PQNAgent(Agent):
             self._acted.forget()
         else:
             self._acted.note(transition)
-        rollout = self._rollout.add(lean(transition))
+        rollout = self._rollout.add(Played.of(transition))
         return {} if rollout is None else self._update(rollout)
 
-    def _update(self, rollout: Transition) -> dict[str, Tensor]:
+    def _update(self, rollout: Played) -> dict[str, Tensor]:
         """Learn from a rollout, whose tables are ``[T, B, N, ...]``."""
-        seen = rollout.observation
+        seen = rollout.seen
         steps = [table.flatten(0, 1) for table in (  # and worlds as one axis
             seen.own, seen.options, rollout.action, rollout.valid, rollout.weight, self._returns(rollout))]
         parts = list(shuffled(self, len(steps[0]), self.options.num_epochs, self.options.num_minibatches))
@@ -135,14 +135,12 @@ class PQNAgent(Agent):
         return {"loss": means.detach().mean(), "value": valid_mean(value.detach(), valid)}
 
     @torch.no_grad()
-    def _returns(self, rollout: Transition) -> Tensor:
-        """Q(lambda) returns, float32 ``[T, B, N]``. What was cut off is bootstrapped through; what ended is not."""
-        discount = torch.where(rollout.terminated, 0.0, self.discount)
-        cut, after = cut_off(rollout.truncated, rollout.valid), rollout.next_observation
-        ahead = torch.where(after.mask, self._acted.ahead(after, self._values), -torch.inf).amax(-1)
-        return lambda_returns(rollout.reward, discount, cut, ahead, self.options.trace_decay)
+    def _returns(self, rollout: Played) -> Tensor:
+        """Q(lambda) returns, float32 ``[T, B, N]``."""
+        values = self._acted.ahead(rollout.after, self._values)
+        return q_lambda_returns(rollout, values, self.discount, self.options.trace_decay)
 
-    def _values(self, seen: Observation) -> Tensor:
+    def _values(self, seen: Observation | Seen) -> Tensor:
         """Values of all actions, float32 ``[..., N, A]``."""
         values: Tensor = self.network(seen.own, seen.options, self._all_agents)
         return values.squeeze(-1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from interplay.envs.kernels.jit import whole
+from interplay.envs.kernels.jit import routine, whole
 
 
 @whole
@@ -19,3 +19,29 @@ def lambda_returns(reward: Any, discount: Any, truncated: Any, ahead: Any, weigh
             later = ahead[t, i] if t == last else out[t + 1, i]
             mixed = ahead[t, i] if truncated[t, i] else mixed_share * ahead[t, i] + now * later
             out[t, i] = reward[t, i] + discount[t, i] * mixed
+
+
+@whole
+def q_lambda_returns(reward: Any, terminated: Any, truncated: Any, valid: Any, values: Any, mask: Any, discount: float,
+                     weight: float, out: Any) -> None:
+    """The same of the best allowed ``values [S, T, R, A]`` after each step, of S copies: ``out [S, T, R]``."""
+    now, mixed_share, rate = np.float32(weight), np.float32(1.0 - weight), np.float32(discount)
+    last = out.shape[1] - 1
+    for s in range(len(out)):
+        for t in range(last, -1, -1):
+            for i in range(out.shape[2]):
+                ahead = _highest(values[s, t, i], mask[s, t, i])
+                mixed = ahead
+                if not truncated[s, t, i] and (t == last or valid[s, t + 1, i]):
+                    mixed = mixed_share * ahead + now * (ahead if t == last else out[s, t + 1, i])
+                out[s, t, i] = reward[s, t, i] + (np.float32(0.0) if terminated[s, t, i] else rate) * mixed
+
+
+@routine
+def _highest(values: Any, mask: Any) -> Any:
+    """The highest allowed value; NaN, if there is one."""
+    highest = np.float32(-np.inf)
+    for k in range(len(mask)):
+        if mask[k] and not values[k] <= highest and highest == highest:
+            highest = values[k]
+    return highest

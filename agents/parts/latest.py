@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from operator import is_
 
 import torch
@@ -11,7 +12,20 @@ from torch import Tensor, nn
 from interplay.agents.parts.networks import parameters_of
 from interplay.envs.kernels import usable
 from interplay.envs.stacking import at_once, is_stacked, table_of
-from interplay.envs.types import Observation, Transition
+from interplay.envs.types import Observation, TensorRecord, Transition
+
+
+@dataclass(frozen=True)
+class Seen(TensorRecord):
+    """What a network's values follow from.
+
+    Attributes:
+        own: float32 ``[..., N, F_own]``.
+        options: float32 ``[..., N, M, F_option]``.
+    """
+
+    own: Tensor
+    options: Tensor
 
 
 class Latest:
@@ -44,9 +58,11 @@ class Latest:
             self._versions = _versions(self._tensors)
         return _as(seen.own, self._tensors[-1])
 
-    def known(self, seen: Observation) -> Tensor | None:
-        """The values, with all copies of a network under vmap, if ``of`` has worked them out."""
-        return self._tensors[-1] if self._tensors and self._hold(self._given(seen)) else None
+    def known(self, seen: Observation) -> tuple[Tensor, list[int]] | None:
+        """The values, with all copies of a network under vmap, and ``weights``, if ``of`` has worked them out."""
+        if not self._tensors or not self._hold(self._given(seen)):
+            return None
+        return self._tensors[-1], self._versions[-1 - len(parameters_of(self._network)):-1]
 
     def weights(self) -> list[int]:
         """What changes when weights are written by torch."""
@@ -74,32 +90,26 @@ class Acted:
 
     def forget(self) -> None:
         """Work out all values again."""
-        self._values: list[Tensor | None] = []  # of what was seen before each step
+        self._known: list[tuple[Tensor, list[int]] | None] = []  # of what was seen before each step
         self._after: Observation | None = None
-        self._weights: list[int] = []
 
     def note(self, step: Transition) -> None:
         """Keep what acting knew in this step. All steps have to be noted, or none."""
-        weights = self._latest.weights()
-        if weights != self._weights:
-            self.forget()
-        follows = step.observation is self._after
-        self._values.append(self._latest.known(step.observation) if follows else None)
-        self._after, self._weights = step.next_observation, weights
+        self._known.append(self._latest.known(step.observation) if step.observation is self._after else None)
+        self._after = step.next_observation
 
-    def ahead(self, after: Observation, work: Callable[[Observation], Tensor]) -> Tensor:
+    def ahead(self, after: Seen, work: Callable[[Seen], Tensor]) -> Tensor:
         """Values of what was seen after the last T steps ``[T, ...]``, by ``work`` where they are unknown."""
         if not after.own.is_cpu:
             return work(after)
-        count = len(after.own)
-        noted = self._values[1:] if self._latest.weights() == self._weights else []
-        values = [*[None] * count, *noted, None][-count:]
-        tables = [table_of(_of_step(after, step, work)) if known is None else known
-                  for step, known in enumerate(values)]
+        count, weights = len(after.own), self._latest.weights()
+        known = [*[None] * count, *self._known[1:], None][-count:]
+        tables = [table_of(_of_step(after, step, work)) if noted is None or noted[1] != weights else noted[0]
+                  for step, noted in enumerate(known)]
         return _as(after.own, torch.stack(tables, int(is_stacked(after.own))))
 
 
-def _of_step(after: Observation, step: int, work: Callable[[Observation], Tensor]) -> Tensor:
+def _of_step(after: Seen, step: int, work: Callable[[Seen], Tensor]) -> Tensor:
     """Values of one of T steps: products of all at once have other bits."""
     return work(after.map(lambda table: table[step]))
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from interplay.agents.parts.latest import Seen
 from interplay.agents.parts.stateful import Stateful
 from interplay.envs.kernels import compiled, usable
-from interplay.envs.stacking import by_number
+from interplay.envs.stacking import by_number, in_arrays, table_of
 from interplay.envs.types import ALL_ALIKE, Observation, TensorRecord, Transition, count_alike
 
 
@@ -46,6 +49,34 @@ class Experience(TensorRecord):
 
     def __post_init__(self) -> None:
         count_alike(self)
+
+
+@dataclass(frozen=True)
+class Played(TensorRecord):
+    """What learning from the values of actions in a rollout needs of its steps; see ``Transition``.
+
+    Attributes:
+        seen, after: before the step and after it.
+        mask: bool ``[..., N, A]``, what is allowed after it.
+        action, reward, terminated, truncated, valid, weight: as of a transition.
+    """
+
+    seen: Seen
+    action: Tensor
+    reward: Tensor
+    after: Seen
+    mask: Tensor
+    terminated: Tensor
+    truncated: Tensor
+    valid: Tensor
+    weight: Tensor
+
+    @classmethod
+    def of(cls, step: Transition) -> Self:
+        """That of a step."""
+        seen, after = (Seen(o.own, o.options) for o in (step.observation, step.next_observation))
+        return cls(seen, step.action, step.reward, after, step.next_observation.mask, step.terminated, step.truncated,
+                   step.valid, step.weight)
 
 
 class NStep(Stateful):
@@ -120,6 +151,32 @@ def _by_loop(reward: Tensor, discount: Tensor, truncated: Tensor, ahead: Tensor,
     compiled("interplay.agents.loops.returns_loop").lambda_returns(
         *(table.expand(found.shape).reshape(rows).numpy() for table in given), weight, found.view(rows).numpy())
     return found
+
+
+def q_lambda_returns(steps: Played, values: Tensor, discount: float, weight: float) -> Tensor:
+    """``lambda_returns`` of the best allowed values ahead. What was cut off is bootstrapped through, what ended is not.
+
+    Args:
+        steps: a rollout, whose tables are ``[T, ...]``.
+        values: float32 ``[T, ..., A]``, of what was seen after each step.
+        discount: for one step.
+        weight: lambda.
+
+    Returns:
+        float32 ``[T, ...]``.
+    """
+    given = steps.reward, steps.terminated, steps.truncated, steps.valid, values, steps.mask
+    if all(usable(table_of(table)) for table in given) and values.dtype == torch.float32 and not values.requires_grad:
+        def work(*tables: NDArray[Any]) -> Tensor:
+            rows = [table.reshape(*table.shape[:2], -1, *table.shape[4:]) for table in tables]
+            found = np.empty_like(rows[0])
+            compiled("interplay.agents.loops.returns_loop").q_lambda_returns(*rows, discount, weight, found)
+            return torch.from_numpy(found.reshape(tables[0].shape))
+
+        return in_arrays(work, *given)
+    ahead = torch.where(steps.mask, values, -torch.inf).amax(-1)
+    return lambda_returns(steps.reward, torch.where(steps.terminated, 0.0, discount),
+                          cut_off(steps.truncated, steps.valid), ahead, weight)
 
 
 def cut_off(truncated: Tensor, valid: Tensor) -> Tensor:
