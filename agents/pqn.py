@@ -27,7 +27,7 @@ from interplay.agents.parts.latest import Acted, Latest, Seen
 from interplay.agents.parts.networks import OptionScorer, Sharing, check_sharing, parameters_of
 from interplay.agents.parts.optimising import Optimiser, valid_mean
 from interplay.agents.parts.replay import Rollout, shuffled
-from interplay.agents.parts.returns import Played, q_lambda_returns
+from interplay.agents.parts.returns import QStep, q_lambda_returns
 from interplay.agents.parts.schedules import Exploring, check_above_zero, check_at_least_one
 from interplay.envs.stacking import rows_of
 from interplay.envs.types import InterplayError, Observation, Transition
@@ -78,7 +78,7 @@ class PQNAgent(Agent):
                                                              sharing=o.sharing))
         self._alone = o.sharing == "independent"
         self._optimiser = Optimiser(self.network, o.learning_rate, o.max_norm, stacked=self._alone)
-        self._rollout: Rollout[Played] = Rollout(o.rollout_length)
+        self._rollout: Rollout[QStep] = Rollout(o.rollout_length)
         self._all_agents = torch.arange(self.num_agents)
         self._latest = Latest(self.network)
         self._acted = Acted(self._latest)
@@ -96,10 +96,10 @@ class PQNAgent(Agent):
             self._acted.forget()
         else:
             self._acted.note(transition)
-        rollout = self._rollout.add(Played.of(transition))
+        rollout = self._rollout.add(QStep.of(transition))
         return {} if rollout is None else self._update(rollout)
 
-    def _update(self, rollout: Played) -> dict[str, Tensor]:
+    def _update(self, rollout: QStep) -> dict[str, Tensor]:
         """Learn from a rollout, whose tables are ``[T, B, N, ...]``."""
         seen = rollout.seen
         steps = [table.flatten(0, 1) for table in (  # and worlds as one axis
@@ -135,7 +135,7 @@ class PQNAgent(Agent):
         return {"loss": means.detach().mean(), "value": valid_mean(value.detach(), valid)}
 
     @torch.no_grad()
-    def _returns(self, rollout: Played) -> Tensor:
+    def _returns(self, rollout: QStep) -> Tensor:
         """Q(lambda) returns, float32 ``[T, B, N]``."""
         values = self._acted.ahead(rollout.after, self._values)
         return q_lambda_returns(rollout, values, self.discount, self.options.trace_decay)

@@ -52,8 +52,8 @@ class Experience(TensorRecord):
 
 
 @dataclass(frozen=True)
-class Played(TensorRecord):
-    """What learning from the values of actions in a rollout needs of its steps; see ``Transition``.
+class QStep(TensorRecord):
+    """What Q(lambda) needs of a step; see ``Transition``.
 
     Attributes:
         seen, after: before the step and after it.
@@ -153,7 +153,7 @@ def _by_loop(reward: Tensor, discount: Tensor, truncated: Tensor, ahead: Tensor,
     return found
 
 
-def q_lambda_returns(steps: Played, values: Tensor, discount: float, weight: float) -> Tensor:
+def q_lambda_returns(steps: QStep, values: Tensor, discount: float, weight: float) -> Tensor:
     """``lambda_returns`` of the best allowed values ahead. What was cut off is bootstrapped through, what ended is not.
 
     Args:
