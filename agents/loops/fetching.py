@@ -11,6 +11,7 @@ from numba.extending import intrinsic
 from interplay.envs.kernels.jit import routine
 
 _LINE = 64  # bytes that come at once
+_AHEAD = 16  # rows, whose lines a core can wait for while it works
 _BYTE, _NUMBER = ir.IntType(8), ir.IntType(32)
 _READ, _KEEP, _DATA = (_NUMBER(number) for number in (0, 3, 1))
 
@@ -41,8 +42,8 @@ def _fetch_row(table: Any, row: int) -> None:
 
 
 @routine
-def fetch_some(own: Any, options: Any, rows: Any, start: int, count: int) -> None:
-    """Start to read what agents in so many of these rows see, from this place on."""
-    for row in rows[start:start + count]:
-        _fetch_row(own, row)
-        _fetch_row(options, row)
+def fetch_ahead(own: Any, options: Any, rows: Any, place: int) -> None:
+    """Start to read what agents see that come a little after this place in these rows; all at once would be lost."""
+    if place + _AHEAD < len(rows):
+        _fetch_row(own, rows[place + _AHEAD])
+        _fetch_row(options, rows[place + _AHEAD])

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from interplay.agents.loops.adam_loop import adam, come_nearer, shorten
-from interplay.agents.loops.fetching import fetch_some
 from interplay.agents.loops.head_loop import Rows, Scratch, across_times, add, back, part_of, scratch, through, times
 from interplay.agents.loops.scorer_loop import (
     group,
@@ -155,11 +154,8 @@ def _fit_copy(own: Any, options: Any, valid: Any, weight: Any, wanted: Any, weig
     for row in m.rows:
         taught += valid[row]
     split, start = group(m.done, m.order), 0
-    rows = m.rows[m.order]
-    fetch_some(own, options, rows, 0, len(s.active))
-    while start < len(rows):
-        these = m.order[start:stop_of(start, split, len(rows), len(s.active))]
-        fetch_some(own, options, rows, start + len(these), len(s.active))
+    while start < len(m.order):
+        these = m.order[start:stop_of(start, split, len(m.order), len(s.active))]
         hidden, seen = part_of(m.hidden, 0, len(these)), m.inputs[:len(these)]
         head, head_sums, across, found = (
             (heads.nothing, sums.nothing, nothing_across, s.nothing[:len(these)]) if start < split

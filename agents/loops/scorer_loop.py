@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from interplay.agents.loops.fetching import fetch_some
+from interplay.agents.loops.fetching import fetch_ahead
 from interplay.agents.loops.head_loop import (
     Head,
     Rows,
@@ -161,11 +161,10 @@ def score_rows(own: Any, options: Any, rows: Any, weights: Any, s: Scratch, norm
     join_first(weights, features, width, table)
     heads = heads_of(weights, features, width, s, normal)
     option_across, nothing_across = heads.option.weight.T.copy(), heads.nothing.weight.T.copy()
-    fetch_some(own, options, rows, 0, block)
     for start in range(0, len(rows), block):
         these, size = rows[start:start + block], min(block, len(rows) - start)
-        fetch_some(own, options, rows, start + size, block)
         for i in range(size):
+            fetch_ahead(own, options, rows, start + i)
             see(own[these[i]], options[these[i]], inputs[i])
         times(inputs[:size], table[:around], context[:size])
         block_rows, found = part_of(s.rows, 0, size), s.nothing[:size]
@@ -218,6 +217,7 @@ def see_taken(own: Any, options: Any, rows: Any, action: Any, levels: int, input
     for i in range(len(rows)):
         row = rows[i]
         seen, done = inputs[i], action[i]
+        fetch_ahead(own, options, rows, i)
         see(own[row], options[row], seen)
         share = np.float32(1.0 if done > 0 else 0.0)
         option, chosen = options[row, max(0, (done - 1) // levels)], seen[len(seen) - width - 1:]
