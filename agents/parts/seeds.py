@@ -131,7 +131,7 @@ class Seeds(Player):
             try:
                 found = work(self._one, copies.part(given))
             finally:
-                exchange(self._one, copies.own)
+                exchange(self._one, copies.own, copies.once)
         if self._one.counts_on_device:
             self._come_out()  # graphs write tables
         return with_tensors(found, map(self._copies.table, tensors_of(found)))  # without vmap, which takes its time
@@ -188,10 +188,20 @@ class _Copies:
         """The row, or one for each copy of what is the same for all: then they can be written into."""
         return row if is_stacked(row) else self.of(self.table(row))
 
+    def once(self, record: TensorRecord, work: Callable[[TensorRecord], TensorRecord]) -> TensorRecord:
+        """What ``work`` gives for a record, which is the same as in the last call: records do not change."""
+        found = self._known(record)
+        own: TensorRecord = work(record) if found is None else found[1]
+        self._now[id(own)] = own, own
+        return own
+
+    def _known(self, tree: Any) -> tuple[Any, Any] | None:
+        place = id(tree)
+        return self._now.get(place) or self._last.get(place)
+
     def part(self, tree: Any) -> Any:
         """A tree of tables ``[copies * B, ...]``, of each of which a copy gets its own ``[B, ...]``."""
-        place = id(tree)
-        found = self._now.get(place) or self._last.get(place)
+        found = self._known(tree)
         if found is None:
             if isinstance(tree, Tensor):
                 found = tree, self.of(torch.unflatten(tree, 0, (self._count, -1)))
@@ -199,7 +209,7 @@ class _Copies:
                 found = tree, with_parts(tree, self._parts(tree.parts()))
             else:
                 return with_parts(tree, self._parts(parts_of(tree)))
-        self._now[place] = found
+        self._now[id(tree)] = found
         return found[1]
 
     def _parts(self, trees: Mapping[Any, Any]) -> dict[Any, Any]:
