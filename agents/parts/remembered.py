@@ -20,7 +20,6 @@ from interplay.agents.parts.stateful import Stateful
 from interplay.envs.trees import parts_of, with_parts
 from interplay.envs.types import TensorRecord
 
-
 Once = Callable[[TensorRecord, Callable[[TensorRecord], TensorRecord]], TensorRecord]
 
 
