@@ -45,37 +45,37 @@ class Latest:
 
     def forget(self) -> None:
         """Work out the next values again."""
-        self._tensors: list[Tensor] = []
-        self._versions: list[int] = []
+        self._given: list[Tensor] = []  # what the values are of
+        self._tables: list[Tensor] = []  # the same with all copies under vmap, and the values
+        self._versions: list[int] = []  # of these
 
     def of(self, seen: Observation, work: Callable[[Observation], Tensor]) -> Tensor:
         """The values, which ``work`` gives if they are not known."""
-        given = self._given(seen)
-        if torch.is_grad_enabled() or not usable(given[0]) or given[0].is_inference():
+        if torch.is_grad_enabled() or not usable(own := table_of(seen.own)) or own.is_inference():
             return work(seen)
+        given = self._reads_of(seen)
         if not self._hold(given):
-            self._tensors = [*given, table_of(work(seen))]
-            self._versions = _versions(self._tensors)
-        return _as(seen.own, self._tensors[-1])
+            self._given, self._tables = given, [table_of(tensor) for tensor in (*given, work(seen))]
+            self._versions = _versions(self._tables)
+        return _as(seen.own, self._tables[-1])
 
     def known(self, seen: Observation) -> tuple[Tensor, list[int]] | None:
         """The values, with all copies of a network under vmap, and ``weights``, if ``of`` has worked them out."""
-        if not self._tensors or not self._hold(self._given(seen)):
+        if not self._tables or not self._hold(self._reads_of(seen)):
             return None
-        return self._tensors[-1], self._versions[-1 - len(parameters_of(self._network)):-1]
+        return self._tables[-1], self._versions[-1 - len(parameters_of(self._network)):-1]
 
     def weights(self) -> list[int]:
         """What changes when weights are written by torch."""
         return _versions([table_of(weight) for weight in parameters_of(self._network)])
 
-    def _given(self, seen: Observation) -> list[Tensor]:
+    def _reads_of(self, seen: Observation) -> list[Tensor]:
         read = [table for name in self._reads if (table := getattr(seen, name)) is not None]
-        given = [*read, *parameters_of(self._network)]
-        return [table_of(tensor) for tensor in given] if is_stacked(seen.own) else given
+        return [*read, *parameters_of(self._network)]
 
     def _hold(self, given: Sequence[Tensor]) -> bool:
-        return (len(self._tensors) == len(given) + 1 and all(map(is_, given, self._tensors))
-                and _versions(self._tensors) == self._versions)
+        return (len(self._given) == len(given) and all(map(is_, given, self._given))
+                and _versions(self._tables) == self._versions)
 
 
 class Acted:
