@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from itertools import chain, repeat
 from typing import Any, Self
 
 from numpy.typing import NDArray
@@ -62,7 +65,13 @@ def _table(row: Tensor, copies: int) -> Tensor:
 
 def _check_alike(store: TensorRecord, rows: TensorRecord) -> None:
     """A memory may come from a checkpoint of a version that kept something else."""
-    kept, new = (f"{sum(1 for _ in record.tensors())} tables of {type(record).__name__}" for record in (store, rows))
-    if kept != new:
-        raise InterplayError(f"the checkpoint's memory holds {kept}, and this version of the agent keeps {new}: train "
-                             "a new run, or resume with the version that wrote it")
+    kept = [table.shape[1:] for table in store.tensors()]
+    new = [row.shape[max(0, row.dim() - len(of_kept)):]  # of a step, or of many rows of it
+           for row, of_kept in zip(rows.tensors(), chain(kept, repeat(())), strict=False)]
+    if kept != new or type(store) is not type(rows):
+        raise InterplayError(f"the checkpoint's memory holds {_what(store, kept)}, and this version of the agent keeps "
+                             f"{_what(rows, new)}: train a new run, or resume with the version that wrote it")
+
+
+def _what(record: TensorRecord, shapes: Sequence[Sequence[int]]) -> str:
+    return f"{type(record).__name__} of {len(shapes)} tables with rows of {sum(map(math.prod, shapes))} numbers"

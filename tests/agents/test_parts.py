@@ -1,5 +1,6 @@
 import warnings
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
@@ -212,6 +213,10 @@ def test_a_memory_of_a_version_that_kept_something_else_is_named(moved, by_torch
     with kernels.switched_off() if by_torch else nullcontext(), \
             refused("checkpoint", "Transition", "Experience", fix="version"):
         now.add(NStep(1, 0.9).add(rows(moved, 2)))
+    seen = rows(moved, 2).observation
+    fewer = replace(rows(moved, 2), observation=replace(seen, options=seen.options[..., :0]))
+    with kernels.switched_off() if by_torch else nullcontext(), refused("checkpoint", "Transition", fix="version"):
+        now.add(fewer)
 
 
 def test_an_experience_is_saved_and_loaded(moved):
