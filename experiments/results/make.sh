@@ -11,6 +11,8 @@ presets() {
     python scripts/benchmark.py --out $R/presets
     (cd examples && python ../scripts/benchmark.py --presets town --seeds 5 --out ../$R/slot-means \
         --agents my_agent:SlotMeans first linucb linear-thompson)
+    python scripts/benchmark.py --presets town --seeds 10 --out $R/town-ippo \
+        --agents ippo ippo,hidden=64,num_epochs=4,rollout_length=25,num_minibatches=4,learning_rate=0.001
 }
 
 domains() {
