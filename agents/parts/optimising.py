@@ -39,6 +39,9 @@ class Optimiser(Stateful):
 
     def __init__(self, module: nn.Module, learning_rate: float, max_norm: float = 0.0, stacked: bool = False) -> None:
         parameters = list(module.parameters())
+        if not stacked and can_move(parameters[0]):
+            # At once: torch rounds by where weights lie, and an agent that is loaded has to round as the saved one did.
+            in_one_piece(parameters)
         self._learning_rate, self._max_norm, self._stacked = learning_rate, max_norm, stacked
         # Fused: one kernel for all parameters (a quarter of the time on small networks), and no step counter that
         # lives on the host. Devices without it get the plain loop.
