@@ -198,8 +198,8 @@ speed() {
         dqn,hidden=48,batch_size=96,updates_per_step=28,warm_up=500,num_steps=2,double=False,huber_delta=5,learning_rate=0.004,target_rate=0.04,exploration_fraction=0.25,epsilon_end=0.1 \
         single-dqn single-dqn,learning_rate=0.003,target_rate=0.02 --seeds 10 --num-worlds 256 --episodes 4 \
         --seconds 100 --pause 0.05 --out $R/speed/to_score-dqn
-    python -m interplay.experiments.studies.speed.updates --rounds 7 --out $R/speed/updates
-    python -m interplay.experiments.studies.speed.seeds --out $R/speed/seeds
+    python -m interplay.experiments.studies.speed.updates --rounds 15 --out $R/speed/updates
+    python -m interplay.experiments.studies.speed.seeds --rounds 12 --out $R/speed/seeds
     [ -e ../earlier ] || git worktree add --detach ../earlier ab031e1
     python -m interplay.experiments.studies.speed.earlier --against ../earlier --out $R/speed/earlier
 }

@@ -29,7 +29,7 @@ def train(folder, name, episodes):
     return Run.load(run, allow_code=True)
 
 
-@pytest.mark.parametrize("name", [AGENTS[0], pytest.param(AGENTS[1], marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", AGENTS)
 def test_agents_keep_the_contract(name):
     check_agent(find_agent(name))
 
