@@ -21,7 +21,7 @@ def table_of(row: Tensor) -> Tensor:
 
     It is the same object at each call, unless vmap's rules have put the axis of copies behind another.
     """
-    return _table_of_all(row, 0) if is_stacked(row) else row
+    return table_of_all(row, 0) if is_stacked(row) else row
 
 
 def copies_of(row: Tensor) -> int:
@@ -29,7 +29,7 @@ def copies_of(row: Tensor) -> int:
     return len(table_of(row)) if is_stacked(row) else 0
 
 
-def _table_of_all(row: Tensor, count: int) -> Tensor:
+def table_of_all(row: Tensor, count: int) -> Tensor:
     """``table_of``, but of what is the same for all copies, too; called so often that it calls nothing else."""
     if not _functorch.is_batchedtensor(row):
         return row.expand(count, *row.shape)
@@ -46,7 +46,7 @@ def of_copies(work: Callable[..., Sequence[Tensor]], *given: Tensor) -> list[Ten
     """
     first = next(filter(is_stacked, given))
     count, level = len(table_of(first)), _functorch.maybe_get_level(first)
-    tables = [_table_of_all(row, count) for row in given]
+    tables = [table_of_all(row, count) for row in given]
     layer = _functorch.pop_dynamic_layer_stack()  # torch's own context manager takes half of the time of all this
     try:
         found = work(*tables)

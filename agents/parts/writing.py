@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from interplay.envs.kernels import usable
-from interplay.envs.stacking import copies_of, is_stacked, table_of
+from interplay.envs.stacking import copies_of, table_of, table_of_all
 from interplay.envs.types import InterplayError, TensorRecord
 
 
@@ -35,7 +35,7 @@ class Writer:
         if store is not self._store:
             _check_alike(store, rows)
         copies = copies_of(sources[0])
-        tables = [_table(source, copies) for source in sources] if copies else sources
+        tables = [table_of_all(source, copies) for source in sources] if copies else sources
         by_numpy = not isinstance(places, Tensor) and usable(*tables) and not any(s.requires_grad for s in tables)
         if not by_numpy or not (store is self._store or self._know(store)) or copies != self._copies:
             for target, source in zip(store.tensors(), sources, strict=True):
@@ -56,11 +56,6 @@ class Writer:
         self._store, self._copies = store, copies
         self._arrays = [(table.numpy(), (*table.shape[:count], -1, *table.shape[count + 1:])) for table in tables]
         return True
-
-
-def _table(row: Tensor, copies: int) -> Tensor:
-    """The table of all copies."""
-    return table_of(row) if is_stacked(row) else row.expand(copies, *row.shape)
 
 
 def _check_alike(store: TensorRecord, rows: TensorRecord) -> None:
