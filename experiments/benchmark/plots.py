@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
@@ -29,6 +30,7 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#
             "#003f5c")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 _WIDTH = 3.4  # inches of a panel
+_LABEL = 26  # letters in a line of an agent's name: a longer one would leave no room for the scores
 _ROW = 4  # panels side by side
 
 
@@ -51,8 +53,9 @@ def plot_folders(folders: Sequence[Path], out: Path) -> None:
 def scores_picture(rows: Sequence[Row]) -> Picture:
     """Scores of the agents: a panel for each market."""
     markets, looks = _markets(rows), _looks(rows)
-    most = max(len(agents_of(rows, market, "baseline", "learner")) for market in markets)
-    figure, axes = _panels(len(markets), 0.9 + 0.23 * most)
+    agents = [agents_of(rows, market, "baseline", "learner") for market in markets]
+    lines = max(_label(name).count("\n") + 1 for names in agents for name in names)
+    figure, axes = _panels(len(markets), 0.9 + max(0.23, 0.14 * lines) * max(map(len, agents)))
     for market, axis in zip(markets, axes, strict=True):
         _scores_panel(axis, rows, market, looks)
     return figure
@@ -132,6 +135,11 @@ def gathered(folders: Sequence[Path]) -> tuple[list[Row], Curves]:
     return rows, curves
 
 
+def _label(agent: str) -> str:
+    """The agent's name in short lines."""
+    return textwrap.fill(agent.replace(",", ", "), _LABEL)
+
+
 def _panels(count: int, height: float) -> tuple[Picture, list[Axes]]:
     """A figure with ``count`` panels in rows as long as each other, as far as that is possible."""
     lines = -(-count // _ROW)
@@ -154,7 +162,7 @@ def _scores_panel(axis: Axes, rows: Sequence[Row], market: str, looks: Mapping[s
         low, high = estimate.ci95 or estimate.range or (estimate.mean, estimate.mean)
         axis.plot([low, high], [place, place], color=looks[name].colour, linewidth=3, solid_capstyle="butt", alpha=0.5)
         axis.plot(estimate.mean, place, **looks[name].line())
-    labels = [name.replace(",", ",\n", 1) for name in sorted(found, key=lambda name: found[name].mean)]
+    labels = [_label(name) for name in sorted(found, key=lambda name: found[name].mean)]
     axis.set_yticks(range(len(found)), labels, fontsize=8)
     _exact_line(axis, rows, market, vertical=True)
     axis.grid(axis="x", color="#e6e6e6")
