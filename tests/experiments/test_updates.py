@@ -30,6 +30,14 @@ def test_products_of_loops_are_part_of_them(agent):
     assert 0.0 < found.kinds["matrix products"] < found.whole
 
 
+def test_what_goes_into_a_memory_counts_apart_from_updates():
+    found = cost("kale", "dqn,warm_up=16,batch_size=64,updates_per_step=4,update_every=3", num_worlds=4, rounds=3)
+    assert found.steps == 3
+    assert found.keeping is not None
+    assert 0.0 < found.keeping < 0.9 * found.whole
+    assert cost("kale", "pqn,rollout_length=4", num_worlds=4, rounds=1).keeping is None
+
+
 def test_products_are_counted_as_loops_make_them():
     spec, options = find_preset("kale").market().spec_of("users"), DQNOptions(hidden=64, batch_size=100)
     products = of_learning("dqn", options, spec, 4)

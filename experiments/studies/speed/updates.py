@@ -43,6 +43,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "gathers and copies": (
         "index", "index_select", "gather", "scatter_add", "scatter_add_", "index_add", "copy_", "cat", "stack",
         "_to_copy", "clone", "sort", "argsort")}
+_NEVER = 10**9  # steps
 _OTHER, _LOOPS = "other arithmetic", "other arithmetic of loops"
 _VIEWS = {"view", "t", "transpose", "detach", "expand", "unsqueeze", "squeeze", "slice", "select", "_unsafe_view",
           "as_strided", "permute", "alias", "split", "unbind", "lift_fresh", "_reshape_alias", "unfold"}
@@ -74,6 +75,7 @@ class Cost:
         whole: seconds of a round.
         kinds: seconds of the operators of each kind, or of what loops do.
         by_torch: seconds of the matrix products of torch's code, which the loops replace.
+        keeping: of ``whole``, seconds in which steps go into a memory; None for learners on rollouts.
         peer: seconds of a round of Stable-Baselines3; None where it has no such learner.
         peer_updates: of these, seconds of its updates.
     """
@@ -84,6 +86,7 @@ class Cost:
     whole: float
     kinds: Mapping[str, float]
     by_torch: float
+    keeping: float | None
     peer: float | None
     peer_updates: float | None
 
@@ -113,39 +116,50 @@ def least(work: Callable[[], Any], rounds: int) -> float:
     return min(once() for _ in range(rounds))
 
 
-def cost(preset: str, agent: str, num_worlds: int, rounds: int) -> Cost:
-    """Measure a learner that has played until it learns."""
-    run = Run.start(TrainSettings(preset=preset, users=agent, items="rest", num_worlds=num_worlds, device="cpu"),
-                    Path())
-    player = run.players["users"]
-    steps = getattr(player.options, "rollout_length", getattr(player.options, "update_every", 1))
-    while not _learns(run, steps):
-        run.step()
-        if run.episode_ended:
-            run.next_episode()
-    round_of = _next_round(run, steps)
+class _Learner:
+    """A learner that has played until it learns, and the steps of its next round, as many as follow an update."""
 
-    def learn(within: Callable[[], AbstractContextManager[Any]] = nullcontext) -> float:
+    def __init__(self, preset: str, agent: str, num_worlds: int, steps: int | None = None) -> None:
+        run = Run.start(TrainSettings(preset=preset, users=agent, items="rest", num_worlds=num_worlds, device="cpu"),
+                        Path())
+        self.player, self.spec = run.players["users"], run.task.market.specs["users"]
+        self.steps = steps or _steps_of_round(self.player.options)
+        while not _learns(run, self.steps):
+            run.step()
+            if run.episode_ended:
+                run.next_episode()
+        self._round = _next_round(run, self.steps)
+
+    def learn(self, within: Callable[[], AbstractContextManager[Any]] = nullcontext) -> float:
         """Seconds of CPU time, without those of acting, from which a learner may know what it did."""
         spent = 0.0
-        for step in round_of:
-            player.act_as("users", step["users"].observation, explore=True)
+        for step in self._round:
+            self.player.act_as("users", step["users"].observation, explore=True)
             with within():
-                spent += least(lambda step=step: player.learn_from(step), 1)  # type: ignore[misc]
+                spent += least(lambda step=step: self.player.learn_from(step), 1)  # type: ignore[misc]
         return spent
 
-    spec = run.task.market.specs["users"]
-    whole, products = min(learn() for _ in range(rounds)), of_learning(player.name, player.options, spec, num_worlds)
+
+def cost(preset: str, agent: str, num_worlds: int, rounds: int) -> Cost:
+    """Measure a learner that has played until it learns."""
+    learner = _Learner(preset, agent, num_worlds)
+    learn, options = learner.learn, learner.player.options
+    whole, products = (min(learn() for _ in range(rounds)),
+                       of_learning(learner.player.name, options, learner.spec, num_worlds))
     calls: list[Any] = []
     learn(lambda: _into(calls))
     loops_learn = not {"fit", "improve", "update"}.isdisjoint(call.func.__name__ for call in calls)
     by_torch = _kinds_by_torch(learn, rounds)
     kinds = _kinds_by_loops(calls, products, rounds) if loops_learn and products is not None else by_torch
+    keeping = None
+    if hasattr(options, "update_every"):
+        idle = _Learner(preset, f"{agent},update_every={_NEVER}", num_worlds, learner.steps)
+        keeping = min(idle.learn() for _ in range(rounds))
     times: tuple[float | None, float | None] = (None, None)
-    if player.name in PEERS:
-        peer = PEERS[player.name](spec, num_worlds * spec.num_agents, player.options)
+    if learner.player.name in PEERS:
+        peer = PEERS[learner.player.name](learner.spec, num_worlds * learner.spec.num_agents, options)
         times = least(lambda: (peer.keep(), peer.update()), rounds), least(peer.update, rounds)
-    return Cost(preset, agent, steps, whole, kinds, by_torch[_PRODUCTS], *times)
+    return Cost(preset, agent, learner.steps, whole, kinds, by_torch[_PRODUCTS], keeping, *times)
 
 
 @contextmanager
@@ -171,6 +185,11 @@ def _kinds_by_torch(learn: Callable[[Callable[[], _Noted]], Any], rounds: int) -
                 for kind, calls in noted.calls.items()}
 
 
+def _steps_of_round(options: Any) -> int:
+    steps: int = getattr(options, "rollout_length", getattr(options, "update_every", 1))
+    return steps
+
+
 def _learns(run: Run, steps: int) -> bool:
     """Whether it has learnt, and a round begins."""
     player, num_users = run.players["users"], run.task.market.config.num_users
@@ -190,19 +209,21 @@ def _next_round(run: Run, steps: int) -> list[dict[Side, Transition]]:
 
 def text(folder: Path, source: Mapping[str, Any]) -> str:
     """The report, from the costs."""
-    costs = [Cost(**{"by_torch": one["kinds"][_PRODUCTS], **one}) for one in source["data"]["costs"]]
+    costs = [Cost(**{"by_torch": one["kinds"][_PRODUCTS], "keeping": None, **one}) for one in source["data"]["costs"]]
     kinds = [*KINDS, _LOOPS, _OTHER]
     columns = ["market", "learner", "steps", "learning, ms", "times its matrix products", "times those of torch's code",
-               *(f"{kind}, ms" for kind in kinds), "the rest, ms", "SB3, ms", "times SB3", "SB3's updates alone, ms"]
+               *(f"{kind}, ms" for kind in kinds), "the rest, ms", "updates alone, ms",
+               "updates, times products of torch's code", "SB3, ms", "times SB3", "SB3's updates alone, ms"]
     return (f"{made_line(source['made'])} A round of learning of users in {source['data']['num_worlds']} worlds, on "
             "one thread: all that follows the steps of one rollout, or the steps from update to update. Milliseconds "
             f"of CPU time, the least of {source['data']['rounds']} rounds; operators of each kind were run again on "
             "their own. Of learners that work by compiled loops, products are those of the loops, of the same sizes "
             "and in the same blocks, and the rest is Python, copies into memories, and ippo's optimiser; of others it "
             "is Python, views and autograd's own work. Torch's code, which loops replace, makes more products for the "
-            "same update, each of them an operator. SB3 is a round of Stable-Baselines3's DQN or PPO: it keeps as many "
-            "steps, of PPO with their values and returns, and makes as many updates, with as many rows, on two hidden "
-            "layers of the same width that read all of an agent's features at once, where those here score each "
+            "same update, each of them an operator. Updates alone are the round less the same steps of a learner that "
+            "only keeps them. SB3 is a round of Stable-Baselines3's DQN or PPO: it keeps as many steps, of PPO with "
+            "their values and returns, and makes as many updates, with as many rows, on two hidden layers of the same "
+            "width that read all of an agent's features at once, where those here score each "
             "option. Log-probabilities of what was done are part of playing in both.\n\n"
             + table(columns, [_line(one, kinds) for one in costs]) + "\n")
 
@@ -211,10 +232,14 @@ def _line(one: Cost, kinds: Sequence[str]) -> list[str]:
     found = [one.kinds.get(kind, 0.0) for kind in kinds]
     numbers = [one.whole, *found, one.whole - sum(found)]
     whole, *others = (f"{1e3 * seconds:.2f}" for seconds in numbers)
+    updates, peer = ["", ""], ["", "", ""]
+    if one.keeping is not None:
+        alone = one.whole - one.keeping
+        updates = [f"{1e3 * alone:.2f}", f"{alone / one.by_torch:.1f}"]
+    if one.peer is not None and one.peer_updates is not None:
+        peer = [f"{1e3 * one.peer:.2f}", f"{one.whole / one.peer:.2f}", f"{1e3 * one.peer_updates:.2f}"]
     return [one.preset, one.agent, str(one.steps), whole, f"{one.whole / found[0]:.1f}",
-            f"{one.whole / one.by_torch:.1f}", *others,
-            *(["", "", ""] if one.peer is None or one.peer_updates is None else
-              [f"{1e3 * one.peer:.2f}", f"{one.whole / one.peer:.2f}", f"{1e3 * one.peer_updates:.2f}"])]
+            f"{one.whole / one.by_torch:.1f}", *others, *updates, *peer]
 
 
 def study(settings: UpdateSettings) -> str:
