@@ -115,6 +115,8 @@ class IPPOAgent(JointAgent):
 
     name: ClassVar[str] = "ippo"
     stacks: ClassVar[bool] = True
+    critic_inputs: ClassVar[int] = 1
+    """How many embeddings the critic reads: an agent's own."""
     Options: ClassVar[type] = IPPOOptions
     options: IPPOOptions
 
@@ -122,7 +124,7 @@ class IPPOAgent(JointAgent):
         """See ``Player.build``."""
         o = self.options
         self.network = self.initialise("actor-critic", ActorCritic(
-            self.specs, o.hidden, self.device, encoder=o.encoder, scorer=o.scorer, critic_inputs=self._critic_inputs()))
+            self.specs, o.hidden, self.device, encoder=o.encoder, scorer=o.scorer, critic_inputs=self.critic_inputs))
         self._optimiser = Optimiser(self.network, o.learning_rate, o.max_norm)
         self._rollout: dict[Side, Rollout[Played]] = {side: Rollout(o.rollout_length) for side in self.specs}
         self._latest = {side: Latest(self.network, ("own", "options", "mask", "ids", "history", "history_ids"))
@@ -154,7 +156,7 @@ class IPPOAgent(JointAgent):
     def _played(self, side: Side, step: Transition) -> Played:
         on_cpu = self.device.type == "cpu"  # where acting has just worked it out
         kept = lean(step, history=True)
-        if self._critic_inputs() == 1:
+        if not self._critic_reads_options:
             kept = replace(kept, next_observation=_alone(kept.next_observation))
         return Played(kept, self._log_policy(side, step) if on_cpu else None)
 
@@ -211,7 +213,7 @@ class IPPOAgent(JointAgent):
         """Like ``_fit``; nothing where loops cannot do it."""
         forms = {side: form for side, batch in batches.items()
                  if (form := self.network.form(side, batch.seen)) is not None}
-        if self._critic_inputs() != 1 or len(forms) < len(batches):
+        if self._critic_reads_options or len(forms) < len(batches):
             return {}
         rule = Rule(self.options.clip, self.options.value_weight, float(self._entropy_weight))
         found = [ppo(form, parameters_of(self.network), batches[side].for_loops(), index, rule)
@@ -232,9 +234,10 @@ class IPPOAgent(JointAgent):
         valid, weight = batch.valid, batch.weight
         return -valid_mean(gain * weight, valid), valid_mean(error * weight, valid), valid_mean(entropy, valid)
 
-    def _critic_inputs(self) -> int:
-        """How many embeddings the critic reads: an agent's own."""
-        return 1
+    @property
+    def _critic_reads_options(self) -> bool:
+        """Whether the critic reads more than an agent's own embedding."""
+        return self.critic_inputs > 1
 
     def _returns(self, rollouts: Mapping[Side, Transition], ahead: Mapping[Side, Tensor]) -> dict[Side, Tensor]:
         """Lambda-returns of each agent's own rewards, until its own end: float32 ``[T, B, N]``."""

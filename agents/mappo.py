@@ -36,13 +36,11 @@ class MAPPOAgent(IPPOAgent):
 
     name: ClassVar[str] = "mappo"
     stacks: ClassVar[bool] = True
+    critic_inputs: ClassVar[int] = 4
+    """An agent's own embedding and the mean of its options', and both pooled over agents."""
     # Once a team has learnt, standardised advantages are noise of the critic, and many small steps on one rollout can
     # turn round what an agent does for certain before anything is played again.
     Options: ClassVar[type] = MAPPOOptions
-
-    def _critic_inputs(self) -> int:
-        """An agent's own embedding and the mean of its options', and both pooled over agents."""
-        return 4
 
     def _returns(self, rollouts: Mapping[Side, Transition], ahead: Mapping[Side, Tensor]) -> dict[Side, Tensor]:
         """Lambda-returns of what all earn on average, for each agent: float32 ``[T, B, N]``.
