@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,3 +44,12 @@ def combination(digits: Tensor, base: int) -> Tensor:
 def cell_of(items: Tensor, segment: Tensor, num_segments: int) -> Tensor:
     """Places of items and segments in tables ``[B, I * C]``; the first two broadcast together."""
     return items if num_segments == 1 else items * num_segments + segment
+
+
+def num_whole(factor: float, largest: float) -> int:
+    """How many whole numbers a table from 0 to ``factor * largest`` is rounded to, as ``Tensor.round`` rounds.
+
+    The table is of float32, in which ``largest`` may be another number; ``factor`` is a power of two, so that it
+    changes no bits.
+    """
+    return 1 + round(factor * float(np.float32(largest)))

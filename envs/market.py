@@ -79,8 +79,8 @@ class Market:
         self.config = config
         self.behaviour = behaviour
         self.device = as_device(device)
+        self.specs = side_specs(config)  # first, since it rejects states that are too many to be numbered
         self.constants = MarketConstants.make(config, behaviour, self.device)
-        self.specs = side_specs(config)
         if behaviour.same_items:
             population = behaviour.populate(world_key(0, torch.zeros(1, dtype=torch.int64, device=self.device)))
             self.specs["users"] = replace(self.specs["users"],

@@ -10,6 +10,7 @@ from torch import Tensor
 from interplay.envs.checking import NotNegative, Positive
 from interplay.envs.drawing.colours import BUDGET
 from interplay.envs.drawing.picture import Picture
+from interplay.envs.indexing import num_whole
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import TOLERANCE, InterplayError
@@ -53,7 +54,7 @@ class Budgets(Mechanism):
 
     def digit_sizes(self, sizes: MarketSizes) -> Sequence[int]:
         """See ``exact_states``."""
-        return [int(self.max / BUDGET_STEP) + 1] * sizes.num_items
+        return [num_whole(1.0 / BUDGET_STEP, self.max)] * sizes.num_items
 
     def digits(self, state: State) -> Tensor:
         """The budgets of all items in steps, float32 ``[B, 1, I]``."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from interplay.envs.checking import Fraction, NotNegative, Positive
 from interplay.envs.drawing.colours import MOOD
 from interplay.envs.drawing.picture import Picture
+from interplay.envs.indexing import num_whole
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
 from interplay.envs.noise import Stream, uniform
 from interplay.envs.sizes import MarketSizes
@@ -69,7 +70,7 @@ class Mood(Mechanism):
 
     def digit_sizes(self, sizes: MarketSizes) -> Sequence[int]:
         """See ``exact_states``."""
-        return (2 * int(self.max) + 1,)
+        return (num_whole(2.0, self.max),)
 
     def digits(self, state: State) -> Tensor:
         """The mood in whole numbers, float32 ``[B, U, 1]``."""

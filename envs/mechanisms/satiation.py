@@ -10,6 +10,7 @@ from torch import Tensor
 from interplay.envs.checking import Fraction, NotNegative, Positive
 from interplay.envs.drawing.colours import SATIATION
 from interplay.envs.drawing.picture import Picture
+from interplay.envs.indexing import num_whole
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.world import State
@@ -59,7 +60,7 @@ class Satiation(Mechanism):
 
     def digit_sizes(self, sizes: MarketSizes) -> Sequence[int]:
         """See ``exact_states``."""
-        return [int(self.max) + 1] * sizes.num_topics
+        return [num_whole(1.0, self.max)] * sizes.num_topics
 
     def digits(self, state: State) -> Tensor:
         """Satiation with each topic in whole numbers, float32 ``[B, U, G]``."""
