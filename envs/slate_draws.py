@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from interplay.envs import kernels
+from interplay.envs.checking import FLOAT_MAX
 from interplay.envs.kernels import top_k
 from interplay.envs.kernels.operators import operator
 from interplay.envs.noise import Stream, as_gumbel, gumbel, uniform_rows
@@ -30,6 +31,8 @@ def plackett_luce(score: Tensor, noise: Tensor, size: int) -> tuple[Tensor, Tens
     """
     top, index = top_k(score + noise, size)
     valid = top > -torch.inf
+    # Beside the highest: float32 loses the chances in scores of hundreds. What has no candidate stays -inf.
+    score = score - score.amax(-1, keepdim=True).clamp(min=-FLOAT_MAX)
     chosen = score.gather(-1, index)
     rest = score.scatter(-1, index, -torch.inf).logsumexp(-1, keepdim=True)
     # Mass that is left when slot k is drawn: what no slot took, and what slots k.. take.
@@ -60,7 +63,7 @@ def draw(score: Tensor, key: Tensor, step: Tensor, offset: int, first: Tensor | 
 
 
 def _draw_by_torch(*slates: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """``draw``, always by torch: kernels fill slots that stay empty in another way, and a graph replays what it did."""
+    """``draw``, always by torch, since a graph replays what it did."""
     with kernels.switched_off():
         return draw(*slates)
 

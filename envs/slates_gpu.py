@@ -45,10 +45,11 @@ def _fill(rest, row, world, there, start, key, step, places, valid, log_propensi
         here = candidate == place
         # Mass that is left when the slot is drawn: what no earlier slot took.
         most = tl.max(rest, axis=0, keep_dims=True)
-        left = most + _math.log(tl.sum(_math.exp(rest - most), axis=0, keep_dims=True))
+        left = _math.log(tl.sum(_math.exp(rest - most), axis=0, keep_dims=True))
         chosen = tl.sum(tl.where(here, rest, 0.0), axis=0, keep_dims=True)
         shown = best > -float("inf")
-        total += tl.where(shown, chosen - left, 0.0)
+        # Differences first: float32 loses the chances in scores of hundreds.
+        total += tl.where(shown, (chosen - most) - left, 0.0)
         tl.store(places + row * size + slot, place.to(tl.int64), mask=there)
         tl.store(valid + row * size + slot, shown.to(tl.uint8), mask=there)
         noisy = tl.where(here, -float("inf"), noisy)

@@ -114,7 +114,7 @@ def any_of(key: Tensor, step: Tensor | int, stream: int, mask: Tensor, offset: i
 
 
 def top_k(values: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """What ``values.topk(size)`` gives; by the kernel, the first of equals comes first.
+    """The highest values and where they are; of equals, the first comes first.
 
     Args:
         values: float32 ``[..., M]``, none of them NaN.
@@ -124,13 +124,24 @@ def top_k(values: Tensor, size: int) -> tuple[Tensor, Tensor]:
         The highest, descending, float32 ``[..., K]``, and where they are, int64 ``[..., K]``.
     """
     if not usable(values):
-        top, index = values.topk(size, dim=-1)
-        return top, index
+        index = _ranks(values).topk(size, dim=-1).indices
+        return values.gather(-1, index), index
     rows = values.reshape(-1, values.shape[-1])
     top, index = rows.new_empty(len(rows), size), torch.empty(len(rows), size, dtype=torch.int64)
     loops_of(rows.numel()).top_k(rows.numpy(), top.numpy(), index.numpy())
     shape = (*values.shape[:-1], size)
     return top.view(shape), index.view(shape)
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """Different numbers, int64, in the order of float32 ``values [..., M]``, the first of equals above the next.
+
+    ``topk`` gives any of equals. These are not rare: alike items tie in one of a million slates, and scores in the
+    thousands round to few different sums with noise.
+    """
+    bits = values.view(torch.int32)
+    ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
+    return (ordered.long() << 32) - torch.arange(values.shape[-1], device=values.device)
 
 
 def best(values: Tensor, mask: Tensor) -> Tensor:

@@ -81,6 +81,30 @@ def test_top_k_is_the_same_and_leaves_its_input_alone(size: int) -> None:
     assert torch.equal(values, before)
 
 
+@pytest.mark.parametrize("width", [2, 9, 40, 1500])
+def test_the_first_of_equals_comes_first_with_and_without_kernels(width: int) -> None:
+    """``topk`` gives any of them, and not that which the loop gives."""
+    values = torch.randint(-2, 3, (50, width), generator=torch.Generator().manual_seed(0)).float() / 3.0
+    values[values < -0.5] = -torch.inf
+    size = min(width, 17)
+    with kernels.switched_off():
+        top, index = kernels.top_k(values, size)
+    for found, expected in zip(kernels.top_k(values, size), (top, index), strict=True):
+        assert torch.equal(found, expected)
+    assert torch.equal(index, values.sort(dim=1, descending=True, stable=True).indices[:, :size])
+    assert torch.equal(top, values.gather(1, index))
+
+
+def test_slates_that_tie_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a low temperature sums of scores and noise round to few numbers: many candidates tie."""
+    market = town(temperature=1e-6, num_items=24, slate_size=24, embedding_size=2)
+    state = market.reset(range(3))
+    for step in range(5):
+        made, expected = state.slate, without(monkeypatch, build_slates, market.constants, state)
+        assert torch.equal(made.items, expected.items)
+        state, _ = market.step(state, *random_actions(market, state, step))
+
+
 @pytest.mark.parametrize("changes", [
     {}, {"num_users": 500, "num_items": 300, "slate_size": 5, "num_candidates": 20}, {"slate_size": 32},
     {"slate_size": 1, "num_items": 2}, {"temperature": 0.01}, {"num_users": 3000, "num_items": 600},

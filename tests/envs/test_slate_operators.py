@@ -36,8 +36,19 @@ def compare_kernels() -> None:
             assert torch.equal(place[valid], expected[valid])
             assert 0 <= place.min() <= place.max() < width
             torch.testing.assert_close(log_propensity, expected_log, rtol=1e-5, atol=1e-5)
+    high = torch.tensor([1e6, 1e6, 1e6 - 1e4]).repeat(1, 4, 1)
+    torch.testing.assert_close(slates_gpu.draw_slates(high, key, step, 0, None, 3)[2].exp(), torch.full((1, 4), 0.5))
     slates_gpu._WIDEST = 1
     assert torch.equal(slates_gpu.draw_slates(*slates)[0], draw(*slates)[0])
+
+
+def test_log_propensities_of_large_scores_are_as_exact_as_those_of_small_ones() -> None:
+    """Two alike items beside a worse one, far from 0 as at a low temperature: the first slot has either by a half."""
+    key, step = world_key(5, torch.arange(1)), torch.zeros(1, dtype=torch.int32)
+    for score in (1e6, -3e5):
+        scores = torch.tensor([score, score, score - 1e4]).expand(1, 4, 3)
+        for drawn in (draw(scores, key, step, 0, None, 1), torch.ops.interplay.draw_slates(scores, key, step, 0, None, 1)):
+            torch.testing.assert_close(drawn[2].exp(), torch.full((1, 4), 0.5))
 
 
 def test_the_operator_does_without_kernels_of_the_cpu() -> None:
