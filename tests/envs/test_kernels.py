@@ -97,7 +97,7 @@ def test_the_first_of_equals_comes_first_with_and_without_kernels(width: int) ->
 
 def test_slates_that_tie_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """At a low temperature sums of scores and noise round to few numbers: many candidates tie."""
-    market = town(temperature=1e-6, num_items=24, slate_size=24, embedding_size=2)
+    market = town(temperature=1e-6, num_items=24, slate_size=24, embedding_size=1)
     state = market.reset(range(3))
     for step in range(5):
         made, expected = state.slate, without(monkeypatch, build_slates, market.constants, state)
