@@ -1,4 +1,4 @@
-"""Arguments of ``Market``, checked at its entry. Nothing here reads a tensor's values: that would wait for a GPU."""
+"""Arguments of ``Market``, checked at its entry. Nothing here reads a GPU's tensor: that would wait for it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def as_worlds(worlds: object, device: torch.device) -> Tensor:
     """
     if isinstance(worlds, Tensor):
         numbers = worlds.to(device)
-    elif isinstance(worlds, Iterable) and not isinstance(worlds, str | bytes):
+    elif isinstance(worlds, Iterable) and not isinstance(worlds, str | bytes) and getattr(worlds, "ndim", 1):
         numbers = torch.tensor([_number(each) for each in worlds], dtype=torch.int64, device=device)
     else:
         raise InterplayError(f"worlds={shown(worlds)} must be a list of numbers of worlds, such as [0, 1]")
@@ -71,3 +71,16 @@ def check_tensor(name: str, value: object, shape: tuple[int, ...], dtype: torch.
         raise InterplayError(f"{name} of dtype {value.dtype}: give {dtype}")
     if value.device != device:
         raise InterplayError(f"{name} is on {value.device}: move it to the market's {device}")
+
+
+def check_indices(name: str, value: Tensor, count: int) -> None:
+    """Check that integers are among 0 to ``count - 1``, where that waits for no device: in the CPU's memory.
+
+    Raises:
+        InterplayError: one is not.
+    """
+    if torch.compiler.is_compiling() or type(value) is not Tensor or not value.is_cpu or value.numel() == 0:
+        return
+    low, high = value.min().item(), value.max().item()
+    if low < 0 or high >= count:
+        raise InterplayError(f"{name} {low} to {high} are not all there: give numbers between 0 and {count - 1}")

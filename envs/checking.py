@@ -14,6 +14,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
 import torch
 
 from interplay.envs.messages import choice
@@ -53,6 +54,16 @@ class Bounds(NamedTuple):
         return f"of at least {low}"
 
 
+class NotEmpty:
+    """A limit of a tuple: it has at least one value."""
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, tuple) and len(value) > 0
+
+    def __str__(self) -> str:
+        return "and not empty"
+
+
 Count = Annotated[int, Bounds(1)]
 Index = Annotated[int, Bounds(0)]
 Fraction = Annotated[float, Bounds(0, 1)]
@@ -62,13 +73,25 @@ NotNegative = Annotated[float, Bounds(0)]
 
 @dataclass(frozen=True)
 class Checked:
-    """A dataclass whose values are checked against their type hints when it is made.
+    """A dataclass whose values are checked against their type hints when it is made. Numpy's floats become Python's.
 
     A subclass with rules of its own overrides ``__post_init__`` and calls this one first.
     """
 
     def __post_init__(self) -> None:
         check_fields(self)
+        for name, value in vars(self).items():
+            if (plain := _as_python(value)) is not value:
+                object.__setattr__(self, name, plain)
+
+
+def _as_python(value: Any) -> Any:
+    """Numpy's float64 is a float, but no number of Python's to kernels, nor when it is compared."""
+    if isinstance(value, np.float64):
+        return float(value)
+    if type(value) is tuple and any(isinstance(each, np.float64) for each in value):
+        return tuple(map(_as_python, value))
+    return value
 
 
 def check_fields(record: Any) -> None:
@@ -128,12 +151,17 @@ def as_integer(name: str, value: object, least: int = 0) -> int:
         InterplayError: it is not an integer, it is True or False, or it is below ``least``.
     """
     try:
-        number = None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+        number = None if is_flag(value) else operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         number = None
     if number is None or number < least:
         raise InterplayError(f"{name}={shown(value)} must be an integer of at least {least}")
     return number
+
+
+def is_flag(value: object) -> bool:
+    """Whether it is True or False, also of numpy or torch, which ``operator.index`` takes for 1 and 0."""
+    return isinstance(value, bool) or getattr(value, "dtype", None) in (torch.bool, np.bool_)
 
 
 def shown(value: object) -> str:
@@ -173,7 +201,7 @@ def _test_of(hint: Any) -> Callable[[Any], bool]:
     """Whether a value fits the hint, as a function: a market checks in each step, and hints take long to look into."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        fits, limits = _test_of(args[0]), [extra for extra in args[1:] if isinstance(extra, Bounds)]
+        fits, limits = _test_of(args[0]), [extra for extra in args[1:] if isinstance(extra, Bounds | NotEmpty)]
         return lambda value: fits(value) and all(value in bounds for bounds in limits)
     if origin in (Union, UnionType):
         tests = [_test_of(each) for each in args]
@@ -207,7 +235,7 @@ def _wanted(value: object, hint: Any) -> str:
     """What the value must be, in words."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        broken = [str(extra) for extra in args[1:] if isinstance(extra, Bounds) and value not in extra]
+        broken = [str(extra) for extra in args[1:] if isinstance(extra, Bounds | NotEmpty) and value not in extra]
         return " ".join([_wanted(value, args[0]), *broken[:1]])
     if origin in (Union, UnionType):
         return " or ".join(_wanted(value, each) for each in args)

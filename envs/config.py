@@ -103,12 +103,15 @@ class MarketConfig(MarketSizes):
         Raises:
             InterplayError: an unknown name, or a value that it cannot have.
         """
-        values = by_dotted_name(changes)
+        # An empty dictionary has no dotted name: it is a mechanism with its parameters as they are.
+        parameters: dict[str, dict[str, Any]] = {
+            name: {} for name, value in changes.items() if isinstance(value, Mapping) and not value}
+        values = by_dotted_name(changes) | {
+            name: parameters.pop(name) for name in self.__dataclass_fields__.keys() & parameters.keys()}
         chosen = Chosen(owner, self.mechanisms)
         for name in [name for name in values if name in chosen.names]:
             chosen.switch(name, values.pop(name))
         chosen.add(*_as_mechanisms(values.pop("mechanisms", ())))
-        parameters: dict[str, dict[str, Any]] = {}
         for name in [name for name in values if "." in name]:
             group, parameter = name.split(".", 1)
             parameters.setdefault(group, {})[parameter] = values.pop(name)

@@ -28,8 +28,8 @@ def num_states(config: MarketConfig, side: Side) -> int | None:
         return None
     count = states_of_mechanism(config, side) if kind == "mechanism" else math.prod(digit_sizes(config, kind))
     if count >= 1 << 63:
-        raise InterplayError(f"state {kind!r} has about 10^{math.log10(count):.0f} values, more than 2^63: choose 'none', or lower "
-                             "num_topics, num_items or the largest satiation, mood or budget")
+        raise InterplayError(f"state {kind!r} has about 10^{math.log10(count):.0f} values, more than 2^63: choose "
+                             "'none', or lower num_topics, num_items or the largest satiation, mood or budget")
     return count
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from interplay.envs import dispatch, view_dispatch
-from interplay.envs.checking import check_arguments, check_names, shown
+from interplay.envs.checking import check_arguments, check_names, is_flag, shown
 from interplay.envs.config import MarketConfig
 from interplay.envs.constants import MarketConstants
 from interplay.envs.market import Market
@@ -120,7 +120,7 @@ def as_action(agent: str, action: object) -> int:
         InterplayError: it is not an integer.
     """
     try:
-        if isinstance(action, bool):
+        if is_flag(action):
             raise TypeError
         number = operator.index(action)  # type: ignore[arg-type]  # clients send many types
     except TypeError as error:

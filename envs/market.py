@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from interplay.envs import dispatch
-from interplay.envs.arguments import as_device, as_worlds, check_tensor
+from interplay.envs.arguments import as_device, as_worlds, check_indices, check_tensor
 from interplay.envs.behaviour.base import Behaviour
 from interplay.envs.checking import as_integer, check_arguments, check_value
 from interplay.envs.config import MarketConfig
@@ -141,7 +141,7 @@ class Market:
         Raises:
             InterplayError: the actions are not int64 tensors of these shapes.
         """
-        check_value("state", state, State)
+        _check_state(state, self.config)
         worlds, device = state.key.shape[0], state.key.device
         check_tensor("user_action", user_action, (worlds, self.config.num_users), torch.int64, device)
         check_tensor("item_action", item_action, (worlds, self.config.num_items), torch.int64, device)
@@ -174,7 +174,8 @@ class Market:
             side: that sees; None = users and items.
             expected: adds the expected rewards that only oracle baselines may know.
         """
-        check_arguments(Market.observe, state=state, side=side, expected=expected)
+        check_arguments(Market.observe, side=side, expected=expected)
+        _check_state(state, self.config)
         if side is None:
             return self.observe(state, "users", expected), self.observe(state, "items", expected)
         build = {"users": observe_users, "items": observe_items, "platform": observe_platform}[side]
@@ -183,8 +184,10 @@ class Market:
     @on_own_threads(_vectors)
     def observe_all(self, state: State, users: Tensor) -> Observation:
         """What the users ``users``, int64 ``[N']``, would see of the whole catalogue: ``[B, N', I, ...]``."""
-        check_arguments(Market.observe_all, state=state, users=users)
+        _check_state(state, self.config)
+        check_arguments(Market.observe_all, users=users)
         check_tensor("users", users, (users.numel(),), torch.int64, state.active.device)
+        check_indices("users", users, self.config.num_users)
         return observe_all(self.constants, state, users)
 
     @on_own_threads(_vectors)
@@ -208,7 +211,7 @@ class Market:
             log_propensity: float32 ``[B, U]``, log-probability of these slots; None where the platform does not know.
                 It does not count where the candidates are themselves drawn (``num_candidates``).
         """
-        check_value("state", state, State)
+        _check_state(state, self.config)
         check_tensor("slots", slots, state.slate.items.shape, torch.int64, state.active.device)
         if log_propensity is not None:
             check_tensor("log_propensity", log_propensity, state.active.shape, torch.float32, state.active.device)
@@ -239,7 +242,7 @@ class Market:
 
     def boosts(self, state: State) -> Tensor:
         """Factor of each item's boost that the current slates were built with, float32 ``[B, I]``; 1 = rest."""
-        check_value("state", state, State)
+        _check_state(state, self.config)
         return self.constants.built_in.boosts.by_level.factor[state["boost_level"]]
 
     def _update_slates(self, state: State) -> State:
@@ -277,3 +280,13 @@ def _keys(numbers: Tensor, seed: int | Sequence[int]) -> Tensor:
     return torch.cat([world_key(as_integer("seed", each), numbers) for each in seeds])
 
 
+def _check_state(state: State, config: MarketConfig) -> None:
+    """Check that a state is one of a market of these sizes."""
+    if not isinstance(state, State):
+        check_value("state", state, State)
+    _, users, size = state.population.user_vector.shape
+    _, items, topics = state.population.topics.shape
+    if (users, size, items, topics) != (config.num_users, config.embedding_size, config.num_items, config.num_topics):
+        raise InterplayError(f"state of num_users={users}, num_items={items}, embedding_size={size} and num_topics="
+                             f"{topics} is another market's, which has {config.num_users}, {config.num_items}, "
+                             f"{config.embedding_size} and {config.num_topics}: give one that its own reset() made")

@@ -49,10 +49,12 @@ CONFIG = [
     ("mood.leaving", "no"), ("mood.leaving", 0), ("mood.leaving", None), ("budgets", "yes"), ("budgets", np.True_),
     ("budgets.start", -INF), ("budgets.upkeep", [0.1]), ("team", None), ("team", NAN), ("team", 2),
     ("mood.return_rate", "0.1"),
-    ("user_sees", "all"), ("user_state", ("own",)), ("item_state", True), ("wearout.decay", 10**400),
+    ("num_users", {}), ("mechanisms", {}), ("crowding.fees", ()), ("investing.fees", ()), ("visits.steps", ()),
+    ("programmes.intensities", ()), ("visits.hazard", ()), ("user_sees", "all"), ("user_state", ("own",)),
+    ("item_state", True), ("wearout.decay", 10**400),
 ]
 
-SEEDS = (1.7, "1", True, -1, NAN, np.float64(2), [1], torch.tensor(1.0), np.array([1, 2]))
+SEEDS = (1.7, "1", True, torch.tensor(True), np.True_, -1, NAN, np.float64(2), [1], torch.tensor(1.0), np.array([1, 2]))
 COUNTS = (0, -1, 1.5, "2", True, NAN, INF, [2])
 ACTIONS: dict[str, Any] = {
     "None": None, "float": USERS.float(), "bool": USERS.bool(), "int32": USERS.int(), "numpy": USERS.numpy(),
@@ -75,20 +77,26 @@ def core() -> Calls:
         calls[f"offer with slots {name}"] = lambda a=action: MARKET.offer(STATE, a)
     for seed in (*(each for each in SEEDS if not isinstance(each, list)), [], [-1], None):  # several seeds are fine
         calls[f"reset with seed {seed!r}"] = lambda s=seed: MARKET.reset([0], s)
-    for worlds in (None, 3, "ab", [], [0.5], [True], [-1], [2**40], ["0"], [[0, 1]], np.zeros(2), torch.zeros(2),
+    for worlds in (None, 3, np.array(3), [torch.tensor(True)], "ab",
+                   [], [0.5], [True], [-1], [2**40], ["0"], [[0, 1]], np.zeros(2), torch.zeros(2),
                    torch.zeros(2, 2, dtype=torch.int64), torch.ones(2, dtype=torch.bool)):
         calls[f"reset of worlds {worlds!r}"] = lambda w=worlds: MARKET.reset(w)
     for side in ("user", None, 0, ["users"]):
         if side is not None:
             calls[f"observe side {side!r}"] = lambda s=side: MARKET.observe(STATE, s)
         calls[f"spec of side {side!r}"] = lambda s=side: MARKET.spec_of(s)
-    for state in (None, STATE["mood"], {}):
-        calls[f"step from {state!r}"] = lambda s=state: MARKET.step(s, USERS, ITEMS)
-        calls[f"observe {state!r}"] = lambda s=state: MARKET.observe(s, "users")
-        calls[f"boosts of {state!r}"] = lambda s=state: MARKET.boosts(s)
+    sizes = ("num_users", "num_items", "embedding_size", "num_topics")
+    like_kale = {size: getattr(KALE.config, size) for size in sizes}
+    others = {f"state of another {size}": find_preset("town").market(**like_kale | {size: 5}).reset([0, 1])
+              for size in like_kale}
+    for name, state in {"None": None, "a tensor": STATE["mood"], "{}": {}, **others}.items():
+        calls[f"step from {name}"] = lambda s=state: MARKET.step(s, USERS, ITEMS)
+        calls[f"observe {name}"] = lambda s=state: MARKET.observe(s, "users")
+        calls[f"boosts of {name}"] = lambda s=state: MARKET.boosts(s)
     for chance in (1.0, torch.zeros(2, 1, dtype=torch.float64), torch.zeros(2), np.zeros((2, 1), np.float32)):
         calls[f"offer with log_propensity {chance!r}"] = lambda c=chance: MARKET.offer(STATE, SLOTS, c)
-    for users in (None, [0], torch.zeros(1), torch.zeros(1, 1, dtype=torch.int64)):
+    for users in (None, [0], torch.zeros(1), torch.zeros(1, 1, dtype=torch.int64), torch.tensor([1]),
+                  torch.tensor([-1])):
         calls[f"observe_all of {users!r}"] = lambda u=users: MARKET.observe_all(STATE, u)
     calls["observe with expected 1"] = lambda: MARKET.observe(STATE, "users", 1)  # type: ignore[arg-type]
     return calls
@@ -99,7 +107,8 @@ def makers() -> Calls:
                     for k, v in CONFIG}
     devices = ["gpu0", "", None, 0, "cuda:99", *([] if torch.cuda.is_available() else ["cuda"])]
     calls |= {f"device {device!r}": lambda d=device: KALE.market(d) for device in devices}
-    calls |= {f"preset {preset!r}": lambda p=preset: find_preset(p) for preset in (None, 3, "nowhere", "os:path", [])}
+    names = (None, 3, "nowhere", "os:path", [], 500 * "x")
+    calls |= {f"preset {preset!r}": lambda p=preset: find_preset(p) for preset in names}
     calls["Market(None)"] = lambda: Market(None, MARKET.behaviour)  # type: ignore[arg-type]
     calls["Market(behaviour=None)"] = lambda: Market(MARKET.config, None)  # type: ignore[arg-type]
     calls["Preset(seeds=0)"] = lambda: Preset("x", KALE.config, KALE.behaviour, KALE.training, "", seeds=0)
@@ -137,7 +146,7 @@ def begun(env: Any) -> Any:
 def plays() -> Calls:
     calls: Calls = {}
     for actions in (None, [0, 1], 3, "user_0", {"user_9": 0}, {0: 0}, {"user_0": 1.0}, {"user_0": "1"},
-                    {"user_0": NAN}, {"user_0": [1]}, {"user_0": np.zeros(2)}):
+                    {"user_0": NAN}, {"user_0": [1]}, {"user_0": np.zeros(2)}, {"user_0": torch.tensor(True)}):
         calls[f"parallel step({actions!r})"] = lambda a=actions: begun(market_v0.parallel_env("kale")).step(a)
     for action in (None, 1.0, "1", NAN, [1], np.array([1])):
         calls[f"RecommendEnv step({action!r})"] = lambda a=action: begun(RecommendEnv("kale")).step(a)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from interplay.envs.checking import NotNegative
+from interplay.envs.checking import NotEmpty, NotNegative
 from interplay.envs.drawing.colours import BOOST, BUDGET, HIGH
 from interplay.envs.drawing.picture import Picture
 from interplay.envs.indexing import combination, one_hot
@@ -36,7 +37,7 @@ class Crowding(Mechanism):
     """phi_j of each fund; one number is that of all."""
     crowding: tuple[NotNegative, ...] = (1.0,)
     """a_j of each fund, what its return loses from no investor to all; one number is that of all."""
-    fees: tuple[NotNegative, ...] = (0.0,)
+    fees: Annotated[tuple[NotNegative, ...], NotEmpty()] = (0.0,)
     """Fees that funds may charge, in rising order, if there is more than one; they begin with the first."""
 
     replaces_user_reward = True

@@ -7,20 +7,21 @@ Man-Machine Studies 1985; that a concept can be learnt once its prerequisites ar
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from interplay.envs.checking import Bounds, Fraction, NotNegative, Positive
+from interplay.envs.checking import FLOAT_MAX, Bounds, Fraction, NotNegative, Positive
 from interplay.envs.drawing.colours import HIGH
 from interplay.envs.drawing.picture import Picture
 from interplay.envs.indexing import one_hot
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
 from interplay.envs.noise import normal
 from interplay.envs.sizes import MarketSizes
-from interplay.envs.types import FEATURE_BOUND
+from interplay.envs.types import FEATURE_BOUND, InterplayError
 from interplay.envs.world import State
 
 
@@ -77,6 +78,9 @@ class Curriculum(Mechanism):
     def item_tables(self, start: Start) -> dict[str, Tensor]:
         """How much of the readiness for a concept, a row, lies in each other one: float32 ``[B, I, I]``."""
         items = start.sizes.num_items
+        if self.advanced * math.log(items) > math.log(FLOAT_MAX / items):
+            raise InterplayError(f"curriculum.advanced={self.advanced} is more than float32 holds with num_items="
+                                 f"{items}, {items} ** advanced: lower one of them")
         if self.prerequisites == 0:
             return {"needs": start.full_items(0.0, items)}
         back = 1 + self.integers(start, self.reach, items, self.prerequisites, offset=2 * start.sizes.num_users * items)

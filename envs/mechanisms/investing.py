@@ -10,12 +10,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
 from torch import Tensor
 
-from interplay.envs.checking import NotNegative, Positive
+from interplay.envs.checking import NotEmpty, NotNegative, Positive
 from interplay.envs.drawing.colours import BOOST, BUDGET, HIGH
 from interplay.envs.drawing.picture import Picture
 from interplay.envs.indexing import gather_rows, one_hot
@@ -27,6 +27,7 @@ from interplay.envs.types import FEATURE_BOUND
 from interplay.envs.world import State
 
 _NEARLY_LOG = 1e-4  # an aversion as near to 1 counts as 1
+_MOST = 80.0  # whose exponential float32 can hold: a loss that is felt more than this is felt as this
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Investing(Mechanism):
     """Its standard deviation over funds."""
     crowding: NotNegative = 0.0
     """a, what a fund's growth loses from no investor to all."""
-    fees: tuple[NotNegative, ...] = (0.0,)
+    fees: Annotated[tuple[NotNegative, ...], NotEmpty()] = (0.0,)
     """Fees that funds may charge, in rising order, if there is more than one; they begin with the first."""
     load: NotNegative = 0.0
     """What an investor's growth loses in the step in which it enters a fund."""
@@ -215,7 +216,8 @@ class Investing(Mechanism):
 
 def _utility(growth: Tensor, power: Tensor) -> Tensor:
     """``(exp(power growth) - 1) / power``, and the growth itself where the power is 0."""
-    return torch.where(power.abs() < _NEARLY_LOG, growth, torch.expm1(power * growth) / _not_zero(power))
+    return torch.where(power.abs() < _NEARLY_LOG, growth,
+                       torch.expm1((power * growth).clamp(max=_MOST)) / _not_zero(power))
 
 
 def _not_zero(power: Tensor) -> Tensor:

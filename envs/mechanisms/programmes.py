@@ -7,11 +7,12 @@ and uses up what the others live on, too: a commons (Hardin, "The tragedy of the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from interplay.envs.checking import Positive
+from interplay.envs.checking import NotEmpty, Positive
 from interplay.envs.drawing.colours import BOOST
 from interplay.envs.drawing.picture import Picture
 from interplay.envs.mechanisms.base import Outcome, Start
@@ -30,7 +31,7 @@ class Programmes(Coaching):
     and the steps that it makes a user walk. A programme earns the steps that its own messages caused.
     """
 
-    intensities: tuple[Positive, ...] = (0.5, 1.0, 1.5)
+    intensities: Annotated[tuple[Positive, ...], NotEmpty()] = (0.5, 1.0, 1.5)
     """Values of x that a programme can choose; all begin with the middle one."""
 
     @property

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Annotated, Self
 
 import torch
 from torch import Tensor
 
-from interplay.envs.checking import Fraction, NotNegative, Positive
+from interplay.envs.checking import Fraction, NotEmpty, NotNegative, Positive
 from interplay.envs.drawing.picture import Picture
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
 from interplay.envs.world import State
@@ -30,9 +30,9 @@ class Visits(Mechanism):
     by ``mood_slope`` and not by ``mood.leaving``.
     """
 
-    steps: tuple[Positive, ...] = (10.0, 40.0)
+    steps: Annotated[tuple[Positive, ...], NotEmpty()] = (10.0, 40.0)
     """How many steps users are present in all: values at evenly spaced quantiles, ascending."""
-    hazard: tuple[Fraction, ...] = (0.1,)
+    hazard: Annotated[tuple[Fraction, ...], NotEmpty()] = (0.1,)
     """Probability that a session ends after a step. The first value is for the first step of a session; the next
     ones are for steps 2, 3 to 4, 5 to 8 and so on, and the last one for all that follow."""
     return_rate: Fraction = 0.5

@@ -13,6 +13,7 @@ Science 1994, in discrete time; see ``mechanisms.shop``, which has the equations
 """
 
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -26,13 +27,12 @@ from interplay.envs.presets.base import Preset, Training
 
 def _one_shopper(config: MarketConfig) -> SyntheticBehaviour:
     """Without margins, since the mechanism pays them."""
-    alike = all_alike(config, appeal=0.0)
+    return SyntheticBehaviour(partial(_without_margins, all_alike(config, appeal=0.0)))
 
-    def draw(key: Tensor) -> Population:
-        people = alike.populate(key)
-        return replace(people, margin=torch.zeros_like(people.margin))
 
-    return SyntheticBehaviour(draw)
+def _without_margins(alike: SyntheticBehaviour, key: Tensor) -> Population:
+    people = alike.populate(key)
+    return replace(people, margin=torch.zeros_like(people.margin))
 
 
 CLEARANCE = Preset(

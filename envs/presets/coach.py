@@ -35,6 +35,7 @@ wherever h is at most .4052 3237.9; that message by chance, with the best probab
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -113,17 +114,16 @@ def _programmes(config: MarketConfig) -> SyntheticBehaviour:
 
     People respond to none of them, so that programmes earn by steps alone.
     """
-    town = TownPopulation(config)
+    return SyntheticBehaviour(partial(_with_programmes, TownPopulation(config)))
 
-    def draw(key: Tensor) -> Population:
-        people = town(key)
-        kind = torch.arange(config.num_items, device=key.device).expand_as(people.appeal) % 3
-        topics = torch.stack([torch.where(kind == 0, 0.5, (kind == context).float()) for context in (1, 2)], dim=2)
-        nothing = torch.zeros_like(people.appeal)
-        return replace(people, topics=topics, appeal=nothing - CERTAIN, mood_effect=nothing,
-                       preference_weight=torch.zeros_like(people.preference_weight))
 
-    return SyntheticBehaviour(draw)
+def _with_programmes(town: TownPopulation, key: Tensor) -> Population:
+    people = town(key)
+    kind = torch.arange(people.appeal.shape[1], device=key.device).expand_as(people.appeal) % 3
+    topics = torch.stack([torch.where(kind == 0, 0.5, (kind == context).float()) for context in (1, 2)], dim=2)
+    nothing = torch.zeros_like(people.appeal)
+    return replace(people, topics=topics, appeal=nothing - CERTAIN, mood_effect=nothing,
+                   preference_weight=torch.zeros_like(people.preference_weight))
 
 
 COACH_LARGE = Preset(

@@ -68,7 +68,10 @@ def save_preset(folder: Path, preset: FittedPreset, tables: FittedTables) -> Non
 
 def is_preset(name: str) -> bool:
     """Whether this is a folder with a preset in it."""
-    return (Path(name) / MARKET).is_file()
+    try:
+        return (Path(name) / MARKET).is_file()
+    except OSError:  # such as a name too long for a folder
+        return False
 
 
 def found_anywhere(name: str) -> str:

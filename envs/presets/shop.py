@@ -16,6 +16,7 @@ See ``mechanisms.shop``, which has the equations and sources.
 """
 
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -30,15 +31,14 @@ from interplay.envs.presets.base import Preset, Training
 
 def _shoppers(config: MarketConfig) -> SyntheticBehaviour:
     """Tastes and vectors of a town. The mechanism says how likely shoppers buy, and what products earn."""
-    town = TownPopulation(config)
+    return SyntheticBehaviour(partial(_tastes_alone, TownPopulation(config)))
 
-    def draw(key: Tensor) -> Population:
-        people = town(key)
-        nothing = torch.zeros_like(people.appeal)
-        return replace(people, appeal=nothing, mood_effect=nothing, margin=nothing,
-                       preference_weight=torch.zeros_like(people.preference_weight))
 
-    return SyntheticBehaviour(draw)
+def _tastes_alone(town: TownPopulation, key: Tensor) -> Population:
+    people = town(key)
+    nothing = torch.zeros_like(people.appeal)
+    return replace(people, appeal=nothing, mood_effect=nothing, margin=nothing,
+                   preference_weight=torch.zeros_like(people.preference_weight))
 
 
 SHOP = Preset(

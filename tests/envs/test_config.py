@@ -1,9 +1,12 @@
 """Numbers of a market are refused where they are set, with the name, the value and the mend."""
 
+import numpy as np
 import pytest
+import torch
 
 from interplay.envs.config import MarketConfig
 from interplay.envs.mechanisms.boosts import Boosts
+from interplay.envs.presets import find_preset
 from refusals import refused
 
 WRONG = [
@@ -29,6 +32,21 @@ def test_a_wrong_number_is_named_with_its_fix(name, value, fix):
 
 def test_an_integer_will_do_for_a_number():
     assert Boosts(cost=1, levels=(2, 4)).cost == 1
+
+
+def test_an_empty_dictionary_is_a_mechanism_with_its_parameters_as_they_are():
+    config = MarketConfig().changed("market", {"mood": {"weight": 2.0}}).changed("market", {"mood": {}, "wearout": {}})
+    assert [mechanism.name for mechanism in config.mechanisms] == ["mood", "wearout"]
+    assert config.built_in.mood.weight == 2.0
+
+
+def test_floats_of_numpy_become_those_of_python():
+    """``np.float64`` is a float, but kernels knew no such type, and ``["a"] * (spread > 0)`` failed."""
+    boosts = Boosts(cost=np.float64(1.0), levels=(np.float64(2.0), 4))
+    assert [type(value) for value in (boosts.cost, *boosts.levels)] == [float, float, int]
+    town = find_preset("town").market(mood={"max": np.float64(2.0)}, coaching={"spread": np.float64(0.5)})
+    idle = (torch.zeros(1, count, dtype=torch.int64) for count in (64, 32))
+    assert town.step(town.reset([0]), *idle)[1].truncated.shape == (1,)
 
 
 def test_a_fixed_order_shows_everything():

@@ -16,6 +16,12 @@ def test_the_contract(mechanism):
     check_mechanism(mechanism)
 
 
+def test_weights_that_float32_cannot_hold_are_refused():
+    """25 ** 30 is infinite there, and the mean recall was no number."""
+    with refused("curriculum.advanced", 30.0, "num_items", 25, fix="lower"):
+        find_preset("town").market(num_items=25, mechanisms=(Curriculum(advanced=30.0),)).reset([0])
+
+
 def studied(market, order):
     """States and rewards of one student that studies these items, with fixed slates."""
     state, rewards = market.reset([0]), []

@@ -1,13 +1,13 @@
-"""Numbers of exact states lie among those that agents have a row for, whatever the largest mood, satiation or budget."""
+"""Numbers of exact states lie among those that agents have a row for, whatever the largest mood or budget."""
 
 from typing import Any
 
 import pytest
 import torch
-from refusals import refused
 
 from interplay.envs.presets import find_preset
 from interplay.envs.types import SIDES
+from refusals import refused
 
 LARGEST = [0.4, 0.5, 0.7, 1.0, 1.25, 1.2499999999, 1.4, 1.5, 1.74999999999, 2.3, 2.5, 3.6]
 

@@ -23,6 +23,16 @@ def test_the_contract(mechanism):
     check_mechanism(mechanism)
 
 
+def test_utilities_of_terrible_losses_are_finite():
+    """As felt by an aversion of 30, exp(29 * 4) is beyond float32: rewards were infinite."""
+    market = find_preset("merton").market(mechanisms=(Investing(growths=(-4.0,), aversion=30.0),))
+    state = market.reset([0])
+    _, step = market.step(state, state.active.long(), torch.zeros_like(state.alive.long()))
+    assert step.user_reward.isfinite().all()
+    assert (step.user_reward < -1e30).all()
+    assert market.observe(state, "users", expected=True).expected.isfinite().all()
+
+
 class InFund(Agent):
     """Every user is in the fund of this number, from 1; 0 = in none."""
 

@@ -160,6 +160,13 @@ def test_a_copy_has_the_same_future(options: dict[str, Any], copied: Any) -> Non
                                                                        for _ in range(9)]
 
 
+@pytest.mark.parametrize("preset", presets())
+def test_markets_of_all_presets_can_be_pickled(preset: str) -> None:
+    """Populations that are drawn by a function within a function cannot."""
+    env = market_v0.parallel_env(preset)
+    assert_same(pickle.loads(pickle.dumps(env)).reset(seed=3), env.reset(seed=3))
+
+
 def test_seeds_name_a_stream_of_episodes() -> None:
     env, market = market_v0.parallel_env(**SMALL_TOWN), market_v0.parallel_env(**SMALL_TOWN).market
     for world in range(3):

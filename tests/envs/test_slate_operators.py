@@ -47,8 +47,8 @@ def test_log_propensities_of_large_scores_are_as_exact_as_those_of_small_ones() 
     key, step = world_key(5, torch.arange(1)), torch.zeros(1, dtype=torch.int32)
     for score in (1e6, -3e5):
         scores = torch.tensor([score, score, score - 1e4]).expand(1, 4, 3)
-        for drawn in (draw(scores, key, step, 0, None, 1), torch.ops.interplay.draw_slates(scores, key, step, 0, None, 1)):
-            torch.testing.assert_close(drawn[2].exp(), torch.full((1, 4), 0.5))
+        for drawn in (draw, torch.ops.interplay.draw_slates):
+            torch.testing.assert_close(drawn(scores, key, step, 0, None, 1)[2].exp(), torch.full((1, 4), 0.5))
 
 
 def test_the_operator_does_without_kernels_of_the_cpu() -> None:
