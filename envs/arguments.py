@@ -40,7 +40,7 @@ def as_worlds(worlds: object, device: torch.device) -> Tensor:
     """
     if isinstance(worlds, Tensor):
         numbers = worlds.to(device)
-    elif isinstance(worlds, Iterable) and not isinstance(worlds, str | bytes) and getattr(worlds, "ndim", 1):
+    elif isinstance(worlds, Iterable) and not isinstance(worlds, str | bytes) and getattr(worlds, "ndim", 1) > 0:
         numbers = torch.tensor([_number(each) for each in worlds], dtype=torch.int64, device=device)
     else:
         raise InterplayError(f"worlds={shown(worlds)} must be a list of numbers of worlds, such as [0, 1]")

@@ -280,10 +280,11 @@ def _keys(numbers: Tensor, seed: int | Sequence[int]) -> Tensor:
     return torch.cat([world_key(as_integer("seed", each), numbers) for each in seeds])
 
 
-def _check_state(state: State, config: MarketConfig) -> None:
+def _check_state(state: object, config: MarketConfig) -> None:
     """Check that a state is one of a market of these sizes."""
     if not isinstance(state, State):
         check_value("state", state, State)
+        return
     _, users, size = state.population.user_vector.shape
     _, items, topics = state.population.topics.shape
     if (users, size, items, topics) != (config.num_users, config.embedding_size, config.num_items, config.num_topics):
