@@ -286,7 +286,7 @@ def test_scores_and_masks_keep_items_from_users(with_kernels: bool, monkeypatch:
         state, step = market.step(state, torch.ones(1, 1, dtype=torch.int64), idle(market)[1])
     assert sorted(shown) == list(range(9))  # each once
     assert step.illegal_users.tolist() == [1]
-    seen = town(Sold(hidden=False)).observe(state, "users")
+    seen = town(Sold(hidden=False), num_users=1).observe(state, "users")
     assert not seen.mask[..., 1:].any()
 
 
