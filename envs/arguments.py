@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from interplay.envs.checking import as_integer, check_value, shown
 from interplay.envs.types import InterplayError
@@ -74,13 +75,19 @@ def check_tensor(name: str, value: object, shape: tuple[int, ...], dtype: torch.
 
 
 def check_indices(name: str, value: Tensor, count: int) -> None:
-    """Check that integers are among 0 to ``count - 1``, where that waits for no device: in the CPU's memory.
+    """Check that integers are among 0 to ``count - 1``, where ``can_be_read`` says that they can.
 
     Raises:
         InterplayError: one is not.
     """
-    if torch.compiler.is_compiling() or type(value) is not Tensor or not value.is_cpu or value.numel() == 0:
+    if not can_be_read(value) or value.numel() == 0:
         return
     low, high = value.min().item(), value.max().item()
     if low < 0 or high >= count:
         raise InterplayError(f"{name} {low} to {high} are not all there: give numbers between 0 and {count - 1}")
+
+
+def can_be_read(value: Tensor) -> bool:
+    """Whether a check may look at values: in the CPU's memory, and not while operators are recorded."""
+    recorded = torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None
+    return not recorded and type(value) is Tensor and value.is_cpu

@@ -58,10 +58,10 @@ class NotEmpty:
     """A limit of a tuple: it has at least one value."""
 
     def __contains__(self, value: object) -> bool:
-        return isinstance(value, tuple) and len(value) > 0
+        return value != ()
 
     def __str__(self) -> str:
-        return "and not empty"
+        return "with at least one value"
 
 
 Count = Annotated[int, Bounds(1)]
@@ -69,6 +69,8 @@ Index = Annotated[int, Bounds(0)]
 Fraction = Annotated[float, Bounds(0, 1)]
 Positive = Annotated[float, Bounds(0, above=True)]
 NotNegative = Annotated[float, Bounds(0)]
+LogSpread = Annotated[float, Bounds(0, 10)]
+"""A standard deviation of logarithms: beyond this, factors are 0 or infinite in float32."""
 
 
 @dataclass(frozen=True)

@@ -270,6 +270,7 @@ class Market:
             if found != (num_worlds, *shape):
                 raise InterplayError(f"behaviour {self.behaviour.name!r} gave {name} of shape {found}, but the "
                                      f"config asks for {(num_worlds, *shape)}: make them agree")
+        check_indices(f"segments of behaviour {self.behaviour.name!r}", population.segment, c.num_segments)
 
 
 def _keys(numbers: Tensor, seed: int | Sequence[int]) -> Tensor:

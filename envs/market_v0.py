@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from itertools import chain
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete
@@ -18,7 +18,7 @@ from pettingzoo import AECEnv, ParallelEnv  # type: ignore[import-untyped]
 from pettingzoo.utils import OrderEnforcingWrapper  # type: ignore[import-untyped]
 from pettingzoo.utils.conversions import parallel_to_aec_wrapper  # type: ignore[import-untyped]
 
-from interplay.envs.checking import as_integer, check_arguments, check_value
+from interplay.envs.checking import as_integer, check_arguments, check_value, shown
 from interplay.envs.facade import (
     Flat,
     check_render_mode,
@@ -38,6 +38,8 @@ from interplay.envs.types import SIDES, InterplayError, SideSpec
 from interplay.envs.world import State, Step
 
 ActionMask = Literal["info", "obs", "none"]
+
+Space = TypeVar("Space")
 
 _AGENT = {"users": "user", "items": "item"}
 
@@ -178,11 +180,11 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
 
     def observation_space(self, agent: str) -> Box | Dict:
         """The same object at each call, one for all users and one for all items."""
-        return self.observation_spaces[agent]
+        return self._of(agent, self.observation_spaces)
 
     def action_space(self, agent: str) -> Discrete:
         """The same object at each call, each agent its own, so that each can be seeded."""
-        return self.action_spaces[agent]
+        return self._of(agent, self.action_spaces)
 
     @on_own_threads(_vectors)
     def state(self) -> NDArray[np.float32]:
@@ -216,6 +218,13 @@ class MarketParallelEnv(ParallelEnv):  # type: ignore[misc]  # PettingZoo publis
         if self.action_mask != "obs":
             return box
         return Dict({"observation": box, "action_mask": Box(0, 1, (spec.num_actions,), np.int8)})
+
+    @staticmethod
+    def _of(agent: str, spaces: Mapping[str, Space]) -> Space:
+        try:
+            return spaces[agent]
+        except (KeyError, TypeError) as error:
+            raise InterplayError(f"agent {shown(agent)} does not exist: use names of possible_agents") from error
 
     def _begun(self, call: str) -> State:
         if self._state is None:

@@ -19,9 +19,9 @@ from enum import IntEnum
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from interplay.envs import kernels
+from interplay.envs.arguments import can_be_read
 from interplay.envs.hashing import GOLDEN, mix, signed
 from interplay.envs.kernels import noise_operators
 from interplay.envs.types import InterplayError
@@ -71,9 +71,7 @@ def world_key(seed: int, worlds: Tensor) -> Tensor:
     """
     if seed < 0:
         raise InterplayError(f"seed={seed} must not be negative")
-    recorded = torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None
-    readable = not recorded and type(worlds) is Tensor and worlds.is_cpu
-    if readable and not ((worlds >= 0) & (worlds < MOST)).all():
+    if can_be_read(worlds) and not ((worlds >= 0) & (worlds < MOST)).all():
         raise InterplayError(f"worlds {worlds.min().item()} to {worlds.max().item()} must lie between 0 and 2^32 - 1")
     if seed >= 1 << 64:
         seed = int.from_bytes(hashlib.blake2b(str(seed).encode(), digest_size=8).digest(), "big")

@@ -13,6 +13,7 @@ import torch
 
 from interplay.agents import Setting, find_agent
 from interplay.envs import market_v0
+from interplay.envs.behaviour.synthetic import GivenPopulation, SyntheticBehaviour, TownPopulation
 from interplay.envs.config import MarketConfig
 from interplay.envs.market import Market
 from interplay.envs.mechanisms.boosts import Boosts
@@ -50,8 +51,8 @@ CONFIG = [
     ("budgets.start", -INF), ("budgets.upkeep", [0.1]), ("team", None), ("team", NAN), ("team", 2),
     ("mood.return_rate", "0.1"),
     ("num_users", {}), ("mechanisms", {}), ("crowding.fees", ()), ("investing.fees", ()), ("visits.steps", ()),
-    ("programmes.intensities", ()), ("visits.hazard", ()), ("user_sees", "all"), ("user_state", ("own",)),
-    ("item_state", True), ("wearout.decay", 10**400),
+    ("programmes.intensities", ()), ("coaching.spread", 11.0), ("visits.hazard", ()),
+    ("user_sees", "all"), ("user_state", ("own",)), ("item_state", True), ("wearout.decay", 10**400),
 ]
 
 SEEDS = (1.7, "1", True, torch.tensor(True), np.True_, -1, NAN, np.float64(2), [1], torch.tensor(1.0), np.array([1, 2]))
@@ -111,6 +112,19 @@ def makers() -> Calls:
     calls |= {f"preset {preset!r}": lambda p=preset: find_preset(p) for preset in names}
     calls["Market(None)"] = lambda: Market(None, MARKET.behaviour)  # type: ignore[arg-type]
     calls["Market(behaviour=None)"] = lambda: Market(MARKET.config, None)  # type: ignore[arg-type]
+    for name in ("spread", "taste_scale", "sweetness"):
+        for value in (None, "1", NAN, True, torch.tensor(1.0)):
+            given = {name: value}
+            calls[f"TownPopulation({name}={value!r})"] = lambda g=given: TownPopulation(MarketConfig(), **g)
+    calls["TownPopulation(None)"] = lambda: TownPopulation(None)  # type: ignore[arg-type]
+    calls["SyntheticBehaviour(3)"] = lambda: SyntheticBehaviour(3)  # type: ignore[arg-type]
+    rows: list[tuple[str, Any]] = [("appeal", [0.0, INF]), ("user_vector", [[NAN]]), ("segment", [0.5]),
+                                   ("segment", [-1]), ("topics", [[1.0], [1e300]])]
+    for name, value in rows:
+        given = {"appeal": [0.0, 0.0], name: value}
+        calls[f"GivenPopulation({name}={value})"] = lambda g=given: GivenPopulation(**g)
+    two = SyntheticBehaviour(GivenPopulation(appeal=[0.0] * 4, user_vector=[[1.0], [1.0]], segment=[0, 1]))
+    calls["users in a segment too many"] = lambda: Market(KALE.config.changed("x", {"num_users": 2}), two).reset([0])
     calls["Preset(seeds=0)"] = lambda: Preset("x", KALE.config, KALE.behaviour, KALE.training, "", seeds=0)
     calls["Preset(config=None)"] = lambda: Preset("x", None, KALE.behaviour, KALE.training, "")  # type: ignore[arg-type]
     calls["market(horizons=3)"] = lambda: KALE.market(horizons=3)
@@ -155,6 +169,9 @@ def plays() -> Calls:
     for mask in (None, [True, False], np.zeros(2, np.bool_), np.ones(3, np.bool_), np.ones(2, np.int64)):
         options = {"reset_mask": mask}
         calls[f"reset_mask={mask!r}"] = lambda o=options: begun(RecommendVectorEnv(2, "kale")).reset(options=o)
+    for agent in ("user_9", 3, None, []):
+        calls[f"observation_space({agent!r})"] = lambda a=agent: market_v0.parallel_env("kale").observation_space(a)
+        calls[f"action_space({agent!r})"] = lambda a=agent: market_v0.parallel_env("kale").action_space(a)
     for kind in (market_v0.parallel_env, RecommendEnv, lambda name: RecommendVectorEnv(1, name)):
         env: Any = kind("kale")
         calls[f"{env} step before reset"] = lambda e=env: e.step({} if e is not None else None)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from interplay.envs import kernels
 from interplay.envs.behaviour.base import Behaviour, implements
-from interplay.envs.checking import shown
+from interplay.envs.checking import check_arguments, shown
 from interplay.envs.config import MarketConfig
 from interplay.envs.indexing import gather_rows, one_hot
 from interplay.envs.noise import Stream, check_draws, normal, uniform
@@ -48,6 +48,7 @@ class SyntheticBehaviour(Behaviour):
     name: ClassVar[str] = "synthetic"
 
     def __init__(self, population: Callable[[Tensor], Population]) -> None:
+        check_arguments(SyntheticBehaviour.__init__, population=population)
         self._population = population
 
     def populate(self, key: Tensor) -> Population:
@@ -84,7 +85,7 @@ class GivenPopulation:
         sizes: fields of ``MarketConfig`` that follow from these rows.
 
     Raises:
-        InterplayError: rows are no numbers, or of different lengths.
+        InterplayError: rows are no finite numbers, or of different lengths, or segments are no numbers from 0.
     """
 
     def __init__(self, *, appeal: Sequence[float], user_vector: Sequence[Sequence[float]] = ((1.0,),),
@@ -95,7 +96,10 @@ class GivenPopulation:
         appeals = _rows("appeal", appeal, 1)
         (users, size), items = people.shape, len(appeals)
         weight = torch.full((size,), float(item_vector is not None))
-        tables = (people, _rows("segment", segment, 1, torch.zeros(users)).long(),
+        segments = _rows("segment", segment, 1, torch.zeros(users))
+        if (segments != segments.long()).any() or segments.min() < 0:
+            raise InterplayError(f"segment={shown(segment)} are no numbers of segments: give integers from 0")
+        tables = (people, segments.long(),
                   _rows("item_vector", item_vector, 2, torch.zeros(items, size)), appeals,
                   _rows("topics", topics, 2, torch.ones(items, 1)),
                   _rows("mood_effect", mood_effect, 1, torch.zeros(items)), torch.ones(items), torch.zeros(items),
@@ -120,12 +124,14 @@ def _rows(name: str, values: Sequence[Any] | None, dimensions: int, otherwise: T
     if values is None and otherwise is not None:
         return otherwise
     try:
-        table = torch.tensor(values, dtype=torch.float32)
+        table = torch.as_tensor(values, dtype=torch.float32).clone()
     except (TypeError, ValueError) as error:
         raise InterplayError(f"{name}={shown(values)} is no table of numbers: give rows of equal length") from error
     if table.dim() != dimensions or table.numel() == 0:
         each = "one number" if dimensions == 1 else "one list of numbers"
         raise InterplayError(f"{name}={shown(values)} has the wrong shape: give {each} for each, and at least one")
+    if not table.isfinite().all():
+        raise InterplayError(f"{name}={shown(values)} has numbers that are not finite in float32: give finite ones")
     return table
 
 
@@ -144,6 +150,8 @@ class TownPopulation:
 
     def __init__(self, config: MarketConfig, spread: float = 0.6, taste_scale: float = 2.0,
                  sweetness: float = 0.3) -> None:
+        check_arguments(TownPopulation.__init__, config=config, spread=spread, taste_scale=taste_scale,
+                        sweetness=sweetness)
         largest = max(config.num_users, config.num_items, config.num_topics)
         check_draws("population", 2 * largest * config.embedding_size)
         check_draws("topics of items", config.num_items * config.num_topics)

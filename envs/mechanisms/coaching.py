@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from interplay.envs.checking import Fraction, NotNegative
+from interplay.envs.checking import Fraction, LogSpread, NotNegative
 from interplay.envs.drawing.colours import LOW, SATIATION
 from interplay.envs.drawing.picture import Picture
 from interplay.envs.indexing import gather_rows, one_hot
@@ -86,7 +86,7 @@ class Coaching(Mechanism):
     """Standard deviation of the draw that shows the context."""
     hidden: bool = False
     """Whether users do not see h and d."""
-    spread: NotNegative = 0.0
+    spread: LogSpread = 0.0
     """Standard deviation of the logarithms of users' own factors; 0 = users are alike."""
     liking: Fraction = 0.0
     """How much more a user walks after a message that is wholly to its taste."""

@@ -14,7 +14,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from interplay.envs.checking import FLOAT_MAX, Bounds, Fraction, NotNegative, Positive
+from interplay.envs.checking import FLOAT_MAX, Bounds, Fraction, LogSpread, NotNegative, Positive
 from interplay.envs.drawing.colours import HIGH
 from interplay.envs.drawing.picture import Picture
 from interplay.envs.indexing import one_hot
@@ -41,7 +41,7 @@ class Curriculum(Mechanism):
     """Time between two steps."""
     forgetting: Positive = 0.2
     """theta, as a median."""
-    spread: NotNegative = 0.0
+    spread: LogSpread = 0.0
     """Standard deviation of the logarithm of theta, over students and concepts."""
     prerequisites: Annotated[int, Bounds(0)] = 2
     """How many concepts each builds on; they are drawn for each world, and one may be drawn twice."""

@@ -15,7 +15,7 @@ from typing import Annotated, Literal, Self
 import torch
 from torch import Tensor
 
-from interplay.envs.checking import NotEmpty, NotNegative, Positive
+from interplay.envs.checking import LogSpread, NotEmpty, NotNegative, Positive
 from interplay.envs.drawing.colours import BOOST, BUDGET, HIGH
 from interplay.envs.drawing.picture import Picture
 from interplay.envs.indexing import gather_rows, one_hot
@@ -68,7 +68,7 @@ class Investing(Mechanism):
     """Utility of the growth that was drawn, or what it is on average: that of a sure growth, without luck."""
     aversion: Positive = 3.0
     """Median of gamma, investors' relative risk aversion."""
-    aversion_spread: NotNegative = 0.0
+    aversion_spread: LogSpread = 0.0
     """Standard deviation of the logarithm of gamma over investors."""
 
     replaces_user_reward = True

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from interplay.envs.checking import Bounds, NotNegative, Positive
+from interplay.envs.checking import Bounds, LogSpread, NotNegative, Positive
 from interplay.envs.drawing.colours import BUDGET, HIGH
 from interplay.envs.drawing.picture import Picture
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
@@ -61,7 +61,7 @@ class Shop(PriceLadder, Mechanism):
     """mu, how much of a product's worth is not known before."""
     money: Positive = 1_000_000.0
     """What a shopper can spend in an episode, as a median."""
-    money_spread: NotNegative = 0.0
+    money_spread: LogSpread = 0.0
     """Standard deviation of its logarithm over shoppers."""
 
     replaces_user_reward = True

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from interplay.envs.checking import NotNegative, Positive
+from interplay.envs.checking import LogSpread, Positive
 from interplay.envs.drawing.colours import HIGH
 from interplay.envs.drawing.picture import Picture
 from interplay.envs.indexing import one_hot
@@ -45,7 +45,7 @@ class Tutoring(Mechanism):
     """Time between two steps."""
     forgetting: tuple[Positive, ...] = (0.2,)
     """theta of each item, for the exponential model; one number is that of all."""
-    spread: NotNegative = 0.0
+    spread: LogSpread = 0.0
     """How much students differ: standard deviation of the logarithm of theta, or of the first stability of FSRS."""
 
     replaces_user_reward = True

@@ -92,7 +92,7 @@ def _moved_apart(points: bytes, distance: float, box: Box) -> Points:
     at = at + 0.01 * np.stack([np.cos(angle), np.sin(angle)], 1)
     for _ in range(_ROUNDS):
         away = at[:, None] - at[None]
-        gap = np.sqrt(np.square(away).sum(2)) + np.eye(len(at)) * 1e9
+        gap = np.maximum(np.sqrt(np.square(away).sum(2)), 1e-9) + np.eye(len(at)) * 1e9  # two may meet in a corner
         push = np.maximum(0.0, distance - gap) / (2.0 * gap)
         at = np.clip(at + 0.5 * (away * push[:, :, None]).sum(1), low, high)
     return at

@@ -19,7 +19,7 @@ from interplay.envs.mechanisms import Mechanism, mechanisms
 from interplay.envs.noise import Stream, any_of
 from interplay.envs.pictures import window
 from interplay.envs.pictures.frame import paint
-from interplay.envs.pictures.layout import Box, place
+from interplay.envs.pictures.layout import Box, _moved_apart, place
 from interplay.envs.pictures.scene import Scene
 from interplay.envs.presets import find_preset, presets
 from interplay.envs.recommend_v0 import RecommendEnv, RecommendVectorEnv
@@ -115,6 +115,13 @@ def test_vectors_of_two_numbers_are_places():
     np.testing.assert_allclose(scale[0], scale[1])
     np.testing.assert_allclose(moved, wanted * scale, atol=1e-6)
     assert scale[0] > 0
+
+
+def test_points_that_are_pushed_into_one_corner_stay_there() -> None:
+    """They had no distance, and divided by it."""
+    moved = _moved_apart(np.zeros((90, 2)).tobytes(), 900.0, BOX)
+    assert np.isfinite(moved).all()
+    assert len(np.unique(moved, axis=0)) < 90
 
 
 def test_places_are_the_principal_components_and_stay_in_an_episode():
