@@ -46,7 +46,7 @@ class BenchmarkSettings(LoggedMarketSettings):
     others: str | None = None
     """Agent of the side that is not compared; by default the one that each market recommends."""
     seeds: Many | None = None
-    """Seeds 0, 1, ... of each pair; by default as many as each market recommends."""
+    """Seeds of each pair of a market and an agent, counted from 0; by default as many as each market recommends."""
     scale: Annotated[float, Bounds(0, 10, above=True)] = 1.0
     """Part of the episodes that each market recommends."""
     market: Pairs = field(default_factory=tuple)

@@ -31,6 +31,7 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 _WIDTH = 3.4  # inches of a panel
 _LABEL = 26  # letters in a line of an agent's name: a longer one would leave no room for the scores
+_LEGEND = 40  # the same in a legend, which has to fit below one panel
 _ROW = 4  # panels side by side
 
 
@@ -55,7 +56,7 @@ def scores_picture(rows: Sequence[Row]) -> Picture:
     markets, looks = _markets(rows), _looks(rows)
     agents = [agents_of(rows, market, "baseline", "learner") for market in markets]
     lines = max(_label(name).count("\n") + 1 for names in agents for name in names)
-    figure, axes = _panels(len(markets), 0.9 + max(0.23, 0.14 * lines) * max(map(len, agents)))
+    figure, axes = _panels(len(markets), 1.0 + max(0.23, 0.15 * lines) * max(map(len, agents)))
     for market, axis in zip(markets, axes, strict=True):
         _scores_panel(axis, rows, market, looks)
     return figure
@@ -77,7 +78,7 @@ def curves_picture(rows: Sequence[Row], curves: Curves, exploring: Collection[st
         where = "exploring" if market in exploring else "held-out worlds"
         axis.set_ylabel(f"{_measure(rows, market)}, {where}", fontsize=8)
     learners = dict.fromkeys(row.agent for row in rows if row.kind == "learner")
-    _add_legend(figure, [Line2D([], [], **looks[name].line(), label=name) for name in learners])
+    _add_legend(figure, [Line2D([], [], **looks[name].line(), label=_legend_label(name)) for name in learners])
     return figure
 
 
@@ -138,6 +139,11 @@ def gathered(folders: Sequence[Path]) -> tuple[list[Row], Curves]:
 def _label(agent: str) -> str:
     """The agent's name in short lines."""
     return textwrap.fill(agent.replace(",", ", "), _LABEL)
+
+
+def _legend_label(agent: str) -> str:
+    """The agent's name as it is typed, in short lines only if it is long."""
+    return agent if len(agent) <= _LEGEND else textwrap.fill(agent.replace(",", ", "), _LEGEND)
 
 
 def _panels(count: int, height: float) -> tuple[Picture, list[Axes]]:
@@ -201,17 +207,21 @@ def _exact_line(axis: Axes, rows: Sequence[Row], market: str, vertical: bool) ->
 
 def _level(axis: Axes, name: str, value: float, colour: str, style: str, vertical: bool,
            below: bool = False) -> None:
-    """A line across the panel, with its name; grey names stand at the left, where red ones cannot hide them.
+    """A line across the panel, with its name; grey names stand at the right of the panel, where no curve hides them.
 
-    Of two grey ones the lower stands below its line: they may be close to each other.
+    Of two grey ones the lower stands below its line: they may be close to each other. The name of an upright line is
+    moved to the side on which the panel has more room.
     """
-    draw = axis.axvline if vertical else axis.axhline
-    draw(value, color=colour, linestyle=style, linewidth=1)
-    across = 1.0 if colour == _RED else 0.0
-    place, frame = (((value, 1.0), ("data", "axes fraction")) if vertical
-                    else ((across, value), ("axes fraction", "data")))
-    axis.annotate(name, place, xycoords=frame, color=colour, fontsize=7, ha="right" if across else "left",
-                  va="top" if below else "bottom")
+    (axis.axvline if vertical else axis.axhline)(value, color=colour, linestyle=style, linewidth=1)
+    text = {"text": name, "color": colour, "fontsize": 7, "textcoords": "offset points"}
+    if vertical:
+        low, high = axis.get_xlim()
+        side = ("left", "center", "right")[min(2, int(3 * (value - low) / (high - low)))]
+        axis.annotate(xy=(value, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 0), ha=side, va="bottom", **text)
+    else:
+        right, beside = ("right", 0) if colour == _RED else ("left", 4)
+        axis.annotate(xy=(1.0, value), xycoords=("axes fraction", "data"), xytext=(beside, 0), ha=right,
+                      va="top" if below else "bottom", **text)
 
 
 def _measure(rows: Sequence[Row], market: str) -> str:

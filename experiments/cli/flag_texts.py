@@ -60,8 +60,8 @@ def texts_of(command: str) -> Texts:
     assert isinstance(function, ast.FunctionDef)
     summary, meanings = _summary_and_meanings(ast.get_docstring(function) or "")
     settings = _settings_class(home, function)
-    if settings is not None:
-        return Texts(summary, tuple(_fields(*settings)))
+    if settings is not None:  # a field that a subclass defines again is one flag
+        return Texts(summary, tuple({flag.name: flag for flag in _fields(*settings)}.values()))
     return Texts(summary, tuple(_arguments(home, function, meanings)))
 
 

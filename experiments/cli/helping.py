@@ -79,7 +79,7 @@ def _grouped(texts: Texts, everything: bool) -> Iterator[tuple[str, list[Flag]]]
     rare = {name for _, rarely in GROUPS.values() for name in rarely}
     found: dict[str, list[Flag]] = {"options": [], **{title: [] for title in GROUPS}}
     for flag in texts.flags:
-        title = yours.get(flag.name, "log" if flag.owner in _OF_LOGS else "options")
+        title = "options" if flag.positional else yours.get(flag.name, "log" if flag.owner in _OF_LOGS else "options")
         hidden = flag.name in rare or (flag.owner in _OF_LOGS and flag.name not in yours)
         if everything or not hidden:
             found[title].append(flag)
@@ -91,9 +91,11 @@ def _grouped(texts: Texts, everything: bool) -> Iterator[tuple[str, list[Flag]]]
 
 def _lines(flag: Flag, width: int, everything: bool) -> Iterator[str]:
     left = f"  {flag.typed}" if flag.positional else f"  {flag.typed} {flag.value}".rstrip()
-    text = flag.text if everything else re.split(r"[.:;] ", flag.text)[0].rstrip(".")
+    text = flag.text if everything else re.split(r"[.:;] ", flag.text)[0]
+    text = text if ". " in text and not flag.default else text.rstrip(".")
+    text = text[:1].upper() + text[1:] if re.match(r"[a-z-]+ ", text) else text
     if flag.default and not flag.positional:
-        text = f"{text.rstrip('.')} [{flag.default}]"
+        text = f"{text} [{flag.default}]"
     right = textwrap.wrap(text, width - _LEFT) or [""]
     if len(left) > _LEFT - 2:
         yield from textwrap.wrap(left, width, initial_indent="  ", subsequent_indent="    ")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from interplay.experiments.benchmark import plots
@@ -52,6 +53,15 @@ def test_the_legend_lies_within_the_picture(figures):
     assert page.x0 <= box.x0 < box.x1 <= page.x1
     assert page.y0 <= box.y0 < box.y1 <= page.y1
     assert len(legend.get_texts()) == 18
+
+
+def test_a_long_name_lies_within_the_legend_of_one_panel():
+    name = "ippo,hidden=64,num_epochs=4,rollout_length=25,num_minibatches=4,learning_rate=0.001"
+    figure = plots.curves_picture([Row("town", name, "learner", 0, "user_return", "rest", {"score": 1.0})],
+                                  {("town", name): [(np.arange(3.0), np.arange(3.0))]}, ())
+    figure.canvas.draw()
+    box, page = figure.legends[0].get_window_extent(), figure.bbox
+    assert page.x0 <= box.x0 < box.x1 <= page.x1
 
 
 def test_more_agents_than_colours_still_have_looks_of_their_own():

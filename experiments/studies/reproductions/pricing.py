@@ -193,7 +193,7 @@ def draw(cases: Mapping[str, Mapping[str, Any]]) -> Picture:
             axis.axhline(price, color="#8a8f98", linewidth=0.8, linestyle="--")
         axis.set_title(name)
         axis.set_xlabel("period, deviation in 1")
-    figure.axes[0].set_ylabel("mean price (dashed: equilibrium, monopoly)")
+    figure.axes[0].set_ylabel("mean price\n(dashed: equilibrium, monopoly)")
     figure.axes[0].legend()
     return figure
 

@@ -26,6 +26,6 @@ def draw(found: Sequence[Measured], path: Path) -> None:
     axis.set_xlim(right=30.0 * max(rates, default=1.0))
     axis.invert_yaxis()
     axis.tick_params(axis="y", labelsize=7)
-    axis.set_xlabel(f"agent-steps a second with {most} threads (peers grey)")
+    axis.set_xlabel(f"agent-steps a second with {most} thread{'s' if most > 1 else ''} (peers grey)")
     axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
