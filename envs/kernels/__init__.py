@@ -139,7 +139,7 @@ def _ranks(values: Tensor) -> Tensor:
     ``topk`` gives any of equals. These are not rare: alike items tie in one of a million slates, and scores in the
     thousands round to few different sums with noise.
     """
-    bits = values.view(torch.int32)
+    bits = (values + 0.0).view(torch.int32)  # -0, which equals 0, becomes it
     ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
     return (ordered.long() << 32) - torch.arange(values.shape[-1], device=values.device)
 
