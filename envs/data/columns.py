@@ -54,7 +54,7 @@ class Named(Protocol):
 
 
 def check_columns(existing: Sequence[str], columns: Named, source: str) -> None:
-    """Refuse names that the table of ``source`` does not have, or that are used twice.
+    """Refuse names that the table of ``source`` does not have or has twice, or that are used twice.
 
     Raises:
         InterplayError: with the names that exist.
@@ -65,6 +65,8 @@ def check_columns(existing: Sequence[str], columns: Named, source: str) -> None:
             raise InterplayError(f"{source}: no column {shown(name)}: {choice(map(repr, existing), repr(name))}")
         if used.count(name) > 1:
             raise InterplayError(f"{source}: column {shown(name)} is named for two purposes: name two columns")
+        if f"{name}_duplicated_0" in {*existing} - {*used}:
+            raise InterplayError(f"{source}: two columns are called {shown(name)}: rename one, or leave it out")
 
 
 def parse_text(frame: pl.DataFrame, columns: ColumnNames) -> pl.DataFrame:

@@ -72,6 +72,7 @@ class Layout(NamedTuple):
         columns: all names.
         preamble: comment lines and empty lines before the header or the first row.
         comment: what comment lines begin with; empty = there are none.
+        comment_guessed: whether that was detected.
         padded: whether cells have blanks around them, which do not belong to them.
         row_names: whether rows begin with a cell that the header has no name for.
     """
@@ -83,6 +84,7 @@ class Layout(NamedTuple):
     columns: list[str]
     preamble: int
     comment: str
+    comment_guessed: bool
     padded: bool
     row_names: bool
 
@@ -130,7 +132,7 @@ def detect(text: str, complete: bool, form: TableForm, source: str) -> Layout:
     rows = rows if complete or len(rows) < 2 else rows[:-1]
     shown = SEPARATORS.get("::" if separator == _STAND_IN else separator, repr(separator))
     names, row_names = _names(rows, form, source)
-    return Layout(separator, shown, quotes, form.header, names, start, comment, padded, row_names)
+    return Layout(separator, shown, quotes, form.header, names, start, comment, form.comment is None, padded, row_names)
 
 
 def split_lines(lines: Iterable[str], separator: str, quotes: bool, padded: bool = False) -> Reader:
@@ -187,6 +189,8 @@ def _names(rows: list[list[str]], form: TableForm, source: str) -> tuple[list[st
     if not form.header:
         width = Counter(map(len, rows)).most_common(1)[0][0]
         names = list(form.columns) if form.columns is not None else [f"column_{n + 1}" for n in range(width)]
+        if len(set(names)) < len(names):
+            raise InterplayError(f"{source}: columns={form.columns!r} has a name twice: give each column its own")
         if len(names) != width:
             raise InterplayError(f"{source}: rows have {width} cells, but {len(names)} columns are named: name "
                                  "all in their order")

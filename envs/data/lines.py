@@ -22,7 +22,7 @@ class Lines:
     """Rows written as a CSV that any parser reads alike, with what is not in it.
 
     Attributes:
-        table: the CSV, with a header.
+        table: the CSV, whose header numbers the columns from 0, since parsers keep quotes in names as they are.
         dropped: bad rows by reason.
         skipped: lines that are no rows, by kind.
     """
@@ -45,15 +45,16 @@ def read_lines_of(data: Bytes, layout: Layout, names: Sequence[str], source: str
         drop: whether bad rows are counted and left out.
 
     Raises:
-        InterplayError: a row is bad and ``drop`` is False.
+        InterplayError: a row is bad and ``drop`` is False, or a line may be a row or a comment.
         csv.Error: the text is no table.
     """
     found, written = Lines(io.BytesIO()), io.StringIO(newline="")
     places = [layout.columns.index(name) for name in names]
     writer = csv.writer(written, lineterminator="\n")
-    writer.writerow(names)
+    writer.writerow(range(len(names)))
     number, first = 0, ""
-    for row, open_quote in _rows(data.tobytes().decode(), layout, found.skipped, one_a_line):
+    lines = _without_comments(data.tobytes().decode(), layout, source, found.skipped, one_a_line)
+    for row, open_quote in _rows(lines, layout, found.skipped, one_a_line):
         number += 1
         problem = _OPEN if open_quote else _LONG if any(row[len(layout.columns):]) else ""
         if problem:
@@ -68,9 +69,9 @@ def read_lines_of(data: Bytes, layout: Layout, names: Sequence[str], source: str
     return found
 
 
-def _rows(text: str, layout: Layout, skipped: Counter[str], one_a_line: bool) -> Iterator[tuple[list[str], bool]]:
+def _rows(lines: Iterator[str], layout: Layout, skipped: Counter[str],
+          one_a_line: bool) -> Iterator[tuple[list[str], bool]]:
     """Rows behind the header, and whether a quote in them is not closed. Lines that are no rows are counted."""
-    lines = _without_comments(io.StringIO(text, newline=""), layout, skipped)
     split = _each_line(lines, layout) if one_a_line else (
         (row, False) for row in split_lines(lines, layout.separator, layout.quotes, layout.padded))
     header = layout.header
@@ -83,12 +84,20 @@ def _rows(text: str, layout: Layout, skipped: Counter[str], one_a_line: bool) ->
             yield trimmed(row, layout.separator), open_quote
 
 
-def _without_comments(lines: io.StringIO, layout: Layout, skipped: Counter[str]) -> Iterator[str]:
-    for line in lines:
-        if layout.comment and line.startswith(layout.comment):
-            skipped["comment"] += 1
-        else:
+def _without_comments(text: str, layout: Layout, source: str, skipped: Counter[str],
+                      one_a_line: bool) -> Iterator[str]:
+    """The other lines. One that goes on with a quoted cell is no comment."""
+    inside = begun = False
+    for line in io.StringIO(text, newline=""):
+        if not layout.comment or inside or not line.startswith(layout.comment):
+            inside ^= layout.quotes and not one_a_line and line.count('"') % 2 == 1
+            begun = begun or bool(line.strip())
             yield line
+        elif layout.comment_guessed and begun and line.count(layout.separator) == len(layout.columns) - 1:
+            raise InterplayError(f"{source}: the line {shown(line.strip())} may be a row or a comment: give --comment "
+                                 f"'' if it is a row, or --comment {layout.comment!r}")
+        else:
+            skipped["comment"] += 1
 
 
 def _each_line(lines: Iterator[str], layout: Layout) -> Iterator[tuple[list[str], bool]]:

@@ -20,7 +20,8 @@ from interplay.envs.checking import shown
 from interplay.envs.data.counting import check_rows, count_rows, is_plain
 from interplay.envs.data.form import TableForm, detect, one_character
 from interplay.envs.data.lines import read_lines_of
-from interplay.envs.data.sources import Bytes, Part, as_utf8, parts_of
+from interplay.envs.data.sources import Bytes, Part, as_utf8, parts_of, unread_of
+from interplay.envs.messages import listed
 from interplay.envs.types import InterplayError
 
 _OTHERS = "\0others"  # no column has this name
@@ -93,13 +94,15 @@ class TableFile:
         """Its rows; see ``read_frame``."""
         with _readable(self.path):
             tables = [part.read(list(names or self.columns), types or {}) for part in self._parts]
-        if len(tables) == 1:
-            return tables[0]
+            frame = pl.concat([table.frame for table in tables], how="vertical_relaxed")  # part 1 has 4, part 2 has 4.5
         dropped = Counter[str]()
         for table in tables:
             dropped.update(table.dropped)
-        notes = [f"{len(tables)} files", *dict.fromkeys(note for table in tables for note in table.notes)]
-        return Table(pl.concat([table.frame for table in tables]), dict(dropped), notes, tables[0].typed)
+        notes = [*([f"{len(tables)} files"] if len(tables) > 1 else []),
+                 *dict.fromkeys(note for table in tables for note in table.notes)]
+        unread = unread_of(self.path)
+        notes += [f"not read: {listed(unread)}"] if unread else []
+        return Table(frame, dict(dropped), notes, tables[0].typed)
 
 
 class _Text:
@@ -128,7 +131,9 @@ class _Text:
         if frame is None:
             lines = read_lines_of(self._data, layout, names, self.name, one_a_line=rows is None,
                                   drop=self._form.drop_bad_rows)
+            how["schema_overrides"] = {str(place): types[name] for place, name in enumerate(names) if name in types}
             frame, dropped, skipped = pl.read_csv(lines.table, **how), lines.dropped, lines.skipped
+            frame.columns = names
         else:
             assert rows is not None, "checked"
             check_rows(frame, rows - layout.header, self.name)

@@ -14,6 +14,7 @@ from interplay.envs.messages import shortened
 
 _COMMA = r"^[+-]?\d*,\d+$"
 _THOUSANDS = r"^[+-]?\d{1,3}(,\d{3})+$"
+_DOTTED = r"^[+-]?\d{1,3}(\.\d{3})+(,\d+)?$"  # may be for thousands where commas are decimal
 _MONEY = r"^\D*\d{1,3}(,\d{3})+(\.\d+)?\D*$|^[$€£¥]|[$€£¥]$"
 _TRUTHS = {"true": "1", "false": "0"}
 _MOST_WORDS = 20  # different ones that are likely kinds of events
@@ -58,6 +59,8 @@ def read_rewards(column: pl.Series, source: str, words: Mapping[str, float] | No
     if truths.all():
         return Rewards(read_numbers(column.str.to_lowercase().replace(_TRUTHS), source), "true is 1 and false is 0")
     if decimal_comma or _decimal(odd):
+        refuse(column.str.contains(_DOTTED), column, "which has a dot where commas are decimal: remove dots for "
+               "thousands, or write them as commas", source)
         return Rewards(read_numbers(column.str.replace(",", ".", literal=True), source), "decimal commas")
     refuse(number.is_null(), column, f"which is not a number: {_cause(odd)}", source)
     raise AssertionError("refused")

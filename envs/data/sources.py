@@ -75,6 +75,15 @@ def part_files(folder: Path) -> list[Path]:
                   if file.is_file() and is_table(file) and not file.name.startswith((".", "_", "README")))
 
 
+def unread_of(path: Path) -> list[str]:
+    """What in a folder is none of its tables, by name; hidden files are not named."""
+    if not path.is_dir():
+        return []
+    read = set(part_files(path))
+    return sorted(f"{file.name}/" if file.is_dir() else file.name for file in path.iterdir()
+                  if file not in read and not file.name.startswith((".", "_", "README")))
+
+
 def parts_of(path: Path) -> list[Part]:
     """The tables of a file, an archive or a folder.
 
@@ -84,7 +93,20 @@ def parts_of(path: Path) -> list[Part]:
     files = part_files(path) if path.is_dir() else [path]
     if not files:
         raise InterplayError(f"{path}: there is no table in this folder: give a file")
+    _check_once(files)
     return [part for file in files for part in _unpacked(Part(file.name, _bytes_of(file), file))]
+
+
+def _check_once(files: list[Path]) -> None:
+    """Refuse a table that lies beside itself in another form, as ``log.csv`` and ``log.csv.gz``: rows would double."""
+    known: dict[str, str] = {}
+    for file in files:
+        suffixes = [suffix for suffix in file.suffixes[-2:] if suffix.lower() in (*EXTENSIONS, *_PACKED)]
+        stem = file.name.removesuffix("".join(suffixes))
+        if stem in known:
+            raise InterplayError(f"{file.parent}: {known[stem]} and {file.name} look like one table in two forms: give "
+                                 "one of them, or rename one if they are two parts")
+        known[stem] = file.name
 
 
 def as_utf8(data: Bytes, encoding: str | None, source: str) -> Text:
@@ -134,6 +156,8 @@ def _guess(data: Bytes) -> str:
     if sum(zeros) > len(sample) / 5:
         return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
     high = np.flatnonzero(data > 127)  # what decides lies around these
+    if not len(high):
+        return "ascii"
     raw = sample.tobytes() if high[0] < len(sample) / 2 else data[max(0, high[0] - _SAMPLE // 2):][:_SAMPLE].tobytes()
     best = charset_normalizer.from_bytes(raw).best()
     if best is None or (best.encoding.startswith(_WESTERN) and best.encoding not in _CYRILLIC):

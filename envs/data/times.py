@@ -22,14 +22,13 @@ UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9, "days": 1 / 86_400}
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800.0, 253_402_300_799.0
 # Seconds of the years 1973 to 2200: numbers that lie there in another unit are taken to be in that.
 _EARLY, _LATE = 1e8, 7.3e9
-_DATES_AS_NUMBERS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+_DATES_AS_NUMBERS = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _DAYS = ("%Y/%m/%d", "%Y.%m.%d", "%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y",
-         "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%d/%m/%y", "%m/%d/%y")
+         "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d")
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 _FORMATS = (*map("".join, product(_DAYS, _CLOCKS)), "%a, %d %b %Y %H:%M:%S %z", "%d/%b/%Y:%H:%M:%S %z",
             "%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y")
 _SAMPLE = 50  # texts with which most formats are ruled out
-_SMALL = 1e7  # seconds; numbers this small are hardly unix seconds
 
 
 class Times(NamedTuple):
@@ -75,8 +74,8 @@ def _from_numbers(column: pl.Series, source: str, unit: str | None) -> Times:
     inside = (seconds >= _FIRST_SECOND) & (seconds <= _LAST_SECOND)  # False for NaN, too
     refuse(~inside, column, "which is not in unix seconds: give --time-format ms, us or ns if all are in that unit",
            source)
-    small = unit == "s" and len(values) > 1 and float(values.abs().max() or 0.0) < _SMALL  # type: ignore[arg-type]
-    form = "small for unix seconds: if they count days, give --time-format days" if small else ""
+    small = unit == "s" and len(values) > 1 and float(values.abs().max() or 0.0) < _EARLY  # type: ignore[arg-type]
+    form = "small for unix seconds: if they count days, give --time-format days, or else their form" if small else ""
     return Times(seconds.to_numpy(), form if unit == "s" else f"unix time in {unit}")
 
 
@@ -142,6 +141,8 @@ def _detected(distinct: pl.Series, name: str, source: str) -> tuple[str, pl.Seri
 def _parsed(text: pl.Series, form: str) -> pl.Series:
     """Unix seconds of texts in this form; null for others, and for years that no log is from."""
     with suppress(pl.exceptions.PolarsError):
+        if form.endswith("%H"):  # which the parser reads with minutes alone
+            text, form = text + "00", form + "%M"
         time = text.str.to_datetime(form, strict=False, time_unit="us")
         seconds = time.dt.timestamp("us") / 1e6
         return pl.select(pl.when(seconds.abs() < _LATE).then(seconds)).to_series()

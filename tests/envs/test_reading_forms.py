@@ -170,13 +170,39 @@ def test_a_folder_of_parts_is_one_log(tmp_path: Path, extension: str) -> None:
     log = read_log(folder)
     assert_base(log)
     assert "2 files" in log.notes[0]
-    (folder / f"part-00002{extension}").write_bytes(b"")
-    with refused(f"part-00002{extension}", "empty"):
-        read_log(folder)
     (folder / "part-00002.csv").write_text("a,b\n1,2\n")
-    other = ["part-00002.csv", "part-00000.csv"] if extension == ".csv" else [f"part-00002{extension}", "empty"]
-    with refused(*other):
+    with refused("part-00002.csv", f"part-00000{extension}"):
         read_log(folder)
+    (folder / "part-00002.csv").write_bytes(b"")
+    with refused("part-00002.csv", "empty"):
+        read_log(folder)
+
+
+def test_a_folder_says_what_of_it_is_not_read(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.zip", "c.gz", "old/d.csv", "README.md", ".hidden"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(PLAIN)
+    log = read_log(tmp_path)
+    assert_base(log)
+    assert log.notes[0].endswith("; not read: b.zip, c.gz, old/")
+
+
+@pytest.mark.parametrize("name", ["log.csv.gz", "log.tsv", "log.CSV.GZ"])
+def test_a_table_beside_itself_in_another_form_does_not_count_twice(tmp_path: Path, name: str) -> None:
+    (tmp_path / "log.csv").write_text(PLAIN)
+    (tmp_path / name).write_bytes(gzip.compress(PLAIN.encode()) if name.lower().endswith("gz") else PLAIN.encode())
+    with refused(tmp_path.name, "log.csv", name, fix="one of them"):
+        read_log(tmp_path)
+
+
+def test_parts_may_differ_in_the_type_of_a_column(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"user": 1, "item": 1, "reward": 4}\n')
+    (tmp_path / "b.jsonl").write_text('{"user": "01", "item": 2, "reward": 4.5}\n')
+    log = read_log(tmp_path)
+    assert (log.user_ids, log.item_ids, log.reward.tolist()) == (("01", "1"), (1, 2), [4.0, 4.5])
+    pl.DataFrame({"user": [[1]], "item": [1], "reward": [1]}).write_parquet(tmp_path / "c.parquet")
+    with refused(tmp_path.name):
+        read_log(tmp_path)
 
 
 def test_json_lines_keep_ids_that_are_text(tmp_path: Path) -> None:
@@ -208,6 +234,31 @@ class TestColumns:
     def test_names_have_to_be_as_many_as_cells(self, tmp_path: Path) -> None:
         with refused("log.csv", "3 cells", "2 columns"):
             read(tmp_path, HEADERLESS, form=TableForm(header=False, columns=("user", "item")))
+
+    @pytest.mark.parametrize("blank", ["", "\n"], ids=["plain", "with an empty line"])
+    def test_a_name_that_occurs_twice_is_refused(self, tmp_path: Path, blank: str) -> None:
+        with refused("log.csv", "stars", fix="rename one"):
+            read(tmp_path, f"who,what,stars,stars\n{blank}a,b,1,5\n", NAMED)
+        form = TableForm(header=False, columns=("who", "what", "stars", "stars"))
+        with refused("log.csv", "stars", fix="its own"):
+            read(tmp_path, f"a,b,1,5\n{blank}", NAMED, form)
+
+    @pytest.mark.parametrize("blank", ["", "\n"], ids=["plain", "with an empty line"])
+    def test_names_may_have_quotes_in_them(self, tmp_path: Path, blank: str) -> None:
+        text = f'"the ""user""",what,stars\n{blank}a,b,1\n'
+        log = read(tmp_path, text, ColumnNames('the "user"', "what", "stars"))
+        assert (log.user_ids, log.item_ids, log.reward.tolist()) == (("a",), ("b",), [1.0])
+
+    def test_a_quoted_text_may_have_lines_like_comments(self, tmp_path: Path) -> None:
+        text = '# note\nuser,item,reward,text\na,b,1,"one\n# two"\nc,d,2,"three\n# four"\n'
+        log = read(tmp_path, text)
+        assert (log.user_ids, log.item_ids, log.reward.tolist()) == (("a", "c"), ("b", "d"), [1.0, 2.0])
+
+    def test_a_line_that_may_be_a_row_or_a_comment_is_refused(self, tmp_path: Path) -> None:
+        text = "# note\nuser,item,reward\n#a,b,1\nc,d,2\n# so far so good\n"
+        with refused("log.csv", "#a,b,1", fix="--comment"):
+            read(tmp_path, text)
+        assert read(tmp_path, text, form=TableForm(comment="#")).user_ids == ("c",)
 
     def test_an_index_column_is_no_trouble(self, tmp_path: Path) -> None:
         lines = PLAIN.splitlines()
@@ -267,6 +318,13 @@ class TestRewards:
             read(tmp_path, text)
         assert read(tmp_path, text, form=TableForm(decimal_comma=True)).reward_range == (1.125, 5.125)
 
+    @pytest.mark.parametrize("number", ["1.200", "1.200,50", "-12.000.000"])
+    def test_dots_for_thousands_are_not_taken_for_decimal_points(self, tmp_path: Path, number: str) -> None:
+        text = rows(separator=";", rewards=[number, *("3,5",) * 55])
+        for form in (None, TableForm(decimal_comma=True)):
+            with refused("log.csv", "reward", number, "row 1", fix="dots"):
+                read(tmp_path, text, form=form)
+
     def test_money_is_refused_with_its_cause(self, tmp_path: Path) -> None:
         with refused("log.csv", "reward", "'$3,000'", "row 1", fix=("currency sign", "56 rows")):
             read(tmp_path, rows(rewards=[f'"${reward},000"' for reward in REWARDS]))
@@ -313,6 +371,8 @@ class TestTimes:
         (lambda n: f"8/{n % 8 + 17}/2017 4:05 PM", 1502985900.0, 86400.0),
         (lambda n: f"{n % 8 + 17}/8/2017 16:05", 1502985900.0, 86400.0),
         (lambda n: f"2017080{n % 8 + 1}160500", 1501603500.0, 86400.0),
+        (lambda n: f"2017080{n % 8 + 1}16", 1501603200.0, 86400.0),
+        (lambda n: f"99/08/0{n % 8 + 1}", 933465600.0, 86400.0),
         (lambda n: str(1433221332101 + n % 8), 1433221332.101, 0.001),
         (lambda n: str(1433221332101000 + n % 8), 1433221332.101, 1e-6),
         (lambda n: str(1433221332 + n % 8), 1433221332.0, 1.0),
@@ -330,6 +390,19 @@ class TestTimes:
             read(tmp_path, text, TIMED)
         log = read(tmp_path, text, TIMED, TableForm(time_format="%d/%m/%Y"))
         assert log.summary().time_range == (1488326400.0, 1488931200.0)
+
+    def test_years_of_two_digits_that_could_be_days_are_refused(self, tmp_path: Path) -> None:
+        text = rows(lambda n: f"20/08/{n % 8 + 1:02}", names=TIMED.used())
+        with refused("log.csv", "%d/%m/%y", "%y/%m/%d", fix="--time-format"):
+            read(tmp_path, text, TIMED)
+        log = read(tmp_path, text, TIMED, TableForm(time_format="%y/%m/%d"))
+        assert log.summary().time_range == (1596240000.0, 1596844800.0)
+
+    def test_hours_as_numbers_are_no_unix_seconds(self, tmp_path: Path) -> None:
+        text = rows(lambda n: f"1408{n % 8 + 1:02}16", names=TIMED.used())
+        assert "small for unix seconds" in str(read(tmp_path, text, TIMED).summary())
+        log = read(tmp_path, text, TIMED, TableForm(time_format="%y%m%d%H"))
+        assert log.summary().time_range == (1406908800.0, 1407513600.0)
 
     def test_one_late_row_decides(self, tmp_path: Path) -> None:
         log = read(tmp_path, rows(lambda n: f"{n + 1 if n < 12 else 1}/{'3' if n < 12 else '31'}/2017",
@@ -381,6 +454,10 @@ class TestBadRows:
     def test_a_table_of_nothing_else_is_refused(self, tmp_path: Path) -> None:
         with refused("log.csv", "0 rows", 56, "reward"):
             read(tmp_path, rows(rewards=["x"] * 56), form=DROP)
+
+    def test_a_stray_nul_is_named(self, tmp_path: Path) -> None:
+        with refused("log.csv", "binary data", fix="save"):
+            read(tmp_path, PLAIN.replace("u1", "u\0"))
 
     def test_quotes_may_mean_nothing(self, tmp_path: Path) -> None:
         log = read(tmp_path, PLAIN.replace("u1", '"u1'), form=TableForm(quotes=False))
