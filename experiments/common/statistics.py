@@ -143,7 +143,7 @@ def _trimmed(strata: Sequence[Floats], share: float) -> Estimate:
         return Estimate(mean, range=(float(values[0]), float(values[-1])), n=len(values))
     parts = [_squared_error(row, low, high, len(kept)) for row in strata]
     variance = sum(error for error, _ in parts)
-    if variance <= (1e-9 * max(1.0, abs(mean))) ** 2:  # nothing varies but for rounding
+    if variance <= (1e-9 * np.abs(values).max()) ** 2:  # nothing varies but for rounding
         return Estimate(mean, (mean, mean), n=len(values))
     # Welch and Satterthwaite's degrees of freedom; one task has those of its values that are kept, less 1.
     freedom = variance**2 / sum(error**2 / free for error, free in parts)

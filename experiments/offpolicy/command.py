@@ -202,7 +202,7 @@ def answer_of(read: BanditTable, name: str, policy: str | Floats, folds: int, se
     Args:
         read: the table. If it holds the target's probabilities, ``policy`` and ``folds`` are not needed.
         name: of the table.
-        policy: the target's name, or its probabilities ``[N, A]``.
+        policy: the target's name, or its probabilities ``[N, A]`` in the table's rows.
         folds: of the reward models.
         seed: of folds and bootstrap.
     """
@@ -215,6 +215,7 @@ def answer_of(read: BanditTable, name: str, policy: str | Floats, folds: int, se
     if isinstance(policy, str):
         return _asked(feedback, policy, what, read.actions).answer(folds, seed)
     check_policy(policy, feedback)
+    policy = policy[read.order]
     text = _described(what, feedback, "the probabilities that were given")
     return Question(feedback, policy, text).answer(folds, seed)
 

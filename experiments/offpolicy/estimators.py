@@ -85,7 +85,8 @@ def mrdr_weight(feedback: BanditFeedback, policy: Floats) -> Floats:
     costs efficiency and adds no bias.
     """
     done = policy[np.arange(len(feedback)), feedback.action]
-    weight: Floats = done**2 * (1.0 - feedback.propensity) / feedback.propensity**2
+    with np.errstate(over="ignore", divide="ignore"):
+        weight: Floats = (done / feedback.propensity) ** 2 * (1.0 - feedback.propensity)
     return weight
 
 

@@ -76,7 +76,10 @@ def evaluate_policy(feedback: BanditFeedback, policy: Floats, folds: int = 3, ri
         InterplayError: ``policy`` is no policy for these rounds, or folds are too many.
     """
     model = cross_fitted(feedback, folds, ridge, seed)
-    robust = cross_fitted(feedback, folds, ridge, seed, mrdr_weight(feedback, policy))
+    weight = mrdr_weight(feedback, policy)
+    check_finite(weight, "weights of MRDR", "correct the propensities, of which the lowest is "
+                 f"{feedback.propensity.min():.3g}")
+    robust = cross_fitted(feedback, folds, ridge, seed, weight)
     return evaluate_case(make_case(feedback, policy, model, robust), estimators, seed, unit=feedback.unit)
 
 

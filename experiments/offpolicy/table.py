@@ -17,7 +17,7 @@ from interplay.envs.data.reading import TableFile
 from interplay.envs.data.rewards import read_rewards
 from interplay.envs.data.times import read_times
 from interplay.envs.types import InterplayError
-from interplay.experiments.offpolicy.feedback import BanditFeedback, Floats
+from interplay.experiments.offpolicy.feedback import BanditFeedback, Floats, Integers
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class BanditTable(NamedTuple):
         actions: the id of each of the ``A`` actions, those that occur in the table.
         target: float64 ``[N]`` in [0, 1], the probability of the same actions under another policy; None if not given.
         target_name: its column.
+        order: int64 ``[N]``, which row of the table each round is, without those that were left out.
         notes: lines on how the table was written, and which rows were left out.
     """
 
@@ -53,6 +54,7 @@ class BanditTable(NamedTuple):
     actions: tuple[int | str, ...]
     target: Floats | None
     target_name: str | None
+    order: Integers
     notes: tuple[str, ...] = ()
 
 
@@ -86,10 +88,11 @@ def bandit_of(frame: pl.DataFrame, columns: BanditColumns, source: str, form: Ta
 
 def _checked(frame: pl.DataFrame, columns: BanditColumns, source: str, form: TableForm) -> BanditTable:
     """The choices; raises BadRowsError for the first kind of bad row."""
-    notes: list[str] = []
+    notes, order = list[str](), np.arange(frame.height)
     if columns.time is not None:
         times = read_times(frame[columns.time], source, form.time_format)
-        frame, notes = frame[np.argsort(times.seconds, kind="stable")], [f"form     times: {times.form}"]
+        order, notes = np.argsort(times.seconds, kind="stable"), [f"form     times: {times.form}"]
+        frame = frame[order]
     action, names = read_ids(frame[columns.action], source)
     reward = read_rewards(frame[columns.reward], source, form.reward_map, form.decimal_comma)
     feedback = BanditFeedback(
@@ -98,7 +101,7 @@ def _checked(frame: pl.DataFrame, columns: BanditColumns, source: str, form: Tab
         unit=None if columns.unit is None else read_ids(frame[columns.unit], source)[0])
     target = None if columns.target is None else _chances(frame[columns.target], source)
     notes += [f"form     rewards: {reward.form}"] if reward.form else []
-    return BanditTable(feedback, names, target, columns.target, tuple(notes))
+    return BanditTable(feedback, names, target, columns.target, order, tuple(notes))
 
 
 def _context(frame: pl.DataFrame, names: tuple[str, ...], source: str) -> Floats:

@@ -53,6 +53,21 @@ def test_a_target_is_probabilities_or_a_column(choices, tmp_path):
     assert "'new'" in found[2].what
 
 
+def test_probabilities_belong_to_the_rows_as_they_were_given_not_to_their_order_in_time(choices):
+    rng = np.random.default_rng(1)
+    best = rng.integers(0, 2, 600)  # what pays in a row, which is what the target takes
+    log = choices | {"reward": (choices["item"] == best).astype(float), "time": rng.permutation(600)}
+    found = ip.ope.evaluate(log, np.eye(2)[best], time="time")
+    assert found["SNIPS"].estimate.mean == 1.0
+    assert found["IPS"].estimate.mean == ip.ope.evaluate(log, np.eye(2)[best])["IPS"].estimate.mean
+
+
+def test_propensities_too_low_for_any_weight_are_refused(choices):
+    log = choices | {"propensity": np.where(np.arange(600) == 7, 1e-320, 0.5)}
+    with refused("weights", "1 of 600", fix=("propensities", "1e-320")):
+        ip.ope.evaluate(log)
+
+
 def test_a_run_is_evaluated_on_slates(tmp_path):
     run = ip.train(ip.market("feed", horizon=6), platform="slateq", episodes=1, num_worlds=2, eval_worlds=2,
                    log_dir=tmp_path)

@@ -58,6 +58,12 @@ def test_fewer_than_five_values_have_a_range_that_is_called_so():
     assert str(mean_estimate([1.0, 2.0, 3.0, 4.0, 5.0])).startswith("3.000 [1.0")
 
 
+def test_intervals_do_not_depend_on_the_unit():
+    values = np.array([1.0, 2.0, 4.0, 5.0, 9.0, 2.5])
+    for estimate in (mean_estimate, interquartile_mean):
+        np.testing.assert_allclose(estimate(1e-9 * values).ci95, 1e-9 * np.array(estimate(values).ci95), rtol=1e-9)
+
+
 def test_what_does_not_vary_has_no_width():
     assert mean_estimate([3.0] * 5) == Estimate(3.0, (3.0, 3.0), n=5)
     assert mean_estimate([3.0]) == Estimate(3.0, None, (3.0, 3.0), 1)
