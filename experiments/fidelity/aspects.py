@@ -60,8 +60,9 @@ def total_variation(a: Distribution, b: Distribution) -> float:
 
 
 def _shares(d: Distribution, values: Floats) -> Floats:
+    """The share of each value; 0 of every one where there is no weight, as in a resample in which nobody clicked."""
     weight = np.bincount(np.searchsorted(values, d.value), weights=d.weight, minlength=len(values))
-    return np.asarray(weight / weight.sum())
+    return np.asarray(weight / (weight.sum() or 1.0))
 
 
 def _popularity(trace: Trace, weight: Ints) -> Distribution:
