@@ -18,6 +18,7 @@ from interplay.experiments.benchmark.scores import (
     measured,
     read_rows,
     references,
+    rows_of,
     scores,
     write_rows,
 )
@@ -115,8 +116,7 @@ def _beside_best(rows: Sequence[Row], market: str) -> list[str]:
 
 def _by_seed(rows: Sequence[Row], market: str, name: str) -> dict[int, float]:
     """Scores by seed; what is exact has one of its own."""
-    return {row.seed: row.figures["score"] for row in rows
-            if row.market == market and row.agent == name and row.kind != "reference"}
+    return {row.seed: row.figures["score"] for row in rows_of(rows, market, name)}
 
 
 def _of_field(rows: Sequence[Row], market: str, names: Sequence[str]) -> list[str]:

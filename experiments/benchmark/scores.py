@@ -139,8 +139,13 @@ def read_rows(path: Path) -> list[Row]:
 
 def scores(rows: Sequence[Row], market: str, agent: str, figure: str = "score") -> list[float]:
     """An agent's figures, seed by seed, where they are known."""
-    return [row.figures[figure] for row in rows
-            if row.market == market and row.agent == agent and row.kind != "reference" and figure in row.figures]
+    return [row.figures[figure] for row in rows_of(rows, market, agent) if figure in row.figures]
+
+
+def rows_of(rows: Sequence[Row], market: str, agent: str) -> list[Row]:
+    """An agent's rows, one for each seed: those of a baseline do not count again beside its own runs."""
+    found = [row for row in rows if row.market == market and row.agent == agent and row.kind != "reference"]
+    return [row for row in found if row.kind == "learner"] or found
 
 
 def agents_of(rows: Sequence[Row], market: str, *kinds: Kind) -> list[str]:

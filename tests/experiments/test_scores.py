@@ -98,6 +98,13 @@ def test_a_report_names_its_references_and_calls_a_range_a_range(tmp_path):
     assert "Student's t" in said
 
 
+def test_a_baseline_that_is_compared_as_an_agent_counts_once_for_each_seed(tmp_path):
+    own = [result("random", seed, 2600.0 + seed, 1.0, 2.0) for seed in (0, 1)]
+    rows = collected(tmp_path, [*RUNS, *own])
+    assert scores(rows, "town", "random") == [2600.0, 2601.0]
+    assert len(scores(rows, "town", "greedy")) == len({run["seed"] for run in RUNS})
+
+
 def test_where_the_optimum_is_known_a_report_has_the_regret_to_it(tmp_path):
     rows = [Row("m", "a", "learner", seed, "user_return", "rest", {"score": score})
             for seed, score in ((0, 7.0), (1, 9.0))]
