@@ -60,7 +60,7 @@ def total_variation(a: Distribution, b: Distribution) -> float:
 
 
 def _shares(d: Distribution, values: Floats) -> Floats:
-    """The share of each value; 0 of every one where there is no weight, as in a resample in which nobody clicked."""
+    """The share of each value; 0 of every one where there is no weight, as in a resample without a click."""
     weight = np.bincount(np.searchsorted(values, d.value), weights=d.weight, minlength=len(values))
     return np.asarray(weight / (weight.sum() or 1.0))
 

@@ -97,7 +97,7 @@ def test_distances_by_hand() -> None:
                            Distribution(np.array([2.0, 3.0]), np.array([1.0, 1.0]))) == pytest.approx(0.75)
 
 
-def test_resamples_in_which_nobody_clicked_do_not_make_a_log_unlike_itself() -> None:
+def test_resamples_without_a_click_do_not_make_a_log_unlike_itself() -> None:
     rare = trace([0, 1, 2, 3], [0, 1, 0, 1], [1.0, 0.0, 0.0, 0.0], position=np.array([1, 2, 1, 2]))
     (found,) = judge([POSITIONS], rare, rare, resamples=100, seed=0)
     assert found.distance == 0.0 <= found.noise[1] <= 1.0
