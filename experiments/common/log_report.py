@@ -29,6 +29,9 @@ _WORDS = {
     "time": ("timestamp", "time", "date", "_at", "period_end"),
 }
 """What names of columns often contain, the likeliest first."""
+_TIMES = ("time", "date")
+_NEVER = {"time": (), "reward": (*_TIMES, "account", "country", "discount")}
+"""Words in names of columns that have another purpose than that; ``_TIMES`` for users and items."""
 
 _FLAG = re.compile(r"--drop-bad-rows|--reward-map( [^ =]+=\d+)+")  # what errors suggest and can be typed as it is
 _OF_IDS = ("text", "integers")
@@ -158,19 +161,24 @@ def _roles(frame: pl.DataFrame) -> dict[str, str]:
 def _roles_by_name(frame: pl.DataFrame) -> dict[str, str]:
     """The column of each purpose, by words in its name; each column has one purpose at most.
 
-    Columns without empty cells come first, since every row needs a user, an item and a reward. A user's date is none.
+    Columns without empty cells come first, since every row needs a user, an item and a reward. Names such as
+    ``user_rating`` and ``item_count`` come last for users and items. A user's date is none.
     """
     found: dict[str, str] = {}
     for role, words in _WORDS.items():
         free = [column for column in frame.get_columns() if column.name and column.name not in found.values()
-                and (role == "time" or not any(word in column.name.lower() for word in ("time", "date")))]
-        whole, others = ([column.name for column in free if (column.null_count() > 0) == empty]
-                         for empty in (False, True))
-        likely = (name for names in (whole, others) for word in words for name in names if word in name.lower())
-        name = next(likely, None)
-        if name is not None:
-            found[role] = name
+                and not any(word in column.name.lower() for word in _NEVER.get(role, _TIMES))]
+        doubts = [(column.null_count() > 0, role in ("user", "item") and _is_value(column.name)) for column in free]
+        likely = [(doubt, place, column.name) for doubt, column in zip(doubts, free, strict=True)
+                  for place, word in enumerate(words) if word in column.name.lower()]
+        if likely:
+            found[role] = min(likely, key=lambda each: each[:2])[2]
     return found
+
+
+def _is_value(name: str) -> bool:
+    """Whether a column's name has a word of rewards in it."""
+    return any(word in name.lower() for word in _WORDS["reward"])
 
 
 def _roles_by_content(frame: pl.DataFrame) -> list[str]:

@@ -25,8 +25,10 @@ def shown(capsys: pytest.CaptureFixture[str], *words: str, status: int = 0) -> s
     "customer;product;stars;date\n" + SHOP.replace(",view", "").replace(",buy", "").replace(",", ";"),
     "product,visitor\n" + "".join(f"i{n % 11},u{n % 7}\n" for n in range(70)),
     "number,dish,paid,customer\n" + "".join(f"{n},d{n % 11},{n / 7:.2f},{n % 7}\n" for n in range(70)),
+    "user_rating,item_count,account_id,item_id,customer\n" + "".join(
+        f"{n % 5},{n % 3},{n % 13},{n % 11},{n % 7}\n" for n in range(70)),
     "household,dish,amount\n" + "".join(f"{n % 7},d{n % 11},{n / 7:.2f}\n" for n in range(70)),
-], ids=["no header", "named otherwise", "implicit", "item by its values", "both by their values"])
+], ids=["no header", "named otherwise", "implicit", "item by its values", "names of values", "both by their values"])
 def test_the_flags_that_it_suggests_read_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                                  monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("COLUMNS", "200")
