@@ -121,8 +121,10 @@ def as_utf8(data: Bytes, encoding: str | None, source: str) -> Text:
     if encoding is None and is_utf8(data):
         return Text(data, "UTF-8", same=True)
     name = encoding or next((name for mark, name in _MARKS if start.startswith(mark)), None) or _guess(data)
+    if not name and (data[:_SAMPLE] > 0).all():
+        raise InterplayError(f"{source}: the encoding of its text is not clear: give it with --encoding")
     try:
-        raw = data.tobytes().decode(name).encode()
+        raw = data.tobytes().decode(name or "latin-1").encode()
     except (LookupError, UnicodeError) as error:
         reason = str(error).splitlines()[0][:80]
         raise InterplayError(f"{source}: is not in the encoding {name} ({reason}): give another one with "
@@ -150,7 +152,7 @@ def is_utf8(data: Bytes) -> bool:
 
 
 def _guess(data: Bytes) -> str:
-    """The likeliest encoding of a text that is not UTF-8."""
+    """The likeliest encoding of a text that is not UTF-8; empty where none is likely."""
     sample = data[:_SAMPLE]
     zeros = [int((sample[side::2] == 0).sum()) for side in (0, 1)]
     if sum(zeros) > len(sample) / 5:
@@ -159,9 +161,11 @@ def _guess(data: Bytes) -> str:
     if not len(high):
         return "ascii"
     raw = sample.tobytes() if high[0] < len(sample) / 2 else data[max(0, high[0] - _SAMPLE // 2):][:_SAMPLE].tobytes()
+    if 10 * raw.decode(errors="replace").count("\ufffd") < sum(byte > 127 for byte in raw):
+        return "utf-8"  # with a byte that is damaged, which decoding names
     best = charset_normalizer.from_bytes(raw).best()
     if best is None or (best.encoding.startswith(_WESTERN) and best.encoding not in _CYRILLIC):
-        return "cp1252" if not np.isin(data[high], (0x81, 0x8d, 0x8f, 0x90, 0x9d)).any() else "latin-1"
+        return "cp1252" if not np.isin(data[high], (0x81, 0x8d, 0x8f, 0x90, 0x9d)).any() else ""  # no letters there
     return best.encoding
 
 

@@ -110,6 +110,15 @@ def test_an_encoding_can_be_given(tmp_path: Path, letters: str, encoding: str) -
             read(tmp_path, raw, form=TableForm(encoding=wrong))
 
 
+def test_a_text_in_no_likely_encoding_is_refused(tmp_path: Path) -> None:
+    with refused("log.csv", "encoding", fix="--encoding"):
+        read(tmp_path, PLAIN.replace("u1", "客0").replace("u2", "cafe\u0301").encode("gb18030"))
+    damaged = PLAIN.replace("u1", "café").encode() + b"u2,i\xff,4\n"
+    with refused("log.csv", "utf-8", "0xff", fix="--encoding"):
+        read(tmp_path, damaged)
+    assert "cafÃ©" in read(tmp_path, damaged, form=TableForm(encoding="cp1252")).user_ids
+
+
 def test_letters_beyond_ascii_never_become_replacements(tmp_path: Path) -> None:
     log = read(tmp_path, PLAIN.replace("u1", "café").encode("latin-1"))
     assert log.user_ids[0] == "café"
