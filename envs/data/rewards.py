@@ -58,7 +58,7 @@ def read_rewards(column: pl.Series, source: str, words: Mapping[str, float] | No
     truths = odd.str.to_lowercase().is_in(list(_TRUTHS))
     if truths.all():
         return Rewards(read_numbers(column.str.to_lowercase().replace(_TRUTHS), source), "true is 1 and false is 0")
-    if decimal_comma or _decimal(odd):
+    if decimal_comma or _decimal(odd, bool(column.filter(number.is_not_null()).str.contains(".", literal=True).any())):
         refuse(column.str.contains(_DOTTED), column, "which has a dot where commas are decimal: remove dots for "
                "thousands, or write them as commas", source)
         return Rewards(read_numbers(column.str.replace(",", ".", literal=True), source), "decimal commas")
@@ -76,10 +76,13 @@ def _of_words(column: pl.Series, words: Mapping[str, float], source: str) -> Rew
         f"{word} {words[word]:g} ({count:,})" for word, count in _most(text)))
 
 
-def _decimal(odd: pl.Series) -> bool:
-    """Whether most texts that are no numbers have decimal commas, and not all of these could be thousands."""
+def _decimal(odd: pl.Series, dots: bool) -> bool:
+    """Whether texts that are no numbers have decimal commas, and not all of these could be thousands.
+
+    Where numbers have dots, it has to be most of these texts.
+    """
     commas = odd.filter(odd.str.contains(_COMMA))
-    return 2 * len(commas) > len(odd) and not commas.str.contains(_THOUSANDS).all()
+    return 2 * len(commas) > (len(odd) if dots else 0) and not commas.str.contains(_THOUSANDS).all()
 
 
 def _cause(odd: pl.Series) -> str:

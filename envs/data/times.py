@@ -57,19 +57,30 @@ def read_times(column: pl.Series, source: str, time_format: str | None = None) -
     refuse(column.is_null(), column, "but every row needs a time: fill it in or name no time column", source)
     if column.dtype in (pl.Date, pl.Datetime):
         return Times(column.dt.timestamp("us").to_numpy() / 1e6, "")
-    if column.dtype == pl.String and column.cast(pl.Float64, strict=False).null_count() == 0:
-        column = column.cast(pl.Float64)
+    if column.dtype == pl.String:
+        column = _as_numbers(column, source, time_format)
     if column.dtype == pl.String or (time_format is not None and time_format not in UNITS):
         return _from_text(column, source, time_format)
     return _from_numbers(column, source, time_format)
 
 
+def _as_numbers(text: pl.Series, source: str, time_format: str | None) -> pl.Series:
+    """The numbers, if all are, or if most are and no form of dates is given; else the text."""
+    number = text.cast(pl.Float64, strict=False)
+    if number.null_count() and (time_format in (None, *UNITS) and 2 * number.null_count() < len(text)):
+        refuse(number.is_null(), text, "which is no time, where most are numbers: correct or remove the row", source)
+    return text if number.null_count() else number
+
+
 def _from_numbers(column: pl.Series, source: str, unit: str | None) -> Times:
     values = floats(column, source)
-    dates = _as_dates(values) if unit is None else None
+    dates = _as_dates(values, column, source) if unit is None else None
     if dates is not None:
         return dates
-    unit = unit or _unit(values)
+    if unit is None:
+        unit = _unit(values)
+        refuse(~_likely(values, unit) & (unit != "s"), column, f"which is not in {unit} since 1970, as most are: "
+               f"correct or remove the row, or give --time-format {unit}", source)
     seconds = values / UNITS[unit]
     inside = (seconds >= _FIRST_SECOND) & (seconds <= _LAST_SECOND)  # False for NaN, too
     refuse(~inside, column, "which is not in unix seconds: give --time-format ms, us or ns if all are in that unit",
@@ -80,23 +91,33 @@ def _from_numbers(column: pl.Series, source: str, unit: str | None) -> Times:
 
 
 def _unit(values: pl.Series) -> str:
-    """The unit in which all are within likely years, where they cannot be seconds; else seconds."""
-    if len(values) and not bool((values.abs() > _LAST_SECOND).all()):
+    """The unit in which most are within likely years, where they cannot be seconds; else seconds."""
+    if not _most(values.abs() > _LAST_SECOND):
         return "s"
-    fitting = [unit for unit in ("ms", "us", "ns")
-               if bool(((values / UNITS[unit] >= _EARLY) & (values / UNITS[unit] <= _LATE)).all())]
-    return fitting[0] if fitting else "s"
+    return next((unit for unit in ("ms", "us", "ns") if _most(_likely(values, unit))), "s")
 
 
-def _as_dates(values: pl.Series) -> Times | None:
-    """Numbers such as 20200705, if all of them are such dates."""
-    digits = len(f"{values[0]:.0f}") if np.isfinite(values[0]) else 0
-    form = _DATES_AS_NUMBERS.get(digits)
-    if form is None or not values.is_between(10 ** (digits - 1), 10**digits).all() or not (values % 1 == 0).all():
-        return None
-    seconds = _parsed(values.cast(pl.Int64).cast(pl.String), form)
-    likely = seconds.is_not_null() & (seconds.abs() < _LATE)
-    return Times(seconds.to_numpy(), f"dates as {form}") if likely.all() else None
+def _likely(values: pl.Series, unit: str) -> pl.Series:
+    """Which are within likely years."""
+    return (values / UNITS[unit] >= _EARLY) & (values / UNITS[unit] <= _LATE)
+
+
+def _most(these: pl.Series) -> bool:
+    return 2 * int(these.sum()) > len(these)
+
+
+def _as_dates(values: pl.Series, column: pl.Series, source: str) -> Times | None:
+    """Numbers such as 20200705, if most of them are such dates; the others are bad rows then."""
+    for digits, form in _DATES_AS_NUMBERS.items():
+        fits = values.is_between(10 ** (digits - 1), 10**digits) & (values % 1 == 0)
+        if _most(fits):
+            written = pl.select(pl.when(fits).then(values)).to_series().cast(pl.Int64).cast(pl.String)
+            seconds = _parsed(written, form)
+            if _most(seconds.is_not_null()):
+                refuse(seconds.is_null(), column, f"which is no date as {form}, as most are: correct or remove the "
+                       "row, or give --time-format", source)
+                return Times(seconds.to_numpy(), f"dates as {form}")
+    return None
 
 
 def _from_text(column: pl.Series, source: str, form: str | None) -> Times:

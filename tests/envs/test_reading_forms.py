@@ -334,6 +334,13 @@ class TestRewards:
             with refused("log.csv", "reward", number, "row 1", fix="dots"):
                 read(tmp_path, text, form=form)
 
+    def test_decimal_commas_are_read_beside_more_cells_that_are_bad(self, tmp_path: Path) -> None:
+        rewards = ["n/a" if n % 5 == 0 else "3,5" if n == 7 else "2" for n in range(56)]
+        log = read(tmp_path, rows(separator=";", rewards=rewards), form=DROP)
+        assert (len(log), float(log.reward.max()), list(log.dropped.values())) == (44, 3.5, [12])
+        with refused("log.csv", "reward", "n/a", fix="12 of 56 rows"):
+            read(tmp_path, rows(separator=";", rewards=rewards))
+
     def test_money_is_refused_with_its_cause(self, tmp_path: Path) -> None:
         with refused("log.csv", "reward", "'$3,000'", "row 1", fix=("currency sign", "56 rows")):
             read(tmp_path, rows(rewards=[f'"${reward},000"' for reward in REWARDS]))
@@ -427,8 +434,30 @@ class TestTimes:
 
     def test_units_are_not_mixed(self, tmp_path: Path) -> None:
         text = rows(lambda n: "1433221332101" if n else "1433221332", names=TIMED.used())
-        with refused("log.csv", 1433221332101.0, "row 2", fix="--time-format ms"):
+        with refused("log.csv", 1433221332.0, "row 1", fix=("--time-format ms", "1 of 56 rows")):
             read(tmp_path, text, TIMED)
+        half = rows(lambda n: "1433221332101" if n % 2 else "1433221332", names=TIMED.used())
+        with refused("log.csv", 1433221332101.0, "row 2", fix="--time-format ms"):
+            read(tmp_path, half, TIMED)
+
+    @pytest.mark.parametrize("written", [
+        lambda n: str(1433221332 + n), lambda n: str(1433221332101 + n), lambda n: f"201708{n % 30 + 1:02}",
+        lambda n: f"{n % 28 + 1:02}/08/2017", lambda n: f"2017-08-{n % 28 + 1:02} 10:00:00"],
+        ids=["s", "ms", "dates as numbers", "dates", "ISO-8601"])
+    @pytest.mark.parametrize("bad", ["n/a", "nan", "0", "-1", "inf"])
+    def test_a_few_bad_times_do_not_make_the_others_bad(self, tmp_path: Path, written: Callable[[int], str],
+                                                        bad: str) -> None:
+        text = rows(written, names=TIMED.used()).replace(written(20) + "\n", f"{bad}\n", 1)
+        if bad in ("0", "-1") and written(0).startswith("1433221332") and len(written(0)) == 10:
+            return  # seconds of 1970
+        with refused("log.csv", "date", "row 21", fix="1 of 56 rows"):
+            read(tmp_path, text, TIMED)
+        log = read(tmp_path, text, TIMED, DROP)
+        right = read(tmp_path, rows(written, names=TIMED.used()), TIMED)
+        assert log.time is not None
+        assert right.time is not None
+        assert log.time.tolist() == [*right.time[:20], *right.time[21:]]
+        assert list(log.dropped.values()) == [1]
 
 
 class TestBadRows:
