@@ -104,19 +104,21 @@ class GivenPopulation:
                   _rows("topics", topics, 2, torch.ones(items, 1)),
                   _rows("mood_effect", mood_effect, 1, torch.zeros(items)), torch.ones(items), torch.zeros(items),
                   _rows("preference_weight", preference_weight, 1, weight))
-        self._tables = [table.unsqueeze(0) for table in tables]
+        self._tables = {people.device: [table.unsqueeze(0) for table in tables]}
         self.sizes = {"num_users": users, "num_items": items, "embedding_size": size,
                       "num_topics": tables[4].shape[1], "num_segments": int(tables[1].max()) + 1}
         self._one: Population | None = None
 
     def __call__(self, key: Tensor) -> Population:
         """These people for each key."""
-        # Moved once and kept: a reset that a GPU replays must not wait for the host.
-        self._tables = [table.to(key.device) for table in self._tables]
+        # Copied once and kept: a reset that a GPU replays must not wait for the host.
+        if key.device not in self._tables:
+            self._tables[key.device] = [table.to(key.device) for table in next(iter(self._tables.values()))]
+        tables = self._tables[key.device]
         if key.shape[0] == 1 and kernels.usable(key):  # always the same record, with what was derived from it
-            self._one = self._one or Population(*self._tables)
+            self._one = self._one or Population(*tables)
             return self._one
-        return Population(*self._tables).expand(key.shape[0])
+        return Population(*tables).expand(key.shape[0])
 
 
 def _rows(name: str, values: Sequence[Any] | None, dimensions: int, otherwise: Tensor | None = None) -> Tensor:

@@ -386,6 +386,14 @@ def test_one_table_of_items_holds_what_differs_between_worlds():
     assert torch.equal(other.item_rows[..., 0], population.margin)
 
 
+def test_people_who_are_written_out_may_live_on_several_devices():
+    """Their tables moved to the last one, from which there was no way back if it was the meta device."""
+    kale = find_preset("kale").market()
+    before = kale.reset([0, 1])
+    Market(kale.config, kale.behaviour, "meta").reset([0, 1])
+    assert torch.equal(kale.reset([0, 1]).population.appeal, before.population.appeal)
+
+
 def test_people_who_are_written_out_make_a_preset():
     people = GivenPopulation(appeal=[1, 0, 2], user_vector=[[1, 0], [0, 1]], segment=[1, 0], topics=[[0, 1]] * 3)
     preset = Preset.given("two", people, Training(), "two users", slate_size=2, horizon=4)
