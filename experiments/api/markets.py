@@ -52,6 +52,9 @@ class PresetMarket(Market):
         return (any_of(state.key, state.time, Stream.ACTION, users),
                 any_of(state.key, state.time, Stream.ACTION, items, offset=users[0].numel()))
 
+    def __repr__(self) -> str:
+        return f"PresetMarket({self.name!r}, users={self.config.num_users}, items={self.config.num_items})"
+
     @property
     def settings(self) -> dict[str, Any]:
         """What trains on it, as fields of ``TrainSettings``."""

@@ -118,7 +118,7 @@ def wrong_words(command: str, words: Sequence[str]) -> str | None:
     places = [flag for flag in texts.flags if flag.positional]
     flags = {flag.typed: flag for flag in texts.flags if not flag.positional}
     flags |= {f"--no-{flag.typed[2:]}": flag for flag in flags.values() if not flag.value}
-    left, expected, several = iter(words), iter(places), False
+    left, expected, several, needed = iter(words), iter(places), False, [f for f in flags.values() if f.required]
     for word in left:
         name, equals, value = word.partition("=")
         name = name.replace("_", "-")
@@ -128,16 +128,18 @@ def wrong_words(command: str, words: Sequence[str]) -> str | None:
             flag = None if several or word.startswith("-") else next(expected, None)
             problem = flag and _wrong_value(flag, word)
         elif name not in flags:
-            return shortened(f"unknown option {name!r}: {choice(sorted(flags), name)}, or see --help")
+            known = f"{choice(sorted(flags), name)}, or see --help" if flags else "leave it out, as this command has none"
+            return shortened(f"unknown option {name!r}: {known}")
         else:
             flag = flags[name]
+            needed = [other for other in needed if other is not flag]
             word = value if equals or not flag.value else next(left, "")
             problem = _wrong_value(flag, word)
             several |= flag.value.endswith("...")
         if flag and problem:
             return shortened(f"{' '.join(filter(None, (flag.typed, word)))}: {problem}")
-    missing = next((flag for flag in expected if not several and flag.required), None)
-    return None if missing is None else f"{missing.typed} is missing: {missing.text or missing.value}"
+    missing = next((flag for flag in (*(() if several else expected), *needed) if flag.required), None)
+    return None if missing is None else shortened(f"{missing.typed} is missing: {missing.text or missing.value}")
 
 
 def _wrong_value(flag: Flag, given: str) -> str | None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from functools import partial, wraps
 from importlib import import_module
+from io import StringIO
 from typing import Any
 
 import tyro
 
 from interplay.envs.checking import shown
-from interplay.envs.messages import choice
+from interplay.envs.messages import choice, shortened
 from interplay.envs.types import InterplayError
 from interplay.experiments.cli.commands import COMMANDS, module_of
 from interplay.experiments.cli.helping import quick_answer, wrong_words
@@ -76,5 +78,25 @@ def _run(command: str, words: list[str], prog: str) -> int:
         raise InterplayError(problem)
     module, name = command.split(":")
     function: Command = guarded(getattr(import_module(module), name), words)
-    status = tyro.cli(function, args=words, prog=prog, config=(tyro.conf.OmitArgPrefixes,))
+    status = _parsed(function, words, prog)()
     return status if isinstance(status, int) else 0
+
+
+def _parsed(function: Command, words: list[str], prog: str) -> Callable[[], Any]:
+    """The call that was typed. What the parser refuses by a box of many lines is refused in one."""
+    @wraps(function)
+    def later(*given: Any, **named: Any) -> Callable[[], Any]:
+        return partial(function, *given, **named)
+
+    said = StringIO()
+    try:
+        with redirect_stderr(said):
+            call: Callable[[], Any] = tyro.cli(later, args=words, prog=prog, config=(tyro.conf.OmitArgPrefixes,))
+    except SystemExit as error:
+        if not error.code:
+            raise
+        lines = [line.strip(" │╭╮╰╯─-") for line in said.getvalue().splitlines()]
+        text = " ".join(line for line in lines[1:] if line).partition("For full helptext")[0].strip()
+        raise InterplayError(f"{shortened(text, 200)}: see {prog} --help") from None
+    sys.stderr.write(said.getvalue())  # what is no error, such as a note
+    return call

@@ -82,7 +82,7 @@ def test_importing_the_package_is_light(tmp_path):
 
 def test_every_name_is_there():
     assert all(getattr(ip, name) is not None for name in ip.__all__)
-    assert set(ip.__all__) <= set(dir(ip))
+    assert set(ip.__all__) == {name for name in dir(ip) if not name.startswith("_")}
     with pytest.raises(AttributeError, match="has no attribute 'trian'"):
         _ = ip.trian
 

@@ -41,6 +41,7 @@ NAMES = [
     "ope nope", "ope log.csv", "estimators --preset os:path", "estimators --preset nope", "fidelity --log nope",
     "fidelity --log log.csv --users nope", "fidelity --log log.csv --users :",
     "fidelity --log log.csv --preset os:path", "fidelity --log log.csv --position-column nope",
+    "train kale", "evaluate nope other", "agents other", "presets --json", "recommend", "recommend -k 5", "suite",
     "unbiased --agents nope", "unbiased --agents :", "unbiased --agents slateq", "bench --only nope",
     "bench --peer-python x", "bench --peer-python nope=/x",
 ]
