@@ -143,3 +143,12 @@ def test_a_resumed_run_keeps_its_settings(here: Path, capsys: pytest.CaptureFixt
         assert main(shlex.split(f"train --resume runs/run {flags}")) == 2
         assert_said(capsys.readouterr().err, "--resume runs/run", name, value)
     assert main(shlex.split("train --resume runs/run --preset kale --seed 3 --log-dir runs --threads 2")) == 0
+
+
+@pytest.mark.parametrize(("line", "thing", "fix"), [
+    ("train kale", "kale", "interplay train --help"), ("suite", "--agent", "module:Class"),
+    ("presets --json", "--json", "leave it out")])
+def test_what_the_parser_refuses_is_named(line: str, thing: str, fix: str, here: Path,
+                                          capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(shlex.split(line)) == 2
+    assert_said(capsys.readouterr().err, thing, fix=fix)
