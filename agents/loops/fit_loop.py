@@ -11,7 +11,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from interplay.agents.loops.adam_loop import adam, come_nearer, shorten
-from interplay.agents.loops.head_loop import Rows, Scratch, across_times, add, back, part_of, scratch, through, times
+from interplay.agents.loops.head_loop import (
+    Rows,
+    Scratch,
+    across_times,
+    add,
+    back,
+    part_of,
+    score,
+    scratch,
+    through,
+    times,
+)
 from interplay.agents.loops.scorer_loop import (
     group,
     heads_of,
@@ -82,7 +93,7 @@ def _add_ahead(own: Any, options: Any, rows: Any, action: Any, discount: Any, we
                                else (heads.option, option_across, s.some[:len(these)]))
         see_taken(own, options, rows[these], action[these], levels, seen)
         times(seen, table, block.first)
-        through(head, across, s, normal, block, found)
+        score(head, across, s, normal, s.zeros, 0, len(these), found)
         for i in range(len(these)):
             out[these[i]] += discount[rows[these[i]]] * found[i, level_of(action[these[i]], levels, 1)]
         start += len(these)

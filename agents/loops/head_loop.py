@@ -1,8 +1,8 @@
 """One hidden layer after another for a block of rows, and back, as loops that numba compiles for a CPU.
 
 A head is what ``OptionScorer.head`` makes: two times a layer norm (or none), a cut below zero and a linear layer. A
-block of rows stays in a core's own cache: a product by BLAS, then one loop that normalises and one that cuts. Torch
-writes each of these to memory and reads it again, which takes as long as the products do.
+block of rows stays in a core's own cache: a product by BLAS, then one loop that measures and one that normalises and
+cuts. Torch writes each of these to memory and reads it again, which takes as long as the products do.
 
 A product of a block has at most 64^3 multiplications, for which OpenBLAS starts no threads.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from numba import types
 from numba.core.typing.templates import signature
 
-from interplay.envs.kernels.jit import routine, summed, whole
+from interplay.envs.kernels.jit import fused, routine, summed, whole
 
 PRODUCT = 64**3
 _ROWS = 128
@@ -48,10 +48,12 @@ class Rows(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Memory of a block: its rows, what of them is above zero, gradients of weights, and outputs of either head."""
+    """Memory of a block: rows, means, what is above zero before both layers, their gradients, outputs of both heads."""
 
     rows: Rows
+    mean: Any
     active: Any
+    last_active: Any
     zeros: Any
     weight: Any
     last_weight: Any
@@ -92,22 +94,17 @@ def _times_across(a: Any, b: Any, out: Any) -> None:
 
 
 @routine
-def _table(flat: Any, at: int, rows: int, columns: int) -> Any:
-    return flat[at:at + rows * columns].reshape((rows, columns))
-
-
-@routine
 def head_of(flat: Any, at: int, hidden: int, outputs: int, normal: bool) -> Head:
     """The head whose parameters start there."""
     gain, shift = np.ones(hidden, np.float32), np.zeros(hidden, np.float32)
     if normal:
         gain, shift, at = flat[at:at + hidden], flat[at + hidden:at + 2 * hidden], at + 2 * hidden
-    weight, at = _table(flat, at, hidden, hidden), at + hidden * hidden
+    weight, at = flat[at:at + hidden * hidden].reshape((hidden, hidden)), at + hidden * hidden
     bias, at = flat[at:at + hidden], at + hidden
     last_gain, last_shift = np.ones(hidden, np.float32), bias
     if normal:
         last_gain, last_shift, at = flat[at:at + hidden], flat[at + hidden:at + 2 * hidden], at + 2 * hidden
-    last_weight, at = _table(flat, at, outputs, hidden), at + outputs * hidden
+    last_weight, at = flat[at:at + outputs * hidden].reshape((outputs, hidden)), at + outputs * hidden
     return Head(gain, shift, weight, bias, last_gain, last_shift, last_weight, flat[at:at + outputs])
 
 
@@ -115,11 +112,11 @@ def head_of(flat: Any, at: int, hidden: int, outputs: int, normal: bool) -> Head
 def scratch(hidden: int, outputs: int, each: int) -> Scratch:
     """For as many rows as a block has, with so many outputs of the heads for doing nothing and for an option."""
     size = max(1, min(_ROWS, PRODUCT // (hidden * max(hidden, each))))
-    rows = Rows(np.empty((size, hidden), np.float32), np.empty((size, hidden), np.float32),
-                np.empty(size, np.float32), np.empty(size, np.float32))
-    return Scratch(rows, np.empty((size, hidden), np.float32), np.zeros(hidden, np.float32),
-                   np.empty((hidden, hidden), np.float32), np.empty((each, hidden), np.float32),
-                   np.empty((size, outputs), np.float32), np.empty((size, each), np.float32))
+    wide, square, kind = (size, hidden), (hidden, hidden), np.float32
+    rows = Rows(np.empty(wide, kind), np.empty(wide, kind), np.empty(size, kind), np.empty(size, kind))
+    return Scratch(rows, np.empty(size, kind), np.empty(wide, kind), np.empty(wide, kind), np.zeros((1, hidden), kind),
+                   np.empty(square, kind), np.empty((each, hidden), kind), np.empty((size, outputs), kind),
+                   np.empty((size, each), kind))
 
 
 @routine
@@ -130,14 +127,13 @@ def part_of(rows: Rows, start: int, stop: int) -> Rows:
 
 
 @summed
-def _normalise(rows: Any, bias: Any, factor: Any) -> None:
-    """Add the bias, then give each row mean 0 and variance 1; ``factor`` keeps by what it was multiplied."""
+def _measure(rows: Any, more: Any, start: int, each: int, mean: Any, factor: Any) -> None:
+    """Add ``more[(start + i) // each]`` to row i; give its mean then, and the factor that makes its variance 1."""
     count, size = rows.shape
-    mean = np.empty(count, np.float32)
     for i in range(count):  # roots and quotients of all rows side by side, as those of one wait for each other
-        total, row = np.float32(0.0), rows[i]
+        total, row, added = np.float32(0.0), rows[i], more[(start + i) // each]
         for j in range(size):
-            row[j] += bias[j]
+            row[j] += added[j]
             total += row[j]
         mean[i] = total / np.float32(size)
     for i in range(count):
@@ -147,10 +143,25 @@ def _normalise(rows: Any, bias: Any, factor: Any) -> None:
         factor[i] = square
     for i in range(count):
         factor[i] = np.float32(1.0) / np.sqrt(factor[i] / np.float32(size) + _EPSILON)
-    for i in range(count):
-        row = rows[i]
-        for j in range(size):
-            row[j] = (row[j] - mean[i]) * factor[i]
+
+
+@fused
+def _normalise(rows: Any, mean: Any, factor: Any, gain: Any, shift: Any, active: Any) -> None:
+    """Give each row mean 0 and variance 1, and ``_cut`` it, in one pass."""
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            rows[i, j] = (rows[i, j] - mean[i]) * factor[i]
+            value = rows[i, j] * gain[j] + shift[j]
+            active[i, j] = np.float32(0.0) if value < np.float32(0.0) else value
+
+
+@fused
+def _replace(rows: Any, mean: Any, factor: Any, gain: Any, shift: Any) -> None:
+    """What ``_normalise`` gives, in place of the rows."""
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            value = (rows[i, j] - mean[i]) * factor[i] * gain[j] + shift[j]
+            rows[i, j] = np.float32(0.0) if value < np.float32(0.0) else value
 
 
 @summed
@@ -184,20 +195,53 @@ def add_up(rows: Any, total: Any) -> None:
 
 
 @routine
-def through(head: Head, across: Any, s: Scratch, normal: bool, rows: Rows, out: Any) -> None:
-    """The outputs ``[n, outputs]`` of a head for ``rows.first``; ``across`` is its weight, transposed."""
-    active = s.active[:len(out)]
-    if normal:
-        _normalise(rows.first, s.zeros, rows.first_factor)
-    _cut(rows.first, head.gain, head.shift, active)
-    times(active, across, rows.last)
-    if normal:
-        _normalise(rows.last, head.bias, rows.last_factor)
-    _cut(rows.last, head.last_gain, head.last_shift, active)
+def _finish(head: Head, active: Any, out: Any) -> None:
+    """The outputs of the last layer."""
     _times_across(active, head.last_weight, out)
     for i in range(out.shape[0]):
         for o in range(out.shape[1]):
             out[i, o] += head.last_bias[o]
+
+
+@routine
+def through(head: Head, across: Any, s: Scratch, normal: bool, rows: Rows, out: Any) -> None:
+    """The outputs ``[n, outputs]`` of a head for ``rows.first``; ``across`` is its weight, transposed.
+
+    What ``back`` needs stays in ``rows`` and, until the next block, in ``s``.
+    """
+    count, active, last_active, mean = len(out), s.active[:len(out)], s.last_active[:len(out)], s.mean[:len(out)]
+    if normal:
+        _measure(rows.first, s.zeros, 0, count, mean, rows.first_factor)
+        _normalise(rows.first, mean, rows.first_factor, head.gain, head.shift, active)
+    else:
+        _cut(rows.first, head.gain, head.shift, active)
+    times(active, across, rows.last)
+    if normal:
+        _measure(rows.last, head.bias.reshape((1, -1)), 0, count, mean, rows.last_factor)
+        _normalise(rows.last, mean, rows.last_factor, head.last_gain, head.last_shift, last_active)
+    else:
+        _cut(rows.last, head.last_gain, head.last_shift, last_active)
+    _finish(head, last_active, out)
+
+
+@routine
+def score(head: Head, across: Any, s: Scratch, normal: bool, more: Any, start: int, each: int, out: Any) -> None:
+    """The outputs of a head for rows in ``s.rows.first``, which become others, and what ``_measure`` adds to them."""
+    count = len(out)
+    first, last, mean, factor = s.rows.first[:count], s.rows.last[:count], s.mean[:count], s.rows.first_factor[:count]
+    mean[:], factor[:] = np.float32(0.0), np.float32(1.0)
+    if normal:
+        _measure(first, more, start, each, mean, factor)
+    else:
+        for i in range(count):
+            for j in range(first.shape[1]):
+                first[i, j] += more[(start + i) // each, j]
+    _replace(first, mean, factor, head.gain, head.shift)
+    times(first, across, last)
+    if normal:
+        _measure(last, head.bias.reshape((1, -1)), 0, count, mean, factor)
+    _replace(last, mean, factor, head.last_gain, head.last_shift)
+    _finish(head, last, out)
 
 
 @summed
@@ -222,19 +266,24 @@ def _uncut(given: Any, rows: Any, active: Any, normal: bool, factor: Any, gain: 
 
 
 @routine
+def recall(head: Head, s: Scratch, rows: Rows) -> None:
+    """Work out again what ``through`` left in ``s`` for ``back``, since other blocks came in between."""
+    _cut(rows.first, head.gain, head.shift, s.active[:len(rows.first)])
+    _cut(rows.last, head.last_gain, head.last_shift, s.last_active[:len(rows.last)])
+
+
+@routine
 def back(head: Head, sums: Head, s: Scratch, normal: bool, given: Any, rows: Rows) -> None:
     """Add a block's gradients to ``sums``, from those of its outputs; write those of its rows into ``s.rows.first``."""
-    before, after, active = s.rows.first[:len(given)], s.rows.last[:len(given)], s.active[:len(given)]
-    last_weight = s.last_weight[:given.shape[1]]
-    _cut(rows.last, head.last_gain, head.last_shift, active)
-    across_times(given, active, last_weight)
+    before, after, last_weight = s.rows.first[:len(given)], s.rows.last[:len(given)], s.last_weight[:given.shape[1]]
+    active, last_active = s.active[:len(given)], s.last_active[:len(given)]
+    across_times(given, last_active, last_weight)
     add(sums.last_weight, last_weight)
     add_up(given, sums.last_bias)
     times(given, head.last_weight, after)
-    _uncut(after, rows.last, active, normal, rows.last_factor, head.last_gain, sums.last_gain, sums.last_shift)
+    _uncut(after, rows.last, last_active, normal, rows.last_factor, head.last_gain, sums.last_gain, sums.last_shift)
     if normal:  # else the middle layer's bias is the last shift
         add_up(after, sums.bias)
-    _cut(rows.first, head.gain, head.shift, active)
     across_times(after, active, s.weight)
     add(sums.weight, s.weight)
     times(after, head.weight, before)

@@ -29,6 +29,8 @@ from interplay.agents.loops.head_loop import (
     back,
     head_of,
     part_of,
+    recall,
+    score,
     scratch,
     through,
     times,
@@ -101,18 +103,6 @@ def see(own: Any, options: Any, seen: Any) -> None:
 
 
 @routine
-def _add_context(rows: Any, context: Any, start: int, count: int) -> None:
-    """To rows of options from number ``start`` on, of which each agent has so many, their agents' context."""
-    agent, left = start // count, count - start % count
-    for i in range(rows.shape[0]):
-        for j in range(rows.shape[1]):
-            rows[i, j] += context[agent, j]
-        left -= 1
-        if left == 0:
-            agent, left = agent + 1, count
-
-
-@routine
 def _write(found: Any, start: int, count: int, out: Any) -> None:
     """Values of such rows behind those of doing nothing in ``out [n, A * Z]``."""
     each = found.shape[1]
@@ -143,11 +133,10 @@ def _score_options(options: Any, rows: Any, pairs: Any, context: Any, table: Any
     count, block = options.shape[1], len(s.active)
     for start in range(0, len(rows) * count, block):
         size = min(block, len(rows) * count - start)
-        hidden, found = part_of(s.rows, 0, size), s.some[:size]
+        found = s.some[:size]
         _gather(options, rows, start, pairs[:size])
-        times(pairs[:size], table, hidden.first)
-        _add_context(hidden.first, context, start, count)
-        through(head, across, s, normal, hidden, found)
+        times(pairs[:size], table, s.rows.first[:size])
+        score(head, across, s, normal, context, start, count, found)
         _write(found, start, count, out)
 
 
@@ -167,9 +156,9 @@ def score_rows(own: Any, options: Any, rows: Any, weights: Any, s: Scratch, norm
             fetch_ahead(own, options, rows, start + i)
             see(own[these[i]], options[these[i]], inputs[i])
         times(inputs[:size], table[:around], context[:size])
-        block_rows, found = part_of(s.rows, 0, size), s.nothing[:size]
-        block_rows.first[:] = context[:size]
-        through(heads.nothing, nothing_across, s, normal, block_rows, found)
+        found = s.nothing[:size]
+        s.rows.first[:size] = context[:size]
+        score(heads.nothing, nothing_across, s, normal, s.zeros, 0, size, found)
         for i in range(size):
             for k in range(outputs):
                 out[start + i, k] = found[i, k]
@@ -292,7 +281,9 @@ def gradients(given: Any, action: Any, weights: Any, features: int, levels: int,
             head, total, found = ((heads.nothing, sums.nothing, s.nothing[:stop - start]) if start < split
                                   else (heads.option, sums.option, s.some[:stop - start]))
             _spread(given[copy], action[copy], order[copy, start:stop], levels, found)
-            back(head, total, s, normal, found, part_of(rows, start, stop))
+            block = part_of(rows, start, stop)
+            recall(head, s, block)
+            back(head, total, s, normal, found, block)
             across_times(inputs[copy, start:stop], s.rows.first[:stop - start], product)
             add(table, product)
             start = stop

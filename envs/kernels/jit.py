@@ -106,6 +106,12 @@ def finite(function: Function) -> Function:
     return compiled
 
 
+def fused(function: Function) -> Function:
+    """For what may be NaN, which stays; a product and a sum may be one instruction."""
+    compiled: Function = numba.njit(function, fastmath={"contract"}, error_model="numpy")
+    return compiled
+
+
 def reordered(function: Function) -> Function:
     """For what is never NaN, and may be added up or compared in any order, and so side by side."""
     compiled: Function = numba.njit(function, fastmath={"reassoc", "contract", "nnan", "nsz"}, error_model="numpy")
