@@ -46,7 +46,7 @@ _TRAINING = Training(num_worlds=4, episodes=40, eval_worlds=32, discount=0.97, o
 # On a CPU the time of a training is that of its rows and updates, so there are fewer of them, which go further.
 _ON_CPU: dict[str, dict[str, Any]] = {
     "dqn": {"hidden": 32, "update_every": 4, "batch_size": 512, "learning_rate": 0.005, "target_rate": 0.1},
-    "pqn": {"num_epochs": 1, "num_minibatches": 8, "learning_rate": 0.005},
+    "pqn": {"hidden": 32, "num_epochs": 1, "num_minibatches": 8, "learning_rate": 0.005, "trace_decay": 0.3},
     "ippo": {"hidden": 32, "rollout_length": 50, "num_epochs": 1, "num_minibatches": 16, "learning_rate": 0.004}}
 
 TOWN = Preset(

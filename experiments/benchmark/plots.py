@@ -213,7 +213,7 @@ def _level(axis: Axes, name: str, value: float, colour: str, style: str, vertica
     moved to the side on which the panel has more room.
     """
     (axis.axvline if vertical else axis.axhline)(value, color=colour, linestyle=style, linewidth=1)
-    text = {"text": name, "color": colour, "fontsize": 7, "textcoords": "offset points"}
+    text: dict[str, Any] = {"text": name, "color": colour, "fontsize": 7, "textcoords": "offset points"}
     if vertical:
         low, high = axis.get_xlim()
         side = ("left", "center", "right")[min(2, int(3 * (value - low) / (high - low)))]

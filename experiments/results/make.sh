@@ -13,6 +13,7 @@ presets() {
         --agents my_agent:SlotMeans first linucb linear-thompson)
     python scripts/benchmark.py --presets town --seeds 10 --out $R/town-ippo \
         --agents ippo ippo,hidden=64,num_epochs=4,rollout_length=25,num_minibatches=4,learning_rate=0.001
+    python scripts/benchmark.py --presets town --seeds 30 --agents pqn pqn,hidden=64,trace_decay=0.65 --out $R/town-pqn
 }
 
 domains() {
