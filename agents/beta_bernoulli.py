@@ -31,7 +31,7 @@ from interplay.envs.types import Observation, Transition
 _CANDIDATES = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BetaBernoulliOptions(Checked):
     """Hyper-parameters of ``beta-bernoulli``."""
 

@@ -22,7 +22,7 @@ from interplay.envs.checking import Checked, Positive
 from interplay.envs.types import InterplayError, Observation, Side
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ConditionalLogitOptions(Checked):
     """How users choose."""
 

@@ -36,7 +36,7 @@ from interplay.envs.types import InterplayError, Observation, Transition
 _LOWEST_BONUS = -1.0  # l_0 of the Munchausen paper
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DQNOptions(Exploring):
     """Hyper-parameters of ``dqn``."""
 

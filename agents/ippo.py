@@ -36,7 +36,7 @@ from interplay.envs.checking import Checked
 from interplay.envs.types import InterplayError, Observation, Side, TensorRecord, Transition
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class IPPOOptions(Checked):
     """Hyper-parameters of ``ippo``, and of ``mappo`` but for defaults."""
 

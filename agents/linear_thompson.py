@@ -18,7 +18,7 @@ from interplay.agents.parts.linear import LinearBandit, LinearOptions
 from interplay.envs.types import InterplayError, Observation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LinearThompsonOptions(LinearOptions):
     """Hyper-parameters of ``linear-thompson``."""
 

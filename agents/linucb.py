@@ -21,7 +21,7 @@ from interplay.agents.parts.linear import LinearBandit, LinearOptions
 from interplay.envs.types import InterplayError, Observation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LinUCBOptions(LinearOptions):
     """Hyper-parameters of ``linucb``."""
 

@@ -23,7 +23,7 @@ from interplay.agents.parts.returns import cut_off
 from interplay.envs.types import Observation, Side, Transition
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MAPPOOptions(IPPOOptions):
     """Hyper-parameters of ``mappo``: those of ``ippo``, some with another default."""
 

@@ -26,7 +26,7 @@ from interplay.envs.noise import Stream
 from interplay.envs.types import InterplayError, Observation, Transition
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MatrixFactorisationOptions(Exploring):
     """Hyper-parameters of ``matrix-factorisation``."""
 

@@ -33,7 +33,7 @@ from interplay.envs.stacking import rows_of
 from interplay.envs.types import InterplayError, Observation, Transition
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PQNOptions(Exploring):
     """Hyper-parameters of ``pqn``."""
 

@@ -40,7 +40,7 @@ from interplay.envs.stacking import in_arrays, table_of
 from interplay.envs.types import InterplayError, Observation, Transition
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class QLearningOptions(Exploring):
     """Hyper-parameters of ``q-learning``."""
 

@@ -39,7 +39,7 @@ from interplay.agents.parts.towers import Embedded, Scoring, Situation, Towers, 
 from interplay.envs.types import InterplayError, Observation, Side, Transition
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SharedCriticOptions(Exploring):
     """Hyper-parameters of ``shared-critic``."""
 

@@ -38,7 +38,7 @@ SlateOptimiser = Literal["greedy", "top-k"]
 _MOST = 20.0  # bound of a logit, so that its exponential is finite
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SlateQOptions(Exploring):
     """Hyper-parameters of ``slateq``."""
 

@@ -103,7 +103,7 @@ class Ridge(Stateful):
         return row, torch.where(action > 0, 1 + place % levels, 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LinearOptions(Checked):
     """Options of every linear bandit."""
 

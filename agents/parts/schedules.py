@@ -19,7 +19,7 @@ def linear(start: float, end: float, progress: Scalar) -> Scalar:
     return start + (end - start) * (progress.clamp(max=1.0) if isinstance(progress, Tensor) else min(1.0, progress))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Exploring(Checked):
     """Options of agents that explore by epsilon-greedy."""
 

@@ -128,7 +128,7 @@ def wrong_words(command: str, words: Sequence[str]) -> str | None:
             flag = None if several or word.startswith("-") else next(expected, None)
             problem = flag and _wrong_value(flag, word)
         elif name not in flags:
-            known = f"{choice(sorted(flags), name)}, or see --help" if flags else "leave it out, since the command has none"
+            known = f"{choice(sorted(flags), name)}, or see --help" if flags else "leave it out, the command has none"
             return shortened(f"unknown option {name!r}: {known}")
         else:
             flag = flags[name]

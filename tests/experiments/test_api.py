@@ -94,6 +94,8 @@ def test_options_are_found_under_the_names_of_their_agents():
             name = kind.__name__.removesuffix("Agent")
             assert getattr(ip.agents, name) is kind.Options
             assert name in dir(ip.agents)
+            with pytest.raises(TypeError):  # a number without a name would be the first option of all
+                kind.Options(0.5)
     with pytest.raises(AttributeError):
         _ = ip.agents.Greedy  # which has none
 
