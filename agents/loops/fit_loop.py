@@ -88,11 +88,11 @@ def _add_ahead(own: Any, options: Any, rows: Any, action: Any, discount: Any, we
     split, start = group(action, order), 0
     while start < len(rows):
         these = order[start:stop_of(start, split, len(rows), len(s.active))]
-        block, seen = part_of(s.rows, 0, len(these)), inputs[:len(these)]
+        seen = inputs[:len(these)]
         head, across, found = ((heads.nothing, nothing_across, s.nothing[:len(these)]) if start < split
                                else (heads.option, option_across, s.some[:len(these)]))
         see_taken(own, options, rows[these], action[these], levels, seen)
-        times(seen, table, block.first)
+        times(seen, table, s.rows.first[:len(these)])
         score(head, across, s, normal, s.zeros, 0, len(these), found)
         for i in range(len(these)):
             out[these[i]] += discount[rows[these[i]]] * found[i, level_of(action[these[i]], levels, 1)]

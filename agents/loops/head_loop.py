@@ -229,10 +229,10 @@ def score(head: Head, across: Any, s: Scratch, normal: bool, more: Any, start: i
     """The outputs of a head for rows in ``s.rows.first``, which become others, and what ``_measure`` adds to them."""
     count = len(out)
     first, last, mean, factor = s.rows.first[:count], s.rows.last[:count], s.mean[:count], s.rows.first_factor[:count]
-    mean[:], factor[:] = np.float32(0.0), np.float32(1.0)
     if normal:
         _measure(first, more, start, each, mean, factor)
     else:
+        mean[:], factor[:] = np.float32(0.0), np.float32(1.0)
         for i in range(count):
             for j in range(first.shape[1]):
                 first[i, j] += more[(start + i) // each, j]

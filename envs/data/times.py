@@ -67,7 +67,7 @@ def read_times(column: pl.Series, source: str, time_format: str | None = None) -
 def _as_numbers(text: pl.Series, source: str, time_format: str | None) -> pl.Series:
     """The numbers, if all are, or if most are and no form of dates is given; else the text."""
     number = text.cast(pl.Float64, strict=False)
-    if number.null_count() and (time_format in (None, *UNITS) and 2 * number.null_count() < len(text)):
+    if time_format in (None, *UNITS) and 0 < 2 * number.null_count() < len(text):
         refuse(number.is_null(), text, "which is no time, where most are numbers: correct or remove the row", source)
     return text if number.null_count() else number
 

@@ -400,19 +400,16 @@ class TestTimes:
         assert log.time is not None
         np.testing.assert_allclose(log.time, [first + step * (n % 8) for n in range(56)], rtol=0, atol=1e-6)
 
-    def test_day_and_month_that_could_be_either_are_refused(self, tmp_path: Path) -> None:
-        text = rows(lambda n: f"{n % 8 + 1}/3/2017", names=TIMED.used())
-        with refused("log.csv", "%d/%m/%Y", "%m/%d/%Y", fix="--time-format"):
+    @pytest.mark.parametrize(("written", "form", "other", "times"), [
+        (lambda n: f"{n % 8 + 1}/3/2017", "%d/%m/%Y", "%m/%d/%Y", (1488326400.0, 1488931200.0)),
+        (lambda n: f"20/08/{n % 8 + 1:02}", "%y/%m/%d", "%d/%m/%y", (1596240000.0, 1596844800.0)),
+    ], ids=["day or month", "day or year"])
+    def test_dates_that_could_be_either_are_refused(self, tmp_path: Path, written: Callable[[int], str], form: str,
+                                                    other: str, times: tuple[float, float]) -> None:
+        text = rows(written, names=TIMED.used())
+        with refused("log.csv", form, other, fix="--time-format"):
             read(tmp_path, text, TIMED)
-        log = read(tmp_path, text, TIMED, TableForm(time_format="%d/%m/%Y"))
-        assert log.summary().time_range == (1488326400.0, 1488931200.0)
-
-    def test_years_of_two_digits_that_could_be_days_are_refused(self, tmp_path: Path) -> None:
-        text = rows(lambda n: f"20/08/{n % 8 + 1:02}", names=TIMED.used())
-        with refused("log.csv", "%d/%m/%y", "%y/%m/%d", fix="--time-format"):
-            read(tmp_path, text, TIMED)
-        log = read(tmp_path, text, TIMED, TableForm(time_format="%y/%m/%d"))
-        assert log.summary().time_range == (1596240000.0, 1596844800.0)
+        assert read(tmp_path, text, TIMED, TableForm(time_format=form)).summary().time_range == times
 
     def test_hours_as_numbers_are_no_unix_seconds(self, tmp_path: Path) -> None:
         text = rows(lambda n: f"1408{n % 8 + 1:02}16", names=TIMED.used())

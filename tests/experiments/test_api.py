@@ -154,6 +154,10 @@ def test_a_market_rejects_unknown_numbers():
         ip.market("kale", satiation_gian=2.0)
 
 
+def test_a_market_shows_its_name_and_size():
+    assert repr(ip.market("town", num_users=5)) == "PresetMarket('town', users=5, items=32)"
+
+
 def test_library_and_command_line_train_alike(run, tmp_path, capsys):
     given = ["--users", "dqn,batch_size=8,warm_up=16,hidden=8", "--items", "rest", "--episodes", "2",
              "--num-worlds", "2", "--eval-worlds", "4"]

@@ -215,16 +215,17 @@ def text(folder: Path, source: Mapping[str, Any]) -> str:
                *(f"{kind}, ms" for kind in kinds), "the rest, ms", "updates alone, ms",
                "updates, times products of torch's code", "SB3, ms", "times SB3", "SB3's updates alone, ms"]
     return (f"{made_line(source['made'])} A round of learning of users in {source['data']['num_worlds']} worlds, on "
-            "one thread: all that follows the steps of one rollout, or the steps from update to update. Milliseconds "
-            f"of CPU time, the least of {source['data']['rounds']} rounds; operators of each kind were run again on "
-            "their own. Of learners that work by compiled loops, products are those of the loops, of the same sizes "
-            "and in the same blocks, and the rest is Python, copies into memories, and ippo's optimiser; of others it "
-            "is Python, views and autograd's own work. Torch's code, which loops replace, makes more products for the "
-            "same update, each of them an operator. Updates alone are the round less the same steps of a learner that "
-            "only keeps them. SB3 is a round of Stable-Baselines3's DQN or PPO: it keeps as many steps, of PPO with "
-            "their values and returns, and makes as many updates, with as many rows, on two hidden layers of the same "
-            "width that read all of an agent's features at once, where those here score each "
-            "option. Log-probabilities of what was done are part of playing in both.\n\n"
+            "one thread: all that follows the steps of one rollout, or the steps from one update to the next. Times "
+            f"are milliseconds of CPU time, the least of {source['data']['rounds']} rounds. Operators of each kind "
+            "were run again on their own. Some learners work by compiled loops. Their products are those of the "
+            "loops, of the same sizes and in the same blocks. Their rest is Python, copies into memories, and ippo's "
+            "optimiser. The "
+            "rest of other learners is Python, views and autograd's own work. Torch's code, which loops replace, makes "
+            "more products for the same update, each of them an operator. Updates alone are the round less the same "
+            "steps of a learner that only keeps them. SB3 is a round of Stable-Baselines3's DQN or PPO. It keeps as "
+            "many steps, PPO with their values and returns. It makes as many updates, with as many rows, on two hidden "
+            "layers of the same width. These read all of an agent's features at once; those here score each option. "
+            "Log-probabilities of what was done are part of playing in both.\n\n"
             + table(columns, [_line(one, kinds) for one in costs]) + "\n")
 
 
