@@ -20,7 +20,7 @@ PAGES: dict[str, tuple[str, ...]] = {
 """Pages with such a table, and the markets that it shows; () = all."""
 _FIRST = ("presets", "domains", "domains-new", "coach-hidden", "domains-large", "funds-large")
 """Folders of scores whose markets come first; all others, of logs, follow."""
-_BASELINES = ("random", "greedy")
+_BASELINES = ("random", "popularity", "greedy")
 
 
 def results_table(results: Path, markets: Sequence[str] = ()) -> str:
