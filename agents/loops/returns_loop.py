@@ -9,32 +9,37 @@ import numpy as np
 from interplay.envs.kernels.jit import routine, whole
 
 
+@routine
+def _return(reward: Any, discount: Any, cut: bool, ahead: Any, later: Any, weight: Any, rest: Any) -> Any:
+    """``lambda_returns`` of one step: ``later`` is the return of the next one, ``rest`` is 1 - lambda."""
+    return reward + discount * (ahead if cut else rest * ahead + weight * later)
+
+
 @whole
 def lambda_returns(reward: Any, discount: Any, truncated: Any, ahead: Any, weight: float, out: Any) -> None:
     """The returns ``out [T, R]``, the same bits as torch's."""
-    now, mixed_share = np.float32(weight), np.float32(1.0 - weight)
+    share, rest = np.float32(weight), np.float32(1.0 - weight)
     last = len(reward) - 1
     for t in range(last, -1, -1):
         for i in range(reward.shape[1]):
             later = ahead[t, i] if t == last else out[t + 1, i]
-            mixed = ahead[t, i] if truncated[t, i] else mixed_share * ahead[t, i] + now * later
-            out[t, i] = reward[t, i] + discount[t, i] * mixed
+            out[t, i] = _return(reward[t, i], discount[t, i], truncated[t, i], ahead[t, i], later, share, rest)
 
 
 @whole
 def q_lambda_returns(reward: Any, terminated: Any, truncated: Any, valid: Any, values: Any, mask: Any, discount: float,
                      weight: float, out: Any) -> None:
     """The same of the best allowed ``values [S, T, R, A]`` after each step, of S copies: ``out [S, T, R]``."""
-    now, mixed_share, rate = np.float32(weight), np.float32(1.0 - weight), np.float32(discount)
+    share, rest, rate = np.float32(weight), np.float32(1.0 - weight), np.float32(discount)
     last = out.shape[1] - 1
     for s in range(len(out)):
         for t in range(last, -1, -1):
             for i in range(out.shape[2]):
                 ahead = _highest(values[s, t, i], mask[s, t, i])
-                mixed = ahead
-                if not truncated[s, t, i] and (t == last or valid[s, t + 1, i]):
-                    mixed = mixed_share * ahead + now * (ahead if t == last else out[s, t + 1, i])
-                out[s, t, i] = reward[s, t, i] + (np.float32(0.0) if terminated[s, t, i] else rate) * mixed
+                later = ahead if t == last else out[s, t + 1, i]
+                cut = truncated[s, t, i] or (t < last and not valid[s, t + 1, i])
+                out[s, t, i] = _return(reward[s, t, i], np.float32(0.0) if terminated[s, t, i] else rate, cut, ahead,
+                                       later, share, rest)
 
 
 @routine
