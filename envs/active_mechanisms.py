@@ -11,7 +11,7 @@ from torch import Tensor
 
 from interplay.envs.checking import shown
 from interplay.envs.config import MarketConfig
-from interplay.envs.counting import COLUMNS, columns_of, with_states
+from interplay.envs.counting import COLUMNS, columns_of, levels_of, with_states
 from interplay.envs.mechanisms.base import Mechanism, Outcome, Start
 from interplay.envs.mechanisms.built_in import BuiltIn, inherits
 from interplay.envs.mechanisms.levels import Levels
@@ -57,10 +57,9 @@ class ActiveMechanisms:
         self._num_segments, self._num_boosts = config.num_segments, len(built_in.boosts.levels)
         self._cost = built_in.boosts.by_level.cost
         self._having = {hook: [m for m in self._all if _overrides(m, hook)] for hook in _HOOKS}
-        self._levels = {m.name: m.item_actions for m in self._all if m.item_actions is not None}
+        self._levels = {m.name: levels for m in self._all if (levels := levels_of(m)) is not None}
         self._values = {name: torch.tensor(levels.values, device=device) for name, levels in self._levels.items()}
         self._offered = _offered(self._levels.values(), config.num_segments, device)
-        self._check()
         self._owners = config.built_in.with_tables(self._all)
 
     def have(self, hook: str) -> bool:
@@ -80,8 +79,10 @@ class ActiveMechanisms:
     def tables(self, start: Start) -> tuple[Tables, Tables]:
         """Tables of users and of items at time 0."""
         owners = self._owners
-        users, items = [m.user_tables(start) for m in owners], [m.item_tables(start) for m in owners]
-        _check_tables([name for part in users + items for name in part])
+        users = [_mapping(m, "user_tables", m.user_tables(start)) for m in owners]
+        items = [_mapping(m, "item_tables", m.item_tables(start)) for m in owners]
+        _check_tables([(m.name, name) for m, *parts in zip(owners, users, items, strict=True)
+                       for part in parts for name in part])
         for parts, count in ((users, self._config.num_users), (items, self._config.num_items)):
             for mechanism, part in zip(owners, parts, strict=True):
                 for name, table in part.items():
@@ -149,7 +150,7 @@ class ActiveMechanisms:
     def measures(self, state: State) -> dict[str, Tensor]:
         """Their figures by name, float32 ``[B]``."""
         return {name: _checked(m, f"measure {name!r}", value, state.time.shape)
-                for m in self._all for name, value in m.measures(state).items()}
+                for m in self._all for name, value in _mapping(m, "measures", m.measures(state)).items()}
 
     def user_mask(self, state: State, mask: Tensor) -> Tensor:
         """``mask`` bool ``[B, U', 1 + K]`` without slots that a mechanism forbids."""
@@ -208,7 +209,7 @@ class ActiveMechanisms:
         """The state with tables after the step, and without the users who leave."""
         changed: dict[str, Tensor] = {}
         for mechanism in self._all:
-            own = mechanism.update(before, outcome)
+            own = _mapping(mechanism, "update", mechanism.update(before, outcome))
             for name, table in own.items():
                 _checked(mechanism, f"table {name!r}", table, before[name].shape, before[name].dtype)
             changed |= own
@@ -234,13 +235,6 @@ class ActiveMechanisms:
         """A column for each action, from those of rest and boosts, and ``more [B, I, C, L]``."""
         boosts = table[..., 1:].reshape(*table.shape[:2], self._num_segments, self._num_boosts)
         return torch.cat([table[..., :1], torch.cat([boosts, more], dim=3).flatten(2)], dim=2)
-
-    def _check(self) -> None:
-        names = [m.name for m in self._all]
-        for name in names:
-            if names.count(name) > 1:
-                raise InterplayError(f"mechanism {name!r} is there {names.count(name)} times: leave one, or give a "
-                                     "subclass a name of its own")
 
 
 def _overrides(mechanism: Mechanism, hook: str) -> bool:
@@ -274,13 +268,29 @@ def _checked(mechanism: Mechanism, what: str, value: Tensor, shape: Sequence[int
     return value
 
 
-def _check_tables(names: list[str]) -> None:
-    for name in names:
+def _mapping(mechanism: Mechanism, hook: str, value: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """``value``, which a hook has given, if it has tensors by name.
+
+    Raises:
+        InterplayError: it has not.
+    """
+    if not isinstance(value, Mapping):
+        raise InterplayError(f"mechanism {mechanism.name!r}: {hook} gave {shown(value)}, must give a dict of tensors "
+                             "by name, {} for none")
+    return value
+
+
+def _check_tables(tables: list[tuple[str, str]]) -> None:
+    """Check names of tables, each with that of its mechanism before it."""
+    owner: dict[str, str] = {}
+    for mechanism, name in tables:
+        begins = f"mechanism {mechanism!r} begins with a table {name!r}"
         if name in MOVED:
-            raise InterplayError(f"a mechanism begins with a table {name!r}, which every state has: rename it, or "
-                                 "leave it out, and give it by update alone")
+            raise InterplayError(f"{begins}, which every state has: rename it, or leave it out, and give it by update "
+                                 "alone")
         if name in State.__dataclass_fields__:
-            raise InterplayError(f"a mechanism begins with a table {name!r}, which is what a state calls something "
-                                 "else: rename it")
-        if names.count(name) > 1:
-            raise InterplayError(f"two mechanisms have a table {name!r}: rename it in one of them")
+            raise InterplayError(f"{begins}, which is what a state calls something else: rename it")
+        if name in owner:
+            raise InterplayError(f"mechanisms {owner[name]!r} and {mechanism!r} both have a table {name!r}: rename it "
+                                 "in one of them")
+        owner[name] = mechanism

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
-from interplay.envs.checking import Fraction, NotNegative, Positive, check_names, check_value
+from interplay.envs.checking import Fraction, NotNegative, Positive, check_fields, check_names, check_value
 from interplay.envs.mechanisms import Mechanism, find_mechanism
 from interplay.envs.mechanisms.built_in import BuiltIn, further, in_order
 from interplay.envs.mechanisms.choosing import Chosen, check_no_parameters
@@ -63,6 +63,8 @@ class MarketConfig(MarketSizes):
         if self.user_sees == "history" and (self.history_length == 0 or self.user_state == "own"):
             raise InterplayError(f"user_sees='history' with history_length={self.history_length} and user_state="
                                  f"{self.user_state!r}: give a length above 0, and user_state='none'")
+        for mechanism in self.mechanisms:
+            check_fields(mechanism)  # whose own __post_init__ may not have
         object.__setattr__(self, "mechanisms", in_order(self.mechanisms))
 
     @kept

@@ -7,9 +7,11 @@ from typing import Protocol
 
 from torch import Tensor
 
+from interplay.envs.checking import shown
 from interplay.envs.config import MarketConfig
 from interplay.envs.mechanisms.base import Mechanism
 from interplay.envs.mechanisms.built_in import inherits
+from interplay.envs.mechanisms.levels import Levels
 from interplay.envs.sizes import MarketSizes
 from interplay.envs.types import InterplayError, Side
 from interplay.envs.world import State
@@ -50,13 +52,25 @@ def columns(config: MarketConfig, hook: str) -> tuple[str, ...]:
 def columns_of(mechanism: Mechanism, hook: str, config: MarketConfig) -> Sequence[str]:
     """The same of one mechanism."""
     names: Sequence[str] = getattr(mechanism, COLUMNS[hook])(config)
+    if isinstance(names, str):  # which is a sequence of letters
+        raise InterplayError(f"mechanism {mechanism.name!r}: {COLUMNS[hook]} gave {names!r}, must give a list of names"
+                             f": return [{names!r}]")
     return names
 
 
 def num_levels(config: MarketConfig) -> int:
     """Levels of item actions for each segment: boosts and those of mechanisms."""
-    more = (m.item_actions for m in config.mechanisms)
+    more = map(levels_of, config.mechanisms)
     return len(config.built_in.boosts.levels) + sum(len(levels.values) for levels in more if levels is not None)
+
+
+def levels_of(mechanism: Mechanism) -> Levels | None:
+    """Levels that a mechanism gives to items, or None."""
+    levels = mechanism.item_actions
+    if levels is not None and not isinstance(levels, Levels):
+        raise InterplayError(f"mechanism {mechanism.name!r}: item_actions is {shown(levels)}, must be Levels or None: "
+                             "return Levels((0.5, 1.0)) from a @property")
+    return levels
 
 
 def states_of_mechanism(config: MarketConfig, side: Side) -> int:

@@ -15,10 +15,11 @@ from types import ModuleType
 from typing import Any
 
 from interplay.envs.checking import shown
-from interplay.envs.messages import choice
+from interplay.envs.messages import choice, place_of
 from interplay.envs.types import InterplayError
 
 _trusting: ContextVar[bool] = ContextVar("trusting", default=True)
+_IMPORTING = (Path(importlib.__file__).parent, Path(__file__))
 _NAMED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")  # module:attribute
 
 
@@ -74,13 +75,14 @@ def resolve(name: str, known: dict[str, Any], what: str) -> Any:
     module_name, attribute = name.split(":", 1)
     if not _trusting.get():
         raise InterplayError(f"{what} {name!r} is code that the run's folder names: allow it with --allow-code if you "
-                             f"trust the folder and the module {module_name!r}")
+                             f"trust the folder and the module {module_name!r}, in Python with allow_code=True")
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # any code may run and fail here
+        absent = isinstance(error, ModuleNotFoundError) and module_name.startswith(error.name or module_name)
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:120]
-        raise InterplayError(f"{what} {name!r}: cannot import {module_name!r} ({reason}); "
-                             "run from its folder or put that on PYTHONPATH") from error
+        fix = "run from its folder or put that on PYTHONPATH" if absent else f"correct it{place_of(error, *_IMPORTING)}"
+        raise InterplayError(f"{what} {name!r}: cannot import {module_name!r} ({reason}); {fix}") from error
     if not hasattr(module, attribute):
         raise InterplayError(f"{what} {name!r}: module {module_name!r} has no {attribute!r}; check the spelling")
     return getattr(module, attribute)

@@ -4,12 +4,34 @@ from __future__ import annotations
 
 import difflib
 import re
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
+
+import torch
 
 LONGEST = 290
 """Characters of an error's message, so that a line with ``error:`` before it has at most 300."""
 
 _LISTED = 190
+
+
+_LIBRARY, _TORCH = Path(__file__).parents[1], Path(torch.__file__).parent
+
+
+def place_of(error: BaseException, *apart: Path) -> str:
+    """Where an error came from, as `` at students.py:12 `return known` ``; "" if nowhere that counts.
+
+    It is the last line outside of this library that it came through, if there is one.
+
+    Args:
+        error: that was caught.
+        apart: files and folders that do not count, as torch's does not.
+    """
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")
+              and not any(Path(frame.filename).is_relative_to(path) for path in (_TORCH, *apart))]
+    own = [frame for frame in frames if not Path(frame.filename).is_relative_to(_LIBRARY)] or frames
+    return f" at {Path(own[-1].filename).name}:{own[-1].lineno} `{own[-1].line}`" if own else ""
 
 
 def shortened(text: str, longest: int = LONGEST) -> str:

@@ -20,7 +20,7 @@ from interplay.envs.population import Population
 from interplay.envs.responding import response_rate
 from interplay.envs.segment_means import segment_means
 from interplay.envs.slates import log_boosts, num_candidates
-from interplay.envs.types import FEATURE_BOUND, Catalogue, Observation, Side, SideSpec
+from interplay.envs.types import FEATURE_BOUND, Catalogue, InterplayError, Observation, Side, SideSpec
 from interplay.envs.world import Slate, State, View
 
 
@@ -52,7 +52,18 @@ def side_specs(config: MarketConfig) -> dict[Side, SideSpec]:
         option_features=("segment_share", "affinity", *built_in.wearout.segment_columns(config),
                          *built_in.boosts.segment_columns(config), *columns(config, "see_segments")),
         num_states=num_states(config, "items"), num_ids=config.num_segments, delayed=True)
+    for spec in (users, items):
+        _check_columns(spec)
     return {"users": users, "items": items}
+
+
+def _check_columns(spec: SideSpec) -> None:
+    """Check that no two columns have one name, by which agents and catalogues find them."""
+    for names in (spec.own_features, spec.option_features):
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise InterplayError(f"mechanisms let {spec.side} see {names.count(twice)} columns called {twice!r}: let "
+                                 "one call its own something else")
 
 
 def catalogue_of(config: MarketConfig, spec: SideSpec, population: Population) -> Catalogue:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import io
 import random
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from interplay.agents.parts.captured import Captured
 from interplay.agents.parts.player import Player, Setting
 from interplay.agents.testing.synthetic_transitions import Trajectory, observation, trajectory
 from interplay.envs.graphs import NotCapturable
+from interplay.envs.messages import place_of
 from interplay.envs.types import Observation, Side, SideSpec, TensorRecord, Transition
 
 CPU, META = torch.device("cpu"), torch.device("meta")
@@ -29,7 +29,6 @@ CPU, META = torch.device("cpu"), torch.device("meta")
 SLATE_SIZE = 2
 """Slots that a platform fills."""
 
-_NOT_THE_AGENT = (Path(torch.__file__).parent, Path(__file__))
 _TOUCHED = ("on the meta device, whose tensors have no values: make tensors in build, with self.zeros or like others, "
             "and do without .item(), .cpu(), float(), boolean indices and `if` on tensors; ")
 
@@ -197,7 +196,8 @@ class AgentHarness:
             try:
                 captured.do("step", step)
             except NotCapturable as error:
-                raise AgentError(f"{self.kind.name} as {self.case}: no graph can record act and learn: {error}. "
+                raise AgentError(f"{self.kind.name} as {self.case}: no graph can record act and learn"
+                                 f"{place_of(error, Path(__file__))}: {error}. "
                                  "Use agents.Optimiser for torch's, or write capturable = False") from error
             actions[f"act in step {number}"] = {side: action.clone() for side, action in worlds[1].items()}
         return actions | self._acted_in_the_end(player, trajectory)
@@ -241,7 +241,7 @@ class AgentHarness:
         except Exception as error:
             host = _TOUCHED if self.device == META else ""
             raise AgentError(f"{self.kind.name} as {self.case}: {host}{call} raised {type(error).__name__}"
-                             f"{_place(error)}: {' '.join(str(error).split())[:300]}") from error
+                             f"{place_of(error, Path(__file__))}: {' '.join(str(error).split())[:300]}") from error
         drawn = [name for name, state in _generators().items() if state != generators[name]]
         self.require(not drawn, f"{call} drew from the global generator of {' and '.join(drawn)}: use self.draw, and "
                                 "parts.networks.undrawn for layers")
@@ -285,10 +285,3 @@ def _generators() -> dict[str, Any]:
     numpys = np.random.get_state(legacy=False)["state"]  # noqa: NPY002  # read to see that no code uses it
     return {"torch": torch.get_rng_state().numpy().tobytes(), "numpy": (numpys["key"].tobytes(), numpys["pos"]),
             "random": random.getstate()}
-
-
-def _place(error: Exception) -> str:
-    """The last line of the agent's that the error came through, "" if it was none of the agent's."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__)
-              if not any(Path(frame.filename).is_relative_to(path) for path in _NOT_THE_AGENT)]
-    return f" at {Path(frames[-1].filename).name}:{frames[-1].lineno} `{frames[-1].line}`" if frames else ""

@@ -19,6 +19,7 @@ from interplay.envs.checking import Checked
 from interplay.envs.mechanisms.given import Outcome, Start, responses_by_segment
 from interplay.envs.mechanisms.levels import Levels
 from interplay.envs.sizes import MarketSizes
+from interplay.envs.types import InterplayError
 from interplay.envs.world import State
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ class Mechanism(Checked):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        if "__init__" in vars(cls) and "__dataclass_fields__" not in vars(cls):  # which a run could not repeat
+            raise InterplayError(f"mechanism {cls.__name__} has an __init__ of its own: make its parameters fields of "
+                                 "a class with @dataclass(frozen=True)")
         if "name" not in vars(cls):
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
         cls.stream = _FIRST_STREAM + zlib.crc32(cls.name.encode()) % _FIRST_STREAM

@@ -98,12 +98,17 @@ def in_order(mechanisms: Sequence[Mechanism]) -> tuple[Mechanism, ...]:
     """Built-in kinds first, so that the order in which they are given makes no difference.
 
     Raises:
-        InterplayError: two are of one kind.
+        InterplayError: two are of one kind, or have one name.
     """
     kinds = [kind_of(mechanism) for mechanism in mechanisms]
     for kind in KINDS:
         if kinds.count(kind) > 1:
             raise InterplayError(f"mechanism {kind.name!r} is there {kinds.count(kind)} times: leave one")
+    names = [mechanism.name for mechanism in mechanisms]
+    for name in names:
+        if names.count(name) > 1:
+            raise InterplayError(f"mechanism {name!r} is there {names.count(name)} times: leave one, or give your own "
+                                 "another name")
     rank: Mapping[type[Mechanism], int] = {kind: number for number, kind in enumerate(KINDS)}
     return tuple(sorted(mechanisms, key=lambda mechanism: rank.get(kind_of(mechanism), len(KINDS))))
 

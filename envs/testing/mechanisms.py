@@ -7,8 +7,9 @@ every combination of features that hooks can meet.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,7 +20,9 @@ from interplay.envs.counting import columns_of
 from interplay.envs.market import Market
 from interplay.envs.mechanisms import Mechanism, Start
 from interplay.envs.mechanisms.built_in import KINDS
+from interplay.envs.messages import place_of, shortened
 from interplay.envs.presets import find_preset
+from interplay.envs.testing.making import MechanismError, made, watched
 from interplay.envs.testing.traces import (
     STEPS,
     Trace,
@@ -50,10 +53,6 @@ _CASES: dict[str, dict[str, Any]] = {
     "users with a history": {"user_sees": "history", "history_length": 2}}
 
 
-class MechanismError(AssertionError):
-    """A mechanism that breaks the contract, in one line: the hook, the value and the fix."""
-
-
 def check_mechanism(mechanism: Mechanism | type[Mechanism], *, off: Mechanism | None = None) -> None:
     """Raise unless a mechanism keeps the contract.
 
@@ -65,14 +64,18 @@ def check_mechanism(mechanism: Mechanism | type[Mechanism], *, off: Mechanism | 
         MechanismError: the first fault.
     """
     try:
-        _check_all(_made(mechanism), off)
-    except InterplayError as error:  # the market has found it first
+        _check_all(made(mechanism), off)
+    except (InterplayError, MechanismError) as error:  # a market may find a fault first
         raise MechanismError(str(error)) from error
+    except Exception as error:
+        kind = mechanism if isinstance(mechanism, type) else type(mechanism)
+        raise MechanismError(shortened(f"{kind.__name__} raised {type(error).__name__}"
+                                       f"{place_of(error, Path(__file__).parent)}: {error}")) from error
 
 
-def _check_all(made: Mechanism, off: Mechanism | None) -> None:
+def _check_all(mechanism: Mechanism, off: Mechanism | None) -> None:
     for case, changes in _CASES.items():
-        check = _Check(made, case, _SIZES | changes)
+        check = _Check(mechanism, case, _SIZES | changes)
         check.shapes(check.market().reset(_WORLDS))
         check.tables()
         check.shapes(check.later()[1])
@@ -85,21 +88,9 @@ def _check_all(made: Mechanism, off: Mechanism | None) -> None:
         check.kernels(fast)
         check.device()
         check.graphs()
-    _Check(made, "still worlds", _SIZES | _STILL).carries_over()
+    _Check(mechanism, "still worlds", _SIZES | _STILL).carries_over()
     if off is not None:
         _Check(off, "switched off", _SIZES | _STILL).is_off()
-
-
-def _made(mechanism: Mechanism | type[Mechanism]) -> Mechanism:
-    kind = mechanism if isinstance(mechanism, type) else type(mechanism)
-    if not issubclass(kind, Mechanism):
-        raise MechanismError(f"{mechanism!r} must be derived from interplay.envs.mechanisms.Mechanism")
-    known = {f.name for f in fields(kind)}
-    for name, hint in vars(kind).get("__annotations__", {}).items():
-        if name not in known and "ClassVar" not in str(hint):
-            raise MechanismError(f"{kind.__name__}.{name} is no parameter: decorate the class with "
-                                 "@dataclass(frozen=True)")
-    return mechanism() if isinstance(mechanism, type) else mechanism
 
 
 @dataclass(frozen=True)
@@ -132,8 +123,11 @@ class _Check:
         return market, state, step
 
     def tables(self) -> None:
-        """Tables have a row for each user or item, and stay as they begin."""
+        """Tables have a row for each user or item, and numbers in them; so have measures."""
         m, (market, state, _) = self.mechanism, self.later()
+        for name, table in m.measures(state).items():
+            self.require(bool(table.isfinite().all()), f"measure {name!r} is {table.tolist()}, which is not finite: "
+                                                       "give a number")
         start = Start(state.key, state.population, market.config)
         for side, found, count in (("user_tables", m.user_tables(start), market.config.num_users),
                                    ("item_tables", m.item_tables(start), market.config.num_items)):
@@ -141,6 +135,7 @@ class _Check:
                 shape = list(table.shape)
                 self.require(shape[:2] == [len(_WORLDS), count], f"{side} gave {name!r} of shape {shape}: begin with "
                                                                  f"{[len(_WORLDS), count]}")
+                self.require(bool((state[name] == state[name]).all()), f"update made table {name!r} nan: give numbers")
 
     def shapes(self, state: State) -> None:
         """Shapes, types and values of what hooks give."""
@@ -200,12 +195,12 @@ class _Check:
                              "when asked about them alone: keep what it needs of others in a table, by update")
 
     def writes_nothing(self) -> None:
-        """States stay as they were."""
-        market, state, step = self.later()
-        before = state.map(Tensor.clone)
-        market.step(state, *any_actions(market, state, 9))
-        look_at(market, state, step)
-        self._same(named(before), named(state), "a hook wrote into the state: make new tensors")
+        """States and outcomes stay as they were."""
+        market = self.market(mechanisms=(watched(self.mechanism, lambda fault: self.require(False, fault)),))
+        state = market.reset(_WORLDS)
+        for number in range(4):
+            state, step = market.step(state, *any_actions(market, state, number))
+            look_at(market, state, step)
 
     def alone_as_in_a_batch(self) -> None:
         """Worlds do not mix."""
@@ -224,7 +219,7 @@ class _Check:
         again = self.market()
         restored = again.reset(_WORLDS).loaded(state.state_dict())
         self._same(trace(market, state), trace(again, restored), "a saved state went on another way: keep all that "
-                                                                   "changes in tables")
+                                                                   "changes in tables, and draw by self.uniform")
 
     def kernels(self, fast: Trace) -> None:
         """Both paths give the same bits."""
@@ -255,7 +250,8 @@ class _Check:
             seen = [market.observe(state, side, expected=True) for side in every_side(market)]
         except (RuntimeError, NotImplementedError) as error:
             raise MechanismError(f"{self.mechanism.name}, {self.case}: on the meta device, whose tensors have no "
-                                 f"values: {str(error).splitlines()[0][:150]}; make tensors on the device of the "
+                                 f"values: {str(error).splitlines()[0][:100]}"
+                                 f"{place_of(error, Path(__file__).parent)}; make tensors on the device of the "
                                  "state, and do without .item(), float() and `if` on tensors") from error
         devices = {tensor.device.type for record in (state, step, *seen) for tensor in record.tensors()}
         self.require(devices == {"meta"}, "a tensor stayed on the CPU: make tensors on the device of the state")

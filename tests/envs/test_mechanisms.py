@@ -469,19 +469,64 @@ class Scribbles(Friends):
         state["mood"].add_(1.0)
 
 
+class Spends(Friends):
+    def user_reward(self, before: State, after: State, outcome: Outcome) -> Tensor:
+        return outcome.response.mul_(2.0)
+
+
+class Misspelt(Friends):
+    def user_rewards(self, before: State, after: State, outcome: Outcome) -> Tensor:
+        return outcome.response
+
+
+class Blurred(Friends):
+    def user_tables(self, start: Start) -> dict[str, Tensor]:
+        return {**super().user_tables(start), "known": start.full_users(0.0)}
+
+    def update(self, state: State, outcome: Outcome) -> dict[str, Tensor]:
+        return {"known": torch.nan * state["known"]}
+
+
+class Uncounted(Friends):
+    def measures(self, state: State) -> dict[str, Tensor]:
+        return {"lost": torch.nan * state["mood"].mean(1)}
+
+
+class Raises(Friends):
+    def update(self, state: State, outcome: Outcome) -> dict[str, Tensor]:
+        return {"last": state["last"] * (1 // 0)}
+
+
+class Short(Knowledge):  # type: ignore[misc,valid-type]
+    def user_columns(self, sizes: MarketSizes) -> str:
+        return "knowledge"
+
+
+class Listed(Friends):
+    item_actions = property(lambda self: [1.0])
+
+
+class Named(Friends):
+    name = "satiation"
+
+
 class Undecorated(Mechanism):
     gain: float = 1.0
 
 
 @pytest.mark.parametrize(("kind", "named", "fix"), [
-    (Writes, ["state"], "new tensors"), (Reads, ["meta device"], (".item()", "float()")),
+    (Writes, ["update", "known"], "new tensors"), (Reads, ["meta device"], (".item()", "float()")),
     (Mixes, ["batch"], "self.uniform"), (Unscaled, [], "[-4, 4]"), (Unnamed, ["see_users", "[3, 5, 3]"], "[3, 5, 1]"),
     (Narrow, ["shift", "[3, 5]"], "[3, 5, 3]"), (Neighbours, ["slate_score", "users 3 and 1"], "update"),
     (Settled, ["carries_over", False], ()), (Forgets, ["saved state"], "tables"),
     (Switches, ["kernels"], "arguments"), (Widens, ["known", "torch.float64 [3, 5, 3]"], ()),
     (Unpaid, ["replaces_user_reward", True, "user_reward"], ()),
     (Undecorated, ["Undecorated.gain"], "@dataclass(frozen=True)"), (Draws, ["global generator"], "self.uniform"),
-    (Scribbles, ["state"], "new tensors")])
+    (Scribbles, ["draw", "mood"], "new tensors"), (Spends, ["user_reward", "response"], "new tensors"),
+    (Misspelt, ["Misspelt.user_rewards"], "user_reward"), (Blurred, ["known", "nan"], ()), (Uncounted, ["lost", "nan"], ()),
+    (Raises, ["Raises", "ZeroDivisionError", "test_mechanisms.py", "1 // 0"], ()),
+    (Short, ["user_columns", "knowledge"], "['knowledge']"), (Listed, ["item_actions", "[1.0]"], "Levels((0.5, 1.0))"),
+    (Named, ["satiation", 2], "name")])
 def test_every_fault_is_found(kind: type[Mechanism], named: list[Any], fix: Any) -> None:
     with refused(*named, fix=fix, kind=MechanismError):
         check_mechanism(kind)
@@ -528,3 +573,37 @@ def test_a_market_names_the_mechanism_that_gives_something_wrong(hook: str, valu
     market = find_preset("viability").market(mechanisms=(kind(),))
     with refused("odd", *named, fix="interplay.envs.testing.check_mechanism"):
         market.step(market.reset([0]), torch.zeros(1, 4).long(), torch.zeros(1, 2).long())
+
+
+@pytest.mark.parametrize("hook", ["user_tables", "item_tables", "update", "measures"])
+def test_a_market_wants_tables_by_name(hook: str) -> None:
+    kind = type("Odd", (Friends,), {hook: lambda self, *arguments: None})
+    with refused("odd", hook, None, fix="{}"):
+        market = find_preset("viability").market(mechanisms=(kind(),))
+        state, _ = market.step(market.reset([0]), torch.zeros(1, 4).long(), torch.zeros(1, 2).long())
+        market.constants.mechanisms.measures(state)
+
+
+@pytest.mark.parametrize("column", ["appeal", "popularity"])
+def test_no_two_columns_have_one_name(column: str) -> None:
+    """By which a memory of ``dqn`` finds what follows from an item."""
+    kind = type("Odd", (Price,), {"item_columns": lambda self, sizes: [column]})
+    with refused("mechanisms", "users", 2, column):
+        find_preset("town").market(mechanisms=(kind(),))
+
+
+def test_parameters_are_fields_that_a_run_can_repeat() -> None:
+    with refused("Odd", "__init__", fix="@dataclass(frozen=True)"):
+        type("Odd", (Mechanism,), {"__init__": lambda self, rate=0.5: None})
+
+    @dataclass(frozen=True, slots=True)
+    class Slotted(Mechanism):
+        rate: float = 0.5
+
+    assert Slotted(0.7).rate == 0.7
+
+
+def test_parameters_are_checked_where_a_mechanism_forgets_to() -> None:
+    kind = type("Odd", (Price,), {"__post_init__": lambda self: None})
+    with refused("sensitivity", "much"):
+        find_preset("town").market(mechanisms=(kind(sensitivity="much"),))
