@@ -15,6 +15,9 @@ LONGEST = 290
 
 _LISTED = 190
 
+_MEANT = {"gpu": "cuda"}
+"""Words for a thing that has another name here, to which no likeness of letters leads."""
+
 
 _LIBRARY, _TORCH = Path(__file__).parents[1], Path(torch.__file__).parent
 
@@ -62,7 +65,8 @@ def choice(names: Iterable[str], wanted: str = "") -> str:
     """How to fix an unknown name: the one that was perhaps meant, and all that there are."""
     known = list(names)
     by_word = {name.strip("'"): name for name in known}  # quotes would make short names alike
-    near = difflib.get_close_matches(wanted.lower().strip("'"), by_word, n=1, cutoff=0.6)
+    meant = wanted.lower().strip("'")
+    near = difflib.get_close_matches(_MEANT.get(meant, meant), by_word, n=1, cutoff=0.6)
     return (f"did you mean {by_word[near[0]]}? " if near else "") + f"choose from {listed(known, wanted)}"
 
 

@@ -6,8 +6,9 @@
         check_agent(MyAgent, MyOptions(warm_up=20))
 
 It needs no market. What agents see is drawn at random in every shape that markets have (``synthetic_transitions.py``).
-Give options with which the agent really learns within ``STEPS`` steps of three worlds, that is small memories, warm-ups
-and rollouts, for the device within ``DEVICE_STEPS``: what is never reached is never checked.
+The agent has to learn within ``STEPS`` steps of three worlds, for the device within ``DEVICE_STEPS``: what is never
+reached is never checked. Without options it has its defaults, with smaller values of those in ``SOON``. Where that is
+not enough, give options with small memories, warm-ups and rollouts.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ STEPS = 23
 DEVICE_STEPS = 4
 """Steps on the meta device, where each takes about as long as fifteen elsewhere."""
 
+SOON = {"warm_up": 20, "batch_size": 8, "rollout_length": 4, "fit_steps": 6}
+"""Options of these names are at most so large where none are given. Clusters are fitted after ``DEVICE_STEPS``."""
+
 _MORE = 11  # steps after that, and steps for what needs fewer
 
 
@@ -43,7 +47,7 @@ def check_agent(kind: type[Player], options: Any = None, *, device_steps: int = 
 
     Args:
         kind: the agent's class.
-        options: an instance of its ``Options`` with which it soon learns; None = the defaults.
+        options: an instance of its ``Options`` with which it soon learns; None = the defaults, shortened by ``SOON``.
         device_steps: steps in which it must not touch the host. Fewer for an agent that must do so once, as
             ``q-learning`` does when it fits clusters, with options that put that after them.
         device: where the agent lives while its values are checked, and what it sees.
@@ -52,6 +56,7 @@ def check_agent(kind: type[Player], options: Any = None, *, device_steps: int = 
         AgentError: the first fault.
     """
     _check_class(kind, options)
+    options = _soon(kind) if options is None else options
     cases = (ANY_SIDES if issubclass(kind, JointAgent) else ONE_SIDE).items()
     harnesses = [AgentHarness(kind, options, case, specs, STEPS + _MORE, torch.device(device))
                  for case, specs in cases if set(specs) <= set(kind.plays)]
@@ -91,6 +96,13 @@ def _check_class(kind: type[Player], options: Any) -> None:
             raise AgentError(f"{kind_name}.Options.{field.name} has no default: give it one")
     if options is not None and not isinstance(options, kind.Options):
         raise AgentError(f"options={options!r} must be an instance of {kind_name}.Options, {kind.Options.__name__}")
+
+
+def _soon(kind: type[Player]) -> Any:
+    """The default options, with which the agent learns from its first steps on."""
+    default = kind.Options()
+    small = {name: most for name, most in SOON.items() if isinstance(getattr(default, name, None), int)}
+    return replace(default, **{name: min(most, getattr(default, name)) for name, most in small.items()})
 
 
 def _overrides(kind: type[Player], method: str) -> bool:

@@ -13,7 +13,7 @@ from interplay.experiments.benchmark.cluster import played_on
 from interplay.experiments.benchmark.jobs import RUNS, finished, played
 from interplay.experiments.common.folders import owned
 from interplay.experiments.common.settings import TrainSettings
-from interplay.experiments.common.stopping import Stopped
+from interplay.experiments.common.stopping import Stopped, number_of, stoppable
 
 
 class News(NamedTuple):
@@ -37,15 +37,17 @@ Notify = Callable[[News], None]
 
 @contextmanager
 def continuable(out: Path) -> Iterator[None]:
-    """Say after a signal how to go on.
+    """SIGINT and SIGTERM stop the runs, which are saved, and say how to go on.
 
     Raises:
         Stopped: by a signal; what is under way is saved.
     """
     try:
-        yield
-    except Stopped as stop:
-        raise Stopped(stop.number, f"stopped; the same command continues the runs in {out / RUNS}") from stop
+        with stoppable():
+            yield
+    except KeyboardInterrupt as stop:
+        raise Stopped(number_of(stop),
+                      f"stopped; the same call or command continues the runs in {out / RUNS}") from stop
 
 
 @contextmanager

@@ -19,8 +19,8 @@ def command(name: Annotated[str, tyro.conf.Positional]) -> int:
     """Check that an agent or a mechanism keeps its contract: shapes, chance, saving and resuming, graphs.
 
     Args:
-        name: module:Name, or a name of this package; behind an agent ,OPTION=VALUE, such as a short warm-up, so that it
-            learns within the few steps of the check.
+        name: module:Name, or a name of this package; behind an agent ,OPTION=VALUE, so that it learns within the few
+            steps of the check. Without any, its warm_up, batch_size, rollout_length and fit_steps are small.
     """
     found, pairs = split_agent(name)
     thing = next((thing for thing in named(found) if thing.kind in ("agent", "mechanism")), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import types
 from collections.abc import Mapping
@@ -17,6 +18,9 @@ Settings = TypeVar("Settings")
 
 RESOLVED = "resolved"
 """Name in the JSON text of what became of the settings; the settings are complete without it."""
+
+_WORDS: dict[Any, str] = {int: "an integer", float: "a number", bool: "true or false", str: "a text", Path: "a path",
+                          types.NoneType: "null"}
 
 _NOT_KEPT = ("resume", "allow_code", "more_episodes")  # they hold for one command alone
 
@@ -101,4 +105,16 @@ def _typed(value: Any, hint: Any) -> Any:
         return Path(value)
     if type(value) is hint or (hint is float and type(value) is int):
         return value
-    raise TypeError(f"{value!r} where {hint} is expected")
+    raise TypeError(f"{json.dumps(value)} where {_in_words(hint)} is expected")
+
+
+def _in_words(hint: Any) -> str:
+    """A type hint as JSON text has it."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(map(_in_words, arguments))
+    if origin is tuple:
+        return f"a list ({_in_words(arguments[0])} each)"
+    if origin is Literal:
+        return " or ".join(map(json.dumps, arguments))
+    return _WORDS[hint]

@@ -41,6 +41,11 @@ class Stopped(KeyboardInterrupt):
         return 128 + self.number
 
 
+def number_of(stop: KeyboardInterrupt) -> int:
+    """The signal; SIGINT of a KeyboardInterrupt of Python's own, as in a thread."""
+    return stop.number if isinstance(stop, Stopped) else signal.SIGINT
+
+
 @contextmanager
 def stoppable() -> Iterator[None]:
     """SIGINT and SIGTERM raise ``Stopped``."""
@@ -120,8 +125,7 @@ def resumable(command: str, *folders: Path, launcher: str = "") -> Iterator[None
     try:
         yield
     except KeyboardInterrupt as stop:
-        number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
-        raise Stopped(number, f"stopped; go on with: {resume}") from stop
+        raise Stopped(number_of(stop), f"stopped; go on with: {resume}") from stop
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -48,6 +48,13 @@ def test_every_agent_keeps_the_contract(name):
     check_agent(kind, options, device_steps=DEVICE_STEPS if hasattr(options, "rollout_length") else 2)
 
 
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[] if name == "slateq" else pytest.mark.slow)
+    for name, kind in agents().items() if kind.learns])
+def test_every_learner_keeps_the_contract_with_its_default_options(name):
+    check_agent(find_agent(name))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("flags", [{"priority": 0.6, "sharing": "independent", "num_steps": 3},
                                    {"num_quantiles": 3, "dueling": True, "munchausen": 0.9}])

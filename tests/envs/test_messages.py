@@ -51,3 +51,7 @@ def test_long_lists_begin_with_what_was_perhaps_meant(wanted: str) -> None:
     ("nothing like it", "choose from dqn, greedy"), ("", "choose from dqn, greedy")])
 def test_the_name_that_was_perhaps_meant_is_said(wanted: str, said: str) -> None:
     assert choice(["dqn", "greedy"], wanted) == said
+
+
+def test_a_gpu_is_called_cuda() -> None:
+    assert choice(["auto", "cpu", "cuda"], "gpu").startswith("did you mean cuda? ")

@@ -231,7 +231,7 @@ def test_what_a_signal_stops_is_saved_leaves_no_process_and_the_same_command_con
         assert process.returncode == status
         wait_until(lambda: not marked(mark))
         if status > 0:
-            assert error == f"stopped; the same command continues the runs in {tmp_path / 'runs'}\n"
+            assert error == f"stopped; the same call or command continues the runs in {tmp_path / 'runs'}\n"
             assert [path.name for path in (tmp_path / "runs").iterdir()] == [run.name]
         assert (run / "checkpoint.pt").is_file()
         assert not (run / "results.json").is_file()
@@ -246,7 +246,8 @@ def test_what_a_signal_stops_is_saved_leaves_no_process_and_the_same_command_con
 def test_a_signal_before_anything_runs_stops_it(number, status, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(benchmark, "planned", lambda settings: signal.raise_signal(number))
     assert run(tmp_path / "out", *SMALL) == status
-    assert capsys.readouterr().err == f"stopped; the same command continues the runs in {tmp_path / 'out' / 'runs'}\n"
+    said = f"stopped; the same call or command continues the runs in {tmp_path / 'out' / 'runs'}\n"
+    assert capsys.readouterr().err == said
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -256,8 +256,9 @@ def test_settings_of_wrong_types_are_named(change):
     values = {**json.loads(to_json(FULL)), **change}
     del values["format"], values["digest"]
     (name,) = change
-    with refused("x.json", name):
+    with refused("x.json", name) as found:
         from_json(Mixed, sealed(values), Path("x.json"))
+    assert not re.search(r"None|True|class|typing|\bint\b", str(found.value)), found.value
 
 
 @pytest.mark.parametrize(("change", "named"), [(lambda v: v.pop("flag"), "flag"), (lambda v: v.update(flog=1), "flog")])

@@ -10,10 +10,13 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.summary.writer import event_file_writer
 
+import interplay as ip
 from interplay.envs import files
+from interplay.experiments.benchmark import command as benchmarks
 from interplay.experiments.cli.main import main
 from interplay.experiments.common import stopping
 from interplay.experiments.common.saving import read_sealed
+from interplay.experiments.common.stopping import Stopped
 from interplay.experiments.evaluate import finishing
 from interplay.experiments.loop.run import Run
 from interplay.experiments.loop.tracking import TensorBoard
@@ -24,6 +27,8 @@ from refusals import assert_said
 SIZE = ["--episodes", "4", "--num-worlds", "2", "--eval-worlds", "4", "--market", "horizon=10"]
 TRAIN = ["train", "--preset", "kale", "--users", "dqn,warm_up=16,batch_size=8,hidden=8", "--items", "rest", *SIZE]
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
+OWN = [signal.default_int_handler, lambda number, frame: None]
+"""Handlers of a program that uses the library."""
 
 
 def each_stopped(places, by_both):
@@ -118,6 +123,20 @@ def test_handlers_are_put_back(tmp_path):
     before = [signal.getsignal(number) for number in SIGNALS]
     assert main([*TRAIN, "--log-dir", str(tmp_path)]) == 0
     assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_benchmark_that_is_stopped_from_python_says_how_to_go_on(number, tmp_path, monkeypatch):
+    before = [signal.signal(each, handler) for each, handler in zip(SIGNALS, OWN, strict=True)]
+    try:
+        at_call(1, lambda: os.kill(os.getpid(), number), benchmarks, "run_missing", monkeypatch)
+        with pytest.raises(Stopped, match=r"same call .* continues .*runs") as stop:
+            ip.benchmark("kale", ["greedy"], seeds=1, folder=tmp_path / "benchmark")
+        assert stop.value.status == 128 + number
+        assert [signal.getsignal(each) for each in SIGNALS] == OWN
+    finally:
+        for each, handler in zip(SIGNALS, before, strict=True):
+            signal.signal(each, handler)
 
 
 @pytest.fixture(scope="module")
