@@ -10,7 +10,7 @@ from interplay.agents.base import Agent, JointAgent
 from interplay.agents.parts import networks
 from interplay.agents.parts.choosing import Offer
 from interplay.agents.parts.optimising import Optimiser
-from interplay.agents.parts.player import Player, Setting
+from interplay.agents.parts.player import Player, Setting, check_options
 from interplay.agents.parts.schedules import Exploring
 from interplay.envs.discovery import discover, resolve
 from interplay.envs.types import InterplayError
@@ -34,6 +34,7 @@ def find_agent(name: str) -> type[Player]:
                              "can be made: see interplay.agents")
     if issubclass(agent, Agent) and agent.act is Agent.act and agent.scores is Agent.scores:
         raise InterplayError(f"agent {name!r} does not say how it acts: override Agent.scores or Agent.act")
+    check_options(agent)
     return agent
 
 

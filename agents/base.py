@@ -42,7 +42,7 @@ class Agent(Player):
     def of(cls, specs: Mapping[Side, SideSpec], setting: Setting, options: Any = None) -> Self:
         """An agent for the only side of ``specs``."""
         (spec,) = specs.values()
-        return cls(spec, setting, options)
+        return cls.made(spec, setting, options)
 
     @property
     def num_agents(self) -> int:
@@ -160,7 +160,7 @@ class JointAgent(Player):
     @classmethod
     def of(cls, specs: Mapping[Side, SideSpec], setting: Setting, options: Any = None) -> Self:
         """An agent for all of these sides."""
-        return cls(specs, setting, options)
+        return cls.made(specs, setting, options)
 
     @torch.no_grad()
     def act(self, side: Side, observation: Observation, explore: bool) -> Tensor:

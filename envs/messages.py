@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
-
-import torch
 
 LONGEST = 290
 """Characters of an error's message, so that a line with ``error:`` before it has at most 300."""
@@ -19,7 +18,7 @@ _MEANT = {"gpu": "cuda"}
 """Words for a thing that has another name here, to which no likeness of letters leads."""
 
 
-_LIBRARY, _TORCH = Path(__file__).parents[1], Path(torch.__file__).parent
+_LIBRARY = Path(__file__).parents[1]
 
 
 def place_of(error: BaseException, *apart: Path) -> str:
@@ -31,8 +30,9 @@ def place_of(error: BaseException, *apart: Path) -> str:
         error: that was caught.
         apart: files and folders that do not count, as torch's does not.
     """
+    no_place = (*apart, *getattr(sys.modules.get("torch"), "__path__", ()))
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")
-              and not any(Path(frame.filename).is_relative_to(path) for path in (_TORCH, *apart))]
+              and not any(Path(frame.filename).is_relative_to(path) for path in no_place)]
     own = [frame for frame in frames if not Path(frame.filename).is_relative_to(_LIBRARY)] or frames
     return f" at {Path(own[-1].filename).name}:{own[-1].lineno} `{own[-1].line}`" if own else ""
 

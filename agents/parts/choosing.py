@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from interplay.agents.parts.schedules import Scalar
+from interplay.envs.checking import shown
 from interplay.envs.kernels import best as best
 from interplay.envs.kernels import can_compare
+from interplay.envs.types import InterplayError
 
 if TYPE_CHECKING:
     from interplay.agents.parts.player import Player
@@ -90,7 +92,15 @@ def epsilon_greedy(agent: Player, values: Tensor, mask: Tensor, epsilon: Scalar)
 
 
 def choose(agent: Player, values: Tensor, mask: Tensor, explore: bool) -> Tensor:
-    """The action of highest value; with probability ``agent.epsilon``, if it explores, any allowed one."""
+    """The action of highest value; with probability ``agent.epsilon``, if it explores, any allowed one.
+
+    Raises:
+        InterplayError: the values are no tensor of real numbers of the mask's shape.
+    """
+    if not isinstance(values, Tensor) or values.shape != mask.shape or not values.is_floating_point():
+        found = f"{values.dtype} {list(values.shape)}" if isinstance(values, Tensor) else shown(values)
+        raise InterplayError(f"{agent.name!r}: scores gave {found}, must give torch.float32 {list(mask.shape)}, the "
+                             "shape of the mask of what it saw")
     epsilon = agent.epsilon if explore else None
     return best(values, mask) if epsilon is None else epsilon_greedy(agent, values, mask, epsilon)
 

@@ -6,7 +6,8 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from inspect import signature
 from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
@@ -19,7 +20,7 @@ from interplay.agents.parts.optimising import Optimiser
 from interplay.agents.parts.ranks import ALONE, Ranks
 from interplay.agents.parts.remembered import stateful
 from interplay.agents.parts.schedules import Scalar
-from interplay.envs.checking import check_fields, check_value
+from interplay.envs.checking import check_fields, check_value, shown
 from interplay.envs.graphs import NotCapturable, recording
 from interplay.envs.kernels import epsilon_greedy
 from interplay.envs.noise import Stream, any_of, check_draws, uniform, world_key
@@ -47,6 +48,20 @@ class Setting(NamedTuple):
 @dataclass(frozen=True)
 class NoOptions:
     """For agents that have nothing to set."""
+
+
+def check_options(kind: type[Player]) -> None:
+    """Check that a class's ``Options`` can be made and set by name.
+
+    Raises:
+        InterplayError: it is no dataclass, or an option has no default.
+    """
+    if not (isinstance(kind.Options, type) and is_dataclass(kind.Options)):
+        raise InterplayError(f"{kind.__name__}.Options={kind.Options!r} must be a dataclass: decorate it with "
+                             "@dataclass(frozen=True)")
+    for field in fields(kind.Options):
+        if field.default is MISSING and field.default_factory is MISSING:
+            raise InterplayError(f"{kind.__name__}.Options.{field.name} has no default: give it one")
 
 
 class Player(Counting, ABC):
@@ -98,6 +113,24 @@ class Player(Counting, ABC):
         self._key = world_key(setting.seed, torch.tensor([number], device=setting.device))
         self._draws = 0
         self.learned = 0
+
+    @classmethod
+    def made(cls, *arguments: Any) -> Self:
+        """An agent from what its ``__init__`` is given, if that does what ``Agent`` and ``JointAgent`` need.
+
+        Raises:
+            InterplayError: it takes other arguments, or does not call ``super().__init__``.
+        """
+        fix = "leave it out, and make attributes in build"
+        try:
+            signature(cls.__init__).bind(None, *arguments)
+        except TypeError as error:
+            raise InterplayError(f"{cls.__name__}.__init__ takes other arguments than that of Agent ({error}): {fix}"
+                                 ) from error
+        agent = cls(*arguments)
+        if "setting" not in vars(agent):
+            raise InterplayError(f"{cls.__name__}.__init__ does not call super().__init__: {fix}")
+        return agent
 
     @classmethod
     @abstractmethod
@@ -223,11 +256,25 @@ class Player(Counting, ABC):
         scale = self.setting.reward_scale
         scaled = steps if scale == 1.0 else {side: replace(step, reward=scale * step.reward)
                                              for side, step in steps.items()}
-        found = self._learn(scaled) or {}
+        found = self._learned_from(scaled)
         epsilon = self.epsilon
         shown = {} if epsilon is None else {
             "epsilon": epsilon.float() if isinstance(epsilon, Tensor) else torch.full((), epsilon)}
         return {name: value.detach() if isinstance(value, Tensor) else value for name, value in found.items()} | shown
+
+    def _learned_from(self, steps: Mapping[Side, Transition]) -> Mapping[str, Tensor]:
+        """What ``learn`` gives of them, if that is numbers by name."""
+        found = self._learn(steps)
+        if found is None:
+            return {}
+        if not isinstance(found, Mapping):
+            raise InterplayError(f"{self.name!r}: learn gave {shown(found)}, must give scalars by name, such as "
+                                 "{'loss': loss}, or nothing")
+        for name, value in found.items():
+            if getattr(value, "shape", ()) != ():
+                raise InterplayError(f"{self.name!r}: learn()[{name!r}] has shape {list(value.shape)}, must be a "
+                                     "scalar: take the mean")
+        return found
 
     def _learn(self, steps: Mapping[Side, Transition]) -> Mapping[str, Tensor] | None:
         return self.learn(steps)

@@ -13,7 +13,6 @@ not enough, give options with small memories, warm-ups and rollouts.
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from dataclasses import replace
 from operator import itemgetter
@@ -22,11 +21,11 @@ from typing import Any
 import torch
 
 from interplay.agents.base import Agent, JointAgent
-from interplay.agents.parts.player import Player
+from interplay.agents.parts.player import Player, check_options
 from interplay.agents.testing.contract_harness import CPU, META, AgentError, AgentHarness, difference, moved
 from interplay.agents.testing.synthetic_transitions import ANY_SIDES, ONE_SIDE, Trajectory
 from interplay.envs.kernels import switched_off
-from interplay.envs.types import Observation, Side, Transition
+from interplay.envs.types import InterplayError, Observation, Side, Transition
 
 __all__ = ["DEVICE_STEPS", "STEPS", "AgentError", "check_agent"]
 
@@ -89,11 +88,10 @@ def _check_class(kind: type[Player], options: Any) -> None:
         raise AgentError(f"{kind_name} must override scores or act")
     if inspect.isabstract(kind):
         raise AgentError(f"{kind_name} must override {' and '.join(sorted(kind.__abstractmethods__))}")
-    if not (isinstance(kind.Options, type) and dataclasses.is_dataclass(kind.Options)):
-        raise AgentError(f"{kind_name}.Options={kind.Options!r} must be a dataclass: decorate it with @dataclass")
-    for field in dataclasses.fields(kind.Options):
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise AgentError(f"{kind_name}.Options.{field.name} has no default: give it one")
+    try:
+        check_options(kind)
+    except InterplayError as error:
+        raise AgentError(str(error)) from error
     if options is not None and not isinstance(options, kind.Options):
         raise AgentError(f"options={options!r} must be an instance of {kind_name}.Options, {kind.Options.__name__}")
 

@@ -21,7 +21,7 @@ from interplay.agents.parts.player import Player, Setting
 from interplay.agents.testing.synthetic_transitions import Trajectory, observation, trajectory
 from interplay.envs.graphs import NotCapturable
 from interplay.envs.messages import place_of
-from interplay.envs.types import Observation, Side, SideSpec, TensorRecord, Transition
+from interplay.envs.types import InterplayError, Observation, Side, SideSpec, TensorRecord, Transition
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 """The device of most checks, and one whose tensors have no values: code that reads one raises."""
@@ -105,6 +105,7 @@ class AgentHarness:
             scores = player.scores_as(side, seen, agent_ids)
         self.require(scores.shape == seen.mask.shape, f"{call} gave shape {list(scores.shape)}, must give [B, N, A] = "
                                                       f"{list(seen.mask.shape)}")
+        self.require(scores.device == META or not bool(scores.isnan().any()), lambda: f"{call} gave nan: give numbers")
         return scores
 
     def _slate(self, player: Player, seen: Observation, explore: bool) -> Tensor:
@@ -238,13 +239,15 @@ class AgentHarness:
         kept, generators = _marks(given), _generators()
         try:
             yield
+        except InterplayError as error:  # which says it all
+            raise AgentError(f"{self.kind.name} as {self.case}: {call}: {error}") from error
         except Exception as error:
             host = _TOUCHED if self.device == META else ""
             raise AgentError(f"{self.kind.name} as {self.case}: {host}{call} raised {type(error).__name__}"
                              f"{place_of(error, Path(__file__))}: {' '.join(str(error).split())[:300]}") from error
         drawn = [name for name, state in _generators().items() if state != generators[name]]
         self.require(not drawn, f"{call} drew from the global generator of {' and '.join(drawn)}: use self.draw, and "
-                                "parts.networks.undrawn for layers")
+                                "make layers in build")
         written = difference(kept, _marks(given))
         self.require(not written, f"{call} wrote into the tensors that it was given: change a copy")
 

@@ -99,7 +99,7 @@ def benchmark(markets: Sequence[MarketLike] | MarketLike, agents: Sequence[objec
 
     Raises:
         InterplayError: wrong arguments, or a folder that cannot be used.
-        Stopped: by Ctrl-C; what is under way is saved, and the same call continues it.
+        KeyboardInterrupt: by Ctrl-C; what is under way is saved, and the same call continues it.
     """
     check_names("benchmark", options, BenchmarkOptions.__annotations__)
     several = [markets] if not isinstance(markets, Sequence) or isinstance(markets, str) else list(markets)

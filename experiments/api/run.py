@@ -61,7 +61,7 @@ def train(market: MarketLike = "town", *, users: object = None, items: object = 
 
     Raises:
         InterplayError: something is wrong with the arguments, training diverged, or a file cannot be written.
-        Stopped: by Ctrl-C; the run is saved. ``load(folder).resume()`` plays the rest.
+        KeyboardInterrupt: by Ctrl-C; the run is saved. ``load(folder).resume()`` plays the rest.
     """
     settings = train_settings(market, {"users": users, "items": items, "platform": platform}, options)
     return Run(*train_and_evaluate(settings, [*bar(progress), *checked(callbacks)]))

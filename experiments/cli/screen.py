@@ -145,9 +145,10 @@ def _say_learning(run: Run, report: Report) -> None:
 
 
 def _say_next(run: Run) -> None:
-    lines = [(f"interplay {command} {run.folder}", what) for command, what in _NEXT.items() if command in COMMANDS]
+    folder = f"{run.folder}{run.settings.code_flag}"
+    lines = [(f"interplay {command} {folder}", what) for command, what in _NEXT.items() if command in COMMANDS]
     if run.settings.log is not None:
-        lines.append((f"interplay recommend --run {run.folder} -k 5", "lists of items for its users"))
+        lines.append((f"interplay recommend --run {folder} -k 5", "lists of items for its users"))
     lines.append((f"tensorboard --logdir {run.folder.parent}", "its curves, under Custom Scalars"))
     width = max(len(line) for line, _ in lines)
     explained = width + max(len(what) for _, what in lines) + 4 <= console().width

@@ -155,6 +155,11 @@ class TrainSettings(OptionSettings, LoggedMarketSettings, RunSettings):
         names = (self.preset, self.users, self.items, self.platform, *self.mechanism)
         return [name for name in names if name is not None]
 
+    @property
+    def code_flag(self) -> str:
+        """What a command adds to the folder of such a run, so that it may import the user's own code."""
+        return " --allow-code" if any(":" in name for name in self.named) else ""
+
     def of_seeds(self) -> list[TrainSettings]:
         """The settings of a run for each of the seeds."""
         if self.seeds == 1:

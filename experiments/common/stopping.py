@@ -107,19 +107,20 @@ def quiet_threads() -> Iterator[None]:
 
 
 @contextmanager
-def resumable(command: str, *folders: Path, launcher: str = "") -> Iterator[None]:
+def resumable(command: str, *folders: Path, launcher: str = "", flags: str = "") -> Iterator[None]:
     """Runs in ``folders``. If a signal or a write error ends them, the message says how to resume them.
 
     Args:
         command: of ``interplay``.
         folders: of the runs.
         launcher: what stands before the command.
+        flags: what stands behind it.
 
     Raises:
         Stopped: by a signal.
         InterplayError: a file cannot be written.
     """
-    resume = f"{launcher}interplay {command} --resume {folders[0]}"
+    resume = f"{launcher}interplay {command} --resume {folders[0]}{flags}"
     if len(folders) > 1:
         resume += f", and the same for {', '.join(folder.name for folder in folders[1:])}"
     try:

@@ -92,7 +92,7 @@ def train_spread(several: Sequence[TrainSettings], count: int, callbacks: Callba
                  for folder, settings in zip(folders, several, strict=True)]
         parts = [_Part(tuple(given[place] for place in places), tuple(callbacks))
                  for places in divided(len(given), count)]
-        with resumable("train", *folders), _Bar(sum(steps), shown) as bar:
+        with resumable("train", *folders, flags=several[0].code_flag), _Bar(sum(steps), shown) as bar:
             outcomes = _played(parts, count, any(map(needs_main, several)), bar.move)
     _check([outcomes[part.settings].error for part in parts], len(several))
     reports = [report for part in parts for report in outcomes[part.settings].reports]

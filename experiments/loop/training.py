@@ -6,7 +6,7 @@ import signal
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 
 from torch import Tensor
@@ -59,7 +59,7 @@ def train_all(several: Sequence[TrainSettings], callbacks: Sequence[Callbacks], 
         opened.enter_context(working_threads(several[0].threads))
         runs = [opened.enter_context(open_run(settings, ranks)) for settings in several]
         ranks.wait()  # so that all have read what the first one writes from now on
-        opened.enter_context(resumable("train", *(run.folder for run in runs), launcher=ranks.launcher))
+        opened.enter_context(_resumable(runs))
         for run, settings in zip(runs, several, strict=True):
             _extend(run, settings.more_episodes)
         watching = [(run, callback) for run, own in zip(runs, callbacks, strict=True) if ranks.first
@@ -99,6 +99,12 @@ def _extend(run: Run, episodes: int) -> None:
         run.save()
 
 
+def _resumable(runs: Sequence[Run]) -> AbstractContextManager[None]:
+    """If a signal or a write error ends them, the message says how to resume them."""
+    return resumable("train", *(run.folder for run in runs), launcher=runs[0].ranks.launcher,
+                     flags=runs[0].settings.code_flag)
+
+
 @contextmanager
 def _reporting_losses(runs: Sequence[Run]) -> Iterator[None]:
     """Say how to go on where one of several processes was lost."""
@@ -108,7 +114,7 @@ def _reporting_losses(runs: Sequence[Run]) -> Iterator[None]:
         # torchrun now stops those that are left, which would add a line.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         raise InterplayError(f"{lost}; go on from the last checkpoint with: {runs[0].ranks.launcher}interplay train "
-                             f"--resume {runs[0].folder}") from lost
+                             f"--resume {runs[0].folder}{runs[0].settings.code_flag}") from lost
 
 
 @contextmanager

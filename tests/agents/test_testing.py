@@ -91,7 +91,7 @@ def test_what_is_wrong_with_a_class(kind, things, fix):
 def test_options_of_another_agent_are_refused():
     with refused("options", Unset(3), fix=("Fair.Options", "FairOptions"), kind=AgentError):
         check_agent(Fair, Unset(3))
-    with refused("fair as users", "TypeError", "choosing.py", "epsilon", kind=AgentError):
+    with refused("fair as users", "TypeError", "test_testing.py", "self.options.epsilon", kind=AgentError):
         check_agent(Fair, FairOptions(epsilon="high"))
 
 
@@ -166,6 +166,33 @@ def test_scores_are_what_an_agent_acts_by(change, named, fix):
     fails(rated(change), *named, fix=fix)
 
 
+def by_scores(change):
+    """An agent that leaves to ``Agent.act`` what its scores say."""
+    return type("Broken", (Fair,), {"name": "broken", "act": Agent.act,
+                                    "scores": lambda self, seen: change(self.table.expand(seen.mask.shape))})
+
+
+@pytest.mark.parametrize(("change", "named", "fix"), [
+    (lambda scores: scores[..., 1:], ["scores", "[3, 3, 2]"], "[3, 3, 3]"),
+    (lambda scores: scores[0], ["scores", "torch.float32 [3, 3]"], "[3, 3, 3]"),
+    (lambda scores: scores.long(), ["scores", "torch.int64"], "torch.float32"),
+    (lambda scores: scores.tolist(), ["scores"], "torch.float32"),
+    (lambda scores: scores * torch.nan, ["scores", "nan"], "numbers")])
+def test_scores_fit_the_mask(change, named, fix):
+    check_agent(by_scores(lambda scores: scores.double()))
+    fails(by_scores(change), *named, fix=fix)
+
+
+def bare(self, spec, setting, options=None):
+    self.hidden = 3
+
+
+@pytest.mark.parametrize(("init", "named"), [(bare, ["super().__init__"]),
+                                             (lambda self, hidden=3: None, ["arguments"])])
+def test_an_init_of_ones_own_says_what_to_do(init, named):
+    fails(but(__init__=init), "Broken.__init__", *named, fix="build")
+
+
 def untidy(self, metrics, step):
     step.reward.add_(1.0)
     return metrics
@@ -178,12 +205,13 @@ def forgetful(self, metrics, step):
 
 @pytest.mark.parametrize(("kind", "named", "fix"), [
     (reports(lambda loss: {"loss": 0.5}), ["learn()['loss']", "float"], ("float()", ".item()")),
+    (reports(lambda loss: loss), ["learn", "tensor"], "{'loss': loss}"),
     (reports(lambda loss: {3: loss}), ["learn()[3]", "int"], "str"),
     (reports(lambda loss: {"loss": loss.expand(2)}), ["learn()['loss']", "[2]"], "mean"),
     (reports(lambda loss: {"loss": loss / 0.0}), ["learn()['loss']"], "finite"),
     (learns(forgetful), ["learn", "self.learned"], ()), (learns(untidy), ["learn", "tensors"], "copy"),
     (but(learn=lambda self, step: {}), ["learn", '"loss"', "23 steps"], "options")],
-    ids=["float", "name", "shape", "infinite", "clock", "writes", "lossless"])
+    ids=["float", "tensor", "name", "shape", "infinite", "clock", "writes", "lossless"])
 def test_what_is_wrong_with_learning(kind, named, fix):
     fails(kind, *named, fix=fix)
 
@@ -221,7 +249,7 @@ def shared(self, spec, setting, options=None):
     (drawing(lambda: [torch.rand(1)]), ["act(explore=True)", "generator", "torch"], "self.draw"),
     (drawing(lambda: [np.random.rand()]), ["generator", "numpy"], "self.draw"),  # noqa: NPY002
     (drawing(lambda: [random.random()]), ["generator", "random"], "self.draw"),
-    (but(__init__=layered), ["__init__", "generator", "torch"], "parts.networks.undrawn"),
+    (but(__init__=layered), ["__init__", "generator", "torch"], "build"),
     (but(__init__=shared, tables={}), ["two agents"], "self.draw"),
     (but(deterministic=True), ["act(explore=True)", "noise", "deterministic", True], ())],
     ids=["torch", "numpy", "random", "layer", "shared table", "deterministic"])

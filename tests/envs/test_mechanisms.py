@@ -524,8 +524,7 @@ class Undecorated(Mechanism):
     (Undecorated, ["Undecorated.gain"], "@dataclass(frozen=True)"), (Draws, ["global generator"], "self.uniform"),
     (Scribbles, ["draw", "mood"], "new tensors"), (Spends, ["user_reward", "response"], "new tensors"),
     (Misspelt, ["Misspelt.user_rewards"], "user_reward"), (Blurred, ["known", "nan"], ()),
-    (Uncounted, ["lost", "nan"], ()),
-    (Raises, ["Raises", "ZeroDivisionError", "test_mechanisms.py", "1 // 0"], ()),
+    (Uncounted, ["lost", "nan"], ()), (Raises, ["Raises", "ZeroDivisionError", "test_mechanisms.py", "1 // 0"], ()),
     (Short, ["user_columns", "knowledge"], "['knowledge']"), (Listed, ["item_actions", "[1.0]"], "Levels((0.5, 1.0))"),
     (Named, ["satiation", 2], "name")])
 def test_every_fault_is_found(kind: type[Mechanism], named: list[Any], fix: Any) -> None:

@@ -30,7 +30,7 @@ MODULE = "an_agent_of_a_stranger"
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(tmp_path, monkeypatch, capsys):
     """A run with an agent that a file of the current folder defines."""
     (tmp_path / f"{MODULE}.py").write_text(AGENT)
     (tmp_path / "log.csv").write_text("user,item,reward\n" + "".join(
@@ -38,6 +38,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--log", "log.csv", "--users", f"{MODULE}:Mine", "--items", "rest", "--episodes", "1",
                  "--eval-worlds", "1", "--market", "horizon=6", "--name", "run"]) == 0
+    assert "interplay evaluate runs/run --allow-code" in capsys.readouterr().out  # what can be done next
     forget(tmp_path)
     return tmp_path / "runs" / "run"
 
@@ -105,7 +106,7 @@ def test_what_fails_while_it_is_imported_is_reported_in_one_line(tmp_path, monke
     (tmp_path / "a_broken_agent.py").write_text("1 / 0\n")
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--preset", "kale", "--users", "a_broken_agent:X"]) == 2
-    assert_said(capsys.readouterr().err, "a_broken_agent:X", "ZeroDivisionError", fix="PYTHONPATH")
+    assert_said(capsys.readouterr().err, "a_broken_agent:X", "ZeroDivisionError", fix=("a_broken_agent.py:1", "1 / 0"))
 
 
 def test_the_current_folder_comes_last(tmp_path, monkeypatch):
