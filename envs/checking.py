@@ -11,6 +11,7 @@ import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
@@ -257,5 +258,5 @@ def _wanted_tuple(values: tuple[object, ...], hints: tuple[Any, ...]) -> str:
 
 
 _NAMES: dict[Any, str] = {int: "an integer", float: "a number", bool: "True or False", str: "a text",
-                          NoneType: "None"}
+                          Path: "a path", NoneType: "None"}
 _EXAMPLES: dict[Any, str] = {int: "(1, 2)", float: "(2.0, 4.0)", str: "('a', 'b')"}

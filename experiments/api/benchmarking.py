@@ -10,11 +10,13 @@ from typing import Any, TypedDict, Unpack
 import polars as pl
 
 from interplay.envs.checking import check_names, shown
-from interplay.envs.presets import find_preset
+from interplay.envs.presets import Training, find_preset
 from interplay.envs.types import InterplayError
+from interplay.experiments.api.bars import bar_is_shown
+from interplay.experiments.api.border import public
 from interplay.experiments.api.markets import Log, market_settings, setting
-from interplay.experiments.api.names import agent_name, check_importable
-from interplay.experiments.api.run import MarketLike, bar_is_shown
+from interplay.experiments.api.names import agent_name, check_importable, check_path
+from interplay.experiments.api.run import MarketLike
 from interplay.experiments.benchmark.command import BenchmarkSettings
 from interplay.experiments.benchmark.command import benchmark as run_benchmark
 from interplay.experiments.benchmark.curves import CURVES, exploring
@@ -61,6 +63,7 @@ class Table:
         """A row for each agent, market and seed, for baselines and for what is known exactly."""
         return pl.read_csv(self.folder / SCORES, infer_schema_length=None)
 
+    @public
     def plot(self, path: str | Path | None = None, *, learning: bool = False) -> Picture:
         """A panel for each market: scores with intervals, or how they were learnt.
 
@@ -81,6 +84,7 @@ class Table:
         return f"Table({str(self.folder)!r}, {len(self.frame)} rows{failed})"
 
 
+@public
 def benchmark(markets: Sequence[MarketLike] | MarketLike, agents: Sequence[object] = (), *,
               folder: str | Path = "benchmark", progress: bool | None = None,
               **options: Unpack[BenchmarkOptions]) -> Table:
@@ -102,16 +106,14 @@ def benchmark(markets: Sequence[MarketLike] | MarketLike, agents: Sequence[objec
         KeyboardInterrupt: by Ctrl-C; what is under way is saved, and the same call continues it.
     """
     check_names("benchmark", options, BenchmarkOptions.__annotations__)
+    check_path("folder", folder)
     several = [markets] if not isinstance(markets, Sequence) or isinstance(markets, str) else list(markets)
     given: dict[str, Any] = {name: setting(name, value) for name, value in options.items() if name != "others"}
     where = _market_settings(several)
     trainings = [LOGGED_TRAINING] if "log" in where else [find_preset(name).training for name in where["presets"]]
     if "others" in options:
         given["others"] = agent_name(options["others"], trainings)
-    if isinstance(agents, str):
-        raise InterplayError(f"agents={shown(agents)} must be a list, as in agents=[{agents!r}]")
-    settings = BenchmarkSettings(**where, agents=tuple(agent_name(agent, trainings) for agent in agents),
-                                 out=Path(folder), **given)
+    settings = BenchmarkSettings(**where, agents=_named(agents, trainings), out=Path(folder), **given)
     check_importable([*settings.presets, *settings.agents, *settings.mechanism, str(settings.others)])
     with tqdm(disable=not bar_is_shown(progress), unit="run") as bar:
         def notify(news: News) -> None:
@@ -120,6 +122,12 @@ def benchmark(markets: Sequence[MarketLike] | MarketLike, agents: Sequence[objec
 
         found = run_benchmark(settings, notify)
     return Table(settings.out, *found)
+
+
+def _named(agents: object, trainings: Sequence[Training]) -> tuple[str, ...]:
+    if isinstance(agents, str) or not isinstance(agents, Sequence):
+        raise InterplayError(f"agents={shown(agents)} must be a list, as in agents=['dqn', 'my_agent:MyAgent']")
+    return tuple(agent_name(agent, trainings) for agent in agents)
 
 
 def _market_settings(markets: Sequence[MarketLike]) -> dict[str, Any]:

@@ -8,11 +8,14 @@ from typing import Any
 
 from interplay.envs.checking import check_names
 from interplay.envs.presets.folders import FittedPreset
+from interplay.experiments.api.border import public
 from interplay.experiments.api.markets import Log, setting
+from interplay.experiments.api.names import check_path
 from interplay.experiments.fit.command import fit as run
 from interplay.experiments.fit.settings import FitSettings
 
 
+@public
 def fit(log: str | Path | Log, out: str | Path = "fitted", **options: Any) -> FittedPreset:
     """Fit a market to the training part of a log, and write it into a folder.
 
@@ -27,6 +30,7 @@ def fit(log: str | Path | Log, out: str | Path = "fitted", **options: Any) -> Fi
         InterplayError: an unknown option, or a fault of the log.
     """
     check_names("fit", options, [f.name for f in fields(FitSettings)])
-    of_log = log.settings if isinstance(log, Log) else {"log": Path(log)}
+    check_path("out", out)
+    of_log = log.settings if isinstance(log, Log) else Log(log, {}, {}).settings
     own = {name: setting(name, value) for name, value in options.items()}
     return run(FitSettings(**{**of_log, **own, "out": Path(out)}))

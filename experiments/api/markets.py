@@ -19,7 +19,8 @@ from interplay.envs.noise import Stream, any_of
 from interplay.envs.presets import Preset, find_preset
 from interplay.envs.types import SIDES, InterplayError
 from interplay.envs.world import State
-from interplay.experiments.api.names import mechanism_name, pairs, plain, preset_name
+from interplay.experiments.api.border import public
+from interplay.experiments.api.names import check_path, mechanism_name, pairs, plain, preset_name
 from interplay.experiments.common.flags import check_flags
 from interplay.experiments.common.logs import logged_parts
 from interplay.experiments.common.settings import LoggedMarketSettings, TrainSettings
@@ -64,6 +65,7 @@ class PresetMarket(Market):
                 "mechanism": tuple(name for name, _ in named)}
 
 
+@public
 def market(preset: str | Preset = "town", *, device: torch.device | str = "cpu",
            mechanisms: Sequence[str | Mechanism | type[Mechanism]] = (), **changes: Any) -> PresetMarket:
     """A preset's market, with some of its numbers changed: ``market("kale", satiation={"gain": 2.0})``.
@@ -95,11 +97,16 @@ class Log:
 
     def __init__(self, path: str | Path, columns: Mapping[str, str | None], options: Mapping[str, Any]) -> None:
         check_names("log", options, [f.name for f in fields(LoggedMarketSettings)])
+        check_path("log", path)
+        twice = [name for name, column in columns.items() if column is not None and f"{name}_column" in options]
+        if twice:
+            raise InterplayError(f"{twice[0]} and {twice[0]}_column both name a column: leave one of the two out")
         given = {f"{name}_column": column for name, column in columns.items() if column is not None}
         self.settings = {name: setting(name, value) for name, value in ({"log": path} | given | dict(options)).items()}
         check_flags(LoggedMarketSettings(**self.settings))
 
     @cached_property
+    @public
     def summary(self) -> str:
         """What was read, dropped and changed, and the sizes of both parts."""
         return logged_parts(LoggedMarketSettings(**self.settings), seed=0).summary
@@ -108,6 +115,7 @@ class Log:
         return f"Log({str(self.settings['log'])!r})"
 
 
+@public
 def log(path: str | Path, *, user: str | None = None, item: str | None = None, reward: str | None = None,
         time: str | None = None, propensity: str | None = None, **options: Any) -> Log:
     """A log to train on: ``log("ratings.csv", user="person", item="film", reward="stars", split="last")``.
@@ -128,6 +136,7 @@ def log(path: str | Path, *, user: str | None = None, item: str | None = None, r
     return Log(path, columns, options)
 
 
+@public
 def pettingzoo(preset: str | Preset | PresetMarket = "town", **options: Any) -> MarketParallelEnv:
     """A market as a PettingZoo parallel environment with ``user_0 ..`` and ``item_0 ..``.
 

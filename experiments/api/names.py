@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from interplay.agents import Player, agents
-from interplay.envs.checking import shown
+from interplay.envs.checking import check_value, shown
 from interplay.envs.config import by_dotted_name
 from interplay.envs.mechanisms import Mechanism, mechanisms
 from interplay.envs.presets import Preset, Training, presets
@@ -63,14 +65,28 @@ def mechanism_name(mechanism: object) -> tuple[str, dict[str, Any]]:
 
 def preset_name(preset: object) -> str:
     """A preset as the command line names it."""
-    if isinstance(preset, str):
-        return preset
+    if isinstance(preset, str | Path):
+        name = str(preset)
+        if os.path.isfile(preset) and name not in presets():
+            raise InterplayError(f"market {shown(name)} is a file: give interplay.log(...) of it if it is a log")
+        return name
     if not isinstance(preset, Preset):
         raise InterplayError(f"market {shown(preset)}: give a preset's name, a Preset, interplay.market(...) or "
                              "interplay.log(...)")
     if isinstance(preset, FittedPreset) and preset.folder:
         return preset.folder
     return preset.name if presets().get(preset.name) is preset else location(preset, "preset")
+
+
+def check_path(name: str, value: object) -> None:
+    """Check that it is a path.
+
+    Raises:
+        InterplayError: it is not.
+    """
+    check_value(name, value, str | Path)
+    if not str(value):
+        raise InterplayError(f"{name}='' is no path: name a file or a folder, or '.' for this one")
 
 
 def check_importable(names: Sequence[str]) -> None:
@@ -85,6 +101,13 @@ def pairs(values: Mapping[str, Any]) -> tuple[str, ...]:
     """``{"hidden": 32}`` to ``("hidden=32",)``, and ``{"satiation": {"gain": 2}}`` to ``("satiation.gain=2",)``."""
     return tuple(f"{name}={value if isinstance(value, str) else repr(plain(value))}"
                  for name, value in by_dotted_name(values).items())
+
+
+def option_pairs(name: str, values: object) -> tuple[str, ...]:
+    """``pairs`` of the argument ``name``, which must be a dict."""
+    if not isinstance(values, Mapping):
+        raise InterplayError(f"{name}={shown(values)} must be a dict, as in {name}={{'hidden': 32}}")
+    return pairs(values)
 
 
 def plain(value: Any) -> Any:

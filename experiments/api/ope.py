@@ -11,6 +11,8 @@ import polars as pl
 
 from interplay.envs.checking import Index, check_names, check_value, hints_of, shown
 from interplay.envs.types import InterplayError
+from interplay.experiments.api.border import public
+from interplay.experiments.api.markets import setting
 from interplay.experiments.api.run import Run
 from interplay.experiments.common.flags import check_flags
 from interplay.experiments.offpolicy.command import (
@@ -87,6 +89,7 @@ class OpeOptions(TypedDict, total=False):
     """Import the code that a run's folder names. Allow it only if you trust both."""
 
 
+@public
 def evaluate(log: str | Path | pl.DataFrame | Mapping[str, Any], target: object = "uniform",
              **options: Unpack[OpeOptions]) -> Estimates:
     """Estimates of the mean reward of a policy, from the choices of another one.
@@ -105,10 +108,11 @@ def evaluate(log: str | Path | pl.DataFrame | Mapping[str, Any], target: object 
     """
     hints = hints_of(OpeOptions)
     check_names("ope.evaluate", options, hints)
-    for name, value in options.items():
+    given = {name: setting(name, value) for name, value in options.items()}
+    for name, value in given.items():
         check_value(name, value, hints[name])
     policy = target.folder if isinstance(target, Run) else target
-    named: dict[str, Any] = {COLUMNS.get(name, name): value for name, value in options.items()}
+    named: dict[str, Any] = {COLUMNS.get(name, name): value for name, value in given.items()}
     if isinstance(policy, str | Path):
         named["policy"] = policy if policy in _NAMED else Path(policy)
     elif "target_column" in options:
@@ -128,10 +132,13 @@ def _table(log: object, columns: BanditColumns) -> tuple[BanditTable, str]:
 
 
 def _frame(log: Any) -> pl.DataFrame:
+    problem = InterplayError(f"log={shown(log)} must be a file, a frame, or columns of one length by name")
+    if log is None:
+        raise problem
     try:
         return log if isinstance(log, pl.DataFrame) else pl.DataFrame(log)
     except Exception as error:
-        raise InterplayError(f"log={shown(log)} must be a file, a frame, or columns of one length by name") from error
+        raise problem from error
 
 
 def _policy(target: object) -> str | Floats:

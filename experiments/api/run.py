@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -10,12 +9,14 @@ from typing import Any, Self, Unpack
 import polars as pl
 import torch
 
-from interplay.envs.checking import Count, Index, Positive, check_arguments, check_names, check_value, shown
+from interplay.envs.checking import Count, Index, Positive, check_names, check_value, shown
 from interplay.envs.presets import Preset
 from interplay.envs.types import InterplayError, Side
-from interplay.experiments.api.lists import catalogue_of_agent, frame_of
+from interplay.experiments.api.bars import bar
+from interplay.experiments.api.border import public
+from interplay.experiments.api.lists import catalogue_of_agent, check_users, frame_of
 from interplay.experiments.api.markets import Log, PresetMarket, market_settings, setting
-from interplay.experiments.api.names import agent_name, pairs
+from interplay.experiments.api.names import agent_name, check_path, option_pairs
 from interplay.experiments.api.options import TrainOptions
 from interplay.experiments.common.command_lines import command_line
 from interplay.experiments.common.flags import Many
@@ -28,7 +29,6 @@ from interplay.experiments.evaluate.exploiting import exploit
 from interplay.experiments.evaluate.finishing import train_and_evaluate
 from interplay.experiments.evaluate.learning import learning_picture
 from interplay.experiments.loop.players import check_ready
-from interplay.experiments.loop.progress import Progress
 from interplay.experiments.loop.resolved import RunConfig
 from interplay.experiments.loop.run import BEST, CHECKPOINT
 from interplay.experiments.loop.run import Run as Training
@@ -39,6 +39,7 @@ from interplay.experiments.recommend.recommending import catalogue_of
 MarketLike = str | Preset | PresetMarket | Log
 
 
+@public
 def train(market: MarketLike = "town", *, users: object = None, items: object = None, platform: object = None,
           callbacks: Callbacks = (), progress: bool | None = None, **options: Unpack[TrainOptions]) -> Run:
     """Train users, items and platforms with and against each other, then evaluate them on held-out worlds.
@@ -67,6 +68,7 @@ def train(market: MarketLike = "town", *, users: object = None, items: object = 
     return Run(*train_and_evaluate(settings, [*bar(progress), *checked(callbacks)]))
 
 
+@public
 def load(folder: str | Path, *, best: bool = False, device: Device | None = None, allow_code: bool = False) -> Run:
     """The run in ``folder``, finished or interrupted.
 
@@ -79,7 +81,6 @@ def load(folder: str | Path, *, best: bool = False, device: Device | None = None
     Raises:
         InterplayError: there is no such run, it cannot be read, or it names code.
     """
-    check_value("folder", folder, str | Path)
     return Run(Training.load(Path(folder), device, allow_code, BEST if best else CHECKPOINT), resumable=not best)
 
 
@@ -116,7 +117,8 @@ class Run:
                 self._score = report(run.task.held_out, run.players, run.task.training.eval_worlds, run.settings.seed)
         return self._score
 
-    def evaluate(self, worlds: int | None = None, *, users: str | None = None, items: str | None = None,
+    @public
+    def evaluate(self, worlds: Many | None = None, *, users: str | None = None, items: str | None = None,
                  platform: str | None = None) -> Score:
         """Play held-out worlds without exploration.
 
@@ -129,7 +131,6 @@ class Run:
         Raises:
             InterplayError: there is no such agent, it would have to learn first, or it does not play that side.
         """
-        check_value("worlds", worlds, Many | None)
         run, players = self._training, self._training.players.copied()
         others: dict[Side, str | None] = {"users": users, "items": items, "platform": platform}
         for side, name in others.items():
@@ -139,6 +140,7 @@ class Run:
         with working_threads(run.settings.threads):
             return evaluate(run.task.held_out, players, worlds or run.task.training.eval_worlds)
 
+    @public
     def exploit(self, side: Side | None = None, *, agents: Sequence[int] = (), learner: object = None,
                 seed: Index = 0) -> pl.DataFrame:
         """What agents of a side gain by a response that each learns alone, while all others stay as they are.
@@ -154,7 +156,6 @@ class Run:
         """
         given = tuple(agents) if isinstance(agents, list | tuple | range) else agents
         check_value("agents", given, tuple[Index, ...])
-        check_arguments(Run.exploit, side=side, seed=seed)
         run = self._training
         name = None if learner is None else agent_name(learner)
         with working_threads(run.settings.threads):
@@ -170,6 +171,7 @@ class Run:
         columns = {name: [row.get(name) for row in run.curve] for name in run.curve_columns}
         return pl.DataFrame(columns, strict=False)
 
+    @public
     def plot(self, path: str | Path | None = None) -> Picture:
         """The learning curve, with random, greedy and optimal users as lines.
 
@@ -178,6 +180,7 @@ class Run:
         """
         return learning_picture(self._training, self.score, None if path is None else Path(path))
 
+    @public
     def watch(self, path: str | Path = "film.gif", *, against: str | None = None, world: Index = 0,
               fps: Positive = 4.0) -> Path:
         """Film the run's agents in one held-out world.
@@ -195,14 +198,14 @@ class Run:
         from interplay.experiments.watch.films import check_film, write_film
         from interplay.experiments.watch.watching import beside, frames
 
-        check_arguments(Run.watch, against=against, world=world, fps=fps)
         check_film(Path(path))
         run = self._training
         with working_threads(run.settings.threads):
             write_film(Path(path), frames(run.task.held_out, beside(run.task, run.players, against), world), fps)
         return Path(path)
 
-    def resume(self, episodes: int = 0, *, callbacks: Callbacks = (), progress: bool | None = None) -> Self:
+    @public
+    def resume(self, episodes: Index = 0, *, callbacks: Callbacks = (), progress: bool | None = None) -> Self:
         """Play what is left of an interrupted run, and ``episodes`` more; then evaluate it again.
 
         A finished run trains longer at its last rates of exploring and learning: schedules are a function of the
@@ -227,7 +230,8 @@ class Run:
         self._training, self._score = train_and_evaluate(resumed, [*bar(progress), *checked(callbacks)])
         return self
 
-    def recommend(self, users: Sequence[object] = (), k: int = 10) -> pl.DataFrame:
+    @public
+    def recommend(self, users: Sequence[object] = (), k: Count = 10) -> pl.DataFrame:
         """Lists of ``k`` items for users of the log that was trained on, by the scores of the users' agent.
 
         Args:
@@ -237,14 +241,15 @@ class Run:
         Returns:
             Columns user, rank, item, score, title, source; the best first, without what the user has met.
         """
-        _check_lists(users, k)
+        check_users(users)
         return frame_of(catalogue_of_agent(self._training), users, k)
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, episode {self._training.episode} of {self._training.episodes})"
 
 
-def recommend(run: Run | str | Path, users: Sequence[object] = (), k: int = 10, *,
+@public
+def recommend(run: Run | str | Path, users: Sequence[object] = (), k: Count = 10, *,
               allow_code: bool = False) -> pl.DataFrame:
     """Lists of items, as ``Run.recommend`` makes them, from a run or from a folder that train or pretrain wrote.
 
@@ -254,14 +259,11 @@ def recommend(run: Run | str | Path, users: Sequence[object] = (), k: int = 10, 
         k: items of a list.
         allow_code: import the code that a folder names as ``module:Name``. Allow it only if you trust both.
     """
-    _check_lists(users, k)
-    return run.recommend(users, k) if isinstance(run, Run) else frame_of(catalogue_of(Path(run), allow_code), users, k)
-
-
-def _check_lists(users: object, k: object) -> None:
-    check_value("k", k, Count)
-    if isinstance(users, str) or not isinstance(users, Sequence):
-        raise InterplayError(f"users={shown(users)} must be a list of ids, as in users=['ann', 'bob']")
+    check_users(users)
+    if isinstance(run, Run):
+        return run.recommend(users, k)
+    check_path("run", run)
+    return frame_of(catalogue_of(Path(run), allow_code), users, k)
 
 
 def train_settings(market: MarketLike, players: Mapping[str, object], options: TrainOptions) -> TrainSettings:
@@ -276,7 +278,8 @@ def _settings(options: TrainOptions) -> dict[str, Any]:
     """Options as fields of ``TrainSettings``."""
     check_names("train", options, TrainOptions.__annotations__)
     values: dict[str, Any] = dict(options)
-    given = {flag: pairs(values.pop(f"{flag}s")) for flag in OPTION_OF.values() if f"{flag}s" in values}
+    given = {flag: option_pairs(f"{flag}s", values.pop(f"{flag}s")) for flag in OPTION_OF.values()
+             if f"{flag}s" in values}
     return given | {name: setting(name, value) for name, value in values.items()}
 
 
@@ -287,13 +290,3 @@ def checked(callbacks: Callbacks) -> Callbacks:
         raise InterplayError(f"callbacks={shown(callbacks)} must be a list of callbacks, as in "
                              "callbacks=[Evaluate(every=5)]")
     return callbacks
-
-
-def bar_is_shown(progress: bool | None) -> bool:
-    """Whether a progress bar is shown: as asked for, and otherwise where somebody can see it."""
-    return sys.stderr.isatty() or "ipykernel" in sys.modules if progress is None else progress
-
-
-def bar(progress: bool | None) -> Callbacks:
-    """A progress bar, if it is shown."""
-    return [Progress()] if bar_is_shown(progress) else []

@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Unpack
 
-from interplay.envs.checking import check_value
 from interplay.envs.types import InterplayError
+from interplay.experiments.api.bars import bar, bar_is_shown
+from interplay.experiments.api.border import public
 from interplay.experiments.api.names import check_importable
 from interplay.experiments.api.options import TrainOptions
-from interplay.experiments.api.run import MarketLike, Run, bar, bar_is_shown, checked, train_settings
+from interplay.experiments.api.run import MarketLike, Run, checked, train_settings
 from interplay.experiments.common.flags import Many, Threads
 from interplay.experiments.evaluate.finishing import train_and_evaluate_all
 from interplay.experiments.evaluate.spreading import num_processes, train_spread
 from interplay.experiments.loop.training import Callbacks
 
 
-def train_seeds(market: MarketLike = "town", seeds: int = 10, *, users: object = None, items: object = None,
+@public
+def train_seeds(market: MarketLike = "town", seeds: Many = 10, *, users: object = None, items: object = None,
                 platform: object = None, callbacks: Callbacks = (), progress: bool | None = None,
                 workers: Threads | None = None, **options: Unpack[TrainOptions]) -> list[Run]:
     """Train with several seeds, from ``seed`` on.
@@ -39,8 +41,6 @@ def train_seeds(market: MarketLike = "town", seeds: int = 10, *, users: object =
         options: see ``TrainOptions``; the seed is added to ``name``.
     """
     settings = train_settings(market, {"users": users, "items": items, "platform": platform}, options)
-    check_value("seeds", seeds, Many)
-    check_value("workers", workers, Threads | None)
     settings = replace(settings, seeds=seeds)
     if workers not in (None, 1) and checked(callbacks):
         raise InterplayError(f"workers={workers} with callbacks, which watch in this process alone: leave out workers, "

@@ -8,4 +8,4 @@ from interplay.experiments.fit.settings import FitSettings
 
 def command(settings: FitSettings) -> None:
     """Fit a market to a log, and write it as a preset that every command takes as --preset FOLDER."""
-    fit(settings)
+    fit(settings, print)

@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from interplay.envs.checking import shown
 from interplay.envs.files import PART
 from interplay.envs.types import InterplayError
 from interplay.experiments.common.saving import CONFIG
 
 LOCK = "lock"
+
+_LONGEST = 240
+"""Bytes of a name that file systems take, also with an ending such as that of a log."""
 
 
 @contextmanager
@@ -44,6 +48,18 @@ def new_folder(log_dir: Path, name: str | None, default: str, *wanted: str) -> I
         raise
 
 
+def check_place(out: Path) -> None:
+    """Check that a folder can be made or written, before the work whose results go there.
+
+    Raises:
+        InterplayError: it cannot.
+    """
+    nearest = next(place for place in (out, *out.absolute().parents) if place.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        why = "is not writable" if nearest.is_dir() else "is a file"
+        raise InterplayError(f"out={str(out)!r} cannot be written ({str(nearest)!r} {why}): choose another with --out")
+
+
 def check_name(name: str) -> None:
     """Check that a run's folder of this name lies directly in its ``log_dir``.
 
@@ -53,6 +69,9 @@ def check_name(name: str) -> None:
     if name in ("", ".", "..") or set(name) & {"/", "\\", "\0"}:
         raise InterplayError(f"name={name!r} is no name of a folder: give one without / and \\, and the place with "
                              "--log-dir")
+    if len(os.fsencode(name)) > _LONGEST:
+        raise InterplayError(f"name={shown(name)} of {len(name)} letters is too long for a folder: give a short one "
+                             "with --name")
 
 
 def _made(log_dir: Path, name: str | None, default: str) -> Path:

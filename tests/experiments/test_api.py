@@ -269,7 +269,7 @@ def test_the_best_checkpoint_is_loaded(tmp_path):
 def test_a_preset_of_a_module_trains_and_code_is_loaded_on_request(tmp_path):
     found = ip.train(TWIN, users=Mine, log_dir=tmp_path, **{**SMALL, "episodes": 1})
     assert json.loads((found.folder / "config.json").read_text())["preset"] == f"{__name__}:TWIN"
-    with refused(f"{__name__}:TWIN", fix="--allow-code"):
+    with refused(f"{__name__}:TWIN", fix="allow_code=True"):
         ip.load(found.folder)
     assert ip.load(found.folder, allow_code=True).score == found.score
 
@@ -435,13 +435,13 @@ def test_figures_of_a_callback_survive(tmp_path):
 
 
 @pytest.mark.parametrize(("call", "named", "fix"), [
-    (lambda run: run.resume(1.5), ["more_episodes", 1.5], "integer"),
-    (lambda run: run.resume(-1), ["more_episodes", -1], 0),
+    (lambda run: run.resume(1.5), ["episodes", 1.5], "integer"),
+    (lambda run: run.resume(-1), ["episodes", -1], 0),
     (lambda run: run.resume(callbacks=[ip.Evaluate]), ["callbacks"], "list"),
     (lambda run: run.resume(callbacks=ip.Evaluate()), ["callbacks"], "list"),
     (lambda run: run.recommend(users="ann"), ["users", "ann"], "list"),
     (lambda run: run.recommend(users=5), ["users", 5], "list"), (lambda run: run.recommend(k=0), ["k", 0], 1),
-    (lambda run: run.recommend(k=1.5), ["k", 1.5], "integer"), (lambda run: ip.load(5), ["folder", 5], "Path"),
+    (lambda run: run.recommend(k=1.5), ["k", 1.5], "integer"), (lambda run: ip.load(5), ["folder", 5], "path"),
     (lambda run: ip.benchmark("kale", agents="dqn"), ["agents", "dqn"], "list"),
     (lambda run: ip.train(KALE, threads=0), ["threads", 0], 1), (lambda run: ip.train(KALE, name=5), ["name", 5], ())])
 def test_wrong_arguments_of_a_run_are_named(run, call, named, fix, tmp_path, monkeypatch):

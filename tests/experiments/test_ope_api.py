@@ -85,8 +85,8 @@ ROUNDS = {"item": [0, 1], "reward": [1.0, 0.0], "propensity": [0.5, 0.5]}
     (ROUNDS, object(), {}, ["target"], "probabilities"), (ROUNDS, [[1.0], [1.0]], {}, ["policy", (2, 1)], ()),
     ({"item": [0, 1], "reward": [1.0, 0.0]}, "uniform", {}, ["propensity"], ("item", "reward")),
     (ROUNDS, [[0.5, 0.5]] * 2, {"target_column": "reward"}, ["target", "target_column"], ()),
-    (ROUNDS, "most-clicked", {"target_column": "reward"}, ["--policy", "most-clicked", "--target-column"], ()),
-    (ROUNDS, "uniform", {"allow_code": True}, ["--allow-code", "--policy"], ()),
+    (ROUNDS, "most-clicked", {"target_column": "reward"}, ["target='most-clicked'", "target_column="], ()),
+    (ROUNDS, "uniform", {"allow_code": True}, ["allow_code=True", "target="], ()),
     (ROUNDS, "uniform", {"folds": 1}, ["folds", 1], 2), (ROUNDS, "uniform", {"action": 3}, ["action", 3], ())])
 def test_wrong_arguments_are_named(log, target, flags, named, fix):
     with refused(*named, fix=fix):
