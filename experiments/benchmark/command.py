@@ -19,6 +19,7 @@ from interplay.experiments.benchmark.report import write_report
 from interplay.experiments.benchmark.running import Notify, continuable, own_folder, run_missing
 from interplay.experiments.common.command_lines import command_line
 from interplay.experiments.common.flags import Many, Need, Threads, check_flags, when
+from interplay.experiments.common.folders import fitting_name
 from interplay.experiments.common.options import make_options, parse_pairs, split_agent
 from interplay.experiments.common.settings import NO_LOG, LoggedMarketSettings, Pairs, TrainSettings
 from interplay.experiments.common.workers import usable_cores
@@ -183,5 +184,5 @@ def _jobs(settings: BenchmarkSettings, base: TrainSettings) -> Iterator[TrainSet
             named = base.played_by(training.side, agent)
             if settings.others is not None:
                 named = named.played_by("items" if training.side == "users" else "users", settings.others)
-            yield with_agents(replace(named, seed=seed, name=f"{label}-{agent}-s{seed}".replace(":", "."),
+            yield with_agents(replace(named, seed=seed, name=fitting_name(f"{label}-{agent}", f"-s{seed}"),
                                       episodes=max(1, round(settings.scale * training.episodes))))

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 
 from interplay.envs.checking import shown
@@ -72,6 +73,14 @@ def check_name(name: str) -> None:
     if len(os.fsencode(name)) > _LONGEST:
         raise InterplayError(f"name={shown(name)} of {len(name)} letters is too long for a folder: give a short one "
                              "with --name")
+
+
+def fitting_name(name: str, end: str) -> str:
+    """A name of a folder. Where file systems take none so long, as of an agent with many options, it is cut."""
+    whole = name.replace(":", ".")
+    if len(os.fsencode(whole + end)) > _LONGEST:
+        whole = f"{os.fsencode(whole)[:_LONGEST - 40].decode(errors='ignore')}-{sha256(name.encode()).hexdigest()[:12]}"
+    return whole + end
 
 
 def _made(log_dir: Path, name: str | None, default: str) -> Path:

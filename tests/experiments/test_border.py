@@ -10,6 +10,7 @@ import pytest
 
 import interplay as ip
 from interplay.experiments.api.border import in_python
+from interplay.experiments.benchmark.command import BenchmarkSettings, planned
 from refusals import refused
 
 SMALL = {"episodes": 1, "num_worlds": 1, "eval_worlds": 2}
@@ -107,3 +108,13 @@ def test_a_log_takes_lists_where_files_have_several_columns():
 def test_fit_prints_nothing(capsys):
     ip.fit("log.csv", out="fitted")
     assert capsys.readouterr().out == ""
+
+
+def test_agents_with_many_options_have_folders_of_their_own():
+    """Names of folders have 255 bytes at most."""
+    long = "dqn,hidden=48,warm_up=500,learning_rate=" + "0" * 250 + ".1"
+    agents = (long, long.replace(".1", ".2"), "dqn")
+    names = [job.name for job in planned(BenchmarkSettings(presets=("kale",), agents=agents, seeds=2).checked())]
+    assert len({*names}) == 6
+    assert all(len(name) < 245 for name in names)
+    assert names[-2:] == ["kale-dqn-s0", "kale-dqn-s1"]
