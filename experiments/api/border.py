@@ -45,7 +45,7 @@ _NO_VALUES = {"or", "and", "if", "to", "has", "in", "as", "at", "with", "for", "
 
 
 def public(function: Callable[P, T]) -> Callable[P, T]:
-    """Check arguments with plain type hints, and say errors as a caller from Python needs them.
+    """Check arguments with plain type hints, and say errors as a caller from Python needs them, those of files, too.
 
     What takes lists, markets or agents checks them itself, and shows an example.
     """
@@ -59,6 +59,10 @@ def public(function: Callable[P, T]) -> Callable[P, T]:
             own = {"out": "folder"} if "folder" in inspect.signature(function).parameters else {}
             error.args = (shortened(in_python(str(error), own)),)
             raise
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # the disk is full, or a folder cannot be written
+            raise InterplayError(f"{error}: free space, or choose another place") from error
 
     return called
 

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from interplay.envs.checking import check_names, hints_of
+from interplay.envs.checking import check_names, hints_of, shown
 from interplay.envs.market import Market
 from interplay.envs.market_v0 import MarketParallelEnv, parallel_env
 from interplay.envs.mechanisms import Mechanism
@@ -38,8 +38,8 @@ class PresetMarket(Market):
 
     def __init__(self, preset: str | Preset, device: torch.device | str, changes: Mapping[str, Any],
                  mechanisms: Sequence[str | Mechanism | type[Mechanism]] = ()) -> None:
-        if isinstance(mechanisms, str):
-            raise InterplayError(f"mechanisms={mechanisms!r} must be a list, as in mechanisms=[{mechanisms!r}]")
+        if isinstance(mechanisms, str) or not isinstance(mechanisms, Sequence):
+            raise InterplayError(f"mechanisms={shown(mechanisms)} must be a list, as in mechanisms=['drift']")
         changes = {name: plain(value) for name, value in changes.items()}
         found = preset if isinstance(preset, Preset) else find_preset(preset)
         objects = [each() if isinstance(each, type) else each for each in mechanisms]

@@ -2,6 +2,7 @@
 
 import math
 import re
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,8 @@ def calls(run):
     yield lambda: ip.load(run.folder, device="gpu"), ("device='gpu'",), "cuda"
     yield lambda: ip.load(run.folder, allow_code="no"), ("allow_code='no'",), "True"
     yield lambda: ip.load(run.folder, best="yes"), ("best='yes'",), "True"
+    for mechanisms in (None, "drift", 3):
+        yield lambda mechanisms=mechanisms: ip.market("kale", mechanisms=mechanisms), (), "mechanisms=['drift']"
     yield lambda: ip.load(3), ("folder=3",), "path"
     yield lambda: run.evaluate(users=3), ("users=3",), "text"
     yield lambda: run.plot(3), ("path=3",), "path"
@@ -97,6 +100,20 @@ def test_bad_calls_are_refused_in_python_words(run):
             call()
         assert not re.search("--[a-z]", str(found.value)), found.value
     assert sorted(Path().iterdir()) == before
+
+
+@pytest.mark.parametrize("most", [0, 6000])
+def test_a_full_disk_is_an_error_of_the_library(most, run):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        with refused("File too large", fix="space"):
+            ip.train("kale", users="q-learning", items="rest", **SMALL)
+        with refused("File too large", fix="space"):
+            run.watch("film.gif")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not Path("runs").exists()
 
 
 def test_a_log_takes_lists_where_files_have_several_columns():
