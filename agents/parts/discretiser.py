@@ -14,6 +14,7 @@ from torch.nn.functional import pad
 from interplay.agents.parts.stateful import Stateful
 from interplay.envs.kernels import compiled, usable
 from interplay.envs.stacking import at_once, is_stacked, one_by_one, table_of
+from interplay.envs.types import InterplayError
 
 TABLE_LOOP = "interplay.agents.loops.table_loop"
 _MAX_ROWS = 20_000  # enough for k-means with some hundred clusters
@@ -106,6 +107,9 @@ class Discretiser(Stateful):
         sample = rows[torch.from_numpy(rng.permutation(len(rows))[:_MAX_ROWS]).to(rows.device)]
         scale = sample.std(0).clamp(min=1e-3)
         data = (sample / scale).cpu().numpy()
+        if not np.isfinite(data).all():
+            raise InterplayError("features that agents see are not finite, so that they have no nearest cluster: let "
+                                 "interplay check look at the mechanism that shows them")
         # Random play may show fewer different rows than clusters were asked for.
         distinct = min(self._num_clusters, len(np.unique(data, axis=0)))
         with warnings.catch_warnings():

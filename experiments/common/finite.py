@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from interplay.envs.market import Market
-from interplay.envs.types import InterplayError
+from interplay.envs.types import InterplayError, Observation, Side
 from interplay.envs.world import State
 
 
@@ -55,7 +55,7 @@ def check_state(state: Mapping[str, Any], when: str) -> None:
 
 
 def check_market(market: Market, state: State) -> None:
-    """Check tables of mechanisms, and that all responses that users could give now are finite: a sample hides it.
+    """Check tables of mechanisms and what they show, and all responses that users could give now: a sample hides it.
 
     Raises:
         InterplayError: one is not.
@@ -64,11 +64,36 @@ def check_market(market: Market, state: State) -> None:
         if bool(table.isnan().any()):
             raise InterplayError(f"the market is broken: table {name!r} of its mechanisms has values that are not a "
                                  f"number; check {_mechanisms(market)}")
-    expected = market.observe(state, "users", expected=True).expected
+    seen = market.observe(state, "users", expected=True)
+    expected = seen.expected
     if expected is not None and not bool(torch.isfinite(expected).all()):
         also = f", and {_mechanisms(market)}" if market.config.further else ""
         raise InterplayError("the market is broken: users give responses that are not finite; check the numbers of its "
                              f"behaviour, such as appeal and vectors{also}")
+    if market.config.further:  # others bound what they show
+        _check_features(market, "users", seen)
+        _check_features(market, "items", market.observe(state, "items"))
+
+
+def check_returns(market: Market, figures: Mapping[str, float], when: str) -> None:
+    """Check that what users and items earned is finite, for which no learner is to blame.
+
+    Raises:
+        InterplayError: it is not, in a market with mechanisms of somebody's own.
+    """
+    for name in ("returns/users", "returns/items"):
+        if not math.isfinite(figures[name]) and market.config.further:
+            raise InterplayError(f"the market is broken: {name} is {figures[name]} {when}, as a reward is not finite; "
+                                 f"check {_mechanisms(market)} by interplay check")
+
+
+def _check_features(market: Market, side: Side, seen: Observation) -> None:
+    spec = market.spec_of(side)
+    for names, features in ((spec.own_features, seen.own), (spec.option_features, seen.options)):
+        for name, fine in zip(names, features.isfinite().flatten(0, -2).all(0).tolist(), strict=True):
+            if not fine:
+                raise InterplayError(f"the market is broken: {side} see values of {name!r} that are not finite; check "
+                                     f"{_mechanisms(market)} by interplay check")
 
 
 def _mechanisms(market: Market) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from interplay.envs.files import whole
-from interplay.experiments.common.finite import check_figures, check_market
+from interplay.experiments.common.finite import check_figures, check_market, check_returns
 from interplay.experiments.common.looping import Callback, R
 from interplay.experiments.common.serialising import as_values
 from interplay.experiments.common.statistics import gini
@@ -69,6 +69,7 @@ def episode_figures(run: Run) -> dict[str, float]:
     }
     figures |= {name: float(value) for name, value in run.metrics.items()}
     check_market(run.task.market, state)
+    check_returns(run.task.market, figures, f"after {run.env_steps} steps")
     check_figures(figures, f"after {run.env_steps} steps")
     return figures
 

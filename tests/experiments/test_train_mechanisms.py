@@ -5,12 +5,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from interplay.envs.mechanisms import Mechanism
 from interplay.envs.presets import find_preset
 from interplay.experiments.cli.main import main
 from interplay.experiments.common.settings import TrainSettings
 from interplay.experiments.exact.oracles import greedy_is_optimal, solve
 from interplay.experiments.loop.run import Run
+from interplay.experiments.loop.tracking import episode_figures
 from refusals import assert_said, refused
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -65,6 +68,38 @@ def test_items_that_may_set_prices_try_them(tmp_path):
     run = Run.start(settings("price:Price"), tmp_path)
     steps(run, 7)
     assert len(run.now.state["price"].unique()) == 3
+
+
+class Endless(Mechanism):
+    """Rewards that no sum holds."""
+
+    def user_reward(self, before, after, outcome):
+        return torch.full_like(outcome.response, torch.inf)
+
+
+class Blank(Mechanism):
+    """Agents see a number that is none."""
+
+    def user_columns(self, sizes):
+        return ["luck"]
+
+    def see_users(self, state):
+        return torch.full_like(state["mood"], torch.nan).unsqueeze(2)
+
+
+@pytest.mark.parametrize(("kind", "named"), [(Endless, ["returns/users", "inf"]), (Blank, ["users", "luck"])])
+def test_an_episode_names_mechanisms_that_give_what_is_not_finite(kind, named, tmp_path):
+    run = Run.start(settings(f"{__name__}:{kind.__name__}", items="rest", users="random"), tmp_path)
+    for _ in range(run.task.market.config.horizon):
+        run.step()
+    with refused(*named, fix=(kind.name, "interplay check")):
+        episode_figures(run)
+
+
+def test_clusters_of_features_that_are_not_finite_are_refused(tmp_path):
+    run = Run.start(settings(f"{__name__}:Blank", items="rest", users="q-learning,fit_steps=2"), tmp_path)
+    with refused("features", "not finite", fix="interplay check"):
+        steps(run, 2)
 
 
 def test_a_runs_folder_may_not_import_a_mechanism_without_permission(tmp_path, capsys):
