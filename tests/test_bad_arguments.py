@@ -119,7 +119,7 @@ def makers() -> Calls:
     calls["TownPopulation(None)"] = lambda: TownPopulation(None)  # type: ignore[arg-type]
     calls["SyntheticBehaviour(3)"] = lambda: SyntheticBehaviour(3)  # type: ignore[arg-type]
     rows: list[tuple[str, Any]] = [("appeal", [0.0, INF]), ("user_vector", [[NAN]]), ("segment", [0.5]),
-                                   ("segment", [-1]), ("topics", [[1.0], [1e300]])]
+                                   ("segment", [-1]), ("topics", [[1.0], [1e300]]), ("mood_effect", [0.5])]
     for name, value in rows:
         given = {"appeal": [0.0, 0.0], name: value}
         calls[f"GivenPopulation({name}={value})"] = lambda g=given: GivenPopulation(**g)

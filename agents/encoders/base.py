@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from interplay.agents.parts.networks import linear_layer, undrawn
+from interplay.envs.types import InterplayError
 
 
 class HistoryEncoder(nn.Module, ABC):
@@ -70,6 +71,10 @@ class HistoryEncoder(nn.Module, ABC):
         if self._id is not None:
             rows = rows + self._id(ids)
         code = self.code(torch.relu(rows).flatten(0, -3))
+        wanted = rows.shape[:-2].numel(), rows.shape[-1]
+        if code.shape != wanted:
+            raise InterplayError(f"encoder {type(self).__name__}: code gave {list(code.shape)}, must give [S, size] = "
+                                 f"{list(wanted)}")
         return torch.relu(code).view(*rows.shape[:-2], code.shape[-1])
 
 

@@ -104,6 +104,11 @@ class GivenPopulation:
                   _rows("topics", topics, 2, torch.ones(items, 1)),
                   _rows("mood_effect", mood_effect, 1, torch.zeros(items)), torch.ones(items), torch.zeros(items),
                   _rows("preference_weight", preference_weight, 1, weight))
+        for name, table, rows, of in (("segment", tables[1], users, "user_vector"), *(
+                (name, table, items, "appeal") for name, table in zip(("item_vector", "topics", "mood_effect"),
+                                                                      (tables[2], *tables[4:6]), strict=True))):
+            if len(table) != rows:
+                raise InterplayError(f"{name} has {len(table)} rows, but {of} has {rows}: give one for each")
         self._tables = {people.device: [table.unsqueeze(0) for table in tables]}
         self.sizes = {"num_users": users, "num_items": items, "embedding_size": size,
                       "num_topics": tables[4].shape[1], "num_segments": int(tables[1].max()) + 1}

@@ -1,3 +1,4 @@
+import sys
 from dataclasses import replace
 
 import pytest
@@ -156,6 +157,9 @@ class Last(HistoryEncoder):
     assert not torch.equal(agent.scores("users", seen), agent.scores("users", changed))
     changed = replace(seen, history=seen.history.index_fill(2, torch.tensor([0, 1, 2]), 1.0))
     assert torch.equal(agent.scores("users", seen), agent.scores("users", changed))
+    monkeypatch.setattr(sys.modules["my_encoder"].Last, "code", lambda self, rows: self.layer(rows))
+    with refused("encoder Last", "code", fix="[S, size]"):
+        agent.scores("users", seen)
 
 
 @pytest.mark.parametrize("name", ["lstm", "collections:deque", "my"])
