@@ -104,9 +104,9 @@ class GivenPopulation:
                   _rows("topics", topics, 2, torch.ones(items, 1)),
                   _rows("mood_effect", mood_effect, 1, torch.zeros(items)), torch.ones(items), torch.zeros(items),
                   _rows("preference_weight", preference_weight, 1, weight))
-        for name, table, rows, of in (("segment", tables[1], users, "user_vector"), *(
-                (name, table, items, "appeal") for name, table in zip(("item_vector", "topics", "mood_effect"),
-                                                                      (tables[2], *tables[4:6]), strict=True))):
+        per_item = {"item_vector": tables[2], "topics": tables[4], "mood_effect": tables[5]}
+        for name, table, rows, of in (("segment", tables[1], users, "user_vector"),
+                                      *((name, table, items, "appeal") for name, table in per_item.items())):
             if len(table) != rows:
                 raise InterplayError(f"{name} has {len(table)} rows, but {of} has {rows}: give one for each")
         self._tables = {people.device: [table.unsqueeze(0) for table in tables]}

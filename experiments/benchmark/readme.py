@@ -18,7 +18,7 @@ BEGIN, END = "<!-- results: python -m interplay.experiments.benchmark.readme -->
 PAGES: dict[str, tuple[str, ...]] = {
     "README.md": ("kale", "kale-partial", "viability", "contest", "town", "ml-100k"), "docs/results.md": ()}
 """Pages with such a table, and the markets that it shows; () = all."""
-_FIRST = ("presets", "domains", "domains-new", "coach-hidden", "domains-large", "funds-large")
+_FIRST = ("presets", "viability", "domains", "domains-new", "coach-hidden", "domains-large", "funds-large")
 """Folders of scores whose markets come first; all others, of logs, follow."""
 _BASELINES = ("random", "popularity", "greedy")
 

@@ -8,7 +8,7 @@ R=experiments/results
 DATA=${DATA:-../shared/data}
 
 presets() {
-    python scripts/benchmark.py --out $R/presets
+    python scripts/benchmark.py --presets kale kale-null kale-partial contest town feed --out $R/presets
     (cd examples && python ../scripts/benchmark.py --presets town --seeds 5 --out ../$R/slot-means \
         --agents my_agent:SlotMeans first linucb linear-thompson)
     python scripts/benchmark.py --presets town --seeds 10 --out $R/town-ippo \
@@ -121,7 +121,8 @@ logged_users() { python -m interplay.experiments.studies.logged_users --data "$D
 
 intervals() { python -m interplay.experiments.studies.interval_coverage --out $R/intervals --repeats 8000; }
 
-viability() {
+viability() {  # the first takes more than an hour
+    python scripts/benchmark.py --presets viability --out $R/viability
     python -m interplay.experiments.studies.viability_training --out $R/viability-length
     python -m interplay.experiments.studies.viability_training --agents shared-critic,mixing=vdn \
         shared-critic,mixing=qmix shared-critic,mixing=none --episodes 18 --num-worlds 16 --out $R/viability-teams
@@ -211,5 +212,5 @@ gpu() { bash scripts/gpu.sh --out $R/gpu; }
 for study in "${@:-presets domains domains-large domains-new funds-large bounds jester congress pretrained representations published-ranking ranking logged_users logged-items logs log-memory unbiased ope fidelity reproductions fit intervals viability budgets suite clients faults frames film speed}"; do
     for name in $study; do "$name"; done
 done
-python scripts/plot.py $R/presets --out $R  # the pictures of docs/results.md
+python scripts/plot.py $R/presets $R/viability --out $R  # the pictures of docs/results.md
 python -m interplay.experiments.benchmark.readme
