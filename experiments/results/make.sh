@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the evidence in this folder anew: bash experiments/results/make.sh [STUDY...], by default all studies.
-# It needs an installed package (pip install -e '.[dev]') and real logs in ../shared/data. On two free cores the presets
-# take about two hours; a benchmark that is stopped is continued by the same command.
+# It needs an installed package (pip install -e '.[dev]') and real logs in ../shared/data. On two free cores
+# presets and viability take about an hour each; a benchmark that is stopped is continued by the same command.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 R=experiments/results
