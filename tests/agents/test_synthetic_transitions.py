@@ -61,7 +61,7 @@ def test_either_side_of_a_joint_agent_is_looked_at(changes, named):
 
 def test_privileged_agents_alone_see_what_is_expected():
     check_agent(GreedyAgent)
-    with refused("blind as users", "InterplayError", "greedy.py", fix="expected=True", kind=AgentError):
+    with refused("blind as users", "Observation.expected", None, fix="expected=True", kind=AgentError):
         check_agent(type("Blind", (GreedyAgent,), {"name": "blind", "sees_expected_reward": False}))
 
 
