@@ -17,7 +17,6 @@ _LISTED = 190
 _MEANT = {"gpu": "cuda"}
 """Words for a thing that has another name here, to which no likeness of letters leads."""
 
-
 _LIBRARY = Path(__file__).parents[1]
 
 

@@ -17,10 +17,6 @@ from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args,
 from interplay.envs.checking import check_value, hints_of
 from interplay.envs.messages import shortened
 from interplay.envs.types import InterplayError
-from interplay.experiments.benchmark.command import BenchmarkSettings
-from interplay.experiments.common.settings import TrainSettings
-from interplay.experiments.fit.settings import FitSettings
-from interplay.experiments.offpolicy.command import OpeSettings
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,14 +45,16 @@ def public(function: Callable[P, T]) -> Callable[P, T]:
 
     What takes lists, markets or agents checks them itself, and shows an example.
     """
+    signature = inspect.signature(function)
+
     @wraps(function)
     def called(*given: P.args, **named: P.kwargs) -> T:
         try:
-            for name, value, hint in _plain_arguments(function, given, named):
+            for name, value, hint in _plain_arguments(function, signature, given, named):
                 check_value(name, value, hint)
             return function(*given, **named)
         except InterplayError as error:
-            own = {"out": "folder"} if "folder" in inspect.signature(function).parameters else {}
+            own = {"out": "folder"} if "folder" in signature.parameters else {}
             error.args = (shortened(in_python(str(error), own)),)
             raise
         except BrokenPipeError:
@@ -83,11 +81,11 @@ def in_python(message: str, own: Mapping[str, str] = MappingProxyType({})) -> st
     return "".join([*found, message[end:]])
 
 
-def _plain_arguments(function: Callable[..., Any], given: tuple[Any, ...],
+def _plain_arguments(function: Callable[..., Any], signature: inspect.Signature, given: tuple[Any, ...],
                      named: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """Names, values and hints of arguments with simple hints; none where Python itself refuses the call."""
     try:
-        bound = inspect.signature(function).bind(*given, **named).arguments
+        bound = signature.bind(*given, **named).arguments
     except TypeError:
         return
     hints = hints_of(function)
@@ -105,7 +103,12 @@ def _simple(hint: Any) -> bool:
 
 @cache
 def _settings() -> dict[str, Any]:
-    """Hints of all flags, by name."""
+    """Hints of all flags, by name. They are imported late: it takes a second, which only an error is worth."""
+    from interplay.experiments.benchmark.command import BenchmarkSettings
+    from interplay.experiments.common.settings import TrainSettings
+    from interplay.experiments.fit.settings import FitSettings
+    from interplay.experiments.offpolicy.command import OpeSettings
+
     return {name: hint for kind in (OpeSettings, FitSettings, BenchmarkSettings, TrainSettings)
             for name, hint in hints_of(kind).items()}
 
